@@ -1,0 +1,44 @@
+# Freshet: `make run` serves, `make test` tests; nothing has to be installed by hand.
+.PHONY: run install test check bench clean
+VENV := .venv
+BIN := $(VENV)/bin
+FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
+
+run: $(VENV)/.installed
+	@if [ -n "$$CLIENT_ID" ] || grep -qsE '^[[:space:]]*(export +)?CLIENT_ID *= *[^[:space:]#]' .env; \
+	then echo "Freshet: CLIENT_ID is set, so this is the real thing."; exec $(BIN)/python manage.py run; \
+	else echo "Freshet: no CLIENT_ID in .env, so this is the demo: Spotify is played by a stand-in."; \
+	exec $(BIN)/python manage.py run --demo; fi
+
+install: $(VENV)/.installed
+
+test: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy manage.py server handlers models
+	@$(BIN)/python -m pytest tests/test_layers.py
+
+bench: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.bench
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/bin/python:
+	@$(FIND_PYTHON); \
+	if [ -z "$$python" ]; then echo "Freshet needs Python 3.11 or newer; none was found."; exit 1; fi; \
+	echo "Making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV) || { rm -rf $(VENV); \
+	echo "This Python cannot make virtual environments (on Debian: apt install python3-venv)."; exit 1; }
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	@echo "Installing the packages of requirements.txt"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	@echo "Installing the packages of requirements-dev.txt"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
