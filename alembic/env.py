@@ -1,0 +1,28 @@
+"""Runs the migrations: on the connection `server.schema` gives, or by hand on DATABASE_URL."""
+
+from sqlalchemy import Connection
+
+from alembic import context
+from models import Base
+from server import config
+from server.database import open_engine
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    raise SystemExit("Freshet's migrations need a database: run them without --sql")
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    with (
+        open_engine(config.load(config.DatabaseSettings).database_url) as engine,
+        engine.connect() as connection,
+    ):
+        migrate(connection)
+        connection.commit()

@@ -1,0 +1,23 @@
+"""The tables, one module each: columns, keys and indexes; no queries, no JSON."""
+
+from models.album import Album
+from models.album_artist import AlbumArtist
+from models.artist import Artist
+from models.base import Base
+from models.change import Change
+from models.listing import Listing
+from models.login import Login
+from models.source import Source
+from models.sync_run import SyncRun
+
+__all__ = [
+    "Album",
+    "AlbumArtist",
+    "Artist",
+    "Base",
+    "Change",
+    "Listing",
+    "Login",
+    "Source",
+    "SyncRun",
+]

@@ -1,0 +1,18 @@
+"""Who is credited on what, in Spotify's order."""
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class AlbumArtist(Base):
+    """The credit of one artist on one album; `position` counts from 0, the main artist."""
+
+    __tablename__ = "album_artists"
+
+    album_id: Mapped[int] = mapped_column(
+        ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    artist_id: Mapped[int] = mapped_column(ForeignKey("artists.id"), index=True)

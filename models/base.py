@@ -1,0 +1,45 @@
+"""What all tables share: types by annotation and names for constraints."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Identity, MetaData, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Text is `text`, times are `timestamptz`, structures are `jsonb`."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: Text,
+        datetime: TIMESTAMP(timezone=True),
+        list[str]: ARRAY(Text),
+        list[dict[str, Any]]: JSONB,
+        dict[str, Any]: JSONB,
+        dict[str, str]: JSONB,
+    }
+
+
+class Surrogate:
+    """A key of our own beside Spotify's, so that another source of releases can join one day."""
+
+    id: Mapped[int] = mapped_column(
+        BigInteger, Identity(always=True), primary_key=True, sort_order=-1
+    )
+
+
+class Timestamps:
+    """When a row came and when its content last changed."""
+
+    created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

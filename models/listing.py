@@ -1,0 +1,36 @@
+"""When an album stood in a list of new releases."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, Surrogate
+
+
+class Listing(Surrogate, Base):
+    """One interval `[since, until)` in which `source` listed an album; open while `until` is null.
+
+    `market` is an ISO 3166-1 alpha-2 code, or empty where the source was asked for none; `position`
+    counts from 0 and is the place at which the album came in.
+    """
+
+    __tablename__ = "listings"
+
+    album_id: Mapped[int] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"))
+    source: Mapped[str]
+    market: Mapped[str]
+    position: Mapped[int]
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+Index(
+    "uq_listings_open",
+    Listing.album_id,
+    Listing.source,
+    Listing.market,
+    unique=True,
+    postgresql_where=Listing.until.is_(None),
+)
+Index("ix_listings_since_until", Listing.since, Listing.until)

@@ -1,0 +1,26 @@
+"""Tokens of Spotify's, encrypted: a user's login, or the app's own."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class Login(Base):
+    """One grant; the app's own token has the account id `app:CLIENT_ID`.
+
+    `authorized_at` is the user's consent, six months after which a refresh token dies. `state` is
+    active or consent_needed. The tokens are Fernet ciphertext.
+    """
+
+    __tablename__ = "logins"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    display_name: Mapped[str | None]
+    scopes: Mapped[list[str]]
+    access_token: Mapped[bytes | None]
+    refresh_token: Mapped[bytes | None]
+    expires_at: Mapped[datetime | None]
+    authorized_at: Mapped[datetime | None]
+    state: Mapped[str]

@@ -1,0 +1,18 @@
+"""Which of Spotify's endpoints this app may use for new releases."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class Source(Base):
+    """What we last learnt of one source: `verdict` is allowed or restricted, `reason` Spotify's."""
+
+    __tablename__ = "sources"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    verdict: Mapped[str]
+    reason: Mapped[str | None]
+    probed_at: Mapped[datetime]

@@ -1,0 +1,31 @@
+"""What each sync did."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped
+
+from models.base import Base, Surrogate
+
+
+class SyncRun(Surrogate, Base):
+    """One sync: `outcome` is complete, partial or failed; `changed` whether any content changed."""
+
+    __tablename__ = "sync_runs"
+
+    source: Mapped[str | None]
+    outcome: Mapped[str]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime]
+    calls: Mapped[int]
+    seen: Mapped[int]
+    added: Mapped[int]
+    updated: Mapped[int]
+    gone: Mapped[int]
+    skipped: Mapped[int]
+    changed: Mapped[bool]
+    error: Mapped[str | None]
+
+
+Index("ix_sync_runs_outcome_finished_at", SyncRun.outcome, SyncRun.finished_at)
+Index("ix_sync_runs_changed", SyncRun.finished_at, postgresql_where=text("changed"))

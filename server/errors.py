@@ -1,0 +1,166 @@
+"""The family of errors. Deep code raises them; only `handlers/base.py` and `cli.py` translate them.
+
+FreshetError                     500
+├── SettingsError                     wrong or missing settings, all of them at once
+├── DatabaseError                503
+│   ├── DatabaseUnavailable      503  no connection, or it was lost
+│   ├── SchemaMismatch           503  the schema is behind or ahead of this program
+│   └── EmbeddedPostgresError    503  our own PostgreSQL cannot be made or started
+├── SpotifyError                 502
+│   ├── SpotifyUnavailable       502  5xx, time-out, cut or refused connection
+│   ├── BadAnswer                502  not JSON, too long, or not of the promised shape
+│   ├── TokenRejected            502  401: the access token is not (or no longer) valid
+│   ├── CredentialsRejected      502  the accounts service does not know this client
+│   ├── EndpointRestricted       502  403, 404, 410: this app may not use this endpoint
+│   ├── AppRefused               502  403 with another cause: Premium, registration, scope
+│   └── RateLimited              503  429; carries how long to keep away
+└── RequestError                 4xx
+    ├── InvalidParameters        400  every fault in the query string
+    ├── UriTooLong               414
+    └── NothingYet               503  no sync has ever succeeded
+"""
+
+from dataclasses import asdict, dataclass
+
+
+class FreshetError(Exception):
+    """The root: what a client may be told about it, and under which HTTP status.
+
+    `status` is the HTTP status, `kind` the last part of the problem's `type` (RFC 9457), `title`
+    the public sentence. The exception's own text is for operators and never leaves the server
+    unless a class says so with `public`.
+    """
+
+    status = 500
+    kind = "internal-error"
+    title = "Something went wrong on our side"
+    public = False
+    retry_after: int | None = None
+
+
+class SettingsError(FreshetError):
+    """Settings are missing or wrong; `faults` maps each setting's name to what mends it."""
+
+    def __init__(self, faults: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name} {fault}" for name, fault in faults.items()))
+        self.faults = faults
+
+
+class DatabaseError(FreshetError):
+    """Something about the database that an operator has to mend, or time will."""
+
+    status = 503
+    kind = "database-unavailable"
+    title = "The database cannot be used right now"
+    retry_after = 10
+
+
+class DatabaseUnavailable(DatabaseError):
+    """No connection could be made, or it was lost in the middle; trying again may help."""
+
+
+class SchemaMismatch(DatabaseError):
+    """The tables are those of another version of Freshet; `create_db` or an upgrade mends it."""
+
+
+class EmbeddedPostgresError(DatabaseError):
+    """Our own PostgreSQL could not be made, started or reached; the text says why."""
+
+
+class SpotifyError(FreshetError):
+    """An answer of Spotify's that is no answer to what we asked."""
+
+    status = 502
+    kind = "spotify-unavailable"
+    title = "Spotify did not answer as it should"
+
+
+class SpotifyUnavailable(SpotifyError):
+    """A 5xx, a time-out or a broken connection; transient."""
+
+
+class BadAnswer(SpotifyError):
+    """A 2xx whose body is not JSON, is too long or has not the promised shape."""
+
+
+class TokenRejected(SpotifyError):
+    """401 of the Web API; `expired` tells whether a new token would help."""
+
+    def __init__(self, message: str, *, expired: bool) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+class CredentialsRejected(SpotifyError):
+    """The accounts service refused CLIENT_ID and CLIENT_SECRET."""
+
+
+class EndpointRestricted(SpotifyError):
+    """This kind of app may not use this endpoint, though it may use others."""
+
+
+class AppRefused(SpotifyError):
+    """A 403 that concerns the app, its owner or the user; the text is Spotify's advice."""
+
+
+class RateLimited(SpotifyError):
+    """429; `seconds` is the least time to keep away, by Spotify's `Retry-After` or our default."""
+
+    status = 503
+    kind = "rate-limited"
+    title = "Spotify asks for a pause"
+
+    def __init__(self, message: str, *, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+        self.retry_after = seconds
+
+
+class RequestError(FreshetError):
+    """What the client can mend by asking otherwise; its text is for the client."""
+
+    status = 400
+    kind = "bad-request"
+    title = "The request cannot be understood"
+    public = True
+
+
+@dataclass(frozen=True)
+class ParameterFault:
+    """One fault of a query string: which parameter, what it said (shortened), what is wrong."""
+
+    parameter: str
+    value: str | None
+    reason: str
+
+
+class InvalidParameters(RequestError):
+    """Every fault of a query string, in the order of the parameters."""
+
+    kind = "invalid-parameter"
+    title = "A query parameter has a value that is not allowed"
+
+    def __init__(self, faults: list[ParameterFault]) -> None:
+        names = ", ".join(dict.fromkeys(fault.parameter for fault in faults))
+        super().__init__(f"Please check: {names}.")
+        self.faults = [asdict(fault) for fault in faults]
+
+
+class UriTooLong(RequestError):
+    """A query string longer than any sensible one."""
+
+    status = 414
+    kind = "uri-too-long"
+    title = "The address is too long"
+
+
+class NothingYet(RequestError):
+    """No sync has ever succeeded; `retry_after` is the seconds until that may be otherwise."""
+
+    status = 503
+    kind = "nothing-yet"
+    title = "There is nothing to serve yet"
+
+    def __init__(self, seconds: int = 5) -> None:
+        super().__init__("No sync with Spotify has succeeded yet. Please try again shortly.")
+        self.retry_after = seconds
