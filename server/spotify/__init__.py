@@ -1,0 +1,1 @@
+"""What Freshet knows of Spotify: how to ask, what the answers mean."""

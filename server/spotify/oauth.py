@@ -1,0 +1,77 @@
+"""Spotify's accounts service: tokens for grants.
+
+Source: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow; RFC 6749.
+"""
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from server.errors import BadAnswer, CredentialsRejected, SpotifyError, SpotifyUnavailable
+from server.spotify.transport import Response, Transport
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A token answer: the tokens, masked in `repr`, and the seconds the access token lives."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ()
+
+
+class Accounts:
+    """The client of `POST /api/token`; credentials go in the Basic header, never in the URL."""
+
+    def __init__(self, transport: Transport, url: str, client_id: str, client_secret: str) -> None:
+        self._transport = transport
+        self._url = f"{url}/api/token"
+        self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+
+    async def client_credentials(self) -> Grant:
+        """A token for the app itself (RFC 6749 section 4.4).
+
+        Raises CredentialsRejected, SpotifyUnavailable or BadAnswer.
+        """
+        return await self._ask({"grant_type": "client_credentials"})
+
+    async def _ask(self, form: dict[str, str]) -> Grant:
+        headers = {
+            "Authorization": f"Basic {self._basic}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+        response = await self._transport.send("POST", self._url, headers, urlencode(form))
+        if response.status != 200:
+            raise _refusal(response)
+        return _read_grant(response.json())
+
+
+def _refusal(response: Response) -> SpotifyError:
+    """Name what a status other than 200 means; Spotify sends `invalid_client` as 400, or 401."""
+    if response.status >= 500:
+        return SpotifyUnavailable(f"the accounts service answered {response.status}")
+    try:
+        error = str(response.json().get("error"))
+    except BadAnswer:
+        error = ""
+    if error == "invalid_client":
+        return CredentialsRejected(
+            "Spotify does not know this CLIENT_ID and CLIENT_SECRET; compare them with your app's "
+            "page at https://developer.spotify.com/dashboard"
+        )
+    return BadAnswer(f"the accounts service answered {response.status}: {error or 'no reason'}")
+
+
+def _read_grant(content: dict[str, Any]) -> Grant:
+    token, seconds = content.get("access_token"), content.get("expires_in")
+    if not isinstance(token, str) or not token or not isinstance(seconds, int) or seconds <= 0:
+        raise BadAnswer("the accounts service sent no usable token")
+    refresh = content.get("refresh_token")
+    return Grant(
+        access_token=token,
+        expires_in=seconds,
+        refresh_token=refresh if isinstance(refresh, str) and refresh else None,
+        scopes=tuple(str(content.get("scope") or "").split()),
+    )

@@ -1,0 +1,180 @@
+"""Spotify's album objects made into releases: strict about identity, tolerant about all else.
+
+Pure. A broken item is skipped and counted; beyond this door only frozen objects go. The quirks that
+are survived here have all been seen in answers since 2014.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+
+PRECISION = {4: "year", 7: "month", 10: "day"}
+DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
+
+
+def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Take an unusable optional value for an absent one."""
+    try:
+        return handler(value)
+    except ValidationError:
+        return None
+
+
+def _text(value: Any) -> Any:
+    """PostgreSQL's text holds every character but NUL."""
+    return value.replace("\0", "") if isinstance(value, str) else value
+
+
+def _good_urls(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {
+        str(name): url
+        for name, url in value.items()
+        if isinstance(url, str) and url.startswith(("https://", "http://"))
+    }
+
+
+def _known_date(value: Any) -> str | None:
+    return value if isinstance(value, str) and DATE.fullmatch(value) else None
+
+
+SpotifyId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{22}$")]
+Text = Annotated[str, BeforeValidator(_text)]
+Optional = WrapValidator(_or_none)
+Count = Annotated[int | None, Field(ge=0, lt=2**31), Optional]
+Urls = Annotated[dict[str, str], BeforeValidator(_good_urls)]
+
+
+class _Parsed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+
+Model = TypeVar("Model", bound=_Parsed)
+
+
+class Image(_Parsed):
+    """A cover; sizes in pixels, null where Spotify does not say."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    height: Count = None
+    width: Count = None
+
+
+class Credit(_Parsed):
+    """An artist as an album names it."""
+
+    spotify_id: SpotifyId = Field(alias="id")
+    name: Text
+    uri: Annotated[Text | None, Optional] = None
+    href: Annotated[Text | None, Optional] = None
+    external_urls: Urls = Field(default_factory=dict)
+
+
+def _good_images(value: Any) -> list[Image]:
+    images = _each(Image, value if isinstance(value, list) else [])
+    return sorted(images, key=lambda image: -(image.width or 0))
+
+
+def _good_credits(value: Any) -> list[Credit]:
+    credited = _each(Credit, value if isinstance(value, list) else [])
+    return list({credit.spotify_id: credit for credit in reversed(credited)}.values())[::-1]
+
+
+def _good_markets(value: Any) -> list[str] | None:
+    if not isinstance(value, list):
+        return None
+    return sorted({code for code in value if isinstance(code, str) and re.match("[A-Z]{2}$", code)})
+
+
+class Release(_Parsed):
+    """One album object. Null means that Spotify did not say, which is not the same as empty.
+
+    `release_date` has 4, 7 or 10 characters; `images` are widest first; `artists` in the order of
+    the credits, each once.
+    """
+
+    spotify_id: SpotifyId = Field(alias="id")
+    name: Text
+    album_type: Annotated[Text | None, Optional] = None
+    release_date: Annotated[str | None, BeforeValidator(_known_date)] = None
+    release_date_precision: str | None = None
+    released_on: date | None = None
+    total_tracks: Count = None
+    uri: Annotated[Text | None, Optional] = None
+    href: Annotated[Text | None, Optional] = None
+    images: Annotated[tuple[Image, ...], BeforeValidator(_good_images)] = ()
+    external_urls: Urls = Field(default_factory=dict)
+    available_markets: Annotated[list[str] | None, BeforeValidator(_good_markets)] = None
+    artists: Annotated[tuple[Credit, ...], BeforeValidator(_good_credits)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _date_by_its_length(cls, item: Any) -> Any:
+        """The date's own length tells its precision, for the precision given can be missing."""
+        if not isinstance(item, dict):
+            return item
+        text = _known_date(item.get("release_date"))
+        released_on = None
+        if text and len(text) == 10:
+            try:
+                released_on = date.fromisoformat(text)
+            except ValueError:  # such as 30 February
+                text = None
+        kind = item.get("album_type")
+        return item | {
+            "release_date": text,
+            "release_date_precision": PRECISION[len(text)] if text else None,
+            "released_on": released_on,
+            "album_type": kind.lower() if isinstance(kind, str) else None,
+        }
+
+
+@dataclass(frozen=True)
+class ParsedPage:
+    """The releases of some items, how many items were unusable, and of those how many had no id."""
+
+    releases: list[Release]
+    skipped: int
+    nameless: int
+    skipped_ids: frozenset[str]
+
+
+def parse_items(items: Iterable[Any]) -> ParsedPage:
+    """Parse album objects, in order; the same album twice is one, the first."""
+    releases: dict[str, Release] = {}
+    skipped, ids = 0, set()
+    for item in items:
+        try:
+            release = Release.model_validate(item)
+        except ValidationError:
+            skipped += 1
+            if isinstance(item, dict) and isinstance(item.get("id"), str):
+                ids.add(item["id"])
+            continue
+        releases.setdefault(release.spotify_id, release)
+    return ParsedPage(list(releases.values()), skipped, skipped - len(ids), frozenset(ids))
+
+
+def _each(model: type[Model], items: list[Any]) -> list[Model]:
+    """The usable ones of some inner objects."""
+    good = []
+    for item in items:
+        try:
+            good.append(model.model_validate(item))
+        except ValidationError:
+            continue
+    return good

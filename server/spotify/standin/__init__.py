@@ -1,0 +1,7 @@
+"""A stand-in for Spotify: accounts service, Web API and covers, for the demo and the tests."""
+
+from server.spotify.standin.catalogue import Catalogue
+from server.spotify.standin.server import StandIn
+from server.spotify.standin.world import Answer, AppKind, Call, Listener
+
+__all__ = ["Answer", "AppKind", "Call", "Catalogue", "Listener", "StandIn"]

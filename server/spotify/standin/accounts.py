@@ -1,0 +1,95 @@
+"""The accounts service: the consent page, and the token endpoint."""
+
+from base64 import b64decode
+from typing import Final
+
+from tornado.httputil import url_concat
+
+from server.spotify.standin.consent import ConsentError, ConsentRequest, read_request
+from server.spotify.standin.handler import StandInHandler, query_of
+from server.spotify.standin.pages import consent_page, refusal_page
+from server.spotify.standin.tokens import Code, Consent, GrantError
+
+GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
+
+
+class AuthorizeHandler(StandInHandler):
+    """GET /authorize asks the listener, POST takes the answer and goes back to the app.
+
+    The form repeats the whole query in its address, so the answer is checked as the question was.
+    """
+
+    def get(self) -> None:
+        """The consent page, or the page that says what is wrong with the request."""
+        asked = self._asked()
+        if asked:
+            self.send_page(consent_page(asked, self.world.listener, self.request.query))
+
+    def post(self) -> None:
+        """Back to the app with a code, or with `access_denied`."""
+        asked = self._asked()
+        if not asked:
+            return
+        state = {} if asked.state is None else {"state": asked.state}
+        agreed = query_of(self.request.body.decode(errors="replace")).get("answer") == "agree"
+        answer = {"code": self._code(asked)} if agreed else {"error": "access_denied"}
+        self.redirect(url_concat(asked.redirect_uri, answer | state), status=303)
+
+    def _asked(self) -> ConsentRequest | None:
+        try:
+            return read_request(self.query, self.world.client_id, self.world.redirect_uris)
+        except ConsentError as error:
+            self.send_page(refusal_page(str(error)), 400)
+            return None
+
+    def _code(self, asked: ConsentRequest) -> str:
+        listener = self.world.listener
+        user = {
+            "account_id": listener.account_id,
+            "display_name": listener.display_name,
+            "id": listener.id,
+        }
+        consent = Consent(user, frozenset(asked.scopes), self.world.clock())
+        return self.world.desk.issue_code(Code(consent, asked.redirect_uri, asked.challenge))
+
+
+class TokenHandler(StandInHandler):
+    """POST /api/token: a code, a refresh token or the app's own name for an access token."""
+
+    def post(self) -> None:
+        """The token answer, or an OAuth error, always 400."""
+        form = query_of(self.request.body.decode(errors="replace"))
+        if not self._is_client():
+            self._refuse("invalid_client", "Invalid client")
+            return
+        grant = form.get("grant_type", "")
+        if grant not in GRANTS:
+            wanted = "client_credentials, authorization_code or refresh_token"
+            self._refuse("unsupported_grant_type", f"grant_type must be {wanted}")
+            return
+        try:
+            self.set_header("Cache-Control", "no-store")
+            self.send_json(self._grant(grant, form))
+        except GrantError as error:
+            self._refuse("invalid_grant", str(error))
+
+    def _grant(self, grant: str, form: dict[str, str]) -> dict[str, object]:
+        desk = self.world.desk
+        if grant == "authorization_code":
+            code, verifier = form.get("code", ""), form.get("code_verifier", "")
+            return desk.redeem_code(code, form.get("redirect_uri", ""), verifier)
+        if grant == "refresh_token":
+            return desk.refresh(form.get("refresh_token", ""))
+        return desk.issue_access()
+
+    def _is_client(self) -> bool:
+        scheme, _, value = self.request.headers.get("Authorization", "").partition(" ")
+        try:
+            client_id, _, secret = b64decode(value, validate=True).decode().partition(":")
+        except ValueError:
+            return False
+        mine = (self.world.client_id, self.world.client_secret)
+        return scheme.lower() == "basic" and (client_id, secret) == mine
+
+    def _refuse(self, error: str, description: str) -> None:
+        self.send_json({"error": error, "error_description": description}, 400)

@@ -1,0 +1,170 @@
+"""The Web API's catalogue: new releases, search, albums and artists."""
+
+from datetime import UTC
+from typing import Any, Final
+
+from server.spotify.standin.markets import MARKETS
+from server.spotify.standin.objects import Json, full_album, full_artist
+from server.spotify.standin.paging import BadRequestError, window
+from server.spotify.standin.search import find, searched_types
+from server.spotify.standin.webapi import ApiHandler
+
+MOST_RESULTS: Final = 1000
+"""`limit` + `offset` of a search may not go beyond."""
+
+
+def in_market(items: list[Any], market: str) -> list[Any]:
+    """`items` as one market sees them: what is known not to be there is missing.
+
+    `is_playable` stands for `available_markets`, as Spotify does it whenever a market is given.
+    """
+    seen = []
+    for item in items:
+        if isinstance(item, dict) and item.get("type") == "album":
+            known = item.get("available_markets")
+            if known and isinstance(known, list) and market not in known:
+                continue
+            item = _playable(item)
+        seen.append(item)
+    return seen
+
+
+def _playable(album: Json) -> Json:
+    kept = {name: value for name, value in album.items() if name != "available_markets"}
+    return kept | {"is_playable": True}
+
+
+class CatalogueHandler(ApiHandler):
+    """What the handlers of the catalogue have in common."""
+
+    def market(self) -> str | None:
+        """The market asked for, None without one; raises BadRequestError for an unknown one."""
+        market = self.query.get("market")
+        if market and market not in MARKETS:
+            raise BadRequestError("Invalid market code")
+        return market or None
+
+    def ids(self, most: int) -> list[str]:
+        """The ids asked for; raises BadRequestError for none or more than `most`."""
+        ids = [identifier for identifier in self.query.get("ids", "").split(",") if identifier]
+        if not ids:
+            raise BadRequestError("Missing required field: ids")
+        if len(ids) > most:
+            raise BadRequestError("Too many ids requested")
+        return ids
+
+    def full_album(self, identifier: str) -> Json | None:
+        """The whole album of that id as the market asked for sees it, None without one."""
+        market, album = self.market(), self.world.catalogue.album(identifier)
+        if album is None:
+            return None
+        return full_album(_playable(album) if market else album)
+
+
+class NewReleasesHandler(CatalogueHandler):
+    """GET /v1/browse/new-releases, gone for restricted apps."""
+
+    def get(self) -> None:
+        """A page of the listing."""
+        if self.world.restricted:
+            self.send_error_object(403, "Forbidden")
+            return
+        wanted = window(self.query, default=20, most=50)
+        listing = self.world.catalogue.listing()
+        self.send_page_of(listing, "/browse/new-releases", wanted, {}, under="albums")
+
+
+class SearchHandler(CatalogueHandler):
+    """GET /v1/search for albums and artists."""
+
+    def get(self) -> None:
+        """A page of what the query finds, for each type asked for.
+
+        Our links say `query` for `q`, so both names are understood.
+        """
+        text = self.query.get("q") or self.query.get("query")
+        if not text:
+            raise BadRequestError("No search query")
+        kinds = searched_types(self.query)
+        default, most = (5, 10) if self.world.restricted else (20, 50)
+        wanted = window(self.query, default=default, most=most)
+        if wanted.limit + wanted.offset > MOST_RESULTS:
+            raise BadRequestError("Limit + Offset exceeds maximum of 1000")
+        market = self.market()
+        query = {"query": text, "type": ",".join(kinds)} | ({"market": market} if market else {})
+        today = self.world.clock().astimezone(UTC).date()
+        answer = {}
+        for kind in kinds:
+            found = find(self.world.catalogue, text, kind, today)
+            if kind == "artist":
+                found = [full_artist(artist) for artist in found]
+            found = in_market(found, market) if market else found
+            answer[f"{kind}s"] = self.page_of(found, "/search", wanted, query)
+        self.send_object(answer)
+
+
+class ArtistHandler(CatalogueHandler):
+    """GET /v1/artists/{id}."""
+
+    def get(self, identifier: str) -> None:
+        """One artist."""
+        artist = self.world.catalogue.artists().get(identifier)
+        if artist is None:
+            self.send_error_object(404, "Resource not found")
+        else:
+            self.send_object(full_artist(artist))
+
+
+class ArtistsHandler(CatalogueHandler):
+    """GET /v1/artists?ids=, gone for restricted apps."""
+
+    def get(self) -> None:
+        """Up to 50 artists in the order asked for, null for those we do not know."""
+        if self.world.restricted:
+            self.send_error_object(403, "Forbidden")
+            return
+        known = self.world.catalogue.artists()
+        found = [known.get(identifier) for identifier in self.ids(most=50)]
+        self.send_object({"artists": [artist and full_artist(artist) for artist in found]})
+
+
+class ArtistAlbumsHandler(CatalogueHandler):
+    """GET /v1/artists/{id}/albums."""
+
+    def get(self, identifier: str) -> None:
+        """A page of the albums on which the artist stands."""
+        if identifier not in self.world.catalogue.artists():
+            self.send_error_object(404, "Resource not found")
+            return
+        default, most = (5, 10) if self.world.restricted else (20, 50)
+        wanted = window(self.query, default=default, most=most)
+        groups = self.query.get("include_groups", "album,single,compilation,appears_on")
+        albums = self.world.catalogue.discography(identifier)
+        albums = [album for album in albums if album["album_group"] in groups.split(",")]
+        market = self.market()
+        albums = in_market(albums, market) if market else albums
+        query = {"include_groups": groups} | ({"market": market} if market else {})
+        self.send_page_of(albums, f"/artists/{identifier}/albums", wanted, query)
+
+
+class AlbumHandler(CatalogueHandler):
+    """GET /v1/albums/{id}."""
+
+    def get(self, identifier: str) -> None:
+        """One album with its tracks."""
+        album = self.full_album(identifier)
+        if album is None:
+            self.send_error_object(404, "Resource not found")
+        else:
+            self.send_object(album)
+
+
+class AlbumsHandler(CatalogueHandler):
+    """GET /v1/albums?ids=, gone for restricted apps."""
+
+    def get(self) -> None:
+        """Up to 20 albums in the order asked for, null for those we do not know."""
+        if self.world.restricted:
+            self.send_error_object(403, "Forbidden")
+            return
+        self.send_object({"albums": [self.full_album(identifier) for identifier in self.ids(20)]})

@@ -1,0 +1,69 @@
+"""The Web API's listener: profile and followed artists, for user tokens only."""
+
+from typing import Final
+
+from server.spotify.standin.objects import ORIGIN, Json, full_artist
+from server.spotify.standin.paging import BadRequestError, href, window
+from server.spotify.standin.webapi import ApiHandler
+
+FOLLOW_READ: Final = "user-follow-read"
+
+
+class MeHandler(ApiHandler):
+    """GET /v1/me."""
+
+    def get(self) -> None:
+        """The profile of whom the token speaks for; scopes decide how much of it."""
+        if self.token.user is None:
+            self.send_error_object(401, "Valid user authentication required")
+            return
+        user = dict(self.token.user)
+        profile: Json = user | {
+            "external_urls": {"spotify": f"{ORIGIN}/open/user/{user['id']}"},
+            "followers": {"href": None, "total": 7},
+            "href": f"{ORIGIN}/v1/users/{user['id']}",
+            "images": [],
+            "type": "user",
+            "uri": f"spotify:user:{user['id']}",
+        }
+        if "user-read-private" in self.token.scopes:
+            filter_settings = {"filter_enabled": False, "filter_locked": False}
+            profile |= {"country": "GB", "product": "premium", "explicit_content": filter_settings}
+        if "user-read-email" in self.token.scopes:
+            profile["email"] = f"{user['id']}@standin.invalid"
+        self.send_object(profile)
+
+
+class FollowingHandler(ApiHandler):
+    """GET /v1/me/following?type=artist, a listing with a cursor: `after` is the last id seen."""
+
+    def get(self) -> None:
+        """The followed artists whose id comes after the cursor, sorted by id."""
+        if FOLLOW_READ not in self.token.scopes:
+            self.send_error_object(403, "Insufficient client scope")
+            return
+        if self.query.get("type") != "artist":
+            raise BadRequestError("Invalid type")
+        limit = window(self.query, default=20, most=50).limit
+        followed = self.world.catalogue.followed()
+        after = self.query.get("after", "")
+        left = [artist for artist in followed if artist["id"] > after]
+        shown = left[:limit]
+        cursor = shown[-1]["id"] if len(left) > limit else None
+        self.send_object({"artists": self._page(shown, limit, after, cursor, len(followed))})
+
+    def _page(
+        self, shown: list[Json], limit: int, after: str, cursor: str | None, total: int
+    ) -> Json:
+        def link(position: str) -> str:
+            query = {"type": "artist"} | ({"after": position} if position else {})
+            return href(f"{ORIGIN}/v1/me/following", query | {"limit": str(limit)})
+
+        return {
+            "cursors": {"after": cursor},
+            "href": link(after),
+            "items": [full_artist(artist) for artist in shown],
+            "limit": limit,
+            "next": link(cursor) if cursor else None,
+            "total": total,
+        }

@@ -1,0 +1,127 @@
+"""Geometric covers: rings, stripes, tiles, rays, dots, petals, ribbons, triangles, arches."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import cos, pi, sin
+from random import Random
+
+from server.spotify.standin.svg import circle, shape, stroke
+
+
+def rings(die: Random, colours: Sequence[str]) -> str:
+    """Rings around a point, as of rain on water."""
+    x, y, step = die.uniform(20, 80), die.uniform(20, 80), die.uniform(6, 10)
+    count = int(105 / step)
+    return "".join(circle(x, y, step * (count - i), colours[1 + i % 4]) for i in range(count))
+
+
+def stripes(die: Random, colours: Sequence[str]) -> str:
+    """Stripes of different breadth, all leaning the same way."""
+    place, drawn = -30, []
+    while place < 130:
+        breadth = die.choice((3, 5, 8, 13))
+        drawn.append(shape(f"M{place}-60h{breadth}v220h-{breadth}z", die.choice(colours[1:])))
+        place += breadth + die.choice((0, 0, 3, 6))
+    angle = die.choice((0, 30, 45, 60, 90, 120, 135))
+    return f'<g transform="rotate({angle} 50 50)">{"".join(drawn)}</g>'
+
+
+def tiles(die: Random, colours: Sequence[str]) -> str:
+    """A pavement of quarter circles, half squares and lenses."""
+    side = die.choice((20, 25, 50))
+    half = side / 2
+    outlines = (
+        f"M0 0H{side}A{side} {side} 0 0 1 0 {side}z",
+        f"M0 0H{side}V{side}z",
+        f"M0 0H{side}V{half:g}H0z",
+        f"M0 0A{side} {side} 0 0 1 {side} {side}A{side} {side} 0 0 1 0 0z",
+    )
+    drawn = []
+    for place in range((100 // side) ** 2):
+        y, x = divmod(place * side, 100)
+        turn = f"translate({x} {y * side})rotate({die.choice((0, 90, 180, 270))} {half:g} {half:g})"
+        drawn.append(shape(die.choice(outlines), die.choice(colours[1:]), turn=turn))
+    return "".join(drawn)
+
+
+def rays(die: Random, colours: Sequence[str]) -> str:
+    """Rays from a point low in the picture."""
+    x, y, count = die.uniform(10, 90), die.uniform(60, 100), die.choice((16, 20, 24, 32))
+    angles = [2 * pi * i / count for i in range(count + 1)]
+    points = [f"{x + 160 * cos(a):.3g} {y + 160 * sin(a):.3g}" for a in angles]
+    drawn = [
+        shape(f"M{x:.3g} {y:.3g}L{start} {end}z", colours[1 + i % 2])
+        for i, (start, end) in enumerate(pairwise(points))
+    ]
+    return "".join(drawn) + circle(x, y, die.uniform(10, 24), colours[4])
+
+
+def dots(die: Random, colours: Sequence[str]) -> str:
+    """A screen of dots that swell towards one corner, over a disc."""
+    left, top = die.choice((0, 100)), die.choice((0, 100))
+    drawn = []
+    for x in range(5, 100, 15):
+        for y in range(5, 100, 15):
+            far = ((x - left) ** 2 + (y - top) ** 2) ** 0.5 / 141
+            drawn.append(circle(x, y, 0.8 + 6.2 * (1 - far), colours[1]))
+    disc = circle(100 - 0.7 * left - 15, 50, die.uniform(18, 28), colours[3])
+    return disc + "".join(drawn)
+
+
+def petals(die: Random, colours: Sequence[str]) -> str:
+    """Translucent petals round a middle."""
+    count, length, width = die.choice((5, 6, 8, 9, 12)), die.uniform(34, 46), die.uniform(12, 26)
+    tip, left, right = 50 - length, 50 - width, 50 + width
+    path = f"M50 50C{left:.3g} 40 {left:.3g} {tip:.3g} 50 {tip:.3g}"
+    path += f"S{right:.3g} 40 50 50z"
+    drawn = [
+        shape(path, colours[1 + i % 3], 0.8, f"rotate({360 * i / count:.4g} 50 50)")
+        for i in range(count)
+    ]
+    return "".join(drawn) + circle(50, 50, die.uniform(5, 10), colours[4])
+
+
+def ribbons(die: Random, colours: Sequence[str]) -> str:
+    """Ribbons that swing across side by side."""
+    bends = [die.uniform(-50, 60) for _ in range(2)]
+    start = die.uniform(10, 40)
+    drawn = []
+    for i in range(7):
+        y = start + 8 * i
+        path = f"M-5 {y:.3g}C30 {y + bends[0]:.3g} 65 {y + bends[1]:.3g} 105 {y - bends[0] / 2:.3g}"
+        drawn.append(stroke(path, colours[1 + i % 4], 6.4))
+    return "".join(drawn)
+
+
+def triangles(die: Random, colours: Sequence[str]) -> str:
+    """A carpet of triangles."""
+    drawn = []
+    for row in range(5):
+        for column in range(-1, 10):
+            if die.random() < 0.18:
+                continue
+            x, y = column * 11.1, row * 20
+            up = f"M{x:.3g} {y + 20}h22.2l-11.1-20z"
+            down = f"M{x:.3g} {y}h22.2l-11.1 20z"
+            upright = (row + column) % 2 == 0
+            drawn.append(shape(up if upright else down, die.choice(colours[1:])))
+    return "".join(drawn)
+
+
+def arches(die: Random, colours: Sequence[str]) -> str:
+    """Rainbows, the right way up or not, each in a field of its own."""
+    fields = die.choice((1, 2))
+    side = 100 / fields
+    drawn = []
+    for place in range(fields**2):
+        x, y = place % fields * side, place // fields * side
+        turn = f"rotate({die.choice((0, 90, 180, 270))} {x + side / 2:g} {y + side / 2:g})"
+        bows = []
+        for i in range(4):
+            radius = side / 2 * (1 - i * 0.23)
+            left, foot = x + side / 2 - radius, y + side
+            path = f"M{left:.3g} {foot:.3g}V{y + side / 2:.3g}"
+            path += f"a{radius:.3g} {radius:.3g} 0 0 1 {2 * radius:.3g} 0V{foot:.3g}z"
+            bows.append(shape(path, colours[1 + (i + place) % 4]))
+        drawn.append(f'<g transform="{turn}">{"".join(bows)}</g>')
+    return "".join(drawn)

@@ -1,0 +1,172 @@
+"""The desk that hands out codes and tokens, and knows which of them are still good.
+
+Tokens carry their own contents under a signature, so that a stand-in started again still knows
+the tokens a program kept; only codes, and what was revoked or expired by hand, live in memory.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from calendar import monthrange
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
+from typing import Any, Final
+
+import orjson
+
+ACCESS_TOKEN_LIFE: Final = 3600
+"""Seconds; `expires_in` of every token answer."""
+CODE_LIFE: Final = timedelta(minutes=10)
+CONSENT_MONTHS: Final = 6
+"""Calendar months after a user's consent when its refresh tokens die, used or not."""
+
+
+class GrantError(Exception):
+    """A grant that is refused; its text is the `error_description` of `invalid_grant`."""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a user has agreed to, and when."""
+
+    user: Mapping[str, str]
+    scopes: frozenset[str]
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Code:
+    """An authorisation code's other half: what must come back with it."""
+
+    consent: Consent
+    redirect_uri: str
+    challenge: str
+    """The S256 code challenge, empty without PKCE."""
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """What an access token stands for: `user` is None for the app's own."""
+
+    user: Mapping[str, str] | None
+    scopes: frozenset[str]
+    expired: bool
+
+
+class TokenDesk:
+    """Issues and reads codes and tokens by the injected clock."""
+
+    def __init__(self, secret: str, clock: Callable[[], datetime]) -> None:
+        self._secret = secret.encode()
+        self._clock = clock
+        self._codes: dict[str, Code] = {}
+        self._handed_out: dict[str, set[str]] = {"access": set(), "refresh": set()}
+        self._dead: set[str] = set()
+        self.rotate = False
+        """Whether a refresh brings a new refresh token, and revokes the old one."""
+
+    def issue_code(self, code: Code) -> str:
+        """A new authorisation code, good once and for ten minutes."""
+        value = "AQ" + token_urlsafe(48)
+        self._codes[value] = code
+        return value
+
+    def redeem_code(self, value: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
+        """The token answer for a code; raises GrantError."""
+        code = self._codes.pop(value, None)
+        if code is None:
+            raise GrantError("Invalid authorization code")
+        if self._clock() >= code.consent.at + CODE_LIFE:
+            raise GrantError("Authorization code expired")
+        if code.redirect_uri != redirect_uri:
+            raise GrantError("Invalid redirect URI")
+        if code.challenge not in ("", challenge_of(verifier)):
+            raise GrantError("code_verifier was incorrect")
+        answer = self.issue_access(code.consent)
+        return answer | {"refresh_token": self._issue_refresh(code.consent)}
+
+    def refresh(self, value: str) -> dict[str, Any]:
+        """The token answer for a refresh token; raises GrantError."""
+        kept = self._read("refresh", value)
+        if kept is None:
+            raise GrantError("Invalid refresh token")
+        if value in self._dead:
+            raise GrantError("Refresh token revoked")
+        consent = Consent(
+            kept["user"], frozenset(kept["scopes"]), datetime.fromisoformat(kept["at"])
+        )
+        if self._clock() >= months_later(consent.at, CONSENT_MONTHS):
+            raise GrantError("Refresh token expired")
+        answer = self.issue_access(consent)
+        if self.rotate:
+            self._dead.add(value)
+            answer["refresh_token"] = self._issue_refresh(consent)
+        return answer
+
+    def issue_access(self, consent: Consent | None = None) -> dict[str, Any]:
+        """A token answer without refresh token: a user's, or the app's own without `consent`."""
+        expires = self._clock() + timedelta(seconds=ACCESS_TOKEN_LIFE)
+        scopes = sorted(consent.scopes) if consent else []
+        content = {
+            "user": consent.user if consent else None,
+            "scopes": scopes,
+            "expires": expires.isoformat(),
+        }
+        answer: dict[str, Any] = {
+            "access_token": self._write("access", content),
+            "token_type": "Bearer",
+            "expires_in": ACCESS_TOKEN_LIFE,
+        }
+        return answer | {"scope": " ".join(scopes)} if consent else answer
+
+    def access(self, value: str) -> AccessToken | None:
+        """What an access token stands for, None for one that is not ours."""
+        content = self._read("access", value)
+        if content is None:
+            return None
+        over = self._clock() >= datetime.fromisoformat(content["expires"])
+        expired = over or value in self._dead
+        return AccessToken(content["user"], frozenset(content["scopes"]), expired)
+
+    def kill(self, kind: str) -> None:
+        """End every "access" or "refresh" token handed out since this desk opened."""
+        self._dead |= self._handed_out[kind]
+
+    def _issue_refresh(self, consent: Consent) -> str:
+        content = {
+            "user": consent.user,
+            "scopes": sorted(consent.scopes),
+            "at": consent.at.isoformat(),
+        }
+        return self._write("refresh", content)
+
+    def _write(self, kind: str, content: dict[str, Any]) -> str:
+        body = urlsafe_b64encode(orjson.dumps(content | {"nonce": token_urlsafe(9)})).decode()
+        token = f"{body}.{self._signature(kind, body)}"
+        self._handed_out[kind].add(token)
+        return token
+
+    def _read(self, kind: str, token: str) -> dict[str, Any] | None:
+        body, _, signature = token.partition(".")
+        if not hmac.compare_digest(signature.encode(), self._signature(kind, body).encode()):
+            return None
+        content: dict[str, Any] = orjson.loads(urlsafe_b64decode(body))
+        return content
+
+    def _signature(self, kind: str, body: str) -> str:
+        return hmac.new(self._secret, f"{kind}.{body}".encode(), sha256).hexdigest()
+
+
+def challenge_of(verifier: str) -> str:
+    """The S256 code challenge of a code verifier (RFC 7636, 4.2)."""
+    digest = sha256(verifier.encode()).digest()
+    return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def months_later(moment: datetime, months: int) -> datetime:
+    """The same day and time `months` later, or that month's last day where it is shorter."""
+    years, month = divmod(moment.month - 1 + months, 12)
+    year, month = moment.year + years, month + 1
+    return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))

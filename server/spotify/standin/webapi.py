@@ -1,0 +1,107 @@
+"""The Web API's door: bearer tokens, error bodies, and what a restricted app does not see."""
+
+from types import TracebackType
+from typing import Any, Final
+
+from server.spotify.standin.handler import StandInHandler
+from server.spotify.standin.objects import Json
+from server.spotify.standin.paging import BadRequestError, Window, page
+from server.spotify.standin.tokens import AccessToken
+
+REMOVED: Final = {
+    "artist": {"followers", "genres", "popularity"},
+    "album": {"album_group", "available_markets", "label", "popularity"},
+    "track": {"available_markets"},
+    "user": {"country", "email", "explicit_content", "followers", "product"},
+}
+"""Object type → fields that development-mode apps have not got since 2026-02-11."""
+
+
+def without_removed(value: Any) -> Any:
+    """`value` as a restricted app sees it: absent is not empty, the fields are not there."""
+    if isinstance(value, list):
+        return [without_removed(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kind = value.get("type")
+    removed = REMOVED.get(kind, set()) if isinstance(kind, str) else set()
+    return {name: without_removed(item) for name, item in value.items() if name not in removed}
+
+
+class ApiHandler(StandInHandler):
+    """A request to the Web API, which needs a bearer token."""
+
+    token: AccessToken
+
+    async def prepare(self) -> None:
+        """Refuse, as Spotify does, whoever brings no token or one that is no longer good."""
+        await super().prepare()
+        if not self._finished:
+            self._authenticate()
+
+    def _authenticate(self) -> None:
+        scheme, _, value = self.request.headers.get("Authorization", "").partition(" ")
+        if not scheme:
+            self.send_error_object(401, "No token provided")
+            return
+        if scheme.lower() != "bearer":
+            self.send_error_object(400, "Only valid bearer authentication supported")
+            return
+        token = self.world.desk.access(value.strip())
+        if token is None or token.expired:
+            self._refuse("The access token expired" if token else "Invalid access token")
+            return
+        self.token = token
+
+    def _refuse(self, message: str) -> None:
+        challenge = f'Bearer realm="spotify", error="invalid_token", error_description="{message}"'
+        self.set_header("WWW-Authenticate", challenge)
+        self.send_error_object(401, message)
+
+    def send_error_object(self, status: int, message: str) -> None:
+        """Answer Spotify's error object."""
+        self.send_json({"error": {"status": status, "message": message}}, status)
+
+    def send_object(self, body: Json) -> None:
+        """Answer an object as this kind of app sees it."""
+        self.set_header("Cache-Control", "private, max-age=0")
+        self.send_json(without_removed(body) if self.world.restricted else body)
+
+    def send_page_of(
+        self, items: list[Any], path: str, wanted: Window, query: dict[str, str], under: str = ""
+    ) -> None:
+        """Answer a page of `items`, in the field `under` if it has a name."""
+        body = self.page_of(items, path, wanted, query)
+        self.send_object({under: body} if under else body)
+
+    def page_of(self, items: list[Any], path: str, wanted: Window, query: dict[str, str]) -> Json:
+        """A page whose links repeat `query`, and the language the caller asked for."""
+        locale = self.request.headers.get("Accept-Language", "*")
+        url = f"{self.world.base_url}/v1{path}"
+        return page(items, wanted, url, query | {"locale": locale}, self.world.catalogue.withheld)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what broke, but not what was only asked wrongly."""
+        if not isinstance(value, BadRequestError):
+            super().log_exception(typ, value, tb)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer a bad parameter, what Tornado refuses, or what broke, in Spotify's form."""
+        problem = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(problem, BadRequestError):
+            self.send_error_object(400, str(problem))
+        else:
+            self.send_error_object(status_code, self._reason)
+
+
+class ServiceNotFoundHandler(ApiHandler):
+    """Any path under /v1 that the Web API does not have."""
+
+    def get(self) -> None:
+        """404, whatever is asked for."""
+        self.send_error_object(404, "Service not found")

@@ -1,0 +1,72 @@
+"""What the stand-in's request handlers share: its settings, its memory and its script."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from server.spotify.standin.catalogue import Catalogue
+from server.spotify.standin.tokens import TokenDesk
+
+
+class AppKind(StrEnum):
+    """What Spotify allows an app: told apart only by its answers."""
+
+    RESTRICTED = "restricted"
+    EXTENDED = "extended"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A scripted answer: a dict becomes JSON, bytes are sent as they are, `delay` s late."""
+
+    status: int
+    body: bytes | dict[str, Any] = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request that was answered; of a repeated query parameter the last value counts."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    status: int
+
+
+@dataclass(frozen=True)
+class Listener:
+    """The person who agrees on the consent page."""
+
+    account_id: str = "standin-account-1"
+    id: str = "standin-listener"
+    display_name: str = "Robin of the Stand-in"
+
+
+@dataclass
+class World:
+    """The state of one stand-in; `base_url` is its own address, known once it listens."""
+
+    kind: AppKind
+    client_id: str
+    client_secret: str
+    redirect_uris: Collection[str]
+    catalogue: Catalogue
+    clock: Callable[[], datetime]
+    desk: TokenDesk
+    listener: Listener = field(default_factory=Listener)
+    base_url: str = ""
+    script: dict[str, list[Answer]] = field(default_factory=dict)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the app gets only what a development-mode app gets."""
+        return self.kind is AppKind.RESTRICTED
+
+    def scripted(self, path: str) -> Answer | None:
+        """The next answer that a test has put down for exactly this path, None without one."""
+        waiting = self.script.get(path)
+        return waiting.pop(0) if waiting else None

@@ -1,0 +1,220 @@
+"""What tests share: a real PostgreSQL with a database each, a loop each, the stand-in."""
+
+import asyncio
+import itertools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, create_engine, text
+from tornado.ioloop import IOLoop
+from tornado.platform.asyncio import AsyncIOLoop
+
+from server import config, schema
+from server.app import Freshet
+from server.config import Settings
+from server.database import Database
+from server.embedded import EmbeddedPostgres
+from server.spotify.standin import AppKind, Catalogue, StandIn
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+SECRET = "a secret for tests, long enough for all"
+FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+SETTING_NAMES = [name.upper() for name in Settings.model_fields]
+
+
+class Clock:
+    """A wall clock that moves when it is told to."""
+
+    def __init__(self, moment: datetime) -> None:
+        self.moment = moment
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+    def forward(self, **time: float) -> None:
+        self.moment += timedelta(**time)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine's environment and a developer's `.env` must not decide a test."""
+    for name in SETTING_NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
+    monkeypatch.setitem(config.DatabaseSettings.model_config, "env_file", None)
+    monkeypatch.setitem(Settings.model_config, "env_file", None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", FAST_POSTGRES)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedPostgres) -> str:
+    """The name of a database that the real migrations have made, to be copied."""
+    url = postgres.url.set(database="migrated")
+    engine = create_engine(url)
+    schema.create(engine)
+    engine.dispose()
+    return "migrated"
+
+
+@pytest.fixture(scope="session")
+def database_names() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.fixture
+def empty_database_url(postgres: EmbeddedPostgres, database_names: Iterator[int]) -> Iterator[URL]:
+    with NewDatabase(postgres.url, database_names, "template0") as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(
+    postgres: EmbeddedPostgres, migrated: str, database_names: Iterator[int]
+) -> Iterator[URL]:
+    with NewDatabase(postgres.url, database_names, migrated) as url:
+        yield url
+
+
+class NewDatabase:
+    """A database of a test's own, dropped whatever still holds it."""
+
+    def __init__(self, url: URL, names: Iterator[int], template: str) -> None:
+        self._name, self._template = f"test_{next(names)}", template
+        self._url = url.set(database=self._name)
+        self._admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+
+    def __enter__(self) -> URL:
+        with self._admin.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {self._name} TEMPLATE {self._template}"))
+        return self._url
+
+    def __exit__(self, *_: object) -> None:
+        with self._admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {self._name} WITH (FORCE)"))
+        self._admin.dispose()
+
+
+@pytest.fixture
+def database(database_url: URL) -> Iterator[Database]:
+    database = Database(database_url)
+    database.connect()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def io_loop() -> Iterator[IOLoop]:
+    """pytest-tornado's loop, but cleaned up: what a test leaves running is cancelled."""
+    loop = AsyncIOLoop(make_current=True)
+    yield loop
+    pending = asyncio.all_tasks(loop.asyncio_loop)
+    for task in pending:
+        task.cancel()
+    loop.asyncio_loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+    loop.asyncio_loop.run_until_complete(loop.asyncio_loop.shutdown_asyncgens())
+    loop.asyncio_loop.run_until_complete(loop.asyncio_loop.shutdown_default_executor())
+    loop.close(all_fds=True)
+
+
+@pytest.fixture
+def closing(io_loop: IOLoop) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], None]]:
+    """Register coroutine functions to be awaited at the end of the test, last first."""
+    endings: list[Callable[[], Awaitable[Any]]] = []
+    yield endings.append
+    for ending in reversed(endings):
+        io_loop.asyncio_loop.run_until_complete(ending())
+
+
+@pytest.fixture
+def start_standin(closing: Any) -> Callable[..., StandIn]:
+    """Start a stand-in from inside a test's coroutine; it is stopped afterwards."""
+
+    def start(items: list[Any] | None = None, **options: Any) -> StandIn:
+        if items is not None:
+            options["catalogue"] = Catalogue(items, recent_days=None)
+        standin = StandIn(kind=options.pop("kind", AppKind.EXTENDED), **options)
+        standin.start()
+        closing(standin.stop)
+        return standin
+
+    return start
+
+
+@pytest.fixture
+def make_settings(database_url: URL) -> Callable[..., Settings]:
+    """Settings for a server on a free port, with this test's database."""
+
+    def make(standin: StandIn | None = None, **overrides: Any) -> Settings:
+        addresses = {}
+        if standin is not None:
+            addresses = {
+                "spotify_api_url": standin.api_url,
+                "spotify_accounts_url": standin.accounts_url,
+            }
+        values = {
+            "client_id": "standin-client",
+            "client_secret": "standin-secret",
+            "secret": SECRET,
+            "database_url": database_url.render_as_string(hide_password=False),
+            "port": 0,
+            **addresses,
+            **overrides,
+        }
+        return config.load(Settings, **values)
+
+    return make
+
+
+@pytest.fixture
+def start_freshet(make_settings: Callable[..., Settings], closing: Any) -> Callable[..., Any]:
+    """Start a whole server in this process and wait for its first sync."""
+
+    async def start(standin: StandIn, *, now: Any = None, **overrides: Any) -> Freshet:
+        settings = make_settings(standin, **overrides)
+        freshet = Freshet(settings, now) if now else Freshet(settings)
+        freshet.start()
+        closing(freshet.stop)
+        await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at)
+        return freshet
+
+    return start
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    """Wait for a condition, looking every 10 ms."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """In CI no test may be skipped, for there everything that tests need is installed."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if os.environ.get("CI") and skipped:
+        terminalreporter.section("skips that CI does not expect")
+        for report in skipped:
+            terminalreporter.line(f"{report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
