@@ -1,0 +1,1 @@
+"""HTTP handlers: thin doors from routes to the services below them."""

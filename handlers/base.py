@@ -1,0 +1,115 @@
+"""What all handlers share: errors as problems, methods, and the request's id."""
+
+import http.client
+import uuid
+from typing import Any
+
+import orjson
+import structlog
+from tornado.web import HTTPError, RequestHandler
+
+from server.errors import FreshetError, InvalidParameters
+
+CORS_SECONDS = "86400"  # how long a browser may remember a preflight
+
+log = structlog.get_logger()
+
+
+class BaseHandler(RequestHandler):
+    """The only room that knows status codes: every exception becomes a problem (RFC 9457) here."""
+
+    warm = False
+    _request_id: str | None = None
+
+    def set_default_headers(self) -> None:
+        """Tornado names itself and its version; nobody needs to know."""
+        self.set_header("Server", "Freshet")
+
+    def compute_etag(self) -> None:
+        """No hashing on a request: whoever has an ETag sets it."""
+
+    @property
+    def request_id(self) -> str:
+        """The id that ties an answer to the log, made when first asked for."""
+        if self._request_id is None:
+            self._request_id = str(uuid.uuid4())
+            structlog.contextvars.bind_contextvars(request_id=self._request_id)
+        return self._request_id
+
+    def options(self, *_: str) -> None:
+        """What may be asked here, from any origin."""
+        self.set_status(204)
+        self.set_header("Allow", self.allowed_methods())
+        self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Access-Control-Allow-Methods", self.allowed_methods())
+        self.set_header("Access-Control-Allow-Headers", "If-None-Match")
+        self.set_header("Access-Control-Max-Age", CORS_SECONDS)
+
+    def allowed_methods(self) -> str:
+        """The methods this handler has, for `Allow`."""
+        missing = RequestHandler._unimplemented_method
+        return ", ".join(
+            method
+            for method in self.SUPPORTED_METHODS
+            if getattr(type(self), method.lower()) is not missing
+        )
+
+    def write_json(self, content: dict[str, Any], status: int = 200) -> None:
+        """Answer with an object that is not for caches."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(orjson.dumps(content))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem; never a traceback, never what somebody else has said."""
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        problem = self._problem(status_code, error)
+        self.set_status(problem["status"])
+        self.set_header("Content-Type", "application/problem+json")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Access-Control-Allow-Origin", "*")
+        if problem["status"] == 405:
+            self.set_header("Allow", self.allowed_methods())
+        if isinstance(error, FreshetError) and error.retry_after is not None:
+            self.set_header("Retry-After", str(error.retry_after))
+        self.finish(orjson.dumps(problem))
+
+    def _problem(self, status: int, error: BaseException | None) -> dict[str, Any]:
+        if isinstance(error, FreshetError):
+            status, kind, title = error.status, error.kind, error.title
+            detail = str(error) if error.public else None
+        else:
+            title = http.client.responses.get(status, "Error")
+            kind, detail = title.lower().replace(" ", "-"), None
+        problem = {
+            "type": f"/problems/{kind}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": f"urn:request:{self.request_id}",
+        }
+        if isinstance(error, InvalidParameters):
+            problem["errors"] = error.faults
+        return problem
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Only what nobody expected is worth a traceback; the access log has the rest."""
+        if not isinstance(value, HTTPError | FreshetError):
+            log.error(
+                "request_crashed",
+                request_id=self.request_id,
+                method=self.request.method,
+                path=self.request.path,
+                exc_info=(typ, value, tb),
+            )
+
+
+class NotFoundHandler(BaseHandler):
+    """Every address that no route knows."""
+
+    def prepare(self) -> None:
+        """Whatever the method: there is nothing here."""
+        raise HTTPError(404)

@@ -1,0 +1,20 @@
+#!/usr/bin/env python3
+"""The way in: `python manage.py COMMAND`; see `python manage.py --help`."""
+
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - the very message needs an older Python
+    raise SystemExit("Freshet needs Python 3.11 or newer; this is " + sys.version.split()[0])
+
+try:
+    from server.cli import main
+except ModuleNotFoundError as missing:
+    if (missing.name or "").partition(".")[0] in ("server", "handlers", "models"):
+        raise
+    raise SystemExit(
+        f"The package {missing.name} is not installed for {sys.executable}.\n"
+        "Run `make install`, then use .venv/bin/python manage.py"
+    ) from None
+
+if __name__ == "__main__":
+    main(prog_name="manage.py")

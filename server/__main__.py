@@ -1,0 +1,8 @@
+"""`python -m server` is `manage.py run`."""
+
+import sys
+
+from server.cli import main
+
+if __name__ == "__main__":
+    main(["run", *sys.argv[1:]], prog_name="python -m server")

@@ -1,0 +1,49 @@
+"""The access log: a line a request, or counted, as `ACCESS_LOG` says."""
+
+from typing import Literal
+
+import structlog
+from tornado.web import RequestHandler
+
+SUMMARY_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class AccessLog:
+    """Called by Tornado after each request.
+
+    `all`: a line each. `summary`: warm cache hits are counted and told in one line every 10 s, all
+    else has a line. `errors`: lines for 4xx and 5xx only. `off`: nothing.
+    """
+
+    def __init__(self, mode: Literal["all", "summary", "errors", "off"]) -> None:
+        self._mode = mode
+        self._hits = 0
+
+    def __call__(self, handler: RequestHandler) -> None:
+        """Count or tell one request."""
+        if self._mode == "summary" and getattr(handler, "warm", False):
+            self._hits += 1
+            return
+        status = handler.get_status()
+        if self._mode == "off" or (self._mode == "errors" and status < 400):
+            return
+        request = handler.request
+        log.log(
+            30 if status >= 500 else 20,
+            "http_request",
+            request_id=getattr(handler, "request_id", None),
+            method=request.method,
+            path=(request.uri or "")[:300],
+            status=status,
+            duration_ms=round(request.request_time() * 1000, 2),
+            bytes=int(handler._headers.get("Content-Length", "0")),
+            warm=getattr(handler, "warm", False),
+        )
+
+    def summarise(self) -> None:
+        """Tell how many hits there were since the last time, if any."""
+        if self._hits:
+            log.info("http_summary", hits=self._hits, seconds=SUMMARY_SECONDS)
+            self._hits = 0

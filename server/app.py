@@ -1,0 +1,213 @@
+"""The wiring: every part made once, by hand; the routes on one screen; how it starts and stops."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import PeriodicCallback
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from handlers.artists import ArtistsHandler
+from handlers.base import NotFoundHandler
+from handlers.health import HealthHandler, ReadyHandler
+from server import schema
+from server.access_log import SUMMARY_SECONDS, AccessLog
+from server.catalog import reader, store
+from server.catalog.cache import PayloadCache
+from server.catalog.sync import Syncer
+from server.config import Settings
+from server.database import Database
+from server.errors import DatabaseError
+from server.notices import Listener
+from server.spotify.client import SpotifyClient
+from server.spotify.oauth import Accounts
+from server.spotify.tokens import TokenKeeper
+from server.spotify.transport import Transport
+
+MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
+IDLE_SECONDS = 75
+KEEP_SECONDS = 5.0  # how often the embedded database is looked after
+LONGEST_BACKOFF = 30.0
+DRAIN_SECONDS = 5.0
+DRAIN_STEP = 0.02
+
+log = structlog.get_logger()
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+def make_syncer(
+    settings: Settings,
+    database: Database,
+    transport: Transport,
+    announce: Callable[[], Awaitable[None]],
+    now: Callable[[], datetime] = utc_now,
+    origin: str = "",
+) -> Syncer:
+    """The part that asks Spotify, with all it needs."""
+    accounts = Accounts(
+        transport,
+        settings.spotify_accounts_url,
+        settings.client_id,
+        settings.client_secret.get_secret_value(),
+    )
+    tokens = TokenKeeper(
+        database, accounts, settings.client_id, settings.secret.get_secret_value(), now
+    )
+    return Syncer(
+        SpotifyClient(transport, tokens, settings.spotify_api_url, now),
+        database,
+        announce,
+        setting=settings.sync_source,
+        max_releases=settings.sync_max_releases,
+        now=now,
+        origin=origin,
+    )
+
+
+class Site(Application):
+    """The routes, and how many requests are being answered right now."""
+
+    in_flight = 0
+
+    def get_handler_delegate(self, *args: Any, **kwargs: Any) -> Any:
+        """A request has found its handler."""
+        self.in_flight += 1
+        return super().get_handler_delegate(*args, **kwargs)
+
+    def log_request(self, handler: RequestHandler) -> None:
+        """A request has been answered."""
+        self.in_flight -= 1
+        super().log_request(handler)
+
+
+class Freshet:
+    """One process of the server. `start()` listens at once; the database may come later."""
+
+    def __init__(self, settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
+        self.settings = settings
+        origin = uuid.uuid4().hex
+        interval = settings.sync_interval
+        self.database = Database(settings.database_url)
+        self.cache = PayloadCache(
+            lambda: self.database.run(reader.load),
+            self.database.compute,
+            ttl=settings.cache_ttl,
+            max_age=settings.cache_max_age,
+            sync_interval=timedelta(seconds=interval),
+            now=now,
+            timer=time.monotonic,
+        )
+        self.transport = Transport()
+        self.syncer = make_syncer(
+            settings, self.database, self.transport, self.cache.refresh, now, origin
+        )
+        self.listener = Listener(self.database, store.CHANNEL, origin, self.cache.refresh)
+        self.access_log = AccessLog(settings.access_log)
+        self.site = Site(
+            self._routes(), default_handler_class=NotFoundHandler, log_function=self.access_log
+        )
+        self.http = HTTPServer(
+            self.site,
+            max_header_size=MAX_HEAD_BYTES,
+            idle_connection_timeout=IDLE_SECONDS,
+        )
+        self.timers = [
+            PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
+            PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
+        ]
+        self.sync_timer = (
+            PeriodicCallback(self.syncer.tick, interval * 1000, jitter=0.1) if interval else None
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = settings.port
+
+    def _routes(self) -> list[Any]:
+        return [
+            (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
+            (r"/healthz", HealthHandler),
+            (r"/readyz", ReadyHandler, {"database": self.database, "cache": self.cache}),
+        ]
+
+    def start(self) -> None:
+        """Listen, and begin everything else behind it. Raises OSError if the port is taken."""
+        sockets = bind_sockets(self.settings.port, self.settings.host)
+        self.port = sockets[0].getsockname()[1]
+        self.http.add_sockets(sockets)
+        log.info("server_started", url=f"http://{self.settings.host}:{self.port}")
+        self._spawn(self._boot())
+
+    async def _boot(self) -> None:
+        """Database, schema, what is there already, first sync; then the timers take over."""
+        await self._connect()
+        await self._try(self.cache.refresh())
+        for timer in self.timers:
+            timer.start()
+        self._spawn(self.listener.run())
+        if self.sync_timer is not None:
+            self.sync_timer.start()
+            await self.syncer.tick()
+
+    async def _connect(self) -> None:
+        """Reach the database and bring its schema up to date, for as long as it takes."""
+        pause = 1.0
+        while True:
+            try:
+                await self.database.compute(self.database.connect)
+                await self.database.compute(schema.create, self.database.engine)
+                return
+            except DatabaseError as error:
+                log.error("database_unavailable", reason=str(error), retry_seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_BACKOFF)
+
+    async def _look_after_database(self) -> None:
+        """Start the embedded server again if it has gone."""
+        await self._try(self.database.compute(self.database.connect))
+
+    async def _try(self, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except DatabaseError as error:
+            log.warning("database_unavailable", reason=str(error))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_tell_of_a_crash)
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """The mirror of `start`: no new connections, answer what is in flight, end all else."""
+        self.http.stop()
+        for timer in (*self.timers, *([self.sync_timer] if self.sync_timer else [])):
+            timer.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._drain()
+        self.access_log.summarise()
+        self.transport.close()
+        self.database.close()
+        log.info("server_stopped")
+
+    async def _drain(self) -> None:
+        for _ in range(round(DRAIN_SECONDS / DRAIN_STEP)):
+            if not self.site.in_flight:
+                break
+            await asyncio.sleep(DRAIN_STEP)
+        await self.http.close_all_connections()
+
+
+def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:
+    """A part that ends by an error we did not foresee must not do so silently."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_crashed", exc_info=error)

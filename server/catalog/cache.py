@@ -1,0 +1,172 @@
+"""Answers ready to send: a snapshot in memory and a TTL cache of payloads made from it.
+
+Requests never wait for the database. A sync replaces snapshot and payloads together, the new ones
+warm already; when the time to live runs out without one, the old answers are served while a new
+snapshot is read, and for as long as the database cannot be reached.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+from cachetools import LRUCache, TLRUCache
+
+from server.catalog import payload as payloads
+from server.catalog import query as queries
+from server.catalog.payload import Payload
+from server.catalog.query import ArtistsQuery
+from server.catalog.snapshot import Snapshot
+from server.errors import DatabaseError, NothingYet
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_SPELLINGS = 4096
+WARMED = 16  # payloads made anew at once after a sync: the default and the latest asked for
+RETRY_SECONDS = 5.0
+STALE_AFTER = 3  # sync intervals without a complete sync
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class PayloadCache:
+    """`load` reads a snapshot; `compute` runs lengthy work off the loop.
+
+    `ttl` and `timer` are in seconds; `sync_interval` is a timedelta, zero when syncing is off.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Awaitable[Snapshot]],
+        compute: Callable[..., Awaitable[Any]],
+        *,
+        ttl: float,
+        max_age: int,
+        sync_interval: timedelta,
+        now: Callable[[], datetime],
+        timer: Callable[[], float],
+    ) -> None:
+        self._load = load
+        self._compute = compute
+        self._ttl = ttl
+        self._max_age = max_age
+        self._stale_after = STALE_AFTER * sync_interval
+        self._now = now
+        self._timer = timer
+        self._snapshot: Snapshot | None = None
+        self._reload_at = 0.0
+        self._payloads = self._empty()
+        self._spellings: LRUCache[str, str] = LRUCache(MAX_SPELLINGS)
+        self._building: dict[str, asyncio.Task[Payload]] = {}
+        self._refreshing = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """What is served now; None before the first was read."""
+        return self._snapshot
+
+    def peek(self, query_string: str) -> Payload | None:
+        """The warm path: the payload of a raw query string if it is ready, by two look-ups."""
+        href = self._spellings.get(query_string)
+        return None if href is None else self._payloads.get(href)
+
+    async def get(self, query_string: str) -> Payload:
+        """The payload of a raw query string, made if it is not ready; concurrent callers share it.
+
+        Raises InvalidParameters, UriTooLong, or NothingYet before the first successful sync.
+        """
+        query = queries.parse(query_string)
+        href = query.href
+        payload = self._payloads.get(href)
+        if payload is None:
+            payload = await self._made(query, href)
+        self._spellings[query_string] = href
+        return payload
+
+    async def refresh(self) -> None:
+        """Read a new snapshot, make what is in demand anew, and replace all at once.
+
+        Raises DatabaseUnavailable; what was served before stays.
+        """
+        async with self._refreshing:
+            snapshot = await self._load()
+            stale = self.is_stale(snapshot)
+            wanted = {ArtistsQuery().href: ArtistsQuery()}
+            for href in list(self._payloads)[-WARMED:]:
+                wanted.setdefault(href, queries.parse(href.partition("?")[2]))
+            made = {}
+            if snapshot.freshness.synced_at is not None:
+                made = await self._compute(self._build_all, snapshot, wanted, stale)
+            self._snapshot = snapshot
+            self._reload_at = self._timer() + self._ttl
+            self._payloads = self._empty()
+            for href, payload in made.items():
+                self._keep(href, payload)
+            self._spellings[""] = ArtistsQuery().href
+        log.info("cache_invalidated", releases=len(snapshot.albums), warmed=len(made))
+
+    def is_stale(self, snapshot: Snapshot) -> bool:
+        """Whether no sync was complete for three intervals; never where syncing is off."""
+        if not self._stale_after:
+            return False
+        complete_at = snapshot.freshness.complete_at
+        return complete_at is None or self._now() - complete_at > self._stale_after
+
+    async def _made(self, query: ArtistsQuery, href: str) -> Payload:
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.freshness.synced_at is None:
+            raise NothingYet
+        if self._timer() >= self._reload_at:
+            self._reload_in_background()
+        task = self._building.get(href)
+        if task is None:
+            task = asyncio.create_task(self._build(snapshot, query, href))
+            self._building[href] = task
+            task.add_done_callback(lambda _: self._building.pop(href, None))
+        return await asyncio.shield(task)
+
+    async def _build(self, snapshot: Snapshot, query: ArtistsQuery, href: str) -> Payload:
+        stale = self.is_stale(snapshot)
+        made = await self._compute(self._build_all, snapshot, {href: query}, stale)
+        if snapshot is self._snapshot:
+            self._keep(href, made[href])
+        payload: Payload = made[href]
+        return payload
+
+    def _build_all(
+        self, snapshot: Snapshot, wanted: dict[str, ArtistsQuery], stale: bool
+    ) -> dict[str, Payload]:
+        make = partial(payloads.build, stale=stale, max_age=self._max_age)
+        return {href: make(snapshot, query) for href, query in wanted.items()}
+
+    def _keep(self, href: str, payload: Payload) -> None:
+        if payload.size <= MAX_BYTES:
+            self._payloads[href] = payload
+
+    def _empty(self) -> "TLRUCache[str, Payload]":
+        return TLRUCache(MAX_BYTES, self._expiry, self._timer, getsizeof=lambda each: each.size)
+
+    def _expiry(self, _href: str, _payload: Payload, now: float) -> float:
+        """The time to live, or less when the answer will turn stale before."""
+        expiry = now + self._ttl
+        complete_at = self._snapshot.freshness.complete_at if self._snapshot else None
+        if complete_at and self._stale_after:
+            left = (complete_at + self._stale_after - self._now()).total_seconds()
+            if left > 0:
+                expiry = min(expiry, now + left)
+        return expiry
+
+    def _reload_in_background(self) -> None:
+        self._reload_at = self._timer() + RETRY_SECONDS
+        task = asyncio.create_task(self._try_refresh())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _try_refresh(self) -> None:
+        try:
+            await self.refresh()
+        except DatabaseError as error:
+            log.warning("refresh_failed", reason=str(error), retry_seconds=RETRY_SECONDS)

@@ -1,0 +1,45 @@
+"""Which coding a client wants, and whether it has the answer already (RFC 9110 12.5.3, 13.1.2)."""
+
+import re
+from functools import lru_cache
+
+from server.catalog.payload import Coding
+
+PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
+QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
+
+
+@lru_cache(maxsize=1024)
+def coding(accept_encoding: str) -> Coding:
+    """The best coding for an `Accept-Encoding` header ("" when there is none).
+
+    Highest q first, then br, gzip, identity. Where a client refuses even identity, it gets that:
+    an answer it may not like is better than none.
+    """
+    if not accept_encoding.strip():
+        return "identity"
+    weights: dict[str, float] = {}
+    for part in accept_encoding.lower().split(","):
+        name, _, parameters = part.partition(";")
+        quality = QUALITY.fullmatch(parameters) if parameters else None
+        if parameters and quality is None:
+            continue
+        weights[name.strip()] = float(quality[1]) if quality else 1.0
+    if "x-gzip" in weights:
+        weights.setdefault("gzip", weights["x-gzip"])
+    rest = weights.get("*", 0.0)
+    best: Coding = "identity"
+    best_weight = weights.get("identity", rest if "*" in weights else 0.001)
+    for each in reversed(PREFERENCE[:-1]):
+        weight = weights.get(each, rest)
+        if weight > 0 and weight >= best_weight:
+            best, best_weight = each, weight
+    return best
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Whether `If-None-Match` names `etag`: a list, weak tags included, or `*`."""
+    if if_none_match.strip() == "*":
+        return True
+    tags = (part.strip().removeprefix("W/") for part in if_none_match.split(","))
+    return etag in tags

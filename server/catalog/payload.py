@@ -1,0 +1,151 @@
+"""From a snapshot and a query to the very bytes and headers of an answer. Pure."""
+
+import gzip
+import hashlib
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.utils import format_datetime
+from typing import Any, Literal
+
+import brotli
+import orjson
+
+from server.catalog.query import ArtistsQuery
+from server.catalog.snapshot import AlbumEntry, ArtistEntry, Snapshot, utc
+
+Coding = Literal["br", "gzip", "identity"]
+GZIP_LEVEL = 6
+BROTLI_QUALITY = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """An answer in one coding: its bytes, its strong ETag, and all headers but `Date`."""
+
+    body: bytes
+    etag: str
+    headers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An answer in every coding."""
+
+    representations: dict[Coding, Representation]
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough: bodies, and about 2 kB of headers and objects."""
+        return 2048 + sum(len(each.body) for each in self.representations.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An artist of the window with its releases there, newest first."""
+
+    artist: ArtistEntry
+    albums: list[AlbumEntry]
+
+
+def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int) -> Payload:
+    """Answer `query` from `snapshot`; `max_age` is what caches are told, in seconds."""
+    listed = _sorted(_window(snapshot.albums, query), query.sort)
+    end = None if query.limit is None else query.offset + query.limit
+    page = listed[query.offset : end]
+    following = query.at(end).href if end is not None and end < len(listed) else None
+    preceding = None
+    if query.limit is not None and query.offset:
+        preceding = query.at(max(0, query.offset - query.limit)).href
+    freshness = snapshot.freshness
+    body = orjson.dumps(
+        {
+            "items": [_item(each) for each in page],
+            "count": len(page),
+            "total": len(listed),
+            "limit": query.limit,
+            "offset": query.offset,
+            "href": query.href,
+            "next": following,
+            "previous": preceding,
+            "as_of": utc(freshness.as_of),
+            "source": freshness.source,
+            "stale": stale,
+            "partial": freshness.partial,
+        }
+    )
+    headers = [
+        ("Content-Type", "application/json; charset=utf-8"),
+        (
+            "Cache-Control",
+            f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400",
+        ),
+        ("Vary", "Accept-Encoding"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Link", _link(following, preceding)),
+    ]
+    if freshness.synced_at:  # the body tells when each album was last seen, so it dates from then
+        headers.append(("Last-Modified", format_datetime(freshness.synced_at, usegmt=True)))
+        headers.append(("X-Last-Sync", str(utc(freshness.synced_at))))
+    return Payload(represent(body, headers))
+
+
+def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Representation]:
+    """Compress once, hash once: every coding has an ETag of its very bytes (RFC 9110 8.8.3.3)."""
+    bodies: dict[Coding, bytes] = {
+        "br": brotli.compress(body, mode=brotli.MODE_TEXT, quality=BROTLI_QUALITY),
+        "gzip": gzip.compress(body, GZIP_LEVEL, mtime=0),
+        "identity": body,
+    }
+    representations: dict[Coding, Representation] = {}
+    for coding, coded in bodies.items():
+        etag = f'"{hashlib.blake2b(coded, digest_size=16).hexdigest()}"'
+        own = [("Content-Length", str(len(coded))), ("ETag", etag)]
+        if coding != "identity":
+            own.append(("Content-Encoding", coding))
+        representations[coding] = Representation(coded, etag, (*headers, *own))
+    return representations
+
+
+def _window(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> list[_Listed]:
+    """The artists of the latest releases, in the order in which the releases name them."""
+    if query.type:
+        albums = [album for album in albums if album.album_type in query.type]
+    listed: dict[str, _Listed] = {}
+    for album in albums[: query.release_limit]:
+        for artist in album.artists:
+            listed.setdefault(artist.spotify_id, _Listed(artist, [])).albums.append(album)
+    return list(listed.values())
+
+
+def _sorted(listed: list[_Listed], sort: str) -> list[_Listed]:
+    """A total order; ascending is descending reversed, so pages never overlap."""
+    key = sort.removeprefix("-")
+    if key == "name":
+        listed = sorted(
+            listed, key=lambda each: (_folded(each.artist.name), each.artist.spotify_id)
+        )
+        return listed if sort == "name" else listed[::-1]
+    if key == "seen":
+        listed = sorted(
+            listed, key=lambda each: max(album.created_at for album in each.albums), reverse=True
+        )
+    return listed if sort.startswith("-") else listed[::-1]
+
+
+def _folded(name: str) -> str:
+    """Without case and accents, so that Ólafur stands beside Olaf."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def _item(listed: _Listed) -> dict[str, Any]:
+    albums = [album.json for album in listed.albums]
+    return {**listed.artist.fields, "latest_album": albums[0], "albums": albums}
+
+
+def _link(following: str | None, preceding: str | None) -> str:
+    """RFC 8288 links to the neighbouring pages and the description of this API (RFC 8631)."""
+    links = [(following, "next"), (preceding, "prev"), ("/api/openapi.json", "service-desc")]
+    return ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links if target)

@@ -1,0 +1,117 @@
+"""The snapshot read from the database, in three statements.
+
+The latest releases come through two indexes that hold them in order, so the cost does not grow with
+the tables.
+"""
+
+from typing import Any, get_args
+
+import orjson
+from sqlalchemy import func, select, union
+from sqlalchemy.orm import Session
+
+from models import Album, AlbumArtist, Artist, SyncRun
+from models.album import LATEST_FIRST
+from server.catalog.query import AlbumType
+from server.catalog.snapshot import DEPTH, AlbumEntry, ArtistEntry, Freshness, Snapshot, utc
+
+VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
+
+
+def load(session: Session) -> Snapshot:
+    """Read the snapshot."""
+    albums = session.scalars(_latest_albums()).all()
+    credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
+    artists: dict[int, ArtistEntry] = {}
+    for album_id, artist in session.execute(_artists_of(list(credited))).tuples():
+        if artist.id not in artists:
+            artists[artist.id] = _artist_entry(artist)
+        credited[album_id].append(artists[artist.id])
+    entries = tuple(_album_entry(album, tuple(credited[album.id])) for album in albums)
+    return Snapshot(entries, _read_freshness(session))
+
+
+def _latest_albums() -> Any:
+    """The latest of each type and the latest of all, each through its index."""
+    newest = select(Album.id).order_by(*LATEST_FIRST).limit(DEPTH)
+    of_type = (newest.where(Album.album_type == name) for name in get_args(AlbumType))
+    windows = union(*(select(each.subquery().c.id) for each in (newest, *of_type)))
+    return select(Album).where(Album.id.in_(windows)).order_by(*LATEST_FIRST)
+
+
+def _artists_of(album_ids: list[int]) -> Any:
+    return (
+        select(AlbumArtist.album_id, Artist)
+        .join(Artist, Artist.id == AlbumArtist.artist_id)
+        .where(AlbumArtist.album_id.in_(album_ids))
+        .order_by(AlbumArtist.album_id, AlbumArtist.position)
+    )
+
+
+def _read_freshness(session: Session) -> Freshness:
+    def last(condition: Any) -> Any:
+        return (
+            select(SyncRun.finished_at)
+            .where(condition)
+            .order_by(SyncRun.finished_at.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+
+    complete, partial = last(SyncRun.outcome == "complete"), last(SyncRun.outcome == "partial")
+    synced = func.greatest(complete, partial)
+    source = (
+        select(SyncRun.source)
+        .where(SyncRun.outcome.in_(("complete", "partial")), SyncRun.finished_at == synced)
+        .limit(1)
+        .scalar_subquery()
+    )
+    row = session.execute(select(last(SyncRun.changed), synced, complete, partial, source)).one()
+    as_of, synced_at, complete_at, partial_at, name = row._tuple()
+    is_partial = partial_at is not None and partial_at == synced_at
+    return Freshness(as_of, synced_at, complete_at, name, is_partial)
+
+
+def _artist_entry(artist: Artist) -> ArtistEntry:
+    fields = {
+        "id": artist.id,
+        "spotify_id": artist.spotify_id,
+        "type": "artist",
+        "name": artist.name,
+        "uri": artist.uri,
+        "href": artist.href,
+        "external_urls": artist.external_urls,
+        "images": artist.images or [],
+        "genres": artist.genres,
+        "popularity": artist.popularity,
+        "followers": artist.followers,
+        "created_at": utc(artist.created_at),
+        "updated_at": utc(artist.updated_at),
+    }
+    return ArtistEntry(artist.spotify_id, artist.name, fields)
+
+
+def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
+    fields = {
+        "id": album.id,
+        "spotify_id": album.spotify_id,
+        "type": "album",
+        "name": album.name,
+        "uri": album.uri,
+        "href": album.href,
+        "album_type": album.album_type,
+        "total_tracks": album.total_tracks,
+        "images": album.images,
+        "external_urls": album.external_urls,
+        "release_date": album.release_date,
+        "release_date_precision": album.release_date_precision,
+        "released_on": album.released_on,
+        "created_at": utc(album.created_at),
+        "updated_at": utc(album.updated_at),
+        "last_seen_at": utc(album.last_seen_at),
+        "various_artists": any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists),
+        "artists": [{"spotify_id": each.spotify_id, "name": each.name} for each in artists],
+    }
+    return AlbumEntry(
+        album.album_type, album.created_at, orjson.Fragment(orjson.dumps(fields)), artists
+    )

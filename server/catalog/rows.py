@@ -1,0 +1,74 @@
+"""Many rows in one statement: they travel as one jsonb parameter, which the database unfolds."""
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, cast
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Table,
+    TableValuedAlias,
+    Text,
+    any_,
+    bindparam,
+    column,
+    func,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from models import Base
+
+IN_BULK = {"synchronize_session": False}  # no object of a session is at stake in bulk statements
+
+Row = dict[str, Any]
+
+
+def among(attribute: InstrumentedAttribute[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """Whether a text column is one of `values`, as one array parameter."""
+    return attribute == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
+
+
+def recordset(rows: list[Row], columns: Sequence[Any]) -> TableValuedAlias:
+    """Rows as a table with the names and types of `columns` (jsonb_to_recordset)."""
+    return (
+        func.jsonb_to_recordset(bindparam(None, rows, type_=JSONB, unique=True))
+        .table_valued(*(column(each.key, each.type) for each in columns))
+        .render_derived(with_types=True)
+    )
+
+
+def insert_rows(session: Session, model: type[Base], rows: list[Row]) -> None:
+    """Insert rows, which all have the same keys."""
+    if rows:
+        table = cast(Table, model.__table__)
+        given = recordset(rows, [table.c[name] for name in rows[0]])
+        session.execute(insert(table).from_select(list(rows[0]), select(*given.c)))
+
+
+def upsert_rows(
+    session: Session, model: type[Base], rows: list[Row], content: Collection[str]
+) -> dict[str, int]:
+    """Insert rows, or bring the `content` columns of those that are there to what is given.
+
+    Rows go in sorted by key, so that two writers cannot lock each other out, and one that is the
+    same already is not written. Returns our ids by Spotify's, of what was written.
+    """
+    if not rows:
+        return {}
+    table = cast(Table, model.__table__)
+    rows = sorted(rows, key=lambda row: row["spotify_id"])
+    given = recordset(rows, [table.c[name] for name in rows[0]])
+    statement = insert(table).from_select(list(rows[0]), select(*given.c))
+    refreshed = [name for name in (*content, "updated_at", "last_seen_at") if name in rows[0]]
+    statement = statement.on_conflict_do_update(
+        index_elements=[table.c.spotify_id],
+        set_={name: statement.excluded[name] for name in refreshed},
+        where=tuple_(*(table.c[name] for name in content)).is_distinct_from(
+            tuple_(*(statement.excluded[name] for name in content))
+        ),
+    )
+    written = session.execute(statement.returning(table.c.spotify_id, table.c.id))
+    return dict(written.tuples().all())

@@ -1,0 +1,60 @@
+"""What is served, held in memory: the latest releases with their artists. Pure.
+
+A snapshot holds the latest 200 releases of every type and overall, so any window that a request may
+ask for is in it, and no request needs the database.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+DEPTH = 200  # the greatest release_limit
+
+
+@dataclass(frozen=True, slots=True)
+class ArtistEntry:
+    """An artist: its public fields, and what it is sorted by."""
+
+    spotify_id: str
+    name: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AlbumEntry:
+    """A release: its public JSON, ready made, and what it is chosen and sorted by."""
+
+    album_type: str | None
+    created_at: datetime
+    json: orjson.Fragment
+    artists: tuple[ArtistEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What is known of the age of the data; all None before the first sync.
+
+    `as_of` is the last change of data, `synced_at` the end of the last sync that brought pages,
+    `complete_at` of the last that brought all.
+    """
+
+    as_of: datetime | None = None
+    synced_at: datetime | None = None
+    complete_at: datetime | None = None
+    source: str | None = None
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The latest releases, newest first, and how fresh they are."""
+
+    albums: tuple[AlbumEntry, ...]
+    freshness: Freshness
+
+
+def utc(moment: datetime | None) -> str | None:
+    """A time as the API writes it: `2026-11-20T05:00:12Z`."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None

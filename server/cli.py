@@ -1,0 +1,138 @@
+"""The commands of `manage.py`: each reads its settings, does its work, and ends with its code."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from server import __version__, config, log, schema
+from server.app import make_syncer
+from server.catalog.sync import Report
+from server.config import DatabaseSettings, Settings
+from server.database import Database, open_engine
+from server.errors import FreshetError, SettingsError
+from server.serve import serve
+from server.spotify.transport import Transport
+
+WRONG_SETTINGS = 2
+SYNC_EXIT = {"complete": 0, "partial": 3, "failed": 1}
+
+
+class Commands(click.Group):
+    """Turns our errors into one clear message and the right exit code, never a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command."""
+        try:
+            return super().invoke(context)
+        except SettingsError as error:
+            click.echo(settings_message(error), err=True)
+            context.exit(WRONG_SETTINGS)
+        except FreshetError as error:
+            click.echo(f"Freshet stopped: {error}", err=True)
+            context.exit(1)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["--help"]})
+@click.version_option(__version__, prog_name="freshet")
+def main() -> None:
+    """A local, fast copy of Spotify's new releases and the artists behind them."""
+
+
+@main.command()
+@click.option("-h", "--host", help="Address to listen on.  [setting HOST, 127.0.0.1]")
+@click.option("-p", "--port", type=click.IntRange(0, 65535), help="Port.  [setting PORT, 5000]")
+@click.option(
+    "--demo", is_flag=True, help="Use the bundled stand-in for Spotify: no account needed."
+)
+def run(host: str | None, port: int | None, demo: bool) -> None:
+    """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
+    try:
+        serve(with_demo=demo, host=host, port=port)
+    except OSError as error:
+        raise FreshetError(f"{host or 'HOST'}:{port or 'PORT'} cannot be used: {error}") from error
+
+
+@main.command("create_db")
+def create_db() -> None:
+    """Bring the schema to the newest migration; never drops anything, may be repeated."""
+    settings = config.load(DatabaseSettings)
+    with open_engine(settings.database_url) as engine:
+        revision = schema.create(engine)
+    click.echo(f"The database is at revision {revision}, the newest.")
+
+
+@main.command()
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "new-releases", "search"]),
+    help="Where to look.  [setting SYNC_SOURCE, auto]",
+)
+def sync(source: str | None) -> None:
+    """Sync once, with a progress bar on a terminal. Exits 0 complete, 3 partial, 1 failed."""
+    settings = config.load(Settings, sync_source=source)
+    log.configure(settings.log_format, "error", sys.stderr)
+    report = asyncio.run(_sync_once(settings))
+    click.echo(describe(report))
+    raise SystemExit(SYNC_EXIT[report.outcome])
+
+
+@main.command("config")
+def show_config() -> None:
+    """Print the effective settings, secrets masked."""
+    for name, value in config.describe(config.load(Settings)).items():
+        click.echo(f"{name}={value}")
+
+
+async def _sync_once(settings: Settings) -> Report:
+    database, transport = Database(settings.database_url), Transport()
+    try:
+        database.connect()
+        schema.create(database.engine)
+        syncer = make_syncer(settings, database, transport, _nobody_to_tell)
+        with click.progressbar(length=settings.sync_max_releases, label="Syncing") as bar:
+            return await syncer.sync(_progress(bar))
+    finally:
+        transport.close()
+        database.close()
+
+
+async def _nobody_to_tell() -> None:
+    """A one-off sync has no cache; servers hear of it from the database."""
+
+
+def _progress(bar: Any) -> Callable[[int, int | None], None]:
+    def show(seen: int, total: int | None) -> None:
+        bar.length = min(bar.length, total) if total else bar.length
+        bar.update(min(seen, bar.length) - bar.pos)
+
+    return show
+
+
+def describe(report: Report) -> str:
+    """A report in words."""
+    calls = f"{report.calls} call{'' if report.calls == 1 else 's'}, {report.duration_ms} ms"
+    if report.outcome == "failed":
+        return f"The sync failed: {report.error} ({calls})."
+    text = (
+        f"The sync from {report.source} is {report.outcome}: {report.seen} releases seen, "
+        f"{report.added} added, {report.updated} updated, {report.gone} gone, "
+        f"{report.skipped} skipped ({calls})."
+    )
+    return f"{text}\nMissing: {report.error}" if report.error else text
+
+
+def settings_message(error: SettingsError) -> str:
+    """Every fault, and how to mend it."""
+    count = len(error.faults)
+    width = max(len(name) for name in error.faults)
+    lines = [f"{count} setting{' is' if count == 1 else 's are'} missing or wrong:", ""]
+    lines += [f"  {name:{width}}  {fault}" for name, fault in error.faults.items()]
+    lines += [
+        "",
+        f"Settings come from the environment and from {config.ENV_FILE} (see .env.example).",
+        "No Spotify account yet? `python manage.py run --demo` needs no settings at all.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,55 @@
+"""The demo: everything for real, but Spotify is the bundled stand-in and the data is its own."""
+
+import secrets
+from typing import Any
+
+from server.config import ROOT, Settings, load
+from server.spotify.standin import AppKind, StandIn
+
+FOLDER = ROOT / "var" / "demo"
+PUBLISH_SECONDS = 20.0
+SYNC_SECONDS = 20
+CLIENT_ID = "freshet-demo"
+CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
+STANDIN_PORT = 5001  # a fixed one keeps the addresses of covers the same after a restart
+
+
+def start_standin() -> StandIn:
+    """A stand-in that is restricted, as nearly every new app is, and publishes as time goes by."""
+    standin = StandIn(
+        kind=AppKind.RESTRICTED,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        publish_every=PUBLISH_SECONDS,
+    )
+    try:
+        standin.start(STANDIN_PORT)
+    except OSError:
+        standin.start(0)
+    return standin
+
+
+def settings(standin: StandIn, **overrides: Any) -> Settings:
+    """The demo's settings: the stand-in's addresses, a database of its own, short intervals."""
+    return load(
+        Settings,
+        client_id=CLIENT_ID,
+        client_secret=CLIENT_SECRET,
+        secret=_secret(),
+        database_url=f"embedded:{FOLDER / 'postgres'}",
+        spotify_api_url=standin.api_url,
+        spotify_accounts_url=standin.accounts_url,
+        sync_source="auto",
+        sync_interval=SYNC_SECONDS,
+        **overrides,
+    )
+
+
+def _secret() -> str:
+    """A secret of the demo's own, kept so that a restart can read its token again."""
+    file = FOLDER / "secret"
+    if not file.exists():
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(48), encoding="ascii")
+    return file.read_text(encoding="ascii")

@@ -1,0 +1,58 @@
+"""One process from its settings to its end: start, wait for a signal, stop."""
+
+import asyncio
+import signal
+from typing import Any
+
+import structlog
+
+from server import config, demo, log
+from server.app import Freshet
+from server.config import Settings
+
+logger = structlog.get_logger()
+
+
+def serve(*, with_demo: bool, **overrides: Any) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises SettingsError, and OSError when the address cannot be listened on.
+    """
+    settings = None if with_demo else config.load(Settings, **overrides)
+    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+        runner.run(_demo(overrides) if settings is None else _serve(settings))
+
+
+async def _demo(overrides: dict[str, Any]) -> None:
+    standin = demo.start_standin()
+    try:
+        settings = demo.settings(standin, **overrides)
+        await _serve(settings, standin=standin.accounts_url)
+    finally:
+        await standin.stop()
+
+
+async def _serve(settings: Settings, standin: str | None = None) -> None:
+    log.configure(settings.log_format, settings.log_level)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    freshet = Freshet(settings)
+    freshet.start()
+    mode = "demo" if standin else "spotify"
+    logger.info("serving", mode=mode, source=standin or settings.spotify_api_url)
+    try:
+        await stop.wait()
+        logger.info("server_stopping")
+    finally:
+        await freshet.stop()
+
+
+def _fastest_loop() -> Any:
+    """Uvloop where there is one, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
