@@ -114,7 +114,11 @@ class Database:
         """
 
         def call() -> T:
-            with translated_errors(), Session(self.engine) as session, session.begin():
+            with (
+                translated_errors(),
+                Session(self.engine, expire_on_commit=False) as session,
+                session.begin(),
+            ):
                 return function(session, *args, **kwargs)
 
         return await self.compute(call)

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from server.spotify.standin import AppKind, Catalogue, StandIn
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-SECRET = "a secret for tests, long enough for all"
+SECRET = "a secret for tests that is long enough"
 FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
@@ -75,41 +76,36 @@ def migrated(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def database_names() -> Iterator[int]:
-    return itertools.count()
+def new_database(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], Any]]:
+    """A database of a test's own, copied from a template, dropped whatever still holds it."""
+    admin = create_engine(postgres.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    numbers = itertools.count()
+
+    @contextmanager
+    def make(template: str) -> Iterator[URL]:
+        name = f"test_{next(numbers)}"
+        with admin.connect() as connection:
+            connection.execute(
+                text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+            )
+        yield postgres.url.set(database=name)
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+
+    yield make
+    admin.dispose()
 
 
 @pytest.fixture
-def empty_database_url(postgres: EmbeddedPostgres, database_names: Iterator[int]) -> Iterator[URL]:
-    with NewDatabase(postgres.url, database_names, "template0") as url:
+def empty_database_url(new_database: Callable[[str], Any]) -> Iterator[URL]:
+    with new_database("template0") as url:
         yield url
 
 
 @pytest.fixture
-def database_url(
-    postgres: EmbeddedPostgres, migrated: str, database_names: Iterator[int]
-) -> Iterator[URL]:
-    with NewDatabase(postgres.url, database_names, migrated) as url:
+def database_url(new_database: Callable[[str], Any], migrated: str) -> Iterator[URL]:
+    with new_database(migrated) as url:
         yield url
-
-
-class NewDatabase:
-    """A database of a test's own, dropped whatever still holds it."""
-
-    def __init__(self, url: URL, names: Iterator[int], template: str) -> None:
-        self._name, self._template = f"test_{next(names)}", template
-        self._url = url.set(database=self._name)
-        self._admin = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-
-    def __enter__(self) -> URL:
-        with self._admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {self._name} TEMPLATE {self._template}"))
-        return self._url
-
-    def __exit__(self, *_: object) -> None:
-        with self._admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {self._name} WITH (FORCE)"))
-        self._admin.dispose()
 
 
 @pytest.fixture

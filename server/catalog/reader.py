@@ -23,7 +23,7 @@ def load(session: Session) -> Snapshot:
     albums = session.scalars(_latest_albums()).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     artists: dict[int, ArtistEntry] = {}
-    for album_id, artist in session.execute(_artists_of(list(credited))).tuples():
+    for album_id, artist in session.execute(_artists_of(list(credited))):
         if artist.id not in artists:
             artists[artist.id] = _artist_entry(artist)
         credited[album_id].append(artists[artist.id])
@@ -67,7 +67,7 @@ def _read_freshness(session: Session) -> Freshness:
         .scalar_subquery()
     )
     row = session.execute(select(last(SyncRun.changed), synced, complete, partial, source)).one()
-    as_of, synced_at, complete_at, partial_at, name = row._tuple()
+    as_of, synced_at, complete_at, partial_at, name = row
     is_partial = partial_at is not None and partial_at == synced_at
     return Freshness(as_of, synced_at, complete_at, name, is_partial)
 

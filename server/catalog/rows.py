@@ -71,4 +71,4 @@ def upsert_rows(
         ),
     )
     written = session.execute(statement.returning(table.c.spotify_id, table.c.id))
-    return dict(written.tuples().all())
+    return {row.spotify_id: row.id for row in written}

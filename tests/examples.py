@@ -1,0 +1,67 @@
+"""Album objects as Spotify shapes them, made up; and what a sweep of them is."""
+
+from typing import Any
+
+from server.catalog.sweep import Sweep
+from server.spotify.parse import parse_items
+
+
+def spotify_id(kind: str, number: int) -> str:
+    """A 22-character id that can be told from others."""
+    return f"{kind}{number:0{22 - len(kind)}d}"
+
+
+def artist(number: int, **fields: Any) -> dict[str, Any]:
+    identity = spotify_id("artist", number)
+    return {
+        "external_urls": {"spotify": f"https://open.spotify.com/artist/{identity}"},
+        "href": f"https://api.spotify.com/v1/artists/{identity}",
+        "id": identity,
+        "name": f"Artist {number}",
+        "type": "artist",
+        "uri": f"spotify:artist:{identity}",
+        **fields,
+    }
+
+
+def album(number: int, **fields: Any) -> dict[str, Any]:
+    identity = spotify_id("album", number)
+    return {
+        "album_type": "album",
+        "artists": [artist(number)],
+        "external_urls": {"spotify": f"https://open.spotify.com/album/{identity}"},
+        "href": f"https://api.spotify.com/v1/albums/{identity}",
+        "id": identity,
+        "images": [
+            {"height": size, "url": f"https://i.scdn.co/image/{identity}{size}", "width": size}
+            for size in (640, 300, 64)
+        ],
+        "name": f"Album {number}",
+        "release_date": "2026-11-20",
+        "release_date_precision": "day",
+        "total_tracks": 10,
+        "type": "album",
+        "uri": f"spotify:album:{identity}",
+        **fields,
+    }
+
+
+def albums(count: int, first: int = 0) -> list[dict[str, Any]]:
+    return [album(number) for number in range(first, first + count)]
+
+
+def sweep(items: list[Any], **fields: Any) -> Sweep:
+    """What a pass that met `items` brings to the store."""
+    parsed = parse_items(items)
+    return Sweep(
+        **{
+            "source": "search",
+            "releases": parsed.releases,
+            "complete": True,
+            "calls": 1,
+            "skipped": parsed.skipped,
+            "unreadable": parsed.nameless,
+            "present": parsed.skipped_ids,
+            **fields,
+        }
+    )

@@ -1,0 +1,379 @@
+"""`GET /api/artists/` on a real port: headers, codings, conditions, methods and bad input."""
+
+import asyncio
+import gzip
+from collections.abc import Callable
+from typing import Any
+
+import brotli
+import orjson
+import pytest
+from sqlalchemy import event
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from server.app import Freshet
+from server.spotify.standin import StandIn
+from tests.examples import album, albums, artist
+
+START = Any
+
+
+class Client:
+    """An HTTP client that shows what came over the wire."""
+
+    def __init__(self, freshet: Freshet) -> None:
+        self.freshet = freshet
+        self.http = AsyncHTTPClient(force_instance=True)
+
+    async def fetch(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.fetch(
+            f"http://127.0.0.1:{self.freshet.port}{path}",
+            method=method,
+            headers=names,
+            raise_error=False,
+            decompress_response=False,
+            follow_redirects=False,
+            allow_nonstandard_methods=True,
+        )
+
+    async def raw(self, request: bytes) -> bytes:
+        """What a client gets that speaks no clean HTTP."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.freshet.port)
+        writer.write(request)
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return answer
+
+
+@pytest.fixture
+def connect(start_freshet: START, start_standin: Callable[..., StandIn], closing: Any) -> START:
+    async def connect(items: list[Any] | None = None, **overrides: Any) -> Client:
+        standin = start_standin(albums(5) if items is None else items)
+        client = Client(await start_freshet(standin, **overrides))
+
+        async def close() -> None:
+            client.http.close()
+
+        closing(close)
+        return client
+
+    return connect
+
+
+@pytest.mark.gen_test
+async def test_the_payload_has_every_field_of_the_contract(connect: START) -> None:
+    client = await connect([album(1, artists=[artist(1), artist(2)])])
+    response = await client.fetch("/api/artists/")
+    assert response.code == 200
+    page = orjson.loads(response.body)
+    assert list(page) == [
+        "items",
+        "count",
+        "total",
+        "limit",
+        "offset",
+        "href",
+        "next",
+        "previous",
+        "as_of",
+        "source",
+        "stale",
+        "partial",
+    ]
+    item = page["items"][0]
+    assert list(item) == [
+        "id",
+        "spotify_id",
+        "type",
+        "name",
+        "uri",
+        "href",
+        "external_urls",
+        "images",
+        "genres",
+        "popularity",
+        "followers",
+        "created_at",
+        "updated_at",
+        "latest_album",
+        "albums",
+    ]
+    assert list(item["latest_album"]) == [
+        "id",
+        "spotify_id",
+        "type",
+        "name",
+        "uri",
+        "href",
+        "album_type",
+        "total_tracks",
+        "images",
+        "external_urls",
+        "release_date",
+        "release_date_precision",
+        "released_on",
+        "created_at",
+        "updated_at",
+        "last_seen_at",
+        "various_artists",
+        "artists",
+    ]
+    assert page["source"] == "new-releases"
+    assert [each["name"] for each in item["albums"][0]["artists"]] == ["Artist 1", "Artist 2"]
+
+
+@pytest.mark.gen_test
+async def test_both_spellings_of_the_route_answer_alike(connect: START) -> None:
+    client = await connect()
+    with_slash = await client.fetch("/api/artists/?limit=1")
+    without = await client.fetch("/api/artists?limit=1")
+    assert with_slash.body == without.body
+    assert with_slash.headers["ETag"] == without.headers["ETag"]
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip", "identity"])
+@pytest.mark.gen_test
+async def test_every_coding_has_its_own_etag_and_gives_304(connect: START, coding: str) -> None:
+    client = await connect()
+    response = await client.fetch("/api/artists/", Accept_Encoding=coding)
+    decode: Any = {"br": brotli.decompress, "gzip": gzip.decompress, "identity": bytes}[coding]
+    assert orjson.loads(decode(response.body))["total"] == 5
+    assert response.headers.get("Content-Encoding", "identity") == coding
+    again = await client.fetch(
+        "/api/artists/", Accept_Encoding=coding, If_None_Match=response.headers["ETag"]
+    )
+    assert (again.code, again.body) == (304, b"")
+    for name in ("ETag", "X-Last-Sync", "Cache-Control", "Vary"):
+        assert again.headers[name] == response.headers[name]
+    assert "Content-Encoding" not in again.headers
+    other = await client.fetch(
+        "/api/artists/", Accept_Encoding="deflate", If_None_Match='"other", W/"another"'
+    )
+    assert other.code == 200
+
+
+@pytest.mark.gen_test
+async def test_head_is_get_without_a_body(connect: START) -> None:
+    client = await connect()
+    got, head = [await client.fetch("/api/artists/", method) for method in ("GET", "HEAD")]
+    assert head.body == b""
+    for each in (got, head):
+        each.headers.pop("Date")
+    assert dict(head.headers) == dict(got.headers)
+
+
+@pytest.mark.gen_test
+async def test_options_tells_what_may_be_asked_from_any_origin(connect: START) -> None:
+    client = await connect()
+    response = await client.fetch("/api/artists/", "OPTIONS", Origin="https://example.org")
+    assert (response.code, response.body) == (204, b"")
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW"])
+@pytest.mark.gen_test
+async def test_other_methods_are_refused_with_what_is_allowed(connect: START, method: str) -> None:
+    client = await connect()
+    response = await client.fetch("/api/artists/", method)
+    assert response.code == 405
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+
+
+@pytest.mark.parametrize(
+    "query_string",
+    [
+        "release_limit=abc",
+        "release_limit=-1",
+        "release_limit=0",
+        "release_limit=201",
+        "release_limit=",
+        "release_limit=''",
+        "release_limit=5&release_limit=5",
+        "release_limit=%zz",
+        "release_limit=%00",
+        "release_limit=%ff",
+        "limit=501",
+        "offset=-1",
+        "type=tape",
+        "sort=up",
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_bad_value_is_a_problem_that_names_it(connect: START, query_string: str) -> None:
+    client = await connect()
+    response = await client.fetch(f"/api/artists/?{query_string}")
+    assert response.code == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = orjson.loads(response.body)
+    assert problem["type"] == "/problems/invalid-parameter"
+    assert problem["status"] == 400
+    assert problem["instance"].startswith("urn:request:")
+    assert problem["errors"][0]["parameter"] == query_string.partition("=")[0]
+    assert problem["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/nothing", 404),
+        ("/api/artists/%zz", 404),
+        ("/api/artists/%00", 404),
+        ("/api/artists/%ff", 404),
+        ("/%2e%2e/%2e%2e/etc/passwd", 404),
+        ("//evil", 404),
+        ("/api/artists/?x=" + "y" * 100_000, 414),
+        ("/" + "a" * 60_000, 404),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+@pytest.mark.gen_test
+async def test_an_odd_address_is_a_problem_and_never_a_500(
+    connect: START, path: str, status: int
+) -> None:
+    client = await connect()
+    response = await client.fetch(path)
+    assert response.code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert orjson.loads(response.body)["status"] == status
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /api/artists/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/artists/?limit=\x00 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /api/artists/?limit=\xff HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"\x00\x00\x00\x00\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /api/artists/ HTTP/1.1\r\n\r\n",
+        b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\nBroken header\r\n\r\n",
+    ],
+    ids=lambda value: repr(value)[:40],
+)
+@pytest.mark.gen_test
+async def test_bytes_that_are_no_clean_request_get_a_4xx(connect: START, request_: bytes) -> None:
+    client = await connect()
+    answer = await client.raw(request_)
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:80]
+
+
+@pytest.mark.gen_test
+async def test_an_unknown_name_is_ignored_and_href_shows_what_was_understood(
+    connect: START,
+) -> None:
+    client = await connect()
+    response = await client.fetch("/api/artists/?colour=blue&colour=red&limit=2")
+    assert response.code == 200
+    assert orjson.loads(response.body)["href"] == "/api/artists/?limit=2"
+
+
+@pytest.mark.gen_test
+async def test_before_any_sync_has_succeeded_the_answer_is_503_with_retry_after(
+    make_settings: Callable[..., Any], start_standin: Callable[..., StandIn], closing: Any
+) -> None:
+    freshet = Freshet(make_settings(start_standin([]), sync_interval=0))
+    freshet.start()
+    closing(freshet.stop)
+    response = await Client(freshet).fetch("/api/artists/")
+    assert response.code == 503
+    assert int(response.headers["Retry-After"]) > 0
+    assert orjson.loads(response.body)["type"] == "/problems/nothing-yet"
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_found_nothing_is_an_empty_list_and_not_an_error(
+    connect: START,
+) -> None:
+    client = await connect([])
+    response = await client.fetch("/api/artists/")
+    assert (response.code, orjson.loads(response.body)["items"]) == (200, [])
+
+
+@pytest.mark.gen_test
+async def test_a_warm_request_touches_neither_the_database_nor_spotify(connect: START) -> None:
+    client = await connect()
+    await client.fetch("/api/artists/")
+    statements: list[str] = []
+    engine = client.freshet.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    asked = client.freshet.syncer._client.calls
+    for path in ("/api/artists/", "/api/artists/?limit=1", "/api/artists/?type=single&limit=1"):
+        assert (await client.fetch(path)).code == 200
+    assert statements == []
+    assert client.freshet.syncer._client.calls == asked
+
+
+@pytest.mark.gen_test
+async def test_the_cache_follows_a_sync(
+    start_freshet: START, start_standin: Callable[..., StandIn]
+) -> None:
+    standin = start_standin(albums(3))
+    client = Client(await start_freshet(standin))
+    before = await client.fetch("/api/artists/")
+    standin.catalogue.albums.insert(0, album(77, name="Fresh", release_date="2026-11-22"))
+    assert (await client.freshet.syncer.sync()).added == 1
+    after = await client.fetch("/api/artists/")
+    assert orjson.loads(after.body)["items"][0]["latest_album"]["name"] == "Fresh"
+    assert after.headers["ETag"] != before.headers["ETag"]
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_a_sync_of_another_process_is_served_at_once(
+    start_freshet: START,
+    start_standin: Callable[..., StandIn],
+    make_settings: Callable[..., Any],
+) -> None:
+    standin = start_standin(albums(3))
+    first = await start_freshet(standin, sync_interval=3600)
+    second = await start_freshet(standin, sync_interval=3600)
+    standin.catalogue.albums.insert(0, album(77, release_date="2026-11-22"))
+    await asyncio.sleep(0.1)
+    await second.syncer.sync()
+    client = Client(first)
+    async with asyncio.timeout(5):
+        while orjson.loads((await client.fetch("/api/artists/")).body)["total"] != 4:
+            await asyncio.sleep(0.01)
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_reads_go_on_when_spotify_and_the_database_are_gone(
+    start_freshet: START, start_standin: Callable[..., StandIn]
+) -> None:
+    standin = start_standin(albums(3))
+    freshet = await start_freshet(standin, cache_ttl=1)
+    client = Client(freshet)
+    freshet.database._replace_engine(freshet.database.engine.url.set(database="nowhere"))
+    await standin.stop()
+    assert (await freshet.syncer.sync()).outcome == "failed"
+    await asyncio.sleep(1.1)
+    for path in ("/api/artists/", "/api/artists/?limit=1"):
+        response = await client.fetch(path)
+        assert (response.code, orjson.loads(response.body)["total"]) == (200, 3)
+    ready = await client.fetch("/readyz")
+    assert ready.code == 503
+    assert (await client.fetch("/healthz")).code == 200
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_ready_says_why_it_is_not(
+    make_settings: Callable[..., Any], start_standin: Callable[..., StandIn], closing: Any
+) -> None:
+    freshet = Freshet(make_settings(start_standin([]), sync_interval=0))
+    freshet.start()
+    closing(freshet.stop)
+    client = Client(freshet)
+    response = await client.fetch("/readyz")
+    assert response.code == 503
+    assert "no sync has succeeded yet" in orjson.loads(response.body)["reasons"]
+    await freshet.syncer.sync()
+    async with asyncio.timeout(5):
+        while (await client.fetch("/readyz")).code != 200:
+            await asyncio.sleep(0.05)
+    client.http.close()

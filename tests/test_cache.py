@@ -1,0 +1,254 @@
+"""The cache answers without the database, replaces all at once, and survives everything."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from server.catalog.cache import PayloadCache
+from server.catalog.payload import Payload
+from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
+from tests.conftest import Clock, until
+
+
+class Source:
+    """Where snapshots come from: a real loader's shape, with the data of a test."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.loads = 0
+        self.releases = 3
+        self.down = False
+        self.synced = True
+        self.complete_at = clock()
+
+    async def load(self) -> Snapshot:
+        self.loads += 1
+        await asyncio.sleep(0)
+        if self.down:
+            raise DatabaseUnavailable("gone")
+        at = self.clock() if self.synced else None
+        albums = tuple(
+            AlbumEntry(
+                "album",
+                self.clock(),
+                orjson.Fragment(f'{{"n":{number}}}'),
+                (ArtistEntry(f"a{number}", f"Artist {number}", {"name": f"Artist {number}"}),),
+            )
+            for number in range(self.releases)
+        )
+        complete_at = self.complete_at if self.synced else None
+        return Snapshot(albums, Freshness(at, at, complete_at, "search", False))
+
+
+class Compute:
+    """Runs work off the loop, and counts."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        self.calls += 1
+        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+
+
+class Timer:
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+class Rig:
+    """A cache with its surroundings."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.source = clock, Source(clock)
+        self.compute, self.timer = Compute(), Timer()
+        self.cache = PayloadCache(
+            self.source.load,
+            self.compute,
+            ttl=300,
+            max_age=15,
+            sync_interval=timedelta(seconds=1800),
+            now=clock,
+            timer=self.timer,
+        )
+
+    def forward(self, seconds: float) -> None:
+        self.timer.seconds += seconds
+        self.clock.forward(seconds=seconds)
+
+
+@pytest.fixture
+def rig(clock: Clock) -> Rig:
+    return Rig(clock)
+
+
+def read(payload: Payload | None) -> dict[str, Any]:
+    assert payload is not None
+    content: dict[str, Any] = orjson.loads(payload.representations["identity"].body)
+    return content
+
+
+@pytest.mark.gen_test
+async def test_before_the_first_sync_there_is_nothing_to_serve(rig: Rig) -> None:
+    with pytest.raises(NothingYet):
+        await rig.cache.get("")
+    rig.source.synced = False
+    await rig.cache.refresh()
+    with pytest.raises(NothingYet):
+        await rig.cache.get("")
+    assert rig.cache.peek("") is None
+
+
+@pytest.mark.gen_test
+async def test_after_a_refresh_the_default_payload_is_warm(rig: Rig) -> None:
+    await rig.cache.refresh()
+    assert read(rig.cache.peek(""))["total"] == 3
+
+
+@pytest.mark.gen_test
+async def test_a_query_is_warm_after_it_was_asked_once_in_any_spelling(rig: Rig) -> None:
+    await rig.cache.refresh()
+    assert rig.cache.peek("limit=1&sort=name") is None
+    first = await rig.cache.get("limit=1&sort=name")
+    built = rig.compute.calls
+    assert await rig.cache.get("sort=name&limit=01") is first
+    assert rig.cache.peek("sort=name&limit=01") is first
+    assert rig.compute.calls == built
+
+
+@pytest.mark.gen_test
+async def test_concurrent_callers_share_one_build(rig: Rig) -> None:
+    await rig.cache.refresh()
+    built = rig.compute.calls
+    payloads = await asyncio.gather(*(rig.cache.get("limit=2") for _ in range(50)))
+    assert len(set(map(id, payloads))) == 1
+    assert rig.compute.calls == built + 1
+
+
+@pytest.mark.gen_test
+async def test_one_caller_that_gives_up_does_not_spoil_it_for_the_others(rig: Rig) -> None:
+    await rig.cache.refresh()
+    impatient = asyncio.create_task(rig.cache.get("limit=2"))
+    patient = asyncio.create_task(rig.cache.get("limit=2"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert read(await patient)["limit"] == 2
+
+
+@pytest.mark.gen_test
+async def test_a_refresh_replaces_what_was_asked_for_and_leaves_it_warm(rig: Rig) -> None:
+    await rig.cache.refresh()
+    await rig.cache.get("limit=2")
+    rig.source.releases = 5
+    await rig.cache.refresh()
+    assert read(rig.cache.peek(""))["total"] == 5
+    assert read(rig.cache.peek("limit=2"))["total"] == 5
+
+
+@pytest.mark.gen_test
+async def test_the_old_answer_is_served_while_the_new_one_is_made(rig: Rig) -> None:
+    await rig.cache.refresh()
+    rig.source.releases = 5
+    refreshing = asyncio.create_task(rig.cache.refresh())
+    seen = set()
+    while not refreshing.done():
+        seen.add(read(rig.cache.peek(""))["total"])
+        await asyncio.sleep(0)
+    assert seen <= {3, 5}
+    assert 3 in seen
+
+
+@pytest.mark.gen_test
+async def test_a_build_from_before_a_refresh_is_not_kept_after_it(rig: Rig) -> None:
+    await rig.cache.refresh()
+    slow = asyncio.create_task(rig.cache.get("limit=2"))
+    await asyncio.sleep(0)
+    rig.source.releases = 5
+    await rig.cache.refresh()
+    await slow
+    kept = rig.cache.peek("limit=2")
+    assert kept is None or read(kept)["total"] == 5
+
+
+@pytest.mark.gen_test
+async def test_when_its_time_runs_out_an_answer_is_made_again_and_the_data_read_behind_it(
+    rig: Rig,
+) -> None:
+    await rig.cache.refresh()
+    rig.source.releases = 4
+    rig.forward(299)
+    assert rig.cache.peek("") is not None
+    rig.forward(2)
+    assert rig.cache.peek("") is None
+    assert read(await rig.cache.get(""))["total"] == 3, "served at once from memory"
+    await until(lambda: rig.source.loads == 2)
+    await until(lambda: read(rig.cache.peek(""))["total"] == 4)
+
+
+@pytest.mark.gen_test
+async def test_the_last_good_answer_is_served_for_as_long_as_the_database_is_down(
+    rig: Rig,
+) -> None:
+    await rig.cache.refresh()
+    rig.source.down = True
+    for _ in range(3):
+        rig.forward(400)
+        assert read(await rig.cache.get("limit=1"))["total"] == 3
+    with pytest.raises(DatabaseUnavailable):
+        await rig.cache.refresh()
+    assert read(rig.cache.peek("limit=1"))["total"] == 3
+
+
+@pytest.mark.gen_test
+async def test_a_dead_database_is_asked_every_few_seconds_and_not_on_every_request(
+    rig: Rig,
+) -> None:
+    await rig.cache.refresh()
+    rig.source.down = True
+    rig.forward(301)
+    for number in range(1, 30):
+        await rig.cache.get(f"limit={number}")
+    await asyncio.sleep(0.01)
+    assert rig.source.loads == 2
+    rig.forward(6)
+    await rig.cache.get("limit=77")
+    await until(lambda: rig.source.loads == 3)
+
+
+@pytest.mark.gen_test
+async def test_an_answer_turns_stale_by_itself_after_three_intervals(rig: Rig) -> None:
+    await rig.cache.refresh()
+    rig.source.down = True
+    rig.forward(3 * 1800 - 10)
+    assert read(await rig.cache.get(""))["stale"] is False
+    rig.forward(11)
+    assert rig.cache.peek("") is None, "its time to live ended when it turned stale"
+    assert read(await rig.cache.get(""))["stale"] is True
+
+
+@pytest.mark.gen_test
+async def test_a_wrong_query_is_never_kept(rig: Rig) -> None:
+    await rig.cache.refresh()
+    for _ in range(2):
+        with pytest.raises(InvalidParameters):
+            await rig.cache.get("limit=0")
+    assert rig.cache.peek("limit=0") is None
+
+
+@pytest.mark.gen_test
+async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig) -> None:
+    rig.source.releases = 200
+    await rig.cache.refresh()
+    for number in range(5000):
+        await rig.cache.get(f"offset={number}&spelling={number}")
+    cache = rig.cache
+    assert cache._payloads.currsize <= cache._payloads.maxsize
+    assert len(cache._spellings) <= 4096

@@ -1,0 +1,181 @@
+"""From a snapshot and a query to the very bytes: pure, so tested without anything else."""
+
+import gzip
+from datetime import UTC, datetime
+from typing import Any
+
+import brotli
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.catalog import payload, query
+from server.catalog.payload import Payload
+from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+
+AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+FRESH = Freshness(AT, AT, AT, "search", False)
+KINDS = ["album", "single", "ep", "compilation", None]
+
+
+def entry(number: int, name: str) -> ArtistEntry:
+    return ArtistEntry(f"a{number}", name, {"spotify_id": f"a{number}", "name": name})
+
+
+def release(number: int, artists: list[ArtistEntry], kind: str | None = "album") -> AlbumEntry:
+    created = AT.replace(minute=number % 60)
+    return AlbumEntry(kind, created, orjson.Fragment(f'{{"n":{number}}}'), tuple(artists))
+
+
+ABBA, BACH, OLAF = entry(1, "abba"), entry(2, "Bach"), entry(3, "Ólafur")
+SNAPSHOT = Snapshot(
+    (
+        release(10, [OLAF, BACH], "single"),
+        release(40, [ABBA]),
+        release(30, [BACH]),
+        release(20, [], "ep"),
+    ),
+    FRESH,
+)
+
+
+def made(query_string: str, snapshot: Snapshot = SNAPSHOT, **options: Any) -> Payload:
+    given_ = {"stale": False, "max_age": 15, **options}
+    return payload.build(snapshot, query.parse(query_string), **given_)
+
+
+def body(query_string: str = "", snapshot: Snapshot = SNAPSHOT, **options: Any) -> dict[str, Any]:
+    answer = made(query_string, snapshot, **options).representations["identity"].body
+    content: dict[str, Any] = orjson.loads(answer)
+    return content
+
+
+def names(query_string: str) -> list[str]:
+    return [item["name"] for item in body(query_string)["items"]]
+
+
+def test_artists_stand_in_the_order_of_their_latest_release() -> None:
+    assert names("") == ["Ólafur", "Bach", "abba"]
+
+
+def test_an_artist_has_its_albums_of_the_window_newest_first_and_the_latest_again() -> None:
+    bach = body()["items"][1]
+    assert [album["n"] for album in bach["albums"]] == [10, 30]
+    assert bach["latest_album"] == bach["albums"][0]
+
+
+def test_release_limit_counts_releases_of_the_wanted_types() -> None:
+    assert names("release_limit=1") == ["Ólafur", "Bach"]
+    assert names("release_limit=1&type=album") == ["abba"]
+    assert names("type=ep") == []
+    assert names("type=ep,single") == ["Ólafur", "Bach"]
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("-released", ["Ólafur", "Bach", "abba"]),
+        ("released", ["abba", "Bach", "Ólafur"]),
+        ("-seen", ["abba", "Bach", "Ólafur"]),
+        ("seen", ["Ólafur", "Bach", "abba"]),
+        ("name", ["abba", "Bach", "Ólafur"]),
+        ("-name", ["Ólafur", "Bach", "abba"]),
+    ],
+)
+def test_every_order_is_total(order: str, expected: list[str]) -> None:
+    assert names(f"sort={order}") == expected
+
+
+def test_names_are_sorted_without_case_and_accents() -> None:
+    artists = [entry(n, name) for n, name in enumerate(["Zoe", "émile", "Emil", "Ölaf", "oma"])]
+    snapshot = Snapshot((release(1, artists),), FRESH)
+    items = body("sort=name", snapshot)["items"]
+    assert [item["name"] for item in items] == ["Emil", "émile", "Ölaf", "oma", "Zoe"]
+
+
+def test_a_page_tells_its_neighbours() -> None:
+    page = body("limit=1&offset=1")
+    assert (page["count"], page["total"], page["limit"], page["offset"]) == (1, 3, 1, 1)
+    assert page["href"] == "/api/artists/?limit=1&offset=1"
+    assert page["next"] == "/api/artists/?limit=1&offset=2"
+    assert page["previous"] == "/api/artists/?limit=1"
+
+
+def test_without_a_limit_there_are_no_neighbours() -> None:
+    page = body("offset=2")
+    assert (page["count"], page["limit"], page["next"], page["previous"]) == (1, None, None, None)
+
+
+def test_past_the_end_is_an_empty_page() -> None:
+    page = body("limit=2&offset=99")
+    assert (page["items"], page["total"], page["next"]) == ([], 3, None)
+
+
+def test_what_is_known_of_freshness_is_said() -> None:
+    page = body(stale=True)
+    assert page["as_of"] == "2026-11-20T05:00:12Z"
+    assert (page["source"], page["stale"], page["partial"]) == ("search", True, False)
+
+
+def test_headers_are_those_of_the_contract() -> None:
+    headers = dict(made("limit=1&offset=1").representations["gzip"].headers)
+    coded = made("limit=1&offset=1").representations["gzip"]
+    assert headers == {
+        "Content-Type": "application/json; charset=utf-8",
+        "Cache-Control": "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400",
+        "Vary": "Accept-Encoding",
+        "Access-Control-Allow-Origin": "*",
+        "X-Content-Type-Options": "nosniff",
+        "Link": '</api/artists/?limit=1&offset=2>; rel="next", '
+        '</api/artists/?limit=1>; rel="prev", </api/openapi.json>; rel="service-desc"',
+        "Last-Modified": "Fri, 20 Nov 2026 05:00:12 GMT",
+        "X-Last-Sync": "2026-11-20T05:00:12Z",
+        "Content-Length": str(len(coded.body)),
+        "ETag": coded.etag,
+        "Content-Encoding": "gzip",
+    }
+
+
+def test_every_coding_holds_the_same_and_has_an_etag_of_its_own() -> None:
+    coded = made("").representations
+    plain = coded["identity"].body
+    assert gzip.decompress(coded["gzip"].body) == plain
+    assert brotli.decompress(coded["br"].body) == plain
+    assert len({each.etag for each in coded.values()}) == 3
+
+
+def test_the_same_data_gives_the_same_bytes_and_etags() -> None:
+    first, second = made("").representations, made("").representations
+    assert first == second
+    assert made("", stale=True).representations["br"].etag != first["br"].etag
+
+
+artists_strategy = st.lists(
+    st.integers(0, 12).map(lambda n: entry(n, f"name {n % 5}")),
+    max_size=4,
+    unique_by=lambda each: each.spotify_id,
+)
+snapshots = st.lists(
+    st.tuples(artists_strategy, st.sampled_from(KINDS), st.integers(0, 59)), max_size=12
+).map(lambda rows: Snapshot(tuple(release(n, a, k) for a, k, n in rows), FRESH))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    snapshots,
+    st.integers(1, 5),
+    st.sampled_from(["released", "-released", "seen", "-seen", "name", "-name"]),
+    st.sampled_from(["", "&type=album", "&type=single,ep"]),
+)
+def test_pages_together_are_exactly_the_whole(
+    snapshot: Snapshot, limit: int, sort: str, kind: str
+) -> None:
+    whole = body(f"sort={sort}{kind}", snapshot)["items"]
+    paged: list[Any] = []
+    href: str | None = f"?sort={sort}{kind}&limit={limit}"
+    while href is not None:
+        page = body(href.partition("?")[2], snapshot)
+        paged += page["items"]
+        href = page["next"]
+    assert paged == whole

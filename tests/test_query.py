@@ -1,0 +1,98 @@
+"""A query string is read once, checked whole, and brought to a normal form."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.catalog import query
+from server.catalog.query import ArtistsQuery
+from server.errors import InvalidParameters, UriTooLong
+
+
+def faults(query_string: str) -> list[tuple[str, str | None]]:
+    with pytest.raises(InvalidParameters) as raised:
+        query.parse(query_string)
+    return [(fault["parameter"], fault["value"]) for fault in raised.value.faults]
+
+
+def test_nothing_given_means_the_defaults() -> None:
+    assert query.parse("") == ArtistsQuery()
+    assert ArtistsQuery().href == "/api/artists/"
+    assert (ArtistsQuery().release_limit, ArtistsQuery().limit) == (20, None)
+
+
+def test_the_normal_form_shows_what_was_understood_in_a_fixed_order() -> None:
+    read = query.parse("sort=name&unknown=1&type=single,album,single&limit=007&release_limit=20")
+    assert read.href == "/api/artists/?limit=7&type=album,single&sort=name"
+    assert query.parse(read.href.partition("?")[2]) == read
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["abc", "-1", "0", "201", "", "''", "1.0", "+5", " 5", "1_0", "٥", "9" * 30, "%00", "%zz"],
+)
+def test_a_release_limit_that_is_no_number_from_1_to_200_is_a_fault(value: str) -> None:
+    ((parameter, shown),) = faults(f"release_limit={value}")
+    assert parameter == "release_limit"
+    assert shown is not None
+
+
+@pytest.mark.parametrize("given_", ["limit=0", "limit=501", "offset=-1", "offset=x", "limit="])
+def test_paging_out_of_bounds_is_a_fault(given_: str) -> None:
+    assert faults(given_)[0][0] == given_.partition("=")[0]
+
+
+@pytest.mark.parametrize(
+    "given_", ["type=", "type=album,", "type=mixtape", "type=Album", "type=ep ep"]
+)
+def test_an_unknown_type_is_a_fault(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(given_)] == ["type"]
+
+
+@pytest.mark.parametrize("given_", ["sort=", "sort=date", "sort=--name", "sort=+name"])
+def test_an_unknown_order_is_a_fault(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(given_)] == ["sort"]
+
+
+def test_every_fault_is_named_at_once_in_the_order_of_the_parameters() -> None:
+    found = faults("sort=x&type=y&offset=z&limit=0&release_limit=&release_limit=5")
+    assert [parameter for parameter, _ in found] == [
+        "release_limit",
+        "release_limit",
+        "limit",
+        "offset",
+        "type",
+        "sort",
+    ]
+
+
+def test_a_repeated_parameter_is_a_fault_even_with_the_same_value() -> None:
+    assert faults("limit=5&limit=5") == [("limit", "5")]
+
+
+def test_an_unknown_name_may_be_repeated_and_is_ignored() -> None:
+    assert query.parse("utm=1&utm=2&%ff=%ff&=&&") == ArtistsQuery()
+
+
+def test_a_name_without_a_value_is_an_empty_value() -> None:
+    assert faults("limit") == [("limit", "")]
+
+
+def test_a_long_value_is_shown_shortened() -> None:
+    ((_, shown),) = faults("sort=" + "x" * 3000)
+    assert shown is not None
+    assert len(shown) == 100
+
+
+def test_a_query_string_of_100_kb_is_too_long() -> None:
+    with pytest.raises(UriTooLong):
+        query.parse("limit=1&x=" + "y" * 100_000)
+
+
+@given(st.text(max_size=200))
+def test_no_query_string_is_an_unforeseen_error(text: str) -> None:
+    try:
+        read = query.parse(text)
+    except (InvalidParameters, UriTooLong):
+        return
+    assert query.parse(read.href.partition("?")[2]) == read

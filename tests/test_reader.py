@@ -1,0 +1,117 @@
+"""The snapshot holds the latest releases in the promised order, read through the indexes."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.orm import Session
+
+from server.catalog import reader, store
+from server.catalog.snapshot import Snapshot
+from server.database import Database
+from tests.examples import album, albums, artist, spotify_id, sweep
+
+START = datetime(2026, 11, 20, 5, tzinfo=UTC)
+
+
+def take(database: Database, items: list[Any], hours: float = 0, **fields: Any) -> None:
+    at = START + timedelta(hours=hours)
+    with Session(database.engine) as session, session.begin():
+        store.record_sweep(session, sweep(items, **fields), at, at)
+
+
+def load(database: Database) -> Snapshot:
+    with Session(database.engine) as session:
+        return reader.load(session)
+
+
+def numbers(snapshot: Snapshot) -> list[int]:
+    texts = (orjson.dumps(each.json) for each in snapshot.albums)
+    return [int(orjson.loads(text)["spotify_id"][5:]) for text in texts]
+        int(orjson.loads(orjson.dumps(each.json))["spotify_id"][5:]) for each in snapshot.albums
+    ]
+
+
+def test_a_day_comes_before_its_month_and_a_month_before_its_year(database: Database) -> None:
+    dates = ["2026", "2026-11-20", None, "2025-12-31", "0000", "2026-11", "2026-11-21"]
+    take(database, [album(number, release_date=date) for number, date in enumerate(dates)])
+    assert numbers(load(database)) == [6, 1, 5, 0, 3, 4, 2]
+
+
+def test_of_one_day_the_last_seen_first_comes_first_then_the_place_in_the_list(
+    database: Database,
+) -> None:
+    take(database, [album(5), album(3)], hours=0)
+    take(database, [album(9), album(5), album(7), album(3)], hours=1)
+    assert numbers(load(database)) == [9, 7, 5, 3]
+
+
+def test_two_hundred_of_each_type_are_there_however_many_of_another_are_newer(
+    database: Database,
+) -> None:
+    old = [album(n, album_type="ep", release_date="2020-01-01") for n in range(5)]
+    odd = [album(1000, album_type=None, release_date="2027-01-01")]
+    take(database, odd + albums(300, first=10) + old)
+    snapshot = load(database)
+    kinds = [each.album_type for each in snapshot.albums]
+    assert (kinds.count("album"), kinds.count("ep"), kinds.count(None)) == (200, 5, 1)
+
+
+def test_an_artist_is_one_entry_however_many_albums_it_has(database: Database) -> None:
+    take(database, [album(n, artists=[artist(1), artist(n + 10)]) for n in range(3)])
+    snapshot = load(database)
+    assert len({id(each.artists[0]) for each in snapshot.albums}) == 1
+    assert [each.artists[1].spotify_id for each in snapshot.albums] == [
+        spotify_id("artist", n + 10) for n in range(3)
+    ]
+
+
+def test_a_snapshot_takes_three_statements_and_few_rows(database: Database) -> None:
+    take(database, albums(500))
+    seen: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    load(database)
+    assert len(seen) == 3
+
+
+def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
+    database: Database,
+) -> None:
+    take(database, albums(1000))
+    with database.engine.begin() as connection:
+        connection.execute(text("ANALYZE albums"))
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        query = reader._latest_albums().compile(connection, compile_kwargs={"literal_binds": True})
+        plan = "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {query}")))
+    assert "ix_albums_latest " in plan
+    assert "ix_albums_latest_of_type" in plan
+    assert "Incremental Sort" not in plan
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "partial", "complete_hour", "synced_hour"),
+    [(["complete"], False, 0, 0), (["complete", "partial"], True, 0, 1)],
+)
+def test_freshness_tells_complete_from_partial(
+    database: Database,
+    outcomes: list[str],
+    partial: bool,
+    complete_hour: int,
+    synced_hour: int,
+) -> None:
+    for hour, outcome in enumerate(outcomes):
+        take(database, albums(2), hours=hour, complete=outcome == "complete")
+    freshness = load(database).freshness
+    assert freshness.partial is partial
+    assert freshness.complete_at == START + timedelta(hours=complete_hour)
+    assert freshness.synced_at == START + timedelta(hours=synced_hour)
+    assert freshness.as_of == START
+    assert freshness.source == "search"
+
+
+def test_before_the_first_sync_nothing_is_known(database: Database) -> None:
+    snapshot = load(database)
+    assert snapshot.albums == ()
+    assert snapshot.freshness.synced_at is None
