@@ -159,6 +159,14 @@ def test_what_spotify_does_not_say_any_more_is_kept(copy: Copy, field: str) -> N
     assert len(copy.all(select(AlbumArtist))) == 1
 
 
+def test_a_date_that_becomes_less_precise_keeps_nothing_of_the_old_one(copy: Copy) -> None:
+    copy.take([album(1)])
+    copy.take([album(1, release_date="2027", release_date_precision="year")])
+    (kept,) = copy.all(select(Album))
+    assert (kept.release_date, kept.release_date_precision) == ("2027", "year")
+    assert kept.released_on is None
+
+
 def test_an_artist_with_a_new_name_is_renamed_once(copy: Copy) -> None:
     copy.take([album(1)])
     tally = copy.take([album(1, artists=[artist(1, name="Prince")])])

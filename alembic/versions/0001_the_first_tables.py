@@ -47,6 +47,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_albums")),
         sa.UniqueConstraint("spotify_id", name=op.f("uq_albums_spotify_id")),
+        postgresql_with={"fillfactor": 50},
     )
     op.create_index(
         "ix_albums_latest",

@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
 from server.catalog.listings import AlbumChange, record_changes, record_listings
-from server.catalog.rows import IN_BULK, among, insert_rows, upsert_rows
+from server.catalog.rows import IN_BULK, Row, among, insert_rows, upsert_rows
 from server.catalog.runs import record_run
 from server.catalog.sweep import Sweep, Tally
 from server.spotify.parse import Credit, Release
@@ -22,6 +21,8 @@ from server.spotify.parse import Credit, Release
 CHANNEL = "freshet_synced"  # of NOTIFY; told in the transaction of every sync
 WRITERS_LOCK = 0x73796E63  # any number of our own: syncs of several processes queue up
 ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
+IDENTITY = {"spotify_id", "artists"}
+DATE_FIELDS = ("release_date", "release_date_precision", "released_on")
 ALBUM_FIELDS = (
     "name",
     "album_type",
@@ -67,44 +68,53 @@ def _record_artists(
     for release in releases:
         for credit in release.artists:
             credited.setdefault(credit.spotify_id, credit)
-    columns = [getattr(Artist, name) for name in ("id", "spotify_id", *ARTIST_FIELDS)]
-    known = {
-        row.spotify_id: row._asdict()
-        for row in session.execute(select(*columns).where(among(Artist.spotify_id, credited)))
-    }
+    known = _by_spotify_id(session, Artist, ARTIST_FIELDS, among(Artist.spotify_id, credited))
     rows = []
     for spotify_id, credit in credited.items():
         before = known.get(spotify_id, {})
-        after = _merged(credit.model_dump(include=set(ARTIST_FIELDS)), before)
-        after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
-        if any(after[name] != before.get(name) for name in ARTIST_FIELDS):
+        says = credit.model_dump(exclude=IDENTITY)
+        if _differs(says, before):
+            after = _merged(says, before)
+            after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
             rows.append({"spotify_id": spotify_id, **after, "created_at": at, "updated_at": at})
     tally.artists_changed = len(rows)
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
     return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS)
 
 
-def _known_albums(session: Session, releases: list[Release]) -> dict[str, dict[str, Any]]:
-    """The albums of a sweep that are here already, each with its artists' Spotify ids."""
-    credits_of_album = (
-        select(func.array_agg(aggregate_order_by(Artist.spotify_id, AlbumArtist.position)))
-        .join(AlbumArtist, AlbumArtist.artist_id == Artist.id)
-        .where(AlbumArtist.album_id == Album.id)
-        .scalar_subquery()
+def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
+    """The albums of a sweep that are here already, each with its artists' Spotify ids.
+
+    The credits come in a statement of their own: for a subquery an album, the planner reads whole
+    tables again and again while it has no statistics.
+    """
+    wanted = among(Album.spotify_id, [release.spotify_id for release in releases])
+    known = _by_spotify_id(session, Album, ALBUM_FIELDS, wanted)
+    credited = session.execute(
+        select(Album.spotify_id, Artist.spotify_id)
+        .join_from(Album, AlbumArtist)
+        .join(Artist)
+        .where(wanted)
+        .order_by(AlbumArtist.album_id, AlbumArtist.position)
     )
-    columns = [getattr(Album, name) for name in ("id", "spotify_id", *ALBUM_FIELDS)]
-    rows = session.execute(
-        select(*columns, credits_of_album.label("artists")).where(
-            among(Album.spotify_id, [release.spotify_id for release in releases])
-        )
-    )
-    return {row.spotify_id: row._asdict() for row in rows}
+    for album, artist in credited:
+        known[album].setdefault("artists", []).append(artist)
+    return known
+
+
+def _by_spotify_id(
+    session: Session, model: type[Album | Artist], fields: tuple[str, ...], wanted: Any
+) -> dict[str, Row]:
+    """Our id and some fields of wanted rows, by Spotify's id."""
+    names = ("spotify_id", "id", *fields)
+    rows = session.execute(select(*(getattr(model, name) for name in names)).where(wanted))
+    return {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in rows}
 
 
 def _record_albums(
     session: Session,
     releases: list[Release],
-    known: dict[str, dict[str, Any]],
+    known: dict[str, Row],
     artist_ids: dict[str, int],
     at: datetime,
 ) -> list[AlbumChange]:
@@ -112,17 +122,19 @@ def _record_albums(
     rows, recredited, changes = [], [], []
     for position, release in enumerate(releases):
         before = known.get(release.spotify_id, {})
-        after = _merged(release.model_dump(include=set(ALBUM_FIELDS)), before)
+        says = release.model_dump(exclude=IDENTITY)
+        credited = [credit.spotify_id for credit in release.artists]
+        if not _differs({**says, "artists": credited}, before):
+            continue
+        after = _merged(says, before)
         after["uri"] = after["uri"] or f"spotify:album:{release.spotify_id}"
-        credited = [credit.spotify_id for credit in release.artists] or before.get("artists") or []
-        detail = _differences(before, {**after, "artists": credited})
-        if detail:
-            stamps = {"created_at": at, "updated_at": at, "last_seen_at": at, "position": position}
-            rows.append({"spotify_id": release.spotify_id, **after, **stamps})
-            if before:
-                changes.append(AlbumChange(release.spotify_id, "updated", detail))
-        if "artists" in detail:
+        stamps = {"created_at": at, "updated_at": at, "last_seen_at": at, "position": position}
+        rows.append({"spotify_id": release.spotify_id, **after, **stamps})
+        if credited and credited != before.get("artists"):
             recredited.append((release.spotify_id, credited))
+        if before:
+            detail = _differences(before, {**after, "artists": credited or before.get("artists")})
+            changes.append(AlbumChange(release.spotify_id, "updated", detail))
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
     ids |= upsert_rows(session, Album, rows, ALBUM_FIELDS)
     _record_credits(session, recredited, known, ids, artist_ids)
@@ -136,7 +148,7 @@ def _record_albums(
 def _record_credits(
     session: Session,
     recredited: list[tuple[str, list[str]]],
-    known: dict[str, dict[str, Any]],
+    known: dict[str, Row],
     album_ids: dict[str, int],
     artist_ids: dict[str, int],
 ) -> None:
@@ -155,19 +167,26 @@ def _record_credits(
     insert_rows(session, AlbumArtist, rows)
 
 
-def _merged(values: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Keep what is known where Spotify does not say: absent is not empty."""
-    merged = {}
-    for name, value in values.items():
-        value = list(value) if isinstance(value, tuple) else value
-        merged[name] = value if value or name not in before else before[name]
+def _differs(says: Row, before: Row) -> bool:
+    """Whether Spotify says anything that is not known yet; what it leaves out is no difference."""
+    return not before or any(value and value != before.get(name) for name, value in says.items())
+
+
+def _merged(says: Row, before: Row) -> Row:
+    """Keep what is known where Spotify does not say: absent is not empty.
+
+    The three fields of a date belong together: a year may follow on a day.
+    """
+    merged = {name: value if value else before.get(name, value) for name, value in says.items()}
+    if says.get("release_date"):
+        merged |= {name: says[name] for name in DATE_FIELDS}
     return merged
 
 
-def _differences(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
-    """`{field: {"old", "new"}}` of what differs, dates as text."""
+def _differences(before: Row, after: Row) -> Row:
+    """`{field: {"old", "new"}}` of what differs."""
     return {
         name: {"old": before.get(name), "new": value}
         for name, value in after.items()
-        if not before or (before.get(name) or None) != (value or None)
+        if before.get(name) != value
     }

@@ -1,0 +1,73 @@
+"""The default payload with 1 000 albums in the table, and with 1 000 000."""
+
+from statistics import median
+
+from sqlalchemy import URL, text
+from sqlalchemy.orm import Session
+
+from models import Base
+from server.catalog import payload, reader
+from server.catalog.query import ArtistsQuery
+from server.database import make_engine
+from tests.bench.measure import seconds, show
+
+ROUNDS = 15
+SMALL, LARGE = 1_000, 1_000_000
+
+ARTISTS = """
+INSERT INTO artists (spotify_id, name, uri, external_urls)
+SELECT lpad(n::text, 22, 'a'), 'Artist ' || n, 'spotify:artist:' || n, '{}'
+FROM generate_series(1, 5000) n ON CONFLICT DO NOTHING"""
+ALBUMS = """
+INSERT INTO albums (spotify_id, name, album_type, release_date, release_date_precision, uri,
+    images, external_urls, position, created_at, last_seen_at)
+SELECT lpad(n::text, 22, 'b'), 'Album ' || n,
+    (ARRAY['album','single','ep','compilation'])[1 + n % 4],
+    to_char(date '2000-01-01' + n % 9000, 'YYYY-MM-DD'), 'day', 'spotify:album:' || n,
+    jsonb_build_array(jsonb_build_object('url', 'https://i.scdn.co/image/' || n, 'width', 640)),
+    '{}', n % 100, now() - n * interval '1 second', now()
+FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n"""
+CREDITS = """
+INSERT INTO album_artists (album_id, position, artist_id)
+SELECT id, 0, (SELECT min(id) FROM artists) + id % 5000 FROM albums
+WHERE id NOT IN (SELECT album_id FROM album_artists)"""
+RUN = """
+INSERT INTO sync_runs (source, outcome, started_at, finished_at, calls, seen, added, updated, gone,
+    skipped, changed) VALUES ('search', 'complete', now(), now(), 1, 1, 1, 0, 0, 0, true)"""
+
+
+def main(url: URL) -> None:
+    engine = make_engine(url)
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+
+    def build() -> None:
+        with Session(engine) as session:
+            snapshot = reader.load(session)
+        payload.build(snapshot, ArtistsQuery(), stale=False, max_age=15)
+
+    def fill(first: int, last: int) -> None:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text(ARTISTS))
+            connection.execute(text(ALBUMS), {"first": first, "last": last})
+            connection.execute(text(CREDITS))
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("SET statement_timeout = 0"))
+            connection.execute(text("VACUUM ANALYZE"))
+
+    def measure() -> float:
+        build()
+        return median(seconds(build) for _ in range(ROUNDS))
+
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {names}"))
+        connection.execute(text(RUN))
+    fill(1, SMALL)
+    small = measure()
+    fill(SMALL + 1, LARGE)
+    large = measure()
+    engine.dispose()
+    print(f"The default payload built from the database (medians of {ROUNDS})")
+    label = f"{LARGE} albums against {SMALL}, {large * 1000:.1f} ms against {small * 1000:.1f} ms"
+    show("<= 2", large / small, label)
+    print()
