@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import structlog
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
@@ -15,11 +16,13 @@ from tornado.web import Application, RequestHandler
 
 from handlers.artists import ArtistsHandler
 from handlers.base import NotFoundHandler
+from handlers.docs import OpenApiHandler
 from handlers.health import HealthHandler, ReadyHandler
 from server import schema
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
+from server.catalog.description import openapi
 from server.catalog.sync import Syncer
 from server.config import Settings
 from server.database import Database
@@ -134,6 +137,7 @@ class Freshet:
     def _routes(self) -> list[Any]:
         return [
             (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
+            (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
             (r"/healthz", HealthHandler),
             (r"/readyz", ReadyHandler, {"database": self.database, "cache": self.cache}),
         ]

@@ -11,7 +11,9 @@ OURS = ("server", "handlers", "models")
 PURE = {
     "server.catalog.sweep",
     "server.catalog.snapshot",
+    "server.catalog.description",
     "server.catalog.query",
+    "server.catalog.schemas",
     "server.catalog.payload",
     "server.catalog.negotiation",
     "server.spotify.parse",

@@ -41,8 +41,8 @@ class ArtistsQuery(BaseModel):
     release_limit: WholeNumber = Field(
         20, ge=1, le=DEPTH, description="Artists of the latest N releases (of the wanted types)."
     )
-    limit: WholeNumber | None = Field(
-        None, ge=1, le=500, description="At most so many artists; all when not given."
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] | None = Field(
+        None, description="At most so many artists; all when not given."
     )
     offset: WholeNumber = Field(0, ge=0, description="Skip so many artists.")
     type: Annotated[tuple[AlbumType, ...], BeforeValidator(_comma_list)] = Field(
@@ -80,7 +80,9 @@ def parse(query_string: str) -> ArtistsQuery:
     try:
         query = ArtistsQuery.model_validate(given)
     except ValidationError as error:
-        reasons = {str(detail["loc"][0]): _reason(detail) for detail in error.errors()}
+        reasons: dict[str, str] = {}
+        for detail in error.errors():
+            reasons.setdefault(str(detail["loc"][0]), _reason(detail))
         faults += [ParameterFault(name, given[name][:SHOWN], reasons[name]) for name in reasons]
     if faults:
         order = list(ArtistsQuery.model_fields)

@@ -1,0 +1,110 @@
+"""The shapes of answers, for the description of the API. Pure.
+
+Payloads are put together from ready-made pieces and never pass through these models; a test holds
+the two against each other.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Shape(BaseModel):
+    """An object with exactly these fields, all always present."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ImageShape(Shape):
+    """A cover on Spotify's servers; pixels, null where Spotify does not say."""
+
+    url: str
+    height: int | None
+    width: int | None
+
+
+class CreditShape(Shape):
+    """An artist as an album names it."""
+
+    spotify_id: str
+    name: str
+
+
+class AlbumShape(Shape):
+    """A release. `id` is ours, `spotify_id` the key to rely on."""
+
+    id: int
+    spotify_id: str = Field(pattern="^[0-9A-Za-z]{22}$")
+    type: Literal["album"]
+    name: str
+    uri: str
+    href: str | None
+    album_type: str | None
+    total_tracks: int | None
+    images: list[ImageShape] = Field(description="Widest first.")
+    external_urls: dict[str, str]
+    release_date: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
+    release_date_precision: Literal["year", "month", "day"] | None
+    released_on: date | None = Field(description="Null unless the precision is day.")
+    created_at: datetime
+    updated_at: datetime
+    last_seen_at: datetime
+    various_artists: bool
+    artists: list[CreditShape]
+
+
+class ArtistShape(Shape):
+    """An artist with its releases of the window, newest first."""
+
+    id: int
+    spotify_id: str = Field(pattern="^[0-9A-Za-z]{22}$")
+    type: Literal["artist"]
+    name: str
+    uri: str
+    href: str | None
+    external_urls: dict[str, str]
+    images: list[ImageShape]
+    genres: list[str] | None
+    popularity: int | None
+    followers: int | None
+    created_at: datetime
+    updated_at: datetime
+    latest_album: AlbumShape = Field(description="albums[0] again.")
+    albums: list[AlbumShape] = Field(min_length=1)
+
+
+class ArtistsPage(Shape):
+    """The artists who have just released something."""
+
+    items: list[ArtistShape]
+    count: int
+    total: int
+    limit: int | None
+    offset: int
+    href: str = Field(description="What was understood of the request.")
+    next: str | None
+    previous: str | None
+    as_of: datetime | None = Field(description="The last change of data.")
+    source: Literal["new-releases", "search"] | None
+    stale: bool = Field(description="No complete sync for three intervals.")
+    partial: bool = Field(description="The last sync missed pages.")
+
+
+class ParameterFaultShape(Shape):
+    """One fault of a query string."""
+
+    parameter: str
+    value: str | None
+    reason: str
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 shapes it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None
+    instance: str = Field(description="urn:request:… as the log has it.")
+    errors: list[ParameterFaultShape] = Field(default_factory=list)

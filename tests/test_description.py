@@ -1,0 +1,72 @@
+"""The description says what the server does: routes, parameters and shapes held together."""
+
+import re
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.app import Freshet
+from server.catalog import query
+from server.catalog.description import openapi
+from server.catalog.query import ArtistsQuery
+from server.catalog.schemas import ArtistsPage, Problem
+from server.spotify.standin import StandIn
+from tests.test_artists import Client
+
+NOT_API = {r"/healthz", r"/readyz", r"/api/openapi\.json"}
+
+
+def test_every_parameter_is_described() -> None:
+    described = openapi()["paths"]["/api/artists/"]["get"]["parameters"]
+    assert [each["name"] for each in described] == list(ArtistsQuery.model_fields)
+    assert all(each["description"] and each["schema"] for each in described)
+
+
+def test_bounds_are_described() -> None:
+    described = {
+        each["name"]: each["schema"]
+        for each in openapi()["paths"]["/api/artists/"]["get"]["parameters"]
+    }
+    bounds = {name: (each.get("minimum"), each.get("maximum")) for name, each in described.items()}
+    assert bounds["release_limit"] == (1, 200)
+    assert bounds["limit"] == (1, 500)
+    assert bounds["offset"] == (0, None)
+    assert "album" in described["type"]["items"]["enum"]
+    assert "-released" in described["sort"]["enum"]
+
+
+def test_every_api_route_is_described(make_settings: Any) -> None:
+    freshet = Freshet(make_settings())
+    routes = {route[0] for route in freshet._routes()} - NOT_API
+    assert {re.sub(r"/\?$", "/", route) for route in routes} == set(openapi()["paths"])
+    freshet.transport.close()
+    freshet.database.close()
+
+
+def test_every_reference_leads_somewhere() -> None:
+    text = orjson.dumps(openapi()).decode()
+    schemas = openapi()["components"]["schemas"]
+    assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= set(schemas)
+
+
+@settings(max_examples=50)
+@given(st.integers(1, 200), st.integers(1, 500), st.integers(0, 10**6))
+def test_what_is_described_is_allowed(release_limit: int, limit: int, offset: int) -> None:
+    read = query.parse(f"release_limit={release_limit}&limit={limit}&offset={offset}")
+    assert (read.release_limit, read.limit, read.offset) == (release_limit, limit, offset)
+
+
+@pytest.mark.gen_test
+async def test_answers_have_the_described_shapes(start_freshet: Any, start_standin: Any) -> None:
+    standin: StandIn = start_standin()
+    client = Client(await start_freshet(standin))
+    page = await client.fetch("/api/artists/?release_limit=200")
+    assert ArtistsPage.model_validate_json(page.body).total > 20
+    for path in ("/api/artists/?limit=0", "/api/nothing", "/api/artists/?x=" + "y" * 5000):
+        Problem.model_validate_json((await client.fetch(path)).body)
+    described = await client.fetch("/api/openapi.json")
+    assert orjson.loads(described.body) == orjson.loads(orjson.dumps(openapi()))
+    client.http.close()
