@@ -1,0 +1,76 @@
+"""The documents name every command, setting, route and parameter, and nothing else."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from server.app import Freshet
+from server.catalog.query import ArtistsQuery
+from server.cli import main
+from server.config import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def table(heading: str) -> set[str]:
+    """The names in backticks of the first column of the table with this heading."""
+    body = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    first = (line.split("|")[1] for line in body.splitlines()[2:])
+    return {name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_setting_stands_in_the_readme_and_no_other() -> None:
+    assert table("name") == {name.upper() for name in Settings.model_fields}
+
+
+def test_defaults_of_settings_are_those_of_the_readme() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
+    for name in ("SYNC_INTERVAL", "SYNC_SOURCE", "SYNC_MAX_RELEASES", "CACHE_TTL", "CACHE_MAX_AGE"):
+        assert rows[name] == str(Settings.model_fields[name.lower()].default)
+
+
+def test_every_command_stands_in_the_readme_and_no_other() -> None:
+    commands = {
+        re.split(r"[ \]]", name.removeprefix("python manage.py "))[0] for name in table("command")
+    }
+    assert commands == set(main.commands)
+
+
+def test_every_route_stands_in_the_readme_and_no_other(make_settings: object) -> None:
+    freshet = Freshet(make_settings())  # type: ignore[operator]
+    routes = {re.sub(r"/\?$", "/", route[0]).replace("\\", "") for route in freshet._routes()}
+    assert {route.removeprefix("GET ") for route in table("route")} == routes
+    freshet.transport.close()
+    freshet.database.close()
+
+
+def test_every_parameter_stands_in_the_readme_and_no_other() -> None:
+    assert table("parameter") == set(ArtistsQuery.model_fields)
+
+
+def test_the_readme_fits_its_bounds() -> None:
+    assert README.count("\n") <= 150
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "Dockerfile", ".env.example"])
+def test_documents_name_no_machine(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.search(r"/root/|/work/|/tmp/|pythonhosted|registry\.npmjs|deb\.debian", text)
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    from server import __version__
+
+    assert f"version = {__version__}\n" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
+
+
+def test_what_setup_cfg_allows_is_what_requirements_pin() -> None:
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    wanted = set(re.findall(r"^    ([a-z0-9-]+)>=", setup, re.MULTILINE))
+    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    direct = set(
+        re.findall(r"^([a-z0-9-]+)==", pinned.split("# What those bring")[0], re.MULTILINE)
+    )
+    assert wanted == direct
