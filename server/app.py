@@ -37,6 +37,7 @@ MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a c
 IDLE_SECONDS = 75
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 LONGEST_BACKOFF = 30.0
+SYNC_TICK = 5.0  # seconds; how often it is looked whether a sync is due
 DRAIN_SECONDS = 5.0
 DRAIN_STEP = 0.02
 
@@ -72,6 +73,7 @@ def make_syncer(
         announce,
         setting=settings.sync_source,
         max_releases=settings.sync_max_releases,
+        interval=settings.sync_interval,
         now=now,
         origin=origin,
     )
@@ -129,7 +131,9 @@ class Freshet:
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
         ]
         self.sync_timer = (
-            PeriodicCallback(self.syncer.tick, interval * 1000, jitter=0.1) if interval else None
+            PeriodicCallback(self.syncer.tick, min(interval, SYNC_TICK) * 1000)
+            if interval
+            else None
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
@@ -197,6 +201,7 @@ class Freshet:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.syncer.stop()
         await self._drain()
         self.access_log.summarise()
         self.transport.close()

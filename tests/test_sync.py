@@ -1,6 +1,7 @@
 """The cycle against the stand-in: it never dies, overlaps or lies."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ from server.catalog.sync import Report, Syncer
 from server.database import Database
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.transport import Transport
-from tests.conftest import Clock
+from tests.conftest import Clock, until
 from tests.examples import album, albums
 
 NEW_RELEASES = "/v1/browse/new-releases"
@@ -200,6 +201,45 @@ async def test_two_syncs_do_not_overlap(rig: Callable[..., Rig]) -> None:
     await full.syncer.tick()
     assert full.standin.calls_to(NEW_RELEASES) <= 1
     await first
+
+
+@pytest.mark.gen_test
+async def test_the_timer_syncs_when_it_is_due_and_not_before(rig: Callable[..., Rig]) -> None:
+    full = rig(albums(5), sync_interval=3600)
+    for _ in range(3):
+        await full.syncer.tick()
+    assert full.standin.calls_to(NEW_RELEASES) == 1
+
+
+@pytest.mark.gen_test
+async def test_after_a_failure_the_next_sync_is_due_soon_but_ever_later(
+    rig: Callable[..., Rig],
+) -> None:
+    full = rig(albums(5), client_secret="wrong", sync_interval=3600)
+    waits = []
+    for _ in range(9):
+        full.syncer._due_at = 0
+        await full.syncer.tick()
+        waits.append(full.syncer._due_at - time.monotonic())
+    assert 25 < waits[0] < 35
+    assert waits[0] < waits[1] < waits[2] < waits[3]
+    assert waits[-1] == pytest.approx(3600, rel=0.06)
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_is_stopped_says_so_and_leaves_nothing_half(
+    rig: Callable[..., Rig],
+) -> None:
+    full = rig(albums(5))
+    full.standin.answer_next(NEW_RELEASES, Answer(200, {"albums": {"items": []}}, {}, delay=5))
+    with capture_logs() as logs:
+        running = asyncio.create_task(full.syncer.sync())
+        await until(lambda: full.standin.calls_to("/api/token"))
+        await full.syncer.stop()
+    assert running.cancelled()
+    (told,) = [line for line in logs if line["event"] in OUTCOMES]
+    assert (told["event"], told["error"]) == ("sync_failed", "cancelled")
+    assert full.rows(SyncRun) == []
 
 
 @pytest.mark.gen_test

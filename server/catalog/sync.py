@@ -1,5 +1,7 @@
 """The cycle: fetch, parse, upsert, announce – and exactly one event about it."""
 
+import asyncio
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +18,9 @@ from server.errors import DatabaseError, FreshetError, RateLimited, SpotifyError
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.parse import parse_items
+
+RETRY_SECONDS = 30.0  # after a first failure; twice as long after each further one
+JITTER = 0.05  # of the interval
 
 Progress = Callable[[int, int | None], None]
 
@@ -41,8 +46,8 @@ class Report:
 class Syncer:
     """Walks new releases from Spotify into the local copy, one sync at a time.
 
-    `announce` is awaited after each sync that brought something; `now` is the wall clock; `origin`
-    names this process to the others.
+    `announce` is awaited after each sync that brought something; `interval` is in seconds, `now`
+    the wall clock; `origin` names this process to the others.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class Syncer:
         *,
         setting: Literal["auto", "new-releases", "search"],
         max_releases: int,
+        interval: float,
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
@@ -63,21 +69,49 @@ class Syncer:
         self._max_releases = max_releases
         self._now = now
         self._origin = origin
-        self._running = False
-        self._paused_until: float | None = None
+        self._interval = interval
+        self._one_at_a_time = asyncio.Lock()
+        self._running: asyncio.Task[Any] | None = None
+        self._failures = 0
+        self._due_at = 0.0
+        self._paused_until = 0.0
 
     async def tick(self) -> None:
-        """What the timer calls: a sync, unless one runs or Spotify asked for a pause."""
-        if self._running or (self._paused_until and time.monotonic() < self._paused_until):
+        """What the timer calls every few seconds: a sync if one is due and none runs.
+
+        After a failure the next is due sooner than after a success, but not before the end of a
+        pause that Spotify has asked for.
+        """
+        due_at = max(self._due_at, self._paused_until)
+        if self._one_at_a_time.locked() or time.monotonic() < due_at:
             return
-        await self.sync()
+        report = await self.sync()
+        self._failures = self._failures + 1 if report.outcome == "failed" else 0
+        wait = self._interval
+        if self._failures:
+            wait = min(wait, RETRY_SECONDS * 2 ** min(self._failures - 1, 16))
+        wait *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - hosts must not march in step
+        self._due_at = time.monotonic() + wait
+
+    async def stop(self) -> None:
+        """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait([self._running])
 
     async def sync(self, progress: Progress | None = None) -> Report:
         """One sync. Never raises: it ends in a Report and one `sync_finished` or `sync_failed`.
 
         `progress` is called with the items seen and the total that Spotify claims.
         """
-        self._running = True
+        async with self._one_at_a_time:
+            self._running = asyncio.current_task()
+            try:
+                return await self._cycle(progress)
+            finally:
+                self._running = None
+
+    async def _cycle(self, progress: Progress | None) -> Report:
         started, started_at, calls = time.monotonic(), self._now(), self._client.calls
         try:
             sweep = await self._fetch(progress)
@@ -85,10 +119,12 @@ class Syncer:
                 store.record_sweep, sweep, started_at, self._now(), self._origin
             )
             report = self._report(sweep, tally, started)
+        except asyncio.CancelledError:
+            made = self._client.calls - calls
+            _log(Report("failed", None, made, _milliseconds(started), error="cancelled"))
+            raise
         except Exception as error:
             report = await self._failed(error, started, started_at, calls)
-        finally:
-            self._running = False
         if report.outcome != "failed":
             await self._announced()
         _log(report)
