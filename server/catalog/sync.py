@@ -1,7 +1,6 @@
 """The cycle: fetch, parse, upsert, announce – and exactly one event about it."""
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -12,15 +11,13 @@ from typing import Any, Literal
 import structlog
 
 from server.catalog import runs, store
+from server.catalog.schedule import Schedule
 from server.catalog.sweep import Sweep, Tally
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, RateLimited, SpotifyError
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.parse import parse_items
-
-RETRY_SECONDS = 30.0  # after a first failure; twice as long after each further one
-JITTER = 0.05  # of the interval
 
 Progress = Callable[[int, int | None], None]
 
@@ -69,29 +66,15 @@ class Syncer:
         self._max_releases = max_releases
         self._now = now
         self._origin = origin
-        self._interval = interval
+        self.schedule = Schedule(interval, time.monotonic)
         self._one_at_a_time = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
-        self._failures = 0
-        self._due_at = 0.0
-        self._paused_until = 0.0
 
     async def tick(self) -> None:
-        """What the timer calls every few seconds: a sync if one is due and none runs.
-
-        After a failure the next is due sooner than after a success, but not before the end of a
-        pause that Spotify has asked for.
-        """
-        due_at = max(self._due_at, self._paused_until)
-        if self._one_at_a_time.locked() or time.monotonic() < due_at:
-            return
-        report = await self.sync()
-        self._failures = self._failures + 1 if report.outcome == "failed" else 0
-        wait = self._interval
-        if self._failures:
-            wait = min(wait, RETRY_SECONDS * 2 ** min(self._failures - 1, 16))
-        wait *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - hosts must not march in step
-        self._due_at = time.monotonic() + wait
+        """What the timer calls every few seconds: a sync if one is due and none runs."""
+        if self.schedule.is_due() and not self._one_at_a_time.locked():
+            report = await self.sync()
+            self.schedule.plan(failed=report.outcome == "failed")
 
     async def stop(self) -> None:
         """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
@@ -175,7 +158,7 @@ class Syncer:
     def _heed(self, error: Exception) -> None:
         """Keep away for as long as a 429 asks; asking on would prolong it."""
         if isinstance(error, RateLimited):
-            self._paused_until = time.monotonic() + error.seconds
+            self.schedule.pause(error.seconds)
             log.warning("rate_limited", seconds=error.seconds, reason=str(error))
 
     async def _announced(self) -> None:
