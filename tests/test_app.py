@@ -1,0 +1,100 @@
+"""The whole server: how it starts, what it survives, and how it stops."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from server.app import Freshet
+from server.spotify.standin import StandIn
+from tests.conftest import until
+from tests.examples import album, albums
+from tests.test_artists import Client
+
+
+@pytest.mark.gen_test
+async def test_a_request_in_flight_is_answered_before_the_server_stops(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    client = Client(freshet)
+    with freshet.database.engine.begin() as other:
+        other.execute(text("LOCK TABLE alembic_version"))
+        asked = asyncio.create_task(client.fetch("/readyz"))
+        await until(lambda: freshet.site.in_flight)
+        stopping = asyncio.create_task(freshet.stop())
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+    assert (await asked).code == 200
+    await stopping
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", freshet.port)
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_a_newer_schema_is_said_and_nothing_is_touched(
+    make_settings: Any, database: Any, closing: Any
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    freshet = Freshet(make_settings())
+    with capture_logs() as logs:
+        freshet.start()
+        closing(freshet.stop)
+        await until(lambda: [line for line in logs if line["event"] == "database_unavailable"])
+    (told,) = [line for line in logs if line["event"] == "database_unavailable"]
+    assert "newer" in told["reason"]
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_embedded_database_is_started_again_when_it_was_killed(
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, closing: Any
+) -> None:
+    folder = tmp_path / "data"
+    standin = start_standin(albums(3))
+    freshet = Freshet(make_settings(standin, database_url=f"embedded:{folder}"))
+    freshet.start()
+    closing(freshet.stop)
+    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 20)
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    client = Client(freshet)
+    assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 3
+    standin.catalogue.albums.insert(0, album(9))
+    async with asyncio.timeout(20):
+        while (await client.fetch("/readyz")).code != 200:
+            await asyncio.sleep(0.1)
+    assert (await freshet.syncer.sync()).added == 1
+    assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 4
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_no_sync_runs_where_the_interval_is_0(
+    make_settings: Any, start_standin: Callable[..., StandIn], closing: Any
+) -> None:
+    standin = start_standin(albums(3))
+    freshet = Freshet(make_settings(standin, sync_interval=0))
+    freshet.start()
+    closing(freshet.stop)
+    await until(lambda: freshet.cache.snapshot)
+    await asyncio.sleep(0.2)
+    assert list(standin.calls) == []
+
+
+@pytest.mark.gen_test
+async def test_stopping_before_the_database_is_there_is_no_trouble(
+    make_settings: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet = Freshet(make_settings(start_standin(albums(3))))
+    freshet.start()
+    await freshet.stop()
