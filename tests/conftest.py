@@ -119,7 +119,8 @@ def database(database_url: URL) -> Iterator[Database]:
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
     """pytest-tornado's loop, but cleaned up: what a test leaves running is cancelled."""
-    loop = AsyncIOLoop(make_current=True)
+    loop = AsyncIOLoop(make_current=False)
+    asyncio.set_event_loop(loop.asyncio_loop)
     yield loop
     pending = asyncio.all_tasks(loop.asyncio_loop)
     for task in pending:
@@ -128,6 +129,7 @@ def io_loop() -> Iterator[IOLoop]:
     loop.asyncio_loop.run_until_complete(loop.asyncio_loop.shutdown_asyncgens())
     loop.asyncio_loop.run_until_complete(loop.asyncio_loop.shutdown_default_executor())
     loop.close(all_fds=True)
+    asyncio.set_event_loop(None)
 
 
 @pytest.fixture

@@ -30,8 +30,6 @@ def load(database: Database) -> Snapshot:
 def numbers(snapshot: Snapshot) -> list[int]:
     texts = (orjson.dumps(each.json) for each in snapshot.albums)
     return [int(orjson.loads(text)["spotify_id"][5:]) for text in texts]
-        int(orjson.loads(orjson.dumps(each.json))["spotify_id"][5:]) for each in snapshot.albums
-    ]
 
 
 def test_a_day_comes_before_its_month_and_a_month_before_its_year(database: Database) -> None:

@@ -17,12 +17,13 @@ from server.errors import (
     TokenRejected,
 )
 from server.spotify.tokens import TokenKeeper
-from server.spotify.transport import Response, Transport
+from server.spotify.transport import Response, Transport, quotable
 
 DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none
 LONGEST_PAUSE = 48 * 3600
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
+OF_THE_APP = ("premium", "registered", "scope")  # in a 403 that has not to do with the endpoint
 
 
 class SpotifyClient:
@@ -63,7 +64,7 @@ class SpotifyClient:
             return response.json()
         refusal = diagnose(response, self._now())
         if isinstance(refusal, TokenRejected) and refusal.expired:
-            await self._tokens.reject(token)
+            self._tokens.reject(token)
         raise refusal
 
 
@@ -72,13 +73,13 @@ def diagnose(response: Response, now: datetime) -> SpotifyError:
 
     Source: developer.spotify.com/documentation/web-api/concepts/api-calls, and answers seen.
     """
-    message, is_json = _message(response)
+    message = _message(response)
     said = f"{response.status} {message}".strip()
     if response.status == 401:
         return TokenRejected(said, expired=message != MISSING_TOKEN)
     if response.status == 429:
         return RateLimited(said, seconds=pause(response.headers.get("Retry-After"), now))
-    if response.status == 403 and (not is_json or "scope" in message):
+    if response.status == 403 and any(cause in message.lower() for cause in OF_THE_APP):
         return AppRefused(said)
     if response.status in (403, 404, 410):
         return EndpointRestricted(said)
@@ -87,13 +88,14 @@ def diagnose(response: Response, now: datetime) -> SpotifyError:
     return BadAnswer(said)
 
 
-def _message(response: Response) -> tuple[str, bool]:
-    """The reason in the body, and whether it came as JSON: `{"error": {"status", "message"}}`."""
+def _message(response: Response) -> str:
+    """The reason in the body: `{"error": {"status", "message"}}`, or plain text."""
     try:
         error = response.json().get("error")
     except BadAnswer:
-        return response.text(), False
-    return str(error.get("message", "") if isinstance(error, dict) else error), True
+        return response.text()
+    message = error.get("message") if isinstance(error, dict) else error
+    return "" if message is None else quotable(str(message))
 
 
 def pause(retry_after: str | None, now: datetime) -> int:
@@ -104,6 +106,6 @@ def pause(retry_after: str | None, now: datetime) -> int:
         try:
             until = parsedate_to_datetime(retry_after or "")
             seconds = int((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
-        except ValueError:
+        except (ValueError, OverflowError):
             seconds = DEFAULT_PAUSE
     return min(max(seconds, 1), LONGEST_PAUSE)

@@ -3,13 +3,17 @@
 Source: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow; RFC 6749.
 """
 
+import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from server.errors import BadAnswer, CredentialsRejected, SpotifyError, SpotifyUnavailable
-from server.spotify.transport import Response, Transport
+from server.spotify.transport import Response, Transport, quotable
+
+TOKEN = re.compile(r"[!-~]+")  # what a header can carry
+LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
 
 
 @dataclass(frozen=True)
@@ -45,33 +49,41 @@ class Accounts:
         response = await self._transport.send("POST", self._url, headers, urlencode(form))
         if response.status != 200:
             raise _refusal(response)
-        return _read_grant(response.json())
+        try:
+            content = response.json()
+        except BadAnswer:  # which quotes the body, and so perhaps a token
+            raise BadAnswer("the accounts service sent no JSON object") from None
+        return _read_grant(content)
 
 
 def _refusal(response: Response) -> SpotifyError:
     """Name what a status other than 200 means; Spotify sends `invalid_client` as 400, or 401."""
-    if response.status >= 500:
+    if response.status >= 500 or response.status == 429:
         return SpotifyUnavailable(f"the accounts service answered {response.status}")
     try:
-        error = str(response.json().get("error"))
+        content = response.json()
     except BadAnswer:
-        error = ""
+        content = {}
+    error, description = content.get("error"), content.get("error_description")
     if error == "invalid_client":
         return CredentialsRejected(
             "Spotify does not know this CLIENT_ID and CLIENT_SECRET; compare them with your app's "
             "page at https://developer.spotify.com/dashboard"
         )
-    return BadAnswer(f"the accounts service answered {response.status}: {error or 'no reason'}")
+    reason = quotable(" ".join(word for word in (error, description) if isinstance(word, str)))
+    return BadAnswer(f"the accounts service answered {response.status}: {reason or 'no reason'}")
 
 
 def _read_grant(content: dict[str, Any]) -> Grant:
     token, seconds = content.get("access_token"), content.get("expires_in")
-    if not isinstance(token, str) or not token or not isinstance(seconds, int) or seconds <= 0:
+    if not isinstance(token, str) or not TOKEN.fullmatch(token):
         raise BadAnswer("the accounts service sent no usable token")
+    if type(seconds) is not int or seconds <= 0:
+        raise BadAnswer("the accounts service sent no usable token for any time")
     refresh = content.get("refresh_token")
     return Grant(
         access_token=token,
-        expires_in=seconds,
+        expires_in=min(seconds, LONGEST_LIFE),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
         scopes=tuple(str(content.get("scope") or "").split()),
     )

@@ -22,7 +22,11 @@ from pydantic import (
 )
 
 PRECISION = {4: "year", 7: "month", 10: "day"}
-DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
+DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
+ID = re.compile(r"[0-9A-Za-z]{22}")
+MARKET = re.compile(r"[A-Z]{2}")
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds every character but these
+LONGEST_TYPE = 50  # characters; the type stands in an index, which holds no long text
 
 
 def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -34,15 +38,19 @@ def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """PostgreSQL's text holds every character but NUL."""
-    return value.replace("\0", "") if isinstance(value, str) else value
+    return UNSTORABLE.sub("", value) if isinstance(value, str) else value
+
+
+def _number(value: Any) -> Any:
+    """Python takes true for 1, we do not."""
+    return None if isinstance(value, bool) else value
 
 
 def _good_urls(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {
-        str(name): url
+        _text(str(name)): _text(url)
         for name, url in value.items()
         if isinstance(url, str) and url.startswith(("https://", "http://"))
     }
@@ -52,10 +60,14 @@ def _known_date(value: Any) -> str | None:
     return value if isinstance(value, str) and DATE.fullmatch(value) else None
 
 
-SpotifyId = Annotated[str, Field(pattern=r"^[0-9A-Za-z]{22}$")]
+def _known_type(value: Any) -> str | None:
+    return value.lower() if isinstance(value, str) and len(value) <= LONGEST_TYPE else None
+
+
+SpotifyId = Annotated[str, Field(pattern=f"^{ID.pattern}$")]
 Text = Annotated[str, BeforeValidator(_text)]
 Optional = WrapValidator(_or_none)
-Count = Annotated[int | None, Field(ge=0, lt=2**31), Optional]
+Count = Annotated[int | None, Field(ge=0, lt=2**31), BeforeValidator(_number), Optional]
 Urls = Annotated[dict[str, str], BeforeValidator(_good_urls)]
 
 
@@ -69,7 +81,7 @@ Model = TypeVar("Model", bound=_Parsed)
 class Image(_Parsed):
     """A cover; sizes in pixels, null where Spotify does not say."""
 
-    url: Annotated[str, Field(pattern=r"^https?://")]
+    url: Annotated[Text, Field(pattern=r"^https?://")]
     height: Count = None
     width: Count = None
 
@@ -90,14 +102,16 @@ def _good_images(value: Any) -> list[Image]:
 
 
 def _good_credits(value: Any) -> list[Credit]:
-    credited = _each(Credit, value if isinstance(value, list) else [])
-    return list({credit.spotify_id: credit for credit in reversed(credited)}.values())[::-1]
+    credited: dict[str, Credit] = {}
+    for credit in _each(Credit, value if isinstance(value, list) else []):
+        credited.setdefault(credit.spotify_id, credit)
+    return list(credited.values())
 
 
 def _good_markets(value: Any) -> list[str] | None:
     if not isinstance(value, list):
         return None
-    return sorted({code for code in value if isinstance(code, str) and re.match("[A-Z]{2}$", code)})
+    return sorted({code for code in value if isinstance(code, str) and MARKET.fullmatch(code)})
 
 
 class Release(_Parsed):
@@ -116,7 +130,7 @@ class Release(_Parsed):
     total_tracks: Count = None
     uri: Annotated[Text | None, Optional] = None
     href: Annotated[Text | None, Optional] = None
-    images: Annotated[tuple[Image, ...], BeforeValidator(_good_images)] = ()
+    images: Annotated[list[Image], BeforeValidator(_good_images)] = Field(default_factory=list)
     external_urls: Urls = Field(default_factory=dict)
     available_markets: Annotated[list[str] | None, BeforeValidator(_good_markets)] = None
     artists: Annotated[tuple[Credit, ...], BeforeValidator(_good_credits)] = ()
@@ -134,12 +148,11 @@ class Release(_Parsed):
                 released_on = date.fromisoformat(text)
             except ValueError:  # such as 30 February
                 text = None
-        kind = item.get("album_type")
         return item | {
             "release_date": text,
             "release_date_precision": PRECISION[len(text)] if text else None,
             "released_on": released_on,
-            "album_type": kind.lower() if isinstance(kind, str) else None,
+            "album_type": _known_type(item.get("album_type")),
         }
 
 
@@ -156,17 +169,20 @@ class ParsedPage:
 def parse_items(items: Iterable[Any]) -> ParsedPage:
     """Parse album objects, in order; the same album twice is one, the first."""
     releases: dict[str, Release] = {}
-    skipped, ids = 0, set()
+    skipped_ids = []
     for item in items:
         try:
             release = Release.model_validate(item)
+            releases.setdefault(release.spotify_id, release)
         except ValidationError:
-            skipped += 1
-            if isinstance(item, dict) and isinstance(item.get("id"), str):
-                ids.add(item["id"])
-            continue
-        releases.setdefault(release.spotify_id, release)
-    return ParsedPage(list(releases.values()), skipped, skipped - len(ids), frozenset(ids))
+            skipped_ids.append(_id_of(item))
+    ids = frozenset(each for each in skipped_ids if each is not None)
+    return ParsedPage(list(releases.values()), len(skipped_ids), skipped_ids.count(None), ids)
+
+
+def _id_of(item: Any) -> str | None:
+    identity = item.get("id") if isinstance(item, dict) else None
+    return identity if isinstance(identity, str) and ID.fullmatch(identity) else None
 
 
 def _each(model: type[Model], items: list[Any]) -> list[Model]:

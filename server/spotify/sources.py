@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from server.errors import BadAnswer, EndpointRestricted
+from server.errors import BadAnswer, EndpointRestricted, RateLimited
 from server.spotify.client import SpotifyClient
 
 SourceName = Literal["new-releases", "search"]
 PROBE_AGAIN = timedelta(days=1)
+DEEPEST = 1000  # beyond this limit + offset, search answers 400
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Page:
-    """One page: raw items, where the next starts (None: this is the last), the claimed total."""
+    """One page: raw items, the next one's address as it came, the claimed total."""
 
     items: list[Any]
-    next_offset: int | None
+    next: Any
     total: int | None
 
 
@@ -64,7 +65,8 @@ async def choose(
     """Take new-releases where this app may, search otherwise; `setting` can force one.
 
     The kind of an app shows only in Spotify's answers, so the first page is the probe. A refusal is
-    believed when search answers with the same token; it is then remembered for a day.
+    believed when search answers with the same token; it is then remembered for a day. A pause that
+    Spotify asks for on new-releases does not stop search, and is no refusal.
     """
     if setting != "auto":
         return Choice(setting, await page(client, setting, 0), {})
@@ -76,6 +78,8 @@ async def choose(
             return Choice("new-releases", first, {"new-releases": Verdict(True, None, now)})
         except EndpointRestricted as error:
             learnt["new-releases"] = Verdict(False, str(error), now)
+        except RateLimited:
+            pass  # it concerns this endpoint alone, and will pass
     first = await page(client, "search", 0)
     return Choice("search", first, learnt | {"search": Verdict(True, None, now)})
 
@@ -86,27 +90,31 @@ async def page(client: SpotifyClient, source: SourceName, offset: int) -> Page:
     answer = await client.get(
         endpoint.path, **endpoint.parameters, limit=endpoint.limit, offset=offset
     )
-    return read_page(answer, offset)
+    return read_page(answer)
 
 
 async def pages(client: SpotifyClient, choice: Choice, max_releases: int) -> AsyncIterator[Page]:
     """The pages of a sweep, the chosen first one included.
 
-    Ends when Spotify names no next page, a page is empty, or `max_releases` items have come. Totals
-    and page lengths are not relied on, for they vary in the middle of a sweep.
+    Ends when Spotify names no next page, a page is empty, `max_releases` items have come, or search
+    would refuse to go deeper. Totals and page lengths are not relied on, for they vary in the
+    middle of a sweep. Raises BadAnswer for a next page that leads nowhere.
     """
-    current, seen = choice.first, 0
-    most_pages = 2 + 3 * max_releases // ENDPOINTS[choice.source].limit
-    for _ in range(most_pages):
+    current, offset, seen = choice.first, 0, 0
+    limit = ENDPOINTS[choice.source].limit
+    for _ in range(2 + 3 * max_releases // limit):
         yield current
         seen += len(current.items)
-        if current.next_offset is None or not current.items or seen >= max_releases:
+        if not current.next or not current.items or seen >= max_releases:
             return
-        current = await page(client, choice.source, current.next_offset)
+        offset = _offset_of(current.next, offset)
+        if offset + limit > DEEPEST:
+            return
+        current = await page(client, choice.source, offset)
     raise BadAnswer(f"{choice.source} names a next page for ever")
 
 
-def read_page(answer: dict[str, Any], offset: int) -> Page:
+def read_page(answer: dict[str, Any]) -> Page:
     """Read a paging object; BadAnswer if it is none."""
     albums = answer.get("albums")
     if not isinstance(albums, dict) or not isinstance(albums.get("items"), list):
@@ -114,23 +122,21 @@ def read_page(answer: dict[str, Any], offset: int) -> Page:
     total = albums.get("total")
     return Page(
         items=albums["items"],
-        next_offset=_next_offset(albums.get("next"), offset),
-        total=total if isinstance(total, int) else None,
+        next=albums.get("next"),
+        total=total if type(total) is int and total >= 0 else None,
     )
 
 
-def _next_offset(address: object, offset: int) -> int | None:
-    """The offset that `next` names.
+def _offset_of(address: object, before: int) -> int:
+    """The offset that `next` names, which must be further on.
 
     Only this number is taken from the address, never its host: the token goes nowhere but to the
     configured service, and a proxy that passes Spotify's own addresses on works too.
     """
-    if not isinstance(address, str):
-        return None
     try:
-        following = int(parse_qs(urlsplit(address).query)["offset"][0])
+        offset = int(parse_qs(urlsplit(str(address)).query)["offset"][0])
     except (ValueError, KeyError) as error:
         raise BadAnswer("a next page without an offset") from error
-    if following <= offset:
+    if offset <= before:
         raise BadAnswer("a next page that is not further on")
-    return following
+    return offset

@@ -64,6 +64,7 @@ class TokenKeeper:
         self._cipher = cipher(secret)
         self._now = now
         self._token: AccessToken | None = None
+        self._rejected: str | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def access_token(self) -> str:
@@ -77,11 +78,13 @@ class TokenKeeper:
                     self._token = await self._stored() or await self._renewed()
         return self._token.value
 
-    async def reject(self, value: str) -> None:
-        """Forget a token that Spotify has refused with 401, here and in the database."""
+    def reject(self, value: str) -> None:
+        """Do not use a token again that Spotify has refused with 401.
+
+        The database is left alone: by now it may hold the one that another process has got.
+        """
         if self._token is not None and self._token.value == value:
-            self._token = None
-            await self._database.run(_forget, self._account_id)
+            self._token, self._rejected = None, value
 
     async def _stored(self) -> AccessToken | None:
         try:
@@ -96,7 +99,7 @@ class TokenKeeper:
             log.warning("token_unreadable", mend="SECRET has changed; a new token is asked for")
             return None
         token = AccessToken(value, row.expires_at)
-        return token if token.is_fresh(self._now()) else None
+        return token if value != self._rejected and token.is_fresh(self._now()) else None
 
     async def _renewed(self) -> AccessToken:
         grant = await self._accounts.client_credentials()
@@ -121,9 +124,3 @@ def _keep(session: Session, account_id: str, token: bytes, expires_at: datetime)
         .values(account_id=account_id, scopes=[], **values)
         .on_conflict_do_update(index_elements=[Login.account_id], set_=values)
     )
-
-
-def _forget(session: Session, account_id: str) -> None:
-    login = session.get(Login, account_id)
-    if login is not None:
-        login.access_token = login.expires_at = None

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
+from tornado.iostream import UnsatisfiableReadError
+from tornado.simple_httpclient import HTTPStreamClosedError
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyUnavailable
@@ -13,6 +15,11 @@ from server.errors import BadAnswer, SpotifyUnavailable
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+LONGEST_QUOTE = 200
+
+# What Tornado's client raises: its own errors and the system's, ValueError for an address or header
+# that cannot be, RuntimeError once closed, and the last for a head that is too long.
+FAILURES = (HTTPClientError, OSError, ValueError, RuntimeError, UnsatisfiableReadError)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,13 @@ class Response:
 
     def text(self) -> str:
         """The start of the body, for an operator to read."""
-        return self.body[:200].decode("utf-8", "replace").strip()
+        return quotable(self.body[:LONGEST_QUOTE].decode("utf-8", "replace"))
+
+
+def quotable(text: str) -> str:
+    """The start of somebody else's words on one line, without what a log or table cannot hold."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:LONGEST_QUOTE])
+    return " ".join(shown.split())
 
 
 class Transport:
@@ -48,7 +61,10 @@ class Transport:
     async def send(
         self, method: str, url: str, headers: dict[str, str], body: str | None = None
     ) -> Response:
-        """Send one request. Raises SpotifyUnavailable on time-outs and broken connections."""
+        """Send one request.
+
+        Raises SpotifyUnavailable on time-outs, broken connections and what is no HTTP.
+        """
         request = HTTPRequest(
             url,
             method=method,
@@ -61,8 +77,10 @@ class Transport:
         )
         try:
             answer = await self._http.fetch(request, raise_error=False)
-        except (HTTPClientError, OSError) as error:
-            raise SpotifyUnavailable(f"{error or type(error).__name__}") from error
+        except HTTPStreamClosedError as error:
+            raise SpotifyUnavailable("connection cut, or not HTTP, or over 8 MiB") from error
+        except FAILURES as error:
+            raise SpotifyUnavailable(str(error) or type(error).__name__) from error
         return Response(answer.code, answer.headers, answer.body)
 
     def close(self) -> None:

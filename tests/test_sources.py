@@ -1,0 +1,445 @@
+"""Where new releases come from: choosing by what Spotify answers, and walking its pages."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from server.errors import (
+    AppRefused,
+    BadAnswer,
+    EndpointRestricted,
+    RateLimited,
+    SpotifyError,
+    SpotifyUnavailable,
+)
+from server.spotify.client import SpotifyClient
+from server.spotify.sources import Choice, Page, Verdict, choose, pages, read_page
+from server.spotify.standin import Answer, AppKind, StandIn
+from tests.examples import album, albums
+from tests.test_client import ClientOf, client_of, no_database
+from tests.test_transport import StartRaw, http, start_raw, transport
+
+__all__ = ["client_of", "no_database", "start_raw", "transport"]
+
+NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+NEW, SEARCH = "/v1/browse/new-releases", "/v1/search"
+FORBIDDEN = Answer(403, {"error": {"status": 403, "message": "Forbidden"}})
+PREMIUM = Answer(403, b"Active premium subscription required for the owner of the app.")
+UNREGISTERED = Answer(403, b"Check settings on the dashboard, the user may not be registered.")
+LIMITED = Answer(429, b"Too many requests", {"Retry-After": "86236"})
+AN_HOUR_AGO = NOW - timedelta(hours=1)
+A_DAY_AGO = NOW - timedelta(days=1)
+
+
+def answer(items: list[Any], following: Any = None, total: Any = 100) -> Answer:
+    return Answer(200, {"albums": {"items": items, "next": following, "total": total}})
+
+
+def script(standin: StandIn, *answers: Answer, path: str = SEARCH) -> None:
+    for each in answers:
+        standin.answer_next(path, each)
+
+
+def next_to(offset: int) -> str:
+    return f"https://api.spotify.com/v1/search?offset={offset}&limit=10&query=tag%3Anew"
+
+
+async def names(client: SpotifyClient, choice: Choice, most: int = 100) -> list[str]:
+    found = [page async for page in pages(client, choice, most)]
+    return [item["name"] for page in found for item in page.items]
+
+
+async def swept(client: SpotifyClient, source: Any = "search", most: int = 100) -> list[str]:
+    return await names(client, await choose(client, source, {}, NOW), most)
+
+
+def named(count: int, first: int = 0) -> list[str]:
+    return [item["name"] for item in albums(count, first)]
+
+
+# Choosing
+
+
+@pytest.mark.gen_test
+async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of: ClientOf) -> None:
+    standin = start_standin(albums(60))
+    choice = await choose(client_of(standin), "auto", {}, NOW)
+    assert choice.source == "new-releases"
+    assert choice.verdicts == {"new-releases": Verdict(True, None, NOW)}
+    assert len(choice.first.items) == 50
+    assert standin.calls_to("/v1") == 1
+
+
+@pytest.mark.gen_test
+async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
+    choice = await choose(client_of(standin), "auto", {}, NOW)
+    assert choice.source == "search"
+    assert choice.verdicts == {
+        "new-releases": Verdict(False, "403 Forbidden", NOW),
+        "search": Verdict(True, None, NOW),
+    }
+    assert len(choice.first.items) == 10
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Answer(403), Answer(403, b"Forbidden"), Answer(404), Answer(410, b"Gone"), FORBIDDEN],
+)
+@pytest.mark.gen_test
+async def test_any_refusal_of_the_endpoint_alone_leads_to_search(
+    start_standin: Any, client_of: ClientOf, refusal: Answer
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, refusal, path=NEW)
+    choice = await choose(client_of(standin), "auto", {}, NOW)
+    assert choice.source == "search"
+    assert not choice.verdicts["new-releases"].allowed
+
+
+@pytest.mark.gen_test
+async def test_a_restriction_is_remembered_for_a_day(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))}
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert choice.source == "search"
+    assert choice.verdicts == {"search": Verdict(True, None, NOW)}
+    assert standin.calls_to(NEW) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: ClientOf) -> None:
+    standin = start_standin(albums(3))
+    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert choice.source == "new-releases"
+    assert choice.verdicts == {"new-releases": Verdict(True, None, NOW)}
+
+
+@pytest.mark.gen_test
+async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
+    known = {"new-releases": Verdict(True, None, AN_HOUR_AGO)}
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert choice.source == "search"
+    assert not choice.verdicts["new-releases"].allowed
+
+
+@pytest.mark.parametrize("refusal", [PREMIUM, UNREGISTERED], ids=["premium", "registration"])
+@pytest.mark.gen_test
+async def test_a_refusal_of_the_whole_app_is_no_restriction(
+    start_standin: Any, client_of: ClientOf, refusal: Answer
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, refusal, path=NEW)
+    with pytest.raises(AppRefused, match=r"premium|registered"):
+        await choose(client_of(standin), "auto", {}, NOW)
+    assert standin.calls_to(SEARCH) == 0
+
+
+@pytest.mark.parametrize("refusal", [FORBIDDEN, PREMIUM, LIMITED, Answer(503)])
+@pytest.mark.gen_test
+async def test_when_search_does_not_answer_either_no_verdict_is_reached(
+    start_standin: Any, client_of: ClientOf, refusal: Answer
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, FORBIDDEN, path=NEW)
+    script(standin, refusal)
+    with pytest.raises(SpotifyError, match=str(refusal.status)):
+        await choose(client_of(standin), "auto", {}, NOW)
+
+
+@pytest.mark.gen_test
+async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restriction(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, LIMITED, path=NEW)
+    choice = await choose(client_of(standin), "auto", {}, NOW)
+    assert choice.source == "search"
+    assert choice.verdicts == {"search": Verdict(True, None, NOW)}
+
+
+@pytest.mark.gen_test
+async def test_a_pause_of_both_endpoints_is_raised(start_standin: Any, client_of: ClientOf) -> None:
+    standin = start_standin(albums(3))
+    script(standin, LIMITED, path=NEW)
+    script(standin, LIMITED)
+    with pytest.raises(RateLimited) as caught:
+        await choose(client_of(standin), "auto", {}, NOW)
+    assert caught.value.seconds == 86236
+
+
+@pytest.mark.gen_test
+async def test_a_passing_failure_does_not_change_the_source(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, Answer(502), path=NEW)
+    with pytest.raises(SpotifyUnavailable):
+        await choose(client_of(standin), "auto", {}, NOW)
+    assert standin.calls_to(SEARCH) == 0
+
+
+@pytest.mark.parametrize("source", ["new-releases", "search"])
+@pytest.mark.gen_test
+async def test_a_forced_source_is_asked_whatever_is_remembered(
+    start_standin: Any, client_of: ClientOf, source: Any
+) -> None:
+    standin = start_standin(albums(3))
+    known = {source: Verdict(False, "403 Forbidden", AN_HOUR_AGO)}
+    choice = await choose(client_of(standin), source, known, NOW)
+    assert (choice.source, choice.verdicts) == (source, {})
+    assert standin.calls_to(NEW if source == "new-releases" else SEARCH) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_forced_source_that_is_refused_is_not_replaced(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
+    with pytest.raises(EndpointRestricted):
+        await choose(client_of(standin), "new-releases", {}, NOW)
+    assert standin.calls_to(SEARCH) == 0
+
+
+# Pages
+
+
+@pytest.mark.parametrize(("source", "calls"), [("new-releases", 2), ("search", 10)])
+@pytest.mark.gen_test
+async def test_a_sweep_brings_everything_in_order(
+    start_standin: Any, client_of: ClientOf, source: Any, calls: int
+) -> None:
+    standin = start_standin(albums(120))
+    client = client_of(standin)
+    assert await swept(client, source) == named(100)
+    assert client.calls == calls
+
+
+@pytest.mark.gen_test
+async def test_a_sweep_asks_for_no_more_than_every_kind_of_app_may_have(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
+    await swept(client_of(standin), "auto")
+    asked = [call.query for call in standin.calls if call.path == SEARCH]
+    assert {query["limit"] for query in asked} == {"10"}
+    assert [query["offset"] for query in asked] == ["0", "10", "20", "30", "40", "50"]
+    assert {(query["q"], query["type"]) for query in asked} == {("tag:new", "album")}
+
+
+@pytest.mark.gen_test
+async def test_short_pages_in_the_middle_do_not_end_a_sweep(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(
+        standin,
+        answer(albums(2), next_to(10)),
+        answer(albums(10, first=10), next_to(20)),
+        answer(albums(1, first=20)),
+    )
+    assert await swept(client_of(standin)) == named(2) + named(10, 10) + named(1, 20)
+
+
+@pytest.mark.gen_test
+async def test_an_empty_page_ends_a_sweep_though_it_names_a_next(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), next_to(10)), answer([], next_to(20)))
+    client = client_of(standin)
+    assert await swept(client) == named(10)
+    assert client.calls == 2
+
+
+@pytest.mark.gen_test
+async def test_an_empty_listing_is_an_empty_sweep(start_standin: Any, client_of: ClientOf) -> None:
+    assert await swept(client_of(start_standin([])), "auto") == []
+
+
+@pytest.mark.parametrize("totals", [(100, 3, 1000), (0, 0, 0), (None, "many", -1)])
+@pytest.mark.gen_test
+async def test_totals_that_differ_or_lie_decide_nothing(
+    start_standin: Any, client_of: ClientOf, totals: tuple[Any, Any, Any]
+) -> None:
+    standin = start_standin()
+    script(
+        standin,
+        answer(albums(10), next_to(10), totals[0]),
+        answer(albums(10, 10), next_to(20), totals[1]),
+        answer(albums(10, 20), None, totals[2]),
+    )
+    assert await swept(client_of(standin)) == named(30)
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        "https://api.spotify.com/v1/search?offset=10&limit=10&query=tag%3Anew&type=album&locale=*",
+        "https://api.spotify.com/v1/search?locale=de-DE%2Cde%3Bq%3D0.9&type=album&offset=10",
+        "http://127.0.0.1:1/elsewhere?offset=10",
+        "?offset=10#fragment",
+        "search?OFFSET=99&offset=10&offset=70",
+    ],
+)
+@pytest.mark.gen_test
+async def test_only_the_offset_is_taken_from_a_next_address(
+    start_standin: Any, client_of: ClientOf, following: str
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), following), answer(albums(5, 10)))
+    assert await swept(client_of(standin)) == named(15)
+    query = {"q": "tag:new", "type": "album", "limit": "10", "offset": "10"}
+    assert standin.calls[-1].query == query
+
+
+@pytest.mark.gen_test
+async def test_a_next_on_a_foreign_host_gets_neither_a_request_nor_our_token(
+    start_standin: Any, client_of: ClientOf, start_raw: StartRaw
+) -> None:
+    foreign = await start_raw(http(b"{}"))
+    standin = start_standin()
+    script(standin, answer(albums(10), f"{foreign.url}/v1/search?offset=10"), answer(albums(1, 10)))
+    assert await swept(client_of(standin)) == named(11)
+    assert foreign.connections == 0
+
+
+@pytest.mark.parametrize(
+    "following",
+    [
+        next_to(0),
+        next_to(-10),
+        "https://api.spotify.com/v1/search?limit=10",
+        "https://api.spotify.com/v1/search?offset=",
+        "https://api.spotify.com/v1/search?offset=ten",
+        f"https://api.spotify.com/v1/search?offset={'9' * 5000}",
+        "http://[::1",
+        "garbage",
+        17,
+        True,
+        ["?offset=10"],
+        {"offset": 10},
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_next_that_leads_nowhere_fails_after_what_came_was_given(
+    start_standin: Any, client_of: ClientOf, following: Any
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), following))
+    client = client_of(standin)
+    choice = await choose(client, "search", {}, NOW)
+    found: list[Any] = []
+    with pytest.raises(BadAnswer, match="next page"):
+        async for page in pages(client, choice, 100):
+            found += page.items
+    assert found == albums(10)
+    assert client.calls == 1
+
+
+@pytest.mark.gen_test
+async def test_a_next_that_goes_back_later_fails_as_well(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), next_to(20)), answer(albums(10), next_to(20)))
+    with pytest.raises(BadAnswer, match="further on"):
+        await swept(client_of(standin))
+
+
+@pytest.mark.parametrize("following", [None, "", False])
+@pytest.mark.gen_test
+async def test_no_next_is_the_end(start_standin: Any, client_of: ClientOf, following: Any) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), following))
+    assert await swept(client_of(standin)) == named(10)
+
+
+@pytest.mark.gen_test
+async def test_an_endless_next_is_bounded(start_standin: Any, client_of: ClientOf) -> None:
+    standin = start_standin()
+    script(standin, *(answer([album(number)], next_to(number + 1)) for number in range(200)))
+    client = client_of(standin)
+    with pytest.raises(BadAnswer, match="for ever"):
+        await swept(client)
+    assert client.calls < 50
+
+
+@pytest.mark.parametrize(("most", "calls"), [(10, 1), (11, 2), (25, 3)])
+@pytest.mark.gen_test
+async def test_a_sweep_stops_when_enough_has_come(
+    start_standin: Any, client_of: ClientOf, most: int, calls: int
+) -> None:
+    client = client_of(start_standin(albums(100)))
+    await swept(client, "search", most)
+    assert client.calls == calls
+
+
+def deep_pages(step: int) -> Iterator[Answer]:
+    """Pages a little short, whose `next` would lead beyond what search allows."""
+    for offset in range(0, 2000, step):
+        yield answer(albums(5, offset), next_to(offset + step), total=2000)
+
+
+@pytest.mark.parametrize("step", [10, 7])
+@pytest.mark.gen_test
+async def test_search_is_never_asked_beyond_its_thousand(
+    start_standin: Any, client_of: ClientOf, step: int
+) -> None:
+    standin = start_standin()
+    script(standin, *deep_pages(step))
+    await swept(client_of(standin), "search", 1000)
+    deepest = [int(c.query["offset"]) + int(c.query["limit"]) for c in standin.calls if c.query]
+    assert max(deepest) <= 1000
+    assert max(deepest) > 990
+
+
+@pytest.mark.gen_test
+async def test_a_page_that_fails_ends_the_sweep_with_its_error(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), next_to(10)), LIMITED)
+    client = client_of(standin)
+    choice = await choose(client, "search", {}, NOW)
+    found: list[Any] = []
+    with pytest.raises(RateLimited):
+        async for page in pages(client, choice, 100):
+            found += page.items
+    assert found == albums(10)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"albums": None},
+        {"albums": []},
+        {"albums": {}},
+        {"albums": {"items": None}},
+        {"albums": {"items": {"0": {}}}},
+        {"artists": {"items": []}},
+        {"items": []},
+    ],
+)
+def test_an_answer_without_albums_is_a_bad_answer(content: dict[str, Any]) -> None:
+    with pytest.raises(BadAnswer, match="albums"):
+        read_page(content)
+
+
+@pytest.mark.parametrize(
+    ("total", "read"),
+    [(7, 7), (0, 0), (-1, None), (None, None), ("7", None), (True, None), (7.5, None)],
+)
+def test_a_total_is_a_number_or_unknown(total: Any, read: int | None) -> None:
+    assert read_page({"albums": {"items": [], "total": total}}) == Page([], None, read)
