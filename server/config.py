@@ -2,14 +2,23 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from dotenv.parser import parse_stream
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -18,6 +27,9 @@ from server.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 ENV_FILE = ROOT / ".env"
+ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
+A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
+NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that were no UTF-8
 
 DASHBOARD = "https://developer.spotify.com/dashboard"
 MENDS = {
@@ -40,18 +52,17 @@ class EmbeddedDatabase:
 def parse_database_url(value: object) -> URL | EmbeddedDatabase:
     """Read `postgresql://…` or `embedded:[DIR]`; a relative DIR is relative to the project.
 
-    SQLAlchemy 2.1 takes `postgresql://` for psycopg 3 and refuses `postgres://`, so the driver is
-    always written out.
+    The driver is always written out, for SQLAlchemy 2.1 takes `postgresql://` for psycopg 3.
     """
-    if not isinstance(value, str):
-        raise ValueError("must be postgresql://… or embedded:[DIR]")
+    value = str(value)
     if value.startswith("embedded:"):
         return EmbeddedDatabase(ROOT / (value.removeprefix("embedded:") or "var/postgres"))
     try:
         url = make_url(value)
+        known = url.drivername in ("postgres", "postgresql", "postgresql+psycopg2")
     except (ArgumentError, ValueError):
-        url = None
-    if url is None or url.drivername not in ("postgres", "postgresql", "postgresql+psycopg2"):
+        known = False
+    if not known or "@" in (url.host or "") or "password" in url.query:
         raise ValueError(
             "must be postgresql://USER:PASSWORD@HOST/NAME or embedded:[DIR] (is % & / @ in the "
             "password written as %25 %26 %2F %40?)"
@@ -61,25 +72,34 @@ def parse_database_url(value: object) -> URL | EmbeddedDatabase:
     return url.set(drivername="postgresql+psycopg2")
 
 
+def check_address(value: str) -> str:
+    """Accept an absolute http(s) address that paths can be put behind."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or port
+        sound = False
+    if not sound or set(value) & set(" ?#@"):
+        raise ValueError("must be an address such as https://freshet.example.org, and no more")
+    return value.rstrip("/")
+
+
 def check_public_url(value: str) -> str:
     """Accept `https`, or `http` with a loopback literal, as Spotify does for redirect URIs.
 
     Source: developer.spotify.com/documentation/web-api/concepts/redirect_uri.
     """
-    parts = urlsplit(value)
+    value, parts = check_address(value), urlsplit(value)
     host = parts.hostname or ""
     if host == "localhost":
         raise ValueError("uses localhost, which Spotify refuses: write http://127.0.0.1:PORT")
-    if parts.scheme not in ("http", "https") or not host:
-        raise ValueError("must be an address such as https://freshet.example.org")
-    if parts.scheme == "http":
-        try:
-            loopback = ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback:
-            raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
-    return value.rstrip("/")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if parts.scheme == "http" and not loopback:
+        raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
+    return value
 
 
 def check_secret(value: SecretStr) -> SecretStr:
@@ -90,30 +110,21 @@ def check_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def check_service_url(value: str) -> str:
-    """Accept an absolute http(s) address."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must be an http:// or https:// address")
-    return value.rstrip("/")
-
-
 def check_sync_interval(value: int) -> int:
     """0 turns syncing off; an interval shorter than 5 s would only burn the quota."""
-    if 0 < value < 5:
-        raise ValueError("must be 0 (never) or at least 5 seconds")
+    if value and not 5 <= value <= A_YEAR:
+        raise ValueError("must be 0 (never), or from 5 seconds to a year")
     return value
 
 
 Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]
-ServiceUrl = Annotated[str, AfterValidator(check_service_url)]
+ServiceUrl = Annotated[str, AfterValidator(check_address)]
 
 
 class DatabaseSettings(BaseSettings):
     """What every command needs: the database and how to log."""
 
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE,
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
@@ -128,6 +139,17 @@ class DatabaseSettings(BaseSettings):
         Literal["debug", "info", "warning", "error"], BeforeValidator(lambda v: str(v).lower())
     ] = "info"
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _trimmed(cls, value: Any) -> Any:
+        """Blanks around a value are never meant; a value of blanks alone is none."""
+        value = value.strip() if isinstance(value, str) else value
+        if value == "":
+            raise ValueError("is blank: fill it in, or leave it out")
+        if isinstance(value, str) and NOT_TEXT.search(value):
+            raise ValueError("holds a line break, or a character that is no text")
+        return value
+
 
 class Settings(DatabaseSettings):
     """Everything the server needs; README.md says what each setting is for."""
@@ -138,11 +160,11 @@ class Settings(DatabaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     public_url: Annotated[str, AfterValidator(check_public_url)] = "http://127.0.0.1:5000"
-    sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = Field(default=1800, ge=0)
+    sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
     sync_max_releases: int = Field(default=100, ge=10, le=1000)
-    cache_ttl: int = Field(default=300, ge=1)
-    cache_max_age: int = Field(default=15, ge=0)
+    cache_ttl: int = Field(default=300, ge=1, le=A_YEAR)
+    cache_max_age: int = Field(default=15, ge=0, le=A_YEAR)
     access_log: Literal["all", "summary", "errors", "off"] = "summary"
     spotify_api_url: ServiceUrl = "https://api.spotify.com/v1"
     spotify_accounts_url: ServiceUrl = "https://accounts.spotify.com"
@@ -157,41 +179,72 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     Raises SettingsError with every fault at once.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    from_files, faults = _read_secret_files(kind)
+    environment = _environment()
+    files, faults = _read_secret_files(set(kind.model_fields) - set(given), environment)
     try:
-        settings = kind(**{**from_files, **given})
+        settings = kind(_env_file=ENV_FILE, _env_file_encoding=ENCODING, **files, **given)
     except ValidationError as error:
         for detail in error.errors():
             name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
-            faults.setdefault(name, _sentence(name, detail))
+            if f"{name}_FILE" not in faults:
+                faults[name] = _sentence(name, detail)
     if faults:
         raise SettingsError(faults)
     return settings
 
 
-def _read_secret_files(kind: type[DatabaseSettings]) -> tuple[dict[str, str], dict[str, str]]:
+def _environment() -> dict[str, str]:
+    """What `.env` and the environment say by upper-case name, empty values left out.
+
+    Raises SettingsError if there is a `.env` that cannot be understood.
+    """
+    try:
+        text = _text_of(ENV_FILE) if ENV_FILE.exists() else ""
+    except ValueError as error:
+        raise SettingsError({".env": str(error)}) from None
+    for line in parse_stream(StringIO(text)):
+        if line.error or (line.key and line.value is None):
+            fault = f"has a mistake near line {line.original.line}: write NAME=value, close quotes"
+            raise SettingsError({".env": fault})
+    everything = [*dotenv_values(stream=StringIO(text)).items(), *os.environ.items()]
+    return {name.upper(): value for name, value in everything if value}
+
+
+def _read_secret_files(
+    fields: set[str], environment: dict[str, str]
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Values of settings whose `NAME_FILE` names a file, and the faults of those that cannot be."""
-    environment: Mapping[str, str | None] = {**dotenv_values(ENV_FILE), **os.environ}
-    values: dict[str, str] = {}
+    values: dict[str, Any] = {}
     faults: dict[str, str] = {}
-    for field in kind.model_fields:
-        path = environment.get(f"{field.upper()}_FILE")
-        if path:
-            try:
-                values[field] = Path(path).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                faults[f"{field.upper()}_FILE"] = f"names a file that cannot be read: {error}"
+    for field in sorted(fields):
+        name = field.upper()
+        path = environment.get(f"{name}_FILE")
+        try:
+            if path and name in environment:
+                faults[f"{name}_FILE"] = f"is set, and so is {name}: keep one of them"
+            elif path:
+                values[field] = _text_of(Path(path)).strip()
+        except ValueError as error:
+            faults[f"{name}_FILE"] = f"names {path}, which {error}"
     return values, faults
+
+
+def _text_of(path: Path) -> str:
+    """The text of a file; ValueError says why it cannot be had."""
+    try:
+        return path.read_text(ENCODING)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise ValueError(f"cannot be read: {reason}") from None
 
 
 def _sentence(name: str, detail: Any) -> str:
     """One pydantic error in words that say what to do."""
     if detail["type"] == "missing":
-        return f"is missing: {MENDS.get(name, 'set it')}"
+        return f"is missing: {MENDS[name]}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    message: str = detail["msg"]
-    return message[0].lower() + message[1:].replace("Input should", "should")
+    return str(detail["msg"]).replace("Input should", "should")
 
 
 def describe(settings: DatabaseSettings) -> dict[str, str]:

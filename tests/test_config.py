@@ -1,0 +1,529 @@
+"""Settings are read once, faults are told all at once, and secrets are never shown."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import URL
+
+from server import config
+from server.config import DatabaseSettings, EmbeddedDatabase, Settings, describe, load
+from server.errors import SettingsError
+from tests.conftest import ROOT
+
+SECRET = "k" * 16 + "-" + "s" * 16
+NEEDED = {"CLIENT_ID": "our-id", "CLIENT_SECRET": "hush-client", "SECRET": SECRET}
+LoadWith = Callable[..., Settings]
+
+
+@pytest.fixture
+def load_with(monkeypatch: pytest.MonkeyPatch) -> LoadWith:
+    """Load from an environment that has the needed settings and these."""
+
+    def load_them(**environment: str) -> Settings:
+        for name, value in {**NEEDED, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return load(Settings)
+
+    return load_them
+
+
+@pytest.fixture
+def dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where this test's `.env` is looked for."""
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
+    return tmp_path / ".env"
+
+
+def faults_of(run: Callable[[], Any]) -> dict[str, str]:
+    with pytest.raises(SettingsError) as caught:
+        run()
+    return caught.value.faults
+
+
+def lines(**values: str) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+# Each setting
+
+DEFAULTS = {
+    "DATABASE_URL": EmbeddedDatabase(ROOT / "var" / "postgres"),
+    "LOG_FORMAT": None,
+    "LOG_LEVEL": "info",
+    "HOST": "127.0.0.1",
+    "PORT": 5000,
+    "PUBLIC_URL": "http://127.0.0.1:5000",
+    "SYNC_INTERVAL": 1800,
+    "SYNC_SOURCE": "auto",
+    "SYNC_MAX_RELEASES": 100,
+    "CACHE_TTL": 300,
+    "CACHE_MAX_AGE": 15,
+    "ACCESS_LOG": "summary",
+    "SPOTIFY_API_URL": "https://api.spotify.com/v1",
+    "SPOTIFY_ACCOUNTS_URL": "https://accounts.spotify.com",
+}
+GOOD = {
+    "CLIENT_ID": [("abc", "abc"), (" abc ", "abc")],
+    "CLIENT_SECRET": [("s3cret", "s3cret"), (" s3cret\n", "s3cret")],
+    "SECRET": [("x" * 32, "x" * 32), (f"{'x' * 32},{'y' * 40}", f"{'x' * 32},{'y' * 40}")],
+    "DATABASE_URL": [("embedded:data", EmbeddedDatabase(ROOT / "data"))],
+    "LOG_FORMAT": [("json", "json"), ("console", "console"), ("", None)],
+    "LOG_LEVEL": [("debug", "debug"), ("INFO", "info"), ("Warning", "warning"), ("error", "error")],
+    "HOST": [("0.0.0.0", "0.0.0.0"), ("::1", "::1")],
+    "PORT": [("0", 0), ("80", 80), ("65535", 65535), (" 8080 ", 8080)],
+    "PUBLIC_URL": [
+        ("https://freshet.example.org", "https://freshet.example.org"),
+        ("https://example.org/freshet/", "https://example.org/freshet"),
+        ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+    "SYNC_INTERVAL": [("0", 0), ("5", 5), ("86400", 86400)],
+    "SYNC_SOURCE": [("auto", "auto"), ("new-releases", "new-releases"), ("search", "search")],
+    "SYNC_MAX_RELEASES": [("10", 10), ("1000", 1000)],
+    "CACHE_TTL": [("1", 1), ("86400", 86400)],
+    "CACHE_MAX_AGE": [("0", 0), ("60", 60)],
+    "ACCESS_LOG": [(mode, mode) for mode in ("all", "summary", "errors", "off")],
+    "SPOTIFY_API_URL": [("http://127.0.0.1:5001/v1/", "http://127.0.0.1:5001/v1")],
+    "SPOTIFY_ACCOUNTS_URL": [("https://proxy.example/spotify", "https://proxy.example/spotify")],
+}
+BAD_URLS = [
+    "example.org",
+    "ftp://example.org",
+    "https://",
+    "https://example.org:port",
+    "https://example.org:99999",
+    "http://[::1",
+    "https://user:hush@example.org",
+    "https://example.org?x=y",
+    "https://example.org/#here",
+    "https://exam ple.org",
+]
+BAD = {
+    "CLIENT_ID": [" ", "\t", "two\nlines"],
+    "CLIENT_SECRET": ["  "],
+    "SECRET": ["hush", " " * 40, f"{SECRET},hush", f"{SECRET},", f",{SECRET}"],
+    "DATABASE_URL": [
+        "mysql://u:hush@host/name",
+        "sqlite:///file",
+        "postgresql+psycopg://u:hush@host/name",
+        "postgresql://u:hush@host:port/name",
+        "postgresql://u:hush@host",
+        "postgresql://u:hush@twice@host/name",
+        "postgresql://u@host/name?password=hush",
+        "host/name",
+        "embedded",
+    ],
+    "LOG_FORMAT": ["xml", "JSON "],
+    "LOG_LEVEL": ["loud", "10"],
+    "HOST": [" "],
+    "PORT": ["-1", "65536", "http", "1.5"],
+    "PUBLIC_URL": [
+        *BAD_URLS,
+        "http://localhost:5000",
+        "https://localhost",
+        "http://LOCALHOST",
+        "http://example.org",
+        "http://192.168.1.5:5000",
+    ],
+    "SYNC_INTERVAL": ["-1", "1", "4", "soon", "9" * 30],
+    "SYNC_SOURCE": ["both", "Search"],
+    "SYNC_MAX_RELEASES": ["9", "1001", "all"],
+    "CACHE_TTL": ["0", "-5", "9" * 30],
+    "CACHE_MAX_AGE": ["-1", "9" * 400],
+    "ACCESS_LOG": ["none", "ALL"],
+    "SPOTIFY_API_URL": BAD_URLS,
+    "SPOTIFY_ACCOUNTS_URL": BAD_URLS,
+}
+
+
+def plain(value: Any) -> Any:
+    return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def cases(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    return [(name, case) for name, values in table.items() for case in values]
+
+
+def test_every_setting_is_tested() -> None:
+    names = {name.upper() for name in Settings.model_fields}
+    assert set(GOOD) == set(BAD) == names
+    assert set(DEFAULTS) == names - set(NEEDED)
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_not_set_has_its_default(load_with: LoadWith, name: str) -> None:
+    assert getattr(load_with(), name.lower()) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_empty_has_its_default(load_with: LoadWith, name: str) -> None:
+    assert getattr(load_with(**{name: ""}), name.lower()) == DEFAULTS[name]
+
+
+@pytest.mark.parametrize(("name", "case"), cases(GOOD))
+def test_a_good_value_is_taken(load_with: LoadWith, name: str, case: tuple[str, Any]) -> None:
+    given, read = case
+    assert plain(getattr(load_with(**{name: given}), name.lower())) == read
+
+
+@pytest.mark.parametrize(("name", "given"), cases(BAD))
+def test_a_bad_value_is_the_one_fault_that_is_told(
+    load_with: LoadWith, name: str, given: str
+) -> None:
+    faults = faults_of(lambda: load_with(**{name: given}))
+    assert list(faults) == [name]
+    assert faults[name]
+    assert "hush" not in faults[name]
+    assert "\n" not in faults[name]
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_setting_that_is_needed_is_told_with_its_mend(load_with: LoadWith, name: str) -> None:
+    faults = faults_of(lambda: load_with(**{name: ""}))
+    assert list(faults) == [name]
+    assert "is missing" in faults[name]
+    assert "token_urlsafe" in faults[name] or "developer.spotify.com/dashboard" in faults[name]
+
+
+def test_localhost_is_refused_with_what_to_write_instead(load_with: LoadWith) -> None:
+    faults = faults_of(lambda: load_with(PUBLIC_URL="http://localhost:5000"))
+    assert "http://127.0.0.1:PORT" in faults["PUBLIC_URL"]
+
+
+def test_all_faults_are_told_together() -> None:
+    bad = {"port": "http", "sync_interval": "1", "public_url": "http://localhost"}
+    faults = faults_of(lambda: load(Settings, **bad))
+    assert set(faults) == {*NEEDED, "PORT", "SYNC_INTERVAL", "PUBLIC_URL"}
+
+
+def test_a_command_that_needs_only_the_database_asks_for_nothing_else() -> None:
+    assert load(DatabaseSettings).database_url == DEFAULTS["DATABASE_URL"]
+
+
+def test_names_nobody_knows_are_ignored(load_with: LoadWith, dotenv: Path) -> None:
+    dotenv.write_text("NO_SUCH_SETTING=1\nDATABASE=postgres\n")
+    assert load_with(SYNC_EVERYTHING="yes", PROCESS="9").port == 5000
+
+
+def test_bytes_that_are_no_text_are_a_fault(load_with: LoadWith) -> None:
+    if os.supports_bytes_environ:
+        faults = faults_of(lambda: load_with(SECRET=os.fsdecode(b"\xff" * 40)))
+        assert list(faults) == ["SECRET"]
+
+
+def test_what_the_command_line_gives_wins_and_none_is_not_given(load_with: LoadWith) -> None:
+    load_with(PORT="80", HOST="::1")
+    settings = load(Settings, port=81, host=None)
+    assert (settings.port, settings.host) == (81, "::1")
+
+
+def test_settings_cannot_be_changed(load_with: LoadWith) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_with().port = 1
+
+
+# The database's address
+
+
+def database_url(text: str) -> Any:
+    return load(DatabaseSettings, database_url=text).database_url
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg2"])
+def test_every_name_of_postgresql_means_our_driver(scheme: str) -> None:
+    url = database_url(f"{scheme}://user:pass@host:5433/name?sslmode=require")
+    assert isinstance(url, URL)
+    assert url.drivername == "postgresql+psycopg2"
+    assert (url.username, url.password, url.host, url.port) == ("user", "pass", "host", 5433)
+    assert (url.database, url.query) == ("name", {"sslmode": "require"})
+
+
+@pytest.mark.parametrize(
+    ("written", "password"),
+    [
+        ("p%40ss%2Fw%25rd%26%3A%23", "p@ss/w%rd&:#"),
+        ("a:b", "a:b"),
+        ("a#b", "a#b"),
+        ("a/b?c", "a/b?c"),
+        ("a+b", "a+b"),
+        ("%C3%A9", "é"),
+        ("", ""),
+    ],
+)
+def test_passwords_with_special_characters(written: str, password: str) -> None:
+    url = database_url(f"postgresql://user:{written}@host/name")
+    assert (url.password, url.host, url.database) == (password, "host", "name")
+
+
+def test_a_socket_needs_no_host() -> None:
+    assert database_url("postgresql:///name?host=/run/postgresql").host is None
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ("embedded:", ROOT / "var" / "postgres"),
+        ("embedded:data/here", ROOT / "data" / "here"),
+        ("embedded:/data", Path("/data")),
+    ],
+)
+def test_an_embedded_database_has_its_folder(text: str, folder: Path) -> None:
+    assert database_url(text) == EmbeddedDatabase(folder)
+
+
+# Secrets in files
+
+
+def test_a_secret_can_come_from_a_file(load_with: LoadWith, tmp_path: Path) -> None:
+    file = tmp_path / "client-secret"
+    file.write_text("\ufefffrom-a-file\n", encoding="utf-8")
+    settings = load_with(CLIENT_SECRET="", CLIENT_SECRET_FILE=str(file))
+    assert settings.client_secret.get_secret_value() == "from-a-file"
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_any_setting_can_come_from_a_file(load_with: LoadWith, tmp_path: Path, name: str) -> None:
+    given, read = GOOD[name][0]
+    file = tmp_path / "file"
+    file.write_text(given + "\n")
+    settings = load_with(**{name: "", f"{name}_FILE": str(file)})
+    assert plain(getattr(settings, name.lower())) == read
+
+
+def test_a_bad_value_in_a_file_is_told_as_any_other(load_with: LoadWith, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("hush")
+    faults = faults_of(lambda: load_with(SECRET="", SECRET_FILE=str(file)))
+    assert list(faults) == ["SECRET"]
+    assert "32" in faults["SECRET"]
+    assert "hush" not in faults["SECRET"]
+
+
+@pytest.mark.parametrize("content", ["", "  \n"])
+def test_an_empty_file_is_no_secret(load_with: LoadWith, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "secret"
+    file.write_text(content)
+    faults = faults_of(lambda: load_with(CLIENT_SECRET="", CLIENT_SECRET_FILE=str(file)))
+    assert "blank" in faults["CLIENT_SECRET"]
+
+
+@pytest.mark.parametrize("place", ["missing", "directory", "binary"])
+def test_a_file_that_cannot_be_read_is_one_fault_that_names_it(
+    load_with: LoadWith, tmp_path: Path, place: str
+) -> None:
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "binary").write_bytes(b"\xff\xfehush")
+    path = str(tmp_path / place)
+    faults = faults_of(lambda: load_with(CLIENT_SECRET="", CLIENT_SECRET_FILE=path))
+    assert list(faults) == ["CLIENT_SECRET_FILE"]
+    assert path in faults["CLIENT_SECRET_FILE"]
+    assert "cannot be read" in faults["CLIENT_SECRET_FILE"]
+    assert "hush" not in faults["CLIENT_SECRET_FILE"]
+
+
+def test_a_setting_and_its_file_together_are_a_fault(load_with: LoadWith, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from-a-file")
+    faults = faults_of(lambda: load_with(CLIENT_SECRET_FILE=str(file)))
+    assert list(faults) == ["CLIENT_SECRET_FILE"]
+    assert "keep one" in faults["CLIENT_SECRET_FILE"]
+
+
+def test_a_file_is_not_read_for_what_the_command_line_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**NEEDED, "CLIENT_SECRET": "", "CLIENT_SECRET_FILE": "/no/such"}.items():
+        monkeypatch.setenv(name, value)
+    assert load(Settings, client_secret="given").client_secret.get_secret_value() == "given"
+
+
+def test_a_file_can_be_named_in_dotenv(dotenv: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from-a-file")
+    needed = {**NEEDED, "CLIENT_SECRET": ""}
+    dotenv.write_text(lines(**needed, CLIENT_SECRET_FILE=str(tmp_path / "secret")))
+    assert load(Settings).client_secret.get_secret_value() == "from-a-file"
+
+
+# .env
+
+
+def test_dotenv_is_read_and_the_environment_wins(
+    dotenv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dotenv.write_text(lines(**NEEDED, PORT="1111", HOST="::1"))
+    monkeypatch.setenv("PORT", "2222")
+    monkeypatch.setenv("HOST", "")
+    settings = load(Settings)
+    assert (settings.client_id, settings.port, settings.host) == ("our-id", 2222, "::1")
+
+
+def test_empty_values_in_dotenv_count_as_unset(dotenv: Path) -> None:
+    dotenv.write_text(lines(**NEEDED, PORT="", PUBLIC_URL="''", SYNC_INTERVAL='""', LOG_FORMAT=" "))
+    settings = load(Settings)
+    assert (settings.port, settings.public_url) == (5000, DEFAULTS["PUBLIC_URL"])
+    assert (settings.sync_interval, settings.log_format) == (1800, None)
+
+
+def test_dotenv_may_come_from_windows(dotenv: Path) -> None:
+    text = lines(**NEEDED, PORT="1234").replace("\n", "\r\n")
+    dotenv.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    settings = load(Settings)
+    assert (settings.client_id, settings.port) == ("our-id", 1234)
+
+
+def test_quotes_comments_and_export_are_understood(dotenv: Path) -> None:
+    dotenv.write_text(
+        "# our settings\n\nexport CLIENT_ID='our id'\n"
+        f'CLIENT_SECRET="hush # not a comment"  # a comment\nSECRET={SECRET} # another\n'
+    )
+    settings = load(Settings)
+    assert settings.client_id == "our id"
+    assert settings.client_secret.get_secret_value() == "hush # not a comment"
+    assert settings.secret.get_secret_value() == SECRET
+
+
+def test_a_directory_called_dotenv_is_told(dotenv: Path) -> None:
+    dotenv.mkdir()
+    assert "directory" in faults_of(lambda: load(Settings))[".env"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'CLIENT_ID="our-id\nPORT=80\n', "line 1"),
+        (b"CLIENT_ID=our-id\nCLIENT_SECRET='hush\n", "line 2"),
+        (b"CLIENT_ID: our-id\n", "line 1"),
+        (b"CLIENT_ID=our-id\n# a comment\nPORT\n", "line 3"),
+        (b'CLIENT_ID="our-id" hush\n', "line 1"),
+        (b"CLIENT_ID our-id\n", "line 1"),
+        (b"\x00\x01\x02\x03hush\n", "line 1"),
+        (b"\x89PNG\r\n\x1a\nhush", "UTF-8"),
+        ("CLIENT_SECRET=hush-é\n".encode("latin-1"), "UTF-8"),
+        ("CLIENT_ID=our-id\n".encode("utf-16"), "UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("kind", [Settings, DatabaseSettings])
+def test_a_broken_dotenv_is_told_and_not_quoted(
+    dotenv: Path, capfd: pytest.CaptureFixture[str], content: bytes, says: str, kind: Any
+) -> None:
+    dotenv.write_bytes(content)
+    faults = faults_of(lambda: load(kind))
+    assert list(faults) == [".env"]
+    assert says in faults[".env"]
+    assert "hush" not in faults[".env"]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_control_characters_in_dotenv_are_a_fault_of_their_setting(dotenv: Path) -> None:
+    dotenv.write_text(lines(**{**NEEDED, "CLIENT_ID": "our\x00id"}))
+    assert list(faults_of(lambda: load(Settings))) == ["CLIENT_ID"]
+
+
+def test_the_example_names_every_setting_and_only_those() -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    named = re.findall(r"^#? ?([A-Z][A-Z_]*)=", text, re.MULTILINE)
+    assert sorted(named) == sorted(name.upper() for name in Settings.model_fields)
+    assert "NAME_FILE" in text
+
+
+def test_the_example_filled_in_is_a_sound_dotenv(dotenv: Path) -> None:
+    text = (ROOT / ".env.example").read_text(encoding="utf-8")
+    for name, value in NEEDED.items():
+        text = re.sub(f"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+    dotenv.write_text(text, encoding="utf-8")
+    settings = load(Settings)
+    for name, default in DEFAULTS.items():
+        assert getattr(settings, name.lower()) == default, name
+
+
+# Secrets are not shown
+
+
+def test_secrets_are_in_no_repr_and_no_description(load_with: LoadWith) -> None:
+    settings = load_with(DATABASE_URL="postgresql://user:hush-database@host/name")
+    shown = describe(settings)
+    for text in (repr(settings), str(settings), str(shown)):
+        assert "hush" not in text
+        assert SECRET not in text
+    assert shown["DATABASE_URL"] == "postgresql://user:***@host/name"
+    assert shown["CLIENT_SECRET"] == shown["SECRET"] == "********"
+    assert (shown["CLIENT_ID"], shown["PORT"], shown["LOG_FORMAT"]) == ("our-id", "5000", "")
+    assert list(shown) == [name.upper() for name in Settings.model_fields]
+
+
+def test_the_embedded_database_is_described_by_its_folder(load_with: LoadWith) -> None:
+    assert describe(load_with())["DATABASE_URL"] == f"embedded:{ROOT / 'var' / 'postgres'}"
+
+
+# The commands
+
+
+@pytest.fixture(scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the program, so that a developer's `.env` does not matter."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("server", "handlers", "models"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "manage.py", folder)
+    return folder
+
+
+def command(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, str(folder / "manage.py"), *words],
+        cwd=folder.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_run_with_an_empty_environment_is_one_message(elsewhere: Path) -> None:
+    done = command(elsewhere, "run")
+    assert (done.returncode, done.stdout) == (2, "")
+    message = done.stderr
+    assert "Traceback" not in message
+    assert message.startswith("3 settings are missing or wrong:")
+    for name in NEEDED:
+        assert message.count(f"  {name} ") == 1
+    assert "https://developer.spotify.com/dashboard" in message
+    assert "token_urlsafe" in message
+    assert "run --demo" in message
+    assert str(elsewhere / ".env") in message
+
+
+def test_run_tells_every_fault_and_shows_no_secret(elsewhere: Path) -> None:
+    done = command(
+        elsewhere,
+        "run",
+        CLIENT_SECRET="hush",
+        SECRET="hush",
+        DATABASE_URL="postgresql://user:hush@host:port/name",
+        PUBLIC_URL="http://localhost:5000",
+        SYNC_INTERVAL="1",
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("5 settings are missing or wrong:")
+    told = set(re.findall(r"^  ([A-Z_]+) ", done.stderr, re.MULTILINE))
+    assert told == {"CLIENT_ID", "SECRET", "DATABASE_URL", "PUBLIC_URL", "SYNC_INTERVAL"}
+    assert "hush" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_config_prints_the_settings_and_no_secret(elsewhere: Path) -> None:
+    done = command(elsewhere, "config", **NEEDED, DATABASE_URL="postgres://user:hush@host/name")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "CLIENT_ID=our-id\n" in done.stdout
+    assert "DATABASE_URL=postgresql://user:***@host/name\n" in done.stdout
+    assert "hush" not in done.stdout
+    assert SECRET not in done.stdout
