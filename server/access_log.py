@@ -30,6 +30,7 @@ class AccessLog:
         if self._mode == "off" or (self._mode == "errors" and status < 400):
             return
         request = handler.request
+        length = 0 if request.method == "HEAD" else int(handler._headers.get("Content-Length", "0"))
         log.log(
             30 if status >= 500 else 20,
             "http_request",
@@ -38,7 +39,7 @@ class AccessLog:
             path=(request.uri or "")[:300],
             status=status,
             duration_ms=round(request.request_time() * 1000, 2),
-            bytes=int(handler._headers.get("Content-Length", "0")),
+            bytes=length,
             warm=getattr(handler, "warm", False),
         )
 
