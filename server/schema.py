@@ -1,17 +1,22 @@
 """The schema's life: made, upgraded and checked through Alembic, safely from many hosts at once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
+import psycopg2
 import sqlalchemy.exc
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, text
+from psycopg2 import errors, sql
+from sqlalchemy import URL, Connection, Engine, text
 
 from alembic import command
-from server.config import ROOT
-from server.database import translated_errors
+from server.addresses import ROOT
+from server.database import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 MIGRATION_LOCK = 0x46726573  # any number of our own, the same on every host
@@ -24,6 +29,7 @@ def alembic_config(**attributes: Any) -> Config:
     return config
 
 
+@cache
 def newest() -> str | None:
     """The revision this program is written for."""
     return ScriptDirectory.from_config(alembic_config()).get_current_head()
@@ -46,7 +52,10 @@ def create(engine: Engine) -> str:
 
 
 def migrate(engine: Engine, revision: str) -> str:
-    """Upgrade to `revision` in one transaction, under a lock that other hosts wait for."""
+    """Upgrade to `revision` in one transaction, under a lock that other hosts wait for.
+
+    Raises SchemaMismatch where tables of others or missing rights are in the way.
+    """
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -58,6 +67,9 @@ def migrate(engine: Engine, revision: str) -> str:
                 f"the database is at revision {current(connection)}, which this Freshet does not "
                 "know: it was migrated by a newer one; upgrade this one"
             ) from error
+        except sqlalchemy.exc.ProgrammingError as error:
+            reason = str(error.orig).strip().splitlines()[0]
+            raise SchemaMismatch(f"the tables cannot be made or upgraded: {reason}") from error
         return current(connection) or "base"
 
 
@@ -72,31 +84,57 @@ def check(connection: Connection) -> None:
 
 
 def _make_database(url: URL) -> None:
-    """Create the database named in `url` when the server says that it does not exist."""
+    """Create the database named in `url` if the server answers that there is none."""
     try:
         _try_connection(url)
         return
     except sqlalchemy.exc.OperationalError as error:
-        if "does not exist" not in str(error.orig) or "database" not in str(error.orig):
+        # The sentence may be in any language and comes without a code, but it gives the name.
+        if (url.database or "") not in str(error.orig) or _database_exists(url):
             raise
-    administration = create_engine(url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = sql.Identifier(url.database or "")
+    statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(name)
     try:
-        with administration.connect() as connection:
-            name = connection.dialect.identifier_preparer.quote(url.database or "")
-            connection.execute(text(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0"))
-    except sqlalchemy.exc.DBAPIError as error:
-        if "already exists" in str(error.orig) or "pg_database_datname_index" in str(error.orig):
-            return  # another host was faster
+        with _administration(url) as connection:
+            connection.execute(statement)
+    except (errors.DuplicateDatabase, errors.UniqueViolation):
+        return  # another host was faster
+    except psycopg2.Error as error:
         raise DatabaseUnavailable(
-            f"database {url.database} does not exist and could not be made: {error.orig}".strip()
+            f"database {url.database} does not exist and could not be made: {error}".strip()
         ) from error
-    finally:
-        administration.dispose()
 
 
 def _try_connection(url: URL) -> None:
-    probe = create_engine(url, connect_args={"connect_timeout": 5})
+    probe = make_engine(url)
     try:
         probe.connect().close()
     finally:
         probe.dispose()
+
+
+def _database_exists(url: URL) -> bool:
+    """Whether the server lists it; also True if that cannot be asked."""
+    try:
+        with _administration(url) as connection:
+            connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
+            return connection.fetchone() is not None
+    except (psycopg2.Error, sqlalchemy.exc.DBAPIError):
+        return True
+
+
+@contextmanager
+def _administration(url: URL) -> Iterator[Any]:
+    """A cursor in the server's `postgres` database, outside any transaction."""
+    engine = make_engine(url.set(database="postgres"))
+    try:
+        pooled = engine.raw_connection()
+        try:
+            connection: Any = pooled.driver_connection
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            pooled.close()
+    finally:
+        engine.dispose()

@@ -53,8 +53,6 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
-    monkeypatch.setitem(config.DatabaseSettings.model_config, "env_file", None)
-    monkeypatch.setitem(Settings.model_config, "env_file", None)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from sqlalchemy import URL
 
 from server import config
-from server.config import DatabaseSettings, EmbeddedDatabase, Settings, describe, load
+from server.addresses import EmbeddedDatabase
+from server.config import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
 from tests.conftest import ROOT
 

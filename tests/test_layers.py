@@ -30,8 +30,10 @@ SQL = {
     "server.notices",
     "server.embedded",
     "server.config",
+    "server.addresses",
     "handlers.health",
 }
+ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.postgres_launcher"}
 WIRING = {"server.app", "server.serve", "server.demo", "server.cli", "server.__main__"}
 
 
@@ -77,10 +79,16 @@ def allowed(name: str, target: str) -> bool:
         return inside(target, "models")
     if inside(name, "server.spotify.standin"):
         return inside(target, "server.spotify.standin")
-    if name in ("server", "server.errors", "server.log", "server.postgres_launcher"):
+    if name in (
+        "server",
+        "server.errors",
+        "server.log",
+        "server.addresses",
+        "server.postgres_launcher",
+    ):
         return False
     if name == "server.config":
-        return target == "server.errors"
+        return target in ("server.errors", "server.addresses")
     if inside(name, "handlers"):
         return not inside(target, "models") and target not in WIRING
     if inside(name, "server.spotify"):

@@ -1,0 +1,77 @@
+"""Addresses in settings: the database, this server as the world sees it, and Spotify's services.
+
+What is wrong with one is a ValueError in words that say how to mend it.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class EmbeddedDatabase:
+    """A PostgreSQL of our own whose data lives in `directory`."""
+
+    directory: Path
+
+    def __str__(self) -> str:
+        return f"embedded:{self.directory}"
+
+
+def parse_database_url(value: object) -> URL | EmbeddedDatabase:
+    """Read `postgresql://…` or `embedded:[DIR]`; a relative DIR is relative to the project.
+
+    The driver is always written out, for SQLAlchemy 2.1 takes `postgresql://` for psycopg 3.
+    """
+    value = str(value)
+    if value.startswith("embedded:"):
+        return EmbeddedDatabase(ROOT / (value.removeprefix("embedded:") or "var/postgres"))
+    try:
+        url = make_url(value)
+        known = url.drivername in ("postgres", "postgresql", "postgresql+psycopg2")
+    except (ArgumentError, ValueError):
+        known = False
+    if not known or "@" in (url.host or "") or "password" in url.query:
+        raise ValueError(
+            "must be postgresql://USER:PASSWORD@HOST/NAME or embedded:[DIR] (is % & / @ in the "
+            "password written as %25 %26 %2F %40?)"
+        )
+    if not url.database:
+        raise ValueError("names no database: write postgresql://…/NAME")
+    return url.set(drivername="postgresql+psycopg2")
+
+
+def check_address(value: str) -> str:
+    """Accept an absolute http(s) address that paths can be put behind."""
+    try:
+        parts = urlsplit(value)
+        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # brackets or port
+        sound = False
+    if not sound or set(value) & set(" ?#@"):
+        raise ValueError("must be an address such as https://freshet.example.org, and no more")
+    return value.rstrip("/")
+
+
+def check_public_url(value: str) -> str:
+    """Accept `https`, or `http` with a loopback literal, as Spotify does for redirect URIs.
+
+    Source: developer.spotify.com/documentation/web-api/concepts/redirect_uri.
+    """
+    value, parts = check_address(value), urlsplit(value)
+    host = parts.hostname or ""
+    if host == "localhost":
+        raise ValueError("uses localhost, which Spotify refuses: write http://127.0.0.1:PORT")
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if parts.scheme == "http" and not loopback:
+        raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
+    return value
