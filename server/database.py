@@ -6,12 +6,8 @@ loop never waits. Driver errors become DatabaseUnavailable here and are known no
 
 import asyncio
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
@@ -23,6 +19,7 @@ from sqlalchemy.orm import Session
 from server.addresses import EmbeddedDatabase
 from server.embedded import EmbeddedPostgres
 from server.errors import DatabaseUnavailable
+from server.threads import Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,59 +103,6 @@ def translated_errors() -> Iterator[None]:
         raise
 
 
-class Threads(Executor):
-    """Up to THREADS threads, which the end of the process does not wait for.
-
-    Those of ThreadPoolExecutor are always joined at exit, so one frozen database server would keep
-    the process for ever.
-    """
-
-    def __init__(self) -> None:
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
-        self._futures: set[Future[Any]] = set()
-        self.closed = False
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in one of the threads."""
-        if self.closed:
-            raise DatabaseUnavailable("the database has been closed")
-        future: Future[T] = Future()
-        self._futures.add(future)
-        future.add_done_callback(self._futures.discard)
-        self._work.put(lambda: _settle(future, lambda: fn(*args, **kwargs)))
-        if len(self._threads) < min(THREADS, len(self._futures)):
-            thread = threading.Thread(target=self._run, name="database", daemon=True)
-            self._threads.append(thread)
-            thread.start()
-        return future
-
-    def _run(self) -> None:
-        while (job := self._work.get()) is not None:
-            job()
-            del job  # or what it holds would live on until the next one
-        self._work.put(None)
-
-    def close(self, seconds: float) -> None:
-        """Cancel what waits; give what runs so many seconds, then leave it behind."""
-        self.closed = True
-        for future in tuple(self._futures):
-            future.cancel()
-        self._work.put(None)
-        deadline = time.monotonic() + seconds
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
-    if not future.set_running_or_notify_cancel():
-        return
-    try:
-        future.set_result(function())
-    except BaseException as error:
-        future.set_exception(error)
-
-
 class Database:
     """Runs functions in transactions, off the loop.
 
@@ -172,7 +116,7 @@ class Database:
         )
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None
-        self._threads = Threads()
+        self._threads = Threads(THREADS)
         if self._postgres is not None:
             _forget_other_servers()
 

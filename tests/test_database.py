@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from server.addresses import EmbeddedDatabase
 from server.database import THREADS, Database, make_engine, open_engine
 from server.embedded import EmbeddedPostgres
+from server.embedded.processes import PostmasterFile
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError
-from server.postgres_process import PostmasterFile
 from tests.conftest import FAST_POSTGRES, ROOT, until
 
 CLOSING = """

@@ -22,10 +22,10 @@ import psycopg2
 import pytest
 from sqlalchemy import create_engine
 
-from server import postgres_process
-from server.embedded import EmbeddedPostgres
+from server.embedded import EmbeddedPostgres, processes
+from server.embedded.identity import identity
+from server.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
-from server.postgres_process import PostmasterFile
 from tests.conftest import ROOT
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
@@ -38,7 +38,7 @@ import json, signal, sys
 from pathlib import Path
 from server.embedded import EmbeddedPostgres
 from server.errors import EmbeddedPostgresError
-from server.postgres_process import PostmasterFile
+from server.embedded.processes import PostmasterFile
 
 signal.signal(signal.SIGINT, lambda *_: print('"interrupted"', flush=True))
 server = EmbeddedPostgres(Path(json.loads(sys.stdin.readline())), json.loads(sys.stdin.readline()))
@@ -70,7 +70,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 # An ordinary user: nobody, or where nobody cannot reach our Python, root without its privileges.
 ORDINARY = """
 import os, pwd, subprocess, sys
-from server.postgres_launcher import enter_user_namespace, switch_user
+from server.embedded.launcher import enter_user_namespace, switch_user
 
 account = pwd.getpwnam("nobody")
 test = [sys.executable, "-c", "import server.embedded"]
@@ -164,7 +164,7 @@ def move_cluster(cluster: Path) -> Iterator[Callable[[Path], Path]]:
 
     yield move
     for folder in moved:
-        postgres_process.end_leftovers(folder)
+        processes.end_leftovers(folder)
         folder.rename(cluster)
 
 
@@ -179,7 +179,7 @@ def open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="freshet-test-"))
     folder.chmod(0o755)
     yield folder
-    postgres_process.end_leftovers(folder / "data")
+    processes.end_leftovers(folder / "data")
     shutil.rmtree(folder)
 
 
@@ -474,7 +474,7 @@ def test_root_needs_no_account_and_no_chown(start: Any, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir(mode=0o755)  # an empty one will do
     server = start(tmp_path / "data")
     assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
-    assert postgres_process.identity(server.folder) == f"map:{NOBODY}"
+    assert identity(server.folder) == f"map:{NOBODY}"
     paths = [server.folder, *server.folder.rglob("*")]
     assert {(path.stat().st_uid, path.stat().st_gid) for path in paths} == {(0, 0)}
     pid = postmaster(server.folder)
@@ -505,7 +505,7 @@ def test_a_user_without_a_name_can_make_it_too(hold: Any, open_folder: Path) -> 
     with pytest.raises(KeyError):
         pwd.getpwuid(nameless)
     script = (
-        "import os, sys; from server.postgres_launcher import enter_user_namespace as enter;"
+        "import os, sys; from server.embedded.launcher import enter_user_namespace as enter;"
         f"enter({nameless}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     holder = hold(open_folder / "data", "-c", script)

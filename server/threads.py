@@ -1,0 +1,67 @@
+"""A pool of threads for what blocks."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+
+from server.errors import DatabaseUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Threads(Executor):
+    """Up to `most` threads, which the end of the process does not wait for.
+
+    Those of ThreadPoolExecutor are always joined at exit, so one frozen database server would keep
+    the process for ever.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._futures: set[Future[Any]] = set()
+        self.closed = False
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a function in one of the threads."""
+        if self.closed:
+            raise DatabaseUnavailable("the database has been closed")
+        future: Future[T] = Future()
+        self._futures.add(future)
+        future.add_done_callback(self._futures.discard)
+        self._work.put(lambda: _settle(future, lambda: fn(*args, **kwargs)))
+        if len(self._threads) < min(self._most, len(self._futures)):
+            thread = threading.Thread(target=self._run, name="database", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        return future
+
+    def _run(self) -> None:
+        while (job := self._work.get()) is not None:
+            job()
+            del job  # or what it holds would live on until the next one
+        self._work.put(None)
+
+    def close(self, seconds: float) -> None:
+        """Cancel what waits; give what runs so many seconds, then leave it behind."""
+        self.closed = True
+        for future in tuple(self._futures):
+            future.cancel()
+        self._work.put(None)
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(function())
+    except BaseException as error:
+        future.set_exception(error)
