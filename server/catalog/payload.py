@@ -12,7 +12,7 @@ import brotli
 import orjson
 
 from server.catalog.query import ArtistsQuery
-from server.catalog.snapshot import AlbumEntry, ArtistEntry, Snapshot, utc
+from server.catalog.snapshot import TIMES, AlbumEntry, ArtistEntry, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
@@ -68,11 +68,12 @@ def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int)
             "href": query.href,
             "next": following,
             "previous": preceding,
-            "as_of": utc(freshness.as_of),
+            "as_of": freshness.as_of,
             "source": freshness.source,
             "stale": stale,
             "partial": freshness.partial,
-        }
+        },
+        option=TIMES,
     )
     headers = [
         ("Content-Type", "application/json; charset=utf-8"),

@@ -8,12 +8,12 @@ from typing import Any, get_args
 
 import orjson
 from sqlalchemy import func, select, union
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from models import Album, AlbumArtist, Artist, SyncRun
 from models.album import LATEST_FIRST
 from server.catalog.query import AlbumType
-from server.catalog.snapshot import DEPTH, AlbumEntry, ArtistEntry, Freshness, Snapshot, utc
+from server.catalog.snapshot import DEPTH, TIMES, AlbumEntry, ArtistEntry, Freshness, Snapshot
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 
@@ -36,7 +36,8 @@ def _latest_albums() -> Any:
     newest = select(Album.id).order_by(*LATEST_FIRST).limit(DEPTH)
     of_type = (newest.where(Album.album_type == name) for name in get_args(AlbumType))
     windows = union(*(select(each.subquery().c.id) for each in (newest, *of_type)))
-    return select(Album).where(Album.id.in_(windows)).order_by(*LATEST_FIRST)
+    markets = defer(Album.available_markets, raiseload=True)  # long, and not served here
+    return select(Album).options(markets).where(Album.id.in_(windows)).order_by(*LATEST_FIRST)
 
 
 def _artists_of(album_ids: list[int]) -> Any:
@@ -85,8 +86,8 @@ def _artist_entry(artist: Artist) -> ArtistEntry:
         "genres": artist.genres,
         "popularity": artist.popularity,
         "followers": artist.followers,
-        "created_at": utc(artist.created_at),
-        "updated_at": utc(artist.updated_at),
+        "created_at": artist.created_at,
+        "updated_at": artist.updated_at,
     }
     return ArtistEntry(artist.spotify_id, artist.name, fields)
 
@@ -106,12 +107,15 @@ def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
         "release_date": album.release_date,
         "release_date_precision": album.release_date_precision,
         "released_on": album.released_on,
-        "created_at": utc(album.created_at),
-        "updated_at": utc(album.updated_at),
-        "last_seen_at": utc(album.last_seen_at),
+        "created_at": album.created_at,
+        "updated_at": album.updated_at,
+        "last_seen_at": album.last_seen_at,
         "various_artists": any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists),
         "artists": [{"spotify_id": each.spotify_id, "name": each.name} for each in artists],
     }
     return AlbumEntry(
-        album.album_type, album.created_at, orjson.Fragment(orjson.dumps(fields)), artists
+        album.album_type,
+        album.created_at,
+        orjson.Fragment(orjson.dumps(fields, option=TIMES)),
+        artists,
     )

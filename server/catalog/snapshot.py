@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 DEPTH = 200  # the greatest release_limit
+TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,5 +57,5 @@ class Snapshot:
 
 
 def utc(moment: datetime | None) -> str | None:
-    """A time as the API writes it: `2026-11-20T05:00:12Z`."""
+    """A time as orjson writes it with TIMES, for headers."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
