@@ -4,6 +4,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +38,7 @@ MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a c
 IDLE_SECONDS = 75
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 LONGEST_BACKOFF = 30.0
+LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
 SYNC_TICK = 5.0  # seconds; how often it is looked whether a sync is due
 DRAIN_SECONDS = 5.0
 DRAIN_STEP = 0.02
@@ -157,10 +159,12 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self._connect()
+        self._spawn(self.listener.run())
+        with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
+            await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self.cache.refresh())
         for timer in self.timers:
             timer.start()
-        self._spawn(self.listener.run())
         if self.sync_timer is not None:
             self.sync_timer.start()
             await self.syncer.tick()

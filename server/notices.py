@@ -22,7 +22,8 @@ class Listener:
 
     It holds a connection of its own. When that is lost a notice may be missed, so after each
     reconnection `on_notice` is called too. A DatabaseError of `on_notice` counts as such a loss;
-    any other error is logged, and listening goes on.
+    any other error is logged, and listening goes on. `listening` is set once the first connection
+    hears.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Listener:
         self._origin = origin
         self._on_notice = on_notice
         self._retry_seconds = retry_seconds
+        self.listening = asyncio.Event()
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -45,6 +47,7 @@ class Listener:
         while True:
             try:
                 connection = await self._connect()
+                self.listening.set()
                 try:
                     await self._hear(connection, may_have_missed)
                 finally:
