@@ -10,10 +10,7 @@ from typing import Any
 
 import orjson
 import structlog
-from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
-from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler
 
 from handlers.artists import ArtistsHandler
 from handlers.base import NotFoundHandler
@@ -29,19 +26,19 @@ from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
 from server.notices import Listener
+from server.site import Site
 from server.spotify.client import SpotifyClient
 from server.spotify.oauth import Accounts
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
+from server.threads import Threads
 
-MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
-IDLE_SECONDS = 75
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 LONGEST_BACKOFF = 30.0
+BUILDERS = 2  # threads
+BUILD_SECONDS = 2.0  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
 SYNC_TICK = 5.0  # seconds; how often it is looked whether a sync is due
-DRAIN_SECONDS = 5.0
-DRAIN_STEP = 0.02
 
 log = structlog.get_logger()
 
@@ -81,22 +78,6 @@ def make_syncer(
     )
 
 
-class Site(Application):
-    """The routes, and how many requests are being answered right now."""
-
-    in_flight = 0
-
-    def get_handler_delegate(self, *args: Any, **kwargs: Any) -> Any:
-        """A request has found its handler."""
-        self.in_flight += 1
-        return super().get_handler_delegate(*args, **kwargs)
-
-    def log_request(self, handler: RequestHandler) -> None:
-        """A request has been answered."""
-        self.in_flight -= 1
-        super().log_request(handler)
-
-
 class Freshet:
     """One process of the server. `start()` listens at once; the database may come later."""
 
@@ -105,9 +86,10 @@ class Freshet:
         origin = uuid.uuid4().hex
         interval = settings.sync_interval
         self.database = Database(settings.database_url)
+        self.builders = Threads(BUILDERS)
         self.cache = PayloadCache(
             lambda: self.database.run(reader.load),
-            self.database.compute,
+            self._build,
             ttl=settings.cache_ttl,
             max_age=settings.cache_max_age,
             sync_interval=timedelta(seconds=interval),
@@ -120,14 +102,7 @@ class Freshet:
         )
         self.listener = Listener(self.database, store.CHANNEL, origin, self.cache.refresh)
         self.access_log = AccessLog(settings.access_log)
-        self.site = Site(
-            self._routes(), default_handler_class=NotFoundHandler, log_function=self.access_log
-        )
-        self.http = HTTPServer(
-            self.site,
-            max_header_size=MAX_HEAD_BYTES,
-            idle_connection_timeout=IDLE_SECONDS,
-        )
+        self.site = Site(self._routes(), self.access_log, NotFoundHandler)
         self.timers = [
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
@@ -148,12 +123,14 @@ class Freshet:
             (r"/readyz", ReadyHandler, {"database": self.database, "cache": self.cache}),
         ]
 
+    async def _build(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Make payloads in threads of their own, which no frozen database can hold up."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.builders, function, *arguments)
+
     def start(self) -> None:
         """Listen, and begin everything else behind it. Raises OSError if the port is taken."""
-        sockets = bind_sockets(self.settings.port, self.settings.host)
-        self.port = sockets[0].getsockname()[1]
-        self.http.add_sockets(sockets)
-        log.info("server_started", url=f"http://{self.settings.host}:{self.port}")
+        self.port = self.site.listen(self.settings.host, self.settings.port)
         self._spawn(self._boot())
 
     async def _boot(self) -> None:
@@ -199,25 +176,18 @@ class Freshet:
 
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
-        self.http.stop()
+        await self.site.close()
         for timer in (*self.timers, *([self.sync_timer] if self.sync_timer else [])):
             timer.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.syncer.stop()
-        await self._drain()
         self.access_log.summarise()
         self.transport.close()
+        self.builders.close(BUILD_SECONDS)
         self.database.close()
         log.info("server_stopped")
-
-    async def _drain(self) -> None:
-        for _ in range(round(DRAIN_SECONDS / DRAIN_STEP)):
-            if not self.site.in_flight:
-                break
-            await asyncio.sleep(DRAIN_STEP)
-        await self.http.close_all_connections()
 
 
 def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:

@@ -166,6 +166,8 @@ class Database:
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Call blocking or lengthy `function(*args)` in one of the threads, without a database."""
+        if self._threads.closed:
+            raise DatabaseUnavailable("the database has been closed")
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
 
     def close(self) -> None:

@@ -40,8 +40,12 @@ async def _serve(settings: Settings, standin: str | None = None) -> None:
         loop.add_signal_handler(sign, stop.set)
     freshet = Freshet(settings)
     freshet.start()
-    mode = "demo" if standin else "spotify"
-    logger.info("serving", mode=mode, source=standin or settings.spotify_api_url)
+    logger.info(
+        "server_started",
+        url=f"http://{settings.host}:{freshet.port}",
+        mode="demo" if standin else "spotify",
+        spotify=standin or settings.spotify_api_url,
+    )
     try:
         await stop.wait()
         logger.info("server_stopping")

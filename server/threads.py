@@ -7,8 +7,6 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from server.errors import DatabaseUnavailable
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -30,7 +28,7 @@ class Threads(Executor):
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in one of the threads."""
         if self.closed:
-            raise DatabaseUnavailable("the database has been closed")
+            raise RuntimeError("these threads have been closed")
         future: Future[T] = Future()
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)

@@ -10,13 +10,15 @@ from statistics import median
 from typing import Any
 
 import orjson
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from handlers.artists import ArtistsHandler
 from server.access_log import AccessLog
-from server.app import Site
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.site import Site
 from tests.bench.measure import show
 
 ROUNDS = 9
@@ -72,12 +74,11 @@ async def serve(ports: "Connection[Any, Any]") -> None:
     payload = cache.peek("")
     assert payload is not None
     body = payload.representations["identity"].body
-    ours = Site(
-        [(r"/api/artists/?", ArtistsHandler, {"cache": cache})], log_function=AccessLog("summary")
-    )
+    ours = Site([(r"/api/artists/?", ArtistsHandler, {"cache": cache})], AccessLog("summary"), None)
     theirs = Application([(r"/api/artists/?", Constant, {"body": body})])
-    listening = [site.listen(0, "127.0.0.1") for site in (ours, theirs)]
-    ports.send([next(iter(each._sockets.values())).getsockname()[1] for each in listening])
+    (socket,) = bind_sockets(0, "127.0.0.1")
+    HTTPServer(theirs).add_socket(socket)
+    ports.send([ours.listen("127.0.0.1", 0), socket.getsockname()[1]])
     ports.send(len(body))
     await asyncio.Event().wait()
 
