@@ -23,7 +23,7 @@ from server.errors import DatabaseError, NothingYet
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_SPELLINGS = 4096
-WARMED = 16  # payloads made anew at once after a sync: the default and the latest asked for
+WARMED = 16  # payloads made anew at once after a sync: the default, and the latest made
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
 
