@@ -71,6 +71,7 @@ class BaseHandler(RequestHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Access-Control-Expose-Headers", "Retry-After")
         if problem["status"] == 405:
             self.set_header("Allow", self.allowed_methods())
         if isinstance(error, FreshetError) and error.retry_after is not None:
@@ -111,5 +112,9 @@ class NotFoundHandler(BaseHandler):
     """Every address that no route knows."""
 
     def prepare(self) -> None:
-        """Whatever the method: there is nothing here."""
+        """There is nothing here."""
         raise HTTPError(404)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Whatever the method, even one that Tornado does not know."""
+        super().write_error(404 if status_code == 405 else status_code, **kwargs)

@@ -1,5 +1,7 @@
 """The access log: a line a request, or counted, as `ACCESS_LOG` says."""
 
+import logging
+import time
 from typing import Literal
 
 import structlog
@@ -20,6 +22,7 @@ class AccessLog:
     def __init__(self, mode: Literal["all", "summary", "errors", "off"]) -> None:
         self._mode = mode
         self._hits = 0
+        self._since = time.monotonic()
 
     def __call__(self, handler: RequestHandler) -> None:
         """Count or tell one request."""
@@ -32,7 +35,7 @@ class AccessLog:
         request = handler.request
         length = 0 if request.method == "HEAD" else int(handler._headers.get("Content-Length", "0"))
         log.log(
-            30 if status >= 500 else 20,
+            logging.WARNING if status >= 500 else logging.INFO,
             "http_request",
             request_id=getattr(handler, "request_id", None),
             method=request.method,
@@ -45,6 +48,7 @@ class AccessLog:
 
     def summarise(self) -> None:
         """Tell how many hits there were since the last time, if any."""
+        now = time.monotonic()
         if self._hits:
-            log.info("http_summary", hits=self._hits, seconds=SUMMARY_SECONDS)
-            self._hits = 0
+            log.info("http_summary", hits=self._hits, seconds=round(now - self._since, 1))
+        self._hits, self._since = 0, now

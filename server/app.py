@@ -26,6 +26,7 @@ from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
 from server.notices import Listener
+from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify.client import SpotifyClient
 from server.spotify.oauth import Accounts
@@ -36,9 +37,9 @@ from server.threads import Threads
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 LONGEST_BACKOFF = 30.0
 BUILDERS = 2  # threads
-BUILD_SECONDS = 2.0  # how long the end waits for a payload in the making
+BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
-SYNC_TICK = 5.0  # seconds; how often it is looked whether a sync is due
+SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
 
 log = structlog.get_logger()
 
@@ -86,6 +87,7 @@ class Freshet:
         origin = uuid.uuid4().hex
         interval = settings.sync_interval
         self.database = Database(settings.database_url)
+        self.probe = DatabaseProbe(self.database)
         self.builders = Threads(BUILDERS)
         self.cache = PayloadCache(
             lambda: self.database.run(reader.load),
@@ -120,7 +122,7 @@ class Freshet:
             (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
             (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
             (r"/healthz", HealthHandler),
-            (r"/readyz", ReadyHandler, {"database": self.database, "cache": self.cache}),
+            (r"/readyz", ReadyHandler, {"probe": self.probe, "cache": self.cache}),
         ]
 
     async def _build(self, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -49,10 +49,7 @@ def main() -> None:
 )
 def run(host: str | None, port: int | None, demo: bool) -> None:
     """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
-    try:
-        serve(with_demo=demo, host=host, port=port)
-    except OSError as error:
-        raise FreshetError(f"{host or 'HOST'}:{port or 'PORT'} cannot be used: {error}") from error
+    serve(with_demo=demo, host=host, port=port)
 
 
 @main.command("create_db")
@@ -73,7 +70,7 @@ def create_db() -> None:
 def sync(source: str | None) -> None:
     """Sync once, with a progress bar on a terminal. Exits 0 complete, 3 partial, 1 failed."""
     settings = config.load(Settings, sync_source=source)
-    log.configure(settings.log_format, "error", sys.stderr)
+    log.configure(settings.log_format, "critical", sys.stderr)
     report = asyncio.run(_sync_once(settings))
     click.echo(describe(report))
     raise SystemExit(SYNC_EXIT[report.outcome])
@@ -92,7 +89,12 @@ async def _sync_once(settings: Settings) -> Report:
         database.connect()
         schema.create(database.engine)
         syncer = make_syncer(settings, database, transport, _nobody_to_tell)
-        with click.progressbar(length=settings.sync_max_releases, label="Syncing") as bar:
+        with click.progressbar(
+            length=settings.sync_max_releases,
+            label="Syncing",
+            file=sys.stderr,
+            hidden=not sys.stderr.isatty(),
+        ) as bar:
             return await syncer.sync(_progress(bar))
     finally:
         transport.close()

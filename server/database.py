@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-CLOSE_SECONDS = 2.0  # how long `close()` waits for queries that run
+CLOSE_SECONDS = 1.0  # how long `close()` waits for queries that run
 SESSION = "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s'"
 # Seconds; without them a host that vanished is noticed after two hours (libpq's parameters).
 PATIENCE = {

@@ -1,10 +1,14 @@
 """The demo: everything for real, but Spotify is the bundled stand-in and the data is its own."""
 
+import fcntl
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from server.addresses import ROOT
 from server.config import Settings, load
+from server.errors import FreshetError
 from server.spotify.standin import AppKind, StandIn
 
 FOLDER = ROOT / "var" / "demo"
@@ -46,11 +50,27 @@ def settings(standin: StandIn, **overrides: Any) -> Settings:
     )
 
 
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Hold the demo's folder: two would fight over its data. Raises FreshetError if one runs."""
+    try:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        lock = (FOLDER / "lock").open("a", encoding="ascii")
+    except OSError as error:
+        raise FreshetError(f"the demo cannot keep its data: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FreshetError("the demo runs already; stop that one first") from None
+        yield
+
+
 def _secret() -> str:
     """A secret of the demo's own, kept so that a restart can read its token again."""
-    file = FOLDER / "secret"
-    if not file.exists():
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        file.touch(mode=0o600)
-        file.write_text(secrets.token_urlsafe(48), encoding="ascii")
+    file, fresh = FOLDER / "secret", FOLDER / "secret.new"
+    if not file.exists() or not file.read_bytes():
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48), encoding="ascii")
+        fresh.replace(file)
     return file.read_text(encoding="ascii")

@@ -2,6 +2,7 @@
 
 FreshetError                     500
 ├── SettingsError                     wrong or missing settings, all of them at once
+├── AddressUnavailable                the address to listen on cannot be had
 ├── DatabaseError                503
 │   ├── DatabaseUnavailable      503  no connection, or it was lost
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
@@ -44,6 +45,10 @@ class SettingsError(FreshetError):
     def __init__(self, faults: dict[str, str]) -> None:
         super().__init__("; ".join(f"{name} {fault}" for name, fault in faults.items()))
         self.faults = faults
+
+
+class AddressUnavailable(FreshetError):
+    """The address to listen on is taken, not ours, or no address; the text says which and why."""
 
 
 class DatabaseError(FreshetError):
@@ -104,7 +109,7 @@ class AppRefused(SpotifyError):
 
 
 class RateLimited(SpotifyError):
-    """429; `seconds` is the least time to keep away, by Spotify's `Retry-After` or our default."""
+    """429: keep away from `bucket` for `seconds`, by Spotify's `Retry-After` or our default."""
 
     status = 503
     kind = "rate-limited"
@@ -113,6 +118,7 @@ class RateLimited(SpotifyError):
     def __init__(self, message: str, *, seconds: int) -> None:
         super().__init__(message)
         self.seconds = seconds
+        self.bucket: str | None = None
         self.retry_after = seconds
 
 

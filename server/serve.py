@@ -1,7 +1,9 @@
 """One process from its settings to its end: start, wait for a signal, stop."""
 
 import asyncio
+import resource
 import signal
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -14,22 +16,21 @@ logger = structlog.get_logger()
 
 
 def serve(*, with_demo: bool, **overrides: Any) -> None:
-    """Run until SIGTERM or SIGINT.
-
-    Raises SettingsError, and OSError when the address cannot be listened on.
-    """
+    """Run until SIGTERM or SIGINT. Raises SettingsError or AddressUnavailable."""
+    _allow_many_connections()
     settings = None if with_demo else config.load(Settings, **overrides)
     with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
         runner.run(_demo(overrides) if settings is None else _serve(settings))
 
 
 async def _demo(overrides: dict[str, Any]) -> None:
-    standin = demo.start_standin()
-    try:
-        settings = demo.settings(standin, **overrides)
-        await _serve(settings, standin=standin.accounts_url)
-    finally:
-        await standin.stop()
+    with demo.only_one():
+        standin = demo.start_standin()
+        try:
+            settings = demo.settings(standin, **overrides)
+            await _serve(settings, standin=standin.accounts_url)
+        finally:
+            await standin.stop()
 
 
 async def _serve(settings: Settings, standin: str | None = None) -> None:
@@ -40,9 +41,10 @@ async def _serve(settings: Settings, standin: str | None = None) -> None:
         loop.add_signal_handler(sign, stop.set)
     freshet = Freshet(settings)
     freshet.start()
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     logger.info(
         "server_started",
-        url=f"http://{settings.host}:{freshet.port}",
+        url=f"http://{host}:{freshet.port}",
         mode="demo" if standin else "spotify",
         spotify=standin or settings.spotify_api_url,
     )
@@ -51,6 +53,13 @@ async def _serve(settings: Settings, standin: str | None = None) -> None:
         logger.info("server_stopping")
     finally:
         await freshet.stop()
+
+
+def _allow_many_connections() -> None:
+    """Use as many file descriptors as the system lets us; the usual soft limit is low."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a limit of its own below the one it names
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _fastest_loop() -> Any:

@@ -2,16 +2,21 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from server.access_log import AccessLog
+from server.errors import AddressUnavailable
 
 MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
+MAX_BODY_BYTES = 64 * 1024  # no route takes a body
+BODY_SECONDS = 10.0
 IDLE_SECONDS = 75
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
 
 
@@ -20,15 +25,32 @@ class CountingApplication(Application):
 
     in_flight = 0
 
-    def get_handler_delegate(self, *args: Any, **kwargs: Any) -> Any:
-        """A request has found its handler."""
-        self.in_flight += 1
-        return super().get_handler_delegate(*args, **kwargs)
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """The handler of a request, also of one in absolute form (RFC 9112 section 3.2.2)."""
+        if not request.path.startswith("/"):
+            request.path = urlsplit(request.path).path or "/"
+        return _Counted(super().find_handler(request, **kwargs), self)
 
     def log_request(self, handler: RequestHandler) -> None:
         """A request has been answered."""
         self.in_flight -= 1
         super().log_request(handler)
+
+
+class _Counted(HTTPMessageDelegate):
+    """A request that counts as in flight once it has come in whole."""
+
+    def __init__(self, delegate: HTTPMessageDelegate, application: CountingApplication) -> None:
+        self._delegate = delegate
+        self._application = application
+        self.headers_received = delegate.headers_received  # type: ignore[method-assign]
+        self.data_received = delegate.data_received  # type: ignore[method-assign]
+        self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
+
+    def finish(self) -> None:
+        """All has come in; from here on `log_request` will be called."""
+        self._application.in_flight += 1
+        self._delegate.finish()
 
 
 class Site:
@@ -41,7 +63,11 @@ class Site:
             routes, default_handler_class=not_found, log_function=access_log
         )
         self._server = HTTPServer(
-            self._application, max_header_size=MAX_HEAD_BYTES, idle_connection_timeout=IDLE_SECONDS
+            self._application,
+            max_header_size=MAX_HEAD_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+            body_timeout=BODY_SECONDS,
+            idle_connection_timeout=IDLE_SECONDS,
         )
 
     @property
@@ -50,8 +76,14 @@ class Site:
         return self._application.in_flight
 
     def listen(self, host: str, port: int) -> int:
-        """Listen, on a free port if `port` is 0; the port. Raises OSError if it is taken."""
-        sockets = bind_sockets(port, host)
+        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable."""
+        try:
+            sockets = bind_sockets(port, host)
+        except (OSError, UnicodeError) as error:
+            raise AddressUnavailable(
+                f"{host}:{port} cannot be listened on: {error}. If another Freshet runs there, "
+                "stop it, or take another port with -p"
+            ) from error
         self._server.add_sockets(sockets)
         chosen: int = sockets[0].getsockname()[1]
         return chosen

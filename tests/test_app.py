@@ -40,6 +40,54 @@ async def test_a_request_in_flight_is_answered_before_the_server_stops(
 
 
 @pytest.mark.gen_test
+async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    _, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+    writer.write(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.close()
+    assert freshet.site.in_flight == 0
+    async with asyncio.timeout(2):
+        await freshet.stop()
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_a_frozen_database_holds_up_no_read(
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, closing: Any
+) -> None:
+    folder = tmp_path / "data"
+    standin = start_standin(albums(5))
+    freshet = Freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
+    freshet.start()
+    closing(freshet.stop)
+    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 15)
+    client = Client(freshet)
+    postmaster = int((folder / "postmaster.pid").read_text().split()[0])
+    backends = [int(pid) for pid in _children(postmaster)]
+    try:
+        for pid in (postmaster, *backends):
+            os.kill(pid, signal.SIGSTOP)
+        probes = [asyncio.create_task(client.fetch("/readyz")) for _ in range(12)]
+        await asyncio.sleep(1.2)
+        for number in range(1, 6):
+            async with asyncio.timeout(2):
+                page = orjson.loads((await client.fetch(f"/api/artists/?limit={number}")).body)
+            assert page["count"] == number
+        assert {(await probe).code for probe in probes} == {503}
+    finally:
+        for pid in (postmaster, *backends):
+            os.kill(pid, signal.SIGCONT)
+    client.http.close()
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.gen_test
 async def test_a_newer_schema_is_said_and_nothing_is_touched(
     make_settings: Any, database: Any, closing: Any
 ) -> None:

@@ -262,6 +262,33 @@ async def test_bytes_that_are_no_clean_request_get_a_4xx(connect: START, request
 
 
 @pytest.mark.gen_test
+async def test_a_target_in_absolute_form_is_the_same_target(connect: START) -> None:
+    client = await connect()
+    answer = await client.raw(
+        b"GET http://example.org/api/artists/?limit=1 HTTP/1.1\r\n"
+        b"Host: example.org\r\nConnection: close\r\n\r\n"
+    )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert orjson.loads(body)["href"] == "/api/artists/?limit=1"
+
+
+@pytest.mark.gen_test
+async def test_a_long_body_is_refused_and_not_kept(connect: START) -> None:
+    client = await connect()
+    answer = await client.raw(
+        b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n" + b"x" * 1000
+    )
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.gen_test
+async def test_a_method_nobody_knows_on_an_address_nobody_knows_is_404(connect: START) -> None:
+    client = await connect()
+    assert (await client.fetch("/nowhere", "PROPFIND")).code == 404
+
+
+@pytest.mark.gen_test
 async def test_an_unknown_name_is_ignored_and_href_shows_what_was_understood(
     connect: START,
 ) -> None:

@@ -154,6 +154,22 @@ async def test_a_refresh_replaces_what_was_asked_for_and_leaves_it_warm(rig: Rig
 
 
 @pytest.mark.gen_test
+async def test_what_is_asked_for_most_is_warm_after_a_refresh_whoever_asked_last(rig: Rig) -> None:
+    await rig.cache.refresh()
+    for number in range(1, 41):
+        await rig.cache.get(f"limit={number}")
+    for _ in range(5):
+        rig.cache.peek("limit=1")
+    await rig.cache.refresh()
+    assert rig.cache.peek("") is not None
+    assert rig.cache.peek("limit=1") is not None
+    assert sum(rig.cache.peek(f"limit={number}") is not None for number in range(1, 41)) == 16
+    await rig.cache.refresh()
+    await rig.cache.refresh()
+    assert rig.cache.peek("limit=1") is None, "nobody asks for it any more"
+
+
+@pytest.mark.gen_test
 async def test_the_old_answer_is_served_while_the_new_one_is_made(rig: Rig) -> None:
     await rig.cache.refresh()
     rig.source.releases = 5

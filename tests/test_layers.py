@@ -31,7 +31,7 @@ SQL = {
     "server.embedded.cluster",
     "server.config",
     "server.addresses",
-    "handlers.health",
+    "server.readiness",
 }
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
 WIRING = {"server.app", "server.serve", "server.demo", "server.cli", "server.__main__"}

@@ -184,7 +184,7 @@ async def loses_and_finds(database: Database, town: Town) -> None:
             town.tell()
             await until(lambda expected=2 * round_: heard.calls == expected)
         assert not task.done()
-    assert town.listeners() == 0
+    await until(lambda: town.listeners() == 0)
 
 
 @pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])

@@ -107,9 +107,14 @@ def test_without_a_limit_there_are_no_neighbours() -> None:
     assert (page["count"], page["limit"], page["next"], page["previous"]) == (1, None, None, None)
 
 
-def test_past_the_end_is_an_empty_page() -> None:
+def test_past_the_end_is_an_empty_page_that_leads_back() -> None:
     page = body("limit=2&offset=99")
     assert (page["items"], page["total"], page["next"]) == ([], 3, None)
+    assert page["previous"] == "/api/artists/?limit=2&offset=1"
+
+
+def test_a_first_page_that_is_shorter_overlaps_nothing() -> None:
+    assert body("limit=2&offset=1")["previous"] == "/api/artists/?limit=1"
 
 
 def test_what_is_known_of_freshness_is_said() -> None:
@@ -126,6 +131,7 @@ def test_headers_are_those_of_the_contract() -> None:
         "Cache-Control": "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400",
         "Vary": "Accept-Encoding",
         "Access-Control-Allow-Origin": "*",
+        "Access-Control-Expose-Headers": "ETag, Link, X-Last-Sync",
         "X-Content-Type-Options": "nosniff",
         "Link": '</api/artists/?limit=1&offset=2>; rel="next", '
         '</api/artists/?limit=1>; rel="prev", </api/openapi.json>; rel="service-desc"',

@@ -19,7 +19,7 @@ START = datetime(2026, 11, 20, 5, tzinfo=UTC)
 def take(database: Database, items: list[Any], hours: float = 0, **fields: Any) -> None:
     at = START + timedelta(hours=hours)
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(items, **fields), at, at)
+        store.record_sweep(session, sweep(items, **fields), at, lambda: at)
 
 
 def load(database: Database) -> Snapshot:

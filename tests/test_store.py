@@ -29,7 +29,7 @@ class Copy:
         self.at += timedelta(minutes=30)
         given = items if isinstance(items, Sweep) else sweep(items, **fields)
         with Session(self.engine) as session, session.begin():
-            return store.record_sweep(session, given, self.at, self.at)
+            return store.record_sweep(session, given, self.at, lambda: self.at)
 
     def all(self, statement: Any) -> list[Any]:
         with Session(self.engine) as session:
@@ -271,7 +271,7 @@ def test_every_sync_leaves_a_run(copy: Copy) -> None:
 def test_a_sweep_is_one_transaction(copy: Copy, database: Database) -> None:
     given = sweep(albums(2))
     with Session(copy.engine) as session, pytest.raises(RuntimeError), session.begin():
-        store.record_sweep(session, given, START, START)
+        store.record_sweep(session, given, START, lambda: START)
         raise RuntimeError("the process dies here")
     for model in (Album, Artist, Listing, Change, SyncRun):
         assert copy.rows(select(func.count()).select_from(model)) == [(0,)]

@@ -6,6 +6,7 @@ snapshot is read, and for as long as the database cannot be reached.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +24,7 @@ from server.errors import DatabaseError, NothingYet
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_SPELLINGS = 4096
-WARMED = 16  # payloads made anew at once after a sync: the default, and the latest made
+WARMED = 16  # payloads made anew at once after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
 
@@ -59,7 +60,8 @@ class PayloadCache:
         self._reload_at = 0.0
         self._payloads = self._empty()
         self._spellings: LRUCache[str, str] = LRUCache(MAX_SPELLINGS)
-        self._building: dict[str, asyncio.Task[Payload]] = {}
+        self._asked: Counter[str] = Counter()
+        self._building: dict[tuple[int, str], asyncio.Task[Payload]] = {}
         self._refreshing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -71,7 +73,10 @@ class PayloadCache:
     def peek(self, query_string: str) -> Payload | None:
         """The warm path: the payload of a raw query string if it is ready, by two look-ups."""
         href = self._spellings.get(query_string)
-        return None if href is None else self._payloads.get(href)
+        if href is None:
+            return None
+        self._asked[href] += 1
+        return self._payloads.get(href)
 
     async def get(self, query_string: str) -> Payload:
         """The payload of a raw query string, made if it is not ready; concurrent callers share it.
@@ -84,6 +89,8 @@ class PayloadCache:
         if payload is None:
             payload = await self._made(query, href)
         self._spellings[query_string] = href
+        if len(self._asked) < MAX_SPELLINGS:
+            self._asked[href] += 1
         return payload
 
     async def refresh(self) -> None:
@@ -95,7 +102,7 @@ class PayloadCache:
             snapshot = await self._load()
             stale = self.is_stale(snapshot)
             wanted = {ArtistsQuery().href: ArtistsQuery()}
-            for href in list(self._payloads)[-WARMED:]:
+            for href, _ in self._asked.most_common(WARMED):
                 wanted.setdefault(href, queries.parse(href.partition("?")[2]))
             made = {}
             if snapshot.freshness.synced_at is not None:
@@ -105,6 +112,7 @@ class PayloadCache:
             self._payloads = self._empty()
             for href, payload in made.items():
                 self._keep(href, payload)
+            self._asked.clear()
             self._spellings[""] = ArtistsQuery().href
         log.info("cache_invalidated", releases=len(snapshot.albums), warmed=len(made))
 
@@ -121,11 +129,12 @@ class PayloadCache:
             raise NothingYet
         if self._timer() >= self._reload_at:
             self._reload_in_background()
-        task = self._building.get(href)
+        key = (id(snapshot), href)  # what an older snapshot gives would go back in time
+        task = self._building.get(key)
         if task is None:
             task = asyncio.create_task(self._build(snapshot, query, href))
-            self._building[href] = task
-            task.add_done_callback(lambda _: self._building.pop(href, None))
+            self._building[key] = task
+            task.add_done_callback(lambda _: self._building.pop(key, None))
         return await asyncio.shield(task)
 
     async def _build(self, snapshot: Snapshot, query: ArtistsQuery, href: str) -> Payload:
@@ -150,8 +159,8 @@ class PayloadCache:
         return TLRUCache(MAX_BYTES, self._expiry, self._timer, getsizeof=lambda each: each.size)
 
     def _expiry(self, _href: str, _payload: Payload, now: float) -> float:
-        """The time to live, or less when the answer will turn stale before."""
-        expiry = now + self._ttl
+        """When the snapshot is due to be read again, or when the answer turns stale if sooner."""
+        expiry = min(now + self._ttl, self._reload_at)
         complete_at = self._snapshot.freshness.complete_at if self._snapshot else None
         if complete_at and self._stale_after:
             left = (complete_at + self._stale_after - self._now()).total_seconds()

@@ -17,6 +17,7 @@ from server.catalog.snapshot import TIMES, AlbumEntry, ArtistEntry, Snapshot, ut
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
 BROTLI_QUALITY = 5
+EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,7 @@ def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int)
     listed = _sorted(_window(snapshot.albums, query), query.sort)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
-    following = query.at(end).href if end is not None and end < len(listed) else None
-    preceding = None
-    if query.limit is not None and query.offset:
-        preceding = query.at(max(0, query.offset - query.limit)).href
+    following, preceding = _neighbours(query, len(listed))
     freshness = snapshot.freshness
     body = orjson.dumps(
         {
@@ -83,6 +81,7 @@ def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int)
         ),
         ("Vary", "Accept-Encoding"),
         ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
         ("Link", _link(following, preceding)),
     ]
@@ -139,6 +138,18 @@ def _folded(name: str) -> str:
     """Without case and accents, so that Ólafur stands beside Olaf."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     return "".join(char for char in decomposed if not unicodedata.combining(char))
+
+
+def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None]:
+    """The next and the previous page of a query with a limit; they overlap nothing."""
+    if query.limit is None:
+        return None, None
+    end, start = query.offset + query.limit, min(query.offset, total)
+    following = query.page(end, query.limit).href if end < total else None
+    if not start:
+        return following, None
+    size = min(query.limit, start)
+    return following, query.page(start - size, size).href
 
 
 def _item(listed: _Listed) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class ArtistsQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] | None = Field(
         None, description="At most so many artists; all when not given."
     )
-    offset: WholeNumber = Field(0, ge=0, description="Skip so many artists.")
+    offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many artists.")
     type: Annotated[tuple[AlbumType, ...], BeforeValidator(_comma_list)] = Field(
         (), description="Comma list of wanted types; all, even unknown ones, when not given."
     )
@@ -58,9 +58,9 @@ class ArtistsQuery(BaseModel):
             values["type"] = ",".join(values["type"])
         return "/api/artists/" + ("?" + urlencode(values, safe=",") if values else "")
 
-    def at(self, offset: int) -> "ArtistsQuery":
-        """The same query at another offset."""
-        return self.model_copy(update={"offset": offset})
+    def page(self, offset: int, limit: int) -> "ArtistsQuery":
+        """Another page of the same query."""
+        return self.model_copy(update={"offset": offset, "limit": limit})
 
 
 def parse(query_string: str) -> ArtistsQuery:

@@ -5,6 +5,7 @@ not changed is not written but for its `last_seen_at`. Every function runs in it
 transaction.
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -39,14 +40,20 @@ ALBUM_FIELDS = (
 
 
 def record_sweep(
-    session: Session, sweep: Sweep, started_at: datetime, at: datetime, origin: str = ""
+    session: Session,
+    sweep: Sweep,
+    started_at: datetime,
+    now: Callable[[], datetime],
+    origin: str = "",
 ) -> Tally:
-    """Bring the local copy to what `sweep` saw at time `at`, and tell every process.
+    """Bring the local copy to what `sweep` saw, and tell every process.
+
+    The time is asked when it is our turn to write, so that it does not go back from sync to sync.
 
     `origin` goes with the notice, so that a process can know its own.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
-    tally = Tally()
+    at, tally = now(), Tally()
     artist_ids = _record_artists(session, sweep.releases, at, tally)
     known = _known_albums(session, sweep.releases)
     changes = _record_albums(session, sweep.releases, known, artist_ids, at)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import structlog
@@ -83,7 +83,7 @@ class Syncer:
             await asyncio.wait([self._running])
 
     async def sync(self, progress: Progress | None = None) -> Report:
-        """One sync. Never raises: it ends in a Report and one `sync_finished` or `sync_failed`.
+        """One sync. Never raises but when cancelled: it ends in a Report and one event.
 
         `progress` is called with the items seen and the total that Spotify claims.
         """
@@ -99,12 +99,12 @@ class Syncer:
         try:
             sweep = await self._fetch(progress)
             tally = await self._database.run(
-                store.record_sweep, sweep, started_at, self._now(), self._origin
+                store.record_sweep, sweep, started_at, self._now, self._origin
             )
             report = self._report(sweep, tally, started)
         except asyncio.CancelledError:
             made = self._client.calls - calls
-            _log(Report("failed", None, made, _milliseconds(started), error="cancelled"))
+            log.info("sync_cancelled", calls=made, duration_ms=_milliseconds(started))
             raise
         except Exception as error:
             report = await self._failed(error, started, started_at, calls)
@@ -159,7 +159,8 @@ class Syncer:
         """Keep away for as long as a 429 asks; asking on would prolong it."""
         if isinstance(error, RateLimited):
             self.schedule.pause(error.seconds)
-            log.warning("rate_limited", seconds=error.seconds, reason=str(error))
+            until = self._now() + timedelta(seconds=error.seconds)
+            log.warning("rate_limited", bucket=error.bucket, until=until, reason=str(error))
 
     async def _announced(self) -> None:
         try:

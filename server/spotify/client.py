@@ -65,6 +65,8 @@ class SpotifyClient:
         refusal = diagnose(response, self._now())
         if isinstance(refusal, TokenRejected) and refusal.expired:
             self._tokens.reject(token)
+        if isinstance(refusal, RateLimited):
+            refusal.bucket = path
         raise refusal
 
 

@@ -21,7 +21,7 @@ AT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def in_bulk(session: Session, given: Sweep) -> None:
-    store.record_sweep(session, given, AT, AT)
+    store.record_sweep(session, given, AT, lambda: AT)
 
 
 def row_by_row(session: Session, given: Sweep) -> None:

@@ -197,10 +197,13 @@ def test_the_embedded_database_is_the_default_and_outlives_a_kill(
     assert not os.path.exists(tmp_path / "data" / "postmaster.pid")
 
 
-def test_the_demo_needs_nothing(run: Callable[..., Server]) -> None:
+def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[..., Server]) -> None:
     server = run("--demo", env=NOTHING)
     finished = server.event("sync_finished", 40)
     assert finished["source"] == "search"
     page = orjson.loads(server.get("/api/artists/?release_limit=200")[2])
     assert page["total"] > 50
+    second = manage("run", "--demo", "-p", "0", env=NOTHING)
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == "Freshet stopped: the demo runs already; stop that one first\n"
     assert server.stop() == 0
