@@ -153,7 +153,7 @@ class Freshet:
         pause = 1.0
         while True:
             try:
-                await self.database.compute(self.database.connect)
+                await self._start_database()
                 await self.database.compute(schema.create, self.database.engine)
                 return
             except DatabaseError as error:
@@ -163,7 +163,11 @@ class Freshet:
 
     async def _look_after_database(self) -> None:
         """Start the embedded server again if it has gone."""
-        await self._try(self.database.compute(self.database.connect))
+        await self._try(self._start_database())
+
+    async def _start_database(self) -> None:
+        if await self.database.compute(self.database.connect):
+            log.info("database_started", address=str(self.settings.database_url))
 
     async def _try(self, work: Awaitable[None]) -> None:
         try:

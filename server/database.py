@@ -127,19 +127,19 @@ class Database:
             raise DatabaseUnavailable("not connected yet")
         return self._engine
 
-    def connect(self) -> None:
+    def connect(self) -> bool:
         """Start the embedded server where there is one, and make the engine.
 
-        Blocks for 0.1 s when the embedded server has to start, 2 s the very first time.
+        Blocks for 0.1 s when the embedded server has to start, 2 s the very first time. Returns
+        whether it has started it.
         """
         if self._threads.closed:
             raise DatabaseUnavailable("the database has been closed")
-        if self._postgres is not None:
-            self._postgres.start()
-            if self._engine is None or self._engine.url != self._postgres.url:
-                self._replace_engine(self._postgres.url)
-        elif self._engine is None and self._url is not None:
-            self._replace_engine(self._url)
+        started = self._postgres is not None and self._postgres.start()
+        url = self._url if self._postgres is None else self._postgres.url
+        if url is not None and (self._engine is None or self._engine.url != url):
+            self._replace_engine(url)
+        return started
 
     def _replace_engine(self, url: URL) -> None:
         if self._engine is not None:

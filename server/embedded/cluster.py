@@ -65,18 +65,21 @@ class EmbeddedPostgres:
             query={"host": running.socket_folder, "port": str(running.port)},
         )
 
-    def start(self) -> None:
-        """Make the data folder if need be and start the server, or attach to the one that runs."""
+    def start(self) -> bool:
+        """Make the data folder if need be and start the server, or attach to the one that runs.
+
+        Returns whether this call has started it.
+        """
         deadline = time.monotonic() + START_SECONDS
         with self._busy, _translated_errors(self.folder):
             for _ in self._until(deadline):
                 if self._server is not None and self._server.poll() is None:
-                    return
+                    return False
                 if self.owned or self._become_owner():
                     self._start_as_owner(deadline)
-                    return
+                    return True
                 if self._others_is_ready():
-                    return
+                    return False
         raise EmbeddedPostgresError(
             f"another process holds {self._lock_path}, but its PostgreSQL did not get ready in "
             f"{START_SECONDS:.0f} s"
