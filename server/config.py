@@ -119,9 +119,14 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     environment = _environment()
+    said = {
+        field: environment[name]
+        for field in kind.model_fields
+        if (name := field.upper()) in environment
+    }
     files, faults = _read_secret_files(set(kind.model_fields) - set(given), environment)
     try:
-        settings = kind(_env_file=ENV_FILE, _env_file_encoding=ENCODING, **files, **given)
+        settings = kind(**{**said, **files, **given})
     except ValidationError as error:
         for detail in error.errors():
             name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
@@ -145,7 +150,8 @@ def _environment() -> dict[str, str]:
         if line.error or (line.key and line.value is None):
             fault = f"has a mistake near line {line.original.line}: write NAME=value, close quotes"
             raise SettingsError({".env": fault})
-    everything = [*dotenv_values(stream=StringIO(text)).items(), *os.environ.items()]
+    from_file = dotenv_values(stream=StringIO(text), interpolate=False)  # a ${ is a ${
+    everything = [*from_file.items(), *os.environ.items()]
     return {name.upper(): value for name, value in everything if value}
 
 

@@ -528,3 +528,9 @@ def test_config_prints_the_settings_and_no_secret(elsewhere: Path) -> None:
     assert "DATABASE_URL=postgresql://user:***@host/name\n" in done.stdout
     assert "hush" not in done.stdout
     assert SECRET not in done.stdout
+
+
+def test_a_dollar_and_a_brace_are_characters_like_others(dotenv: Path) -> None:
+    secret = "${HOME}" + SECRET
+    dotenv.write_text(lines(**{**NEEDED, "SECRET": secret}))
+    assert load(Settings).secret.get_secret_value() == secret

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from server.app import Freshet
 from server.catalog.query import ArtistsQuery
 from server.cli import main
@@ -52,12 +50,6 @@ def test_every_parameter_stands_in_the_readme_and_no_other() -> None:
 
 def test_the_readme_fits_its_bounds() -> None:
     assert README.count("\n") <= 150
-
-
-@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md", "Dockerfile", ".env.example"])
-def test_documents_name_no_machine(name: str) -> None:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    assert not re.search(r"/root/|/work/|/tmp/|pythonhosted|registry\.npmjs|deb\.debian", text)
 
 
 def test_the_version_is_the_same_everywhere() -> None:
