@@ -1,6 +1,7 @@
 """From a snapshot and a query to the very bytes: pure, so tested without anything else."""
 
 import gzip
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -149,6 +150,17 @@ def test_every_coding_holds_the_same_and_has_an_etag_of_its_own() -> None:
     assert gzip.decompress(coded["gzip"].body) == plain
     assert brotli.decompress(coded["br"].body) == plain
     assert len({each.etag for each in coded.values()}) == 3
+
+
+def test_the_size_of_a_payload_is_what_it_takes_in_memory() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        many = [made(f"limit=5&offset={number}") for number in range(1000, 1200)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(each.size for each in many) == pytest.approx(after - before, rel=0.25)
 
 
 def test_the_same_data_gives_the_same_bytes_and_etags() -> None:

@@ -22,7 +22,7 @@ from server.catalog.query import ArtistsQuery
 from server.catalog.snapshot import Snapshot
 from server.errors import DatabaseError, NothingYet
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 MAX_SPELLINGS = 4096
 WARMED = 16  # payloads made anew at once after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0

@@ -17,6 +17,7 @@ from server.catalog.snapshot import TIMES, AlbumEntry, ArtistEntry, Snapshot, ut
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
 BROTLI_QUALITY = 5
+OVERHEAD_BYTES = 6400  # of a payload beside its bodies
 EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
 
 
@@ -37,8 +38,8 @@ class Payload:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough: bodies, and about 2 kB of headers and objects."""
-        return 2048 + sum(len(each.body) for each in self.representations.values())
+        """Bytes in memory, near enough: bodies, and what headers and objects were measured at."""
+        return OVERHEAD_BYTES + sum(len(each.body) for each in self.representations.values())
 
 
 @dataclass(frozen=True, slots=True)
