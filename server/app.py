@@ -85,7 +85,6 @@ class Freshet:
     def __init__(self, settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
-        interval = settings.sync_interval
         self.database = Database(settings.database_url)
         self.probe = DatabaseProbe(self.database)
         self.builders = Threads(BUILDERS)
@@ -94,7 +93,7 @@ class Freshet:
             self._build,
             ttl=settings.cache_ttl,
             max_age=settings.cache_max_age,
-            sync_interval=timedelta(seconds=interval),
+            sync_interval=timedelta(seconds=settings.sync_interval),
             now=now,
             timer=time.monotonic,
         )
@@ -109,11 +108,8 @@ class Freshet:
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
         ]
-        self.sync_timer = (
-            PeriodicCallback(self.syncer.tick, min(interval, SYNC_TICK) * 1000)
-            if interval
-            else None
-        )
+        if settings.sync_interval:
+            self.timers.append(PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000))
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
@@ -131,7 +127,7 @@ class Freshet:
         return await loop.run_in_executor(self.builders, function, *arguments)
 
     def start(self) -> None:
-        """Listen, and begin everything else behind it. Raises OSError if the port is taken."""
+        """Listen, and begin everything else behind it. Raises AddressUnavailable."""
         self.port = self.site.listen(self.settings.host, self.settings.port)
         self._spawn(self._boot())
 
@@ -144,8 +140,7 @@ class Freshet:
         await self._try(self.cache.refresh())
         for timer in self.timers:
             timer.start()
-        if self.sync_timer is not None:
-            self.sync_timer.start()
+        if self.settings.sync_interval:
             await self.syncer.tick()
 
     async def _connect(self) -> None:
@@ -183,7 +178,7 @@ class Freshet:
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
         await self.site.close()
-        for timer in (*self.timers, *([self.sync_timer] if self.sync_timer else [])):
+        for timer in self.timers:
             timer.stop()
         for task in self._tasks:
             task.cancel()

@@ -180,14 +180,26 @@ def make_settings(database_url: URL) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def start_freshet(make_settings: Callable[..., Settings], closing: Any) -> Callable[..., Any]:
-    """Start a whole server in this process and wait for its first sync."""
+def launch_freshet(closing: Any) -> Callable[..., Freshet]:
+    """Start a whole server in this process; it is stopped afterwards."""
 
-    async def start(standin: StandIn, *, now: Any = None, **overrides: Any) -> Freshet:
-        settings = make_settings(standin, **overrides)
-        freshet = Freshet(settings, now) if now else Freshet(settings)
+    def launch(settings: Settings) -> Freshet:
+        freshet = Freshet(settings)
         freshet.start()
         closing(freshet.stop)
+        return freshet
+
+    return launch
+
+
+@pytest.fixture
+def start_freshet(
+    make_settings: Callable[..., Settings], launch_freshet: Callable[..., Freshet]
+) -> Callable[..., Any]:
+    """Launch a server on the stand-in and wait for its first sync."""
+
+    async def start(standin: StandIn, **overrides: Any) -> Freshet:
+        freshet = launch_freshet(make_settings(standin, **overrides))
         await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at)
         return freshet
 

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from server.app import Freshet
 from server.spotify.standin import StandIn
+from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums
-from tests.test_artists import Client
 
 
 @pytest.mark.gen_test
@@ -56,13 +56,11 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
 
 @pytest.mark.gen_test(timeout=20)
 async def test_a_frozen_database_holds_up_no_read(
-    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, closing: Any
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
 ) -> None:
     folder = tmp_path / "data"
     standin = start_standin(albums(5))
-    freshet = Freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
-    freshet.start()
-    closing(freshet.stop)
+    freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
     await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 15)
     client = Client(freshet)
     postmaster = int((folder / "postmaster.pid").read_text().split()[0])
@@ -89,14 +87,12 @@ def _children(pid: int) -> list[str]:
 
 @pytest.mark.gen_test
 async def test_a_newer_schema_is_said_and_nothing_is_touched(
-    make_settings: Any, database: Any, closing: Any
+    make_settings: Any, database: Any, launch_freshet: Any
 ) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    freshet = Freshet(make_settings())
     with capture_logs() as logs:
-        freshet.start()
-        closing(freshet.stop)
+        launch_freshet(make_settings())
         await until(lambda: [line for line in logs if line["event"] == "database_unavailable"])
     (told,) = [line for line in logs if line["event"] == "database_unavailable"]
     assert "newer" in told["reason"]
@@ -106,13 +102,11 @@ async def test_a_newer_schema_is_said_and_nothing_is_touched(
 
 @pytest.mark.gen_test(timeout=30)
 async def test_the_embedded_database_is_started_again_when_it_was_killed(
-    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, closing: Any
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
 ) -> None:
     folder = tmp_path / "data"
     standin = start_standin(albums(3))
-    freshet = Freshet(make_settings(standin, database_url=f"embedded:{folder}"))
-    freshet.start()
-    closing(freshet.stop)
+    freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}"))
     await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 20)
     os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     client = Client(freshet)
@@ -128,12 +122,10 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
 
 @pytest.mark.gen_test
 async def test_no_sync_runs_where_the_interval_is_0(
-    make_settings: Any, start_standin: Callable[..., StandIn], closing: Any
+    make_settings: Any, start_standin: Callable[..., StandIn], launch_freshet: Any
 ) -> None:
     standin = start_standin(albums(3))
-    freshet = Freshet(make_settings(standin, sync_interval=0))
-    freshet.start()
-    closing(freshet.stop)
+    freshet = launch_freshet(make_settings(standin, sync_interval=0))
     await until(lambda: freshet.cache.snapshot)
     await asyncio.sleep(0.2)
     assert list(standin.calls) == []

@@ -9,42 +9,12 @@ import brotli
 import orjson
 import pytest
 from sqlalchemy import event
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.app import Freshet
 from server.spotify.standin import StandIn
+from tests.client import Client
 from tests.examples import album, albums, artist
 
 START = Any
-
-
-class Client:
-    """An HTTP client that shows what came over the wire."""
-
-    def __init__(self, freshet: Freshet) -> None:
-        self.freshet = freshet
-        self.http = AsyncHTTPClient(force_instance=True)
-
-    async def fetch(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.http.fetch(
-            f"http://127.0.0.1:{self.freshet.port}{path}",
-            method=method,
-            headers=names,
-            raise_error=False,
-            decompress_response=False,
-            follow_redirects=False,
-            allow_nonstandard_methods=True,
-        )
-
-    async def raw(self, request: bytes) -> bytes:
-        """What a client gets that speaks no clean HTTP."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.freshet.port)
-        writer.write(request)
-        await writer.drain()
-        answer = await asyncio.wait_for(reader.read(), 5)
-        writer.close()
-        return answer
 
 
 @pytest.fixture
@@ -300,11 +270,11 @@ async def test_an_unknown_name_is_ignored_and_href_shows_what_was_understood(
 
 @pytest.mark.gen_test
 async def test_before_any_sync_has_succeeded_the_answer_is_503_with_retry_after(
-    make_settings: Callable[..., Any], start_standin: Callable[..., StandIn], closing: Any
+    make_settings: Callable[..., Any],
+    start_standin: Callable[..., StandIn],
+    launch_freshet: Callable[..., Any],
 ) -> None:
-    freshet = Freshet(make_settings(start_standin([]), sync_interval=0))
-    freshet.start()
-    closing(freshet.stop)
+    freshet = launch_freshet(make_settings(start_standin([]), sync_interval=0))
     response = await Client(freshet).fetch("/api/artists/")
     assert response.code == 503
     assert int(response.headers["Retry-After"]) > 0
@@ -390,11 +360,11 @@ async def test_reads_go_on_when_spotify_and_the_database_are_gone(
 
 @pytest.mark.gen_test
 async def test_ready_says_why_it_is_not(
-    make_settings: Callable[..., Any], start_standin: Callable[..., StandIn], closing: Any
+    make_settings: Callable[..., Any],
+    start_standin: Callable[..., StandIn],
+    launch_freshet: Callable[..., Any],
 ) -> None:
-    freshet = Freshet(make_settings(start_standin([]), sync_interval=0))
-    freshet.start()
-    closing(freshet.stop)
+    freshet = launch_freshet(make_settings(start_standin([]), sync_interval=0))
     client = Client(freshet)
     response = await client.fetch("/readyz")
     assert response.code == 503

@@ -14,7 +14,7 @@ from server.catalog.description import openapi
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
 from server.spotify.standin import StandIn
-from tests.test_artists import Client
+from tests.client import Client
 
 NOT_API = {r"/healthz", r"/readyz", r"/api/openapi\.json"}
 

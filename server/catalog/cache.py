@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from cachetools import LRUCache, TLRUCache
@@ -28,7 +28,6 @@ WARMED = 16  # payloads made anew at once after a sync, those asked for most; an
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
 
-T = TypeVar("T")
 log = structlog.get_logger()
 
 

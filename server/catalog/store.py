@@ -27,9 +27,7 @@ DATE_FIELDS = ("release_date", "release_date_precision", "released_on")
 ALBUM_FIELDS = (
     "name",
     "album_type",
-    "release_date",
-    "release_date_precision",
-    "released_on",
+    *DATE_FIELDS,
     "total_tracks",
     "uri",
     "href",

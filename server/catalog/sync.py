@@ -71,7 +71,7 @@ class Syncer:
         self._running: asyncio.Task[Any] | None = None
 
     async def tick(self) -> None:
-        """What the timer calls every few seconds: a sync if one is due and none runs."""
+        """What the timer calls every second: a sync if one is due and none runs."""
         if self.schedule.is_due() and not self._one_at_a_time.locked():
             report = await self.sync()
             self.schedule.plan(failed=report.outcome == "failed")

@@ -1,0 +1,36 @@
+"""An HTTP client for a running Freshet, and for what is no clean HTTP."""
+
+import asyncio
+
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from server.app import Freshet
+
+
+class Client:
+    """An HTTP client that shows what came over the wire."""
+
+    def __init__(self, freshet: Freshet) -> None:
+        self.freshet = freshet
+        self.http = AsyncHTTPClient(force_instance=True)
+
+    async def fetch(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.http.fetch(
+            f"http://127.0.0.1:{self.freshet.port}{path}",
+            method=method,
+            headers=names,
+            raise_error=False,
+            decompress_response=False,
+            follow_redirects=False,
+            allow_nonstandard_methods=True,
+        )
+
+    async def raw(self, request: bytes) -> bytes:
+        """What a client gets that speaks no clean HTTP."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.freshet.port)
+        writer.write(request)
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return answer
