@@ -25,8 +25,9 @@ class BaseHandler(RequestHandler):
         """Tornado names itself and its version; nobody needs to know."""
         self.set_header("Server", "Freshet")
 
-    def compute_etag(self) -> None:
+    def compute_etag(self) -> str | None:
         """No hashing on a request: whoever has an ETag sets it."""
+        return None
 
     @property
     def request_id(self) -> str:

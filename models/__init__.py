@@ -7,7 +7,9 @@ from models.base import Base
 from models.change import Change
 from models.listing import Listing
 from models.login import Login
+from models.session import BrowserSession
 from models.source import Source
+from models.spent_state import SpentState
 from models.sync_run import SyncRun
 
 __all__ = [
@@ -15,9 +17,11 @@ __all__ = [
     "AlbumArtist",
     "Artist",
     "Base",
+    "BrowserSession",
     "Change",
     "Listing",
     "Login",
     "Source",
+    "SpentState",
     "SyncRun",
 ]

@@ -10,13 +10,16 @@ from models.base import Base
 class Login(Base):
     """One grant; the app's own token has the account id `app:CLIENT_ID`.
 
-    `authorized_at` is the user's consent, six months after which a refresh token dies. `state` is
-    active or consent_needed. The tokens are Fernet ciphertext.
+    `account_id` is Spotify's immutable name of the account, `user_id` its older, public one.
+    `authorized_at` is the user's consent, six months after which a refresh token dies; it is null
+    for the app. `state` is active or consent_needed, `reason` why it is no longer active.
+    `reminded_at` is when the log last spoke of the end. The tokens are Fernet ciphertext.
     """
 
     __tablename__ = "logins"
 
     account_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str | None]
     display_name: Mapped[str | None]
     scopes: Mapped[list[str]]
     access_token: Mapped[bytes | None]
@@ -24,3 +27,5 @@ class Login(Base):
     expires_at: Mapped[datetime | None]
     authorized_at: Mapped[datetime | None]
     state: Mapped[str]
+    reason: Mapped[str | None]
+    reminded_at: Mapped[datetime | None]

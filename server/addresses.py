@@ -75,3 +75,13 @@ def check_public_url(value: str) -> str:
     if parts.scheme == "http" and not loopback:
         raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
     return value
+
+
+def origin_of(address: str) -> str:
+    """The origin of an http(s) address as browsers write it in `Origin` (RFC 6454 section 6.2)."""
+    parts = urlsplit(address)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,27 +13,31 @@ import structlog
 from tornado.ioloop import PeriodicCallback
 
 from handlers.artists import ArtistsHandler
+from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.base import NotFoundHandler
 from handlers.docs import OpenApiHandler
 from handlers.health import HealthHandler, ReadyHandler
+from handlers.home import HomeHandler
+from handlers.pages import STATIC, Pages, StaticHandler
+from handlers.status import MetricsHandler, StatusHandler
 from server import schema
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
 from server.catalog.description import openapi
-from server.catalog.sync import Syncer
 from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
+from server.login.watch import ConsentWatch
+from server.metrics import Metrics
 from server.notices import Listener
 from server.readiness import DatabaseProbe
 from server.site import Site
-from server.spotify.client import SpotifyClient
-from server.spotify.oauth import Accounts
-from server.spotify.tokens import TokenKeeper
-from server.spotify.transport import Transport
+from server.spotify import logins
 from server.threads import Threads
+from server.upstream import Upstream, make_desk, make_syncer, utc_now
 
+CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 LONGEST_BACKOFF = 30.0
 BUILDERS = 2  # threads
@@ -42,41 +46,6 @@ LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
 
 log = structlog.get_logger()
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
-def make_syncer(
-    settings: Settings,
-    database: Database,
-    transport: Transport,
-    announce: Callable[[], Awaitable[None]],
-    now: Callable[[], datetime] = utc_now,
-    origin: str = "",
-) -> Syncer:
-    """The part that asks Spotify, with all it needs."""
-    accounts = Accounts(
-        transport,
-        settings.spotify_accounts_url,
-        settings.client_id,
-        settings.client_secret.get_secret_value(),
-    )
-    tokens = TokenKeeper(
-        database, accounts, settings.client_id, settings.secret.get_secret_value(), now
-    )
-    return Syncer(
-        SpotifyClient(transport, tokens, settings.spotify_api_url, now),
-        database,
-        announce,
-        setting=settings.sync_source,
-        max_releases=settings.sync_max_releases,
-        interval=settings.sync_interval,
-        now=now,
-        origin=origin,
-    )
 
 
 class Freshet:
@@ -97,16 +66,27 @@ class Freshet:
             now=now,
             timer=time.monotonic,
         )
-        self.transport = Transport()
+        self.upstream = Upstream(settings, self.database, now)
         self.syncer = make_syncer(
-            settings, self.database, self.transport, self.cache.refresh, now, origin
+            settings, self.database, self.upstream, self.cache.refresh, now, origin
         )
-        self.listener = Listener(self.database, store.CHANNEL, origin, self.cache.refresh)
+        self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
+        self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
+        self.metrics = Metrics(
+            days_to_reconsent=self.watch.days_left,
+            token_renewals=self.upstream.renewer.renewals,
+        )
+        self.listener = Listener(
+            self.database,
+            {store.CHANNEL: self.cache.refresh, logins.CHANNEL: self._logins_changed},
+            origin,
+        )
         self.access_log = AccessLog(settings.access_log)
         self.site = Site(self._routes(), self.access_log, NotFoundHandler)
         self.timers = [
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
+            PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
         ]
         if settings.sync_interval:
             self.timers.append(PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000))
@@ -114,9 +94,21 @@ class Freshet:
         self.port = settings.port
 
     def _routes(self) -> list[Any]:
+        pages = {"pages": Pages(self.settings.public_url)}
+        login = {**pages, "desk": self.desk}
+        home = {"cache": self.cache, "watch": self.watch, "owned": not self.settings.allowed_users}
         return [
+            (r"/", HomeHandler, {**login, **home}),
+            (r"/auth/login/?", LoginHandler, login),
+            (r"/auth/authorize/?", LoginHandler, login),
+            (r"/auth/callback/?", CallbackHandler, login),
+            (r"/auth/logout/?", LogoutHandler, login),
+            (r"/auth/disconnect/?", DisconnectHandler, login),
+            (r"/static/(freshet\.css)", StaticHandler, {"path": str(STATIC)}),
             (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
             (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
+            (r"/api/status", StatusHandler, {"cache": self.cache, "watch": self.watch}),
+            (r"/metrics", MetricsHandler, {"metrics": self.metrics}),
             (r"/healthz", HealthHandler),
             (r"/readyz", ReadyHandler, {"probe": self.probe, "cache": self.cache}),
         ]
@@ -134,10 +126,12 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self._connect()
+        await self._try(self.watch.reseal())
         self._spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self.cache.refresh())
+        await self._look_after_consent()
         for timer in self.timers:
             timer.start()
         if self.settings.sync_interval:
@@ -164,6 +158,15 @@ class Freshet:
         if await self.database.compute(self.database.connect):
             log.info("database_started", address=str(self.settings.database_url))
 
+    async def _look_after_consent(self) -> None:
+        """See how long it lasts, and remind of its end."""
+        await self._try(self.watch.tick())
+
+    async def _logins_changed(self) -> None:
+        """A login has come, gone or died, here or in another process."""
+        self.upstream.tokens.forget()
+        await self._try(self.watch.load())
+
     async def _try(self, work: Awaitable[None]) -> None:
         try:
             await work
@@ -185,7 +188,7 @@ class Freshet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.syncer.stop()
         self.access_log.summarise()
-        self.transport.close()
+        await self.upstream.stop()
         self.builders.close(BUILD_SECONDS)
         self.database.close()
         log.info("server_stopped")

@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from server import __version__, config, log, schema
-from server.app import make_syncer
 from server.catalog.sync import Report
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.errors import FreshetError, SettingsError
 from server.serve import serve
-from server.spotify.transport import Transport
+from server.upstream import Upstream, make_syncer, utc_now
 
 WRONG_SETTINGS = 2
 SYNC_EXIT = {"complete": 0, "partial": 3, "failed": 1}
@@ -84,11 +83,12 @@ def show_config() -> None:
 
 
 async def _sync_once(settings: Settings) -> Report:
-    database, transport = Database(settings.database_url), Transport()
+    database = Database(settings.database_url)
+    upstream = Upstream(settings, database, utc_now)
     try:
         database.connect()
         schema.create(database.engine)
-        syncer = make_syncer(settings, database, transport, _nobody_to_tell)
+        syncer = make_syncer(settings, database, upstream, _nobody_to_tell)
         with click.progressbar(
             length=settings.sync_max_releases,
             label="Syncing",
@@ -97,7 +97,7 @@ async def _sync_once(settings: Settings) -> Report:
         ) as bar:
             return await syncer.sync(_progress(bar))
     finally:
-        transport.close()
+        await upstream.stop()
         database.close()
 
 

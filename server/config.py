@@ -16,7 +16,7 @@ from pydantic import (
     ValidationError,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL
 
 from server.addresses import (
@@ -56,6 +56,17 @@ def check_sync_interval(value: int) -> int:
     return value
 
 
+def split_accounts(value: object) -> object:
+    """A comma list of Spotify account ids; ids hold no blank, colon or slash."""
+    if not isinstance(value, str):
+        return value
+    ids = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any(set(each) & set(" /:@") for each in ids):
+        raise ValueError("must be Spotify account ids with commas between (no addresses, no names)")
+    return ids
+
+
+AccountIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_accounts)]
 Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]
 ServiceUrl = Annotated[str, AfterValidator(check_address)]
 
@@ -98,7 +109,10 @@ class Settings(DatabaseSettings):
     secret: Annotated[SecretStr, AfterValidator(check_secret)]
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
-    public_url: Annotated[str, AfterValidator(check_public_url)] = "http://127.0.0.1:5000"
+    public_url: Annotated[str, AfterValidator(check_public_url)] = Field(
+        default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
+    )
+    allowed_users: AccountIds = ()
     sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
     sync_max_releases: int = Field(default=100, ge=10, le=1000)
@@ -107,6 +121,11 @@ class Settings(DatabaseSettings):
     access_log: Literal["all", "summary", "errors", "off"] = "summary"
     spotify_api_url: ServiceUrl = "https://api.spotify.com/v1"
     spotify_accounts_url: ServiceUrl = "https://accounts.spotify.com"
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where Spotify sends browsers back to; its dashboard has to know it to the letter."""
+        return f"{self.public_url}/auth/callback/"
 
 
 AnySettings = TypeVar("AnySettings", bound=DatabaseSettings)
@@ -130,7 +149,8 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     except ValidationError as error:
         for detail in error.errors():
             name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
-            if f"{name}_FILE" not in faults:
+            derived = detail["type"] == "default_factory_not_called"  # from one that is wrong
+            if not derived and f"{name}_FILE" not in faults:
                 faults[name] = _sentence(name, detail)
     if faults:
         raise SettingsError(faults)
@@ -201,5 +221,7 @@ def describe(settings: DatabaseSettings) -> dict[str, str]:
             value = "********"
         elif isinstance(value, URL):
             value = value.set(drivername="postgresql").render_as_string(hide_password=True)
+        elif isinstance(value, tuple):
+            value = ",".join(value)
         shown[field.upper()] = "" if value is None else str(value)
     return shown

@@ -35,8 +35,11 @@ def start_standin() -> StandIn:
 
 
 def settings(standin: StandIn, **overrides: Any) -> Settings:
-    """The demo's settings: the stand-in's addresses, a database of its own, short intervals."""
-    return load(
+    """The demo's settings: the stand-in's addresses, a database of its own, short intervals.
+
+    The stand-in is told where browsers come back to, as a dashboard would be.
+    """
+    chosen = load(
         Settings,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
@@ -48,6 +51,9 @@ def settings(standin: StandIn, **overrides: Any) -> Settings:
         sync_interval=SYNC_SECONDS,
         **overrides,
     )
+    chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})
+    standin.world.redirect_uris = (chosen.redirect_uri,)
+    return chosen
 
 
 @contextmanager

@@ -3,22 +3,27 @@
 FreshetError                     500
 ├── SettingsError                     wrong or missing settings, all of them at once
 ├── AddressUnavailable                the address to listen on cannot be had
+├── Unreadable                        sealed with a key that SECRET does not hold
 ├── DatabaseError                503
 │   ├── DatabaseUnavailable      503  no connection, or it was lost
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
 │   └── EmbeddedPostgresError    503  our own PostgreSQL cannot be made or started
 ├── SpotifyError                 502
-│   ├── SpotifyUnavailable       502  5xx, time-out, cut or refused connection
+│   ├── SpotifyUnavailable       502  5xx, cut or refused connection
+│   │   └── SpotifyTimeout       504  no answer in time
 │   ├── BadAnswer                502  not JSON, too long, or not of the promised shape
 │   ├── TokenRejected            502  401: the access token is not (or no longer) valid
 │   ├── CredentialsRejected      502  the accounts service does not know this client
+│   ├── InvalidGrant             502  a code or refresh token is not (or no longer) good
 │   ├── EndpointRestricted       502  403, 404, 410: this app may not use this endpoint
-│   ├── AppRefused               502  403 with another cause: Premium, registration, scope
+│   ├── AppRefused               502  403 with another cause: Premium, scope
+│   │   └── UserRefused          502  the user is not registered with this app
 │   └── RateLimited              503  429; carries how long to keep away
 └── RequestError                 4xx
     ├── InvalidParameters        400  every fault in the query string
     ├── UriTooLong               414
-    └── NothingYet               503  no sync has ever succeeded
+    ├── NothingYet               503  no sync has ever succeeded
+    └── LoginFailed              4xx  each cause a class in `server/login/failures.py`
 """
 
 from dataclasses import asdict, dataclass
@@ -51,6 +56,10 @@ class AddressUnavailable(FreshetError):
     """The address to listen on is taken, not ours, or no address; the text says which and why."""
 
 
+class Unreadable(FreshetError):
+    """Something sealed that none of our keys opens."""
+
+
 class DatabaseError(FreshetError):
     """Something about the database that an operator has to mend, or time will."""
 
@@ -81,7 +90,13 @@ class SpotifyError(FreshetError):
 
 
 class SpotifyUnavailable(SpotifyError):
-    """A 5xx, a time-out or a broken connection; transient."""
+    """A 5xx or a broken connection; transient."""
+
+
+class SpotifyTimeout(SpotifyUnavailable):
+    """No answer in the time we give; transient."""
+
+    status = 504
 
 
 class BadAnswer(SpotifyError):
@@ -100,12 +115,20 @@ class CredentialsRejected(SpotifyError):
     """The accounts service refused CLIENT_ID and CLIENT_SECRET."""
 
 
+class InvalidGrant(SpotifyError):
+    """The accounts service refused a code or refresh token; the text is its description."""
+
+
 class EndpointRestricted(SpotifyError):
     """This kind of app may not use this endpoint, though it may use others."""
 
 
 class AppRefused(SpotifyError):
-    """A 403 that concerns the app, its owner or the user; the text is Spotify's advice."""
+    """A 403 that concerns the app or its owner; the text is Spotify's advice."""
+
+
+class UserRefused(AppRefused):
+    """A 403 because this user is not entered in the app's dashboard; other tokens work."""
 
 
 class RateLimited(SpotifyError):

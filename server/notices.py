@@ -4,7 +4,7 @@ Source: postgresql.org/docs/current/sql-listen.html; psycopg.org/docs/advanced.h
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
@@ -18,26 +18,23 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Calls `on_notice` for notices on `channel` that did not come from `origin`, ourselves.
+    """Calls what `channels` names for notices that did not come from `origin`, ourselves.
 
     It holds a connection of its own. When that is lost a notice may be missed, so after each
-    reconnection `on_notice` is called too. A DatabaseError of `on_notice` counts as such a loss;
-    any other error is logged, and listening goes on. `listening` is set once the first connection
-    hears.
+    reconnection all are called. A DatabaseError of theirs counts as such a loss; any other error is
+    logged, and listening goes on. `listening` is set once the first connection hears.
     """
 
     def __init__(
         self,
         database: Database,
-        channel: str,
+        channels: Mapping[str, Callable[[], Awaitable[None]]],
         origin: str,
-        on_notice: Callable[[], Awaitable[None]],
         retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._database = database
-        self._channel = channel
+        self._channels = channels
         self._origin = origin
-        self._on_notice = on_notice
         self._retry_seconds = retry_seconds
         self.listening = asyncio.Event()
 
@@ -74,7 +71,8 @@ class Listener:
             try:
                 connection.set_session(autocommit=True)
                 with connection.cursor() as cursor:
-                    cursor.execute(f'LISTEN "{self._channel}"')
+                    for channel in self._channels:
+                        cursor.execute(f'LISTEN "{channel}"')
             except BaseException:
                 connection.close()
                 raise
@@ -83,23 +81,24 @@ class Listener:
     async def _hear(self, connection: Any, told: bool) -> None:
         """Pass notices on until the connection is lost, which raises DatabaseUnavailable.
 
-        `told` says whether to begin with `on_notice`. Those that come while it runs are waiting in
-        the socket, and all together call it once more.
+        `told` says whether to begin with all channels. Notices that come while one is told are
+        waiting in the socket, and all together tell it once more.
         """
+        due = set(self._channels) if told else set()
         while True:
             with translated_errors():
                 connection.poll()
-            heard = {notice.payload for notice in connection.notifies}
-            connection.notifies.clear()
-            if told or heard - {self._origin}:
-                told = False
-                await self._tell()
+            heard = connection.notifies
+            due |= {notice.channel for notice in heard if notice.payload != self._origin}
+            heard.clear()
+            if due:
+                await self._tell(due.pop())
             else:
                 await _readable(connection.fileno())
 
-    async def _tell(self) -> None:
+    async def _tell(self, channel: str) -> None:
         try:
-            await self._on_notice()
+            await self._channels[channel]()
         except DatabaseError:
             raise
         except Exception:

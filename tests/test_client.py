@@ -20,9 +20,12 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
     TokenRejected,
+    UserRefused,
 )
+from server.keyring import Keyring
 from server.spotify.client import DEFAULT_PAUSE, LONGEST_PAUSE, SpotifyClient, diagnose, pause
 from server.spotify.oauth import Accounts
+from server.spotify.renewal import Renewer
 from server.spotify.standin import Answer, StandIn
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Response, Transport
@@ -55,8 +58,9 @@ def client_of(transport: Transport, no_database: Database, clock: Clock) -> Clie
 
     def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
         accounts = Accounts(transport, standin.accounts_url, "standin-client", "standin-secret")
-        tokens = TokenKeeper(database, accounts, "standin-client", SECRET, clock)
-        return SpotifyClient(transport, tokens, url or standin.api_url, clock)
+        keyring = Keyring(SECRET, "tokens")
+        renewer = Renewer(database, accounts, "standin-client", keyring, (), clock)
+        return SpotifyClient(transport, TokenKeeper(renewer, clock), url or standin.api_url, clock)
 
     return make
 
@@ -69,7 +73,9 @@ def class_of(row: dict[str, Any]) -> type[SpotifyError]:
     """What a row of what was seen means to us."""
     words = str(row["body"])
     if row["status"] == 403:
-        causes = ("premium", "registered", "scope")
+        if "registered" in words:
+            return UserRefused
+        causes = ("premium", "scope")
         return AppRefused if any(cause in words for cause in causes) else EndpointRestricted
     if row["status"] >= 500:
         return SpotifyUnavailable
@@ -143,7 +149,7 @@ async def test_each_refusal_that_was_seen_has_its_class(
         (403, {}, EndpointRestricted),
         (403, error(403, "Active premium subscription required"), AppRefused),
         (403, error(403, "Insufficient client scope"), AppRefused),
-        (403, b"USER NOT REGISTERED IN THE DEVELOPER DASHBOARD", AppRefused),
+        (403, b"USER NOT REGISTERED IN THE DEVELOPER DASHBOARD", UserRefused),
         (404, b"", EndpointRestricted),
         (404, error(404, "Service not found"), EndpointRestricted),
         (410, b"Gone", EndpointRestricted),

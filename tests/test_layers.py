@@ -17,6 +17,11 @@ PURE = {
     "server.catalog.payload",
     "server.catalog.negotiation",
     "server.spotify.parse",
+    "server.spotify.consent",
+    "server.spotify.profile",
+    "server.login.attempt",
+    "server.login.diagnosis",
+    "server.login.failures",
 }
 SQL = {
     "server.catalog.store",
@@ -24,7 +29,9 @@ SQL = {
     "server.catalog.listings",
     "server.catalog.runs",
     "server.catalog.reader",
-    "server.spotify.tokens",
+    "server.spotify.logins",
+    "server.spotify.renewal",
+    "server.login.store",
     "server.database",
     "server.schema",
     "server.notices",
@@ -34,7 +41,14 @@ SQL = {
     "server.readiness",
 }
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
-WIRING = {"server.app", "server.serve", "server.demo", "server.cli", "server.__main__"}
+WIRING = {
+    "server.app",
+    "server.upstream",
+    "server.serve",
+    "server.demo",
+    "server.cli",
+    "server.__main__",
+}
 
 
 def modules() -> dict[str, Path]:
@@ -86,6 +100,9 @@ def allowed(name: str, target: str) -> bool:
     if inside(name, "handlers"):
         return not inside(target, "models") and target not in WIRING
     if inside(name, "server.spotify"):
+        forbidden = inside(target, "server.catalog", "handlers", "server.spotify.standin")
+        return not forbidden and target not in WIRING
+    if inside(name, "server.login"):
         forbidden = inside(target, "server.catalog", "handlers", "server.spotify.standin")
         return not forbidden and target not in WIRING
     if inside(name, "server.catalog"):

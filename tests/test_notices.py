@@ -86,7 +86,7 @@ async def listening(
     database: Database, town: Town, on_notice: Callable[[], Awaitable[None]], origin: str = "us"
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """A listener at work, cancelled in the end."""
-    listener = Listener(database, CHANNEL, origin, on_notice, retry_seconds=0.05)
+    listener = Listener(database, {CHANNEL: on_notice}, origin, retry_seconds=0.05)
     task = asyncio.create_task(listener.run())
     await until(lambda: town.listeners() == 1)
     await asyncio.sleep(0.02)
@@ -201,7 +201,7 @@ async def test_what_came_before_the_first_connection_may_have_been_missed(
 ) -> None:
     heard = Counter()
     database = Database(address)
-    listener = Listener(database, CHANNEL, "us", heard, retry_seconds=0.05)
+    listener = Listener(database, {CHANNEL: heard}, "us", retry_seconds=0.05)
     task = asyncio.create_task(listener.run())
     try:
         await asyncio.sleep(0.1)
@@ -226,7 +226,7 @@ async def test_cancelling_closes_the_connection(database: Database, town: Town) 
 @pytest.mark.gen_test
 async def test_cancelling_while_it_connects_leaks_nothing(database: Database, town: Town) -> None:
     for pause in range(30):
-        listener = Listener(database, CHANNEL, "us", Counter(), retry_seconds=0.05)
+        listener = Listener(database, {CHANNEL: Counter()}, "us", retry_seconds=0.05)
         task = asyncio.create_task(listener.run())
         await asyncio.sleep(pause / 3000)
         task.cancel()

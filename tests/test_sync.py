@@ -1,7 +1,7 @@
 """The cycle against the stand-in: it never dies, overlaps or lies."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
-from server.app import make_syncer
 from server.catalog.sync import Report, Syncer
 from server.database import Database
 from server.spotify.standin import Answer, AppKind, StandIn
-from server.spotify.transport import Transport
+from server.upstream import Upstream, make_syncer
 from tests.conftest import Clock, until
 from tests.examples import album, albums
 
@@ -29,10 +28,10 @@ class Rig:
 
     def __init__(self, standin: StandIn, database: Database, settings: Any, clock: Clock) -> None:
         self.standin, self.database = standin, database
-        self.transport = Transport()
+        self.upstream = Upstream(settings, database, clock)
         self.announced = 0
         self.syncer: Syncer = make_syncer(
-            settings, database, self.transport, self._announce, clock, "me"
+            settings, database, self.upstream, self._announce, clock, "me"
         )
 
     async def _announce(self) -> None:
@@ -54,18 +53,15 @@ def rig(
     make_settings: Callable[..., Any],
     database: Database,
     clock: Clock,
-    io_loop: Any,
-) -> Iterator[Callable[..., Rig]]:
-    rigs: list[Rig] = []
-
+    closing: Any,
+) -> Callable[..., Rig]:
     def make(items: list[Any], *, kind: AppKind = AppKind.EXTENDED, **overrides: Any) -> Rig:
         standin = start_standin(items, kind=kind)
-        rigs.append(Rig(standin, database, make_settings(standin, **overrides), clock))
-        return rigs[-1]
+        rig = Rig(standin, database, make_settings(standin, **overrides), clock)
+        closing(rig.upstream.stop)
+        return rig
 
-    yield make
-    for each in rigs:
-        each.transport.close()
+    return make
 
 
 @pytest.mark.gen_test

@@ -6,15 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from cryptography.fernet import InvalidToken
 from sqlalchemy import make_url, text
 from structlog.testing import capture_logs
 
 from server.database import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable
+from server.keyring import Keyring
 from server.spotify.oauth import Accounts
+from server.spotify.renewal import AccessToken, Renewer
 from server.spotify.standin import Answer, StandIn
-from server.spotify.tokens import AccessToken, TokenKeeper, cipher
+from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
 from tests.conftest import SECRET, Clock
 from tests.test_transport import free_port, transport
@@ -35,14 +36,15 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
         options: dict[str, Any] = {
             "database": database,
             "client_id": "standin-client",
-            "secret": SECRET,
+            "allowed": (),
             "now": clock,
             **changes,
         }
+        options["keyring"] = Keyring(options.pop("secret", SECRET), "tokens")
         accounts = Accounts(
             transport, standin.accounts_url, standin.world.client_id, standin.world.client_secret
         )
-        return TokenKeeper(accounts=accounts, **options)
+        return TokenKeeper(Renewer(accounts=accounts, **options), options["now"])
 
     return make
 
@@ -315,14 +317,6 @@ async def test_nothing_that_is_logged_or_shown_holds_the_token(
 
 def test_a_token_is_fresh_until_a_minute_before_its_end() -> None:
     end = datetime(2026, 11, 20, 12, tzinfo=UTC)
-    token = AccessToken("value", end)
+    token = AccessToken("value", "app:client", end)
     assert token.is_fresh(end - timedelta(seconds=60, microseconds=1))
     assert not token.is_fresh(end - timedelta(seconds=60))
-
-
-def test_the_first_key_of_the_list_writes_and_all_read() -> None:
-    written = cipher(f"{SECRET},{OTHER_SECRET}").encrypt(b"token")
-    assert cipher(f" {OTHER_SECRET} , {SECRET} ").decrypt(written) == b"token"
-    assert cipher(SECRET).decrypt(written) == b"token"
-    with pytest.raises(InvalidToken):
-        cipher(OTHER_SECRET).decrypt(written)

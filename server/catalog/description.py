@@ -6,7 +6,7 @@ from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog.query import ArtistsQuery
-from server.catalog.schemas import ArtistsPage, Problem
+from server.catalog.schemas import ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
 LISTS = ("type",)  # parameters written as one comma list
@@ -15,7 +15,8 @@ LISTS = ("type",)  # parameters written as one comma list
 def openapi() -> dict[str, Any]:
     """The whole document (spec.openapis.org/oas/v3.1.0)."""
     _, definitions = models_json_schema(
-        [(ArtistsPage, "serialization"), (Problem, "serialization")], ref_template=REFERENCE
+        [(model, "serialization") for model in (ArtistsPage, Status, Problem)],
+        ref_template=REFERENCE,
     )
     return {
         "openapi": "3.1.0",
@@ -24,7 +25,7 @@ def openapi() -> dict[str, Any]:
             "version": __version__,
             "description": "The artists who have just released something on Spotify.",
         },
-        "paths": {"/api/artists/": {"get": _artists()}},
+        "paths": {"/api/artists/": {"get": _artists()}, "/api/status": {"get": _status()}},
         "components": {"schemas": definitions["$defs"]},
     }
 
@@ -47,6 +48,19 @@ def _artists() -> dict[str, Any]:
             "400": _problem("A parameter has a value that is not allowed, or is repeated."),
             "414": _problem("The query string is too long."),
             "503": _problem("No sync has ever succeeded; try again after Retry-After seconds."),
+        },
+    }
+
+
+def _status() -> dict[str, Any]:
+    return {
+        "operationId": "getStatus",
+        "summary": "What the server knows of itself",
+        "responses": {
+            "200": {
+                "description": "Its state, from memory.",
+                "content": {"application/json": {"schema": _reference("Status")}},
+            },
         },
     }
 

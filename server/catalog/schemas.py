@@ -108,3 +108,25 @@ class Problem(BaseModel):
     detail: str | None
     instance: str = Field(description="urn:request:… as the log has it.")
     errors: list[ParameterFaultShape] = Field(default_factory=list)
+
+
+class LoginShape(Shape):
+    """The newest login, without its account; all null when nobody has logged in."""
+
+    state: Literal["none", "active", "consent_needed", "unreadable"]
+    authorized_at: datetime | None = Field(description="When the user agreed.")
+    reconsent_by: datetime | None = Field(description="When Spotify ends that, six months later.")
+    days_to_reconsent: int | None = Field(description="Whole days until then, 0 once it has ended.")
+
+
+class Status(Shape):
+    """What the server knows of itself."""
+
+    version: str
+    as_of: datetime | None = Field(description="The last change of data.")
+    last_sync_at: datetime | None = Field(description="The last sync that brought pages.")
+    last_complete_sync_at: datetime | None
+    source: Literal["new-releases", "search"] | None
+    stale: bool = Field(description="No complete sync for three intervals.")
+    partial: bool = Field(description="The last sync missed pages.")
+    login: LoginShape

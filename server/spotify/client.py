@@ -15,6 +15,7 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
     TokenRejected,
+    UserRefused,
 )
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Response, Transport, quotable
@@ -23,7 +24,8 @@ DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none
 LONGEST_PAUSE = 48 * 3600
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
-OF_THE_APP = ("premium", "registered", "scope")  # in a 403 that has not to do with the endpoint
+OF_THE_APP = ("premium", "scope")  # in a 403 that has not to do with the endpoint
+OF_THE_USER = "registered"
 
 
 class SpotifyClient:
@@ -45,26 +47,42 @@ class SpotifyClient:
     async def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
         """GET `path`; the answer's JSON object.
 
-        An expired token is renewed and the call repeated once; so is one that Spotify says it did
-        not see, which it does by mistake. Raises a SpotifyError for everything but a 200 with JSON.
+        The call is repeated once: with a new token if the old one has expired, with the same if
+        Spotify says it did not see it, which it does by mistake, and with the app's if Spotify does
+        not serve the user behind it. Raises a SpotifyError for everything but a 200 with JSON.
         """
-        try:
-            return await self._get_once(path, parameters)
-        except TokenRejected as error:
-            if not error.expired:
-                await asyncio.sleep(MISSING_TOKEN_DELAY)
-        return await self._get_once(path, parameters)
-
-    async def _get_once(self, path: str, parameters: dict[str, str | int]) -> dict[str, Any]:
         token = await self._tokens.access_token()
+        try:
+            return await self._send(token, path, parameters)
+        except TokenRejected as error:
+            if error.expired:
+                self._tokens.reject(token)
+            else:
+                await asyncio.sleep(MISSING_TOKEN_DELAY)
+        except UserRefused as error:
+            if not await self._tokens.abandon(token, str(error)):
+                raise
+        return await self._send(await self._tokens.access_token(), path, parameters)
+
+    async def get_as(self, token: str, path: str) -> dict[str, Any]:
+        """GET `path` with a token of the caller's, as when somebody logs in."""
+        try:
+            return await self._send(token, path, {})
+        except TokenRejected as error:
+            if error.expired:
+                raise
+        await asyncio.sleep(MISSING_TOKEN_DELAY)
+        return await self._send(token, path, {})
+
+    async def _send(
+        self, token: str, path: str, parameters: dict[str, str | int]
+    ) -> dict[str, Any]:
         url = f"{self._url}{path}?{urlencode(parameters)}" if parameters else self._url + path
         self.calls += 1
         response = await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
         if response.status == 200:
             return response.json()
         refusal = diagnose(response, self._now())
-        if isinstance(refusal, TokenRejected) and refusal.expired:
-            self._tokens.reject(token)
         if isinstance(refusal, RateLimited):
             refusal.bucket = path
         raise refusal
@@ -81,6 +99,8 @@ def diagnose(response: Response, now: datetime) -> SpotifyError:
         return TokenRejected(said, expired=message != MISSING_TOKEN)
     if response.status == 429:
         return RateLimited(said, seconds=pause(response.headers.get("Retry-After"), now))
+    if response.status == 403 and OF_THE_USER in message.lower():
+        return UserRefused(said)
     if response.status == 403 and any(cause in message.lower() for cause in OF_THE_APP):
         return AppRefused(said)
     if response.status in (403, 404, 410):

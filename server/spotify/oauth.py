@@ -1,15 +1,24 @@
-"""Spotify's accounts service: tokens for grants.
+"""Spotify's accounts service: where a user agrees, and tokens for grants.
 
-Source: developer.spotify.com/documentation/web-api/tutorials/client-credentials-flow; RFC 6749.
+Source: developer.spotify.com/documentation/web-api/tutorials/code-pkce-flow and
+…/client-credentials-flow; RFC 6749; RFC 7636 (PKCE).
 """
 
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from server.errors import BadAnswer, CredentialsRejected, SpotifyError, SpotifyUnavailable
+from server.errors import (
+    BadAnswer,
+    CredentialsRejected,
+    InvalidGrant,
+    SpotifyError,
+    SpotifyUnavailable,
+)
 from server.spotify.transport import Response, Transport, quotable
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry
@@ -25,21 +34,58 @@ class Grant:
     refresh_token: str | None = field(default=None, repr=False)
     scopes: tuple[str, ...] = ()
 
+    @property
+    def lifetime(self) -> timedelta:
+        """How long the access token lives from now."""
+        return timedelta(seconds=self.expires_in)
+
 
 class Accounts:
-    """The client of `POST /api/token`; credentials go in the Basic header, never in the URL."""
+    """The client of `GET /authorize` and `POST /api/token`.
+
+    Credentials go in the Basic header, never in the URL. Every grant raises CredentialsRejected,
+    InvalidGrant, SpotifyUnavailable or BadAnswer.
+    """
 
     def __init__(self, transport: Transport, url: str, client_id: str, client_secret: str) -> None:
         self._transport = transport
+        self._client_id = client_id
+        self._consent_url = f"{url}/authorize"
         self._url = f"{url}/api/token"
         self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
 
-    async def client_credentials(self) -> Grant:
-        """A token for the app itself (RFC 6749 section 4.4).
+    def consent_url(
+        self, redirect_uri: str, scopes: Sequence[str], state: str, challenge: str
+    ) -> str:
+        """Where to send a browser so that its user may agree (RFC 6749 section 4.1.1).
 
-        Raises CredentialsRejected, SpotifyUnavailable or BadAnswer.
+        `challenge` is the S256 code challenge. The dialog is always shown: its consent is a new
+        one, from which the six months count again, and the user sees which account it is about.
         """
+        query = {
+            "client_id": self._client_id,
+            "response_type": "code",
+            "redirect_uri": redirect_uri,
+            "scope": " ".join(scopes),
+            "state": state,
+            "code_challenge_method": "S256",
+            "code_challenge": challenge,
+            "show_dialog": "true",
+        }
+        return f"{self._consent_url}?{urlencode(query)}"
+
+    async def client_credentials(self) -> Grant:
+        """A token for the app itself (RFC 6749 section 4.4)."""
         return await self._ask({"grant_type": "client_credentials"})
+
+    async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Grant:
+        """The tokens that a code stands for (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        return await self._ask(form | {"code_verifier": verifier})
+
+    async def refresh(self, refresh_token: str) -> Grant:
+        """A new access token (RFC 6749 section 6); usually without a new refresh token."""
+        return await self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
     async def _ask(self, form: dict[str, str]) -> Grant:
         headers = {
@@ -71,6 +117,8 @@ def _refusal(response: Response) -> SpotifyError:
             "page at https://developer.spotify.com/dashboard"
         )
     reason = quotable(" ".join(word for word in (error, description) if isinstance(word, str)))
+    if error == "invalid_grant":
+        return InvalidGrant(reason.removeprefix("invalid_grant").strip() or "invalid_grant")
     return BadAnswer(f"the accounts service answered {response.status}: {reason or 'no reason'}")
 
 

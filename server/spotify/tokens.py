@@ -1,82 +1,37 @@
-"""Access tokens: kept encrypted in the database, renewed only when they have to be."""
+"""Access tokens for callers: the one in memory, or a renewed one that all of them share."""
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import structlog
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
-
-from models import Login
-from server.database import Database
-from server.errors import DatabaseUnavailable
-from server.spotify.oauth import Accounts
-
-EARLY = timedelta(seconds=60)
-
-log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """A bearer token, masked in `repr`, and the time it runs out."""
-
-    value: str = field(repr=False)
-    expires_at: datetime
-
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether it lasts for another minute at least."""
-        return now < self.expires_at - EARLY
-
-
-def cipher(secret: str) -> MultiFernet:
-    """Encrypts with the first key of a comma list, decrypts with any (Fernet: AES-CBC, HMAC)."""
-    return MultiFernet(
-        Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"freshet tokens " + key).digest()))
-        for key in (part.strip().encode() for part in secret.split(","))
-    )
+from server.spotify.renewal import AccessToken, Renewer
 
 
 class TokenKeeper:
-    """The app's own token (client credentials). `access_token()` is all that callers know.
+    """`access_token()` is all that callers know.
 
-    A token survives restarts in the table `logins`; a process asks Spotify for one only when there
-    is none, it has run out, or a 401 said so. Concurrent callers share one request.
+    A token survives restarts in the database. Spotify is asked for one only when there is none, it
+    has run out, or a 401 said so; and then once, however many callers there are in however many
+    processes: in this one they share a task, among processes the renewal holds a row.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        accounts: Accounts,
-        client_id: str,
-        secret: str,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._accounts = accounts
-        self._account_id = f"app:{client_id}"
-        self._cipher = cipher(secret)
+    def __init__(self, renewer: Renewer, now: Callable[[], datetime]) -> None:
+        self._renewer = renewer
         self._now = now
         self._token: AccessToken | None = None
         self._rejected: str | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._renewing: asyncio.Task[AccessToken] | None = None
 
     async def access_token(self) -> str:
-        """A token that is good for another minute.
+        """A token that is good for another minute: a user's, or the app's own.
 
-        Raises what `Accounts` raises: CredentialsRejected, SpotifyUnavailable, BadAnswer.
+        Raises what `Accounts` raises but InvalidGrant: CredentialsRejected, SpotifyUnavailable,
+        BadAnswer.
         """
-        if self._token is None or not self._token.is_fresh(self._now()):
-            async with self._one_at_a_time:
-                if self._token is None or not self._token.is_fresh(self._now()):
-                    self._token = await self._stored() or await self._renewed()
-        return self._token.value
+        token = self._token
+        if token is None or not token.is_fresh(self._now()):
+            token = await asyncio.shield(self._renewal())
+        return token.value
 
     def reject(self, value: str) -> None:
         """Do not use a token again that Spotify has refused with 401.
@@ -86,41 +41,33 @@ class TokenKeeper:
         if self._token is not None and self._token.value == value:
             self._token, self._rejected = None, value
 
-    async def _stored(self) -> AccessToken | None:
-        try:
-            row = await self._database.run(_load, self._account_id)
-        except DatabaseUnavailable:
-            return None
-        if row is None or row.access_token is None or row.expires_at is None:
-            return None
-        try:
-            value = self._cipher.decrypt(row.access_token).decode()
-        except InvalidToken:
-            log.warning("token_unreadable", mend="SECRET has changed; a new token is asked for")
-            return None
-        token = AccessToken(value, row.expires_at)
-        return token if value != self._rejected and token.is_fresh(self._now()) else None
+    async def abandon(self, value: str, reason: str) -> bool:
+        """Give up a login whose user Spotify does not serve; whether another token may do."""
+        token = self._token
+        if token is None or token.value != value or not token.of_user:
+            return False
+        await self._renewer.give_up(token.account_id, reason)
+        self.forget()
+        return True
 
-    async def _renewed(self) -> AccessToken:
-        grant = await self._accounts.client_credentials()
-        token = AccessToken(grant.access_token, self._now() + timedelta(seconds=grant.expires_in))
-        encrypted = self._cipher.encrypt(token.value.encode())
-        try:
-            await self._database.run(_keep, self._account_id, encrypted, token.expires_at)
-        except DatabaseUnavailable as error:
-            log.warning("token_not_kept", reason=str(error))
-        log.info("token_refreshed", grant="client_credentials", expires_in=grant.expires_in)
-        return token
+    def forget(self) -> None:
+        """Look into the database next time: a login has come, gone or died."""
+        self._token = self._renewing = None
 
+    async def stop(self, seconds: float) -> None:
+        """Let a renewal that is under way end, for what it brings may be brought only once."""
+        if self._renewing is not None:
+            await asyncio.wait([self._renewing], timeout=seconds)
 
-def _load(session: Session, account_id: str) -> Login | None:
-    return session.scalar(select(Login).where(Login.account_id == account_id))
+    def _renewal(self) -> "asyncio.Task[AccessToken]":
+        """The task that all callers wait for; none of them can cancel it."""
+        if self._renewing is None:
+            self._renewing = asyncio.create_task(self._renewer.renew(self._rejected))
+            self._renewing.add_done_callback(self._renewed)
+        return self._renewing
 
-
-def _keep(session: Session, account_id: str, token: bytes, expires_at: datetime) -> None:
-    values = {"access_token": token, "expires_at": expires_at, "state": "active"}
-    session.execute(
-        insert(Login)
-        .values(account_id=account_id, scopes=[], **values)
-        .on_conflict_do_update(index_elements=[Login.account_id], set_=values)
-    )
+    def _renewed(self, task: "asyncio.Task[AccessToken]") -> None:
+        failed = task.cancelled() or task.exception() is not None  # looked at, so never "lost"
+        if self._renewing is task:  # else `forget` has made it void
+            self._renewing = None
+            self._token = None if failed else task.result()

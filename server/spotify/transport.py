@@ -7,10 +7,10 @@ import orjson
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import UnsatisfiableReadError
-from tornado.simple_httpclient import HTTPStreamClosedError
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from server import __version__
-from server.errors import BadAnswer, SpotifyUnavailable
+from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REQUEST_SECONDS = 20.0
@@ -63,7 +63,7 @@ class Transport:
     ) -> Response:
         """Send one request.
 
-        Raises SpotifyUnavailable on time-outs, broken connections and what is no HTTP.
+        Raises SpotifyTimeout, or SpotifyUnavailable on broken connections and what is no HTTP.
         """
         request = HTTPRequest(
             url,
@@ -79,6 +79,8 @@ class Transport:
             answer = await self._http.fetch(request, raise_error=False)
         except HTTPStreamClosedError as error:
             raise SpotifyUnavailable("connection cut, or not HTTP, or over 8 MiB") from error
+        except HTTPTimeoutError as error:
+            raise SpotifyTimeout(f"no answer in {self._seconds:g} s") from error
         except FAILURES as error:
             raise SpotifyUnavailable(str(error) or type(error).__name__) from error
         return Response(answer.code, answer.headers, answer.body)

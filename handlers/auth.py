@@ -1,0 +1,106 @@
+"""The browser login: `/auth/login/`, `/auth/callback/`, `/auth/logout/`, `/auth/disconnect/`."""
+
+from urllib.parse import urlencode, urlsplit
+
+from handlers.pages import PageHandler, Pages
+from server.login.attempt import LIFE, fingerprint
+from server.login.desk import Callback, LoginDesk
+from server.login.store import SESSION_LIFE
+
+COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
+MOST_ATTEMPTS = 5  # logins that one browser may have begun at once, in as many tabs
+MOVED = "moved"
+
+
+class AuthHandler(PageHandler):
+    """What the four have in common."""
+
+    def initialize(self, pages: Pages, desk: LoginDesk) -> None:  # type: ignore[override]
+        """Take what the login needs from the wiring."""
+        super().initialize(pages)
+        self._desk = desk
+
+    def prepare(self) -> None:
+        """Let what the login logs carry the request's id."""
+        assert self.request_id
+
+
+class LoginHandler(AuthHandler):
+    """Sends the browser to Spotify's consent page."""
+
+    def get(self) -> None:
+        """Begin a login; `next` is the local path to go to in the end."""
+        target = self.get_query_argument("next", "/")
+        if self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
+            self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
+            return
+        begun = self._desk.begin(target)
+        for old in self._attempts()[: 1 - MOST_ATTEMPTS]:
+            self.drop_cookie(old)
+        self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(begun.url)
+
+    def _is_elsewhere(self) -> bool:
+        """Whether the browser came by another name, under which the callback's cookie would miss.
+
+        People write localhost for 127.0.0.1. They are sent on once; a proxy may hide the name.
+        """
+        return self.request.host_name.strip("[]") != urlsplit(self._pages.origin).hostname
+
+    def _attempts(self) -> list[str]:
+        """The names, without prefix, of cookies of logins that have begun; browsers send old first.
+
+        Source: RFC 6265 section 5.4.
+        """
+        prefix = self._pages.cookie("")
+        names = (name.removeprefix(prefix) for name in self.cookies if name.startswith(prefix))
+        return [name for name in names if name.startswith("login_")]
+
+
+class CallbackHandler(AuthHandler):
+    """Where Spotify sends the browser back to."""
+
+    async def get(self) -> None:
+        """Finish the login; every failure is a page."""
+        callback = Callback(self._only("state"), self._only("code"), self._only("error"))
+        cookie = None
+        if callback.state is not None:
+            cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
+        before = self.session_token
+        admitted = await self._desk.finish(callback, cookie)
+        self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
+        await self._desk.log_out(before)
+        self.go(admitted.next)
+
+    def _only(self, name: str) -> str | None:
+        """The value of a parameter; None if it is missing or repeated."""
+        values = self.get_query_arguments(name)
+        return values[0] if len(values) == 1 else None
+
+
+class LogoutHandler(AuthHandler):
+    """Ends the browser's session."""
+
+    async def post(self) -> None:
+        """End it; that there was none is no error."""
+        self.refuse_foreign_posts()
+        await self._desk.log_out(self.session_token)
+        self.drop_cookie("session")
+        self.go("/?done=logged-out")
+
+
+class DisconnectHandler(AuthHandler):
+    """Deletes the tokens and data of the account that is logged in."""
+
+    async def post(self) -> None:
+        """Delete them at once."""
+        self.refuse_foreign_posts()
+        await self._desk.disconnect(self.session_token)
+        self.drop_cookie("session")
+        self.go("/?done=disconnected")
+
+
+def attempt_cookie(state: str) -> str:
+    """The name of the cookie of one login, so that two tabs can log in at once."""
+    return f"login_{fingerprint(state).hex()[:16]}"

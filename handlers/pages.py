@@ -1,0 +1,133 @@
+"""What all pages for people share: templates, headers, errors in words, and their own origin."""
+
+import http.client
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from tornado.template import Loader
+from tornado.web import StaticFileHandler
+
+from handlers.base import BaseHandler
+from server.addresses import origin_of
+from server.errors import FreshetError
+from server.login.failures import ForeignOrigin, LoginFailed
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+POLICY = (
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "object-src 'none'; script-src 'none'"
+)
+
+
+class Pages:
+    """The templates, and how this server is reached: `public_url` is its PUBLIC_URL."""
+
+    def __init__(self, public_url: str) -> None:
+        self._loader = Loader(str(HERE / "templates"))
+        self.public_url = public_url
+        self.root = urlsplit(public_url).path.rstrip("/")
+        self.origin = origin_of(public_url)
+        self.secure = public_url.startswith("https:")
+
+    def render(self, name: str, **values: Any) -> bytes:
+        """A page; what is put into it is escaped."""
+        return self._loader.load(name).generate(root=self.root, **values)
+
+    def cookie(self, name: str) -> str:
+        """A cookie's full name: under https, one that no other host and no http can set.
+
+        Source: RFC 6265bis section 4.1.3 (prefixes).
+        """
+        return f"__Host-freshet_{name}" if self.secure else f"freshet_{name}"
+
+
+class PageHandler(BaseHandler):
+    """Answers with HTML, also to errors."""
+
+    def initialize(self, pages: Pages) -> None:
+        """Take the templates from the wiring."""
+        self._pages = pages
+
+    def options(self, *_: str) -> None:
+        """What may be asked here; pages are not for other origins."""
+        self.set_status(204)
+        self.set_header("Allow", self.allowed_methods())
+
+    def send_page(self, name: str, status: int = 200, **values: Any) -> None:
+        """Render a template and answer with it."""
+        self.set_status(status)
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Referrer-Policy", "same-origin")  # no-referrer would blank our own Origin
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self._pages.render(name, **values))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Say what happened and what to do; never what came from outside."""
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        title, advice = http.client.responses.get(status_code, "Error"), "Go back and try again."
+        if isinstance(error, FreshetError):
+            status_code, title = error.status, error.title
+            advice = "This usually passes. Try again in a moment."
+            if error.retry_after is not None:
+                self.set_header("Retry-After", str(error.retry_after))
+        if isinstance(error, LoginFailed):
+            advice = error.advice
+        if status_code == 405:
+            self.set_header("Allow", self.allowed_methods())
+            advice = "This address is for the buttons of the pages here."
+        values = {"title": title, "advice": advice, "request_id": self.request_id}
+        self.send_page("error.html", status_code, begin=isinstance(error, LoginFailed), **values)
+
+    def refuse_foreign_posts(self) -> None:
+        """Raise ForeignOrigin unless a page of ours has sent this form.
+
+        `SameSite` alone lets other ports and sibling domains through. Source: Fetch standard,
+        section 3.2 (Origin); W3C Fetch Metadata.
+        """
+        headers = self.request.headers
+        site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
+        if site not in (None, "same-origin") or origin not in (None, self._pages.origin):
+            raise ForeignOrigin(f"from {site or 'a'} origin")
+        if site is None and origin is None:
+            raise ForeignOrigin("without Origin and Sec-Fetch-Site")
+
+    @property
+    def session_token(self) -> str | None:
+        """The token of the browser's session."""
+        return self.get_cookie(self._pages.cookie("session"))
+
+    def keep_cookie(self, name: str, value: str, seconds: float) -> None:
+        """Set a cookie that scripts cannot read and other sites' forms do not send."""
+        self.set_cookie(
+            self._pages.cookie(name),
+            value,
+            max_age=int(seconds),
+            secure=self._pages.secure,
+            httponly=True,
+            samesite="Lax",
+        )
+
+    def drop_cookie(self, name: str) -> None:
+        """Tell the browser to forget a cookie."""
+        self.keep_cookie(name, "", 0)
+
+    def go(self, path: str) -> None:
+        """Send the browser to a path of ours."""
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(self._pages.public_url + path, status=303)
+
+
+class StaticHandler(BaseHandler, StaticFileHandler):
+    """Style sheets, which change with the program only."""
+
+    compute_etag = StaticFileHandler.compute_etag
+
+    def set_extra_headers(self, _path: str) -> None:
+        """An hour is short enough for an upgrade."""
+        self.set_header("Cache-Control", "public, max-age=3600")
+        self.set_header("X-Content-Type-Options", "nosniff")

@@ -1,0 +1,16 @@
+"""OAuth states that have come back, so that none is accepted twice."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class SpentState(Base):
+    """The SHA-256 of a state; after `expires_at` it is refused for its age and may be forgotten."""
+
+    __tablename__ = "spent_states"
+
+    state_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

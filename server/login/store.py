@@ -1,0 +1,89 @@
+"""The tables of logging in: sessions and spent states. Each function runs in one transaction."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models import BrowserSession, Login, SpentState
+from server.keyring import Keyring
+from server.login.attempt import fingerprint
+from server.spotify import logins
+from server.spotify.oauth import Grant
+from server.spotify.profile import Profile
+
+SESSION_LIFE = timedelta(days=30)
+ADMISSION_LOCK = 0x4F776E65  # any number of our own: two first logins at once cannot both own
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who is logged in."""
+
+    account_id: str
+    display_name: str | None
+
+
+def spend(session: Session, state: str, now: datetime, keep: timedelta) -> bool:
+    """Accept a state, once; False if it has been before. Those older than `keep` are forgotten."""
+    session.execute(delete(SpentState).where(SpentState.expires_at <= now))
+    spent = insert(SpentState).values(state_hash=fingerprint(state), expires_at=now + keep)
+    return (
+        session.execute(spent.on_conflict_do_nothing().returning(SpentState.state_hash)).first()
+        is not None
+    )
+
+
+def admit(
+    session: Session,
+    profile: Profile,
+    grant: Grant,
+    allowed: Collection[str],
+    keyring: Keyring,
+    now: datetime,
+) -> str | None:
+    """Keep the login of an account that may in, and open a session; its token.
+
+    None, and nothing is stored, for everybody else. `allowed` lists account ids; if it is empty,
+    the account that is here already owns the server, or the first to come.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+    if allowed and not profile.ids & set(allowed):
+        return None
+    if not allowed and logins.is_of_another(session, profile):
+        return None
+    logins.record_consent(session, profile, grant, now, keyring)
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
+    token = secrets.token_urlsafe(32)
+    session.add(
+        BrowserSession(
+            token_hash=fingerprint(token),
+            account_id=profile.key,
+            created_at=now,
+            expires_at=now + SESSION_LIFE,
+        )
+    )
+    return token
+
+
+def visitor(
+    session: Session, token: str, allowed: Collection[str], now: datetime
+) -> Visitor | None:
+    """Who has this session; None if it is over, or its account may no longer in."""
+    found = session.execute(
+        select(Login.account_id, Login.user_id, Login.display_name)
+        .join(BrowserSession, BrowserSession.account_id == Login.account_id)
+        .where(BrowserSession.token_hash == fingerprint(token), BrowserSession.expires_at > now)
+    ).first()
+    if found is None or (allowed and not {found.account_id, found.user_id} & set(allowed)):
+        return None
+    return Visitor(found.account_id, found.display_name)
+
+
+def end_session(session: Session, token: str) -> None:
+    """End a session."""
+    session.execute(delete(BrowserSession).where(BrowserSession.token_hash == fingerprint(token)))

@@ -1,0 +1,78 @@
+"""The consent that the server lives on, in memory, and a reminder a day before it ends."""
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+import structlog
+
+from models import Login
+from server.database import Database
+from server.errors import Unreadable
+from server.keyring import Keyring
+from server.spotify import logins
+from server.spotify.consent import REMIND_FROM, Consent, State
+
+log = structlog.get_logger()
+
+
+class ConsentWatch:
+    """`consent` is the newest login's; None when nobody has logged in. No request reads a table."""
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: Keyring,
+        allowed: Collection[str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._tokens = tokens
+        self._allowed = allowed
+        self._now = now
+        self.consent: Consent | None = None
+
+    def days_left(self) -> int | None:
+        """Whole days until a new consent is needed; None when nobody has logged in."""
+        return None if self.consent is None else self.consent.days_left(self._now())
+
+    async def reseal(self) -> None:
+        """At the start: seal with the first key of SECRET what is sealed with an older one."""
+        resealed, unreadable = await self._database.run(logins.reseal, self._tokens)
+        if resealed:
+            log.info("tokens_resealed", count=resealed)
+        if unreadable:
+            log.error("token_unreadable", accounts=unreadable, mend=logins.MEND)
+
+    async def load(self) -> None:
+        """Read the newest login again: one has come, gone or died."""
+        row = await self._database.run(logins.newest, self._allowed)
+        self.consent = None if row is None else self._read(row)
+
+    async def tick(self) -> None:
+        """Once in a while: look, and speak up once a day in the last thirty days and after them."""
+        await self.load()
+        consent, now = self.consent, self._now()
+        if consent is None or consent.days_left(now) > REMIND_FROM:
+            return
+        if await self._database.run(logins.remind, consent.account_id, now):
+            event = "consent_needed" if consent.state == "consent_needed" else "consent_expiring"
+            log.warning(
+                event,
+                days_to_reconsent=consent.days_left(now),
+                ends_at=consent.ends_at,
+                mend=logins.LOG_IN_AGAIN,
+            )
+
+    def _read(self, row: Login) -> Consent:
+        state: State = "active" if row.state == logins.ACTIVE else "consent_needed"
+        if state == "active" and not self._is_readable(row):
+            state = "unreadable"
+        assert row.authorized_at is not None
+        return Consent(row.account_id, state, tuple(row.scopes), row.authorized_at, row.reason)
+
+    def _is_readable(self, row: Login) -> bool:
+        try:
+            self._tokens.open(row.refresh_token or b"")
+        except Unreadable:
+            return False
+        return True

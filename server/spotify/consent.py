@@ -1,0 +1,48 @@
+"""The six-month clock: a refresh token dies so long after its user's consent, used or not. Pure.
+
+Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens (since 2026-07-20).
+"""
+
+from calendar import monthrange
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+MONTHS = 6
+REMIND_FROM = 30  # days before the end
+SCOPES = ("user-follow-read",)  # the least that names an account and is of use
+
+State = Literal["active", "consent_needed", "unreadable"]
+
+
+@dataclass(frozen=True)
+class Consent:
+    """What a user has agreed to, and when; `reason` is why it holds no longer.
+
+    `unreadable` means that its tokens are sealed with a key that SECRET does not hold.
+    """
+
+    account_id: str
+    state: State
+    scopes: tuple[str, ...]
+    authorized_at: datetime
+    reason: str | None = None
+
+    @property
+    def ends_at(self) -> datetime:
+        """When Spotify ends it."""
+        return end_of_consent(self.authorized_at)
+
+    def days_left(self, now: datetime) -> int:
+        """Whole days until a new consent is needed, never less than 0."""
+        if self.state == "consent_needed":
+            return 0
+        return max(0, (self.ends_at - now) // timedelta(days=1))
+
+
+def end_of_consent(authorized_at: datetime) -> datetime:
+    """Six calendar months later; the month's last day where it has no such day."""
+    months = authorized_at.year * 12 + authorized_at.month - 1 + MONTHS
+    year, month = months // 12, months % 12 + 1
+    day = min(authorized_at.day, monthrange(year, month)[1])
+    return authorized_at.replace(year=year, month=month, day=day)

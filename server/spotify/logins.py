@@ -1,0 +1,162 @@
+"""The table `logins`: tokens at rest. Each function runs in a transaction of the caller's."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, delete, or_, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models import Login
+from server.errors import Unreadable
+from server.keyring import Keyring
+from server.spotify.oauth import Grant
+from server.spotify.profile import Profile
+
+ACTIVE = "active"
+CONSENT_NEEDED = "consent_needed"
+CHANNEL = "freshet_logins"  # on which every process hears that a login came, went or died
+LOG_IN_AGAIN = "log in again at /auth/login/; until then the app's own token does"
+MEND = "SECRET has changed: put the old key behind the new one (SECRET=new,old), or log in again"
+REMIND_EVERY = timedelta(days=1)
+
+OF_PEOPLE = Login.authorized_at.is_not(None)
+NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
+
+
+def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
+    """The ids of accounts whose tokens may be used, the newest consent first."""
+    chosen = select(Login.account_id).where(
+        _is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
+    )
+    return list(session.scalars(chosen.order_by(*NEWEST_FIRST)))
+
+
+def newest(session: Session, allowed: Collection[str]) -> Login | None:
+    """The login of a person that counts: a usable one before a dead one, then the newest."""
+    usable_first = (Login.state == ACTIVE).desc()
+    people = select(Login).where(_is_allowed(allowed))
+    return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
+
+
+def lock(session: Session, account_id: str) -> Login | None:
+    """The row, which no other process can lock or change until the transaction ends."""
+    return session.scalar(
+        select(Login).where(Login.account_id == account_id).with_for_update(),
+    )
+
+
+def lock_app(session: Session, account_id: str) -> Login:
+    """The app's row, locked; made if it is not there."""
+    row = insert(Login).values(account_id=account_id, scopes=[], state=ACTIVE)
+    session.execute(row.on_conflict_do_nothing())
+    return session.execute(
+        select(Login).where(Login.account_id == account_id).with_for_update()
+    ).scalar_one()
+
+
+def keep_grant(row: Login, grant: Grant, expires_at: datetime, keyring: Keyring) -> None:
+    """Write new tokens into a row; without a new refresh token the old one stays."""
+    row.access_token = keyring.seal(grant.access_token)
+    row.expires_at = expires_at
+    if grant.refresh_token:
+        row.refresh_token = keyring.seal(grant.refresh_token)
+
+
+def need_consent(session: Session, account_id: str, reason: str) -> bool:
+    """Mark a login as dead and tell every process; False if it was already, or is gone."""
+    changed = session.execute(
+        update(Login)
+        .where(Login.account_id == account_id, OF_PEOPLE, Login.state == ACTIVE)
+        .values(state=CONSENT_NEEDED, reason=reason)
+        .returning(Login.account_id)
+    ).first()
+    if changed:
+        notify(session)
+    return changed is not None
+
+
+def record_consent(
+    session: Session, profile: Profile, grant: Grant, at: datetime, keyring: Keyring
+) -> None:
+    """Keep a person's new login in the place of an older one of the same account."""
+    exact_first = (Login.account_id == profile.key).desc()
+    known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(exact_first)
+    row = session.scalar(known.with_for_update())
+    if row is None:
+        row = Login(account_id=profile.key, refresh_token=None)
+        session.add(row)
+    row.account_id, row.user_id = profile.key, profile.user_id
+    row.display_name, row.scopes = profile.display_name, list(grant.scopes)
+    row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
+    keep_grant(row, grant, at + grant.lifetime, keyring)
+    session.flush()
+    notify(session)
+
+
+def is_of_another(session: Session, profile: Profile) -> bool:
+    """Whether somebody has logged in, and nobody of them is this account."""
+    people = session.execute(select(_is_of(profile)).where(OF_PEOPLE)).scalars().all()
+    return bool(people) and not any(people)
+
+
+def forget(session: Session, account_id: str) -> None:
+    """Delete an account's tokens and sessions, and tell every process."""
+    session.execute(delete(Login).where(Login.account_id == account_id, OF_PEOPLE))
+    notify(session)
+
+
+def reseal(session: Session, keyring: Keyring) -> tuple[int, list[str]]:
+    """Seal with the first key what is sealed with another.
+
+    Returns how many tokens, and the accounts with one that no key opens; those stay as they are.
+    """
+    resealed, unreadable = 0, []
+    for row in session.scalars(select(Login).order_by(Login.account_id).with_for_update()):
+        for column in ("access_token", "refresh_token"):
+            sealed = getattr(row, column)
+            if sealed is None or keyring.is_current(sealed):
+                continue
+            try:
+                setattr(row, column, keyring.seal(keyring.open(sealed)))
+                resealed += 1
+            except Unreadable:
+                unreadable.append(row.account_id)
+    return resealed, sorted(set(unreadable))
+
+
+def notify(session: Session) -> None:
+    """Tell every process, ours too, once this transaction is committed."""
+    session.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def remind(session: Session, account_id: str, now: datetime) -> bool:
+    """Whether it is a day since the log last spoke of this consent's end; if so, it does now."""
+    due = or_(
+        Login.reminded_at.is_(None),
+        Login.reminded_at <= now - REMIND_EVERY,
+        Login.reminded_at > now,  # by a clock that was wrong then
+    )
+    reminded = update(Login).where(Login.account_id == account_id, due).values(reminded_at=now)
+    return session.execute(reminded.returning(Login.account_id)).first() is not None
+
+
+def _is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
+    """Which rows are people's whom the operator lets in; an empty list lets in whoever is there."""
+    if not allowed:
+        return OF_PEOPLE
+    return OF_PEOPLE & (Login.account_id.in_(allowed) | Login.user_id.in_(allowed))
+
+
+def _is_of(profile: Profile) -> ColumnElement[bool]:
+    """Which rows are this account's.
+
+    The user_id counts only where an account_id is not known on both sides: unlike that, it may
+    come to belong to somebody else.
+    """
+    same = [Login.account_id == profile.key]
+    if profile.account_id is None:
+        same.append(Login.user_id == profile.user_id)
+    elif profile.user_id is not None:
+        same.append(Login.account_id == profile.user_id)
+    return or_(*same)
