@@ -11,6 +11,7 @@ from server import __version__, config, log, schema
 from server.catalog.sync import Report
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
+from server.doctor import examine
 from server.errors import FreshetError, SettingsError
 from server.serve import serve
 from server.upstream import Upstream, make_syncer, utc_now
@@ -75,6 +76,13 @@ def sync(source: str | None) -> None:
     raise SystemExit(SYNC_EXIT[report.outcome])
 
 
+@main.command()
+def doctor() -> None:
+    """Check settings, database, credentials, sources and login. Exits 0, or 1 with a fault."""
+    log.configure(None, "critical", sys.stderr)
+    raise SystemExit(asyncio.run(_report()))
+
+
 @main.command("config")
 def show_config() -> None:
     """Print the effective settings, secrets masked."""
@@ -99,6 +107,17 @@ async def _sync_once(settings: Settings) -> Report:
     finally:
         await upstream.stop()
         database.close()
+
+
+async def _report() -> int:
+    """Print the findings as they come; the exit code."""
+    code = 0
+    async for finding in examine():
+        click.echo(f"{finding.level:5}  {finding.about:13} {finding.text}")
+        if finding.mend:
+            click.echo(f"{'':21}-> {finding.mend}")
+        code = code or int(finding.level == "fault")
+    return code
 
 
 async def _nobody_to_tell() -> None:

@@ -111,6 +111,7 @@ class Database:
     """
 
     def __init__(self, address: URL | EmbeddedDatabase) -> None:
+        self.address = address
         self._postgres = (
             EmbeddedPostgres(address.directory) if isinstance(address, EmbeddedDatabase) else None
         )

@@ -43,7 +43,7 @@ SQL = {
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
 WIRING = {
     "server.app",
-    "server.upstream",
+    "server.upstream", "server.doctor",
     "server.serve",
     "server.demo",
     "server.cli",

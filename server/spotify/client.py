@@ -64,15 +64,15 @@ class SpotifyClient:
                 raise
         return await self._send(await self._tokens.access_token(), path, parameters)
 
-    async def get_as(self, token: str, path: str) -> dict[str, Any]:
+    async def get_as(self, token: str, path: str, **parameters: str | int) -> dict[str, Any]:
         """GET `path` with a token of the caller's, as when somebody logs in."""
         try:
-            return await self._send(token, path, {})
+            return await self._send(token, path, parameters)
         except TokenRejected as error:
             if error.expired:
                 raise
         await asyncio.sleep(MISSING_TOKEN_DELAY)
-        return await self._send(token, path, {})
+        return await self._send(token, path, parameters)
 
     async def _send(
         self, token: str, path: str, parameters: dict[str, str | int]

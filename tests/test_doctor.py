@@ -1,0 +1,288 @@
+"""`manage.py doctor` finds what is wrong, names its mend, and changes nothing."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import URL, text
+
+from server.cli import main
+from server.database import Database
+from server.doctor import Finding, examine
+from server.keyring import Keyring
+from server.spotify import logins
+from server.spotify.oauth import Grant
+from server.spotify.profile import Profile
+from server.spotify.standin import Answer, AppKind, StandIn
+from tests.conftest import SECRET
+from tests.test_transport import free_port
+
+PREMIUM = b"Active premium subscription required for the owner of the app."
+NOTHING_THERE = "http://127.0.0.1:9"
+
+Report = Callable[..., Awaitable[dict[str, Finding]]]
+
+
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch, database_url: URL) -> Report:
+    """The findings by what they are about, with these settings in the environment."""
+
+    async def run(standin: StandIn | None = None, **settings: str) -> dict[str, Finding]:
+        here = {
+            "CLIENT_ID": "standin-client",
+            "CLIENT_SECRET": "standin-secret",
+            "SECRET": SECRET,
+            "DATABASE_URL": database_url.render_as_string(hide_password=False),
+            "SPOTIFY_API_URL": standin.api_url if standin else NOTHING_THERE,
+            "SPOTIFY_ACCOUNTS_URL": standin.accounts_url if standin else NOTHING_THERE,
+            **settings,
+        }
+        for name, value in here.items():
+            monkeypatch.setenv(name, value)
+        found = [finding async for finding in examine()]
+        assert len({finding.about for finding in found}) == len(found)
+        return {finding.about: finding for finding in found}
+
+    return run
+
+
+def levels(found: dict[str, Finding]) -> dict[str, str]:
+    return {about: finding.level for about, finding in found.items()}
+
+
+async def log_in(database: Database, when: datetime, *, secret: str = SECRET, **grant: Any) -> None:
+    values = {"scopes": ("user-follow-read",), "refresh_token": "AQrefresh", **grant}
+    await database.run(
+        logins.record_consent,
+        Profile("account-1", "listener", "Robin"),
+        Grant("BQaccess", 3600, **values),
+        when,
+        Keyring(secret, "tokens"),
+    )
+
+
+@pytest.mark.gen_test
+async def test_all_is_well(report: Report, start_standin: Any) -> None:
+    found = await report(start_standin())
+    assert levels(found) == {
+        "settings": "ok",
+        "redirect URI": "ok",
+        "database": "ok",
+        "clock": "ok",
+        "credentials": "ok",
+        "new-releases": "ok",
+        "search": "ok",
+        "login": "ok",
+        "owner": "note",
+    }
+    assert "http://127.0.0.1:5000/auth/callback/" in found["redirect URI"].text
+
+
+@pytest.mark.gen_test
+async def test_it_asks_spotify_four_times_and_changes_nothing(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    standin = start_standin()
+    await report(standin)
+    assert [call.path for call in standin.calls] == [
+        "/",
+        "/api/token",
+        "/v1/browse/new-releases",
+        "/v1/search",
+    ]
+    for table in ("logins", "sync_runs", "sources"):
+        count = text(f"SELECT count(*) FROM {table}")
+        assert await database.run(lambda session, count: session.scalar(count), count) == 0
+
+
+@pytest.mark.gen_test
+async def test_localhost_is_refused_with_its_mend(report: Report) -> None:
+    found = await report(PUBLIC_URL="http://localhost:5000")
+    assert found["PUBLIC_URL"].level == "fault"
+    assert "write http://127.0.0.1:PORT" in found["PUBLIC_URL"].text
+    assert found["database"].level == "ok"
+
+
+@pytest.mark.gen_test
+async def test_every_setting_that_is_wrong_is_a_fault(report: Report) -> None:
+    found = await report(SECRET="short", PORT="http", DATABASE_URL="mysql://host/name")
+    assert levels(found) == {"SECRET": "fault", "PORT": "fault", "DATABASE_URL": "fault"}
+
+
+@pytest.mark.gen_test
+async def test_another_port_than_browsers_come_to_is_noted(
+    report: Report, start_standin: Any
+) -> None:
+    standin = start_standin()
+    found = await report(standin, PUBLIC_URL="http://127.0.0.1:5000", PORT="8080")
+    assert "port 5000, the server listens on 8080" in found["port"].text
+    assert "port" not in await report(standin, PUBLIC_URL="https://freshet.example.org")
+
+
+@pytest.mark.gen_test
+async def test_wrong_credentials_are_told_with_their_mend(
+    report: Report, start_standin: Any
+) -> None:
+    standin = start_standin()
+    found = await report(standin, CLIENT_SECRET="not-the-secret")
+    assert found["credentials"].level == "fault"
+    assert "developer.spotify.com/dashboard" in (found["credentials"].mend or "")
+    assert standin.calls_to("/v1") == 0
+
+
+@pytest.mark.gen_test
+async def test_an_owner_without_premium_is_told_as_such(report: Report, start_standin: Any) -> None:
+    standin = start_standin()
+    standin.answer_next("/v1/browse/new-releases", Answer(403, PREMIUM))
+    found = await report(standin)
+    assert found["new-releases"].level == "fault"
+    assert "no Premium" in found["new-releases"].text
+    assert "few hours" in (found["new-releases"].mend or "")
+
+
+@pytest.mark.gen_test
+async def test_a_restricted_app_is_no_fault(report: Report, start_standin: Any) -> None:
+    found = await report(start_standin(kind=AppKind.RESTRICTED))
+    assert (found["new-releases"].level, found["search"].level) == ("note", "ok")
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "word"),
+    [
+        (Answer(429, b"Too many requests", {"Retry-After": "86236"}), "note", "86236 s"),
+        (Answer(403, b"Forbidden"), "fault", "not for this app"),
+        (Answer(502), "fault", "502"),
+        (Answer(200, b"<html>"), "fault", "not JSON"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_search_answers_is_told(
+    report: Report, start_standin: Any, answer: Answer, level: str, word: str
+) -> None:
+    standin = start_standin()
+    standin.answer_next("/v1/search", answer)
+    found = await report(standin)
+    assert found["search"].level == level
+    assert word in found["search"].text
+
+
+@pytest.mark.gen_test
+async def test_a_spotify_that_cannot_be_reached_is_one_fault(report: Report) -> None:
+    found = await report()
+    assert [about for about, level in levels(found).items() if level == "fault"] == ["Spotify"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "words"),
+    [
+        (0, "ok", "s"),
+        (25, "ok", "s behind"),
+        (95, "fault", "s behind"),
+        (-95, "fault", "s ahead of"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_clock_is_compared_with_spotifys(
+    report: Report, start_standin: Any, seconds: int, level: str, words: str
+) -> None:
+    standin = start_standin()
+    theirs = datetime.now(UTC) + timedelta(seconds=seconds)
+    date = theirs.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    standin.answer_next("/", Answer(200, b"", {"Date": date}))
+    found = await report(standin)
+    assert found["clock"].level == level
+    assert words in found["clock"].text
+
+
+@pytest.mark.gen_test
+async def test_no_date_is_no_fault(report: Report, start_standin: Any) -> None:
+    standin = start_standin()
+    standin.answer_next("/", Answer(200, b"", {"Date": "yesterday"}))
+    assert (await report(standin))["clock"].level == "note"
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_is_a_fault_and_the_rest_is_told(
+    report: Report, start_standin: Any
+) -> None:
+    away = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
+    found = await report(start_standin(), DATABASE_URL=away)
+    assert (found["database"].level, found["search"].level) == ("fault", "ok")
+    assert "login" not in found
+
+
+@pytest.mark.gen_test
+async def test_a_schema_that_is_behind_names_the_command(
+    report: Report, start_standin: Any, empty_database_url: URL
+) -> None:
+    url = empty_database_url.render_as_string(hide_password=False)
+    found = await report(start_standin(), DATABASE_URL=url)
+    assert found["database"].level == "fault"
+    assert "create_db" in found["database"].text
+
+
+@pytest.mark.gen_test
+async def test_a_database_of_our_own_that_is_not_there_yet_is_not_made(
+    report: Report, start_standin: Any, tmp_path: Path
+) -> None:
+    found = await report(start_standin(), DATABASE_URL=f"embedded:{tmp_path / 'data'}")
+    assert found["database"].level == "note"
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "words"),
+    [
+        (0, "ok", "more days"),
+        (165, "note", "more days"),
+        (200, "note", "no longer honours"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_age_of_a_login_is_told(
+    report: Report, start_standin: Any, database: Database, days: int, level: str, words: str
+) -> None:
+    await log_in(database, datetime.now(UTC) - timedelta(days=days))
+    found = await report(start_standin())
+    assert (found["login"].level, found["owner"].level) == (level, "ok")
+    assert words in found["login"].text
+    assert "account-1" in found["owner"].text
+
+
+@pytest.mark.gen_test
+async def test_a_missing_scope_is_noted(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    await log_in(database, datetime.now(UTC), scopes=("user-read-email",))
+    found = await report(start_standin())
+    assert found["login"].level == "note"
+    assert "user-follow-read" in found["login"].text
+
+
+@pytest.mark.gen_test
+async def test_tokens_under_another_secret_are_a_fault_with_both_mends(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    await log_in(database, datetime.now(UTC), secret="another secret, as long as it has to be")
+    found = await report(start_standin())
+    assert found["login"].level == "fault"
+    assert "SECRET=new,old" in (found["login"].mend or "")
+    assert "log in again" in (found["login"].mend or "")
+
+
+@pytest.mark.gen_test
+async def test_the_accounts_that_may_log_in_are_told(report: Report, start_standin: Any) -> None:
+    found = await report(start_standin(), ALLOWED_USERS="one, two")
+    assert found["owner"] == Finding("ok", "owner", "ALLOWED_USERS lets in one, two")
+
+
+def test_the_command_prints_each_finding_with_its_mend_and_fails(tmp_path: Path) -> None:
+    settings = {"PUBLIC_URL": "http://localhost", "DATABASE_URL": f"embedded:{tmp_path / 'data'}"}
+    done = CliRunner().invoke(main, ["doctor"], env=settings)
+    assert done.exit_code == 1
+    assert "fault  CLIENT_ID     is missing: copy it from your app's page" in done.output
+    assert "fault  PUBLIC_URL    uses localhost" in done.output
+    assert "Traceback" not in done.output
