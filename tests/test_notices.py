@@ -83,10 +83,15 @@ def database(address: URL) -> Iterator[Database]:
 
 @contextlib.asynccontextmanager
 async def listening(
-    database: Database, town: Town, on_notice: Callable[[], Awaitable[None]], origin: str = "us"
+    database: Database,
+    town: Town,
+    on_notice: Callable[[], Awaitable[None]],
+    origin: str = "us",
+    **others: Callable[[], Awaitable[None]],
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """A listener at work, cancelled in the end."""
-    listener = Listener(database, {CHANNEL: on_notice}, origin, retry_seconds=0.05)
+    channels = {CHANNEL: on_notice, **others}
+    listener = Listener(database, channels, origin, retry_seconds=0.05)
     task = asyncio.create_task(listener.run())
     await until(lambda: town.listeners() == 1)
     await asyncio.sleep(0.02)
@@ -127,6 +132,26 @@ async def test_a_notice_of_another_is_heard_and_our_own_is_not(
             CHANNEL,
         )
         await until(lambda: heard.calls == 3)
+
+
+@pytest.mark.gen_test
+async def test_each_channel_has_its_own_ears(database: Database, town: Town) -> None:
+    heard, gossip = Counter(), Counter()
+    async with listening(database, town, heard, gossip=gossip):
+        town.tell("elsewhere", channel="gossip")
+        await until(lambda: gossip.calls == 1)
+        assert heard.calls == 0
+        town.tell("elsewhere")
+        await until(lambda: heard.calls == 1)
+        assert gossip.calls == 1
+
+
+@pytest.mark.gen_test
+async def test_after_a_loss_every_channel_is_told(database: Database, town: Town) -> None:
+    heard, gossip = Counter(), Counter()
+    async with listening(database, town, heard, gossip=gossip):
+        town.cut()
+        await until(lambda: (heard.calls, gossip.calls) == (1, 1))
 
 
 @pytest.mark.gen_test
