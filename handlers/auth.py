@@ -67,10 +67,8 @@ class CallbackHandler(AuthHandler):
         cookie = None
         if callback.state is not None:
             cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
-        before = self.session_token
-        admitted = await self._desk.finish(callback, cookie)
+        admitted = await self._desk.finish(callback, cookie, self.session_token)
         self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
-        await self._desk.log_out(before)
         self.go(admitted.next)
 
     def _only(self, name: str) -> str | None:

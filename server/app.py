@@ -132,6 +132,8 @@ class Freshet:
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self.cache.refresh())
         await self._look_after_consent()
+        if self.watch.consent is None and not self.settings.allowed_users:
+            log.info("server_unowned", note="the first account to log in will own it")
         for timer in self.timers:
             timer.start()
         if self.settings.sync_interval:

@@ -49,6 +49,7 @@ def settings(standin: StandIn, **overrides: Any) -> Settings:
         spotify_accounts_url=standin.accounts_url,
         sync_source="auto",
         sync_interval=SYNC_SECONDS,
+        allowed_users=(),
         **overrides,
     )
     chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})

@@ -17,12 +17,13 @@ from server.login.failures import LoginFailed
 from server.login.store import Visitor
 from server.spotify import logins
 from server.spotify.client import SpotifyClient
-from server.spotify.consent import SCOPES
+from server.spotify.consent import SCOPES, end_of_consent
 from server.spotify.oauth import Accounts, Grant
 from server.spotify.profile import Profile, read_profile
 
-EXCHANGES = 30  # logins a minute that may reach Spotify; people make fewer
-EXCHANGE_SECONDS = 60
+ANSWERS = 30  # logins that may end in ANSWER_SECONDS; people make fewer
+ANSWER_SECONDS = 60
+CHOOSE = "no other account may log in now; ALLOWED_USERS can name who may"
 LONGEST_CODE = 2000  # characters
 
 log = structlog.get_logger()
@@ -83,7 +84,7 @@ class LoginDesk:
         self._allowed = allowed
         self._on_change = on_change
         self._now = now
-        self._exchanges: TTLCache[str, None] = TTLCache(EXCHANGES, EXCHANGE_SECONDS, timer)
+        self._answered: TTLCache[str, None] = TTLCache(ANSWERS, ANSWER_SECONDS, timer)
 
     def begin(self, target: str) -> Begun:
         """A new login that is to end at the local path `target`. Touches no database."""
@@ -93,15 +94,18 @@ class LoginDesk:
         )
         return Begun(url, attempt.state, seal(attempt, self._cookies))
 
-    async def finish(self, callback: Callback, cookie: str | None) -> Admitted:
+    async def finish(
+        self, callback: Callback, cookie: str | None, replaces: str | None = None
+    ) -> Admitted:
         """Check what came back, exchange its code, see whose it is, and let them in.
 
-        Raises LoginFailed, for each cause its own class, or DatabaseError.
+        `replaces` is the browser's session until now. Raises LoginFailed, for each cause its own
+        class, or DatabaseError.
         """
         try:
             attempt = await self._accepted(callback, cookie)
             grant, profile = await self._asked(callback, attempt)
-            session = await self._admitted(profile, grant)
+            session = await self._admitted(profile, grant, replaces)
         except LoginFailed as failure:
             log.info("login_failed", cause=failure.kind, reason=str(failure) or None)
             raise
@@ -119,9 +123,12 @@ class LoginDesk:
         now = self._now()
         if not attempt.is_timely(now):
             raise failures.StateExpired
-        self._exchanges.expire()
-        if len(self._exchanges) >= EXCHANGES:
+        self._answered.expire()
+        if attempt.state in self._answered:
+            raise failures.StateReplayed
+        if len(self._answered) >= ANSWERS:
             raise failures.TooManyLogins
+        self._answered[attempt.state] = None
         if not await self._database.run(store.spend, attempt.state, now, LIFE + 2 * SKEW):
             raise failures.StateReplayed
         return attempt
@@ -132,7 +139,6 @@ class LoginDesk:
             raise diagnosis.of_callback(callback.error)
         if not callback.code or len(callback.code) > LONGEST_CODE:
             raise failures.CodeRefused("no code, or one that is too long")
-        self._exchanges[attempt.state] = None
         try:
             grant = await self._accounts.exchange(
                 callback.code, attempt.verifier, self._redirect_uri
@@ -143,15 +149,18 @@ class LoginDesk:
         except SpotifyError as error:
             raise diagnosis.of_answer(error) from error
 
-    async def _admitted(self, profile: Profile, grant: Grant) -> str:
-        session = await self._database.run(
-            store.admit, profile, grant, self._allowed, self._tokens, self._now()
+    async def _admitted(self, profile: Profile, grant: Grant, replaces: str | None) -> str:
+        now = self._now()
+        admission = await self._database.run(
+            store.admit, profile, grant, self._allowed, self._tokens, now, replaces
         )
-        if session is None:
+        if admission is None:
             raise failures.NotAllowed(f"account {profile.key}")
-        log.info("login_succeeded", account_id=profile.key, owner=not self._allowed)
+        log.info("login_succeeded", account_id=profile.key, ends_at=end_of_consent(now))
+        if admission.takes_over:
+            log.warning("server_owned", account_id=profile.key, mend=CHOOSE)
         await self._on_change()
-        return session
+        return admission.session
 
     async def visitor(self, session: str | None) -> Visitor | None:
         """Who a session belongs to, if it is one."""

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select
@@ -18,6 +18,14 @@ from server.spotify.profile import Profile
 
 SESSION_LIFE = timedelta(days=30)
 ADMISSION_LOCK = 0x4F776E65  # any number of our own: two first logins at once cannot both own
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A session's token; `takes_over`: this login has made its account the server's owner."""
+
+    session: str = field(repr=False)
+    takes_over: bool
 
 
 @dataclass(frozen=True)
@@ -45,18 +53,22 @@ def admit(
     allowed: Collection[str],
     keyring: Keyring,
     now: datetime,
-) -> str | None:
-    """Keep the login of an account that may in, and open a session; its token.
+    replaces: str | None = None,
+) -> Admission | None:
+    """Keep the login of an account that may in, and open a session instead of `replaces`.
 
     None, and nothing is stored, for everybody else. `allowed` lists account ids; if it is empty,
     the account that is here already owns the server, or the first to come.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+    owner = logins.newest(session, ())
     if allowed and not profile.ids & set(allowed):
         return None
     if not allowed and logins.is_of_another(session, profile):
         return None
     logins.record_consent(session, profile, grant, now, keyring)
+    if replaces:
+        end_session(session, replaces)
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
     token = secrets.token_urlsafe(32)
     session.add(
@@ -67,7 +79,7 @@ def admit(
             expires_at=now + SESSION_LIFE,
         )
     )
-    return token
+    return Admission(token, takes_over=owner is None and not allowed)
 
 
 def visitor(

@@ -39,7 +39,7 @@ class ConsentWatch:
         """At the start: seal with the first key of SECRET what is sealed with an older one."""
         resealed, unreadable = await self._database.run(logins.reseal, self._tokens)
         if resealed:
-            log.info("tokens_resealed", count=resealed)
+            log.info("tokens_resealed", logins=resealed)
         if unreadable:
             log.error("token_unreadable", accounts=unreadable, mend=logins.MEND)
 

@@ -11,7 +11,7 @@ from models import Login
 from server.errors import Unreadable
 from server.keyring import Keyring
 from server.spotify.oauth import Grant
-from server.spotify.profile import Profile
+from server.spotify.profile import APP_PREFIX, Profile
 
 ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
@@ -21,6 +21,7 @@ MEND = "SECRET has changed: put the old key behind the new one (SECRET=new,old),
 REMIND_EVERY = timedelta(days=1)
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
+SEALED = Login.access_token, Login.refresh_token
 NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
 
 
@@ -109,20 +110,29 @@ def forget(session: Session, account_id: str) -> None:
 def reseal(session: Session, keyring: Keyring) -> tuple[int, list[str]]:
     """Seal with the first key what is sealed with another.
 
-    Returns how many tokens, and the accounts with one that no key opens; those stay as they are.
+    Returns how many logins, and the people whose refresh token no key opens; that stays as it is.
     """
     resealed, unreadable = 0, []
-    for row in session.scalars(select(Login).order_by(Login.account_id).with_for_update()):
-        for column in ("access_token", "refresh_token"):
-            sealed = getattr(row, column)
-            if sealed is None or keyring.is_current(sealed):
-                continue
-            try:
-                setattr(row, column, keyring.seal(keyring.open(sealed)))
+    for account_id, *sealed in session.execute(select(Login.account_id, *SEALED)).all():
+        if all(each is None or keyring.is_current(each) for each in sealed):
+            continue
+        row = lock(session, account_id)
+        try:
+            if row is not None:
+                _reseal_row(row, keyring)
                 resealed += 1
-            except Unreadable:
-                unreadable.append(row.account_id)
-    return resealed, sorted(set(unreadable))
+        except Unreadable:
+            if not account_id.startswith(APP_PREFIX):  # the app's is got anew by itself
+                unreadable.append(account_id)
+    return resealed, sorted(unreadable)
+
+
+def _reseal_row(row: Login, keyring: Keyring) -> None:
+    access, refresh = (
+        sealed and keyring.seal(keyring.open(sealed))
+        for sealed in (row.access_token, row.refresh_token)
+    )
+    row.access_token, row.refresh_token = access, refresh
 
 
 def notify(session: Session) -> None:
