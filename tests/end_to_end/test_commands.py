@@ -86,6 +86,18 @@ def test_config_prints_settings_with_secrets_masked(manage: Manage) -> None:
         assert secret not in result.stdout
 
 
+def test_doctor_exits_0_when_all_is_well_and_1_with_a_fault(
+    manage: Manage, database_url: URL, spotify: str
+) -> None:
+    env = environment(database_url, **standin_settings(spotify))
+    well, ill = manage("doctor", env=env), manage("doctor", env={**env, "CLIENT_SECRET": "wrong"})
+    assert (well.returncode, well.stderr) == (0, "")
+    assert "ok     redirect URI  http://127.0.0.1:5000/auth/callback/" in well.stdout
+    assert "note   new-releases  not for this app" in well.stdout
+    assert ill.returncode == 1
+    assert "fault  credentials   Spotify does not know this CLIENT_ID" in ill.stdout
+
+
 def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
     env = NOTHING | {"CLIENT_ID": "x", "PORT": "http", "PUBLIC_URL": "http://localhost:5000"}
     result = manage("run", env=env)
@@ -98,7 +110,7 @@ def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
     assert result.stdout == ""
 
 
-@pytest.mark.parametrize("command", ["run", "create_db", "sync", "config", ""])
+@pytest.mark.parametrize("command", ["run", "create_db", "sync", "doctor", "config", ""])
 def test_help_tells_of_every_command(manage: Manage, command: str) -> None:
     result = manage(*command.split(), "--help", env=NOTHING)
     assert result.returncode == 0
