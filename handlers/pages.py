@@ -103,18 +103,16 @@ class PageHandler(BaseHandler):
 
     def keep_cookie(self, name: str, value: str, seconds: float) -> None:
         """Set a cookie that scripts cannot read and other sites' forms do not send."""
-        self.set_cookie(
-            self._pages.cookie(name),
-            value,
-            max_age=int(seconds),
-            secure=self._pages.secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        full_name, flags = self._pages.cookie(name), self._cookie_flags
+        self.set_cookie(full_name, value, max_age=int(seconds), **flags)
 
     def drop_cookie(self, name: str) -> None:
         """Tell the browser to forget a cookie."""
-        self.keep_cookie(name, "", 0)
+        self.clear_cookie(self._pages.cookie(name), **self._cookie_flags)
+
+    @property
+    def _cookie_flags(self) -> dict[str, Any]:
+        return {"secure": self._pages.secure, "httponly": True, "samesite": "Lax"}
 
     def go(self, path: str) -> None:
         """Send the browser to a path of ours."""

@@ -56,7 +56,7 @@ def check_address(value: str) -> str:
         sound = False
     if not sound or set(value) & set(" ?#@"):
         raise ValueError("must be an address such as https://freshet.example.org, and no more")
-    return value.rstrip("/")
+    return f"{parts.scheme}{value[len(parts.scheme) :].rstrip('/')}"
 
 
 def check_public_url(value: str) -> str:

@@ -93,7 +93,9 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     days = login["days_to_reconsent"]
     assert 170 <= days <= 173
     assert (await samples_of(freshet))["freshet_days_to_reconsent"] == days
-    await freshet.database.run(logins.need_consent, "account-1", "Refresh token revoked")
+    await freshet.database.run(
+        logins.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
+    )
     await until(lambda: freshet.watch.consent and freshet.watch.consent.state != "active")
     login = (await status_of(freshet))["login"]
     assert (login["state"], login["days_to_reconsent"]) == ("consent_needed", 0)

@@ -9,7 +9,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -18,8 +18,9 @@ from server.keyring import Keyring
 
 LIFE = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)  # by which the clocks of two hosts may differ
-LONGEST_NEXT = 1000  # characters
+LONGEST_NEXT = 1000  # characters, so that its cookie stays under what browsers keep
 HOME = "/"
+UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # what an address is made of (RFC 3986 section 2.2)
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,16 @@ def unseal(cookie: str, keyring: Keyring) -> Attempt | None:
 
 
 def local_path(target: str) -> str:
-    """`target` if it is a path on this server, else `/`, so that a login leads nowhere else.
+    """`target`, written in ASCII, if it is a path on this server; else `/`.
 
-    Browsers take a backslash for a slash and skip tabs and line breaks, so none may be in it; and
-    what begins with two slashes names a host. A way back into the login would never end.
+    So a login leads nowhere else. Browsers take a backslash for a slash and skip tabs and line
+    breaks, so none may be in it; what begins with two slashes names a host; dots lead out of a
+    PUBLIC_URL with a path; and a way back into the login would never end.
     """
-    sound = target.isprintable() and "\\" not in target and len(target) <= LONGEST_NEXT
-    if not sound or not target.startswith("/") or target.startswith("//"):
+    if not target.isprintable() or "\\" in target or not target.startswith("/"):
         return HOME
-    try:
-        parts = urlsplit(target)
-    except ValueError:
+    target = quote(target, safe=UNQUOTED)
+    if target.startswith("//") or len(target) > LONGEST_NEXT:
         return HOME
-    inside = not parts.scheme and not parts.netloc and not parts.path.startswith("/auth/")
-    return target if inside else HOME
+    steps = unquote(target.partition("?")[0].partition("#")[0]).split("/")
+    return HOME if steps[1] == "auth" or {".", ".."} & set(steps) else target

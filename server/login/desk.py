@@ -9,7 +9,7 @@ import structlog
 from cachetools import TTLCache
 
 from server.database import Database
-from server.errors import SpotifyError
+from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
 from server.login import diagnosis, failures, store
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
@@ -129,7 +129,12 @@ class LoginDesk:
         if len(self._answered) >= ANSWERS:
             raise failures.TooManyLogins
         self._answered[attempt.state] = None
-        if not await self._database.run(store.spend, attempt.state, now, LIFE + 2 * SKEW):
+        try:
+            spent = await self._database.run(store.spend, attempt.state, now, LIFE + 2 * SKEW)
+        except DatabaseError:
+            self._answered.pop(attempt.state, None)  # so that reloading the page is enough
+            raise
+        if not spent:
             raise failures.StateReplayed
         return attempt
 

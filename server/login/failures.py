@@ -37,8 +37,8 @@ class LoginDenied(LoginFailed):
 
     status = 403
     kind = "login-denied"
-    title = "You did not agree, so nobody is logged in"
-    advice = "Nothing was stored. Freshet goes on without a login; you can begin again at any time."
+    title = "You did not agree, so nothing has changed"
+    advice = "Nothing was stored. Freshet goes on as before; you can begin again at any time."
 
 
 class StateMissing(LoginFailed):

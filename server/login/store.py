@@ -66,7 +66,7 @@ def admit(
         return None
     if not allowed and logins.is_of_another(session, profile):
         return None
-    logins.record_consent(session, profile, grant, now, keyring)
+    account_id = logins.record_consent(session, profile, grant, now, keyring)
     if replaces:
         end_session(session, replaces)
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
@@ -74,7 +74,7 @@ def admit(
     session.add(
         BrowserSession(
             token_hash=fingerprint(token),
-            account_id=profile.key,
+            account_id=account_id,
             created_at=now,
             expires_at=now + SESSION_LIFE,
         )

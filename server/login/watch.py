@@ -55,7 +55,8 @@ class ConsentWatch:
         if consent is None or consent.days_left(now) > REMIND_FROM:
             return
         if await self._database.run(logins.remind, consent.account_id, now):
-            event = "consent_needed" if consent.state == "consent_needed" else "consent_expiring"
+            ended = consent.state == "consent_needed" or now >= consent.ends_at
+            event = "consent_needed" if ended else "consent_expiring"
             log.warning(
                 event,
                 days_to_reconsent=consent.days_left(now),

@@ -11,7 +11,7 @@ from models import Login
 from server.errors import Unreadable
 from server.keyring import Keyring
 from server.spotify.oauth import Grant
-from server.spotify.profile import APP_PREFIX, Profile
+from server.spotify.profile import Profile
 
 ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
@@ -64,12 +64,12 @@ def keep_grant(row: Login, grant: Grant, expires_at: datetime, keyring: Keyring)
         row.refresh_token = keyring.seal(grant.refresh_token)
 
 
-def need_consent(session: Session, account_id: str, reason: str) -> bool:
+def need_consent(session: Session, account_id: str, reason: str, at: datetime) -> bool:
     """Mark a login as dead and tell every process; False if it was already, or is gone."""
     changed = session.execute(
         update(Login)
         .where(Login.account_id == account_id, OF_PEOPLE, Login.state == ACTIVE)
-        .values(state=CONSENT_NEEDED, reason=reason)
+        .values(state=CONSENT_NEEDED, reason=reason, reminded_at=at)
         .returning(Login.account_id)
     ).first()
     if changed:
@@ -77,22 +77,33 @@ def need_consent(session: Session, account_id: str, reason: str) -> bool:
     return changed is not None
 
 
+def revive(session: Session, row: Login) -> None:
+    """Take back that a login is dead."""
+    if row.state != ACTIVE:
+        row.state, row.reason = ACTIVE, None
+        notify(session)
+
+
 def record_consent(
     session: Session, profile: Profile, grant: Grant, at: datetime, keyring: Keyring
-) -> None:
-    """Keep a person's new login in the place of an older one of the same account."""
+) -> str:
+    """Keep a person's new login in the place of older ones of the same account; its id."""
     exact_first = (Login.account_id == profile.key).desc()
-    known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(exact_first)
-    row = session.scalar(known.with_for_update())
-    if row is None:
-        row = Login(account_id=profile.key, refresh_token=None)
-        session.add(row)
-    row.account_id, row.user_id = profile.key, profile.user_id
+    known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(exact_first, *NEWEST_FIRST)
+    rows = list(session.scalars(known.with_for_update())) or [Login(account_id=profile.key)]
+    row, *doubles = rows
+    for double in doubles:
+        session.delete(double)
+    session.flush()
+    session.add(row)
+    row.account_id = profile.account_id or row.account_id
+    row.user_id = profile.user_id or row.user_id
     row.display_name, row.scopes = profile.display_name, list(grant.scopes)
     row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
     keep_grant(row, grant, at + grant.lifetime, keyring)
     session.flush()
     notify(session)
+    return row.account_id
 
 
 def is_of_another(session: Session, profile: Profile) -> bool:
@@ -117,22 +128,25 @@ def reseal(session: Session, keyring: Keyring) -> tuple[int, list[str]]:
         if all(each is None or keyring.is_current(each) for each in sealed):
             continue
         row = lock(session, account_id)
-        try:
-            if row is not None:
-                _reseal_row(row, keyring)
-                resealed += 1
-        except Unreadable:
-            if not account_id.startswith(APP_PREFIX):  # the app's is got anew by itself
-                unreadable.append(account_id)
+        if row is None:
+            continue
+        access, refresh = (
+            _resealed(row.access_token, keyring),
+            _resealed(row.refresh_token, keyring),
+        )
+        resealed += (access, refresh) != (None, None)
+        row.access_token = access or row.access_token
+        row.refresh_token = refresh or row.refresh_token
+        if row.refresh_token is not None and refresh is None:
+            unreadable.append(account_id)
     return resealed, sorted(unreadable)
 
 
-def _reseal_row(row: Login, keyring: Keyring) -> None:
-    access, refresh = (
-        sealed and keyring.seal(keyring.open(sealed))
-        for sealed in (row.access_token, row.refresh_token)
-    )
-    row.access_token, row.refresh_token = access, refresh
+def _resealed(sealed: bytes | None, keyring: Keyring) -> bytes | None:
+    try:
+        return None if sealed is None else keyring.seal(keyring.open(sealed))
+    except Unreadable:
+        return None
 
 
 def notify(session: Session) -> None:
@@ -145,7 +159,7 @@ def remind(session: Session, account_id: str, now: datetime) -> bool:
     due = or_(
         Login.reminded_at.is_(None),
         Login.reminded_at <= now - REMIND_EVERY,
-        Login.reminded_at > now,  # by a clock that was wrong then
+        Login.reminded_at > now + REMIND_EVERY,  # by a clock that was wrong then
     )
     reminded = update(Login).where(Login.account_id == account_id, due).values(reminded_at=now)
     return session.execute(reminded.returning(Login.account_id)).first() is not None
@@ -161,12 +175,12 @@ def _is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
 def _is_of(profile: Profile) -> ColumnElement[bool]:
     """Which rows are this account's.
 
-    The user_id counts only where an account_id is not known on both sides: unlike that, it may
-    come to belong to somebody else.
+    The user_id counts only where one side has no account_id: unlike that, it may come to belong to
+    somebody else. A row without account_id has its user_id in that place.
     """
-    same = [Login.account_id == profile.key]
+    by_user_id = Login.user_id == profile.user_id
     if profile.account_id is None:
-        same.append(Login.user_id == profile.user_id)
-    elif profile.user_id is not None:
-        same.append(Login.account_id == profile.user_id)
-    return or_(*same)
+        return by_user_id
+    return (Login.account_id == profile.account_id) | (
+        by_user_id & (Login.account_id == Login.user_id)
+    )

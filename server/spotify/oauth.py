@@ -21,7 +21,7 @@ from server.errors import (
 )
 from server.spotify.transport import Response, Transport, quotable
 
-TOKEN = re.compile(r"[!-~]+")  # what a header can carry
+TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
 LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
 
 
@@ -133,5 +133,5 @@ def _read_grant(content: dict[str, Any]) -> Grant:
         access_token=token,
         expires_in=min(seconds, LONGEST_LIFE),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
-        scopes=tuple(str(content.get("scope") or "").split()),
+        scopes=tuple(filter(TOKEN.fullmatch, str(content.get("scope") or "").split())),
     )

@@ -3,61 +3,29 @@
 Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens; RFC 6749 section 6.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
-from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Collection
+from datetime import datetime
+from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy.orm import Session
 
 from models import Login
 from server.database import Database
-from server.errors import DatabaseUnavailable, InvalidGrant, SpotifyTimeout, Unreadable
+from server.errors import DatabaseUnavailable, InvalidGrant, Unreadable
 from server.keyring import Keyring
 from server.spotify import logins
+from server.spotify.errand import AccessToken, Arrival, Errand
 from server.spotify.oauth import Accounts, Grant
 from server.spotify.profile import APP_PREFIX
 
-EARLY = timedelta(seconds=60)
-LONGEST_REQUEST = 30.0  # seconds; the transport gives up sooner
 MEND_BY_ITSELF = "SECRET has changed; a new token is asked for"
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Ask = Callable[[Coroutine[Any, Any, Grant]], Grant]
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class AccessToken:
-    """A bearer token, masked in `repr`, whose it is, and the time it runs out."""
-
-    value: str = field(repr=False)
-    account_id: str
-    expires_at: datetime
-
-    @property
-    def of_user(self) -> bool:
-        """Whether a person stands behind it, and not the app."""
-        return not self.account_id.startswith(APP_PREFIX)
-
-    def is_fresh(self, now: datetime) -> bool:
-        """Whether it lasts for another minute at least."""
-        return now < self.expires_at - EARLY
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A grant on its way into a row, whose sealed refresh token `replaces` it came for."""
-
-    grant: Grant
-    token: AccessToken
-    replaces: bytes | None
 
 
 class Renewer:
@@ -84,13 +52,13 @@ class Renewer:
         self._keyring = keyring
         self._allowed = allowed
         self._now = now
-        self._arrived: Arrival | None = None
+        self._unsaved: dict[str, Arrival] = {}
         self.renewals: Counter[str] = Counter()
 
-    async def renew(self, rejected: str | None) -> AccessToken:
-        """The newest login's token, or the app's, but not `rejected`."""
+    async def renew(self, rejected: Collection[str]) -> AccessToken:
+        """The newest login's token, or the app's, but none of `rejected`."""
         try:
-            await self._save_arrival()
+            await self.save()
             for account_id in await self._database.run(logins.usable_accounts, self._allowed):
                 token = await self._locked(self._of_user, account_id, rejected)
                 if token is not None:
@@ -98,36 +66,47 @@ class Renewer:
             return await self._locked(self._of_app, self._app_id, rejected)
         except DatabaseUnavailable as error:
             log.warning("token_not_kept", reason=str(error))
-            if self._arrived is not None and self._is_good(self._arrived.token, rejected):
-                return self._arrived.token
+            for arrival in self._unsaved.values():
+                if self._is_good(arrival.token, rejected):
+                    return arrival.token
             grant = await self._accounts.client_credentials()
-            return self._arrival(self._app_id, grant, "client_credentials", None).token
+            return self._token_of(self._app_id, grant, "client_credentials")
 
-    async def give_up(self, account_id: str, reason: str) -> None:
-        """Mark a login as in need of a new consent."""
-        await self._database.run(self._bury, account_id, reason)
+    async def give_up(self, refused: AccessToken, reason: str) -> None:
+        """Mark the login behind a token as in need of a new consent, unless it has a new one."""
+        if await self._database.run(self._bury, refused, reason):
+            _tell_of_the_end(refused.account_id, reason)
+
+    async def save(self) -> None:
+        """Write down what could not be when it came; the refresh token before it may be void.
+
+        Raises DatabaseUnavailable, and keeps it for the next time.
+        """
+        for account_id, arrival in tuple(self._unsaved.items()):
+            await self._database.run(self._write, arrival)
+            del self._unsaved[account_id]
 
     async def _locked(
-        self, function: Callable[Concatenate[Session, Ask, P], T], *args: P.args, **kwargs: P.kwargs
+        self,
+        function: Callable[Concatenate[Session, Errand, str, P], T],
+        account_id: str,
+        *args: P.args,
+        **kwargs: P.kwargs,
     ) -> T:
-        """Call a function that may ask Spotify while it holds a row.
-
-        It runs in one of the database's threads and waits there; the loop does the asking.
-        """
-        loop = asyncio.get_running_loop()
-
-        def ask(request: Coroutine[Any, Any, Grant]) -> Grant:
-            try:
-                return asyncio.run_coroutine_threadsafe(request, loop).result(LONGEST_REQUEST)
-            except FutureTimeout as error:
-                raise SpotifyTimeout("the accounts service did not answer") from error
-
-        token = await self._database.run(function, ask, *args, **kwargs)
-        self._arrived = None
-        return token
+        """Call a function that may ask Spotify while it holds the account's row."""
+        errand = Errand()
+        try:
+            result = await self._database.run(function, errand, account_id, *args, **kwargs)
+        except DatabaseUnavailable:
+            if errand.arrival is not None:
+                self._unsaved[account_id] = errand.arrival
+            raise
+        if errand.refusal is not None:
+            _tell_of_the_end(account_id, errand.refusal)
+        return result
 
     def _of_user(
-        self, session: Session, ask: Ask, account_id: str, rejected: str | None
+        self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
     ) -> AccessToken | None:
         """A login's token, new if it must be; None if there is none to be had any more."""
         row = logins.lock(session, account_id)
@@ -136,25 +115,28 @@ class Renewer:
         if (token := self._stored(row, rejected)) is not None:
             return token
         try:
-            grant = ask(self._accounts.refresh(self._keyring.open(row.refresh_token)))
+            refresh_token = self._keyring.open(row.refresh_token)
+            grant = errand.ask(self._accounts.refresh(refresh_token))
         except Unreadable:
             log.error("token_unreadable", account_id=account_id, mend=logins.MEND)
             return None
         except InvalidGrant as error:
-            self._bury(session, account_id, str(error))
+            logins.need_consent(session, account_id, str(error), self._now())
+            errand.refusal = str(error)
             return None
-        return self._keep(row, grant, "refresh_token")
+        return self._keep(errand, row, grant, "refresh_token", refresh_token)
 
     def _of_app(
-        self, session: Session, ask: Ask, account_id: str, rejected: str | None
+        self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
     ) -> AccessToken:
         """The app's own token, new if it must be."""
         row = logins.lock_app(session, account_id)
         if (token := self._stored(row, rejected)) is not None:
             return token
-        return self._keep(row, ask(self._accounts.client_credentials()), "client_credentials")
+        grant = errand.ask(self._accounts.client_credentials())
+        return self._keep(errand, row, grant, "client_credentials", None)
 
-    def _stored(self, row: Login, rejected: str | None) -> AccessToken | None:
+    def _stored(self, row: Login, rejected: Collection[str]) -> AccessToken | None:
         if row.access_token is None or row.expires_at is None:
             return None
         try:
@@ -165,34 +147,41 @@ class Renewer:
         token = AccessToken(value, row.account_id, row.expires_at)
         return token if self._is_good(token, rejected) else None
 
-    def _is_good(self, token: AccessToken, rejected: str | None) -> bool:
-        return token.value != rejected and token.is_fresh(self._now())
+    def _is_good(self, token: AccessToken, rejected: Collection[str]) -> bool:
+        return token.value not in rejected and token.is_fresh(self._now())
 
-    def _keep(self, row: Login, grant: Grant, kind: str) -> AccessToken:
-        self._arrived = self._arrival(row.account_id, grant, kind, row.refresh_token)
-        token = self._arrived.token
+    def _keep(
+        self, errand: Errand, row: Login, grant: Grant, kind: str, used: str | None
+    ) -> AccessToken:
+        token = self._token_of(row.account_id, grant, kind)
+        errand.arrival = Arrival(grant, token, used)
         logins.keep_grant(row, grant, token.expires_at, self._keyring)
         return token
 
-    def _arrival(self, account_id: str, grant: Grant, kind: str, replaces: bytes | None) -> Arrival:
+    def _token_of(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
         self.renewals[kind] += 1
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
-        token = AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
-        return Arrival(grant, token, replaces)
+        return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
 
-    def _bury(self, session: Session, account_id: str, reason: str) -> None:
-        if logins.need_consent(session, account_id, reason):
-            log.warning(
-                "consent_needed", account_id=account_id, reason=reason, mend=logins.LOG_IN_AGAIN
-            )
+    def _bury(self, session: Session, refused: AccessToken, reason: str) -> bool:
+        row = logins.lock(session, refused.account_id)
+        if row is None or self._opened(row.access_token) != refused.value:
+            return False
+        return logins.need_consent(session, refused.account_id, reason, self._now())
 
-    async def _save_arrival(self) -> None:
-        """Write down what could not be when it came; the refresh token before it may be void."""
-        if self._arrived is not None:
-            await self._database.run(self._write_arrival, self._arrived)
-            self._arrived = None
-
-    def _write_arrival(self, session: Session, arrival: Arrival) -> None:
+    def _write(self, session: Session, arrival: Arrival) -> None:
         row = logins.lock(session, arrival.token.account_id)
-        if row is not None and row.refresh_token == arrival.replaces:
+        if row is not None and self._opened(row.refresh_token) == arrival.used:
             logins.keep_grant(row, arrival.grant, arrival.token.expires_at, self._keyring)
+            if arrival.grant.refresh_token:  # whoever tried the void one took the login for dead
+                logins.revive(session, row)
+
+    def _opened(self, sealed: bytes | None) -> str | None:
+        try:
+            return None if sealed is None else self._keyring.open(sealed)
+        except Unreadable:
+            return None
+
+
+def _tell_of_the_end(account_id: str, reason: str) -> None:
+    log.warning("consent_needed", account_id=account_id, reason=reason, mend=logins.LOG_IN_AGAIN)

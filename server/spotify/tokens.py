@@ -1,10 +1,16 @@
 """Access tokens for callers: the one in memory, or a renewed one that all of them share."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
-from server.spotify.renewal import AccessToken, Renewer
+from server.errors import DatabaseError
+from server.spotify.errand import AccessToken
+from server.spotify.renewal import Renewer
+
+REMEMBERED = 8  # tokens that Spotify has refused
 
 
 class TokenKeeper:
@@ -19,18 +25,20 @@ class TokenKeeper:
         self._renewer = renewer
         self._now = now
         self._token: AccessToken | None = None
-        self._rejected: str | None = None
+        self._rejected: deque[str] = deque(maxlen=REMEMBERED)
         self._renewing: asyncio.Task[AccessToken] | None = None
+        self._tasks: set[asyncio.Task[AccessToken]] = set()
 
     async def access_token(self) -> str:
         """A token that is good for another minute: a user's, or the app's own.
 
-        Raises what `Accounts` raises but InvalidGrant: CredentialsRejected, SpotifyUnavailable,
-        BadAnswer.
+        Raises what `Accounts` raises for client credentials.
         """
         token = self._token
         if token is None or not token.is_fresh(self._now()):
             token = await asyncio.shield(self._renewal())
+            if token.value in self._rejected:  # refused while the renewal was under way
+                token = await asyncio.shield(self._renewal())
         return token.value
 
     def reject(self, value: str) -> None:
@@ -38,16 +46,18 @@ class TokenKeeper:
 
         The database is left alone: by now it may hold the one that another process has got.
         """
+        self._rejected.append(value)
         if self._token is not None and self._token.value == value:
-            self._token, self._rejected = None, value
+            self._token = None
 
     async def abandon(self, value: str, reason: str) -> bool:
         """Give up a login whose user Spotify does not serve; whether another token may do."""
         token = self._token
-        if token is None or token.value != value or not token.of_user:
-            return False
-        await self._renewer.give_up(token.account_id, reason)
-        self.forget()
+        if token is not None and token.value == value:
+            if not token.of_user:
+                return False
+            await self._renewer.give_up(token, reason)
+            self.reject(value)
         return True
 
     def forget(self) -> None:
@@ -55,19 +65,24 @@ class TokenKeeper:
         self._token = self._renewing = None
 
     async def stop(self, seconds: float) -> None:
-        """Let a renewal that is under way end, for what it brings may be brought only once."""
-        if self._renewing is not None:
-            await asyncio.wait([self._renewing], timeout=seconds)
+        """Let renewals end and write down what they brought, which may be brought only once."""
+        with suppress(TimeoutError, DatabaseError):
+            async with asyncio.timeout(seconds):
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+                await self._renewer.save()
 
     def _renewal(self) -> "asyncio.Task[AccessToken]":
         """The task that all callers wait for; none of them can cancel it."""
         if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renewer.renew(self._rejected))
+            self._renewing = asyncio.create_task(self._renewer.renew(tuple(self._rejected)))
+            self._tasks.add(self._renewing)
             self._renewing.add_done_callback(self._renewed)
         return self._renewing
 
     def _renewed(self, task: "asyncio.Task[AccessToken]") -> None:
+        self._tasks.discard(task)
         failed = task.cancelled() or task.exception() is not None  # looked at, so never "lost"
         if self._renewing is task:  # else `forget` has made it void
             self._renewing = None
-            self._token = None if failed else task.result()
+            self._token = None if failed or task.result().value in self._rejected else task.result()

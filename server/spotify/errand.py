@@ -1,0 +1,61 @@
+"""One renewal under way, between the thread that holds the row and the loop that asks Spotify."""
+
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from server.errors import SpotifyTimeout
+from server.spotify.oauth import Grant
+from server.spotify.profile import APP_PREFIX
+
+EARLY = timedelta(seconds=60)
+LONGEST_REQUEST = 30.0  # seconds; the transport gives up sooner
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """A bearer token, masked in `repr`, whose it is, and the time it runs out."""
+
+    value: str = field(repr=False)
+    account_id: str
+    expires_at: datetime
+
+    @property
+    def of_user(self) -> bool:
+        """Whether a person stands behind it, and not the app."""
+        return not self.account_id.startswith(APP_PREFIX)
+
+    def is_fresh(self, now: datetime) -> bool:
+        """Whether it lasts for another minute at least."""
+        return now < self.expires_at - EARLY
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A grant that has come, and the refresh token it came for."""
+
+    grant: Grant
+    token: AccessToken
+    used: str | None = field(repr=False)
+
+
+class Errand:
+    """Asks from a thread; `arrival` is what came, `refusal` why Spotify gives nothing any more.
+
+    Both outlive a transaction that cannot be committed.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.arrival: Arrival | None = None
+        self.refusal: str | None = None
+
+    def ask(self, request: Coroutine[Any, Any, Grant]) -> Grant:
+        """Wait in this thread for what the loop does. Raises what the request raises."""
+        try:
+            return asyncio.run_coroutine_threadsafe(request, self._loop).result(LONGEST_REQUEST)
+        except FutureTimeout as error:
+            raise SpotifyTimeout("the accounts service did not answer") from error
