@@ -84,7 +84,7 @@ class LogoutHandler(AuthHandler):
         """End it; that there was none is no error."""
         self.refuse_foreign_posts()
         await self._desk.log_out(self.session_token)
-        self.drop_cookie("session")
+        self.end_session()
         self.go("/?done=logged-out")
 
 
@@ -95,7 +95,7 @@ class DisconnectHandler(AuthHandler):
         """Delete them at once."""
         self.refuse_foreign_posts()
         await self._desk.disconnect(self.session_token)
-        self.drop_cookie("session")
+        self.end_session()
         self.go("/?done=disconnected")
 
 

@@ -11,7 +11,7 @@ from server.login.watch import ConsentWatch
 
 DONE = {
     "logged-out": "You are logged out.",
-    "disconnected": "Disconnected: your tokens and your account's data are deleted.",
+    "disconnected": "Disconnected: your tokens and your account’s data are deleted.",
 }
 
 
@@ -27,16 +27,16 @@ class HomeHandler(PageHandler):
 
     async def get(self) -> None:
         """Send the page."""
-        snapshot = self._cache.snapshot
+        snapshot, visitor = self._cache.snapshot, await self._visitor()
         self.send_page(
             "home.html",
             title="Freshet",
             freshness=snapshot.freshness if snapshot else None,
             consent=self._watch.consent,
             days_left=self._watch.days_left(),
-            visitor=await self._visitor(),
+            visitor=visitor,
             owned=self._owned,
-            done=DONE.get(self.get_query_argument("done", "")),
+            done=None if visitor else DONE.get(self.get_query_argument("done", "")),
             moment=moment,
         )
 

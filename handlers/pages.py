@@ -106,6 +106,14 @@ class PageHandler(BaseHandler):
         full_name, flags = self._pages.cookie(name), self._cookie_flags
         self.set_cookie(full_name, value, max_age=int(seconds), **flags)
 
+    def end_session(self) -> None:
+        """Take the session from the browser.
+
+        It is overwritten and lives on for a second: when a cookie is only deleted, Chromium shows
+        pages of the session again at a press of the back button.
+        """
+        self.keep_cookie("session", "", 1)
+
     def drop_cookie(self, name: str) -> None:
         """Tell the browser to forget a cookie."""
         self.clear_cookie(self._pages.cookie(name), **self._cookie_flags)

@@ -104,7 +104,7 @@ class Freshet:
             (r"/auth/callback/?", CallbackHandler, login),
             (r"/auth/logout/?", LogoutHandler, login),
             (r"/auth/disconnect/?", DisconnectHandler, login),
-            (r"/static/(freshet\.css)", StaticHandler, {"path": str(STATIC)}),
+            (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
             (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
             (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
             (r"/api/status", StatusHandler, {"cache": self.cache, "watch": self.watch}),

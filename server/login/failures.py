@@ -73,8 +73,8 @@ class StateReplayed(LoginFailed):
     """The state has come back before."""
 
     kind = "state-replayed"
-    title = "This login has been finished already"
-    advice = "Each login works once. If you only reloaded the page, you may be logged in by now."
+    title = "This login has been answered already"
+    advice = "Each login works once. If you only reloaded the page, nothing is lost; begin again."
 
 
 class CodeRefused(LoginFailed):

@@ -15,6 +15,7 @@ _BASE: Final = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
+<link rel="icon" href="data:,">
 <title>{{ title }} · Stand-in for Spotify</title>
 <style>
 :root { --ground: #f3f1ec; --card: #fff; --ink: #1d2126; --soft: #565d66; --line: #d9d5cc;

@@ -1,0 +1,216 @@
+"""What tests in a real browser share: Chromium, and a server with its stand-in for Spotify."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.orm import Session
+
+from server.spotify import logins
+from server.spotify.standin.world import Listener
+from tests.conftest import ROOT
+from tests.end_to_end.conftest import (
+    Server,
+    environment,
+    free_port,
+    manage_py,
+    standin_settings,
+)
+
+__all__ = ["manage_py"]
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
+
+expect.set_options(timeout=PATIENCE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server to visit; it takes 30 logins a minute. `url` ends in a slash."""
+
+    url: str
+    server: Server
+    engine: Engine
+
+    def forget_everybody(self) -> None:
+        """Bring the server back to where nobody has logged in."""
+        with Session(self.engine) as session, session.begin():
+            logins.forget(session, Listener.account_id)
+        deadline = time.monotonic() + PATIENCE / 1000
+        while b"Nobody has logged in" not in self.server.get("/")[2]:
+            assert time.monotonic() < deadline, "the server did not hear that the login is gone"
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Of a module, not of the session: playwright's loop would be in the way of other tests'."""
+    path = next(filter(runs, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip(f"no Chromium that runs: none of {', '.join(CHROMIUMS)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--disable-gpu"],
+            ignore_default_args=["--disable-back-forward-cache"],  # which people have
+        )
+        yield browser
+        browser.close()
+
+
+def runs(path: str | None) -> bool:
+    """Whether this is a browser, and not a wrapper around one that is missing."""
+    if path is None:
+        return False
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def place(
+    new_database: Callable[[str], Any],
+    migrated: str,
+    manage_py: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """One server for all tests of the module."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("place") / "log"
+    url = f"http://127.0.0.1:{port}/"
+    with new_database(migrated) as database_url, standin(f"{url}auth/callback/") as spotify:
+        env = environment(database_url, **standin_settings(spotify))
+        server = Server(manage_py, log, "-p", str(port), env=env)
+        server.port = port
+        engine = create_engine(database_url)
+        try:
+            server.event("sync_finished", 60)
+            yield Place(url, server, engine)
+            assert server.stop() == 0
+            assert not [each for each in server.lines() if each["level"] == "error"]
+        finally:
+            engine.dispose()
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
+
+
+@contextmanager
+def standin(redirect_uri: str) -> Iterator[str]:
+    """A stand-in in a process of its own, to which this redirect URI is known; its address."""
+    port = free_port()
+    command = [sys.executable, "-m", "server.spotify.standin"]
+    command += ["--port", str(port), "--redirect-uri", redirect_uri]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + PATIENCE / 1000
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def expected() -> list[str]:
+    """What the browser's console may say in this test: a part of each line."""
+    return []
+
+
+@pytest.fixture
+def new_context(
+    chromium: Browser, place: Place, expected: list[str]
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Open browser profiles, each with cookies of its own, on a server without a login.
+
+    What their consoles say, violations of the Content-Security-Policy above all, fails the test.
+    """
+    place.forget_everybody()
+    contexts: list[BrowserContext] = []
+    said: list[str] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        context.on("console", lambda message: said.append(line(message)))
+        context.on("weberror", lambda error: said.append(f"uncaught: {error.error}"))
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not [each for each in said if not any(part in each for part in expected)]
+
+
+def line(message: ConsoleMessage) -> str:
+    """What the console said, and of which address."""
+    return f"{message.type}: {message.text} {message.location['url']}"
+
+
+@pytest.fixture
+def page(new_context: Callable[..., BrowserContext]) -> Page:
+    return new_context().new_page()
+
+
+@pytest.fixture
+def foreign_page() -> Iterator[Callable[[str], str]]:
+    """Serve a page from another port of this host: the same site, but not the same origin."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(body: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                icon = '<link rel="icon" href="data:,">'
+                self.wfile.write(f"<!doctype html><title>Elsewhere</title>{icon}{body}".encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def photograph() -> Callable[[Page, str], None]:
+    """Save a picture of a whole page in the folder that FRESHET_SCREENSHOTS names, if it does."""
+    folder = os.environ.get("FRESHET_SCREENSHOTS")
+
+    def save(page: Page, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+
+    return save
