@@ -57,9 +57,7 @@ class StandInHandler(RequestHandler):
     def send_page(self, page: bytes, status: int = 200) -> None:
         """Answer an HTML page, which may neither load nor run anything from elsewhere."""
         self.set_status(status)
-        policy = (
-            "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; base-uri 'none'"
-        )
+        policy = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
         self.set_header(
             "Content-Security-Policy", f"{policy}; base-uri 'none'; frame-ancestors 'none'"
         )
