@@ -153,8 +153,9 @@ class Freshet:
             pause = min(2 * pause, LONGEST_BACKOFF)
 
     async def _look_after_database(self) -> None:
-        """Start the embedded server again if it has gone."""
+        """Start the embedded server again if it has gone; write what it missed meanwhile."""
         await self._try(self._start_database())
+        await self._try(self.upstream.renewer.save())
 
     async def _start_database(self) -> None:
         if await self.database.compute(self.database.connect):

@@ -26,7 +26,10 @@ T = TypeVar("T")
 
 THREADS = 4
 CLOSE_SECONDS = 1.0  # how long `close()` waits for queries that run
-SESSION = "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s'"
+SESSION = (
+    "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s';"
+    "SET idle_in_transaction_session_timeout TO '40s'"  # a frozen process lets go of its locks
+)
 # Seconds; without them a host that vanished is noticed after two hours (libpq's parameters).
 PATIENCE = {
     "connect_timeout": 5,

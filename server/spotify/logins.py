@@ -22,6 +22,7 @@ REMIND_EVERY = timedelta(days=1)
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
 SEALED = Login.access_token, Login.refresh_token
+BY_USER_ID = Login.account_id.is_not_distinct_from(Login.user_id)  # no account_id was known
 NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
 
 
@@ -88,12 +89,12 @@ def record_consent(
     session: Session, profile: Profile, grant: Grant, at: datetime, keyring: Keyring
 ) -> str:
     """Keep a person's new login in the place of older ones of the same account; its id."""
-    exact_first = (Login.account_id == profile.key).desc()
-    known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(exact_first, *NEWEST_FIRST)
+    known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(BY_USER_ID, *NEWEST_FIRST)
     rows = list(session.scalars(known.with_for_update())) or [Login(account_id=profile.key)]
-    row, *doubles = rows
-    for double in doubles:
-        session.delete(double)
+    row, *others = rows
+    for other in others:
+        if other.account_id == other.user_id:
+            session.delete(other)
     session.flush()
     session.add(row)
     row.account_id = profile.account_id or row.account_id
@@ -176,11 +177,9 @@ def _is_of(profile: Profile) -> ColumnElement[bool]:
     """Which rows are this account's.
 
     The user_id counts only where one side has no account_id: unlike that, it may come to belong to
-    somebody else. A row without account_id has its user_id in that place.
+    somebody else.
     """
     by_user_id = Login.user_id == profile.user_id
     if profile.account_id is None:
         return by_user_id
-    return (Login.account_id == profile.account_id) | (
-        by_user_id & (Login.account_id == Login.user_id)
-    )
+    return (Login.account_id == profile.account_id) | (by_user_id & BY_USER_ID)

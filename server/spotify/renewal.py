@@ -84,7 +84,8 @@ class Renewer:
         """
         for account_id, arrival in tuple(self._unsaved.items()):
             await self._database.run(self._write, arrival)
-            del self._unsaved[account_id]
+            if self._unsaved.get(account_id) is arrival:
+                del self._unsaved[account_id]
 
     async def _locked(
         self,
@@ -97,7 +98,7 @@ class Renewer:
         errand = Errand()
         try:
             result = await self._database.run(function, errand, account_id, *args, **kwargs)
-        except DatabaseUnavailable:
+        except Exception:  # whatever kept it from being written: it comes only once
             if errand.arrival is not None:
                 self._unsaved[account_id] = errand.arrival
             raise

@@ -56,7 +56,8 @@ class TokenKeeper:
         if token is not None and token.value == value:
             if not token.of_user:
                 return False
-            await self._renewer.give_up(token, reason)
+            with suppress(DatabaseError):  # it is not used again in any case
+                await self._renewer.give_up(token, reason)
             self.reject(value)
         return True
 
