@@ -81,7 +81,10 @@ def origin_of(address: str) -> str:
     """The origin of an http(s) address as browsers write it in `Origin` (RFC 6454 section 6.2)."""
     parts = urlsplit(address)
     host = (parts.hostname or "").lower()
-    host = f"[{host}]" if ":" in host else host
+    if ":" in host:
+        host = f"[{ipaddress.ip_address(host).compressed}]"
+    elif not host.isascii():
+        host = host.encode("idna").decode()
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, usual) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"

@@ -39,7 +39,9 @@ class Upstream:
             database, self.accounts, client_id, self.keyring, settings.allowed_users, now
         )
         self.tokens = TokenKeeper(self.renewer, now)
-        self.client = SpotifyClient(self.transport, self.tokens, settings.spotify_api_url, now)
+        api = settings.spotify_api_url
+        self.client = SpotifyClient(self.transport, self.tokens, api, now)
+        self.login_client = SpotifyClient(self.short_transport, self.tokens, api, now)
 
     async def stop(self) -> None:
         """Let a renewal end, then drop the connections."""
@@ -80,7 +82,7 @@ def make_desk(
     return LoginDesk(
         database,
         upstream.accounts,
-        upstream.client,
+        upstream.login_client,
         tokens=upstream.keyring,
         cookies=Keyring(settings.secret.get_secret_value(), "cookies"),
         redirect_uri=settings.redirect_uri,

@@ -43,7 +43,8 @@ SQL = {
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
 WIRING = {
     "server.app",
-    "server.upstream", "server.doctor",
+    "server.upstream",
+    "server.doctor",
     "server.serve",
     "server.demo",
     "server.cli",

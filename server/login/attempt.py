@@ -18,7 +18,7 @@ from server.keyring import Keyring
 
 LIFE = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)  # by which the clocks of two hosts may differ
-LONGEST_NEXT = 1000  # characters, so that its cookie stays under what browsers keep
+LONGEST_NEXT = 300  # characters; a few such cookies have to fit into a proxy's 8 kB of header
 HOME = "/"
 UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # what an address is made of (RFC 3986 section 2.2)
 

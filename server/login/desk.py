@@ -103,7 +103,7 @@ class LoginDesk:
         class, or DatabaseError.
         """
         try:
-            attempt = await self._accepted(callback, cookie)
+            attempt = await self._accepted(callback, cookie, replaces)
             grant, profile = await self._asked(callback, attempt)
             session = await self._admitted(profile, grant, replaces)
         except LoginFailed as failure:
@@ -111,8 +111,13 @@ class LoginDesk:
             raise
         return Admitted(session, attempt.next)
 
-    async def _accepted(self, callback: Callback, cookie: str | None) -> Attempt:
-        """The attempt that this is the one and only answer to."""
+    async def _accepted(
+        self, callback: Callback, cookie: str | None, session: str | None
+    ) -> Attempt:
+        """The attempt that this is the one and only answer to.
+
+        There may be so many a minute, but those who are logged in are not kept out by strangers.
+        """
         if callback.state is None:
             raise failures.StateMissing
         attempt = unseal(cookie, self._cookies) if cookie else None
@@ -126,7 +131,7 @@ class LoginDesk:
         self._answered.expire()
         if attempt.state in self._answered:
             raise failures.StateReplayed
-        if len(self._answered) >= ANSWERS:
+        if len(self._answered) >= ANSWERS and await self.visitor(session) is None:
             raise failures.TooManyLogins
         self._answered[attempt.state] = None
         try:

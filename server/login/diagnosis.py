@@ -29,12 +29,15 @@ def of_answer(error: SpotifyError) -> LoginFailed:
     kind: type[LoginFailed]
     if isinstance(error, InvalidGrant):
         kind = failures.RedirectUriRefused if "redirect" in text else failures.CodeRefused
-    elif isinstance(error, AppRefused) and "premium" in text:
+    elif type(error) is AppRefused and "premium" in text:
         kind = failures.OwnerWithoutPremium
     else:
         found = (failure for cause, failure in BY_CLASS if isinstance(error, cause))
         kind = next(found, failures.SpotifyFailed)
-    return kind(str(error))
+    failure = kind(str(error))
+    if isinstance(error, RateLimited):
+        failure.retry_after = error.seconds
+    return failure
 
 
 def of_callback(error: str) -> LoginFailed:

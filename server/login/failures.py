@@ -188,7 +188,7 @@ class SpotifyAway(LoginFailed):
     status = 503
     kind = "spotify-away"
     title = "Spotify cannot be reached right now"
-    advice = "Nothing is wrong with your account. Begin again in a few minutes."
+    advice = "Nothing is wrong with your account. Begin again later."
     retry_after = 60
 
 

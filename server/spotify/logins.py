@@ -18,7 +18,7 @@ CONSENT_NEEDED = "consent_needed"
 CHANNEL = "freshet_logins"  # on which every process hears that a login came, went or died
 LOG_IN_AGAIN = "log in again at /auth/login/; until then the app's own token does"
 MEND = "SECRET has changed: put the old key behind the new one (SECRET=new,old), or log in again"
-REMIND_EVERY = timedelta(days=1)
+REMIND_EVERY = timedelta(hours=23, minutes=30)  # a day; the hourly look may come a moment early
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
 SEALED = Login.access_token, Login.refresh_token

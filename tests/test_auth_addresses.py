@@ -1,0 +1,129 @@
+"""The login at other addresses than http://127.0.0.1: https, a path, localhost, a proxy."""
+
+import pytest
+
+from tests.browsing import SetStage, parameters, read_page, set_stage
+
+__all__ = ["set_stage"]
+
+PUBLIC = "https://freshet.example.org"
+
+
+@pytest.mark.gen_test
+async def test_behind_https_every_cookie_is_secure_and_bound_to_the_host(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(public_url=PUBLIC)
+    browser = stage.browser()
+    begun = await browser.get("/auth/login/")
+    consent = begun.headers["Location"]
+    assert parameters(consent)["redirect_uri"] == f"{PUBLIC}/auth/callback/"
+    response = await browser.get(await browser.agree(consent))
+    assert (response.code, response.headers["Location"]) == (303, f"{PUBLIC}/")
+    sent = begun.headers.get_list("Set-Cookie") + response.headers.get_list("Set-Cookie")
+    assert len(sent) >= 2
+    for line in sent:
+        name, *attributes = line.split("; ")
+        assert name.startswith("__Host-freshet_")
+        assert {"Secure", "HttpOnly", "Path=/", "SameSite=Lax"} <= set(attributes)
+    assert "You are logged in as" in read_page(await browser.get("/"))
+
+
+@pytest.mark.gen_test
+async def test_behind_https_a_cookie_without_the_prefix_counts_for_nothing(
+    set_stage: SetStage,
+) -> None:
+    """It is what a neighbouring host, or somebody on the wire, could have set."""
+    stage = await set_stage(public_url=PUBLIC)
+    browser = stage.browser()
+    await browser.log_in()
+    assert browser.session is not None
+    bare = await stage.browser().get("/", Cookie=f"freshet_session={browser.session.value}")
+    assert "You are logged in as" not in read_page(bare)
+    back = await browser.agree(await browser.begin())
+    renamed = browser.cookie_header(back).replace("__Host-", "")
+    failed = await stage.browser().get(back, Cookie=renamed)
+    assert "was not begun in this browser" in read_page(failed, 400)
+
+
+@pytest.mark.gen_test
+async def test_a_public_url_in_capitals_is_https_too(set_stage: SetStage) -> None:
+    stage = await set_stage(public_url=PUBLIC.replace("https", "HTTPS"))
+    response = await stage.browser(PUBLIC).get(
+        f"http://127.0.0.1:{stage.freshet.port}/auth/login/", Host="freshet.example.org"
+    )
+    (line,) = response.headers.get_list("Set-Cookie")
+    assert line.startswith("__Host-freshet_login_")
+    assert "Secure" in line
+
+
+@pytest.mark.gen_test
+async def test_a_next_in_any_script_is_sent_as_an_address_of_ascii(set_stage: SetStage) -> None:
+    """RFC 9110 section 10.2.2: a Location is a URI reference."""
+    stage = await set_stage()
+    response = await stage.browser().log_in("/Océano de Sal")
+    assert response.code == 303
+    assert response.headers["Location"] == f"{stage.url}/Oc%C3%A9ano%20de%20Sal"
+
+
+@pytest.mark.gen_test
+async def test_under_a_path_every_link_and_redirect_stays_under_it(set_stage: SetStage) -> None:
+    stage = await set_stage(public_url=f"{PUBLIC}/freshet")
+    browser = stage.browser()
+    page = read_page(await browser.get(f"{stage.url}/"))
+    for link in ("/freshet/", "/freshet/auth/login/", "/freshet/static/freshet.css"):
+        assert f'href="{link}"' in page
+    consent = await browser.begin("/api/status")
+    assert parameters(consent)["redirect_uri"] == f"{PUBLIC}/freshet/auth/callback/"
+    response = await browser.get(await browser.agree(consent))
+    assert response.headers["Location"] == f"{PUBLIC}/freshet/api/status"
+    page = read_page(await browser.get(f"{stage.url}/"))
+    assert 'action="/freshet/auth/logout/"' in page
+    response = await browser.post(f"{stage.url}/auth/logout/")
+    assert response.headers["Location"] == f"{PUBLIC}/freshet/?done=logged-out"
+
+
+@pytest.mark.gen_test
+async def test_whoever_says_localhost_is_sent_to_the_public_address_once(
+    set_stage: SetStage,
+) -> None:
+    """Its cookies would not come back to 127.0.0.1, where Spotify sends the browser."""
+    stage = await set_stage()
+    port = stage.freshet.port
+    browser = stage.browser(f"http://localhost:{port}")
+    response = await browser.get("/auth/login?next=/a?b=c%26d")
+    assert response.code == 303
+    assert browser.jar == {}
+    moved = response.headers["Location"]
+    assert moved.startswith(f"{stage.url}/auth/login/?")
+    assert parameters(moved)["next"] == "/a?b=c&d"
+    consent = (await browser.get(moved)).headers["Location"]
+    response = await browser.get(await browser.agree(consent))
+    assert (response.code, response.headers["Location"]) == (303, f"{stage.url}/a?b=c&d")
+
+
+@pytest.mark.gen_test
+async def test_a_proxy_that_hides_the_host_makes_no_loop(set_stage: SetStage) -> None:
+    stage = await set_stage(public_url=PUBLIC)
+    browser = stage.browser()
+    first = await browser.get("/auth/login/", Host="backend:5000")
+    assert first.code == 303
+    second = await browser.get(first.headers["Location"], Host="backend:5000")
+    assert second.code == 302
+    assert second.headers["Location"].startswith(stage.standin.accounts_url)
+    back = await browser.agree(second.headers["Location"])
+    assert (await browser.get(back, Host="backend:5000")).code == 303
+    assert browser.session is not None
+
+
+@pytest.mark.gen_test
+async def test_an_address_of_ipv6_is_known_in_its_brackets(set_stage: SetStage) -> None:
+    stage = await set_stage(public_url="http://[::1]:5000")
+    browser = stage.browser()
+    for host in ("[::1]:5000", "[::1]"):
+        response = await browser.get("/auth/login/", Host=host)
+        assert response.code == 302
+    consent = response.headers["Location"]
+    assert parameters(consent)["redirect_uri"] == "http://[::1]:5000/auth/callback/"
+    assert (await browser.get(await browser.agree(consent))).code == 303
+    assert (await browser.post("/auth/logout/")).code == 303
