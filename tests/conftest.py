@@ -3,10 +3,12 @@
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from server.spotify.standin import AppKind, Catalogue, StandIn
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SECRET = "a secret for tests that is long enough"
+MEMORY = "/dev/shm"
 FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
@@ -56,11 +59,14 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("postgres") / "data", FAST_POSTGRES)
-    server.start()
-    yield server
-    server.stop()
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """One server for all tests, in memory where the system has a place for that."""
+    roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
+    with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
+        server = EmbeddedPostgres(Path(folder) / "data", FAST_POSTGRES)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
