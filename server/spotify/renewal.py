@@ -143,7 +143,8 @@ class Renewer:
         try:
             value = self._keyring.open(row.access_token)
         except Unreadable:
-            log.warning("token_unreadable", account_id=row.account_id, mend=MEND_BY_ITSELF)
+            if row.account_id == self._app_id:
+                log.warning("token_unreadable", account_id=row.account_id, mend=MEND_BY_ITSELF)
             return None
         token = AccessToken(value, row.account_id, row.expires_at)
         return token if self._is_good(token, rejected) else None
