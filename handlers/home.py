@@ -32,15 +32,24 @@ class HomeHandler(PageHandler):
             "home.html",
             title="Freshet",
             freshness=snapshot.freshness if snapshot else None,
+            known=self._watch.known,
             consent=self._watch.consent,
             days_left=self._watch.days_left(),
             visitor=visitor,
+            action=self._action(visitor),
             owned=self._owned,
             done=None if visitor else DONE.get(self.get_query_argument("done", "")),
             moment=moment,
         )
 
     head = get
+
+    def _action(self, visitor: Visitor | None) -> str:
+        """What the button to Spotify says."""
+        if visitor is None:
+            return "Log in with Spotify"
+        consent = self._watch.consent
+        return "Renew consent" if consent and consent.state == "active" else "Log in again"
 
     async def _visitor(self) -> Visitor | None:
         """Who is looking; nobody, as long as that cannot be asked."""

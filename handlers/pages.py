@@ -79,9 +79,10 @@ class PageHandler(BaseHandler):
             advice = error.advice
         if status_code == 405:
             self.set_header("Allow", self.allowed_methods())
-            advice = "This address is for the buttons of the pages here."
-        values = {"title": title, "advice": advice, "request_id": self.request_id}
-        self.send_page("error.html", status_code, begin=isinstance(error, LoginFailed), **values)
+            advice = "This address only answers the buttons on the start page."
+        again = error.again if isinstance(error, LoginFailed) else None
+        values = {"title": title, "advice": advice, "again": again, "request_id": self.request_id}
+        self.send_page("error.html", status_code, **values)
 
     def refuse_foreign_posts(self) -> None:
         """Raise ForeignOrigin unless a page of ours has sent this form.

@@ -126,13 +126,14 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self._connect()
-        await self._try(self.watch.reseal())
+        await self._try(self.watch.begin())
         self._spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self.cache.refresh())
         await self._look_after_consent()
-        if self.watch.consent is None and not self.settings.allowed_users:
+        unowned = self.watch.known and self.watch.consent is None
+        if unowned and not self.settings.allowed_users:
             log.info("server_unowned", note="the first account to log in will own it")
         for timer in self.timers:
             timer.start()

@@ -78,7 +78,7 @@ def sync(source: str | None) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check settings, database, credentials, sources and login. Exits 0, or 1 with a fault."""
+    """Check settings, database, credentials, sources and login; changes nothing. Exits 0 or 1."""
     log.configure(None, "critical", sys.stderr)
     raise SystemExit(asyncio.run(_report()))
 

@@ -26,10 +26,11 @@ from server.errors import (
 from server.login.failures import DASHBOARD, OwnerWithoutPremium
 from server.login.watch import ConsentWatch
 from server.spotify.consent import REMIND_FROM, SCOPES, Consent
-from server.spotify.logins import LOG_IN_AGAIN, MEND
+from server.spotify.logins import LOG_IN_AGAIN, MEND_KEYS
 from server.spotify.sources import ENDPOINTS, SourceName
 from server.upstream import Upstream, utc_now
 
+RENEW = "log in again at /auth/login/"
 MOST_SKEW = timedelta(seconds=30)
 
 
@@ -176,16 +177,16 @@ def _login(consent: Consent | None, now: datetime) -> Finding:
         text = "nobody has logged in; the app's own token does the syncing"
         return Finding("ok", "login", text)
     if consent.state == "unreadable":
-        return Finding("fault", "login", "its tokens cannot be read", MEND)
+        return Finding("fault", "login", "its tokens cannot be read", MEND_KEYS)
     days = consent.days_left(now)
-    if consent.state == "consent_needed" or not days:
+    if consent.state == "consent_needed" or now >= consent.ends_at:
         return Finding("note", "login", "Spotify no longer honours the consent", LOG_IN_AGAIN)
     missing = set(SCOPES) - set(consent.scopes)
     if missing:
-        return Finding("note", "login", f"lacks the scope {', '.join(missing)}", LOG_IN_AGAIN)
+        return Finding("note", "login", f"lacks the scope {', '.join(missing)}", RENEW)
     text = f"consent of {consent.authorized_at:%Y-%m-%d}, good for {days} more days"
     if days <= REMIND_FROM:
-        return Finding("note", "login", text, "log in once more at /auth/login/")
+        return Finding("note", "login", text, RENEW)
     return Finding("ok", "login", text)
 
 
@@ -195,6 +196,4 @@ def _who_may_in(settings: Settings, consent: Consent | None) -> Finding:
     if consent is None:
         text = "the first account to log in will own the server"
         return Finding("note", "owner", text, "set ALLOWED_USERS if others can reach it")
-    return Finding(
-        "ok", "owner", f"the account {consent.account_id}, which was the first to log in"
-    )
+    return Finding("ok", "owner", f"{consent.account_id}, who has logged in; nobody else may")

@@ -1,4 +1,4 @@
-"""The family of errors. Deep code raises them; only `handlers/base.py` and `cli.py` translate them.
+"""The family of errors. Deep code raises them; only handlers and `cli.py` translate them.
 
 FreshetError                     500
 ├── SettingsError                     wrong or missing settings, all of them at once
@@ -19,11 +19,11 @@ FreshetError                     500
 │   ├── AppRefused               502  403 with another cause: Premium, scope
 │   │   └── UserRefused          502  the user is not registered with this app
 │   └── RateLimited              503  429; carries how long to keep away
+├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
 └── RequestError                 4xx
     ├── InvalidParameters        400  every fault in the query string
     ├── UriTooLong               414
-    ├── NothingYet               503  no sync has ever succeeded
-    └── LoginFailed              4xx  each cause a class in `server/login/failures.py`
+    └── NothingYet               503  no sync has ever succeeded
 """
 
 from dataclasses import asdict, dataclass

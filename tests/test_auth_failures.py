@@ -219,7 +219,7 @@ async def test_another_redirect_uri_is_the_operators_to_mend(set_stage: SetStage
     other = "http%3A%2F%2F127.0.0.1%3A5000%2Fauth%2Fcallback%2F"
     back = await browser.agree(consent.replace(ours, other))
     url = "/auth/callback/?" + back.partition("?")[2]
-    page = await failed(stage, browser, url, 502, "Spotify does not accept this server's redirect")
+    page = await failed(stage, browser, url, 502, "Spotify does not accept this server’s redirect")
     assert "https://developer.spotify.com/dashboard" in page
 
 
@@ -230,7 +230,7 @@ async def test_a_wrong_client_secret_is_the_operators_to_mend(
     stage = await set_stage(client_secret="a-wrong-client-secret")
     browser = stage.browser()
     back = await browser.agree(await browser.begin())
-    page = await failed(stage, browser, back, 502, "Spotify does not know this server's CLIENT_ID")
+    page = await failed(stage, browser, back, 502, "Spotify does not know this server’s CLIENT_ID")
     assert "a-wrong-client-secret" not in page + str(lines())
 
 
@@ -288,7 +288,7 @@ ANSWERS: list[tuple[str, Answer, tuple[int, str]]] = [
     (
         TOKEN,
         Answer(400, {"error": "invalid_client"}),
-        (502, "Spotify does not know this server's CLIENT_ID"),
+        (502, "Spotify does not know this server’s CLIENT_ID"),
     ),
 ]
 

@@ -151,7 +151,7 @@ async def test_a_login_that_secret_does_not_open_says_how_to_mend_it(set_stage: 
     await logged_in(stage)
     later = await set_stage(stage.standin, secret=OTHER_SECRET)
     page = await home(later.browser())
-    assert "Its tokens cannot be read" in page
+    assert "The stored tokens cannot be read" in page
     assert "SECRET=new,old" in page
     assert SECRET not in page
     mended = await set_stage(stage.standin, secret=f"{OTHER_SECRET},{SECRET}")

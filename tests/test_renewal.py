@@ -362,7 +362,7 @@ async def test_what_a_cut_database_missed_survives_a_change_of_keys(
     standin = start_standin(clock=clock)
     lost = await lose(standin, secret=f"{SECRET},{OTHER_SECRET}")
     changed = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    await ConsentWatch(elsewhere, changed, (), clock).reseal()
+    await ConsentWatch(elsewhere, changed, (), clock).begin()
     clock.forward(hours=2)
     assert listener_of(standin, await lost.keeper.access_token()) == ROBIN.account_id
     assert (await row_of(database)).state == "active"

@@ -1076,9 +1076,9 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
         assert listener_of(standin, await astray.access_token()) is None
     told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
     assert [(line["account_id"], line["mend"]) for line in told] == [
-        (ROBIN.account_id, logins.MEND)
+        (ROBIN.account_id, logins.MEND_KEYS)
     ]
-    assert "SECRET=new,old" in logins.MEND
+    assert "SECRET=new,old" in logins.MEND_KEYS
     row = await row_of(database)
     assert row.state == "active"
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
@@ -1096,7 +1096,7 @@ async def test_an_old_key_can_be_dropped_after_a_start_with_both(
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    await ConsentWatch(database, both, (), clock).reseal()
+    await ConsentWatch(database, both, (), clock).begin()
     keeper = keeper_of(standin, secret=OTHER_SECRET)
     with capture_logs() as logs:
         assert await keeper.access_token() == grant.access_token

@@ -285,11 +285,11 @@ async def test_tokens_are_sealed_with_the_first_key_at_the_start(
 ) -> None:
     await agree(database, clock)
     with capture_logs() as logs:
-        await watch_of(secret=f"{OTHER_SECRET},{SECRET}").reseal()
+        await watch_of(secret=f"{OTHER_SECRET},{SECRET}").begin()
     assert [(line["event"], line["log_level"]) for line in logs] == [("tokens_resealed", "info")]
     only_new = watch_of(secret=OTHER_SECRET)
     with capture_logs() as logs:
-        await only_new.reseal()
+        await only_new.begin()
         await only_new.load()
     assert logs == []
     assert only_new.consent is not None
@@ -304,17 +304,17 @@ async def test_a_wrong_key_is_told_with_its_mend_and_harms_nothing(
     before = await everything_in(database)
     astray = watch_of(secret=OTHER_SECRET)
     with capture_logs() as logs:
-        await astray.reseal()
+        await astray.begin()
         await astray.load()
     [told] = logs
     assert (told["event"], told["log_level"]) == ("token_unreadable", "error")
     assert told["accounts"] == [PROFILE.key]
-    assert told["mend"] == logins.MEND
+    assert told["mend"] == logins.MEND_KEYS
     assert astray.consent is not None
     assert astray.consent.state == "unreadable"
     assert await everything_in(database) == before
     mended = watch_of(secret=f"{OTHER_SECRET},{SECRET}")
-    await mended.reseal()
+    await mended.begin()
     await mended.load()
     assert mended.consent is not None
     assert mended.consent.state == "active"
@@ -331,7 +331,21 @@ async def test_garbage_for_a_refresh_token_is_unreadable_and_no_crash(
         lambda session: session.execute(text(f"UPDATE logins SET refresh_token = {garbage}"))
     )
     watch = watch_of()
-    await watch.reseal()
+    await watch.begin()
     await watch.tick()
     assert watch.consent is not None
     assert watch.consent.state == "unreadable"
+
+
+@pytest.mark.gen_test
+async def test_logins_that_are_no_longer_listed_are_told_of_at_the_start(
+    watch_of: WatchOf, database: Database, clock: Clock
+) -> None:
+    await agree(database, clock)
+    with capture_logs() as logs:
+        await watch_of(allowed=("somebody-else",)).begin()
+        await watch_of(allowed=(PROFILE.key,)).begin()
+        await watch_of().begin()
+    told = [line for line in logs if line["event"] == "login_not_allowed"]
+    assert [line["accounts"] for line in told] == [[PROFILE.key]]
+    assert "ALLOWED_USERS" in told[0]["mend"]

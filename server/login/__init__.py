@@ -1,1 +1,5 @@
-"""Who may use this server: the browser login, its sessions, and the clock of their consent."""
+"""Who may use this server: the browser login, its sessions, and the clock of their consent.
+
+`desk` tells the story, `attempt` is one login under way, `store` its tables, `watch` the six
+months; `failures` are what pages say, and `diagnosis` finds the one for an error of Spotify's.
+"""

@@ -107,7 +107,8 @@ class LoginDesk:
             grant, profile = await self._asked(callback, attempt)
             session = await self._admitted(profile, grant, replaces)
         except LoginFailed as failure:
-            log.info("login_failed", cause=failure.kind, reason=str(failure) or None)
+            tell = log.warning if failure.for_operators else log.info
+            tell("login_failed", cause=failure.kind, reason=str(failure) or None)
             raise
         return Admitted(session, attempt.next)
 
@@ -167,7 +168,7 @@ class LoginDesk:
         if admission is None:
             raise failures.NotAllowed(f"account {profile.key}")
         log.info("login_succeeded", account_id=profile.key, ends_at=end_of_consent(now))
-        if admission.takes_over:
+        if admission.becomes_owner:
             log.warning("server_owned", account_id=profile.key, mend=CHOOSE)
         await self._on_change()
         return admission.session
@@ -188,7 +189,9 @@ class LoginDesk:
 
         Raises NotLoggedIn.
         """
-        visitor = await self.visitor(session)
+        visitor = None
+        if session:  # also of an account that ALLOWED_USERS no longer lists
+            visitor = await self._database.run(store.visitor, session, (), self._now())
         if visitor is None:
             raise failures.NotLoggedIn
         await self._database.run(logins.forget, visitor.account_id)

@@ -26,10 +26,19 @@ DASHBOARD = "https://developer.spotify.com/dashboard"
 
 
 class LoginFailed(FreshetError):
-    """`title` says what happened, `advice` what to do; its own text is for the log alone."""
+    """`title` says what happened, `advice` what to do, `again` is the button to log in by.
+
+    Its own text is for the log alone. `for_operators`: the log tells it as a warning.
+    """
 
     status = 400
     advice = "Please begin again."
+    again: str | None = "Begin again"
+
+    @property
+    def for_operators(self) -> bool:
+        """Whether somebody else than the user has to do something."""
+        return self.status >= 500 or isinstance(self, NotAllowed | NotRegistered)
 
 
 class LoginDenied(LoginFailed):
@@ -55,7 +64,7 @@ class StateForeign(LoginFailed):
     kind = "state-foreign"
     title = "This login was not begun in this browser"
     advice = (
-        "If you were sent here by a link of somebody else's, do not follow it: it may log you in "
+        "If you were sent here by somebody else’s link, do not go on: it may log you in "
         "to an account that is not yours. If you began the login yourself, cookies may be off; "
         "begin again in this browser."
     )
@@ -92,7 +101,7 @@ class NotAllowed(LoginFailed):
     kind = "not-allowed"
     title = "This account may not log in here"
     advice = (
-        "Nothing was stored. If it should be let in, add its account id, which is in the server's "
+        "This login was not stored. To let the account in, add its id, which is in the server’s "
         "log, to ALLOWED_USERS. If you have another account, log out of Spotify and begin again."
     )
 
@@ -103,6 +112,7 @@ class NotLoggedIn(LoginFailed):
     status = 403
     kind = "not-logged-in"
     title = "You are not logged in"
+    again = "Log in"
     advice = "Your session has ended, or there was none. Log in and try again."
 
 
@@ -112,6 +122,7 @@ class ForeignOrigin(LoginFailed):
     status = 403
     kind = "foreign-origin"
     title = "This was not sent by a page of this server"
+    again = None
     advice = (
         "Nothing was done. Open this server at its own address (its setting PUBLIC_URL) and use "
         "the button there."
@@ -145,7 +156,7 @@ class RedirectUriRefused(LoginFailed):
 
     status = 502
     kind = "redirect-uri-refused"
-    title = "Spotify does not accept this server's redirect URI"
+    title = "Spotify does not accept this server’s redirect URI"
     advice = (
         f"The app's page at {DASHBOARD} has to name it to the letter: PUBLIC_URL and then "
         "/auth/callback/. `python manage.py doctor` prints it."
@@ -157,7 +168,7 @@ class ClientRefused(LoginFailed):
 
     status = 502
     kind = "client-refused"
-    title = "Spotify does not know this server's CLIENT_ID and CLIENT_SECRET"
+    title = "Spotify does not know this server’s CLIENT_ID and CLIENT_SECRET"
     advice = f"Whoever runs it has to compare them with the app's page at {DASHBOARD}."
 
 
@@ -179,7 +190,7 @@ class SpotifyFailed(LoginFailed):
     status = 502
     kind = "spotify-failed"
     title = "Spotify did not answer as it should"
-    advice = "Begin again in a moment. If it stays so, the server's log says what Spotify answered."
+    advice = "Begin again in a moment. If it stays so, the server’s log says what Spotify answered."
 
 
 class SpotifyAway(LoginFailed):

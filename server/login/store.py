@@ -22,10 +22,10 @@ ADMISSION_LOCK = 0x4F776E65  # any number of our own: two first logins at once c
 
 @dataclass(frozen=True)
 class Admission:
-    """A session's token; `takes_over`: this login has made its account the server's owner."""
+    """A session's token; `becomes_owner`: nobody had logged in before, and nobody else may now."""
 
     session: str = field(repr=False)
-    takes_over: bool
+    becomes_owner: bool
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def admit(
     the account that is here already owns the server, or the first to come.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
-    owner = logins.newest(session, ())
+    nobody = logins.newest(session, ()) is None
     if allowed and not profile.ids & set(allowed):
         return None
     if not allowed and logins.is_of_another(session, profile):
@@ -79,7 +79,7 @@ def admit(
             expires_at=now + SESSION_LIFE,
         )
     )
-    return Admission(token, takes_over=owner is None and not allowed)
+    return Admission(token, becomes_owner=nobody and not allowed)
 
 
 def visitor(

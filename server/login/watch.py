@@ -1,4 +1,4 @@
-"""The consent that the server lives on, in memory, and a reminder a day before it ends."""
+"""The consent that the server lives on, in memory; in its last thirty days a reminder each day."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -12,11 +12,16 @@ from server.keyring import Keyring
 from server.spotify import logins
 from server.spotify.consent import REMIND_FROM, Consent, State
 
+LIST_THEM = "ALLOWED_USERS does not list them, so their tokens are not used; add them, or log in"
+
 log = structlog.get_logger()
 
 
 class ConsentWatch:
-    """`consent` is the newest login's; None when nobody has logged in. No request reads a table."""
+    """`consent` is the newest login's; None when nobody has logged in. No request reads a table.
+
+    As long as the database has not answered, `known` is false.
+    """
 
     def __init__(
         self,
@@ -30,23 +35,28 @@ class ConsentWatch:
         self._allowed = allowed
         self._now = now
         self.consent: Consent | None = None
+        self.known = False
 
     def days_left(self) -> int | None:
         """Whole days until a new consent is needed; None when nobody has logged in."""
         return None if self.consent is None else self.consent.days_left(self._now())
 
-    async def reseal(self) -> None:
-        """At the start: seal with the first key of SECRET what is sealed with an older one."""
+    async def begin(self) -> None:
+        """At the start: seal anew what an older key has sealed; tell which logins are not used."""
         resealed, unreadable = await self._database.run(logins.reseal, self._tokens)
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
-            log.error("token_unreadable", accounts=unreadable, mend=logins.MEND)
+            log.error("token_unreadable", accounts=unreadable, mend=logins.MEND_KEYS)
+        excluded = await self._database.run(logins.not_allowed, self._allowed)
+        if excluded:
+            log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)
 
     async def load(self) -> None:
         """Read the newest login again: one has come, gone or died."""
         row = await self._database.run(logins.newest, self._allowed)
         self.consent = None if row is None else self._read(row)
+        self.known = True
 
     async def tick(self) -> None:
         """Once in a while: look, and speak up once a day in the last thirty days and after them."""
@@ -61,7 +71,7 @@ class ConsentWatch:
                 event,
                 days_to_reconsent=consent.days_left(now),
                 ends_at=consent.ends_at,
-                mend=logins.LOG_IN_AGAIN,
+                mend=logins.LOG_IN_AGAIN if ended else logins.RENEW,
             )
 
     def _read(self, row: Login) -> Consent:

@@ -1,4 +1,4 @@
-"""One renewal under way, between the thread that holds the row and the loop that asks Spotify."""
+"""A token on its way: one renewal, between the thread that holds the row and the loop that asks."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,7 +11,7 @@ from server.errors import SpotifyTimeout
 from server.spotify.oauth import Grant
 from server.spotify.profile import APP_PREFIX
 
-EARLY = timedelta(seconds=60)
+EARLY = timedelta(seconds=60)  # so long before its end a token is no longer used
 LONGEST_REQUEST = 30.0  # seconds; the transport gives up sooner
 
 

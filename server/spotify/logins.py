@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,10 @@ ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
 CHANNEL = "freshet_logins"  # on which every process hears that a login came, went or died
 LOG_IN_AGAIN = "log in again at /auth/login/; until then the app's own token does"
-MEND = "SECRET has changed: put the old key behind the new one (SECRET=new,old), or log in again"
+RENEW = "log in again at /auth/login/ before it ends; after that the app's own token does"
+MEND_KEYS = (
+    "SECRET has changed: put the old key behind the new one (SECRET=new,old), or log in again"
+)
 REMIND_EVERY = timedelta(hours=23, minutes=30)  # a day; the hourly look may come a moment early
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
@@ -39,6 +42,14 @@ def newest(session: Session, allowed: Collection[str]) -> Login | None:
     usable_first = (Login.state == ACTIVE).desc()
     people = select(Login).where(_is_allowed(allowed))
     return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
+
+
+def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
+    """The accounts whose logins are kept, but not used, for the operator does not list them."""
+    if not allowed:
+        return []
+    people = select(Login.account_id).where(OF_PEOPLE, ~_is_allowed(allowed))
+    return list(session.scalars(people.order_by(Login.account_id)))
 
 
 def lock(session: Session, account_id: str) -> Login | None:
@@ -170,7 +181,8 @@ def _is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
     """Which rows are people's whom the operator lets in; an empty list lets in whoever is there."""
     if not allowed:
         return OF_PEOPLE
-    return OF_PEOPLE & (Login.account_id.in_(allowed) | Login.user_id.in_(allowed))
+    known_as = Login.account_id, func.coalesce(Login.user_id, Login.account_id)
+    return OF_PEOPLE & or_(*(name.in_(allowed) for name in known_as))
 
 
 def _is_of(profile: Profile) -> ColumnElement[bool]:

@@ -70,7 +70,7 @@ class Renewer:
                 if self._is_good(arrival.token, rejected):
                     return arrival.token
             grant = await self._accounts.client_credentials()
-            return self._token_of(self._app_id, grant, "client_credentials")
+            return self._received(self._app_id, grant, "client_credentials")
 
     async def give_up(self, refused: AccessToken, reason: str) -> None:
         """Mark the login behind a token as in need of a new consent, unless it has a new one."""
@@ -119,7 +119,7 @@ class Renewer:
             refresh_token = self._keyring.open(row.refresh_token)
             grant = errand.ask(self._accounts.refresh(refresh_token))
         except Unreadable:
-            log.error("token_unreadable", account_id=account_id, mend=logins.MEND)
+            log.error("token_unreadable", account_id=account_id, mend=logins.MEND_KEYS)
             return None
         except InvalidGrant as error:
             logins.need_consent(session, account_id, str(error), self._now())
@@ -155,12 +155,12 @@ class Renewer:
     def _keep(
         self, errand: Errand, row: Login, grant: Grant, kind: str, used: str | None
     ) -> AccessToken:
-        token = self._token_of(row.account_id, grant, kind)
+        token = self._received(row.account_id, grant, kind)
         errand.arrival = Arrival(grant, token, used)
         logins.keep_grant(row, grant, token.expires_at, self._keyring)
         return token
 
-    def _token_of(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
+    def _received(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
         self.renewals[kind] += 1
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
         return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)

@@ -99,6 +99,15 @@ def test_doctor_exits_0_when_all_is_well_and_1_with_a_fault(
     assert "fault  credentials   Spotify does not know this CLIENT_ID" in ill.stdout
 
 
+def test_doctor_refuses_localhost_with_the_mend_and_goes_on(
+    manage: Manage, database_url: URL
+) -> None:
+    done = manage("doctor", env=environment(database_url, PUBLIC_URL="http://localhost:5000"))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "fault  PUBLIC_URL    uses localhost, which Spotify refuses: write" in done.stdout
+    assert "ok     database" in done.stdout
+
+
 def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
     env = NOTHING | {"CLIENT_ID": "x", "PORT": "http", "PUBLIC_URL": "http://localhost:5000"}
     result = manage("run", env=env)
