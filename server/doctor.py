@@ -178,12 +178,12 @@ def _login(consent: Consent | None, now: datetime) -> Finding:
         return Finding("ok", "login", text)
     if consent.state == "unreadable":
         return Finding("fault", "login", "its tokens cannot be read", MEND_KEYS)
-    days = consent.days_left(now)
-    if consent.state == "consent_needed" or now >= consent.ends_at:
+    if consent.has_ended(now):
         return Finding("note", "login", "Spotify no longer honours the consent", LOG_IN_AGAIN)
     missing = set(SCOPES) - set(consent.scopes)
     if missing:
         return Finding("note", "login", f"lacks the scope {', '.join(missing)}", RENEW)
+    days = consent.days_left(now)
     text = f"consent of {consent.authorized_at:%Y-%m-%d}, good for {days} more days"
     if days <= REMIND_FROM:
         return Finding("note", "login", text, RENEW)

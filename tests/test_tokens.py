@@ -261,6 +261,21 @@ async def everything_in(database: Database) -> str:
     return await database.run(read)
 
 
+async def expired(
+    standin: StandIn, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
+) -> dict[str, Any]:
+    """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
+    desk = standin.world.desk
+    if logged_in:
+        grant = await log_in(standin)
+        clock.forward(hours=2)
+        return desk.refresh(grant.refresh_token or "")
+    await keeper_of(standin).access_token()
+    standin.calls.clear()
+    clock.forward(hours=2)
+    return desk.issue_access()
+
+
 @pytest.mark.gen_test
 async def test_the_plain_token_is_in_no_column_of_the_database(
     start_standin: Any, keeper_of: KeeperOf, database: Database
@@ -584,16 +599,7 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     logged_in: bool,
 ) -> None:
     standin = start_standin(clock=clock)
-    desk = standin.world.desk
-    if logged_in:
-        grant = await log_in(standin)
-        clock.forward(hours=2)
-        answer = desk.refresh(grant.refresh_token or "")
-    else:
-        await keeper_of(standin).access_token()
-        standin.calls.clear()
-        clock.forward(hours=2)
-        answer = desk.issue_access()
+    answer = await expired(standin, keeper_of, log_in, clock, logged_in)
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
     keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
     tokens = await asyncio.gather(

@@ -175,9 +175,12 @@ class LoginDesk:
 
     async def visitor(self, session: str | None) -> Visitor | None:
         """Who a session belongs to, if it is one."""
+        return await self._find(session, self._allowed)
+
+    async def _find(self, session: str | None, allowed: Collection[str]) -> Visitor | None:
         if not session:
             return None
-        return await self._database.run(store.visitor, session, self._allowed, self._now())
+        return await self._database.run(store.visitor, session, allowed, self._now())
 
     async def log_out(self, session: str | None) -> None:
         """End a session; that there was none is no error."""
@@ -189,9 +192,7 @@ class LoginDesk:
 
         Raises NotLoggedIn.
         """
-        visitor = None
-        if session:  # also of an account that ALLOWED_USERS no longer lists
-            visitor = await self._database.run(store.visitor, session, (), self._now())
+        visitor = await self._find(session, ())  # also who is no longer listed
         if visitor is None:
             raise failures.NotLoggedIn
         await self._database.run(logins.forget, visitor.account_id)

@@ -65,7 +65,7 @@ class ConsentWatch:
         if consent is None or consent.days_left(now) > REMIND_FROM:
             return
         if await self._database.run(logins.remind, consent.account_id, now):
-            ended = consent.state == "consent_needed" or now >= consent.ends_at
+            ended = consent.has_ended(now)
             event = "consent_needed" if ended else "consent_expiring"
             log.warning(
                 event,

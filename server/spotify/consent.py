@@ -33,11 +33,13 @@ class Consent:
         """When Spotify ends it."""
         return end_of_consent(self.authorized_at)
 
+    def has_ended(self, now: datetime) -> bool:
+        """Whether Spotify has said so, or its time is over."""
+        return self.state == "consent_needed" or now >= self.ends_at
+
     def days_left(self, now: datetime) -> int:
         """Whole days until a new consent is needed, never less than 0."""
-        if self.state == "consent_needed":
-            return 0
-        return max(0, (self.ends_at - now) // timedelta(days=1))
+        return 0 if self.has_ended(now) else (self.ends_at - now) // timedelta(days=1)
 
 
 def end_of_consent(authorized_at: datetime) -> datetime:

@@ -63,9 +63,9 @@ def lock_app(session: Session, account_id: str) -> Login:
     """The app's row, locked; made if it is not there."""
     row = insert(Login).values(account_id=account_id, scopes=[], state=ACTIVE)
     session.execute(row.on_conflict_do_nothing())
-    return session.execute(
-        select(Login).where(Login.account_id == account_id).with_for_update()
-    ).scalar_one()
+    locked = lock(session, account_id)
+    assert locked is not None
+    return locked
 
 
 def keep_grant(row: Login, grant: Grant, expires_at: datetime, keyring: Keyring) -> None:

@@ -2,13 +2,10 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -28,12 +25,12 @@ from sqlalchemy.orm import Session
 
 from server.spotify import logins
 from server.spotify.standin.world import Listener
-from tests.conftest import ROOT
 from tests.end_to_end.conftest import (
     Server,
     environment,
     free_port,
     manage_py,
+    standin_process,
     standin_settings,
 )
 
@@ -97,7 +94,10 @@ def place(
     port = free_port()
     log = tmp_path_factory.mktemp("place") / "log"
     url = f"http://127.0.0.1:{port}/"
-    with new_database(migrated) as database_url, standin(f"{url}auth/callback/") as spotify:
+    with (
+        new_database(migrated) as database_url,
+        standin_process("--redirect-uri", f"{url}auth/callback/") as spotify,
+    ):
         env = environment(database_url, **standin_settings(spotify))
         server = Server(manage_py, log, "-p", str(port), env=env)
         server.port = port
@@ -112,26 +112,6 @@ def place(
             if server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()
-
-
-@contextmanager
-def standin(redirect_uri: str) -> Iterator[str]:
-    """A stand-in in a process of its own, to which this redirect URI is known; its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "server.spotify.standin"]
-    command += ["--port", str(port), "--redirect-uri", redirect_uri]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + PATIENCE / 1000
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +119,29 @@ def run(tmp_path: Path, manage_py: Path) -> Iterator[Callable[..., Server]]:
             server.process.wait()
 
 
-@pytest.fixture
-def spotify(tmp_path: Path) -> Iterator[str]:
+@contextmanager
+def standin_process(*arguments: str) -> Iterator[str]:
     """A stand-in in a process of its own; its address."""
     port = free_port()
-    command = [sys.executable, "-m", "server.spotify.standin", "--port", str(port)]
+    command = [sys.executable, "-m", "server.spotify.standin", "--port", str(port), *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(10)
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture
+def spotify() -> Iterator[str]:
+    with standin_process() as address:
+        yield address
 
 
 def standin_settings(address: str) -> dict[str, str]:

@@ -26,6 +26,7 @@ from tests.test_tokens import (
     LogIn,
     StartGate,
     asked_for_tokens,
+    expired,
     keeper_of,
     listener_of,
     log_in,
@@ -135,16 +136,7 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     logged_in: bool,
 ) -> None:
     standin = start_standin(clock=clock)
-    desk = standin.world.desk
-    if logged_in:
-        grant = await log_in(standin)
-        clock.forward(hours=2)
-        answer = desk.refresh(grant.refresh_token or "")
-    else:
-        await keeper_of(standin).access_token()
-        standin.calls.clear()
-        clock.forward(hours=2)
-        answer = desk.issue_access()
+    answer = await expired(standin, keeper_of, log_in, clock, logged_in)
     standin.answer_next(TOKEN, Answer(200, answer, delay=1.0))
     workers = await asyncio.gather(*(start_worker(standin, clock) for _ in range(2)))
     go(*workers)
