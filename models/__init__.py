@@ -5,8 +5,10 @@ from models.album_artist import AlbumArtist
 from models.artist import Artist
 from models.base import Base
 from models.change import Change
+from models.cooldown import Cooldown
 from models.listing import Listing
 from models.login import Login
+from models.quota import Quota
 from models.session import BrowserSession
 from models.source import Source
 from models.spent_state import SpentState
@@ -19,8 +21,10 @@ __all__ = [
     "Base",
     "BrowserSession",
     "Change",
+    "Cooldown",
     "Listing",
     "Login",
+    "Quota",
     "Source",
     "SpentState",
     "SyncRun",

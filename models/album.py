@@ -47,3 +47,4 @@ LATEST_FIRST = (
 
 Index("ix_albums_latest", *LATEST_FIRST)
 Index("ix_albums_latest_of_type", Album.album_type, *LATEST_FIRST)
+Index("ix_albums_last_seen_at", Album.last_seen_at)

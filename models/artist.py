@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Surrogate, Timestamps
@@ -23,3 +24,7 @@ class Artist(Surrogate, Timestamps, Base):
     popularity: Mapped[int | None]
     followers: Mapped[int | None]
     refreshed_at: Mapped[datetime | None]
+
+
+Index("ix_artists_refreshed", Artist.refreshed_at.nulls_first(), Artist.id)
+Index("ix_artists_updated_at", Artist.updated_at)

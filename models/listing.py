@@ -12,7 +12,8 @@ class Listing(Surrogate, Base):
     """One interval `[since, until)` in which `source` listed an album; open while `until` is null.
 
     `market` is an ISO 3166-1 alpha-2 code, or empty where the source was asked for none; `position`
-    counts from 0 and is the place at which the album came in.
+    counts from 0 and is the place at which the album came in. `missed_since` is when a sweep that
+    is no sure proof first did not meet the album, null when the last one did.
     """
 
     __tablename__ = "listings"
@@ -23,6 +24,7 @@ class Listing(Surrogate, Base):
     position: Mapped[int]
     since: Mapped[datetime]
     until: Mapped[datetime | None]
+    missed_since: Mapped[datetime | None]
 
 
 Index(

@@ -9,11 +9,15 @@ from models.base import Base, Surrogate
 
 
 class SyncRun(Surrogate, Base):
-    """One sync: `outcome` is complete, partial or failed; `changed` whether any content changed."""
+    """One sync: `outcome` is complete, partial or failed; `changed` whether any content changed.
+
+    `why` says what made `source` the source.
+    """
 
     __tablename__ = "sync_runs"
 
     source: Mapped[str | None]
+    why: Mapped[str | None]
     outcome: Mapped[str]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime]
@@ -28,4 +32,6 @@ class SyncRun(Surrogate, Base):
 
 
 Index("ix_sync_runs_outcome_finished_at", SyncRun.outcome, SyncRun.finished_at)
+Index("ix_sync_runs_added", SyncRun.finished_at, postgresql_where=text("added > 0"))
 Index("ix_sync_runs_changed", SyncRun.finished_at, postgresql_where=text("changed"))
+Index("ix_sync_runs_finished_at", SyncRun.finished_at)

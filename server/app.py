@@ -62,13 +62,13 @@ class Freshet:
             self._build,
             ttl=settings.cache_ttl,
             max_age=settings.cache_max_age,
-            sync_interval=timedelta(seconds=settings.sync_interval),
+            interval=self._interval,
             now=now,
             timer=time.monotonic,
         )
         self.upstream = Upstream(settings, self.database, now)
         self.syncer = make_syncer(
-            settings, self.database, self.upstream, self.cache.refresh, now, origin
+            settings, self.database, self.upstream, self.cache.refresh, now, origin=origin
         )
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
@@ -113,6 +113,10 @@ class Freshet:
             (r"/readyz", ReadyHandler, {"probe": self.probe, "cache": self.cache}),
         ]
 
+    def _interval(self) -> timedelta:
+        """How far apart syncs are at the moment; zero when there are none."""
+        return timedelta(seconds=self.syncer.schedule.interval)
+
     async def _build(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Make payloads in threads of their own, which no frozen database can hold up."""
         loop = asyncio.get_running_loop()
@@ -138,6 +142,7 @@ class Freshet:
         for timer in self.timers:
             timer.start()
         if self.settings.sync_interval:
+            await self._try(self.syncer.resume())
             await self.syncer.tick()
 
     async def _connect(self) -> None:
@@ -156,7 +161,7 @@ class Freshet:
     async def _look_after_database(self) -> None:
         """Start the embedded server again if it has gone; write what it missed meanwhile."""
         await self._try(self._start_database())
-        await self._try(self.upstream.renewer.save())
+        await self._try(self.upstream.save())
 
     async def _start_database(self) -> None:
         if await self.database.compute(self.database.connect):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from server import __version__, config, log, schema
-from server.catalog.sync import Report
+from server.catalog.report import Report
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.doctor import examine
@@ -96,7 +96,7 @@ async def _sync_once(settings: Settings) -> Report:
     try:
         database.connect()
         schema.create(database.engine)
-        syncer = make_syncer(settings, database, upstream, _nobody_to_tell)
+        syncer = make_syncer(settings, database, upstream, _nobody_to_tell, purpose="interactive")
         with click.progressbar(
             length=settings.sync_max_releases,
             label="Syncing",

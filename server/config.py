@@ -1,5 +1,6 @@
 """The settings, read once from the environment and `.env`; all faults are reported together."""
 
+import math
 import os
 import re
 from io import StringIO
@@ -14,61 +15,28 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
-from server.addresses import (
-    ROOT,
-    EmbeddedDatabase,
-    check_address,
-    check_public_url,
-    parse_database_url,
-)
+from server.addresses import ROOT, check_public_url
 from server.errors import SettingsError
+from server.values import (
+    A_YEAR,
+    MENDS,
+    AccountIds,
+    Database,
+    Markets,
+    ServiceUrl,
+    check_secret,
+    check_sync_interval,
+)
 
 ENV_FILE = ROOT / ".env"
 ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
-A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
 NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that were no UTF-8
-
-DASHBOARD = "https://developer.spotify.com/dashboard"
-MENDS = {
-    "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
-    "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",
-    "SECRET": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
-}
-
-
-def check_secret(value: SecretStr) -> SecretStr:
-    """Every key of the comma list needs at least 32 characters."""
-    shortest = min(len(key.strip()) for key in value.get_secret_value().split(","))
-    if shortest < 32:
-        raise ValueError(f"has {shortest} characters and needs at least 32: {MENDS['SECRET']}")
-    return value
-
-
-def check_sync_interval(value: int) -> int:
-    """0 turns syncing off; an interval shorter than 5 s would only burn the quota."""
-    if value and not 5 <= value <= A_YEAR:
-        raise ValueError("must be 0 (never), or from 5 seconds to a year")
-    return value
-
-
-def split_accounts(value: object) -> object:
-    """A comma list of Spotify account ids; ids hold no blank, colon or slash."""
-    if not isinstance(value, str):
-        return value
-    ids = tuple(part.strip() for part in value.split(",") if part.strip())
-    if any(set(each) & set(" /:@") for each in ids):
-        raise ValueError("must be Spotify account ids with commas between (no addresses, no names)")
-    return ids
-
-
-AccountIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_accounts)]
-Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]
-ServiceUrl = Annotated[str, AfterValidator(check_address)]
 
 
 class DatabaseSettings(BaseSettings):
@@ -115,12 +83,34 @@ class Settings(DatabaseSettings):
     allowed_users: AccountIds = ()
     sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
+    sync_markets: Markets = ()
     sync_max_releases: int = Field(default=100, ge=10, le=1000)
+    quota_per_day: int = Field(default=500, ge=12, le=1_000_000)
+    retention_days: int = Field(default=90, ge=15, le=3660)
     cache_ttl: int = Field(default=300, ge=1, le=A_YEAR)
     cache_max_age: int = Field(default=15, ge=0, le=A_YEAR)
     access_log: Literal["all", "summary", "errors", "off"] = "summary"
     spotify_api_url: ServiceUrl = "https://api.spotify.com/v1"
     spotify_accounts_url: ServiceUrl = "https://accounts.spotify.com"
+
+    @field_validator("quota_per_day", mode="after")
+    @classmethod
+    def _fits_a_sync(cls, value: int, info: ValidationInfo) -> int:
+        """A sync that never fits would never run; a tenth of the quota is kept for people."""
+        chosen = info.data
+        if not {"sync_source", "sync_markets", "sync_max_releases"} <= set(chosen):
+            return value  # told already
+        lists, limit = max(len(chosen["sync_markets"]), 1), 10
+        if chosen["sync_source"] == "new-releases":
+            lists, limit = 1, 50
+        calls = lists * math.ceil(chosen["sync_max_releases"] / limit)
+        if calls > value - value // 10:
+            raise ValueError(
+                f"of {value} is too little: one sync takes {calls} calls, and a tenth is kept for "
+                "people; shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or raise it (Spotify locks "
+                "out new apps at about 600)"
+            )
+        return value
 
     @property
     def redirect_uri(self) -> str:

@@ -12,13 +12,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import orjson
 import psycopg2
+import psycopg2.errors
 import sqlalchemy.exc
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
 from server.addresses import EmbeddedDatabase
 from server.embedded import EmbeddedPostgres
-from server.errors import DatabaseUnavailable
+from server.errors import DatabaseUnavailable, SchemaMismatch
 from server.threads import Threads
 
 P = ParamSpec("P")
@@ -45,6 +46,8 @@ LOST = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
+
+OF_ANOTHER_VERSION = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
 
 
 def make_engine(url: URL) -> Engine:
@@ -103,6 +106,8 @@ def translated_errors() -> Iterator[None]:
         if isinstance(error, sqlalchemy.exc.ProgrammingError) and error.statement is None:
             # libpq does not understand the address
             raise DatabaseUnavailable(str(error.orig).strip()) from error
+        if isinstance(error.orig, OF_ANOTHER_VERSION):
+            raise SchemaMismatch("the tables are of another version: run create_db") from error
         raise
 
 

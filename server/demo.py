@@ -49,6 +49,7 @@ def settings(standin: StandIn, **overrides: Any) -> Settings:
         spotify_accounts_url=standin.accounts_url,
         sync_source="auto",
         sync_interval=SYNC_SECONDS,
+        quota_per_day=1_000_000,
         allowed_users=(),
         **overrides,
     )

@@ -27,7 +27,7 @@ from server.login.failures import DASHBOARD, OwnerWithoutPremium
 from server.login.watch import ConsentWatch
 from server.spotify.consent import REMIND_FROM, SCOPES, Consent
 from server.spotify.logins import LOG_IN_AGAIN, MEND_KEYS
-from server.spotify.sources import ENDPOINTS, SourceName
+from server.spotify.paging import ENDPOINTS, SourceName
 from server.upstream import Upstream, utc_now
 
 RENEW = "log in again at /auth/login/"
@@ -154,7 +154,9 @@ async def _credentials(upstream: Upstream) -> AsyncIterator[Finding]:
 async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding:
     endpoint = ENDPOINTS[source]
     try:
-        await upstream.client.get_as(token, endpoint.path, **endpoint.parameters, limit=1)
+        await upstream.client("interactive").get_as(
+            token, endpoint.path, **endpoint.parameters, limit=1
+        )
     except RateLimited as error:
         return Finding(
             "note", source, f"Spotify asks for a pause of {error.seconds} s; wait it out"

@@ -18,7 +18,9 @@ FreshetError                     500
 │   ├── EndpointRestricted       502  403, 404, 410: this app may not use this endpoint
 │   ├── AppRefused               502  403 with another cause: Premium, scope
 │   │   └── UserRefused          502  the user is not registered with this app
-│   └── RateLimited              503  429; carries how long to keep away
+│   └── Paused                   503  no call may be made for some seconds
+│       ├── RateLimited          503  429: Spotify asks for it
+│       └── QuotaSpent           503  our own limit of calls a day is reached
 ├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
 └── RequestError                 4xx
     ├── InvalidParameters        400  every fault in the query string
@@ -131,18 +133,29 @@ class UserRefused(AppRefused):
     """A 403 because this user is not entered in the app's dashboard; other tokens work."""
 
 
-class RateLimited(SpotifyError):
-    """429: keep away from `bucket` for `seconds`, by Spotify's `Retry-After` or our default."""
+class Paused(SpotifyError):
+    """No call to `bucket` may be made for `seconds`."""
 
     status = 503
     kind = "rate-limited"
     title = "Spotify asks for a pause"
 
-    def __init__(self, message: str, *, seconds: int) -> None:
+    def __init__(self, message: str, *, seconds: int, bucket: str | None = None) -> None:
         super().__init__(message)
         self.seconds = seconds
-        self.bucket: str | None = None
+        self.bucket = bucket
         self.retry_after = seconds
+
+
+class RateLimited(Paused):
+    """429, now or earlier: Spotify is left alone for so long; asking on would prolong it."""
+
+
+class QuotaSpent(Paused):
+    """The calls that we allow ourselves in 24 hours are used up."""
+
+    kind = "quota-spent"
+    title = "The calls to Spotify for today are used up"
 
 
 class RequestError(FreshetError):

@@ -1,15 +1,23 @@
 """Everything that asks Spotify, wired: accounts service, tokens, Web API, and who uses them."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
+from server.catalog.pace import Pace
+from server.catalog.schedule import Schedule
+from server.catalog.sweeper import Sweeper
 from server.catalog.sync import Syncer
 from server.config import Settings
 from server.database import Database
+from server.errors import DatabaseError
 from server.keyring import Keyring
 from server.login.desk import LoginDesk
 from server.spotify.client import SpotifyClient
+from server.spotify.gate import Gate
+from server.spotify.ledger import Purpose
 from server.spotify.oauth import Accounts
 from server.spotify.renewal import Renewer
 from server.spotify.tokens import TokenKeeper
@@ -32,20 +40,32 @@ class Upstream:
         self.keyring = Keyring(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
         self.short_transport = Transport(TOKEN_SECONDS)  # no token waits behind a slow page
+        self.gate = Gate(database, settings.quota_per_day, now)
         self.accounts = Accounts(
-            self.short_transport, settings.spotify_accounts_url, client_id, secret
+            self.short_transport, self.gate, settings.spotify_accounts_url, client_id, secret
         )
         self.renewer = Renewer(
             database, self.accounts, client_id, self.keyring, settings.allowed_users, now
         )
         self.tokens = TokenKeeper(self.renewer, now)
-        api = settings.spotify_api_url
-        self.client = SpotifyClient(self.transport, self.tokens, api, now)
-        self.login_client = SpotifyClient(self.short_transport, self.tokens, api, now)
+        self._api_url = settings.spotify_api_url
+
+    def client(self, purpose: Purpose, transport: Transport | None = None) -> SpotifyClient:
+        """A client of the Web API that may use so much of the quota."""
+        transport = transport or self.transport
+        return SpotifyClient(transport, self.tokens, self.gate, self._api_url, purpose)
+
+    async def save(self) -> None:
+        """Write what came while the database did not answer. Raises DatabaseError."""
+        await self.renewer.save()
+        await self.gate.save()
 
     async def stop(self) -> None:
         """Let a renewal end, then drop the connections."""
         await self.tokens.stop(STOP_SECONDS)
+        with suppress(TimeoutError, DatabaseError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await self.gate.save()
         self.transport.close()
         self.short_transport.close()
 
@@ -56,16 +76,24 @@ def make_syncer(
     upstream: Upstream,
     announce: Callable[[], Awaitable[None]],
     now: Callable[[], datetime] = utc_now,
+    *,
     origin: str = "",
+    purpose: Purpose = "background",
+    timer: Callable[[], float] = time.monotonic,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
+    client = upstream.client(purpose)
+    most, markets = settings.sync_max_releases, settings.sync_markets
+    allowance = upstream.gate.allowance
     return Syncer(
-        upstream.client,
+        client,
         database,
         announce,
+        sweeper=Sweeper(client, max_releases=most, markets=markets),
+        pace=Pace(database, allowance, now, max_releases=most, markets=markets),
+        schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,
-        max_releases=settings.sync_max_releases,
-        interval=settings.sync_interval,
+        market=markets[0] if markets else "",
         now=now,
         origin=origin,
     )
@@ -82,7 +110,7 @@ def make_desk(
     return LoginDesk(
         database,
         upstream.accounts,
-        upstream.login_client,
+        upstream.client("interactive", upstream.short_transport),
         tokens=upstream.keyring,
         cookies=Keyring(settings.secret.get_secret_value(), "cookies"),
         redirect_uri=settings.redirect_uri,

@@ -218,6 +218,10 @@ class Stage:
         self.browsers.append(browser)
         return browser
 
+    async def me(self) -> dict[str, Any]:
+        """Whose token the server uses, as Spotify says."""
+        return await self.freshet.upstream.client("interactive").get("/me")
+
     async def all(self, sql: str) -> list[Any]:
         """The rows of a query; each row is a tuple, of one column its value."""
         rows = await self.freshet.database.run(lambda session: session.execute(text(sql)).all())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.catalog.sweep import Sweep
+from server.catalog.sweep import MarketList, Sweep
 from server.spotify.parse import parse_items
 
 
@@ -50,18 +50,22 @@ def albums(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [album(number) for number in range(first, first + count)]
 
 
-def sweep(items: list[Any], **fields: Any) -> Sweep:
-    """What a pass that met `items` brings to the store."""
+def sweep(items: list[Any], market: str = "", **fields: Any) -> Sweep:
+    """What a pass that met `items` in one list brings to the store.
+
+    Its proof of absence is sure, or weak with an item that could be anything.
+    """
     parsed = parse_items(items)
+    ids = tuple(release.spotify_id for release in parsed.releases)
+    proof = fields.pop("proof", "weak" if parsed.nameless else "sure")
     return Sweep(
         **{
             "source": "search",
             "releases": parsed.releases,
+            "lists": [MarketList(market, ids, proof, parsed.skipped_ids)],
             "complete": True,
             "calls": 1,
             "skipped": parsed.skipped,
-            "unreadable": parsed.nameless,
-            "present": parsed.skipped_ids,
             **fields,
         }
     )

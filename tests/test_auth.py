@@ -187,7 +187,7 @@ async def test_the_sync_uses_the_logins_token_and_renews_it(set_stage: SetStage)
     await stage.browser().log_in()
     assert (await stage.freshet.syncer.sync()).outcome == "complete"
     assert stage.token_calls() == 1  # the code's
-    assert (await stage.freshet.upstream.client.get("/me"))["id"] == "standin-listener"
+    assert (await stage.me())["id"] == "standin-listener"
     stage.clock.forward(hours=2)
     assert (await stage.freshet.syncer.sync()).outcome == "complete"
     assert await grants(stage) == {"refresh_token": 1, "client_credentials": 0}
@@ -199,7 +199,7 @@ async def test_a_login_takes_the_place_of_the_apps_own_token_at_once(set_stage: 
     await stage.freshet.syncer.sync()
     assert await grants(stage) == {"refresh_token": 0, "client_credentials": 1}
     await stage.browser().log_in()
-    assert (await stage.freshet.upstream.client.get("/me"))["id"] == "standin-listener"
+    assert (await stage.me())["id"] == "standin-listener"
 
 
 @pytest.mark.gen_test

@@ -150,7 +150,7 @@ async def test_who_is_no_longer_named_can_but_take_the_data_along(set_stage: Set
     visitor.jar = one.jar
     assert (await visitor.post("/auth/disconnect/")).code == 303
     assert await stage.all(PEOPLE) == ["account-2"]
-    assert (await later.freshet.upstream.client.get("/me"))["account_id"] == "account-2"
+    assert (await later.me())["account_id"] == "account-2"
     assert two.session is not None
     assert await is_in(later.browser(), two.session.value)
 
@@ -167,7 +167,7 @@ async def test_logging_out_ends_the_session_on_the_server(set_stage: SetStage) -
     assert not await is_in(browser, stolen)
     assert await is_in(elsewhere)
     assert await stage.all(PEOPLE) == ["account-1"]
-    assert (await stage.freshet.upstream.client.get("/me"))["account_id"] == "account-1"
+    assert (await stage.me())["account_id"] == "account-1"
 
 
 @pytest.mark.parametrize("path", ["/auth/logout/", "/auth/disconnect/"])
@@ -195,7 +195,7 @@ async def loses_the_login(stage: Stage) -> None:
     async with asyncio.timeout(3):
         while True:
             try:
-                await stage.freshet.upstream.client.get("/me")
+                await stage.me()
             except SpotifyError:
                 return
             await asyncio.sleep(0.01)
@@ -210,7 +210,7 @@ async def test_disconnecting_deletes_all_of_the_account_and_nothing_else(
     second = await set_stage(first.standin)
     browser, elsewhere = await logged_in(first, ONE), await logged_in(second, ONE)
     for stage in (first, second):
-        assert (await stage.freshet.upstream.client.get("/me"))["account_id"] == "account-1"
+        assert (await stage.me())["account_id"] == "account-1"
     before = await first.counts()
     assert (before["albums"], before["logins"], before["sessions"]) == (3, 2, 2)
     response = await browser.post("/auth/disconnect/")
@@ -237,7 +237,7 @@ async def test_disconnecting_leaves_the_others_alone(set_stage: SetStage) -> Non
     assert (await one.post("/auth/disconnect/")).code == 303
     assert await stage.all(PEOPLE) == ["account-2"]
     assert await is_in(two)
-    assert (await stage.freshet.upstream.client.get("/me"))["account_id"] == "account-2"
+    assert (await stage.me())["account_id"] == "account-2"
 
 
 @pytest.mark.gen_test

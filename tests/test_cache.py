@@ -75,7 +75,7 @@ class Rig:
             self.compute,
             ttl=300,
             max_age=15,
-            sync_interval=timedelta(seconds=1800),
+            interval=lambda: timedelta(seconds=1800),
             now=clock,
             timer=self.timer,
         )

@@ -23,13 +23,14 @@ from server.errors import (
     UserRefused,
 )
 from server.keyring import Keyring
-from server.spotify.client import DEFAULT_PAUSE, LONGEST_PAUSE, SpotifyClient, diagnose, pause
-from server.spotify.oauth import Accounts
+from server.spotify.client import SpotifyClient, diagnose
+from server.spotify.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
 from server.spotify.renewal import Renewer
 from server.spotify.standin import Answer, StandIn
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Response, Transport
 from tests.conftest import SECRET, Clock
+from tests.gates import accounts_of, gate_in_memory
 from tests.test_oauth import observed, scripted
 from tests.test_transport import StartRaw, http, start_raw, transport
 
@@ -57,10 +58,12 @@ def client_of(transport: Transport, no_database: Database, clock: Clock) -> Clie
     """A client of a stand-in, or of another address with the stand-in's tokens."""
 
     def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
-        accounts = Accounts(transport, standin.accounts_url, "standin-client", "standin-secret")
+        gate = gate_in_memory(clock)
+        accounts = accounts_of(standin, transport, clock)
         keyring = Keyring(SECRET, "tokens")
         renewer = Renewer(database, accounts, "standin-client", keyring, (), clock)
-        return SpotifyClient(transport, TokenKeeper(renewer, clock), url or standin.api_url, clock)
+        keeper = TokenKeeper(renewer, clock)
+        return SpotifyClient(transport, keeper, gate, url or standin.api_url)
 
     return make
 
@@ -153,7 +156,6 @@ async def test_each_refusal_that_was_seen_has_its_class(
         (404, b"", EndpointRestricted),
         (404, error(404, "Service not found"), EndpointRestricted),
         (410, b"Gone", EndpointRestricted),
-        (429, b"", RateLimited),
         (500, b"", SpotifyUnavailable),
         (503, error(503, "Service unavailable"), SpotifyUnavailable),
         (599, b"", SpotifyUnavailable),
@@ -317,15 +319,15 @@ async def test_failed_calls_count_as_well(
         ("11", 11),
         (" 35 ", 35),
         ("86400", 86400),
-        (None, DEFAULT_PAUSE),
-        ("", DEFAULT_PAUSE),
-        ("soon", DEFAULT_PAUSE),
-        ("1.5", DEFAULT_PAUSE),
-        ("5, 10", DEFAULT_PAUSE),
+        (None, None),
+        ("", None),
+        ("soon", None),
+        ("1.5", None),
+        ("5, 10", None),
         ("0", 1),
         ("-5", 1),
         ("99999999999", LONGEST_PAUSE),
-        ("9" * 5000, DEFAULT_PAUSE),
+        ("9" * 5000, None),
         ("Fri, 20 Nov 2026 05:01:12 GMT", 60),
         ("Fri, 20 Nov 2026 05:01:12 -0000", 60),
         ("Friday, 20-Nov-26 05:01:12 GMT", 60),
@@ -333,19 +335,20 @@ async def test_failed_calls_count_as_well(
         ("Fri, 20 Nov 2026 06:01:12 +0100", 60),
         ("Fri, 20 Nov 2020 05:01:12 GMT", 1),
         ("Fri, 31 Dec 9999 23:59:59 -2300", LONGEST_PAUSE),
-        ("Mon, 01 Jan 99999999999 00:00:00 GMT", DEFAULT_PAUSE),
-        ("Fri, 20 Nov 9999999999999999999999 05:01:12 GMT", DEFAULT_PAUSE),
-        ("Fri, 99 Foo 2026 05:01:12 GMT", DEFAULT_PAUSE),
+        ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Fri, 20 Nov 9999999999999999999999 05:01:12 GMT", None),
+        ("Fri, 99 Foo 2026 05:01:12 GMT", None),
     ],
 )
-def test_a_pause_as_seconds_or_as_a_date(retry_after: str | None, seconds: int) -> None:
-    assert pause(retry_after, NOW) == seconds
+def test_a_pause_as_seconds_or_as_a_date(retry_after: str | None, seconds: int | None) -> None:
+    assert named_pause(retry_after, NOW) == seconds
 
 
 @settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [+-]?\w+")))
-def test_a_pause_is_always_between_a_second_and_two_days(retry_after: str) -> None:
-    assert 1 <= pause(retry_after, NOW) <= LONGEST_PAUSE
+def test_a_pause_that_is_named_is_between_a_second_and_two_days(retry_after: str) -> None:
+    seconds = named_pause(retry_after, NOW)
+    assert seconds is None or 1 <= seconds <= LONGEST_PAUSE
 
 
 @settings(deadline=None)
@@ -357,6 +360,6 @@ def test_a_pause_is_always_between_a_second_and_two_days(retry_after: str) -> No
     ),
 )
 def test_whatever_is_refused_has_a_class_of_ours(status: int, body: bytes) -> None:
-    refusal = diagnose(Response(status, HTTPHeaders(), body), NOW)
+    refusal = diagnose(Response(status, HTTPHeaders(), body))
     assert isinstance(refusal, SpotifyError)
     assert str(refusal).isprintable()

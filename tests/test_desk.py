@@ -28,12 +28,12 @@ from server.login import diagnosis, failures
 from server.login.desk import Admitted, Begun, Callback, LoginDesk
 from server.login.failures import LoginFailed
 from server.spotify.client import SpotifyClient
-from server.spotify.oauth import Accounts
 from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import Code, Consent
 from server.spotify.transport import Transport
 from tests.browsing import parameters
 from tests.conftest import SECRET, Clock
+from tests.gates import accounts_of, gate_in_memory
 
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"
@@ -102,8 +102,8 @@ def front_of(
 
         desk = LoginDesk(
             database,
-            Accounts(transport, standin.accounts_url, "standin-client", "standin-secret"),
-            SpotifyClient(transport, never, standin.api_url, clock),
+            accounts_of(standin, transport, clock),
+            SpotifyClient(transport, never, gate_in_memory(clock), standin.api_url),
             tokens=Keyring(SECRET, "tokens"),
             cookies=Keyring(SECRET, "cookies"),
             redirect_uri=REDIRECT_URI,

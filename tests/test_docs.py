@@ -25,7 +25,15 @@ def test_every_setting_stands_in_the_readme_and_no_other() -> None:
 
 def test_defaults_of_settings_are_those_of_the_readme() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
-    for name in ("SYNC_INTERVAL", "SYNC_SOURCE", "SYNC_MAX_RELEASES", "CACHE_TTL", "CACHE_MAX_AGE"):
+    for name in (
+        "SYNC_INTERVAL",
+        "SYNC_SOURCE",
+        "SYNC_MAX_RELEASES",
+        "QUOTA_PER_DAY",
+        "RETENTION_DAYS",
+        "CACHE_TTL",
+        "CACHE_MAX_AGE",
+    ):
         assert rows[name] == str(Settings.model_fields[name.lower()].default)
 
 

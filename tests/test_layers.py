@@ -10,6 +10,8 @@ OURS = ("server", "handlers", "models")
 
 PURE = {
     "server.catalog.sweep",
+    "server.spotify.cooldown",
+    "server.spotify.ledger",
     "server.catalog.snapshot",
     "server.catalog.description",
     "server.catalog.query",
@@ -30,6 +32,7 @@ SQL = {
     "server.catalog.runs",
     "server.catalog.reader",
     "server.spotify.logins",
+    "server.spotify.quota",
     "server.spotify.renewal",
     "server.login.store",
     "server.database",
@@ -38,6 +41,7 @@ SQL = {
     "server.embedded.cluster",
     "server.config",
     "server.addresses",
+    "server.values",
     "server.readiness",
 }
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
@@ -97,7 +101,9 @@ def allowed(name: str, target: str) -> bool:
     if name in ALONE:
         return False
     if name == "server.config":
-        return target in ("server.errors", "server.addresses")
+        return target in ("server.errors", "server.addresses", "server.values")
+    if name == "server.values":
+        return target == "server.addresses"
     if inside(name, "handlers"):
         return not inside(target, "models") and target not in WIRING
     if inside(name, "server.spotify"):

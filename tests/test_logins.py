@@ -15,11 +15,12 @@ from server.database import Database
 from server.keyring import Keyring
 from server.login import store
 from server.spotify import logins
-from server.spotify.oauth import Accounts, Grant
+from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer
 from server.spotify.transport import Transport
 from tests.conftest import SECRET
+from tests.gates import accounts_of
 from tests.test_tokens import OTHER_SECRET, elsewhere, everything_in, someone_waits
 from tests.test_transport import transport
 
@@ -355,7 +356,7 @@ async def test_whatever_scope_is_granted_a_login_can_be_kept(
     standin = start_standin()
     granted = {"access_token": "BQ", "expires_in": 3600, "scope": f"user-follow-read {scope}"}
     standin.answer_next("/api/token", Answer(200, granted))
-    accounts = Accounts(transport, standin.accounts_url, "standin-client", "standin-secret")
+    accounts = accounts_of(standin, transport)
     await database.run(record, ROBIN, await accounts.exchange("code", "verifier", "uri"))
     rows = await database.run(lambda session: session.scalars(select(Login)).all())
     assert rows[0].scopes[0] == "user-follow-read"

@@ -11,6 +11,7 @@ from server.errors import (
     BadAnswer,
     CredentialsRejected,
     InvalidGrant,
+    RateLimited,
     SpotifyError,
     SpotifyUnavailable,
 )
@@ -18,6 +19,7 @@ from server.spotify.oauth import Accounts, Grant
 from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Transport
 from tests.conftest import SHARED
+from tests.gates import gate_in_memory
 from tests.test_transport import StartRaw, free_port, http, start_raw, transport
 
 __all__ = ["start_raw", "transport"]
@@ -58,7 +60,7 @@ def scripted(row: dict[str, Any]) -> Answer:
 @pytest.fixture
 def accounts_of(transport: Transport) -> Callable[..., Accounts]:
     def make(standin: StandIn, secret: str = "standin-secret") -> Accounts:
-        return Accounts(transport, standin.accounts_url, "standin-client", secret)
+        return Accounts(transport, gate_in_memory(), standin.accounts_url, "standin-client", secret)
 
     return make
 
@@ -79,7 +81,7 @@ async def test_credentials_go_in_the_basic_header_and_nowhere_else(
     transport: Transport, start_raw: StartRaw
 ) -> None:
     server = await start_raw(http(b'{"access_token": "BQa", "expires_in": 3600}'))
-    accounts = Accounts(transport, server.url, "our-client-id", "our:secret&=é")
+    accounts = Accounts(transport, gate_in_memory(), server.url, "our-client-id", "our:secret&=é")
     await accounts.client_credentials()
     head = server.heads[0]
     assert head.startswith("POST /api/token HTTP/1.1\r\n")
@@ -125,7 +127,7 @@ async def test_a_wrong_secret_is_told_with_its_mend(start_standin: Any, accounts
     ("answer", "expected"),
     [
         (Answer(401, {"error": "invalid_client"}), CredentialsRejected),
-        (Answer(429, b"Too many requests", {"Retry-After": "30"}), SpotifyUnavailable),
+        (Answer(429, b"Too many requests", {"Retry-After": "30"}), RateLimited),
         (Answer(503, b"<html>busy</html>"), SpotifyUnavailable),
         (Answer(403, b"Forbidden"), BadAnswer),
         (Answer(302, b"", {"Location": "http://127.0.0.1:9/"}), BadAnswer),
@@ -207,7 +209,8 @@ async def test_a_broken_token_answer_is_not_quoted(
 
 @pytest.mark.gen_test
 async def test_an_accounts_service_that_is_away(transport: Transport) -> None:
-    accounts = Accounts(transport, f"http://127.0.0.1:{free_port()}", "id", "secret")
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    accounts = Accounts(transport, gate_in_memory(), nowhere, "id", "secret")
     with pytest.raises(SpotifyUnavailable):
         await accounts.client_credentials()
 
@@ -229,4 +232,5 @@ def test_the_repr_of_a_grant_shows_no_token() -> None:
 
 
 def test_the_accounts_client_shows_no_secret(transport: Transport) -> None:
-    assert "hidden" not in repr(Accounts(transport, "http://127.0.0.1", "id", "hidden"))
+    accounts = Accounts(transport, gate_in_memory(), "http://127.0.0.1", "id", "hidden")
+    assert "hidden" not in repr(accounts)

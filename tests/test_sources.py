@@ -1,6 +1,6 @@
 """Where new releases come from: choosing by what Spotify answers, and walking its pages."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,8 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.client import SpotifyClient
-from server.spotify.sources import Choice, Page, Verdict, choose, pages, read_page
+from server.spotify.paging import Page, Walk, read_page
+from server.spotify.sources import Choice, Verdict, choose
 from server.spotify.standin import Answer, AppKind, StandIn
 from tests.examples import album, albums
 from tests.test_client import ClientOf, client_of, no_database
@@ -46,6 +47,10 @@ def next_to(offset: int) -> str:
     return f"https://api.spotify.com/v1/search?offset={offset}&limit=10&query=tag%3Anew"
 
 
+def pages(client: SpotifyClient, choice: Choice, most: int) -> AsyncIterator[Page]:
+    return Walk(client, choice.source, "", most).pages(choice.first)
+
+
 async def names(client: SpotifyClient, choice: Choice, most: int = 100) -> list[str]:
     found = [page async for page in pages(client, choice, most)]
     return [item["name"] for page in found for item in page.items]
@@ -67,9 +72,13 @@ async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of:
     standin = start_standin(albums(60))
     choice = await choose(client_of(standin), "auto", {}, NOW)
     assert choice.source == "new-releases"
-    assert choice.verdicts == {"new-releases": Verdict(True, None, NOW)}
+    assert choice.verdicts == {
+        "new-releases": Verdict(True, None, NOW, "2026-11-20"),
+        "search": Verdict(True, None, NOW, "2026-11-20"),
+    }
+    assert choice.why == "search is no fresher"
     assert len(choice.first.items) == 50
-    assert standin.calls_to("/v1") == 1
+    assert standin.calls_to("/v1") == 2
 
 
 @pytest.mark.gen_test
@@ -81,8 +90,9 @@ async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
     assert choice.source == "search"
     assert choice.verdicts == {
         "new-releases": Verdict(False, "403 Forbidden", NOW),
-        "search": Verdict(True, None, NOW),
+        "search": Verdict(True, None, NOW, "2026-11-20"),
     }
+    assert choice.why == "new-releases is refused: 403 Forbidden"
     assert len(choice.first.items) == 10
 
 
@@ -109,7 +119,7 @@ async def test_a_restriction_is_remembered_for_a_day(
     known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))}
     choice = await choose(client_of(standin), "auto", known, NOW)
     assert choice.source == "search"
-    assert choice.verdicts == {"search": Verdict(True, None, NOW)}
+    assert choice.verdicts == {"search": Verdict(True, None, NOW, "2026-11-20")}
     assert standin.calls_to(NEW) == 0
 
 
@@ -119,7 +129,7 @@ async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: Cli
     known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
     choice = await choose(client_of(standin), "auto", known, NOW)
     assert choice.source == "new-releases"
-    assert choice.verdicts == {"new-releases": Verdict(True, None, NOW)}
+    assert choice.verdicts["new-releases"] == Verdict(True, None, NOW, "2026-11-20")
 
 
 @pytest.mark.gen_test
@@ -127,9 +137,9 @@ async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
-    known = {"new-releases": Verdict(True, None, AN_HOUR_AGO)}
+    known = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
     choice = await choose(client_of(standin), "auto", known, NOW)
-    assert choice.source == "search"
+    assert (choice.source, choice.substitute) == ("search", False)
     assert not choice.verdicts["new-releases"].allowed
 
 
@@ -165,7 +175,7 @@ async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restric
     script(standin, LIMITED, path=NEW)
     choice = await choose(client_of(standin), "auto", {}, NOW)
     assert choice.source == "search"
-    assert choice.verdicts == {"search": Verdict(True, None, NOW)}
+    assert choice.verdicts == {"search": Verdict(True, None, NOW, "2026-11-20")}
 
 
 @pytest.mark.gen_test
@@ -252,14 +262,25 @@ async def test_short_pages_in_the_middle_do_not_end_a_sweep(
 
 
 @pytest.mark.gen_test
-async def test_an_empty_page_ends_a_sweep_though_it_names_a_next(
+async def test_two_empty_pages_end_a_sweep_though_they_name_a_next(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), next_to(10)))
+    script(standin, answer([], next_to(20)), answer([], next_to(30)))
+    client = client_of(standin)
+    assert await swept(client) == named(10)
+    assert client.calls == 3
+
+
+@pytest.mark.gen_test
+async def test_an_empty_page_in_the_middle_hides_nothing_that_follows(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(10)), answer([], next_to(20)))
-    client = client_of(standin)
-    assert await swept(client) == named(10)
-    assert client.calls == 2
+    script(standin, answer(albums(10, 20)))
+    assert await swept(client_of(standin)) == named(10) + named(10, 20)
 
 
 @pytest.mark.gen_test

@@ -31,7 +31,7 @@ class Rig:
         self.upstream = Upstream(settings, database, clock)
         self.announced = 0
         self.syncer: Syncer = make_syncer(
-            settings, database, self.upstream, self._announce, clock, "me"
+            settings, database, self.upstream, self._announce, clock, origin="me"
         )
 
     async def _announce(self) -> None:
@@ -69,7 +69,8 @@ async def test_all_pages_come_in_and_the_end_is_announced_once(rig: Callable[...
     full = rig(albums(95))
     report, logs = await full.sync()
     assert (report.outcome, report.source) == ("complete", "new-releases")
-    assert (report.seen, report.added, report.calls) == (95, 95, 2)
+    assert (report.seen, report.added, report.pages) == (95, 95, 2)
+    assert report.calls == 3, "the other source was probed, to see which is fresher"
     assert full.announced == 1
     assert [line["event"] for line in logs if line["event"] in OUTCOMES] == ["sync_finished"]
     assert len(full.rows(Album)) == 95
@@ -137,7 +138,7 @@ async def test_a_page_that_fails_in_the_middle_makes_the_sync_partial(
     listed = len(full.rows(Listing))
     first_page = orjson.dumps({"albums": {"items": [album(500)], "next": "?offset=50"}})
     full.standin.answer_next(NEW_RELEASES, Answer(200, first_page))
-    full.standin.answer_next(NEW_RELEASES, answer)
+    full.standin.answer_next(NEW_RELEASES, answer, times=2)
     report, logs = await full.sync()
     assert (report.outcome, report.added, report.gone) == ("partial", 1, 0)
     assert report.error

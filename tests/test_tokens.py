@@ -35,6 +35,7 @@ from server.spotify.transport import Transport
 from server.upstream import Upstream, make_syncer
 from tests.conftest import SECRET, Clock
 from tests.examples import albums
+from tests.gates import accounts_of, gate_in_memory
 from tests.test_transport import free_port, transport
 
 __all__ = ["transport"]
@@ -83,6 +84,7 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
         options["keyring"] = Keyring(options.pop("secret", SECRET), "tokens")
         accounts = Accounts(
             options.pop("transport", transport),
+            gate_in_memory(clock),
             options.pop("url", standin.accounts_url),
             standin.world.client_id,
             standin.world.client_secret,
@@ -95,7 +97,9 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
 @pytest.fixture
 def client_of(transport: Transport, clock: Clock) -> ClientOf:
     """The Web API of a stand-in, asked with a keeper's tokens."""
-    return lambda standin, keeper: SpotifyClient(transport, keeper, standin.api_url, clock)
+    return lambda standin, keeper: SpotifyClient(
+        transport, keeper, gate_in_memory(clock), standin.api_url
+    )
 
 
 @pytest.fixture
@@ -208,7 +212,7 @@ async def consent_to(
 ) -> tuple[Profile, Grant]:
     """What a real login brings: the account, and its tokens."""
     standin.listener = listener
-    accounts = Accounts(transport, standin.accounts_url, "standin-client", "standin-secret")
+    accounts = accounts_of(standin, transport)
     verifier = "v" * 43
     asked = accounts.consent_url(REDIRECT_URI, SCOPES, "state", challenge_of(verifier))
     browser = AsyncHTTPClient(force_instance=True)

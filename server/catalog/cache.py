@@ -34,7 +34,8 @@ log = structlog.get_logger()
 class PayloadCache:
     """`load` reads a snapshot; `compute` runs lengthy work off the loop.
 
-    `ttl` and `timer` are in seconds; `sync_interval` is a timedelta, zero when syncing is off.
+    `ttl` and `timer` are in seconds; `interval` tells how far apart syncs are, zero when there are
+    none.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class PayloadCache:
         *,
         ttl: float,
         max_age: int,
-        sync_interval: timedelta,
+        interval: Callable[[], timedelta],
         now: Callable[[], datetime],
         timer: Callable[[], float],
     ) -> None:
@@ -52,7 +53,7 @@ class PayloadCache:
         self._compute = compute
         self._ttl = ttl
         self._max_age = max_age
-        self._stale_after = STALE_AFTER * sync_interval
+        self._interval = interval
         self._now = now
         self._timer = timer
         self._snapshot: Snapshot | None = None
@@ -117,10 +118,11 @@ class PayloadCache:
 
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Whether no sync was complete for three intervals; never where syncing is off."""
-        if not self._stale_after:
+        stale_after = STALE_AFTER * self._interval()
+        if not stale_after:
             return False
         complete_at = snapshot.freshness.complete_at
-        return complete_at is None or self._now() - complete_at > self._stale_after
+        return complete_at is None or self._now() - complete_at > stale_after
 
     async def _made(self, query: ArtistsQuery, href: str) -> Payload:
         snapshot = self._snapshot
@@ -161,8 +163,9 @@ class PayloadCache:
         """When the snapshot is due to be read again, or when the answer turns stale if sooner."""
         expiry = min(now + self._ttl, self._reload_at)
         complete_at = self._snapshot.freshness.complete_at if self._snapshot else None
-        if complete_at and self._stale_after:
-            left = (complete_at + self._stale_after - self._now()).total_seconds()
+        stale_after = STALE_AFTER * self._interval()
+        if complete_at and stale_after:
+            left = (complete_at + stale_after - self._now()).total_seconds()
             if left > 0:
                 expiry = min(expiry, now + left)
         return expiry

@@ -1,36 +1,49 @@
 """What is remembered of syncs: their outcomes, and which sources this app may use."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import insert, select
+from sqlalchemy import ScalarSelect, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from models import Source, SyncRun
 from server.catalog.sweep import Sweep, Tally
-from server.spotify.sources import SourceName, Verdict
+from server.spotify.paging import SourceName
+from server.spotify.sources import LADDER, Verdict
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What earlier syncs have left: verdicts, the last source swept, and how the last one ended."""
+
+    verdicts: dict[SourceName, Verdict]
+    source: SourceName | None = None
+    finished_at: datetime | None = None
+    outcome: str | None = None
 
 
 def record_run(
     session: Session, sweep: Sweep, tally: Tally, started_at: datetime, at: datetime
-) -> None:
-    """Keep what a sync did."""
-    session.execute(
-        insert(SyncRun).values(
-            source=sweep.source,
-            outcome=sweep.outcome,
-            started_at=started_at,
-            finished_at=at,
-            calls=sweep.calls,
-            seen=len(sweep.releases),
-            added=tally.added,
-            updated=tally.updated,
-            gone=tally.gone,
-            skipped=sweep.skipped,
-            changed=tally.changed,
-            error=sweep.error,
-        )
-    )
+) -> datetime:
+    """Keep what a sync did; when one last brought new albums, or else when the first one ended."""
+    values = {
+        "source": sweep.source,
+        "why": sweep.why,
+        "outcome": sweep.outcome,
+        "started_at": started_at,
+        "finished_at": at,
+        "calls": sweep.calls,
+        "seen": len(sweep.releases),
+        "added": tally.added,
+        "updated": tally.updated,
+        "gone": tally.gone,
+        "skipped": sweep.skipped,
+        "changed": tally.changed,
+        "error": sweep.error,
+    }
+    before = session.scalar(insert(SyncRun).values(**values).returning(new_at()))
+    return at if tally.added or before is None else before
 
 
 def record_failure(
@@ -50,13 +63,39 @@ def record_failure(
     )
 
 
+def load_memory(session: Session) -> Memory:
+    """What is remembered."""
+    last = select(SyncRun).order_by(SyncRun.finished_at.desc()).limit(1)
+    run = session.scalars(last).first()
+    source = session.scalar(
+        select(SyncRun.source)
+        .where(SyncRun.source.is_not(None))
+        .order_by(SyncRun.finished_at.desc())
+        .limit(1)
+    )
+    return Memory(
+        load_verdicts(session),
+        source if source in LADDER else None,
+        run.finished_at if run else None,
+        run.outcome if run else None,
+    )
+
+
 def load_verdicts(session: Session) -> dict[SourceName, Verdict]:
     """What is remembered of each source."""
-    rows = session.scalars(select(Source))
-    return {
-        row.name: Verdict(row.verdict == "allowed", row.reason, row.probed_at)  # type: ignore[misc]
-        for row in rows
-    }
+    rows = {row.name: row for row in session.scalars(select(Source))}
+    return {name: _verdict(rows[name]) for name in LADDER if name in rows}
+
+
+def _verdict(row: Source) -> Verdict:
+    return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
+
+
+def new_at() -> ScalarSelect[datetime | None]:
+    """When a sync last brought new albums, or else when the first one ended: a subquery."""
+    came = select(func.max(SyncRun.finished_at)).where(SyncRun.added > 0)
+    began = select(func.min(SyncRun.finished_at))
+    return select(func.coalesce(came.scalar_subquery(), began.scalar_subquery())).scalar_subquery()
 
 
 def keep_verdicts(session: Session, verdicts: dict[SourceName, Verdict]) -> None:
@@ -66,6 +105,7 @@ def keep_verdicts(session: Session, verdicts: dict[SourceName, Verdict]) -> None
             "verdict": "allowed" if verdict.allowed else "restricted",
             "reason": verdict.reason,
             "probed_at": verdict.probed_at,
+            "newest": verdict.newest,
         }
         session.execute(
             upsert(Source)

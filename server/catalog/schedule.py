@@ -8,30 +8,50 @@ JITTER = 0.05  # of the wait, so that hosts do not march in step
 
 
 class Schedule:
-    """Due at once, then `interval` seconds after each success.
+    """Due at once, then `interval` seconds after each complete sync, or later if need be.
 
-    After a failure a sync is due sooner, but never before the end of a pause that Spotify has asked
+    After another one it is due sooner, but never before the end of a pause that Spotify has asked
     for. `timer` is a monotonic clock in seconds.
     """
 
     def __init__(self, interval: float, timer: Callable[[], float]) -> None:
-        self._interval = interval
+        self._configured = interval
         self._timer = timer
-        self._failures = 0
         self._due_at = self._paused_until = timer()
+        self.interval = interval
+        self.failures = 0
 
     def is_due(self) -> bool:
         """Whether it is time for a sync."""
-        return self._timer() >= max(self._due_at, self._paused_until)
+        return self.seconds_left() <= 0
 
-    def plan(self, *, failed: bool) -> None:
-        """Set the time of the next sync, after one has ended."""
-        self._failures = self._failures + 1 if failed else 0
-        wait = self._interval
+    def seconds_left(self) -> float:
+        """Seconds until the next sync is due."""
+        return max(self._due_at, self._paused_until) - self._timer()
+
+    def plan(self, *, failed: bool, spacing: float = 0, room_in: float = 0) -> None:
+        """Set the time of the next sync, after one has ended.
+
+        `spacing` is the least distance, in seconds, at which the quota lets syncs follow each
+        other, `room_in` the seconds until it lets another one at all.
+        """
+        self.stretch(spacing)
+        self.failures = self.failures + 1 if failed else 0
+        wait = self._configured * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - no secret
+        wait = max(wait, spacing)
         if failed:
-            wait = min(wait, RETRY_SECONDS * 2 ** min(self._failures - 1, 16))
-        wait *= random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 - nothing secret
-        self._due_at = self._timer() + wait
+            haste = RETRY_SECONDS * 2 ** min(self.failures - 1, 16)
+            wait = min(wait, haste * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311
+        self._due_at = self._timer() + max(wait, room_in)
+
+    def stretch(self, spacing: float) -> None:
+        """Take note of the distance that the quota asks for."""
+        self.interval = max(self._configured, spacing)
+
+    def resume(self, age: float, *, failed: bool, room_in: float = 0) -> None:
+        """Go on where another process stopped, whose last sync ended `age` seconds ago."""
+        wait = RETRY_SECONDS if failed else self.interval
+        self._due_at = self._timer() + max(wait - max(age, 0), room_in, 0)
 
     def pause(self, seconds: float) -> None:
         """No sync for so long, whatever is planned; asking on would prolong it."""

@@ -60,7 +60,7 @@ def record_sweep(
     tally.added = sum(change.kind == "added" for change in changes)
     tally.updated = sum(change.kind == "updated" for change in changes)
     tally.gone = sum(change.kind == "gone" for change in changes)
-    record_run(session, sweep, tally, started_at, at)
+    tally.new_at = record_run(session, sweep, tally, started_at, at)
     session.execute(select(func.pg_notify(CHANNEL, origin)))
     return tally
 

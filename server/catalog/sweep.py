@@ -1,29 +1,52 @@
 """What one pass over a source brought, and what that changed here. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
+from server.spotify.paging import SourceName
 from server.spotify.parse import Release
-from server.spotify.sources import SourceName
+
+Proof = Literal["none", "weak", "sure"]
+
+
+@dataclass(frozen=True)
+class MarketList:
+    """The list of one market as it was met, or of none in particular: then `market` is empty.
+
+    `ids` are albums in the order of the list, `present` those of items that could not be used.
+    `proof` says what an album's absence means: nothing, if the end of the list was not reached;
+    little, if pages were short, totals differed, or items came that could be anything; else that
+    it is gone.
+    """
+
+    market: str
+    ids: tuple[str, ...]
+    proof: Proof
+    present: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one pass over a source brought, in listing order.
+    """What one pass over a source brought: each release once, and the lists that they stood in.
 
-    `complete` is false when a page could not be had. `unreadable` counts skipped items without even
-    an id: any album may hide behind one, so nothing is taken for gone. `present` are ids of skipped
-    items that had one.
+    `complete` is false when a page could not be had. `calls` counts all that Spotify was asked for
+    it, `pages` those of them that brought a page; `skipped` counts unusable items. A `substitute`
+    stands in for a better source as long as that does not answer. `pause` is the seconds for which
+    Spotify is to be left alone, where that ended it.
     """
 
     source: SourceName
     releases: list[Release]
+    lists: list[MarketList]
     complete: bool
     calls: int
+    pages: int = 0
     skipped: int = 0
-    unreadable: int = 0
-    present: frozenset[str] = frozenset()
     error: str | None = None
-    market: str = ""
+    why: str | None = None
+    substitute: bool = False
+    pause: int | None = None
 
     @property
     def outcome(self) -> str:
@@ -33,12 +56,16 @@ class Sweep:
 
 @dataclass
 class Tally:
-    """What a sweep changed: albums that came into the list, differ, or left it."""
+    """What a sweep changed: albums that came into the list, differ, or left it.
+
+    `new_at` is when albums last came into it.
+    """
 
     added: int = 0
     updated: int = 0
     gone: int = 0
     artists_changed: int = 0
+    new_at: datetime | None = None
 
     @property
     def changed(self) -> bool:

@@ -4,47 +4,33 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
 from server.catalog import runs, store
+from server.catalog.alarm import StuckFeed
+from server.catalog.pace import Outlook, Pace
+from server.catalog.report import Report, tell
 from server.catalog.schedule import Schedule
-from server.catalog.sweep import Sweep, Tally
+from server.catalog.sweep import Sweep
+from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
-from server.errors import DatabaseError, FreshetError, RateLimited, SpotifyError
+from server.errors import DatabaseError, FreshetError, Paused
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
-from server.spotify.parse import parse_items
-
-Progress = Callable[[int, int | None], None]
+from server.spotify.paging import SourceName
+from server.spotify.sources import Setting
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What one sync did; `outcome` is complete, partial or failed, counts are of albums."""
-
-    outcome: str
-    source: str | None
-    calls: int
-    duration_ms: int
-    seen: int = 0
-    added: int = 0
-    updated: int = 0
-    gone: int = 0
-    skipped: int = 0
-    error: str | None = None
 
 
 class Syncer:
     """Walks new releases from Spotify into the local copy, one sync at a time.
 
-    `announce` is awaited after each sync that brought something; `interval` is in seconds, `now`
-    the wall clock; `origin` names this process to the others.
+    `announce` is awaited after each sync that brought something; `now` is the wall clock; `origin`
+    names this process to the others.
     """
 
     def __init__(
@@ -53,28 +39,60 @@ class Syncer:
         database: Database,
         announce: Callable[[], Awaitable[None]],
         *,
-        setting: Literal["auto", "new-releases", "search"],
-        max_releases: int,
-        interval: float,
+        sweeper: Sweeper,
+        pace: Pace,
+        schedule: Schedule,
+        setting: Setting,
+        market: str,
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
         self._client = client
         self._database = database
         self._announce = announce
+        self._sweeper = sweeper
+        self._pace = pace
+        self.schedule = schedule
         self._setting = setting
-        self._max_releases = max_releases
+        self._market = market
         self._now = now
         self._origin = origin
-        self.schedule = Schedule(interval, time.monotonic)
+        self._stuck = StuckFeed()
         self._one_at_a_time = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
+        self._swept: tuple[SourceName, int] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a sync is under way."""
+        return self._one_at_a_time.locked()
+
+    def next_at(self) -> datetime:
+        """When the next sync is due."""
+        return self._now() + timedelta(seconds=max(self.schedule.seconds_left(), 0))
+
+    async def resume(self) -> None:
+        """Take up the schedule of the process before this one: a restart is no reason to ask."""
+        memory = await self._database.run(runs.load_memory)
+        outlook = await self._look(memory.source)
+        self.schedule.stretch(outlook.spacing)
+        if memory.finished_at is not None:
+            age = (self._now() - memory.finished_at).total_seconds()
+            failed = memory.outcome != "complete"
+            self.schedule.resume(age, failed=failed, room_in=outlook.room_in)
 
     async def tick(self) -> None:
         """What the timer calls every second: a sync if one is due and none runs."""
-        if self.schedule.is_due() and not self._one_at_a_time.locked():
+        if self.schedule.is_due() and not self.is_running:
             report = await self.sync()
-            self.schedule.plan(failed=report.outcome == "failed")
+            outlook = Outlook(0, 0)
+            with suppress(DatabaseError):
+                outlook = await self._look(report.source)
+            self.schedule.plan(
+                failed=report.outcome != "complete",
+                spacing=outlook.spacing,
+                room_in=outlook.room_in,
+            )
 
     async def stop(self) -> None:
         """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
@@ -101,45 +119,39 @@ class Syncer:
             tally = await self._database.run(
                 store.record_sweep, sweep, started_at, self._now, self._origin
             )
-            report = self._report(sweep, tally, started)
+            report = Report.of(sweep, tally, _milliseconds(started))
         except asyncio.CancelledError:
             made = self._client.calls - calls
             log.info("sync_cancelled", calls=made, duration_ms=_milliseconds(started))
             raise
         except Exception as error:
             report = await self._failed(error, started, started_at, calls)
-        if report.outcome != "failed":
+        else:
+            self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
+            self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
             await self._announced()
-        _log(report)
+        tell(report)
         return report
 
     async def _fetch(self, progress: Progress | None) -> Sweep:
         """All pages of the chosen source; a page that fails after the first makes it partial."""
         calls = self._client.calls
-        verdicts = await self._database.run(runs.load_verdicts)
-        choice = await sources.choose(self._client, self._setting, verdicts, self._now())
-        await self._database.run(runs.keep_verdicts, choice.verdicts)
-        items: list[Any] = []
-        error = None
-        try:
-            async for page in sources.pages(self._client, choice, self._max_releases):
-                items += page.items
-                if progress:
-                    progress(len(items), page.total)
-        except SpotifyError as failure:
-            self._heed(failure)
-            error = _reason(failure)
-        parsed = parse_items(items[: self._max_releases])
-        return Sweep(
-            source=choice.source,
-            releases=parsed.releases,
-            complete=error is None,
-            calls=self._client.calls - calls,
-            skipped=parsed.skipped,
-            unreadable=parsed.nameless,
-            present=parsed.skipped_ids,
-            error=error,
+        memory = await self._database.run(runs.load_memory)
+        choice = await sources.choose(
+            self._client,
+            self._setting,
+            memory.verdicts,
+            self._now(),
+            market=self._market,
+            failures=self.schedule.failures,
         )
+        await self._database.run(runs.keep_verdicts, choice.verdicts)
+        if memory.source not in (None, choice.source):
+            log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
+        sweep = await self._sweeper.sweep(choice, calls, progress)
+        if sweep.pause is not None:
+            self.schedule.pause(sweep.pause)
+        return sweep
 
     async def _failed(
         self, error: Exception, started: float, started_at: datetime, calls: int
@@ -147,20 +159,12 @@ class Syncer:
         """A sync that brought nothing: what is served stays."""
         if not isinstance(error, FreshetError):
             log.exception("sync_crashed")
-        self._heed(error)
-        made = self._client.calls - calls
-        with suppress(DatabaseError):  # the event says it all the same
-            await self._database.run(
-                runs.record_failure, made, _reason(error), started_at, self._now()
-            )
-        return Report("failed", None, made, _milliseconds(started), error=_reason(error))
-
-    def _heed(self, error: Exception) -> None:
-        """Keep away for as long as a 429 asks; asking on would prolong it."""
-        if isinstance(error, RateLimited):
+        if isinstance(error, Paused):
             self.schedule.pause(error.seconds)
-            until = self._now() + timedelta(seconds=error.seconds)
-            log.warning("rate_limited", bucket=error.bucket, until=until, reason=str(error))
+        made, reason = self._client.calls - calls, reason_of(error)
+        with suppress(DatabaseError):  # the event says it all the same
+            await self._database.run(runs.record_failure, made, reason, started_at, self._now())
+        return Report("failed", None, made, _milliseconds(started), error=reason)
 
     async def _announced(self) -> None:
         try:
@@ -168,32 +172,13 @@ class Syncer:
         except DatabaseError as error:
             log.warning("refresh_failed", reason=str(error))
 
-    def _report(self, sweep: Sweep, tally: Tally, started: float) -> Report:
-        return Report(
-            outcome=sweep.outcome,
-            source=sweep.source,
-            calls=sweep.calls,
-            duration_ms=_milliseconds(started),
-            seen=len(sweep.releases),
-            added=tally.added,
-            updated=tally.updated,
-            gone=tally.gone,
-            skipped=sweep.skipped,
-            error=sweep.error,
-        )
-
-
-def _log(report: Report) -> None:
-    if report.outcome == "failed":
-        log.error("sync_failed", **asdict(report))
-    elif report.outcome == "partial":
-        log.warning("sync_finished", **asdict(report))
-    else:
-        log.info("sync_finished", **asdict(report))
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    async def _look(self, source: SourceName | None) -> Outlook:
+        """What the quota allows for sweeps like the last one."""
+        if self._setting != "auto":
+            source = self._setting
+        swept, pages = self._swept or (source or "search", 0)
+        source = source or swept
+        return await self._pace.look(source, pages if source == swept else 0)
 
 
 def _milliseconds(started: float) -> int:

@@ -1,9 +1,6 @@
 """The Web API: one authorised GET, its refusals told apart by what their bodies say."""
 
 import asyncio
-from collections.abc import Callable
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,17 +8,16 @@ from server.errors import (
     AppRefused,
     BadAnswer,
     EndpointRestricted,
-    RateLimited,
     SpotifyError,
     SpotifyUnavailable,
     TokenRejected,
     UserRefused,
 )
+from server.spotify.gate import Gate
+from server.spotify.ledger import Purpose, bucket_of
 from server.spotify.tokens import TokenKeeper
-from server.spotify.transport import Response, Transport, quotable
+from server.spotify.transport import Response, Transport
 
-DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none
-LONGEST_PAUSE = 48 * 3600
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
 OF_THE_APP = ("premium", "scope")  # in a 403 that has not to do with the endpoint
@@ -29,19 +25,24 @@ OF_THE_USER = "registered"
 
 
 class SpotifyClient:
-    """Asks `url` (such as https://api.spotify.com/v1); `calls` counts what was sent."""
+    """Asks `url` (such as https://api.spotify.com/v1); `calls` counts what was sent.
+
+    `purpose` says how much of the quota it may use.
+    """
 
     def __init__(
         self,
         transport: Transport,
         tokens: TokenKeeper,
+        gate: Gate,
         url: str,
-        now: Callable[[], datetime],
+        purpose: Purpose = "background",
     ) -> None:
         self._transport = transport
         self._tokens = tokens
+        self._gate = gate
         self._url = url
-        self._now = now
+        self._purpose = purpose
         self.calls = 0
 
     async def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
@@ -49,7 +50,8 @@ class SpotifyClient:
 
         The call is repeated once: with a new token if the old one has expired, with the same if
         Spotify says it did not see it, which it does by mistake, and with the app's if Spotify does
-        not serve the user behind it. Raises a SpotifyError for everything but a 200 with JSON.
+        not serve the user behind it. Raises a SpotifyError for everything but a 200 with JSON, and
+        RateLimited or QuotaSpent without a call where none may be made.
         """
         token = await self._tokens.access_token()
         try:
@@ -78,56 +80,32 @@ class SpotifyClient:
         self, token: str, path: str, parameters: dict[str, str | int]
     ) -> dict[str, Any]:
         url = f"{self._url}{path}?{urlencode(parameters)}" if parameters else self._url + path
-        self.calls += 1
-        response = await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
-        if response.status == 200:
-            return response.json()
-        refusal = diagnose(response, self._now())
-        if isinstance(refusal, RateLimited):
-            refusal.bucket = path
-        raise refusal
+
+        async def call() -> Response:
+            self.calls += 1
+            return await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
+
+        response = await self._gate.through(call, bucket_of(path), self._purpose)
+        if response.status != 200:
+            raise diagnose(response)
+        return response.json()
 
 
-def diagnose(response: Response, now: datetime) -> SpotifyError:
-    """What a status other than 200 means.
+def diagnose(response: Response) -> SpotifyError:
+    """What a status other than 200 and 429 means.
 
     Source: developer.spotify.com/documentation/web-api/concepts/api-calls, and answers seen.
     """
-    message = _message(response)
-    said = f"{response.status} {message}".strip()
+    message = response.reason()
+    text = f"{response.status} {message}".strip()
     if response.status == 401:
-        return TokenRejected(said, expired=message != MISSING_TOKEN)
-    if response.status == 429:
-        return RateLimited(said, seconds=pause(response.headers.get("Retry-After"), now))
+        return TokenRejected(text, expired=message != MISSING_TOKEN)
     if response.status == 403 and OF_THE_USER in message.lower():
-        return UserRefused(said)
+        return UserRefused(text)
     if response.status == 403 and any(cause in message.lower() for cause in OF_THE_APP):
-        return AppRefused(said)
+        return AppRefused(text)
     if response.status in (403, 404, 410):
-        return EndpointRestricted(said)
+        return EndpointRestricted(text)
     if response.status >= 500:
-        return SpotifyUnavailable(said)
-    return BadAnswer(said)
-
-
-def _message(response: Response) -> str:
-    """The reason in the body: `{"error": {"status", "message"}}`, or plain text."""
-    try:
-        error = response.json().get("error")
-    except BadAnswer:
-        return response.text()
-    message = error.get("message") if isinstance(error, dict) else error
-    return "" if message is None else quotable(str(message))
-
-
-def pause(retry_after: str | None, now: datetime) -> int:
-    """Seconds to keep away: `Retry-After` as seconds or as a date (RFC 9110 section 10.2.3)."""
-    try:
-        seconds = int(retry_after or "")
-    except ValueError:
-        try:
-            until = parsedate_to_datetime(retry_after or "")
-            seconds = int((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
-        except (ValueError, OverflowError):
-            seconds = DEFAULT_PAUSE
-    return min(max(seconds, 1), LONGEST_PAUSE)
+        return SpotifyUnavailable(text)
+    return BadAnswer(text)

@@ -19,9 +19,11 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
+from server.spotify.gate import Gate
 from server.spotify.transport import Response, Transport, quotable
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
+BUCKET = "/api/token"  # as the gate counts it
 LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
 
 
@@ -44,11 +46,14 @@ class Accounts:
     """The client of `GET /authorize` and `POST /api/token`.
 
     Credentials go in the Basic header, never in the URL. Every grant raises CredentialsRejected,
-    InvalidGrant, SpotifyUnavailable or BadAnswer.
+    InvalidGrant, SpotifyUnavailable, BadAnswer, or RateLimited and QuotaSpent as the Web API does.
     """
 
-    def __init__(self, transport: Transport, url: str, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, transport: Transport, gate: Gate, url: str, client_id: str, client_secret: str
+    ) -> None:
         self._transport = transport
+        self._gate = gate
         self._client_id = client_id
         self._consent_url = f"{url}/authorize"
         self._url = f"{url}/api/token"
@@ -92,7 +97,11 @@ class Accounts:
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        response = await self._transport.send("POST", self._url, headers, urlencode(form))
+        response = await self._gate.through(
+            lambda: self._transport.send("POST", self._url, headers, urlencode(form)),
+            BUCKET,
+            "interactive",
+        )
         if response.status != 200:
             raise _refusal(response)
         try:
@@ -104,7 +113,7 @@ class Accounts:
 
 def _refusal(response: Response) -> SpotifyError:
     """Name what a status other than 200 means; Spotify sends `invalid_client` as 400, or 401."""
-    if response.status >= 500 or response.status == 429:
+    if response.status >= 500:
         return SpotifyUnavailable(f"the accounts service answered {response.status}")
     try:
         content = response.json()

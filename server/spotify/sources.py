@@ -1,142 +1,196 @@
-"""Where new releases come from: which endpoint to ask, and its pages."""
+"""Which endpoint new releases come from: the ladder, what was learnt of each rung, the choice.
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+The kind of an app shows only in Spotify's answers, so the first page is the probe. Source:
+developer.spotify.com/documentation/web-api (changes of February 2026), and answers seen.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal
 
-from server.errors import BadAnswer, EndpointRestricted, RateLimited
+from server.errors import EndpointRestricted, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
+from server.spotify.paging import Page, SourceName, is_passing, page
+from server.spotify.parse import parse_items
 
-SourceName = Literal["new-releases", "search"]
+LADDER: tuple[SourceName, ...] = ("new-releases", "search")
 PROBE_AGAIN = timedelta(days=1)
-DEEPEST = 1000  # beyond this limit + offset, search answers 400
+PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
+UNKNOWN = "9999"  # sorts before every date
 
-
-@dataclass(frozen=True)
-class Endpoint:
-    """How a source is asked; `limit` is the longest page every kind of app may have."""
-
-    path: str
-    limit: int
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-ENDPOINTS: dict[SourceName, Endpoint] = {
-    "new-releases": Endpoint("/browse/new-releases", 50),
-    "search": Endpoint("/search", 10, {"q": "tag:new", "type": "album"}),
-}
+Setting = Literal["auto", "new-releases", "search"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an app was last told about a source; `reason` is Spotify's."""
+    """What an app was last told about a source; `reason` is Spotify's.
+
+    `newest` is the newest release date that its first page named, not counting announcements.
+    """
 
     allowed: bool
     reason: str | None
     probed_at: datetime
-
-
-@dataclass(frozen=True)
-class Page:
-    """One page: raw items, the next one's address as it came, the claimed total."""
-
-    items: list[Any]
-    next: Any
-    total: int | None
+    newest: str | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The source to sweep, its first page, and the verdicts that choosing has brought."""
+    """The source to sweep, its first page, and the verdicts that choosing has brought.
+
+    A `substitute` serves only as long as a better source does not answer.
+    """
 
     source: SourceName
     first: Page
     verdicts: dict[SourceName, Verdict]
+    why: str
+    substitute: bool = False
 
 
 async def choose(
     client: SpotifyClient,
-    setting: Literal["auto", "new-releases", "search"],
+    setting: Setting,
     verdicts: Mapping[SourceName, Verdict],
     now: datetime,
+    *,
+    market: str = "",
+    failures: int = 0,
 ) -> Choice:
-    """Take new-releases where this app may, search otherwise; `setting` can force one.
+    """Take the source that this app may use and that is fresher; `setting` can force one.
 
-    The kind of an app shows only in Spotify's answers, so the first page is the probe. A refusal is
-    believed when search answers with the same token; it is then remembered for a day. A pause that
-    Spotify asks for on new-releases does not stop search, and is no refusal.
+    A refusal is believed when another source answers with the same token; it is then remembered for
+    a day. A pause that Spotify asks for on one source does not stop another, and is no refusal.
+    `failures` counts the failed syncs before this one. Raises a SpotifyError if none answers.
     """
     if setting != "auto":
-        return Choice(setting, await page(client, setting, 0), {})
-    learnt: dict[SourceName, Verdict] = {}
-    known = verdicts.get("new-releases")
-    if known is None or known.allowed or now - known.probed_at >= PROBE_AGAIN:
+        first = await page(client, setting, 0, market_of(setting, market))
+        return Choice(setting, first, {}, "SYNC_SOURCE names it")
+    look = _Look(client, verdicts, now, market, patient=failures < PATIENCE)
+    in_use, *_ = ranked = look.ranked()
+    for source in ranked:
+        if look.is_due(source) and not await look.open(source) and source == in_use:
+            look.bear(source)
+    for source in look.ranked():
+        if await look.open(source):
+            return look.choice(source)
+        look.bear(source)
+    raise look.error()
+
+
+class _Look:
+    """One look at the sources, each asked once at the most."""
+
+    def __init__(
+        self,
+        client: SpotifyClient,
+        verdicts: Mapping[SourceName, Verdict],
+        now: datetime,
+        market: str,
+        *,
+        patient: bool,
+    ) -> None:
+        self._client = client
+        self._known = verdicts
+        self._now = now
+        self._market = market
+        self._patient = patient
+        self._first: dict[SourceName, Page] = {}
+        self._learnt: dict[SourceName, Verdict] = {}
+        self._errors: dict[SourceName, SpotifyError] = {}
+
+    def is_due(self, source: SourceName) -> bool:
+        """Whether it is time to probe a source; a clock that was put back is no reason to wait."""
+        known = self._known.get(source)
+        return known is None or not timedelta(0) <= self._now - known.probed_at < PROBE_AGAIN
+
+    def ranked(self) -> list[SourceName]:
+        """The sources that may be tried, the freshest first, then in the ladder's order."""
+        usable = [source for source in LADDER if not self._is_refused(source)]
+        return sorted(usable, key=self._freshness, reverse=True)
+
+    async def open(self, source: SourceName) -> bool:
+        """Whether the first page of a source can be had.
+
+        Raises what concerns every source alike, such as refused credentials.
+        """
+        if source in self._first or source in self._errors:
+            return source in self._first
         try:
-            first = await page(client, "new-releases", 0)
-            return Choice("new-releases", first, {"new-releases": Verdict(True, None, now)})
-        except EndpointRestricted as error:
-            learnt["new-releases"] = Verdict(False, str(error), now)
-        except RateLimited:
-            pass  # it concerns this endpoint alone, and will pass
-    first = await page(client, "search", 0)
-    return Choice("search", first, learnt | {"search": Verdict(True, None, now)})
+            first = await page(self._client, source, 0, market_of(source, self._market))
+        except SpotifyError as error:
+            if not (isinstance(error, EndpointRestricted | Paused) or is_passing(error)):
+                raise
+            self._errors[source] = error
+            return False
+        self._first[source] = first
+        self._learnt[source] = Verdict(True, None, self._now, _newest(first, self._now))
+        return True
+
+    def bear(self, source: SourceName) -> None:
+        """Pass over a source that could not be opened.
+
+        Raises its error if that is only a passing failure, and new: no source is changed for that.
+        """
+        error = self._errors[source]
+        if self._patient and is_passing(error):
+            raise error
+
+    def choice(self, source: SourceName) -> Choice:
+        """The choice of a source that has answered; by its answer, refusals of others are true."""
+        for each, error in self._errors.items():
+            if isinstance(error, EndpointRestricted):
+                self._learnt[each] = Verdict(False, str(error), self._now)
+        ranked = self.ranked()
+        waiting = [each for each in ranked[: ranked.index(source)] if each in self._errors]
+        why = self._why(source, waiting)
+        return Choice(source, self._first[source], self._learnt, why, bool(waiting))
+
+    def error(self) -> SpotifyError:
+        """Why no source can be swept: the shortest pause if there is one, else the last word."""
+        errors = [self._errors[source] for source in LADDER if source in self._errors]
+        pauses = [each for each in errors if isinstance(each, Paused)]
+        return min(pauses, key=lambda each: each.seconds) if pauses else errors[-1]
+
+    def _verdict(self, source: SourceName) -> Verdict | None:
+        return self._learnt.get(source) or self._known.get(source)
+
+    def _is_refused(self, source: SourceName) -> bool:
+        if source in self._errors:
+            return isinstance(self._errors[source], EndpointRestricted)
+        verdict = self._verdict(source)
+        return verdict is not None and not verdict.allowed and not self.is_due(source)
+
+    def _freshness(self, source: SourceName) -> str:
+        verdict = self._verdict(source)
+        return UNKNOWN if verdict is None else verdict.newest or ""
+
+    def _why(self, source: SourceName, waiting: list[SourceName]) -> str:
+        """What made this one the source, in words for an operator."""
+        if waiting:
+            return "; ".join(f"{each} does not answer: {self._errors[each]}" for each in waiting)
+        reasons = []
+        for each in LADDER:
+            verdict = self._verdict(each)
+            if each == source or verdict is None:
+                continue
+            if not verdict.allowed:
+                reasons.append(f"{each} is refused: {verdict.reason}")
+            elif self._freshness(each) == self._freshness(source):
+                reasons.append(f"{each} is no fresher")
+            else:
+                reasons.append(f"{each} is less fresh: its newest is of {verdict.newest}")
+        return "; ".join(reasons) or "no other has answered"
 
 
-async def page(client: SpotifyClient, source: SourceName, offset: int) -> Page:
-    """One page of `source`, in the paging object that both endpoints put under `albums`."""
-    endpoint = ENDPOINTS[source]
-    answer = await client.get(
-        endpoint.path, **endpoint.parameters, limit=endpoint.limit, offset=offset
-    )
-    return read_page(answer)
+def market_of(source: SourceName, market: str) -> str:
+    """The market to ask a source for: new-releases knows none."""
+    return market if source == "search" else ""
 
 
-async def pages(client: SpotifyClient, choice: Choice, max_releases: int) -> AsyncIterator[Page]:
-    """The pages of a sweep, the chosen first one included.
-
-    Ends when Spotify names no next page, a page is empty, `max_releases` items have come, or search
-    would refuse to go deeper. Totals and page lengths are not relied on, for they vary in the
-    middle of a sweep. Raises BadAnswer for a next page that leads nowhere.
-    """
-    current, offset, seen = choice.first, 0, 0
-    limit = ENDPOINTS[choice.source].limit
-    for _ in range(2 + 3 * max_releases // limit):
-        yield current
-        seen += len(current.items)
-        if not current.next or not current.items or seen >= max_releases:
-            return
-        offset = _offset_of(current.next, offset)
-        if offset + limit > DEEPEST:
-            return
-        current = await page(client, choice.source, offset)
-    raise BadAnswer(f"{choice.source} names a next page for ever")
-
-
-def read_page(answer: dict[str, Any]) -> Page:
-    """Read a paging object; BadAnswer if it is none."""
-    albums = answer.get("albums")
-    if not isinstance(albums, dict) or not isinstance(albums.get("items"), list):
-        raise BadAnswer("an answer without albums.items")
-    total = albums.get("total")
-    return Page(
-        items=albums["items"],
-        next=albums.get("next"),
-        total=total if type(total) is int and total >= 0 else None,
-    )
-
-
-def _offset_of(address: object, before: int) -> int:
-    """The offset that `next` names, which must be further on.
-
-    Only this number is taken from the address, never its host: the token goes nowhere but to the
-    configured service, and a proxy that passes Spotify's own addresses on works too.
-    """
-    try:
-        offset = int(parse_qs(urlsplit(str(address)).query)["offset"][0])
-    except (ValueError, KeyError) as error:
-        raise BadAnswer("a next page without an offset") from error
-    if offset <= before:
-        raise BadAnswer("a next page that is not further on")
-    return offset
+def _newest(first: Page, now: datetime) -> str | None:
+    """The newest date on a page; later than tomorrow is an announcement and says nothing."""
+    tomorrow = (now + timedelta(days=1)).date().isoformat()
+    dates = (release.release_date for release in parse_items(first.items).releases)
+    return max((each for each in dates if each and each <= tomorrow), default=None)

@@ -40,6 +40,15 @@ class Response:
             raise BadAnswer(f"not a JSON object: {self.text()!r}")
         return content
 
+    def reason(self) -> str:
+        """Why it was refused: `{"error": {"status", "message"}}`, `{"error"}`, or plain text."""
+        try:
+            error = self.json().get("error")
+        except BadAnswer:
+            return self.text()
+        message = error.get("message") if isinstance(error, dict) else error
+        return "" if message is None else quotable(str(message))
+
     def text(self) -> str:
         """The start of the body, for an operator to read."""
         return quotable(self.body[:LONGEST_QUOTE].decode("utf-8", "replace"))

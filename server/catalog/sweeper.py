@@ -1,0 +1,113 @@
+"""One pass over the chosen source: all its pages, in every market that is wanted."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from server.catalog.sweep import MarketList, Proof, Sweep
+from server.errors import Paused, SpotifyError, SpotifyTimeout
+from server.spotify.client import SpotifyClient
+from server.spotify.paging import Page, Walk, is_passing
+from server.spotify.parse import Release, parse_items
+from server.spotify.sources import Choice, market_of
+
+SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
+
+Progress = Callable[[int, int | None], None]
+
+
+@dataclass
+class _Haul:
+    """What has come so far."""
+
+    releases: dict[str, Release] = field(default_factory=dict)
+    lists: list[MarketList] = field(default_factory=list)
+    pages: int = 0
+    skipped: int = 0
+    seen: int = 0
+    error: SpotifyError | None = None
+
+
+class Sweeper:
+    """Walks the lists of a source; `markets` are ISO 3166-1 alpha-2 codes, for search alone.
+
+    Each list is followed for `max_releases` items; the whole pass for `seconds`.
+    """
+
+    def __init__(
+        self,
+        client: SpotifyClient,
+        *,
+        max_releases: int,
+        markets: Sequence[str] = (),
+        seconds: float = SWEEP_SECONDS,
+    ) -> None:
+        self._client = client
+        self._max_releases = max_releases
+        self._markets = tuple(markets) or ("",)
+        self._seconds = seconds
+
+    async def sweep(self, choice: Choice, calls: int, progress: Progress | None) -> Sweep:
+        """All pages of the chosen source. What came before a failure is kept.
+
+        `calls` is what the client had counted before the choice.
+        """
+        haul = _Haul()
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._walk_all(choice, haul, progress)
+        except TimeoutError:
+            haul.error = SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")
+        return Sweep(
+            source=choice.source,
+            releases=list(haul.releases.values()),
+            lists=haul.lists,
+            complete=haul.error is None,
+            calls=self._client.calls - calls,
+            pages=haul.pages,
+            skipped=haul.skipped,
+            error=reason_of(haul.error) if haul.error else None,
+            why=choice.why,
+            substitute=choice.substitute,
+            pause=haul.error.seconds if isinstance(haul.error, Paused) else None,
+        )
+
+    async def _walk_all(self, choice: Choice, haul: _Haul, progress: Progress | None) -> None:
+        """Every market; one whose pages fail does not keep the next from being asked."""
+        markets = [market_of(choice.source, market) for market in self._markets]
+        first: Page | None = choice.first
+        for market in dict.fromkeys(markets):
+            walk = Walk(self._client, choice.source, market, self._max_releases)
+            items: list[Any] = []
+            try:
+                async for page in walk.pages(first):
+                    items += page.items
+                    haul.pages += 1
+                    if progress:
+                        progress(haul.seen + len(items), page.total)
+            except SpotifyError as error:
+                haul.error = error
+            finally:  # also when time is up
+                self._take(haul, walk, market, items)
+            if haul.error and not is_passing(haul.error):
+                return
+            first = None
+
+    def _take(self, haul: _Haul, walk: Walk, market: str, items: list[Any]) -> None:
+        parsed = parse_items(items[: self._max_releases])
+        haul.seen += len(items)
+        haul.skipped += parsed.skipped
+        for release in parsed.releases:
+            haul.releases.setdefault(release.spotify_id, release)
+        ids = tuple(release.spotify_id for release in parsed.releases)
+        proof: Proof = "none"
+        if walk.ended and len(items) <= self._max_releases:
+            moved = len(ids) + parsed.skipped < len(items)  # while it was read: one came twice
+            proof = "sure" if walk.even and not moved and not parsed.nameless else "weak"
+        haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
+
+
+def reason_of(error: Exception) -> str:
+    """An error in one line: its class and what it says."""
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,135 @@
+"""The one gate to Spotify: no call in a pause, none beyond the quota, whoever asks.
+
+It stands before every caller in every process, for what it goes by is in the database. What cannot
+be written there is kept in memory and written later, so a lost database opens no gate.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from server.database import Database
+from server.errors import DatabaseError, QuotaSpent, RateLimited
+from server.spotify import quota
+from server.spotify.cooldown import Pause, named_pause, next_pause
+from server.spotify.ledger import Allowance, Purpose, hour_of, room_at, used
+from server.spotify.quota import Book
+from server.spotify.transport import Response
+
+log = structlog.get_logger()
+
+
+class Gate:
+    """Every call goes `through`; `per_day` is how many a bucket may have in 24 hours."""
+
+    def __init__(self, database: Database, per_day: int, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self.allowance = Allowance(per_day)
+        self._now = now
+        self._books: dict[str, Book] = {}
+        self._unwritten: Counter[tuple[str, datetime]] = Counter()
+        self._unwritten_pauses: dict[str, Pause] = {}
+        self._spent_told: dict[str, datetime] = {}
+
+    async def through(
+        self, call: Callable[[], Awaitable[Response]], bucket: str, purpose: Purpose
+    ) -> Response:
+        """Make a call and count it; its answer, whatever its status but 429.
+
+        Raises RateLimited for a 429, and RateLimited or QuotaSpent without a call where none may
+        be made.
+        """
+        await self._enter(bucket, purpose)
+        response = await call()
+        if response.status == 429:
+            raise await self._pause(bucket, response)
+        if response.status < 500:
+            await self._resume(bucket)
+        return response
+
+    async def _enter(self, bucket: str, purpose: Purpose) -> None:
+        now, most = self._now(), self.allowance.most(purpose)
+        self._refuse_in_pause(bucket, self._book(bucket).pause, now)
+        try:
+            entered, book = await self._database.run(quota.enter, bucket, now, most)
+        except DatabaseError:
+            entered, book = self._enter_in_memory(bucket, now, most)
+        unwritten = self._unwritten_pauses.get(bucket)
+        self._books[bucket] = replace(book, pause=unwritten) if unwritten else book
+        if not entered:
+            self._refuse_in_pause(bucket, book.pause, now)
+            self._refuse_as_spent(bucket, book, now, most)
+
+    async def _pause(self, bucket: str, response: Response) -> RateLimited:
+        """Remember the pause that a 429 begins; the error to raise."""
+        now, reason = self._now(), f"429 {response.reason()}".strip()
+        named = named_pause(response.headers.get("Retry-After"), now)
+        pause = next_pause(self._book(bucket).pause, named, reason, now)
+        self._books[bucket] = replace(self._book(bucket), pause=pause)
+        self._unwritten_pauses[bucket] = pause
+        seconds = pause.seconds_left(now)
+        log.warning(
+            "rate_limited", bucket=bucket, until=pause.until, seconds=seconds, reason=reason
+        )
+        with suppress(DatabaseError):  # it is kept, and written later
+            await self.save()
+        return RateLimited(reason, seconds=seconds, bucket=bucket)
+
+    async def _resume(self, bucket: str) -> None:
+        """Spotify has answered: a pause that is over is history."""
+        now, pause = self._now(), self._book(bucket).pause
+        if pause is None or pause.seconds_left(now):
+            return
+        self._books[bucket] = replace(self._book(bucket), pause=None)
+        self._unwritten_pauses.pop(bucket, None)
+        with suppress(DatabaseError):
+            await self._database.run(quota.resume, bucket, now)
+
+    async def save(self) -> None:
+        """Write what could not be written when it happened. Raises DatabaseError."""
+        if self._unwritten:
+            counts = dict(self._unwritten)
+            await self._database.run(quota.count, counts)
+            self._unwritten.subtract(counts)
+            self._unwritten = +self._unwritten
+        for bucket, pause in tuple(self._unwritten_pauses.items()):
+            await self._database.run(quota.pause, bucket, pause)
+            if self._unwritten_pauses.get(bucket) is pause:
+                del self._unwritten_pauses[bucket]
+
+    def _book(self, bucket: str) -> Book:
+        return self._books.get(bucket, Book())
+
+    def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, Book]:
+        """As `quota.enter` does, by what is known here: the database does not answer."""
+        book, hour = self._book(bucket), hour_of(now)
+        if used(book.windows, now) >= most:
+            return False, book
+        self._unwritten[bucket, hour] += 1
+        windows = {**book.windows, hour: book.windows.get(hour, 0) + 1}
+        return True, replace(book, windows=windows)
+
+    def _refuse_in_pause(self, bucket: str, pause: Pause | None, now: datetime) -> None:
+        seconds = pause.seconds_left(now) if pause else 0
+        if pause and seconds:
+            until = now + timedelta(seconds=seconds)
+            raise RateLimited(
+                f"{pause.reason}; not asked again before {until:%Y-%m-%d %H:%M:%S} UTC",
+                seconds=seconds,
+                bucket=bucket,
+            )
+
+    def _refuse_as_spent(self, bucket: str, book: Book, now: datetime, most: int) -> None:
+        until = room_at(book.windows, now, 1, most) or now + timedelta(hours=1)
+        if self._spent_told.get(bucket, now) <= now:
+            self._spent_told[bucket] = until
+            log.warning("quota_spent", bucket=bucket, calls=used(book.windows, now), until=until)
+        raise QuotaSpent(
+            f"{used(book.windows, now)} calls of {most} in 24 hours are used up",
+            seconds=max(round((until - now).total_seconds()), 1),
+            bucket=bucket,
+        )

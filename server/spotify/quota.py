@@ -1,0 +1,121 @@
+"""The tables `quota` and `cooldowns`. Each function runs in a transaction of the caller's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models import Cooldown, Quota
+from server.spotify.cooldown import LONGEST_PAUSE, Pause
+from server.spotify.ledger import REACH, Windows, hour_of, used
+
+LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
+Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
+
+
+@dataclass(frozen=True)
+class Book:
+    """What is known of one bucket: its calls by the hour, and its pause, over or not."""
+
+    windows: Windows = field(default_factory=dict)
+    pause: Pause | None = None
+
+
+def enter(session: Session, bucket: str, now: datetime, most: int) -> tuple[bool, Book]:
+    """Count a call to `bucket`, unless it is paused or `most` calls are spent: whether it may go.
+
+    All processes queue up here, so together they never make a call too many.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(bucket))))
+    book = read(session, bucket, now)
+    paused = book.pause is not None and book.pause.seconds_left(now) > 0
+    if paused or used(book.windows, now) >= most:
+        return False, book
+    hour = hour_of(now)
+    count(session, {(bucket, hour): 1})
+    return True, Book({**book.windows, hour: book.windows.get(hour, 0) + 1}, book.pause)
+
+
+def read(session: Session, bucket: str, now: datetime) -> Book:
+    """What is known of one bucket."""
+    rows = session.execute(
+        select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
+    )
+    windows = {row.window: row.calls for row in rows}
+    row = session.get(Cooldown, bucket)
+    latest = now + timedelta(seconds=LONGEST_PAUSE)
+    if any(window > now for window in windows) or (row and row.until > latest):
+        return _drawn_back(session, bucket, now, latest)
+    return Book(windows, _pause(row))
+
+
+def read_all(session: Session, now: datetime) -> dict[str, Book]:
+    """What is known of every bucket that was asked in the last day, or is paused."""
+    windows: dict[str, dict[datetime, int]] = {}
+    for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
+        windows.setdefault(row.bucket, {})[row.window] = row.calls
+    pauses = {row.bucket: _pause(row) for row in session.scalars(select(Cooldown))}
+    return {
+        bucket: Book(windows.get(bucket, {}), pauses.get(bucket))
+        for bucket in sorted({*windows, *pauses})
+    }
+
+
+def count(session: Session, calls: Counts) -> None:
+    """Add calls to their hours."""
+    for (bucket, window), number in calls.items():
+        session.execute(
+            insert(Quota)
+            .values(bucket=bucket, window=window, calls=number)
+            .on_conflict_do_update(
+                index_elements=[Quota.bucket, Quota.window], set_={"calls": Quota.calls + number}
+            )
+        )
+
+
+def pause(session: Session, bucket: str, pause: Pause) -> None:
+    """Remember a pause; one that lasts longer stays."""
+    values = {
+        "since": pause.since,
+        "until": pause.until,
+        "reason": pause.reason,
+        "unnamed": pause.unnamed,
+    }
+    statement = insert(Cooldown).values(bucket=bucket, **values)
+    longer = func.greatest(Cooldown.until, statement.excluded.until)
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[Cooldown.bucket], set_=values | {"until": longer}
+        )
+    )
+
+
+def resume(session: Session, bucket: str, now: datetime) -> None:
+    """Forget a pause that is over: Spotify has answered again."""
+    session.execute(delete(Cooldown).where(Cooldown.bucket == bucket, Cooldown.until <= now))
+
+
+def prune(session: Session, now: datetime) -> None:
+    """Forget the hours that no longer count."""
+    session.execute(delete(Quota).where(Quota.window <= now - REACH))
+
+
+def _drawn_back(session: Session, bucket: str, now: datetime, latest: datetime) -> Book:
+    """After a clock that ran ahead was put right: its calls count from now, its pause ends."""
+    ahead = delete(Quota).where(Quota.bucket == bucket, Quota.window > now)
+    calls = session.scalars(ahead.returning(Quota.calls)).all()
+    count(session, {(bucket, hour_of(now)): sum(calls)})
+    session.execute(
+        update(Cooldown)
+        .where(Cooldown.bucket == bucket, Cooldown.until > latest)
+        .values(until=latest)
+    )
+    session.expire_all()
+    return read(session, bucket, now)
+
+
+def _pause(row: Cooldown | None) -> Pause | None:
+    return None if row is None else Pause(row.since, row.until, row.reason, row.unnamed)

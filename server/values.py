@@ -1,0 +1,63 @@
+"""How the values of settings are read and checked; a ValueError says what mends one."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic_settings import NoDecode
+from sqlalchemy import URL
+
+from server.addresses import EmbeddedDatabase, check_address, parse_database_url
+
+A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
+MARKET = re.compile("[A-Z]{2}")
+
+DASHBOARD = "https://developer.spotify.com/dashboard"
+MENDS = {
+    "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
+    "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",
+    "SECRET": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
+}
+
+
+def check_secret(value: SecretStr) -> SecretStr:
+    """Every key of the comma list needs at least 32 characters."""
+    shortest = min(len(key.strip()) for key in value.get_secret_value().split(","))
+    if shortest < 32:
+        raise ValueError(f"has {shortest} characters and needs at least 32: {MENDS['SECRET']}")
+    return value
+
+
+def check_sync_interval(value: int) -> int:
+    """0 turns syncing off; an interval shorter than 5 s would only burn the quota."""
+    if value and not 5 <= value <= A_YEAR:
+        raise ValueError("must be 0 (never), or from 5 seconds to a year")
+    return value
+
+
+def split_accounts(value: object) -> object:
+    """A comma list of Spotify account ids; ids hold no blank, colon or slash."""
+    if not isinstance(value, str):
+        return value
+    ids = tuple(part.strip() for part in value.split(",") if part.strip())
+    if any(set(each) & set(" /:@") for each in ids):
+        raise ValueError("must be Spotify account ids with commas between (no addresses, no names)")
+    return ids
+
+
+def split_markets(value: object) -> object:
+    """A comma list of ISO 3166-1 alpha-2 codes, in capitals, each once."""
+    if not isinstance(value, str):
+        return value
+    codes = tuple(dict.fromkeys(part.strip().upper() for part in value.split(",") if part.strip()))
+    if wrong := [code for code in codes if not MARKET.fullmatch(code)]:
+        raise ValueError(
+            f"must be two-letter codes of countries with commas between, not {wrong[0]}"
+        )
+    return codes
+
+
+Markets = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_markets)]
+AccountIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_accounts)]
+Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]
+ServiceUrl = Annotated[str, AfterValidator(check_address)]

@@ -1,0 +1,31 @@
+"""Gates for tests that are about something else."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from sqlalchemy import URL
+
+from server.database import Database
+from server.spotify.gate import Gate
+from server.spotify.oauth import Accounts
+from server.spotify.standin import StandIn
+from server.spotify.transport import Transport
+
+
+def real_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def gate_in_memory(now: Callable[[], datetime] = real_now, per_day: int = 1_000_000) -> Gate:
+    """One whose database is closed, so that it goes by what it knows itself."""
+    database = Database(URL.create("postgresql+psycopg2"))
+    database.close()
+    return Gate(database, per_day, now)
+
+
+def accounts_of(
+    standin: StandIn, transport: Transport, now: Callable[[], datetime] = real_now
+) -> Accounts:
+    """The client of a stand-in's accounts service."""
+    gate, url = gate_in_memory(now), standin.accounts_url
+    return Accounts(transport, gate, url, standin.world.client_id, standin.world.client_secret)
