@@ -20,14 +20,15 @@ from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.status import MetricsHandler, StatusHandler
-from server import schema
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
 from server.catalog.description import openapi
+from server.catalog.retention import Retention
 from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
+from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.metrics import Metrics
 from server.notices import Listener
@@ -35,15 +36,16 @@ from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
 from server.threads import Threads
-from server.upstream import Upstream, make_desk, make_syncer, utc_now
+from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
-LONGEST_BACKOFF = 30.0
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
+DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
+RETENTION_TICK = 3600.0  # seconds
 
 log = structlog.get_logger()
 
@@ -55,6 +57,7 @@ class Freshet:
         self.settings = settings
         origin = uuid.uuid4().hex
         self.database = Database(settings.database_url)
+        self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database)
         self.builders = Threads(BUILDERS)
         self.cache = PayloadCache(
@@ -68,8 +71,13 @@ class Freshet:
         )
         self.upstream = Upstream(settings, self.database, now)
         self.syncer = make_syncer(
-            settings, self.database, self.upstream, self.cache.refresh, now, origin=origin
+            settings, self.database, self.upstream, self._synced, now, origin=origin
         )
+        self.details = make_details(
+            self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
+        )
+        keep = timedelta(days=settings.retention_days)
+        self.retention = Retention(self.database, self.cache.refresh, keep, now, origin)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
         self.metrics = Metrics(
@@ -89,7 +97,11 @@ class Freshet:
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
         ]
         if settings.sync_interval:
-            self.timers.append(PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000))
+            self.timers += [
+                PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000),
+                PeriodicCallback(self.details.tick, DETAILS_TICK * 1000),
+                PeriodicCallback(self.retention.tick, RETENTION_TICK * 1000),
+            ]
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
@@ -129,7 +141,7 @@ class Freshet:
 
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
-        await self._connect()
+        await self.keeper.connect()
         await self._try(self.watch.begin())
         self._spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
@@ -143,33 +155,22 @@ class Freshet:
             timer.start()
         if self.settings.sync_interval:
             await self._try(self.syncer.resume())
+            self.details.wake()
             await self.syncer.tick()
-
-    async def _connect(self) -> None:
-        """Reach the database and bring its schema up to date, for as long as it takes."""
-        pause = 1.0
-        while True:
-            try:
-                await self._start_database()
-                await self.database.compute(schema.create, self.database.engine)
-                return
-            except DatabaseError as error:
-                log.error("database_unavailable", reason=str(error), retry_seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_BACKOFF)
 
     async def _look_after_database(self) -> None:
         """Start the embedded server again if it has gone; write what it missed meanwhile."""
-        await self._try(self._start_database())
+        await self._try(self.keeper.start())
         await self._try(self.upstream.save())
-
-    async def _start_database(self) -> None:
-        if await self.database.compute(self.database.connect):
-            log.info("database_started", address=str(self.settings.database_url))
 
     async def _look_after_consent(self) -> None:
         """See how long it lasts, and remind of its end."""
         await self._try(self.watch.tick())
+
+    async def _synced(self) -> None:
+        """A sync of ours has ended that brought something."""
+        self.details.wake()
+        await self.cache.refresh()
 
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""

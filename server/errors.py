@@ -122,7 +122,14 @@ class InvalidGrant(SpotifyError):
 
 
 class EndpointRestricted(SpotifyError):
-    """This kind of app may not use this endpoint, though it may use others."""
+    """This kind of app may not use this endpoint, though it may use others.
+
+    `missing` tells a 404, which where an id was asked for means that nothing has that id.
+    """
+
+    def __init__(self, message: str, *, missing: bool = False) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 class AppRefused(SpotifyError):

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
 from server.catalog.schedule import Schedule
 from server.catalog.sweeper import Sweeper
@@ -15,6 +16,7 @@ from server.database import Database
 from server.errors import DatabaseError
 from server.keyring import Keyring
 from server.login.desk import LoginDesk
+from server.spotify.artists import ArtistLookup
 from server.spotify.client import SpotifyClient
 from server.spotify.gate import Gate
 from server.spotify.ledger import Purpose
@@ -97,6 +99,19 @@ def make_syncer(
         now=now,
         origin=origin,
     )
+
+
+def make_details(
+    database: Database,
+    upstream: Upstream,
+    syncer: Syncer,
+    announce: Callable[[], Awaitable[None]],
+    now: Callable[[], datetime] = utc_now,
+    origin: str = "",
+) -> ArtistDetails:
+    """The part that fetches artists' details while no sync runs."""
+    lookup = ArtistLookup(upstream.client("background"), now)
+    return ArtistDetails(lookup, database, announce, lambda: syncer.is_running, now, origin)
 
 
 def make_desk(

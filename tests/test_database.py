@@ -22,7 +22,7 @@ from server.addresses import EmbeddedDatabase
 from server.database import THREADS, Database, make_engine, open_engine
 from server.embedded import EmbeddedPostgres
 from server.embedded.processes import PostmasterFile
-from server.errors import DatabaseUnavailable, EmbeddedPostgresError
+from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 from tests.conftest import FAST_POSTGRES, ROOT, until
 
 CLOSING = """
@@ -239,7 +239,9 @@ def test_a_host_that_vanishes_is_noticed_within_half_a_minute(embedded: Path) ->
 @pytest.mark.parametrize(
     ("statement", "error"),
     [
-        ("SELECT nonsense", sqlalchemy.exc.ProgrammingError),
+        ("SELECT nonsense()", sqlalchemy.exc.ProgrammingError),
+        ("SELECT nonsense", SchemaMismatch),
+        ("SELECT 1 FROM nowhere", SchemaMismatch),
         ("SELECT 1 / 0", sqlalchemy.exc.DataError),
         ("INSERT INTO t VALUES (1), (1)", sqlalchemy.exc.IntegrityError),
         ("SELECT 'x'::int", sqlalchemy.exc.DataError),
@@ -276,9 +278,9 @@ async def test_an_overtaxed_database_is_unavailable(database: Database) -> None:
 @pytest.mark.gen_test
 async def test_error_texts_show_no_parameters(database: Database) -> None:
     with pytest.raises(sqlalchemy.exc.ProgrammingError) as caught:
-        await database.run(execute, "SELECT :token FROM nowhere", token="sesame")
+        await database.run(execute, "SELECT nowhere(:token)", token="sesame")
     assert "sesame" not in str(caught.value)
-    assert '"nowhere" does not exist' in str(caught.value)
+    assert "function nowhere(unknown) does not exist" in str(caught.value)
     await database.run(execute, "CREATE TABLE t (a text PRIMARY KEY)")
     await database.run(execute, "INSERT INTO t VALUES (:token)", token="sesame")
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="duplicate key value") as refused:

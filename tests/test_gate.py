@@ -71,6 +71,11 @@ async def test_a_day_has_so_many_calls_and_a_tenth_of_them_is_kept_for_people(ca
 
 
 @pytest.mark.gen_test
+async def test_strangers_who_log_in_cannot_use_up_the_renewals_of_tokens(caller: Make) -> None:
+    assert await caller(per_day=20).many(50, bucket="/api/token", purpose="tokens") == 50
+
+
+@pytest.mark.gen_test
 async def test_every_bucket_has_its_own_day(caller: Make) -> None:
     one = caller(per_day=20)
     assert await one.many(30) == 18

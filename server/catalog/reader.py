@@ -1,4 +1,4 @@
-"""The snapshot read from the database, in three statements.
+"""The snapshot read from the database, in four statements.
 
 The latest releases come through two indexes that hold them in order, so the cost does not grow with
 the tables.
@@ -7,13 +7,14 @@ the tables.
 from typing import Any, get_args
 
 import orjson
-from sqlalchemy import func, select, union
+from sqlalchemy import select, union
 from sqlalchemy.orm import Session, defer
 
-from models import Album, AlbumArtist, Artist, SyncRun
+from models import Album, AlbumArtist, Artist
 from models.album import LATEST_FIRST
+from server.catalog import freshness
 from server.catalog.query import AlbumType
-from server.catalog.snapshot import DEPTH, TIMES, AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.catalog.snapshot import DEPTH, TIMES, AlbumEntry, ArtistEntry, Snapshot
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 
@@ -28,7 +29,7 @@ def load(session: Session) -> Snapshot:
             artists[artist.id] = _artist_entry(artist)
         credited[album_id].append(artists[artist.id])
     entries = tuple(_album_entry(album, tuple(credited[album.id])) for album in albums)
-    return Snapshot(entries, _read_freshness(session))
+    return Snapshot(entries, freshness.read(session))
 
 
 def _latest_albums() -> Any:
@@ -47,30 +48,6 @@ def _artists_of(album_ids: list[int]) -> Any:
         .where(AlbumArtist.album_id.in_(album_ids))
         .order_by(AlbumArtist.album_id, AlbumArtist.position)
     )
-
-
-def _read_freshness(session: Session) -> Freshness:
-    def last(condition: Any) -> Any:
-        return (
-            select(SyncRun.finished_at)
-            .where(condition)
-            .order_by(SyncRun.finished_at.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-
-    complete, partial = last(SyncRun.outcome == "complete"), last(SyncRun.outcome == "partial")
-    synced = func.greatest(complete, partial)
-    source = (
-        select(SyncRun.source)
-        .where(SyncRun.outcome.in_(("complete", "partial")), SyncRun.finished_at == synced)
-        .limit(1)
-        .scalar_subquery()
-    )
-    row = session.execute(select(last(SyncRun.changed), synced, complete, partial, source)).one()
-    as_of, synced_at, complete_at, partial_at, name = row
-    is_partial = partial_at is not None and partial_at == synced_at
-    return Freshness(as_of, synced_at, complete_at, name, is_partial)
 
 
 def _artist_entry(artist: Artist) -> ArtistEntry:

@@ -1,5 +1,6 @@
 """What is remembered of syncs: their outcomes, and which sources this app may use."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -91,16 +92,22 @@ def _verdict(row: Source) -> Verdict:
     return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
 
 
-def new_at() -> ScalarSelect[datetime | None]:
+def new_at() -> ScalarSelect[datetime]:
     """When a sync last brought new albums, or else when the first one ended: a subquery."""
     came = select(func.max(SyncRun.finished_at)).where(SyncRun.added > 0)
     began = select(func.min(SyncRun.finished_at))
     return select(func.coalesce(came.scalar_subquery(), began.scalar_subquery())).scalar_subquery()
 
 
-def keep_verdicts(session: Session, verdicts: dict[SourceName, Verdict]) -> None:
-    """Remember what was learnt of sources."""
-    for name, verdict in verdicts.items():
+def load_verdict(session: Session, name: str) -> Verdict | None:
+    """What is remembered of one source, or of another endpoint that is probed like one."""
+    row = session.get(Source, name)
+    return None if row is None else _verdict(row)
+
+
+def keep_verdicts(session: Session, verdicts: Iterable[tuple[str, Verdict]]) -> None:
+    """Remember what was learnt of sources, by name."""
+    for name, verdict in verdicts:
         values = {
             "verdict": "allowed" if verdict.allowed else "restricted",
             "reason": verdict.reason,

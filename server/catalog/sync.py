@@ -1,6 +1,7 @@
 """The cycle: fetch, parse, upsert, announce – and exactly one event about it."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -67,9 +68,13 @@ class Syncer:
         """Whether a sync is under way."""
         return self._one_at_a_time.locked()
 
+    def seconds_left(self) -> int:
+        """Whole seconds until the next sync is due."""
+        return max(math.ceil(self.schedule.seconds_left()), 0)
+
     def next_at(self) -> datetime:
         """When the next sync is due."""
-        return self._now() + timedelta(seconds=max(self.schedule.seconds_left(), 0))
+        return self._now() + timedelta(seconds=self.seconds_left())
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""
@@ -80,6 +85,7 @@ class Syncer:
             age = (self._now() - memory.finished_at).total_seconds()
             failed = memory.outcome != "complete"
             self.schedule.resume(age, failed=failed, room_in=outlook.room_in)
+        log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
     async def tick(self) -> None:
         """What the timer calls every second: a sync if one is due and none runs."""
@@ -145,7 +151,7 @@ class Syncer:
             market=self._market,
             failures=self.schedule.failures,
         )
-        await self._database.run(runs.keep_verdicts, choice.verdicts)
+        await self._database.run(runs.keep_verdicts, choice.verdicts.items())
         if memory.source not in (None, choice.source):
             log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
         sweep = await self._sweeper.sweep(choice, calls, progress)

@@ -105,7 +105,7 @@ def diagnose(response: Response) -> SpotifyError:
     if response.status == 403 and any(cause in message.lower() for cause in OF_THE_APP):
         return AppRefused(text)
     if response.status in (403, 404, 410):
-        return EndpointRestricted(text)
+        return EndpointRestricted(text, missing=response.status == 404)
     if response.status >= 500:
         return SpotifyUnavailable(text)
     return BadAnswer(text)

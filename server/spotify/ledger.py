@@ -5,6 +5,7 @@ any of it lies within the last 24, so the true sum over any 24 hours is never mo
 here. Source: `Spotify blocks a bucket for a day after about 600 calls` (seen; nothing is promised).
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ HOUR = timedelta(hours=1)
 REACH = timedelta(hours=25)  # how long an hour counts after it has begun
 RESERVED = 10  # one call in so many is kept for what a person asks for
 
-Purpose = Literal["interactive", "background"]
+Purpose = Literal["interactive", "background", "tokens"]
 Windows = Mapping[datetime, int]  # start of an hour → calls
 
 
@@ -25,7 +26,13 @@ class Allowance:
     per_day: int
 
     def most(self, purpose: Purpose) -> int:
-        """What a purpose may use; syncs and details leave a reserve to people."""
+        """What a purpose may use; syncs and details leave a reserve to people.
+
+        Tokens are counted, but have no limit: theirs is no bucket of the Web API, and strangers who
+        try to log in must not be able to keep the server from renewing its own.
+        """
+        if purpose == "tokens":
+            return sys.maxsize
         reserve = self.per_day // RESERVED if purpose == "background" else 0
         return self.per_day - reserve
 

@@ -100,7 +100,7 @@ class Accounts:
         response = await self._gate.through(
             lambda: self._transport.send("POST", self._url, headers, urlencode(form)),
             BUCKET,
-            "interactive",
+            "tokens",
         )
         if response.status != 200:
             raise _refusal(response)

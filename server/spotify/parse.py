@@ -156,6 +156,30 @@ class Release(_Parsed):
         }
 
 
+def _images_if_any(value: Any) -> list[Image] | None:
+    return _good_images(value) if isinstance(value, list) else None
+
+
+def _genres_if_any(value: Any) -> list[str] | None:
+    if not isinstance(value, list):
+        return None
+    return [_text(genre) for genre in value if isinstance(genre, str)]
+
+
+def _total(value: Any) -> Any:
+    return value.get("total") if isinstance(value, dict) else None
+
+
+class ArtistDetails(_Parsed):
+    """What an artist object says beyond its credit; null is not said, empty is none."""
+
+    spotify_id: SpotifyId = Field(alias="id")
+    images: Annotated[list[Image] | None, BeforeValidator(_images_if_any)] = None
+    genres: Annotated[list[str] | None, BeforeValidator(_genres_if_any)] = None
+    popularity: Count = None
+    followers: Annotated[Count, BeforeValidator(_total)] = None
+
+
 @dataclass(frozen=True)
 class ParsedPage:
     """The releases of some items, how many items were unusable, and of those how many had no id."""
@@ -178,6 +202,11 @@ def parse_items(items: Iterable[Any]) -> ParsedPage:
             skipped_ids.append(_id_of(item))
     ids = frozenset(each for each in skipped_ids if each is not None)
     return ParsedPage(list(releases.values()), len(skipped_ids), skipped_ids.count(None), ids)
+
+
+def parse_artists(items: Iterable[Any]) -> list[ArtistDetails]:
+    """Parse artist objects; null and broken ones are left out."""
+    return _each(ArtistDetails, list(items))
 
 
 def _id_of(item: Any) -> str | None:

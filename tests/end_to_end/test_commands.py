@@ -155,8 +155,11 @@ def test_a_restart_serves_at_once_and_asks_for_no_token(
     first.event("sync_finished")
     first.stop()
     second = run(env=env)
-    second.event("sync_finished")
-    assert "token_refreshed" not in [line["event"] for line in second.lines()]
+    planned = second.event("sync_planned")
+    assert 1600 < planned["seconds"] < 2200, "a restart is no reason to ask Spotify again"
+    assert second.get("/api/artists/")[0] == 200
+    events = {line["event"] for line in second.lines()}
+    assert not events & {"token_refreshed", "sync_finished", "sync_failed"}
 
 
 def test_the_log_holds_no_secret(
@@ -215,7 +218,7 @@ def test_the_embedded_database_is_the_default_and_outlives_a_kill(
     first = run(env=env)
     first.event("sync_finished", 40)
     first.stop(signal.SIGKILL)
-    second = run(env=env)
+    second = run(env=env | {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"})
     again = second.event("sync_finished", 40)
     assert again["added"] == 0, "what was committed before the kill is there"
     assert second.stop() == 0

@@ -1,0 +1,64 @@
+"""Artists' details in the local copy: whose are wanted, and what came.
+
+Each function runs in a transaction of the caller's.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from models import Artist
+from server.catalog.rows import IN_BULK, among, recordset
+from server.catalog.store import CHANNEL
+from server.spotify.parse import ArtistDetails
+
+GOOD_FOR = timedelta(days=7)
+FIELDS = (Artist.images, Artist.genres, Artist.popularity, Artist.followers)
+
+
+def wanted(session: Session, now: datetime, most: int) -> list[str]:
+    """Spotify's ids of artists without details or with old ones, the oldest first."""
+    old = or_(
+        Artist.refreshed_at.is_(None),
+        Artist.refreshed_at <= now - GOOD_FOR,
+        Artist.refreshed_at > now,  # by a clock that ran ahead
+    )
+    oldest = Artist.refreshed_at.nulls_first(), Artist.id
+    return list(session.scalars(select(Artist.spotify_id).where(old).order_by(*oldest).limit(most)))
+
+
+def record_details(
+    session: Session, asked: Sequence[str], details: Sequence[ArtistDetails], at: datetime
+) -> int:
+    """Keep what came of those `asked` for, even if it is nothing; how many artists it changes.
+
+    What Spotify does not say stays as it was.
+    """
+    changed = _record(session, details, at) if details else 0
+    session.execute(
+        update(Artist).where(among(Artist.spotify_id, asked)).values(refreshed_at=at),
+        execution_options=IN_BULK,
+    )
+    return changed
+
+
+def tell(session: Session, origin: str) -> None:
+    """Let every process read its snapshot anew."""
+    session.execute(select(func.pg_notify(CHANNEL, origin)))
+
+
+def _record(session: Session, details: Sequence[ArtistDetails], at: datetime) -> int:
+    rows = [each.model_dump() for each in details]
+    given = recordset(rows, (Artist.spotify_id, *FIELDS))
+    says = {field: func.coalesce(given.c[field.key], field) for field in FIELDS}
+    differs = or_(*(field.is_distinct_from(value) for field, value in says.items()))
+    result = session.execute(
+        update(Artist)
+        .where(Artist.spotify_id == given.c.spotify_id, differs)
+        .values({**says, Artist.updated_at: at})
+        .returning(Artist.id),
+        execution_options=IN_BULK,
+    )
+    return len(result.all())

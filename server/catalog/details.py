@@ -1,0 +1,128 @@
+"""Artists' details, fetched between syncs: one call at a time, never in the way of one."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from itertools import islice
+
+import structlog
+
+from server.catalog import artists, runs
+from server.database import Database
+from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
+from server.spotify.artists import ArtistLookup
+from server.spotify.sources import Verdict
+
+ROUND = 500  # artists looked up in the database at once
+TELL_EVERY = 50  # artists changed, after which caches hear of it
+PATIENCE = 3  # failures in a row that end a round
+SOURCE = "artists"  # the name under which its verdict is kept beside those of sources
+REFUSED_FOR = timedelta(days=1)
+
+log = structlog.get_logger()
+
+
+class ArtistDetails:
+    """Works through the artists that lack details after each `wake`, a call a `tick`.
+
+    `busy` says whether a sync runs; `announce` is awaited when answers have changed.
+    """
+
+    def __init__(
+        self,
+        lookup: ArtistLookup,
+        database: Database,
+        announce: Callable[[], Awaitable[None]],
+        busy: Callable[[], bool],
+        now: Callable[[], datetime],
+        origin: str = "",
+    ) -> None:
+        self._lookup = lookup
+        self._database = database
+        self._announce = announce
+        self._busy = busy
+        self._now = now
+        self._origin = origin
+        self._queue: deque[str] = deque()
+        self._awake = self._ticking = False
+        self._kept: Verdict | None = None
+        self._resume_at: datetime | None = None
+        self._failures = self._changed = 0
+
+    def wake(self) -> None:
+        """A sync has ended: artists may have come."""
+        self._awake = True
+
+    async def tick(self) -> None:
+        """What the timer calls: one call to Spotify, if anything is wanted and no sync runs."""
+        waiting = self._resume_at is not None and self._now() < self._resume_at
+        if self._ticking or waiting or self._busy() or not (self._queue or self._awake):
+            return
+        self._ticking = True
+        try:
+            await self._step()
+        except DatabaseError as error:
+            log.warning("details_failed", reason=str(error))
+            self._end_round()
+        finally:
+            self._ticking = False
+
+    async def _step(self) -> None:
+        if not self._queue:
+            await self._begin_round()
+        if self._queue:
+            await self._ask(list(islice(self._queue, self._lookup.most)))
+        if self._changed and (self._changed >= TELL_EVERY or not self._queue):
+            self._changed = 0
+            await self._database.run(artists.tell, self._origin)
+            await self._announce()
+
+    async def _begin_round(self) -> None:
+        self._awake, self._failures = False, 0
+        if self._lookup.verdict is None:
+            self._kept = await self._database.run(runs.load_verdict, SOURCE)
+            self._lookup.verdict = self._kept
+        self._queue.extend(await self._database.run(artists.wanted, self._now(), ROUND))
+
+    async def _ask(self, asked: list[str]) -> None:
+        """Look up the head of the queue and store what came; what fails comes again next round."""
+        try:
+            found = await self._lookup.ask(asked)
+        except Paused as error:
+            self._wait(timedelta(seconds=error.seconds))
+            return
+        except EndpointRestricted as error:
+            log.warning("details_refused", reason=str(error))
+            self._wait(REFUSED_FOR)
+            return
+        except SpotifyError as error:
+            self._pass_over(asked, error)
+            return
+        if found is None:
+            return  # many at once were refused: the same ones again, one by one
+        for _ in asked:
+            self._queue.popleft()
+        self._failures = 0
+        self._changed += await self._database.run(artists.record_details, asked, found, self._now())
+        verdict = self._lookup.verdict
+        if verdict is not None and verdict is not self._kept:
+            await self._database.run(runs.keep_verdicts, [(SOURCE, verdict)])
+            self._kept = verdict
+
+    def _pass_over(self, asked: list[str], error: SpotifyError) -> None:
+        for _ in asked:
+            self._queue.popleft()
+        self._failures += 1
+        if self._failures >= PATIENCE:
+            log.warning("details_failed", reason=str(error))
+            self._end_round()
+
+    def _wait(self, pause: timedelta) -> None:
+        """Go on where it stopped when a pause is over."""
+        self._end_round()
+        self._awake = True
+        self._resume_at = self._now() + pause
+
+    def _end_round(self) -> None:
+        self._queue.clear()
+        self._failures = 0

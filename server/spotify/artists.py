@@ -1,0 +1,59 @@
+"""Artists' details: fifty with one call where this app may, one by one where not.
+
+Source: developer.spotify.com/documentation/web-api/reference/get-multiple-artists, refused to apps
+in development mode since February 2026, and …/get-an-artist.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from server.errors import BadAnswer, EndpointRestricted
+from server.spotify.client import SpotifyClient
+from server.spotify.parse import ArtistDetails, parse_artists
+from server.spotify.sources import PROBE_AGAIN, Verdict
+
+MOST_IDS = 50  # in one call
+
+
+class ArtistLookup:
+    """Asks for artists by id. `verdict` is what is known of asking for many at once."""
+
+    def __init__(self, client: SpotifyClient, now: Callable[[], datetime]) -> None:
+        self._client = client
+        self._now = now
+        self.verdict: Verdict | None = None
+
+    @property
+    def most(self) -> int:
+        """How many ids the next call may ask for."""
+        known = self.verdict
+        if known is None or known.allowed:
+            return MOST_IDS
+        return 1 if timedelta(0) <= self._now() - known.probed_at < PROBE_AGAIN else MOST_IDS
+
+    async def ask(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
+        """The details of up to `most` artists; those that Spotify does not know are left out.
+
+        None if asking for many was refused, which is remembered: ask again for fewer. Raises a
+        SpotifyError.
+        """
+        if len(ids) > 1:
+            return await self._many(ids)
+        try:
+            return parse_artists([await self._client.get(f"/artists/{ids[0]}")])
+        except EndpointRestricted as error:
+            if error.missing:
+                return []
+            raise
+
+    async def _many(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
+        try:
+            answer = await self._client.get("/artists", ids=",".join(ids))
+        except EndpointRestricted as error:
+            self.verdict = Verdict(False, str(error), self._now())
+            return None
+        self.verdict = Verdict(True, None, self._now())
+        artists = answer.get("artists")
+        if not isinstance(artists, list):
+            raise BadAnswer("an answer without artists")
+        return parse_artists(artists)

@@ -1,0 +1,171 @@
+"""What is not seen for long is deleted, in small batches, told, and never by mistake."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models import Album, AlbumArtist, Artist, Change, Listing, Quota, SyncRun
+from server.catalog import retention, store
+from server.catalog.retention import Retention
+from server.database import Database
+from tests.conftest import Clock
+from tests.examples import album, albums, artist, spotify_id, sweep
+
+KEEP = timedelta(days=90)
+
+
+class Keeper:
+    """A local copy, its retention, and what it told."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database, self.clock, self.announced = database, clock, 0
+        self.retention = Retention(database, self._announce, KEEP, clock)
+
+    async def _announce(self) -> None:
+        self.announced += 1
+
+    async def take(self, items: list[Any], **fields: Any) -> None:
+        await self.database.run(
+            store.record_sweep, sweep(items, **fields), self.clock(), self.clock
+        )
+
+    async def all(self, statement: Any) -> list[Any]:
+        return await self.database.run(lambda session: list(session.scalars(statement)))
+
+    async def count(self, model: Any) -> int:
+        return (await self.all(select(func.count()).select_from(model)))[0]
+
+
+@pytest.fixture
+def keeper(database: Database, clock: Clock) -> Keeper:
+    return Keeper(database, clock)
+
+
+@pytest.mark.gen_test
+async def test_an_album_goes_ninety_days_after_it_was_last_seen_and_its_artist_with_it(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.take([album(1), album(2)])
+    clock.forward(days=90)
+    await keeper.take([album(2)])
+    assert (await keeper.retention.clear()).albums == 0
+    clock.forward(seconds=1)
+    cleared = await keeper.retention.clear()
+    assert (cleared.albums, cleared.artists) == (1, 1)
+    assert await keeper.all(select(Album.spotify_id)) == [spotify_id("album", 2)]
+    assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 2)]
+    assert await keeper.count(Listing) == await keeper.count(AlbumArtist) == 1
+    assert keeper.announced == 1
+
+
+@pytest.mark.gen_test
+async def test_each_deletion_is_journalled(keeper: Keeper, clock: Clock) -> None:
+    await keeper.take(albums(3))
+    clock.forward(days=91)
+    await keeper.take(albums(1, 7))
+    await keeper.retention.clear()
+    deleted = await keeper.all(select(Change.album).where(Change.kind == "deleted"))
+    assert deleted == [spotify_id("album", number) for number in range(3)]
+
+
+@pytest.mark.gen_test
+async def test_an_artist_stays_with_any_album_left(keeper: Keeper, clock: Clock) -> None:
+    both = [artist(1), artist(2)]
+    await keeper.take([album(1, artists=both), album(2, artists=[artist(1)])])
+    clock.forward(days=91)
+    await keeper.take([album(2, artists=[artist(1)])])
+    await keeper.retention.clear()
+    assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 1)]
+
+
+@pytest.mark.parametrize("outcome", ["no sync", "a partial sync", "a complete one long ago"])
+@pytest.mark.gen_test
+async def test_nothing_goes_as_long_as_no_sync_could_see_everything(
+    keeper: Keeper, clock: Clock, outcome: str
+) -> None:
+    await keeper.take(albums(3))
+    clock.forward(days=400)
+    if outcome == "a partial sync":
+        await keeper.take(albums(1), complete=False, error="502")
+    if outcome == "a complete one long ago":
+        await keeper.take(albums(1))
+        clock.forward(days=1, seconds=1)
+    assert (await keeper.retention.clear()).albums == 0
+    assert await keeper.count(Album) == 3
+
+
+@pytest.mark.gen_test
+async def test_much_goes_in_small_batches(keeper: Keeper, clock: Clock, database: Database) -> None:
+    await keeper.take(albums(1200))
+    clock.forward(days=91)
+    await keeper.take([album(0)])
+    first = await database.run(retention.clear_batch, clock(), KEEP)
+    assert (first.albums, first.more) == (retention.BATCH, True)
+    assert await keeper.count(Album) == 1200 - retention.BATCH
+    total = await keeper.retention.clear()
+    assert total.albums == 1199 - retention.BATCH
+    assert await keeper.count(Artist) == 1
+    assert keeper.announced == 1
+
+
+@pytest.mark.gen_test
+async def test_old_journals_go_but_what_tells_how_fresh_all_is_stays(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    await keeper.take(albums(2))
+    await keeper.take(albums(2), complete=False, error="502")
+    clock.forward(days=1)
+    for _ in range(5):
+        await keeper.take(albums(2))
+        clock.forward(days=45)
+    clock.forward(days=46)
+    await database.run(_age_all, clock() - timedelta(days=300))
+    await keeper.take(albums(2))
+    await keeper.retention.clear()
+    outcomes = await keeper.all(select(SyncRun.outcome).order_by(SyncRun.id))
+    assert outcomes.count("partial") == 1
+    assert 2 <= outcomes.count("complete") <= 3
+    assert await keeper.count(Change) == 0
+    assert await keeper.count(Album) == 2
+
+
+@pytest.mark.gen_test
+async def test_hours_that_no_longer_count_are_forgotten(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    def count(session: Session) -> None:
+        for age in (0, 24, 25, 700):
+            window = clock().replace(minute=0, second=0) - timedelta(hours=age)
+            session.add(Quota(bucket="/search", window=window, calls=1))
+
+    await database.run(count)
+    await keeper.retention.clear()
+    assert await keeper.count(Quota) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_sync_at_the_same_time_waits_and_loses_nothing(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.take(albums(900))
+    clock.forward(days=91)
+    await keeper.take([album(0)])
+    await asyncio.gather(keeper.retention.clear(), keeper.take(albums(900)))
+    await keeper.take(albums(900))
+    assert await keeper.count(Album) == 900
+    assert await keeper.count(AlbumArtist) == 900
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_stops_no_timer(keeper: Keeper) -> None:
+    keeper.database.close()
+    await keeper.retention.tick()
+
+
+def _age_all(session: Session, at: Any) -> None:
+    session.execute(update(SyncRun).values(finished_at=at))
+    session.execute(update(Change).values(at=at))
