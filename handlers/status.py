@@ -4,19 +4,27 @@ from typing import Any
 
 from handlers.base import BaseHandler
 from server import __version__
+from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import Freshness, utc
+from server.catalog.standing import Standing
+from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
 from server.metrics import CONTENT_TYPE, Metrics
+from server.spotify.sources import Verdict
 
 
 class StatusHandler(BaseHandler):
     """The state of this server, from memory."""
 
-    def initialize(self, cache: PayloadCache, watch: ConsentWatch) -> None:
+    def initialize(
+        self, cache: PayloadCache, watch: ConsentWatch, standing: Standing, syncer: Syncer
+    ) -> None:
         """Take what is told from the wiring."""
         self._cache = cache
         self._watch = watch
+        self._standing = standing
+        self._syncer = syncer
 
     def get(self) -> None:
         """Send it; its shape is `schemas.Status`."""
@@ -32,11 +40,41 @@ class StatusHandler(BaseHandler):
                 "source": freshness.source,
                 "stale": snapshot is not None and self._cache.is_stale(snapshot),
                 "partial": freshness.partial,
+                "why": freshness.why,
+                "last_sync": _last_sync(freshness),
+                "next_sync_at": utc(self._syncer.next_at()),
+                "sync_interval": round(self._syncer.schedule.interval),
+                "newest_release": freshness.newest_release,
+                "new_at": utc(freshness.new_at),
+                "stuck": is_stuck(freshness.new_at, freshness.complete_at),
+                **self._limits(freshness),
                 "login": self._login(),
             }
         )
 
     head = get
+
+    def _limits(self, freshness: Freshness) -> dict[str, Any]:
+        """What Spotify lets us do, and how much of it is left."""
+        buckets = self._syncer.buckets(self._standing, freshness.source)
+        return {
+            "sources": [_source(name, known) for name, known in self._standing.verdicts.items()],
+            "quota": [
+                {
+                    "bucket": each.name,
+                    "used": each.used,
+                    "left": each.left,
+                    "per_day": each.per_day,
+                    "forecast": each.forecast,
+                }
+                for each in buckets
+            ],
+            "cooldowns": [
+                {"bucket": each.name, "until": utc(each.paused_until), "reason": each.reason}
+                for each in buckets
+                if each.paused_until
+            ],
+        }
 
     def _login(self) -> dict[str, Any]:
         consent = self._watch.consent
@@ -46,6 +84,24 @@ class StatusHandler(BaseHandler):
             "reconsent_by": utc(consent.ends_at) if consent else None,
             "days_to_reconsent": self._watch.days_left(),
         }
+
+
+def _last_sync(freshness: Freshness) -> dict[str, Any] | None:
+    """Of an error its kind alone: its text is Spotify's, and for operators."""
+    if freshness.tried_at is None:
+        return None
+    error = freshness.error.partition(":")[0] if freshness.error else None
+    return {"at": utc(freshness.tried_at), "outcome": freshness.outcome, "error": error}
+
+
+def _source(name: str, known: Verdict | None) -> dict[str, Any]:
+    return {
+        "name": name,
+        "verdict": "unknown" if known is None else "allowed" if known.allowed else "restricted",
+        "reason": known.reason if known else None,
+        "probed_at": utc(known.probed_at) if known else None,
+        "newest": known.newest if known else None,
+    }
 
 
 class MetricsHandler(BaseHandler):

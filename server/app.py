@@ -24,7 +24,9 @@ from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
 from server.catalog.description import openapi
+from server.catalog.gauges import Gauges
 from server.catalog.retention import Retention
+from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
@@ -39,6 +41,7 @@ from server.threads import Threads
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
+LIMITS_SECONDS = 10.0  # how often it is looked what other processes have called
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
@@ -73,6 +76,7 @@ class Freshet:
         self.syncer = make_syncer(
             settings, self.database, self.upstream, self._synced, now, origin=origin
         )
+        self.standing = Standing(self.database, self.upstream.gate.allowance, now)
         self.details = make_details(
             self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
         )
@@ -83,10 +87,11 @@ class Freshet:
         self.metrics = Metrics(
             days_to_reconsent=self.watch.days_left,
             token_renewals=self.upstream.renewer.renewals,
+            gauges=Gauges(self.cache, self.standing, self.syncer, now).read,
         )
         self.listener = Listener(
             self.database,
-            {store.CHANNEL: self.cache.refresh, logins.CHANNEL: self._logins_changed},
+            {store.CHANNEL: self._data_changed, logins.CHANNEL: self._logins_changed},
             origin,
         )
         self.access_log = AccessLog(settings.access_log)
@@ -95,6 +100,7 @@ class Freshet:
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
+            PeriodicCallback(self._look_at_limits, LIMITS_SECONDS * 1000),
         ]
         if settings.sync_interval:
             self.timers += [
@@ -108,9 +114,11 @@ class Freshet:
     def _routes(self) -> list[Any]:
         pages = {"pages": Pages(self.settings.public_url)}
         login = {**pages, "desk": self.desk}
-        home = {"cache": self.cache, "watch": self.watch, "owned": not self.settings.allowed_users}
+        home = {"owned": not self.settings.allowed_users}
+        known = {"cache": self.cache, "watch": self.watch}
+        status = {**known, "standing": self.standing, "syncer": self.syncer}
         return [
-            (r"/", HomeHandler, {**login, **home}),
+            (r"/", HomeHandler, {**login, **known, **home}),
             (r"/auth/login/?", LoginHandler, login),
             (r"/auth/authorize/?", LoginHandler, login),
             (r"/auth/callback/?", CallbackHandler, login),
@@ -119,7 +127,7 @@ class Freshet:
             (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
             (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
             (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
-            (r"/api/status", StatusHandler, {"cache": self.cache, "watch": self.watch}),
+            (r"/api/status", StatusHandler, status),
             (r"/metrics", MetricsHandler, {"metrics": self.metrics}),
             (r"/healthz", HealthHandler),
             (r"/readyz", ReadyHandler, {"probe": self.probe, "cache": self.cache}),
@@ -146,7 +154,7 @@ class Freshet:
         self._spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
-        await self._try(self.cache.refresh())
+        await self._try(self._data_changed())
         await self._look_after_consent()
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:
@@ -170,7 +178,15 @@ class Freshet:
     async def _synced(self) -> None:
         """A sync of ours has ended that brought something."""
         self.details.wake()
+        await self._data_changed()
+
+    async def _data_changed(self) -> None:
+        """There is something new to serve and to tell, brought by this process or another."""
         await self.cache.refresh()
+        await self.standing.load()
+
+    async def _look_at_limits(self) -> None:
+        await self._try(self.standing.load())
 
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""

@@ -3,25 +3,41 @@
 Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
-__all__ = ["CONTENT_TYPE", "Metrics"]
+__all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One number that goes up and down, or one a bucket; `help` is its sentence."""
+
+    name: str
+    help: str
+    value: float | None = None
+    by_bucket: Mapping[str, float] | None = None
 
 
 class Metrics(Collector):
-    """`days_to_reconsent` gives None while nobody has logged in, `token_renewals` counts grants."""
+    """`days_to_reconsent` gives None while nobody has logged in, `token_renewals` counts grants.
+
+    `gauges` are read at each scrape.
+    """
 
     def __init__(
         self,
         *,
         days_to_reconsent: Callable[[], int | None],
         token_renewals: Mapping[str, int],
+        gauges: Callable[[], Iterable[Gauge]],
     ) -> None:
+        self._gauges = gauges
         self._days_to_reconsent = days_to_reconsent
         self._token_renewals = token_renewals
         self._registry = CollectorRegistry()
@@ -46,3 +62,14 @@ class Metrics(Collector):
         for grant in ("refresh_token", "client_credentials"):
             renewals.add_metric([grant], self._token_renewals.get(grant, 0))
         yield renewals
+        for gauge in self._gauges():
+            yield _family(gauge)
+
+
+def _family(gauge: Gauge) -> GaugeMetricFamily:
+    if gauge.by_bucket is None:
+        return GaugeMetricFamily(gauge.name, gauge.help, value=gauge.value)
+    family = GaugeMetricFamily(gauge.name, gauge.help, labels=["bucket"])
+    for bucket, value in gauge.by_bucket.items():
+        family.add_metric([bucket], value)
+    return family

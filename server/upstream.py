@@ -84,20 +84,31 @@ def make_syncer(
     timer: Callable[[], float] = time.monotonic,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
-    client = upstream.client(purpose)
-    most, markets = settings.sync_max_releases, settings.sync_markets
-    allowance = upstream.gate.allowance
+    client, markets = upstream.client(purpose), settings.sync_markets
     return Syncer(
         client,
         database,
         announce,
-        sweeper=Sweeper(client, max_releases=most, markets=markets),
-        pace=Pace(database, allowance, now, max_releases=most, markets=markets),
+        sweeper=Sweeper(client, max_releases=settings.sync_max_releases, markets=markets),
+        pace=make_pace(settings, database, upstream, now),
         schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,
         market=markets[0] if markets else "",
         now=now,
         origin=origin,
+    )
+
+
+def make_pace(
+    settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
+) -> Pace:
+    """The part that knows how far apart syncs have to be."""
+    return Pace(
+        database,
+        upstream.gate.allowance,
+        now,
+        max_releases=settings.sync_max_releases,
+        markets=settings.sync_markets,
     )
 
 

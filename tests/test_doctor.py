@@ -11,7 +11,9 @@ from sqlalchemy import URL, text
 from server.database import Database
 from server.doctor import Finding, examine
 from server.keyring import Keyring
-from server.spotify import logins
+from server.spotify import logins, quota
+from server.spotify.cooldown import Pause
+from server.spotify.ledger import hour_of
 from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
@@ -75,7 +77,14 @@ async def test_all_is_well(report: Report, start_standin: Any) -> None:
         "search": "ok",
         "login": "ok",
         "owner": "note",
+        "quota": "ok",
+        "pace": "ok",
     }
+    assert found["quota"].text == (
+        "of 500 calls an endpoint, in the last 24 hours: "
+        "/api/token 1, /browse/new-releases 1, /search 1"
+    )
+    assert found["pace"].text.startswith("a sync from search takes up to 10 calls, so one fits ")
     assert "http://127.0.0.1:5000/auth/callback/" in found["redirect URI"].text
 
 
@@ -275,3 +284,55 @@ async def test_tokens_under_another_secret_are_a_fault_with_both_mends(
 async def test_the_accounts_that_may_log_in_are_told(report: Report, start_standin: Any) -> None:
     found = await report(start_standin(), ALLOWED_USERS="one, two")
     assert found["owner"] == Finding("ok", "owner", "ALLOWED_USERS lets in one, two")
+
+
+@pytest.mark.gen_test
+async def test_what_is_paused_is_told_and_not_asked(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    standin = start_standin()
+    until = datetime.now(UTC) + timedelta(hours=3)
+    pause = Pause(datetime.now(UTC), until, "429 Too many requests")
+    await database.run(quota.pause, "/search", pause)
+    found = await report(standin)
+    assert found["search"].level == "note"
+    assert "asks for a pause" in found["search"].text
+    told = found["pause /search"]
+    assert (told.level, told.text) == (
+        "note",
+        f"/search until {until:%Y-%m-%d %H:%M} UTC: 429 Too many requests",
+    )
+    assert standin.calls_to("/v1/search") == 0
+
+
+@pytest.mark.gen_test
+async def test_a_spent_quota_is_told_with_when_there_is_room_again(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    standin = start_standin()
+    hour = hour_of(datetime.now(UTC))
+    await database.run(quota.count, {("/search", hour): 500})
+    found = await report(standin)
+    assert found["search"].level == "note"
+    assert "500 calls of 500 in 24 hours are used up; there is room again in" in (
+        found["search"].text
+    )
+    assert standin.calls_to("/v1/search") == 0
+
+
+@pytest.mark.gen_test
+async def test_many_markets_make_syncs_rare_and_that_is_told(
+    report: Report, start_standin: Any
+) -> None:
+    found = await report(start_standin(), SYNC_MARKETS="DE,US,SE,FR")
+    assert found["pace"].level == "note"
+    assert "takes up to 40 calls" in found["pace"].text
+    assert found["pace"].text.endswith("not every 1800 s")
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_would_never_fit_is_a_fault_of_the_settings(report: Report) -> None:
+    markets = ",".join(f"{a}{b}" for a in "ABCDE" for b in "ABCDEFGHIJ")
+    found = await report(SYNC_MARKETS=markets)
+    assert found["QUOTA_PER_DAY"].level == "fault"
+    assert "one sync takes 500 calls" in found["QUOTA_PER_DAY"].text

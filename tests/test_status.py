@@ -6,15 +6,19 @@ from typing import Any
 import orjson
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from server import __version__
 from server.app import Freshet
 from server.catalog.schemas import Status
+from server.database import Database
 from server.spotify import logins
 from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
+from server.spotify.standin import Answer, AppKind
 from tests.client import Client
-from tests.conftest import until
+from tests.conftest import Clock, until
+from tests.examples import album, albums
 
 NOBODY = {
     "state": "none",
@@ -126,3 +130,113 @@ async def test_head_is_get_without_a_body_and_nothing_else_is_allowed(
     assert head.headers["Content-Length"] == whole.headers["Content-Length"]
     refused = await client.fetch(path, "POST")
     assert (refused.code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+@pytest.mark.gen_test
+async def test_the_status_tells_sources_quota_and_the_next_sync(
+    start_standin: Any, start_freshet: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
+    await until(lambda: freshet.syncer.seconds_left() > 0)
+    await freshet.standing.load()
+    status = await status_of(freshet)
+    assert (status["source"], status["last_sync"]["outcome"]) == ("search", "complete")
+    assert status["why"] == "new-releases is refused: 403 Forbidden"
+    first, second = status["sources"]
+    assert (first["name"], first["verdict"], first["reason"]) == (
+        "new-releases",
+        "restricted",
+        "403 Forbidden",
+    )
+    assert (second["name"], second["verdict"], second["newest"]) == (
+        "search",
+        "allowed",
+        "2026-11-20",
+    )
+    quota = {row["bucket"]: row for row in status["quota"]}
+    assert quota["/browse/new-releases"]["used"] == 1
+    assert (quota["/search"]["used"], quota["/search"]["left"]) == (4, 496)
+    assert quota["/search"]["forecast"] == 4 * 48
+    assert status["cooldowns"] == []
+    assert status["newest_release"] == "2026-11-20"
+    assert (status["new_at"], status["stuck"]) == (status["last_sync_at"], False)
+    assert status["sync_interval"] == 1800
+    wait = datetime.fromisoformat(status["next_sync_at"]) - datetime.now(UTC)
+    assert timedelta(seconds=1600) < wait < timedelta(seconds=1900)
+
+
+@pytest.mark.gen_test
+async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
+    start_standin: Any, start_freshet: Any
+) -> None:
+    standin = start_standin(albums(5))
+    freshet = await start_freshet(standin, sync_source="search")
+    limit = Answer(429, b"<script>Too many requests", {"Retry-After": "86236"})
+    standin.answer_next("/v1/search", limit)
+    report = await freshet.syncer.sync()
+    assert report.outcome == "failed"
+    await freshet.cache.refresh()
+    await freshet.standing.load()
+    status = await status_of(freshet)
+    assert status["last_sync"]["outcome"] == "failed"
+    assert status["last_sync"]["error"] == "RateLimited"
+    assert status["last_sync"]["at"] >= status["last_complete_sync_at"]
+    (pause,) = status["cooldowns"]
+    assert (pause["bucket"], pause["reason"]) == ("/search", "429 <script>Too many requests")
+    samples = await samples_of(freshet)
+    assert 86_000 < samples["freshet_cooldown_seconds[/search]"] <= 86_236
+
+
+@pytest.mark.gen_test
+async def test_metrics_tell_of_quota_and_freshness(start_standin: Any, start_freshet: Any) -> None:
+    freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
+    await until(lambda: freshet.syncer.seconds_left() > 0)
+    await freshet.standing.load()
+    samples = await samples_of(freshet)
+    assert samples["freshet_quota_used_calls[/search]"] == 4
+    assert samples["freshet_quota_left_calls[/search]"] == 496
+    assert samples["freshet_quota_forecast_calls[/search]"] == 4 * 48
+    assert samples["freshet_cooldown_seconds[/search]"] == 0
+    assert samples["freshet_feed_stuck"] == 0
+    assert 0 <= samples["freshet_last_complete_sync_age_seconds"] < 60
+    assert samples["freshet_sync_interval_seconds"] == 1800
+
+
+@pytest.mark.gen_test
+async def test_a_feed_that_brings_nothing_new_for_three_days_is_stuck(
+    start_standin: Any, database: Database, make_settings: Any, clock: Clock, closing: Any
+) -> None:
+    standin = start_standin(albums(5), clock=clock)
+    freshet = Freshet(make_settings(standin, sync_interval=0), clock)
+    closing(freshet.stop)
+    freshet.start()
+    await until(freshet.listener.listening.is_set)
+    told = []
+    for _ in range(9):
+        with capture_logs() as logs:
+            await freshet.syncer.sync()
+        told += [line["hours"] for line in logs if line["event"] == "feed_stuck"]
+        clock.forward(hours=12)
+    assert told == [72, 96]
+    status = await status_of(freshet)
+    assert status["stuck"] is True
+    assert (await samples_of(freshet))["freshet_feed_stuck"] == 1
+    standin.catalogue.albums.insert(0, album(99))
+    await freshet.syncer.sync()
+    assert (await status_of(freshet))["stuck"] is False
+
+
+@pytest.mark.gen_test
+async def test_syncs_that_fail_are_stale_and_not_stuck(
+    start_standin: Any, make_settings: Any, clock: Clock, closing: Any
+) -> None:
+    standin = start_standin(albums(5), clock=clock)
+    freshet = Freshet(make_settings(standin), clock)
+    closing(freshet.stop)
+    freshet.start()
+    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.complete_at)
+    await standin.stop()
+    clock.forward(days=4)
+    await freshet.syncer.sync()
+    status = await status_of(freshet)
+    assert (status["stuck"], status["stale"]) == (False, True)

@@ -15,6 +15,7 @@ from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, tell
 from server.catalog.schedule import Schedule
+from server.catalog.standing import Bucket, Standing
 from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
@@ -22,7 +23,7 @@ from server.errors import DatabaseError, FreshetError, Paused
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.paging import SourceName
-from server.spotify.sources import Setting
+from server.spotify.sources import LADDER, Setting
 
 log = structlog.get_logger()
 
@@ -72,9 +73,18 @@ class Syncer:
         """Whole seconds until the next sync is due."""
         return max(math.ceil(self.schedule.seconds_left()), 0)
 
-    def next_at(self) -> datetime:
-        """When the next sync is due."""
+    def next_at(self) -> datetime | None:
+        """When the next sync is due; None if none ever is."""
+        if not self.schedule.interval:
+            return None
         return self._now() + timedelta(seconds=self.seconds_left())
+
+    def buckets(self, standing: Standing, source: str | None) -> list[Bucket]:
+        """How each of Spotify's endpoints stands, while this goes on as now."""
+        pages = self._swept[1] if self._swept and self._swept[0] == source else 0
+        if not pages and source in LADDER:
+            pages = self._pace.most_pages(source)
+        return standing.buckets(source, pages, timedelta(seconds=self.schedule.interval))
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""

@@ -4,7 +4,7 @@ from server.errors import (
     AppRefused,
     CredentialsRejected,
     InvalidGrant,
-    RateLimited,
+    Paused,
     SpotifyError,
     SpotifyTimeout,
     SpotifyUnavailable,
@@ -19,7 +19,7 @@ BY_CLASS: list[tuple[type[SpotifyError], type[LoginFailed]]] = [  # the narrower
     (UserRefused, failures.NotRegistered),
     (SpotifyTimeout, failures.SpotifySlow),
     (SpotifyUnavailable, failures.SpotifyAway),
-    (RateLimited, failures.SpotifyAway),
+    (Paused, failures.SpotifyAway),
 ]
 
 
@@ -35,7 +35,7 @@ def of_answer(error: SpotifyError) -> LoginFailed:
         found = (failure for cause, failure in BY_CLASS if isinstance(error, cause))
         kind = next(found, failures.SpotifyFailed)
     failure = kind(str(error))
-    if isinstance(error, RateLimited):
+    if isinstance(error, Paused):
         failure.retry_after = error.seconds
     return failure
 

@@ -1,0 +1,83 @@
+"""What Prometheus is told of freshness and of Spotify's limits, from memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+
+from server.catalog.alarm import is_stuck
+from server.catalog.cache import PayloadCache
+from server.catalog.snapshot import Freshness
+from server.catalog.standing import Bucket, Standing
+from server.catalog.sync import Syncer
+from server.metrics import Gauge
+
+
+class Gauges:
+    """Reads them off the parts that know."""
+
+    def __init__(
+        self,
+        cache: PayloadCache,
+        standing: Standing,
+        syncer: Syncer,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._cache = cache
+        self._standing = standing
+        self._syncer = syncer
+        self._now = now
+
+    def read(self) -> list[Gauge]:
+        """All of them, as they are now."""
+        snapshot, now = self._cache.snapshot, self._now()
+        freshness = snapshot.freshness if snapshot else Freshness()
+        buckets = self._syncer.buckets(self._standing, freshness.source)
+        interval = self._syncer.schedule.interval
+        return [*of_buckets(buckets, now), *of_freshness(freshness, interval, now)]
+
+
+def of_buckets(buckets: Sequence[Bucket], now: datetime) -> Iterator[Gauge]:
+    """Calls by endpoint, and seconds of pauses that are left."""
+    yield Gauge(
+        "freshet_quota_used_calls",
+        "Calls to an endpoint of Spotify's in the last 24 hours.",
+        by_bucket={each.name: each.used for each in buckets},
+    )
+    yield Gauge(
+        "freshet_quota_left_calls",
+        "Calls left before QUOTA_PER_DAY.",
+        by_bucket={each.name: each.left for each in buckets},
+    )
+    yield Gauge(
+        "freshet_quota_forecast_calls",
+        "Calls in the coming 24 hours if all goes on as now.",
+        by_bucket={each.name: each.forecast for each in buckets},
+    )
+    yield Gauge(
+        "freshet_cooldown_seconds",
+        "Seconds for which an endpoint is left alone, as Spotify asked.",
+        by_bucket={each.name: _left(each, now) for each in buckets},
+    )
+
+
+def of_freshness(freshness: Freshness, interval: float, now: datetime) -> Iterator[Gauge]:
+    """How old the data is, and whether anything comes in; ages are absent before there is one."""
+    yield Gauge("freshet_sync_interval_seconds", "Seconds between syncs; 0 is never.", interval)
+    ages = {
+        "freshet_last_complete_sync_age_seconds": freshness.complete_at,
+        "freshet_last_new_release_age_seconds": freshness.new_at,
+    }
+    for name, moment in ages.items():
+        if moment is not None:
+            age = max((now - moment).total_seconds(), 0)
+            yield Gauge(name, "Seconds since that was.", age)
+    yield Gauge(
+        "freshet_feed_stuck",
+        "1 if syncs are complete and yet nothing new has come for 72 hours.",
+        int(is_stuck(freshness.new_at, freshness.complete_at)),
+    )
+
+
+def _left(bucket: Bucket, now: datetime) -> float:
+    if bucket.paused_until is None:
+        return 0
+    return max((bucket.paused_until - now).total_seconds(), 0)

@@ -1,0 +1,74 @@
+"""How we stand with Spotify: calls, pauses and verdicts, as all processes left them, in memory."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from server.catalog import runs
+from server.database import Database
+from server.spotify import quota
+from server.spotify.ledger import Allowance, used
+from server.spotify.paging import ENDPOINTS, SourceName
+from server.spotify.quota import Book
+from server.spotify.sources import LADDER, Verdict
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One endpoint: calls of the last 24 hours, of those that it may have, and its pause.
+
+    `forecast` is how many calls the coming 24 hours will take if all goes on as now.
+    """
+
+    name: str
+    used: int
+    left: int
+    per_day: int
+    forecast: int
+    paused_until: datetime | None
+    reason: str | None
+
+
+class Standing:
+    """Read anew by `load`; no request reads a table."""
+
+    def __init__(
+        self, database: Database, allowance: Allowance, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._allowance = allowance
+        self._now = now
+        self._books: dict[str, Book] = {}
+        self.verdicts: dict[SourceName, Verdict | None] = dict.fromkeys(LADDER)
+
+    async def load(self) -> None:
+        """Read what is known now. Raises DatabaseError, and keeps what was known."""
+        self._books = await self._database.run(quota.read_all, self._now())
+        verdicts = await self._database.run(runs.load_verdicts)
+        self.verdicts = {name: verdicts.get(name) for name in LADDER}
+
+    def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
+        """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""
+        swept = next((ENDPOINTS[each].path for each in LADDER if each == source), None)
+        sweeps = math.ceil(DAY / interval) * pages if interval else 0
+        return [
+            self._bucket(name, book, sweeps if name == swept else None)
+            for name, book in self._books.items()
+        ]
+
+    def _bucket(self, name: str, book: Book, sweeps: int | None) -> Bucket:
+        now, per_day = self._now(), self._allowance.per_day
+        calls, pause = used(book.windows, now), book.pause
+        paused = pause is not None and pause.seconds_left(now) > 0
+        return Bucket(
+            name,
+            calls,
+            max(per_day - calls, 0),
+            per_day,
+            calls if sweeps is None else sweeps,
+            pause.until if pause and paused else None,
+            pause.reason if pause and paused else None,
+        )

@@ -1,0 +1,91 @@
+"""The examination, in the order in which things would go wrong.
+
+It changes nothing but the count of calls. It asks Spotify four times, for the time, for a token,
+and for one item of each source, but not what is paused.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from server import config, schema
+from server.addresses import EmbeddedDatabase
+from server.config import DatabaseSettings, Settings
+from server.database import Database
+from server.doctor import login, spotify
+from server.doctor.finding import Finding
+from server.errors import DatabaseError, SettingsError
+from server.login.failures import DASHBOARD
+from server.login.watch import ConsentWatch
+from server.upstream import Upstream, utc_now
+
+
+async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Finding]:
+    """Look at everything, in the order in which it would go wrong."""
+    try:
+        settings: Settings | None = config.load(Settings)
+    except SettingsError as error:
+        settings = None
+        for name, fault in error.faults.items():
+            yield Finding("fault", name, fault)
+    if settings is not None:
+        yield Finding("ok", "settings", "all are there and understood")
+        for finding in _addresses(settings):
+            yield finding
+    try:
+        database = Database((settings or config.load(DatabaseSettings)).database_url)
+    except SettingsError:
+        return  # told already
+    try:
+        found = await _database(database)
+        yield found
+        if settings is not None:
+            async for finding in _upstream(settings, database, now, found.level == "ok"):
+                yield finding
+    finally:
+        database.close()
+
+
+def _addresses(settings: Settings) -> list[Finding]:
+    text = f"{settings.redirect_uri} (as the app's page at {DASHBOARD} has to name it)"
+    findings = [Finding("ok", "redirect URI", text)]
+    public = urlsplit(settings.public_url)
+    if public.scheme == "http" and (public.port or 80) != settings.port:
+        text = f"browsers come to port {public.port or 80}, the server listens on {settings.port}"
+        mend = "set PUBLIC_URL and PORT alike, unless something between them translates"
+        findings.append(Finding("note", "port", text, mend))
+    return findings
+
+
+async def _database(database: Database) -> Finding:
+    address = database.address
+    if isinstance(address, EmbeddedDatabase) and not address.directory.exists():
+        return Finding("note", "database", f"{address} is not there yet; the first run makes it")
+    try:
+        await database.compute(database.connect)
+        await database.run(lambda session: schema.check(session.connection()))
+    except DatabaseError as error:
+        mend = "is DATABASE_URL right, and does the server run?"
+        return Finding("fault", "database", str(error), None if "create_db" in str(error) else mend)
+    return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
+
+
+async def _upstream(
+    settings: Settings, database: Database, now: Callable[[], datetime], database_answers: bool
+) -> AsyncIterator[Finding]:
+    upstream = Upstream(settings, database, now)
+    try:
+        reached = await spotify.clock(settings, upstream, now)
+        yield reached
+        if reached.about == "clock":
+            async for finding in spotify.credentials(upstream):
+                yield finding
+        if database_answers:
+            watch = ConsentWatch(database, upstream.keyring, settings.allowed_users, now)
+            await watch.load()
+            yield login.of_consent(watch.consent, now())
+            yield login.who_may_in(settings, watch.consent)
+            async for finding in spotify.limits(settings, database, upstream, now):
+                yield finding
+    finally:
+        await upstream.stop()

@@ -1,0 +1,120 @@
+"""What Spotify says to us: the time, whether it knows us, what we may use and how much of it."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from server.catalog.pace import Pace
+from server.config import Settings
+from server.database import Database
+from server.doctor.finding import Finding
+from server.errors import (
+    AppRefused,
+    CredentialsRejected,
+    EndpointRestricted,
+    QuotaSpent,
+    RateLimited,
+    SpotifyError,
+)
+from server.login.failures import DASHBOARD, OwnerWithoutPremium
+from server.spotify import quota
+from server.spotify.ledger import used
+from server.spotify.paging import ENDPOINTS, SourceName
+from server.upstream import Upstream, make_pace
+
+MOST_SKEW = timedelta(seconds=30)
+WIDE = 1.5  # times the interval that was asked for is worth a note
+
+
+async def clock(settings: Settings, upstream: Upstream, now: Callable[[], datetime]) -> Finding:
+    """Compare with the `Date` of any answer (RFC 9110 section 6.6.1), which has whole seconds."""
+    before = now()
+    try:
+        answer = await upstream.short_transport.send("GET", f"{settings.spotify_accounts_url}/", {})
+        theirs = parsedate_to_datetime(answer.headers.get("Date", ""))
+    except SpotifyError as error:
+        mend = "can this machine reach the internet? Are SPOTIFY_… settings left empty?"
+        return Finding("fault", "Spotify", f"cannot be reached: {error}", mend)
+    except ValueError:
+        return Finding("note", "clock", "Spotify did not say what time it is")
+    ahead = before + (now() - before) / 2 - theirs
+    side = "behind" if ahead < timedelta(0) else "ahead of"
+    text = f"{abs(ahead).total_seconds():.0f} s {side} Spotify's"
+    if abs(ahead) > MOST_SKEW:
+        return Finding("fault", "clock", text, "set it, or let NTP: timedatectl set-ntp true")
+    return Finding("ok", "clock", text)
+
+
+async def credentials(upstream: Upstream) -> AsyncIterator[Finding]:
+    """Whether Spotify knows this app, and what it may use."""
+    try:
+        grant = await upstream.accounts.client_credentials()
+    except CredentialsRejected:
+        text = "Spotify does not know this CLIENT_ID and CLIENT_SECRET"
+        mend = f"compare them with the app's page at {DASHBOARD}"
+        yield Finding("fault", "credentials", text, mend)
+        return
+    except SpotifyError as error:
+        yield Finding("fault", "credentials", str(error), "try again in a while")
+        return
+    yield Finding("ok", "credentials", "Spotify knows CLIENT_ID and CLIENT_SECRET")
+    for source in ENDPOINTS:
+        finding = await _source(upstream, source, grant.access_token)
+        yield finding
+        if finding.level == "fault":
+            return
+
+
+async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding:
+    endpoint = ENDPOINTS[source]
+    try:
+        await upstream.client("interactive").get_as(
+            token, endpoint.path, **endpoint.parameters, limit=1
+        )
+    except RateLimited as error:
+        text = f"Spotify asks for a pause of {error.seconds} s; wait it out"
+        return Finding("note", source, text)
+    except QuotaSpent as error:
+        text = f"{error}; there is room again in {error.seconds} s"
+        return Finding(
+            "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's is about 600)"
+        )
+    except EndpointRestricted:
+        if source == "new-releases":
+            return Finding("note", source, "not for this app, as for nearly all; search is used")
+        return Finding("fault", source, "not for this app", f"look at its page at {DASHBOARD}")
+    except AppRefused as error:
+        if "premium" in str(error).lower():
+            return Finding("fault", source, OwnerWithoutPremium.title, OwnerWithoutPremium.advice)
+        return Finding("fault", source, str(error), f"look at the app's page at {DASHBOARD}")
+    except SpotifyError as error:
+        return Finding("fault", source, str(error), "try again in a while")
+    return Finding("ok", source, "this app may use it")
+
+
+async def limits(
+    settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
+) -> AsyncIterator[Finding]:
+    """What is left of the quota, what is paused, and how far apart syncs fit."""
+    books = await database.run(quota.read_all, now())
+    most = upstream.gate.allowance.per_day
+    spent = [f"{bucket} {used(book.windows, now())}" for bucket, book in books.items()]
+    text = f"of {most} calls an endpoint, in the last 24 hours: {', '.join(spent) or 'none'}"
+    yield Finding("ok", "quota", text)
+    for bucket, book in books.items():
+        if book.pause and (seconds := book.pause.seconds_left(now())):
+            until = now() + timedelta(seconds=seconds)
+            text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {book.pause.reason}"
+            yield Finding("note", f"pause {bucket}", text, "wait; asking on would prolong it")
+    yield await _pace(settings, make_pace(settings, database, upstream, now))
+
+
+async def _pace(settings: Settings, pace: Pace) -> Finding:
+    source: SourceName = "new-releases" if settings.sync_source == "new-releases" else "search"
+    calls, outlook = pace.most_pages(source), await pace.look(source)
+    apart = max(settings.sync_interval, round(outlook.spacing))
+    text = f"a sync from {source} takes up to {calls} calls, so one fits every {apart} s"
+    if settings.sync_interval and apart > WIDE * settings.sync_interval:
+        mend = "fewer SYNC_MARKETS or SYNC_MAX_RELEASES would make them more frequent"
+        return Finding("note", "pace", f"{text}, not every {settings.sync_interval} s", mend)
+    return Finding("ok", "pace", text)
