@@ -464,3 +464,226 @@ def test_an_answer_without_albums_is_a_bad_answer(content: dict[str, Any]) -> No
 )
 def test_a_total_is_a_number_or_unknown(total: Any, read: int | None) -> None:
     assert read_page({"albums": {"items": [], "total": total}}) == Page([], None, read)
+
+
+# Which is fresher
+
+
+def dated(count: int, day: str, first: int = 0) -> list[dict[str, Any]]:
+    return [album(number, release_date=day) for number in range(first, first + count)]
+
+
+@pytest.mark.gen_test
+async def test_where_both_are_allowed_the_fresher_one_is_taken(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(dated(10, "2026-08-01")), path=NEW)
+    script(standin, answer(dated(10, "2026-11-20", 50)))
+    choice = await choose(client_of(standin), "auto", {}, NOW)
+    assert choice.source == "search"
+    assert choice.why == "new-releases is less fresh: its newest is of 2026-08-01"
+    assert choice.verdicts["new-releases"] == Verdict(True, None, NOW, "2026-08-01")
+    assert not choice.substitute
+
+
+@pytest.mark.gen_test
+async def test_an_announcement_makes_no_list_fresh(start_standin: Any, client_of: ClientOf) -> None:
+    standin = start_standin()
+    stale = [*dated(9, "2026-08-01"), album(9, release_date="2026-12-24")]
+    script(standin, answer(stale), path=NEW)
+    script(standin, answer(dated(10, "2026-11-19", 50)))
+    assert (await choose(client_of(standin), "auto", {}, NOW)).source == "search"
+
+
+@pytest.mark.gen_test
+async def test_an_empty_list_is_less_fresh_than_any(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer([]), path=NEW)
+    script(standin, answer(dated(3, "2020-01-01")))
+    assert (await choose(client_of(standin), "auto", {}, NOW)).source == "search"
+
+
+@pytest.mark.gen_test
+async def test_within_a_day_what_was_learnt_decides_and_the_other_is_not_asked(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    known = {
+        "new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-08-01"),
+        "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-20"),
+    }
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert choice.source == "search"
+    assert (standin.calls_to(NEW), standin.calls_to(SEARCH)) == (0, 1)
+
+
+@pytest.mark.gen_test
+async def test_a_verdict_from_the_future_is_probed_again(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    ahead = Verdict(False, "403 Forbidden", NOW + timedelta(days=400))
+    choice = await choose(client_of(standin), "auto", {"new-releases": ahead}, NOW)
+    assert choice.source == "new-releases"
+
+
+# When a source does not answer
+
+
+BOTH = {
+    "new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20"),
+    "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-19"),
+}
+
+
+@pytest.mark.gen_test
+async def test_while_the_better_one_pauses_the_other_stands_in_for_it(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, LIMITED, path=NEW)
+    choice = await choose(client_of(standin), "auto", BOTH, NOW)
+    assert (choice.source, choice.substitute) == ("search", True)
+    assert choice.why == "new-releases does not answer: 429 Too many requests"
+
+
+@pytest.mark.parametrize("failure", [Answer(502), Answer(200, b"<html>")])
+@pytest.mark.gen_test
+async def test_a_source_that_is_out_of_order_is_passed_over_after_three_failed_syncs(
+    start_standin: Any, client_of: ClientOf, failure: Answer
+) -> None:
+    standin = start_standin(albums(3))
+    client = client_of(standin)
+    for failures in range(3):
+        script(standin, failure, path=NEW)
+        with pytest.raises(SpotifyError):
+            await choose(client, "auto", BOTH, NOW, failures=failures)
+    assert standin.calls_to(SEARCH) == 0
+    script(standin, failure, path=NEW)
+    choice = await choose(client, "auto", BOTH, NOW, failures=3)
+    assert (choice.source, choice.substitute) == ("search", True)
+
+
+@pytest.mark.gen_test
+async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    known = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
+    script(standin, Answer(502))
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert (choice.source, choice.substitute) == ("new-releases", False)
+    assert "search" not in choice.verdicts
+
+
+@pytest.mark.gen_test
+async def test_a_refused_source_that_is_broken_when_probed_again_stops_nothing(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
+    script(standin, Answer(502), path=NEW)
+    choice = await choose(client_of(standin), "auto", known, NOW)
+    assert (choice.source, choice.substitute) == ("search", False)
+
+
+@pytest.mark.gen_test
+async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_in_a_week(
+    start_standin: Any, client_of: ClientOf, clock: Any
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, *[Answer(429, b"Too many requests")] * 500, path=NEW)
+    client, known = client_of(standin), {}
+    for _ in range(7 * 48):
+        choice = await choose(client, "auto", known, clock())
+        assert choice.source == "search"
+        known |= choice.verdicts
+        clock.forward(minutes=30)
+    assert standin.calls_to(NEW) <= 12
+
+
+# Markets
+
+
+@pytest.mark.gen_test
+async def test_search_is_asked_for_a_market_and_new_releases_is_not(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    await choose(client_of(standin), "auto", {}, NOW, market="DE")
+    asked = {call.path: call.query.get("market") for call in standin.calls}
+    assert (asked[SEARCH], asked[NEW]) == ("DE", None)
+
+
+# Trying again
+
+
+@pytest.mark.parametrize("failure", [Answer(502), Answer(200, b'{"albums": {"items": [')])
+@pytest.mark.gen_test
+async def test_a_page_that_fails_is_asked_for_once_more(
+    start_standin: Any, client_of: ClientOf, failure: Answer
+) -> None:
+    standin = start_standin(albums(30))
+    script(standin, answer(albums(10), next_to(10)), failure)
+    assert await swept(client_of(standin)) == named(30)
+
+
+@pytest.mark.gen_test
+async def test_only_one_page_of_a_walk_is_asked_for_again(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(30))
+    script(standin, answer(albums(10), next_to(10)), Answer(502))
+    script(standin, answer(albums(10, 10), next_to(20)), Answer(502))
+    with pytest.raises(SpotifyUnavailable):
+        await swept(client_of(standin))
+
+
+# What a list proves
+
+
+async def walked(client: SpotifyClient, most: int = 100) -> Walk:
+    walk = Walk(client, "search", "", most)
+    assert [page async for page in walk.pages()]
+    return walk
+
+
+@pytest.mark.gen_test
+async def test_a_list_read_to_its_end_in_full_pages_is_even_and_ended(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    walk = await walked(client_of(start_standin(albums(35))))
+    assert (walk.ended, walk.even) == (True, True)
+
+
+@pytest.mark.gen_test
+async def test_a_list_cut_by_our_own_bound_has_not_ended(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    walk = await walked(client_of(start_standin(albums(35))), 20)
+    assert (walk.ended, walk.even) == (False, True)
+
+
+@pytest.mark.parametrize("totals", [(30, 29), (30, 31), (30, None)])
+@pytest.mark.gen_test
+async def test_totals_that_differ_make_a_list_uneven(
+    start_standin: Any, client_of: ClientOf, totals: Any
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(10), next_to(10), totals[0]))
+    script(standin, answer(albums(10, 10), None, totals[1]))
+    walk = await walked(client_of(standin))
+    assert (walk.ended, walk.even) == (True, False)
+
+
+@pytest.mark.gen_test
+async def test_a_short_page_in_the_middle_makes_a_list_uneven(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin()
+    script(standin, answer(albums(9), next_to(10)), answer(albums(3, 10)))
+    walk = await walked(client_of(standin))
+    assert (walk.ended, walk.even) == (True, False)

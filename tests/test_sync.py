@@ -259,3 +259,180 @@ async def test_progress_is_told_page_by_page(rig: Callable[..., Rig]) -> None:
     await restricted.syncer.sync(lambda seen, total: told.append((seen, total)))
     assert [seen for seen, _ in told] == [10, 20, 25]
     assert {total for _, total in told} == {25}
+
+
+# Sources that change, markets, time
+
+
+@pytest.mark.gen_test
+async def test_a_source_that_changes_is_told_with_the_reason(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    some = rig(albums(5))
+    _, logs = await some.sync()
+    assert "source_changed" not in [line["event"] for line in logs]
+    some.standin.world.kind = AppKind.RESTRICTED
+    _, logs = await some.sync()
+    (line,) = [line for line in logs if line["event"] == "source_changed"]
+    assert (line["old"], line["source"]) == ("new-releases", "search")
+    assert line["why"] == "new-releases is refused: 403 Forbidden"
+    assert [row.why for row in some.rows(SyncRun)][-1] == line["why"]
+
+
+@pytest.mark.gen_test
+async def test_every_market_is_asked_for_and_an_album_of_two_comes_once(
+    rig: Callable[..., Rig],
+) -> None:
+    items = [
+        album(1, available_markets=["DE", "US"]),
+        album(2, available_markets=["DE"]),
+        album(3, available_markets=["US"]),
+    ]
+    some = rig(items, kind=AppKind.RESTRICTED, sync_markets=("DE", "US"))
+    report, _ = await some.sync()
+    assert (report.outcome, report.seen, report.added, report.pages) == ("complete", 3, 3, 2)
+    asked = [call.query["market"] for call in some.standin.calls if call.path == SEARCH]
+    assert asked == ["DE", "US"]
+    places = sorted((row.market, row.position) for row in some.rows(Listing))
+    assert places == [("DE", 0), ("DE", 1), ("US", 0), ("US", 1)]
+
+
+@pytest.mark.gen_test
+async def test_one_market_that_fails_does_not_keep_the_next_from_being_asked(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(15), kind=AppKind.RESTRICTED, sync_markets=("DE", "US"))
+    page = {"albums": {"items": albums(10), "next": "?offset=10"}}
+    some.standin.answer_next(SEARCH, Answer(200, page))
+    some.standin.answer_next(SEARCH, Answer(502), times=2)
+    report, _ = await some.sync()
+    assert (report.outcome, report.seen) == ("partial", 15)
+    assert {row.market for row in some.rows(Listing)} == {"DE", "US"}
+
+
+@pytest.mark.gen_test
+async def test_a_pause_in_the_middle_ends_the_sync_and_nothing_is_asked_before_its_end(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED, sync_markets=("DE", "US"))
+    page = {"albums": {"items": albums(10), "next": "?offset=10"}}
+    some.standin.answer_next(SEARCH, Answer(200, page))
+    some.standin.answer_next(SEARCH, Answer(429, b"Too many requests", {"Retry-After": "35"}))
+    await some.syncer.tick()
+    (run,) = some.rows(SyncRun)
+    assert (run.outcome, run.error) == ("partial", "RateLimited: 429 Too many requests")
+    assert 30 < some.syncer.seconds_left() <= 36
+
+
+@pytest.mark.gen_test
+async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED)
+    some.syncer._sweeper._seconds = 0.3
+    page = {"albums": {"items": albums(10), "next": "?offset=10"}}
+    some.standin.answer_next(SEARCH, Answer(200, page))
+    some.standin.answer_next(SEARCH, Answer(200, page, {}, delay=5))
+    report, _ = await some.sync()
+    assert (report.outcome, report.seen) == ("partial", 10)
+    assert report.error == "SpotifyTimeout: the sweep was not done in 0.3 s"
+
+
+@pytest.mark.gen_test
+async def test_choosing_has_a_limit_of_time_as_well(rig: Callable[..., Rig]) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED)
+    some.syncer._sweeper._seconds = 0.3
+    some.standin.answer_next(NEW_RELEASES, Answer(200, b"", {}, delay=5))
+    report, _ = await some.sync()
+    assert (report.outcome, report.seen) == ("failed", 0)
+    assert report.error == "SpotifyTimeout: the sweep was not done in 0.3 s"
+
+
+# The timetable
+
+
+@pytest.mark.gen_test
+async def test_syncs_stretch_so_that_the_quota_lasts_the_whole_day(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(100), kind=AppKind.RESTRICTED, quota_per_day=100)
+    await some.syncer.tick()
+    assert some.rows(SyncRun)[0].outcome == "complete"
+    assert some.syncer.schedule.interval == pytest.approx(25 * 3600 / 9, rel=0.03)
+    assert some.syncer.seconds_left() >= some.syncer.schedule.interval - 1
+
+
+@pytest.mark.gen_test
+async def test_a_short_list_does_not_stretch_them(rig: Callable[..., Rig]) -> None:
+    some = rig(albums(5), kind=AppKind.RESTRICTED, quota_per_day=100)
+    await some.syncer.tick()
+    assert some.syncer.schedule.interval == 1800
+
+
+@pytest.mark.gen_test
+async def test_a_spent_quota_is_waited_for_and_costs_no_call(rig: Callable[..., Rig]) -> None:
+    some = rig(albums(100), kind=AppKind.RESTRICTED, quota_per_day=20)
+    await some.sync()
+    calls = len(some.standin.calls)
+    report, _ = await some.sync()
+    assert report.outcome == "partial"
+    assert report.error is not None
+    assert report.error.startswith("QuotaSpent: ")
+    assert some.standin.calls_to(SEARCH) == 18
+    for _ in range(3):
+        await some.syncer.tick()
+    assert len(some.standin.calls) == calls + 8
+
+
+@pytest.mark.gen_test
+async def test_a_restart_takes_up_the_schedule_it_finds(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    first = rig(albums(5))
+    await first.sync()
+    clock.forward(minutes=10)
+    second = rig(albums(5))
+    await second.syncer.resume()
+    assert second.syncer.seconds_left() == pytest.approx(1200, abs=5)
+    clock.forward(days=2)
+    third = rig(albums(5))
+    await third.syncer.resume()
+    assert third.syncer.seconds_left() == 0
+
+
+@pytest.mark.gen_test
+async def test_a_restart_after_a_failure_does_not_wait_long(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    first = rig(albums(5))
+    first.standin.answer_next(NEW_RELEASES, Answer(500))
+    assert (await first.sync())[0].outcome == "failed"
+    second = rig(albums(5))
+    await second.syncer.resume()
+    assert 0 < second.syncer.seconds_left() <= 30
+
+
+@pytest.mark.gen_test
+async def test_a_clock_put_back_does_not_put_the_next_sync_off(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    right = clock.moment
+    clock.forward(days=300)
+    await rig(albums(5)).sync()
+    clock.moment = right
+    second = rig(albums(5))
+    await second.syncer.resume()
+    assert second.syncer.seconds_left() <= 1800
+
+
+@pytest.mark.gen_test
+async def test_a_pause_outlasts_a_restart_without_a_call(rig: Callable[..., Rig]) -> None:
+    first = rig(albums(5), sync_source="search")
+    first.standin.answer_next(SEARCH, Answer(429, b"Too many requests", {"Retry-After": "86236"}))
+    await first.sync()
+    second = rig(albums(5), sync_source="search")
+    report, logs = await second.sync()
+    assert (report.outcome, report.calls) == ("failed", 0)
+    assert second.standin.calls_to(SEARCH) == 0
+    assert "rate_limited" not in [line["event"] for line in logs], "it was told when it began"
+    assert second.syncer.seconds_left() > 86_000
