@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -14,6 +14,7 @@ from server.database import Database, open_engine
 from server.doctor import examine
 from server.errors import FreshetError, SettingsError
 from server.serve import serve
+from server.spotify.standin import Fault, read_faults
 from server.upstream import Upstream, make_syncer, utc_now
 
 WRONG_SETTINGS = 2
@@ -47,9 +48,17 @@ def main() -> None:
 @click.option(
     "--demo", is_flag=True, help="Use the bundled stand-in for Spotify: no account needed."
 )
-def run(host: str | None, port: int | None, demo: bool) -> None:
+@click.option(
+    "--faults",
+    type=click.File("rb"),
+    help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
+    " `python -m server.spotify.standin --help` names faults and fields.",
+)
+def run(host: str | None, port: int | None, demo: bool, faults: BinaryIO | None) -> None:
     """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
-    serve(with_demo=demo, host=host, port=port)
+    if faults and not demo:
+        raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
+    serve(with_demo=demo, faults=_faults_in(faults), host=host, port=port)
 
 
 @main.command("create_db")
@@ -88,6 +97,16 @@ def show_config() -> None:
     """Print the effective settings, secrets masked."""
     for name, value in config.describe(config.load(Settings)).items():
         click.echo(f"{name}={value}")
+
+
+def _faults_in(file: BinaryIO | None) -> tuple[Fault, ...]:
+    """The faults of a file, none without one; click tells what is wrong with it."""
+    if file is None:
+        return ()
+    try:
+        return read_faults(file.read())
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file.name}: {error}") from error
 
 
 async def _sync_once(settings: Settings) -> Report:

@@ -2,14 +2,14 @@
 
 import fcntl
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from server.addresses import ROOT
 from server.config import Settings, load
 from server.errors import FreshetError
-from server.spotify.standin import AppKind, StandIn
+from server.spotify.standin import AppKind, Fault, StandIn
 
 FOLDER = ROOT / "var" / "demo"
 PUBLISH_SECONDS = 20.0
@@ -19,13 +19,17 @@ CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
 STANDIN_PORT = 5001  # a fixed one keeps the addresses of covers the same after a restart
 
 
-def start_standin() -> StandIn:
-    """A stand-in that is restricted, as nearly every new app is, and publishes as time goes by."""
+def start_standin(faults: Sequence[Fault] = ()) -> StandIn:
+    """A stand-in that is restricted, as nearly every new app is, and publishes as time goes by.
+
+    It misbehaves as `faults` say.
+    """
     standin = StandIn(
         kind=AppKind.RESTRICTED,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         publish_every=PUBLISH_SECONDS,
+        faults=faults,
     )
     try:
         standin.start(STANDIN_PORT)

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import signal
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -11,21 +12,25 @@ import structlog
 from server import config, demo, log
 from server.app import Freshet
 from server.config import Settings
+from server.spotify.standin import Fault
 
 logger = structlog.get_logger()
 
 
-def serve(*, with_demo: bool, **overrides: Any) -> None:
-    """Run until SIGTERM or SIGINT. Raises SettingsError or AddressUnavailable."""
+def serve(*, with_demo: bool, faults: Sequence[Fault] = (), **overrides: Any) -> None:
+    """Run until SIGTERM or SIGINT; the demo's stand-in misbehaves as `faults` say.
+
+    Raises SettingsError or AddressUnavailable.
+    """
     _allow_many_connections()
     settings = None if with_demo else config.load(Settings, **overrides)
     with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-        runner.run(_demo(overrides) if settings is None else _serve(settings))
+        runner.run(_demo(faults, overrides) if settings is None else _serve(settings))
 
 
-async def _demo(overrides: dict[str, Any]) -> None:
+async def _demo(faults: Sequence[Fault], overrides: dict[str, Any]) -> None:
     with demo.only_one():
-        standin = demo.start_standin()
+        standin = demo.start_standin(faults)
         try:
             settings = demo.settings(standin, **overrides)
             await _serve(settings, standin=standin.accounts_url)

@@ -235,3 +235,13 @@ def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[...,
     assert (second.returncode, second.stdout) == (1, "")
     assert second.stderr == "Freshet stopped: the demo runs already; stop that one first\n"
     assert server.stop() == 0
+
+
+def test_the_demo_shows_what_happens_when_spotify_misbehaves(
+    run: Callable[..., Server], tmp_path: Path
+) -> None:
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"fault": "premium", "times": null}]')
+    server = run("--demo", "--faults", str(faults), env=NOTHING)
+    assert "Active premium subscription" in server.event("sync_failed", 40)["error"]
+    assert server.stop() == 0

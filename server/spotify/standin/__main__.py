@@ -2,8 +2,43 @@
 
 import argparse
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import fill
 
-from server.spotify.standin import AppKind, StandIn
+from server.spotify.standin import AppKind, Fault, StandIn, read_faults
+from server.spotify.standin.faults import ANSWERS, PAGES, WIRE
+
+
+def _listed(title: str, names: tuple[str, ...]) -> str:
+    return fill(
+        " ".join(names),
+        96,
+        initial_indent=f"  {title:13}",
+        subsequent_indent=" " * 15,
+        break_on_hyphens=False,
+    )
+
+
+FAULTS_HELP = f"""
+A faults file is a JSON list of objects: [{{"fault": "502", "path": "/v1/search", "times": 3}}].
+
+fields:
+  fault        its name, see below
+  path         concerns requests whose path starts so, default "/v1/"
+  times        how many of them meet it, default 1; null is for ever
+  after        how many of them go well first, default 0
+  rate         the probability for each to meet it, default 1
+  retry_after  the Retry-After of a refusal: seconds, or any text; default none
+  seconds      how long stall, drip and slow take
+
+faults:
+{_listed("answers", ANSWERS)}
+{_listed("connections", WIRE)}
+{_listed("pages", PAGES)}
+
+A request meets the first fault of the list that concerns it, and no other.
+"""
 
 
 async def serve(arguments: argparse.Namespace) -> None:
@@ -12,20 +47,48 @@ async def serve(arguments: argparse.Namespace) -> None:
         kind=AppKind(arguments.kind),
         redirect_uris=arguments.redirect_uri or ("http://127.0.0.1:5000/auth/callback/",),
         publish_every=arguments.publish_every,
+        faults=arguments.faults,
+        quota=arguments.quota,
+        rate_limit=arguments.rate_limit,
     )
     standin.start(arguments.port)
     print(f"Stand-in for Spotify on {standin.accounts_url}")  # noqa: T201 - for people
     await asyncio.Event().wait()
 
 
-def main() -> None:
-    """Read the command line and serve."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def faults_in(path: str) -> tuple[Fault, ...]:
+    """The faults of a file; raises what argparse tells people."""
+    try:
+        return read_faults(Path(path).read_bytes())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
+
+
+def calls(text: str) -> int:
+    """A number of calls."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls")
+    return int(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, or `arguments` for it, and serve."""
+    parser = argparse.ArgumentParser(
+        prog="python -m server.spotify.standin",
+        description=__doc__,
+        epilog=FAULTS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=9090)
     parser.add_argument("--kind", choices=[kind.value for kind in AppKind], default="restricted")
     parser.add_argument("--redirect-uri", action="append", help="may be repeated")
     parser.add_argument("--publish-every", type=float, metavar="SECONDS")
-    asyncio.run(serve(parser.parse_args()))
+    parser.add_argument("--faults", type=faults_in, default=(), metavar="FILE", help="see below")
+    parser.add_argument("--quota", type=calls, metavar="N", help="calls an endpoint in 24 hours")
+    parser.add_argument("--rate-limit", type=calls, metavar="N", help="calls in 30 seconds")
+    asyncio.run(serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

@@ -64,6 +64,11 @@ class CatalogueHandler(ApiHandler):
 class NewReleasesHandler(CatalogueHandler):
     """GET /v1/browse/new-releases, gone for restricted apps."""
 
+    @property
+    def paged(self) -> bool:
+        """Where it is not gone."""
+        return not self.world.restricted
+
     def get(self) -> None:
         """A page of the listing."""
         if self.world.restricted:
@@ -76,6 +81,11 @@ class NewReleasesHandler(CatalogueHandler):
 
 class SearchHandler(CatalogueHandler):
     """GET /v1/search for albums and artists."""
+
+    @property
+    def paged(self) -> bool:
+        """Always."""
+        return True
 
     def get(self) -> None:
         """A page of what the query finds, for each type asked for.
@@ -130,6 +140,11 @@ class ArtistsHandler(CatalogueHandler):
 
 class ArtistAlbumsHandler(CatalogueHandler):
     """GET /v1/artists/{id}/albums."""
+
+    @property
+    def paged(self) -> bool:
+        """Always."""
+        return True
 
     def get(self, identifier: str) -> None:
         """A page of the albums on which the artist stands."""

@@ -1,6 +1,8 @@
-"""What every handler of the stand-in can do: play the script, read the query, answer JSON."""
+"""What every handler of the stand-in can do: play script and faults, answer JSON and pages."""
 
 import asyncio
+from contextlib import suppress
+from functools import partial
 from http.client import responses
 from typing import Any
 from urllib.parse import parse_qsl
@@ -8,10 +10,11 @@ from urllib.parse import parse_qsl
 import orjson
 from tornado.web import RequestHandler
 
+from server.spotify.standin.answers import JSON_TYPE, Answer, answer_to
+from server.spotify.standin.faults import PAGES, Fault, Standing
+from server.spotify.standin.misbehaviour import Play, drip, play_of, status_of
 from server.spotify.standin.objects import ORIGIN
-from server.spotify.standin.world import Answer, World
-
-JSON_TYPE = "application/json; charset=utf-8"
+from server.spotify.standin.world import World
 
 
 def query_of(text: str) -> dict[str, str]:
@@ -20,19 +23,55 @@ def query_of(text: str) -> dict[str, str]:
 
 
 class StandInHandler(RequestHandler):
-    """Answers from the script where a test has written one for this path."""
+    """Answers from the script where a test has written one for this path, else meets faults."""
 
     def initialize(self, world: World) -> None:
         """Take the world that this stand-in's handlers share."""
         self.world = world
+        self.met: Standing | None = None
+        self._gone = asyncio.Event()
+
+    @property
+    def paged(self) -> bool:
+        """Whether the answer is a page, so that faults in pages can concern it."""
+        return False
 
     async def prepare(self) -> None:
-        """Send the scripted answer, if there is one; the request then is finished."""
+        """Send the scripted answer or play the fault, if there is one.
+
+        The request then is finished, but for a fault that only delays or spoils the right answer.
+        """
         scripted = self.world.scripted(self.request.path)
         if scripted is not None:
-            await self._play(scripted)
+            await self.send_answer(scripted)
+            return
+        self.met = self.world.faults.meet(self.request.path, paged=self.paged)
+        if self.met and self.met.fault.fault not in PAGES:
+            self.met.spend()
+            await self._misbehave(self.met.fault)
 
-    async def _play(self, answer: Answer) -> None:
+    def on_connection_close(self) -> None:
+        """Wait no longer: nobody is there to hear the answer."""
+        self._gone.set()
+
+    async def _misbehave(self, fault: Fault) -> None:
+        answer = answer_to(fault)
+        if answer is not None:
+            await self.send_answer(answer)
+        elif fault.fault == "slow":
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._gone.wait(), fault.duration)
+        elif fault.fault != "drip":
+            self.set_status(status_of(fault), "as a fault has it")
+            self._give_away(play_of(fault))
+
+    def _give_away(self, play: Play) -> None:
+        """Let Tornado be done with the connection, and `play` on it."""
+        self.application.log_request(self)
+        self.world.wire.take(self.detach(), play)
+
+    async def send_answer(self, answer: Answer) -> None:
+        """Answer what was put down beforehand, after its delay."""
         await asyncio.sleep(answer.delay)
         self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         if isinstance(answer.body, dict):
@@ -51,8 +90,15 @@ class StandInHandler(RequestHandler):
         """Answer `body` as JSON, its links pointing to this stand-in."""
         self.set_status(status)
         self.set_header("Content-Type", JSON_TYPE)
-        text = orjson.dumps(body)
-        self.finish(text.replace(ORIGIN.encode(), self.world.base_url.encode()))
+        text = orjson.dumps(body).replace(ORIGIN.encode(), self.world.base_url.encode())
+        if self.met and self.met.fault.fault == "drip":
+            headers = list(self._headers.get_all())
+            seconds = self.met.fault.duration
+            self._give_away(
+                partial(drip, status=status, headers=headers, body=text, seconds=seconds)
+            )
+        else:
+            self.finish(text)
 
     def send_page(self, page: bytes, status: int = 200) -> None:
         """Answer an HTML page, which may neither load nor run anything from elsewhere."""

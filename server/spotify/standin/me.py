@@ -37,6 +37,11 @@ class MeHandler(ApiHandler):
 class FollowingHandler(ApiHandler):
     """GET /v1/me/following?type=artist, a listing with a cursor: `after` is the last id seen."""
 
+    @property
+    def paged(self) -> bool:
+        """Always."""
+        return True
+
     def get(self) -> None:
         """The followed artists whose id comes after the cursor, sorted by id."""
         if FOLLOW_READ not in self.token.scopes:
@@ -50,7 +55,8 @@ class FollowingHandler(ApiHandler):
         left = [artist for artist in followed if artist["id"] > after]
         shown = left[:limit]
         cursor = shown[-1]["id"] if len(left) > limit else None
-        self.send_object({"artists": self._page(shown, limit, after, cursor, len(followed))})
+        page = self._page(shown, limit, after, cursor, len(followed))
+        self.send_object({"artists": self.spoilt(page)})
 
     def _page(
         self, shown: list[Json], limit: int, after: str, cursor: str | None, total: int

@@ -1,7 +1,7 @@
 """The stand-in itself: wires its parts, listens on a port, and publishes as time goes by."""
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from socket import AF_INET, AF_INET6, create_server
 
@@ -9,14 +9,16 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server.spotify.standin import accounts, browse, me, site, webapi
+from server.spotify.standin.answers import Answer
 from server.spotify.standin.catalogue import Catalogue
+from server.spotify.standin.faults import Fault, Faults
 from server.spotify.standin.handler import query_of
 from server.spotify.standin.objects import Json
+from server.spotify.standin.quotas import Quotas
+from server.spotify.standin.routes import ROUTES
+from server.spotify.standin.site import NotFoundHandler
 from server.spotify.standin.tokens import TokenDesk
-from server.spotify.standin.world import Answer, AppKind, Call, Listener, World
-
-_CALLS_KEPT = 10_000
+from server.spotify.standin.world import AppKind, Call, Listener, World
 
 
 def utc_now() -> datetime:
@@ -29,6 +31,8 @@ class StandIn:
 
     `kind` decides what the Web API allows; without a `catalogue` one is generated for the
     clock's day. `publish_every` is in seconds; None publishes only when `publish` is called.
+    `faults` stand from the start, their dice follow from `seed`. `quota` calls an endpoint are
+    allowed in 24 hours and `rate_limit` calls in 30 seconds; None is no limit.
     """
 
     def __init__(
@@ -41,6 +45,11 @@ class StandIn:
         catalogue: Catalogue | None = None,
         clock: Callable[[], datetime] = utc_now,
         publish_every: float | None = None,
+        faults: Sequence[Fault] = (),
+        seed: int = 1,
+        quota: int | None = None,
+        rate_limit: int | None = None,
+        calls_kept: int = 10_000,
     ) -> None:
         self.world = World(
             kind=kind,
@@ -50,8 +59,10 @@ class StandIn:
             catalogue=catalogue or Catalogue.generate(today=clock().astimezone(UTC).date()),
             clock=clock,
             desk=TokenDesk(client_secret, clock),
+            faults=Faults(seed, faults),
+            quotas=Quotas(quota, rate_limit, clock),
         )
-        self.calls: deque[Call] = deque(maxlen=_CALLS_KEPT)
+        self.calls: deque[Call] = deque(maxlen=calls_kept)
         self.port = 0
         self._server: HTTPServer | None = None
         self._publishing = (
@@ -79,6 +90,7 @@ class StandIn:
             self._server.stop()
             await self._server.close_all_connections()
             self._server = None
+        await self.world.wire.close()
 
     @property
     def accounts_url(self) -> str:
@@ -89,6 +101,15 @@ class StandIn:
     def api_url(self) -> str:
         """Where the Web API is, without a slash at the end."""
         return f"{self.world.base_url}/v1"
+
+    @property
+    def kind(self) -> AppKind:
+        """What the Web API allows, from now on."""
+        return self.world.kind
+
+    @kind.setter
+    def kind(self, kind: AppKind) -> None:
+        self.world.kind = kind
 
     @property
     def catalogue(self) -> Catalogue:
@@ -118,12 +139,39 @@ class StandIn:
         self.world.desk.rotate = rotate
 
     def calls_to(self, path_prefix: str) -> int:
-        """How many of the last 10 000 requests asked for a path that starts so."""
+        """How many of the requests on record asked for a path that starts so."""
         return sum(call.path.startswith(path_prefix) for call in self.calls)
 
     def answer_next(self, path: str, answer: Answer, times: int = 1) -> None:
         """Let the next `times` requests of exactly this path, query apart, get this answer."""
         self.world.script.setdefault(path, []).extend([answer] * times)
+
+    def misbehave(
+        self,
+        fault: str,
+        path: str = "/v1/",
+        times: int | None = 1,
+        after: int = 0,
+        rate: float = 1.0,
+        retry_after: int | str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Put down a fault for the requests to come; raises ValueError for one that cannot be."""
+        self.world.faults.put_down(Fault(fault, path, times, after, rate, retry_after, seconds))
+
+    def behave(self) -> None:
+        """Take all faults away; what is being played goes on."""
+        self.world.faults.clear()
+
+    @property
+    def lockouts(self) -> int:
+        """How many times an endpoint was blocked for having used up its quota."""
+        return self.world.quotas.lockouts
+
+    @property
+    def prolonged(self) -> int:
+        """How many calls came to a blocked endpoint, each of which prolonged the block."""
+        return self.world.quotas.prolonged
 
     def expire_tokens(self) -> None:
         """Let every access token handed out so far be answered as expired."""
@@ -143,31 +191,15 @@ class StandIn:
     def _record(self, handler: RequestHandler) -> None:
         request = handler.request
         query = query_of(request.query)
-        call = Call(request.method or "", request.path, query, handler.get_status())
+        status, now = handler.get_status(), self.world.clock()
+        call = Call(request.method or "", request.path, query, status, now)
         self.calls.append(call)
 
     def _application(self) -> Application:
         world = {"world": self.world}
-        routes = [
-            (r"/authorize", accounts.AuthorizeHandler),
-            (r"/api/token", accounts.TokenHandler),
-            (r"/v1/browse/new-releases", browse.NewReleasesHandler),
-            (r"/v1/search", browse.SearchHandler),
-            (r"/v1/artists", browse.ArtistsHandler),
-            (r"/v1/artists/([^/]+)", browse.ArtistHandler),
-            (r"/v1/artists/([^/]+)/albums", browse.ArtistAlbumsHandler),
-            (r"/v1/albums", browse.AlbumsHandler),
-            (r"/v1/albums/([^/]+)", browse.AlbumHandler),
-            (r"/v1/me", me.MeHandler),
-            (r"/v1/me/following", me.FollowingHandler),
-            (r"/v1/.*", webapi.ServiceNotFoundHandler),
-            (r"/image/([^/]+)", site.ImageHandler),
-            (r"/open/(album|artist|track|user)/([^/]+)", site.OpenHandler),
-            (r"/", site.WallHandler),
-        ]
         return Application(
-            [(pattern, handler, world) for pattern, handler in routes],
-            default_handler_class=site.NotFoundHandler,
+            [(pattern, handler, world) for pattern, handler in ROUTES],
+            default_handler_class=NotFoundHandler,
             default_handler_args=world,
             log_function=self._record,
         )

@@ -1,11 +1,15 @@
-"""The Web API's door: bearer tokens, error bodies, and what a restricted app does not see."""
+"""The Web API's door: tokens, quotas, error bodies, and what a restricted app does not see."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from server.spotify.standin.answers import answer_to
+from server.spotify.standin.faults import PAGES
 from server.spotify.standin.handler import StandInHandler
 from server.spotify.standin.objects import Json
 from server.spotify.standin.paging import BadRequestError, Window, page
+from server.spotify.standin.spoilage import spoil
 from server.spotify.standin.tokens import AccessToken
 
 REMOVED: Final = {
@@ -32,12 +36,21 @@ class ApiHandler(StandInHandler):
     """A request to the Web API, which needs a bearer token."""
 
     token: AccessToken
+    _is_spoilt = False
 
     async def prepare(self) -> None:
-        """Refuse, as Spotify does, whoever brings no token or one that is no longer good."""
+        """Refuse, as Spotify does, whoever brings no good token or has called too often.
+
+        What a script or a fault answered, and what brings no good token, counts for no quota.
+        """
         await super().prepare()
         if not self._finished:
             self._authenticate()
+        if not self._finished:
+            refusal = self.world.quotas.admit(self.request.path)
+            answer = answer_to(refusal) if refusal else None
+            if answer:
+                await self.send_answer(answer)
 
     def _authenticate(self) -> None:
         scheme, _, value = self.request.headers.get("Authorization", "").partition(" ")
@@ -78,7 +91,19 @@ class ApiHandler(StandInHandler):
         """A page whose links repeat `query`, and the language the caller asked for."""
         locale = self.request.headers.get("Accept-Language", "*")
         url = f"{self.world.base_url}/v1{path}"
-        return page(items, wanted, url, query | {"locale": locale}, self.world.catalogue.withheld)
+        query = query | {"locale": locale}
+        right = page(items, wanted, url, query, self.world.catalogue.withheld)
+        return self.spoilt(right, items)
+
+    def spoilt(self, right: Json, listing: Sequence[Any] = ()) -> Json:
+        """The page of `listing` with the fault that this request met; that then is spent."""
+        if self.met is None or self.met.fault.fault not in PAGES:
+            return right
+        wrong = spoil(self.met.fault.fault, right, listing)
+        if wrong != right and not self._is_spoilt:
+            self._is_spoilt = True
+            self.met.spend()
+        return wrong
 
     def log_exception(
         self,

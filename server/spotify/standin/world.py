@@ -1,12 +1,15 @@
-"""What the stand-in's request handlers share: its settings, its memory and its script."""
+"""What the stand-in's request handlers share: its settings, its memory, script and faults."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
+from server.spotify.standin.answers import Answer
 from server.spotify.standin.catalogue import Catalogue
+from server.spotify.standin.faults import Faults
+from server.spotify.standin.misbehaviour import Wire
+from server.spotify.standin.quotas import Quotas
 from server.spotify.standin.tokens import TokenDesk
 
 
@@ -18,23 +21,17 @@ class AppKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A scripted answer: a dict becomes JSON, bytes are sent as they are, `delay` s late."""
-
-    status: int
-    body: bytes | dict[str, Any] = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-    delay: float = 0.0
-
-
-@dataclass(frozen=True)
 class Call:
-    """A request that was answered; of a repeated query parameter the last value counts."""
+    """A request that was answered `at` that time by the stand-in's clock.
+
+    Of a repeated query parameter the last value counts; `status` 0 means that none was sent.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     status: int
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,9 @@ class World:
     catalogue: Catalogue
     clock: Callable[[], datetime]
     desk: TokenDesk
+    faults: Faults
+    quotas: Quotas
+    wire: Wire = field(default_factory=Wire)
     listener: Listener = field(default_factory=Listener)
     base_url: str = ""
     script: dict[str, list[Answer]] = field(default_factory=dict)

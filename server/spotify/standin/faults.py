@@ -1,0 +1,182 @@
+"""Faults: by what names the stand-in can be told to misbehave, and which one a request meets."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from math import isfinite
+from random import Random
+from typing import Any, Final
+
+import orjson
+
+from server.spotify.standin.ids import dice
+
+ANSWERS: Final = (
+    *("too-many-requests", "rate-limit", "quota-exceeded"),
+    *("premium", "unregistered", "check-settings", "scope", "forbidden", "not-found", "gone"),
+    *("token-expired", "token-missing", "token-invalid", "no-token"),
+    *("bad-limit", "too-deep", "bad-bearer"),
+    *("500", "502", "503", "504"),
+    *("not-json", "empty", "cut-json"),
+)
+"""Sound HTTP that says something else than the right answer."""
+WIRE: Final = (
+    *("stall", "cut", "truncated", "huge", "gzip-bomb", "garbage"),
+    *("drip", "slow"),
+)
+"""What goes wrong on the connection; the last two give the right answer, but late."""
+PAGES: Final = (
+    *("null-items", "short-page", "empty-page", "repeated", "lying-total"),
+    *("endless-next", "circular-next", "foreign-next"),
+)
+"""What is wrong in an otherwise right page."""
+NAMES: Final = (*ANSWERS, *WIRE, *PAGES)
+
+_SECONDS: Final = {"stall": 3600.0, "drip": 10.0, "slow": 10.0}
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def _is_whole(value: Any, least: int) -> bool:
+    return type(value) is int and value >= least
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and isfinite(value)
+
+
+def _is_header(value: Any) -> bool:
+    text = isinstance(value, str) and value.isprintable() and all(ord(c) < 256 for c in value)
+    return value is None or type(value) is int or text
+
+
+_RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
+    "fault": (lambda v: v in NAMES, f"one of {', '.join(NAMES)}"),
+    "path": (lambda v: isinstance(v, str) and v[:1] == "/", "the start of a path, such as /v1/"),
+    "times": (lambda v: v is None or _is_whole(v, 1), "a whole number from 1, or null for ever"),
+    "after": (lambda v: _is_whole(v, 0), "a whole number from 0"),
+    "rate": (lambda v: _is_number(v) and 0 <= v <= 1, "a probability from 0 to 1"),
+    "retry_after": (_is_header, "whole seconds, or a text as the header shall have it"),
+    "seconds": (lambda v: v is None or (_is_number(v) and v >= 0), "a number of seconds from 0"),
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to misbehave, and towards whom; raises ValueError for what it cannot be.
+
+    It concerns requests whose path starts with `path`: `after` of them go well, then `times` of
+    them meet it (None: all), each with the probability `rate`. `retry_after` becomes that header
+    of a refusal; `seconds` is how long `stall`, `drip` and `slow` take.
+    """
+
+    fault: str
+    path: str = "/v1/"
+    times: int | None = 1
+    after: int = 0
+    rate: float = 1.0
+    retry_after: int | str | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, (is_sound, wanted) in _RULES.items():
+            value = getattr(self, name)
+            if not is_sound(value):
+                raise ValueError(f"{name} is {value!r}, but must be {wanted}")
+
+    @property
+    def duration(self) -> float:
+        """Seconds that it takes: those asked for, or those it takes by itself."""
+        return _SECONDS.get(self.fault, 0.0) if self.seconds is None else self.seconds
+
+
+class Standing:
+    """A fault that has been put down, and what is left of it."""
+
+    def __init__(self, fault: Fault, die: Random) -> None:
+        self.fault = fault
+        self._die = die
+        self._passed = 0
+        self._met = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether it was met as often as it may be."""
+        return self.fault.times is not None and self._met >= self.fault.times
+
+    def concerns(self, path: str, *, paged: bool) -> bool:
+        """Whether it can happen to a request of `path`, answered by a page or not."""
+        fits = paged or self.fault.fault not in PAGES
+        return fits and not self.over and path.startswith(self.fault.path)
+
+    def strikes(self) -> bool:
+        """Whether the next request that it concerns meets it, or is one that goes well."""
+        if self._passed < self.fault.after:
+            self._passed += 1
+            return False
+        return self.fault.rate >= 1 or self._die.random() < self.fault.rate
+
+    def spend(self) -> None:
+        """Note that it has happened once."""
+        self._met += 1
+
+
+class Faults:
+    """The faults that stand, in the order in which they were put down; dice follow from `seed`."""
+
+    def __init__(self, seed: int, faults: Iterable[Fault] = ()) -> None:
+        self._seed = seed
+        self._number = 0
+        self._standing: list[Standing] = []
+        for fault in faults:
+            self.put_down(fault)
+
+    def put_down(self, fault: Fault) -> None:
+        """Add a fault behind those that stand."""
+        self._number += 1
+        self._standing.append(Standing(fault, dice("fault", self._seed, self._number)))
+
+    def clear(self) -> None:
+        """Take all faults away."""
+        self._standing.clear()
+
+    def meet(self, path: str, *, paged: bool) -> Standing | None:
+        """The first fault that strikes a request of `path`, None if it goes well.
+
+        It counts as met only when it is spent: one in a page that turns out to be none, or to
+        have nothing to spoil, waits for the next.
+        """
+        self._standing = [standing for standing in self._standing if not standing.over]
+        for standing in self._standing:
+            if standing.concerns(path, paged=paged) and standing.strikes():
+                return standing
+        return None
+
+
+def read_faults(text: bytes) -> tuple[Fault, ...]:
+    """The faults in a JSON list of objects with the fields of Fault; ValueError says what is wrong.
+
+    A mark at the front, as editors on Windows put it, is passed over.
+    """
+    try:
+        entries = orjson.loads(text.removeprefix(_BYTE_ORDER_MARK))
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"this is not JSON: {error}") from None
+    if not isinstance(entries, list):
+        raise ValueError('faults must be a list, such as [{"fault": "502"}]')
+    return tuple(_read(entry, number) for number, entry in enumerate(entries, 1))
+
+
+def _read(entry: Any, number: int) -> Fault:
+    known = [field.name for field in fields(Fault)]
+    if not isinstance(entry, dict):
+        raise ValueError(f'fault {number} must be an object, such as {{"fault": "502"}}')
+    unknown = [name for name in entry if name not in known]
+    if unknown:
+        raise ValueError(
+            f"fault {number} has an unknown field {unknown[0]!r}; there are {', '.join(known)}"
+        )
+    if "fault" not in entry:
+        raise ValueError(f"fault {number} has no field 'fault', which names it")
+    try:
+        return Fault(**entry)
+    except ValueError as error:
+        raise ValueError(f"fault {number}: {error}") from None

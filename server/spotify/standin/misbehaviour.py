@@ -1,0 +1,125 @@
+"""Faults as they are played on the wire: bytes written by hand on a connection of our own."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import suppress
+from http.client import responses
+from typing import Final
+
+from tornado.iostream import IOStream, StreamClosedError
+
+from server.spotify.standin.answers import JSON_TYPE, SAMPLE
+from server.spotify.standin.faults import Fault
+
+Play = Callable[[IOStream], Awaitable[None]]
+
+HUGE: Final = 50_000_000
+"""Bytes of a body that is too long: sent as they are, or unfolded by the receiver."""
+_FEW: Final = 7
+"""Bytes that drip at a time."""
+_GARBAGE: Final = b"\x16\x03\x01\x02\x00\x01\x00\xff\xfe\x00 not HTTP at all\r\n\r\n"
+_OPENING, _ENDING = b'{"albums":{"items":[', b"]}}"
+
+
+class Wire:
+    """The connections that are being ill-treated: Tornado has let go of them, we close them."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def busy(self) -> int:
+        """How many connections there are at present."""
+        return len(self._tasks)
+
+    def take(self, stream: IOStream, play: Play) -> None:
+        """Play on `stream` until it is over or the client goes, then close it."""
+
+        def stop() -> None:
+            task.cancel()
+
+        task = asyncio.create_task(_perform(stream, play))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: stream.close())
+        stream.set_close_callback(stop)
+
+    async def close(self) -> None:
+        """Close all of them."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _perform(stream: IOStream, play: Play) -> None:
+    with suppress(StreamClosedError):
+        await play(stream)
+
+
+def play_of(fault: Fault) -> Play:
+    """What a fault does to a connection."""
+    return {
+        "stall": lambda stream: asyncio.sleep(fault.duration),
+        "cut": lambda stream: stream.write(b"HTTP/1.1 200 OK\r\nContent-Type: applicat"),
+        "garbage": lambda stream: stream.write(_GARBAGE),
+        "truncated": _truncate,
+        "huge": _flood,
+        "gzip-bomb": _bomb,
+    }[fault.fault]
+
+
+def status_of(fault: Fault) -> int:
+    """The status that the client gets to see, 0 if none."""
+    return 200 if fault.fault in ("truncated", "huge", "gzip-bomb") else 0
+
+
+async def drip(
+    stream: IOStream, status: int, headers: Iterable[tuple[str, str]], body: bytes, seconds: float
+) -> None:
+    """Send an answer whose body takes its time: a few bytes, a pause, a few bytes."""
+    stream.set_nodelay(True)
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
+    await stream.write(_head(status, *headers, ("Content-Length", str(len(body)))))
+    for start in range(0, len(body), _FEW):
+        await stream.write(body[start : start + _FEW])
+        due = begin + seconds * min(1, (start + _FEW) / len(body))
+        await asyncio.sleep(max(0, due - loop.time()))
+
+
+async def _truncate(stream: IOStream) -> None:
+    length = str(len(SAMPLE) + 1000)
+    await stream.write(_head(200, ("Content-Type", JSON_TYPE), ("Content-Length", length)) + SAMPLE)
+
+
+async def _flood(stream: IOStream) -> None:
+    chunked = ("Transfer-Encoding", "chunked")
+    await stream.write(_head(200, ("Content-Type", JSON_TYPE), chunked))
+    async for piece in _pieces():
+        await stream.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+    await stream.write(b"0\r\n\r\n")
+
+
+async def _bomb(stream: IOStream) -> None:
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with the head and foot of gzip
+    body = b"".join([packer.compress(piece) async for piece in _pieces()]) + packer.flush()
+    headers = [("Content-Type", JSON_TYPE), ("Content-Encoding", "gzip")]
+    await stream.write(_head(200, *headers, ("Content-Length", str(len(body)))) + body)
+
+
+async def _pieces() -> AsyncIterator[bytes]:
+    """A sound JSON body of over HUGE bytes, piece by piece; the loop turns in between."""
+    item = b'{"name":"%s"}' % (b"la " * 20_000)
+    yield _OPENING + item
+    for _ in range(HUGE // len(item)):
+        yield b"," + item
+        await asyncio.sleep(0)
+    yield _ENDING
+
+
+def _head(status: int, *headers: tuple[str, str]) -> bytes:
+    lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join([*lines, "", ""]).encode("latin1")

@@ -1,0 +1,76 @@
+"""What faults in pages do: one thing about an otherwise right page is wrong."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from server.spotify.standin.objects import Json
+
+FOREIGN_HOST: Final = "192.0.2.1"
+"""An address of TEST-NET-1 (RFC 5737): nobody is there."""
+
+
+def spoil(fault: str, page: Json, listing: Sequence[Any]) -> Json:
+    """`page` of `listing` with the fault in it; the same where there is nothing to spoil.
+
+    A page with a cursor instead of an offset has no listing here, so it cannot be `endless-next`
+    or `repeated`.
+    """
+    return page | _SPOILERS[fault](page, listing)
+
+
+def _null_items(page: Json, _: Sequence[Any]) -> Json:
+    return {"items": [None if place % 2 else item for place, item in enumerate(page["items"])]}
+
+
+def _short_page(page: Json, _: Sequence[Any]) -> Json:
+    return {"items": page["items"][: len(page["items"]) // 2]}
+
+
+def _empty_page(_: Json, __: Sequence[Any]) -> Json:
+    return {"items": []}
+
+
+def _repeated(page: Json, listing: Sequence[Any]) -> Json:
+    """The page is one longer than asked for, so that nothing gets lost by the repetition."""
+    offset = page.get("offset", 0)
+    previous = listing[offset - 1 : offset] if offset else []
+    return {"items": [*previous, *page["items"]]}
+
+
+def _lying_total(page: Json, _: Sequence[Any]) -> Json:
+    return {"total": 3 * page["total"] + page.get("offset", 0) + 1}
+
+
+def _endless_next(page: Json, listing: Sequence[Any]) -> Json:
+    """Behind the last item the listing begins again."""
+    if "offset" not in page or not listing:
+        return {}
+    end = page["offset"] + page["limit"]
+    beyond = range(max(page["offset"], len(listing)), end)
+    again = [listing[place % len(listing)] for place in beyond]
+    further = re.sub(r"\boffset=\d+", f"offset={end}", page["href"], count=1)
+    return {"items": [*page["items"], *again], "next": further}
+
+
+def _circular_next(page: Json, _: Sequence[Any]) -> Json:
+    return {"next": page["href"]}
+
+
+def _foreign_next(page: Json, _: Sequence[Any]) -> Json:
+    if not page["next"]:
+        return {}
+    return {"next": urlsplit(page["next"])._replace(scheme="http", netloc=FOREIGN_HOST).geturl()}
+
+
+_SPOILERS: Final[dict[str, Callable[[Json, Sequence[Any]], Json]]] = {
+    "null-items": _null_items,
+    "short-page": _short_page,
+    "empty-page": _empty_page,
+    "repeated": _repeated,
+    "lying-total": _lying_total,
+    "endless-next": _endless_next,
+    "circular-next": _circular_next,
+    "foreign-next": _foreign_next,
+}
