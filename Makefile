@@ -1,5 +1,5 @@
 # Freshet: `make run` serves, `make test` tests; nothing has to be installed by hand.
-.PHONY: run install test check bench clean
+.PHONY: run install test check bench soak clean
 VENV := .venv
 BIN := $(VENV)/bin
 FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
@@ -23,6 +23,9 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench
+
+soak: $(VENV)/.installed-dev
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

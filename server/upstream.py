@@ -84,16 +84,20 @@ def make_syncer(
     timer: Callable[[], float] = time.monotonic,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
-    client, markets = upstream.client(purpose), settings.sync_markets
+    client = upstream.client(purpose)
     return Syncer(
         client,
         database,
         announce,
-        sweeper=Sweeper(client, max_releases=settings.sync_max_releases, markets=markets),
+        sweeper=Sweeper(
+            client,
+            setting=settings.sync_source,
+            max_releases=settings.sync_max_releases,
+            markets=settings.sync_markets,
+        ),
         pace=make_pace(settings, database, upstream, now),
         schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,
-        market=markets[0] if markets else "",
         now=now,
         origin=origin,
     )

@@ -1,16 +1,18 @@
 """One pass over the chosen source: all its pages, in every market that is wanted."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from server.catalog.sweep import MarketList, Proof, Sweep
 from server.errors import Paused, SpotifyError, SpotifyTimeout
+from server.spotify import sources
 from server.spotify.client import SpotifyClient
-from server.spotify.paging import Page, Walk, is_passing
+from server.spotify.paging import Page, SourceName, Walk, is_passing
 from server.spotify.parse import Release, parse_items
-from server.spotify.sources import Choice, market_of
+from server.spotify.sources import Choice, Setting, Verdict, market_of
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
 
@@ -39,14 +41,36 @@ class Sweeper:
         self,
         client: SpotifyClient,
         *,
+        setting: Setting,
         max_releases: int,
         markets: Sequence[str] = (),
         seconds: float = SWEEP_SECONDS,
     ) -> None:
         self._client = client
+        self._setting = setting
         self._max_releases = max_releases
         self._markets = tuple(markets) or ("",)
         self._seconds = seconds
+
+    async def choose(
+        self, verdicts: Mapping[SourceName, Verdict], now: datetime, failures: int
+    ) -> Choice:
+        """The source to sweep, as `sources.choose` finds it. Raises a SpotifyError."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await sources.choose(
+                    self._client,
+                    self._setting,
+                    verdicts,
+                    now,
+                    market=self._markets[0],
+                    failures=failures,
+                )
+        except TimeoutError as error:
+            raise self._too_long() from error
+
+    def _too_long(self) -> SpotifyTimeout:
+        return SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")
 
     async def sweep(self, choice: Choice, calls: int, progress: Progress | None) -> Sweep:
         """All pages of the chosen source. What came before a failure is kept.
@@ -58,7 +82,7 @@ class Sweeper:
             async with asyncio.timeout(self._seconds):
                 await self._walk_all(choice, haul, progress)
         except TimeoutError:
-            haul.error = SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")
+            haul.error = self._too_long()
         return Sweep(
             source=choice.source,
             releases=list(haul.releases.values()),

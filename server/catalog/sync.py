@@ -20,7 +20,6 @@ from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
-from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.paging import SourceName
 from server.spotify.sources import LADDER, Setting
@@ -45,7 +44,6 @@ class Syncer:
         pace: Pace,
         schedule: Schedule,
         setting: Setting,
-        market: str,
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
@@ -56,7 +54,6 @@ class Syncer:
         self._pace = pace
         self.schedule = schedule
         self._setting = setting
-        self._market = market
         self._now = now
         self._origin = origin
         self._stuck = StuckFeed()
@@ -153,14 +150,7 @@ class Syncer:
         """All pages of the chosen source; a page that fails after the first makes it partial."""
         calls = self._client.calls
         memory = await self._database.run(runs.load_memory)
-        choice = await sources.choose(
-            self._client,
-            self._setting,
-            memory.verdicts,
-            self._now(),
-            market=self._market,
-            failures=self.schedule.failures,
-        )
+        choice = await self._sweeper.choose(memory.verdicts, self._now(), self.schedule.failures)
         await self._database.run(runs.keep_verdicts, choice.verdicts.items())
         if memory.source not in (None, choice.source):
             log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)

@@ -63,9 +63,9 @@ class Walk:
     Iterating ends when Spotify names no next page, two pages are empty, `max_releases` items have
     come, or search would refuse to go deeper; it raises a SpotifyError for a page that cannot be
     had, after one more try, and BadAnswer for a next page that leads nowhere. Totals and the
-    lengths of pages decide nothing, for they vary in the middle of a sweep; but `even` turns false
-    when they do, and then what is missing is not surely gone. `ended` tells whether the end of the
-    list was reached.
+    lengths of pages decide nothing, for they vary in the middle of a sweep; but the list is `even`
+    only if every page was full and as many items came as all the totals said: else what is missing
+    is not surely gone. `ended` tells whether the end of the list was reached.
     """
 
     def __init__(
@@ -78,19 +78,25 @@ class Walk:
         self._limit = ENDPOINTS[source].limit
         self._tries = 1  # a page that fails is asked for again so often in one walk
         self._totals: set[int | None] = set()
+        self._seen = 0
+        self._full = True
         self.ended = False
-        self.even = True
+
+    @property
+    def even(self) -> bool:
+        """Whether nothing about the pages met so far casts doubt on them."""
+        return self._full and self._totals == {self._seen}
 
     async def pages(self, first: Page | None = None) -> AsyncIterator[Page]:
         """Each page, the first one included."""
         current = first or await self._page(0)
-        offset = seen = empty = 0
+        offset = empty = 0
         for _ in range(2 + 3 * self._most // self._limit):
             yield current
-            seen, empty = seen + len(current.items), empty + (not current.items)
             self._look(current)
+            empty += not current.items
             self.ended = not current.next or empty > 1
-            if self.ended or seen >= self._most:
+            if self.ended or self._seen >= self._most:
                 return
             offset = _offset_of(current.next, offset)
             if offset + self._limit > DEEPEST:
@@ -100,8 +106,8 @@ class Walk:
 
     def _look(self, current: Page) -> None:
         self._totals.add(current.total)
-        if len(self._totals) > 1 or (current.next and len(current.items) < self._limit):
-            self.even = False
+        self._seen += len(current.items)
+        self._full &= not current.next or len(current.items) >= self._limit
 
     async def _page(self, offset: int) -> Page:
         try:
