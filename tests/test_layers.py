@@ -15,6 +15,8 @@ PURE = {
     "server.catalog.query",
     "server.catalog.schemas",
     "server.catalog.payload",
+    "server.catalog.titles",
+    "server.catalog.versions",
     "server.catalog.negotiation",
     "server.spotify.parse",
     "server.spotify.consent",
