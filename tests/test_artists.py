@@ -169,6 +169,8 @@ async def test_other_methods_are_refused_with_what_is_allowed(connect: START, me
         "limit=501",
         "offset=-1",
         "type=tape",
+        "exclude=live",
+        "exclude=",
         "sort=up",
     ],
 )
@@ -266,6 +268,32 @@ async def test_an_unknown_name_is_ignored_and_href_shows_what_was_understood(
     response = await client.fetch("/api/artists/?colour=blue&colour=red&limit=2")
     assert response.code == 200
     assert orjson.loads(response.body)["href"] == "/api/artists/?limit=2"
+
+
+@pytest.mark.gen_test
+async def test_versions_and_various_artists_are_left_out_but_stay_in_the_database(
+    connect: START,
+) -> None:
+    names = ["Tides", "Tides (Deluxe)", "Tides (Live)", "Tides [Explicit]"]
+    various = artist(9, id="0LyfQWJT6nXafLPZqxe9Of", name="Various Artists")
+    mixed = album(9, artists=[various], album_type="compilation")
+    same = [album(n, name=name, artists=[artist(1)]) for n, name in enumerate(names)]
+    client = await connect([mixed, *same])
+
+    async def listed(query_string: str) -> tuple[str, list[list[str]]]:
+        page = orjson.loads((await client.fetch(f"/api/artists/?{query_string}")).body)
+        items = [[album["name"] for album in item["albums"]] for item in page["items"]]
+        return page["href"], items
+
+    assert await listed("") == ("/api/artists/", [["Album 9"], names])
+    assert await listed("exclude=versions,various_artists") == (
+        "/api/artists/?exclude=various_artists,versions",
+        [["Tides", "Tides (Live)"]],
+    )
+    assert await listed("exclude=various_artists&release_limit=1") == (
+        "/api/artists/?release_limit=1&exclude=various_artists",
+        [["Tides"]],
+    )
 
 
 @pytest.mark.gen_test

@@ -33,6 +33,7 @@ def test_bounds_are_described() -> None:
     assert bounds["limit"] == (1, 500)
     assert bounds["offset"] == (0, 1_000_000)
     assert "album" in described["type"]["items"]["enum"]
+    assert described["exclude"]["items"]["enum"] == ["various_artists", "versions"]
     assert "-released" in described["sort"]["enum"]
 
 

@@ -17,6 +17,8 @@ PURE = {
     "server.catalog.query",
     "server.catalog.schemas",
     "server.catalog.payload",
+    "server.catalog.titles",
+    "server.catalog.versions",
     "server.catalog.negotiation",
     "server.spotify.parse",
     "server.spotify.consent",

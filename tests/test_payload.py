@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.catalog import payload, query
+from server.catalog import payload, query, versions
 from server.catalog.payload import Payload
-from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.catalog.snapshot import DEPTH, HELD, AlbumEntry, ArtistEntry, Freshness, Snapshot
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 FRESH = Freshness(AT, AT, AT, "search", False)
@@ -24,12 +24,20 @@ def entry(number: int, name: str) -> ArtistEntry:
     return ArtistEntry(f"a{number}", name, {"spotify_id": f"a{number}", "name": name})
 
 
-def release(number: int, artists: list[ArtistEntry], kind: str | None = "album") -> AlbumEntry:
+def release(
+    number: int, artists: list[ArtistEntry], kind: str | None = "album", title: str | None = None
+) -> AlbumEntry:
     created = AT.replace(minute=number % 60)
-    return AlbumEntry(kind, created, orjson.Fragment(f'{{"n":{number}}}'), tuple(artists))
+    json = orjson.Fragment(f'{{"n":{number}}}')
+    various = VARIOUS in artists
+    name = f"Title {number}" if title is None else title
+    main = artists[0].spotify_id if artists else None
+    edition = versions.recognise(main, kind, "2026-11-20", name) if main else None
+    return AlbumEntry(kind, created, json, tuple(artists), various, edition)
 
 
 ABBA, BACH, OLAF = entry(1, "abba"), entry(2, "Bach"), entry(3, "Ólafur")
+VARIOUS = entry(9, "Various Artists")
 SNAPSHOT = Snapshot(
     (
         release(10, [OLAF, BACH], "single"),
@@ -71,6 +79,62 @@ def test_release_limit_counts_releases_of_the_wanted_types() -> None:
     assert names("release_limit=1&type=album") == ["abba"]
     assert names("type=ep") == []
     assert names("type=ep,single") == ["Ólafur", "Bach"]
+
+
+TWINS = Snapshot(
+    (
+        release(10, [VARIOUS, OLAF], "compilation"),
+        release(20, [ABBA, BACH], title="Tides (Deluxe)"),
+        release(30, [OLAF], title="Tides"),
+        release(40, [ABBA], title="Tides (Live)"),
+        release(50, [ABBA], title="Tides"),
+        release(60, [BACH], "single", title="Tides"),
+    ),
+    FRESH,
+)
+
+
+def releases(query_string: str, snapshot: Snapshot = TWINS) -> dict[str, list[int]]:
+    items = body(query_string, snapshot)["items"]
+    return {item["name"]: [album["n"] for album in item["albums"]] for item in items}
+
+
+def test_releases_by_various_artists_may_be_excluded() -> None:
+    assert list(releases("")) == ["Various Artists", "Ólafur", "abba", "Bach"]
+    assert releases("exclude=various_artists") == {
+        "abba": [20, 40, 50],
+        "Bach": [20, 60],
+        "Ólafur": [30],
+    }
+
+
+def test_versions_of_one_release_may_be_excluded_but_one() -> None:
+    assert releases("exclude=versions") == {
+        "Various Artists": [10],
+        "Ólafur": [10, 30],
+        "abba": [50, 40],
+        "Bach": [60],
+    }
+
+
+def test_release_limit_counts_what_is_left() -> None:
+    assert releases("exclude=various_artists,versions&release_limit=2") == {
+        "abba": [50],
+        "Ólafur": [30],
+    }
+    assert releases("exclude=versions&type=album&release_limit=3") == {
+        "abba": [50, 40],
+        "Ólafur": [30],
+    }
+
+
+def test_what_is_left_is_made_up_from_older_releases_but_never_with_a_gap() -> None:
+    twins = [release(n, [entry(n // 2, "x")], title=f"Title {n // 2}") for n in range(HELD)]
+    rare = [release(n, [entry(n, "x")], "ep") for n in range(HELD, 2 * HELD)]
+    snapshot = Snapshot((*twins, *rare), FRESH)
+    query_string = f"exclude=versions&release_limit={DEPTH}"
+    assert body(query_string, snapshot)["total"] == HELD // 2
+    assert body(f"{query_string}&type=ep", snapshot)["total"] == DEPTH
 
 
 @pytest.mark.parametrize(
@@ -175,8 +239,14 @@ artists_strategy = st.lists(
     unique_by=lambda each: each.spotify_id,
 )
 snapshots = st.lists(
-    st.tuples(artists_strategy, st.sampled_from(KINDS), st.integers(0, 59)), max_size=12
-).map(lambda rows: Snapshot(tuple(release(n, a, k) for a, k, n in rows), FRESH))
+    st.tuples(
+        artists_strategy,
+        st.sampled_from(KINDS),
+        st.integers(0, 59),
+        st.sampled_from(["Tides", "Tides (Deluxe)", "Tides - Sped Up", "Tides (Live)"]),
+    ),
+    max_size=12,
+).map(lambda rows: Snapshot(tuple(release(n, a, k, title) for a, k, n, title in rows), FRESH))
 
 
 @settings(max_examples=60, deadline=None)
@@ -185,15 +255,18 @@ snapshots = st.lists(
     st.integers(1, 5),
     st.sampled_from(["released", "-released", "seen", "-seen", "name", "-name"]),
     st.sampled_from(["", "&type=album", "&type=single,ep"]),
+    st.sampled_from(["", "&exclude=versions", "&exclude=various_artists,versions"]),
 )
 def test_pages_together_are_exactly_the_whole(
-    snapshot: Snapshot, limit: int, sort: str, kind: str
+    snapshot: Snapshot, limit: int, sort: str, kind: str, exclude: str
 ) -> None:
-    whole = body(f"sort={sort}{kind}", snapshot)["items"]
+    wanted = f"sort={sort}{kind}{exclude}"
+    whole = body(wanted, snapshot)["items"]
     paged: list[Any] = []
-    href: str | None = f"?sort={sort}{kind}&limit={limit}"
+    href: str | None = f"?{wanted}&limit={limit}"
     while href is not None:
         page = body(href.partition("?")[2], snapshot)
+        assert page["total"] == len(whole)
         paged += page["items"]
         href = page["next"]
     assert paged == whole

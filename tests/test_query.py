@@ -49,19 +49,39 @@ def test_an_unknown_type_is_a_fault(given_: str) -> None:
     assert [parameter for parameter, _ in faults(given_)] == ["type"]
 
 
+@pytest.mark.parametrize(
+    ("given_", "href"),
+    [
+        ("exclude=versions", "?exclude=versions"),
+        ("exclude=versions,various_artists,versions", "?exclude=various_artists,versions"),
+        ("sort=name&exclude=versions&type=ep", "?type=ep&exclude=versions&sort=name"),
+    ],
+)
+def test_what_is_excluded_is_a_list_with_an_order_of_its_own(given_: str, href: str) -> None:
+    assert query.parse(given_).href == f"/api/artists/{href}"
+
+
+@pytest.mark.parametrize(
+    "given_", ["exclude=", "exclude=versions,", "exclude=album", "exclude=Versions", "exclude"]
+)
+def test_an_unknown_exclusion_is_a_fault(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(given_)] == ["exclude"]
+
+
 @pytest.mark.parametrize("given_", ["sort=", "sort=date", "sort=--name", "sort=+name"])
 def test_an_unknown_order_is_a_fault(given_: str) -> None:
     assert [parameter for parameter, _ in faults(given_)] == ["sort"]
 
 
 def test_every_fault_is_named_at_once_in_the_order_of_the_parameters() -> None:
-    found = faults("sort=x&type=y&offset=z&limit=0&release_limit=&release_limit=5")
+    found = faults("sort=x&exclude=w&type=y&offset=z&limit=0&release_limit=&release_limit=5")
     assert [parameter for parameter, _ in found] == [
         "release_limit",
         "release_limit",
         "limit",
         "offset",
         "type",
+        "exclude",
         "sort",
     ]
 

@@ -9,7 +9,7 @@ from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 from server.catalog import reader, store
-from server.catalog.snapshot import Snapshot
+from server.catalog.snapshot import DEPTH, HELD, Snapshot
 from server.database import Database
 from tests.examples import album, albums, artist, spotify_id, sweep
 
@@ -46,15 +46,34 @@ def test_of_one_day_the_last_seen_first_comes_first_then_the_place_in_the_list(
     assert numbers(load(database)) == [9, 7, 5, 3]
 
 
-def test_two_hundred_of_each_type_are_there_however_many_of_another_are_newer(
+def test_more_than_any_limit_of_each_type_are_there_however_many_of_another_are_newer(
     database: Database,
 ) -> None:
     old = [album(n, album_type="ep", release_date="2020-01-01") for n in range(5)]
     odd = [album(1000, album_type=None, release_date="2027-01-01")]
-    take(database, odd + albums(300, first=10) + old)
+    take(database, odd + albums(HELD + 50, first=10) + old)
     snapshot = load(database)
     kinds = [each.album_type for each in snapshot.albums]
-    assert (kinds.count("album"), kinds.count("ep"), kinds.count(None)) == (200, 5, 1)
+    assert (kinds.count("album"), kinds.count("ep"), kinds.count(None)) == (HELD, 5, 1)
+    assert HELD > DEPTH
+
+
+def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None:
+    guests = [artist(1), artist(2)]
+    twins = [
+        album(1, name="Tides", artists=guests),
+        album(2, name="TIDES (Deluxe)", artists=guests),
+    ]
+    various = artist(9, id=reader.VARIOUS_ARTISTS)
+    take(database, [*twins, album(3, artists=[various]), album(4, artists=[])])
+    plain, deluxe, mixed, nobodys = load(database).albums
+    work = (spotify_id("artist", 1), "album", "2026", "tides")
+    assert plain.edition is not None
+    assert deluxe.edition is not None
+    assert (plain.edition.work, plain.edition.taken) == (work, 0)
+    assert (deluxe.edition.work, deluxe.edition.taken) == (work, 1)
+    assert [each.various_artists for each in (plain, mixed, nobodys)] == [False, True, False]
+    assert nobodys.edition is None
 
 
 def test_an_artist_is_one_entry_however_many_albums_it_has(database: Database) -> None:

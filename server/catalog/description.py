@@ -9,7 +9,7 @@ from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
-LISTS = ("type",)  # parameters written as one comma list
+LISTS = ("type", "exclude")  # parameters written as one comma list
 
 
 def openapi() -> dict[str, Any]:

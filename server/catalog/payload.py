@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime
@@ -11,8 +10,9 @@ from typing import Any, Literal
 import brotli
 import orjson
 
+from server.catalog import titles, versions
 from server.catalog.query import ArtistsQuery
-from server.catalog.snapshot import TIMES, AlbumEntry, ArtistEntry, Snapshot, utc
+from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
@@ -111,13 +111,23 @@ def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Repre
 
 def _window(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> list[_Listed]:
     """The artists of the latest releases, in the order in which the releases name them."""
-    if query.type:
-        albums = [album for album in albums if album.album_type in query.type]
     listed: dict[str, _Listed] = {}
-    for album in albums[: query.release_limit]:
+    for album in _wanted(albums, query)[: query.release_limit]:
         for artist in album.artists:
             listed.setdefault(artist.spotify_id, _Listed(artist, [])).albums.append(album)
     return list(listed.values())
+
+
+def _wanted(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> Sequence[AlbumEntry]:
+    """The releases of the wanted types without what the query excludes."""
+    if query.type:
+        albums = [album for album in albums if album.album_type in query.type]
+    albums = albums[:HELD]  # further down only the rarer types are whole
+    if "various_artists" in query.exclude:
+        albums = [album for album in albums if not album.various_artists]
+    if "versions" in query.exclude:
+        albums = versions.fold(albums)
+    return albums
 
 
 def _sorted(listed: list[_Listed], sort: str) -> list[_Listed]:
@@ -125,7 +135,7 @@ def _sorted(listed: list[_Listed], sort: str) -> list[_Listed]:
     key = sort.removeprefix("-")
     if key == "name":
         listed = sorted(
-            listed, key=lambda each: (_folded(each.artist.name), each.artist.spotify_id)
+            listed, key=lambda each: (titles.folded(each.artist.name), each.artist.spotify_id)
         )
         return listed if sort == "name" else listed[::-1]
     if key == "seen":
@@ -133,12 +143,6 @@ def _sorted(listed: list[_Listed], sort: str) -> list[_Listed]:
             listed, key=lambda each: max(album.created_at for album in each.albums), reverse=True
         )
     return listed if sort.startswith("-") else listed[::-1]
-
-
-def _folded(name: str) -> str:
-    """Without case and accents, so that Ólafur stands beside Olaf."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
 
 
 def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None]:

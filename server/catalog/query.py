@@ -12,6 +12,7 @@ MAX_QUERY_LENGTH = 4096  # characters
 SHOWN = 100  # characters of a wrong value that an error repeats
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
+Exclusion = Literal["various_artists", "versions"]
 Sort = Literal["released", "-released", "seen", "-seen", "name", "-name"]
 
 
@@ -22,12 +23,16 @@ def _digits(value: Any) -> Any:
     return value
 
 
-def _comma_list(value: Any) -> Any:
-    """`single,album` in the order of the contract, each once."""
-    if not isinstance(value, str):
-        return value
-    order = {name: place for place, name in enumerate(get_args(AlbumType))}
-    return tuple(sorted(set(value.split(",")), key=lambda name: (order.get(name, -1), name)))
+def _comma_list(choices: Any) -> BeforeValidator:
+    """`single,album` in the order of the contract, which is that of `choices`, each once."""
+    order = {name: place for place, name in enumerate(get_args(choices))}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(sorted(set(value.split(",")), key=lambda name: (order.get(name, -1), name)))
+
+    return BeforeValidator(read)
 
 
 WholeNumber = Annotated[int, BeforeValidator(_digits)]
@@ -39,23 +44,29 @@ class ArtistsQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     release_limit: WholeNumber = Field(
-        20, ge=1, le=DEPTH, description="Artists of the latest N releases (of the wanted types)."
+        20, ge=1, le=DEPTH, description="Artists of the latest N releases (of those wanted)."
     )
     limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] | None = Field(
         None, description="At most so many artists; all when not given."
     )
     offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many artists.")
-    type: Annotated[tuple[AlbumType, ...], BeforeValidator(_comma_list)] = Field(
+    type: Annotated[tuple[AlbumType, ...], _comma_list(AlbumType)] = Field(
         (), description="Comma list of wanted types; all, even unknown ones, when not given."
+    )
+    exclude: Annotated[tuple[Exclusion, ...], _comma_list(Exclusion)] = Field(
+        (),
+        description="Comma list of what is left out: releases by Various Artists; all versions of "
+        "a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
     )
     sort: Sort = Field("-released", description="Order of the artists; - is descending.")
 
     @property
     def href(self) -> str:
         """The normal form: what was understood, without defaults, in a fixed order."""
-        values = self.model_dump(exclude_defaults=True)
-        if "type" in values:
-            values["type"] = ",".join(values["type"])
+        values = {
+            name: ",".join(value) if isinstance(value, tuple) else value
+            for name, value in self.model_dump(exclude_defaults=True).items()
+        }
         return "/api/artists/" + ("?" + urlencode(values, safe=",") if values else "")
 
     def page(self, offset: int, limit: int) -> "ArtistsQuery":

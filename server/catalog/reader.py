@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session, defer
 
 from models import Album, AlbumArtist, Artist
 from models.album import LATEST_FIRST
-from server.catalog import freshness
+from server.catalog import freshness, versions
 from server.catalog.query import AlbumType
-from server.catalog.snapshot import DEPTH, TIMES, AlbumEntry, ArtistEntry, Snapshot
+from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 
@@ -34,7 +34,7 @@ def load(session: Session) -> Snapshot:
 
 def _latest_albums() -> Any:
     """The latest of each type and the latest of all, each through its index."""
-    newest = select(Album.id).order_by(*LATEST_FIRST).limit(DEPTH)
+    newest = select(Album.id).order_by(*LATEST_FIRST).limit(HELD)
     of_type = (newest.where(Album.album_type == name) for name in get_args(AlbumType))
     windows = union(*(select(each.subquery().c.id) for each in (newest, *of_type)))
     markets = defer(Album.available_markets, raiseload=True)  # long, and not served here
@@ -70,6 +70,7 @@ def _artist_entry(artist: Artist) -> ArtistEntry:
 
 
 def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
+    various_artists = any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists)
     fields = {
         "id": album.id,
         "spotify_id": album.spotify_id,
@@ -87,7 +88,7 @@ def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
         "created_at": album.created_at,
         "updated_at": album.updated_at,
         "last_seen_at": album.last_seen_at,
-        "various_artists": any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists),
+        "various_artists": various_artists,
         "artists": [{"spotify_id": each.spotify_id, "name": each.name} for each in artists],
     }
     return AlbumEntry(
@@ -95,4 +96,13 @@ def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
         album.created_at,
         orjson.Fragment(orjson.dumps(fields, option=TIMES)),
         artists,
+        various_artists,
+        _edition(album, artists),
     )
+
+
+def _edition(album: Album, artists: tuple[ArtistEntry, ...]) -> Edition | None:
+    if not artists:
+        return None
+    main = artists[0].spotify_id
+    return versions.recognise(main, album.album_type, album.release_date, album.name)

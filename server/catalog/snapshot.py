@@ -1,7 +1,7 @@
 """What is served, held in memory: the latest releases with their artists. Pure.
 
-A snapshot holds the latest 200 releases of every type and overall, so any window that a request may
-ask for is in it, and no request needs the database.
+A snapshot holds the latest 300 releases of every type and overall, so any window that a request may
+ask for is in it, with room for what it leaves out, and no request needs the database.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 DEPTH = 200  # the greatest release_limit
+HELD = 300  # releases of each type and overall; what `exclude` takes away is made up from the rest
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 
@@ -24,13 +25,30 @@ class ArtistEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Edition:
+    """Which work a release is a version of, and how many words its title has more than the work's.
+
+    A work is told by its main artist, its kind, its year and its title.
+    """
+
+    work: tuple[str, str | None, str, str]
+    release_date: str | None
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
 class AlbumEntry:
-    """A release: its public JSON, ready made, and what it is chosen and sorted by."""
+    """A release: its public JSON, ready made, and what it is chosen and sorted by.
+
+    `edition` is None where no artist is credited.
+    """
 
     album_type: str | None
     created_at: datetime
     json: orjson.Fragment
     artists: tuple[ArtistEntry, ...]
+    various_artists: bool = False
+    edition: Edition | None = None
 
 
 @dataclass(frozen=True, slots=True)
