@@ -322,6 +322,7 @@ async def test_a_sync_that_found_nothing_is_an_empty_list_and_not_an_error(
 async def test_a_warm_request_touches_neither_the_database_nor_spotify(connect: START) -> None:
     client = await connect()
     await client.fetch("/api/artists/")
+    await until(lambda: client.freshet.syncer.seconds_left() > 0)  # the first sync is over
     statements: list[str] = []
     engine = client.freshet.database.engine
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

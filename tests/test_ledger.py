@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.spotify.ledger import (
@@ -48,6 +48,7 @@ def test_a_tenth_is_kept_for_people() -> None:
     assert Allowance(500).most("background") == 450
 
 
+@settings(deadline=None)
 @given(HOURS, st.integers(1, 100), st.integers(1, 600))
 def test_when_there_is_room_the_calls_fit_and_a_moment_earlier_they_do_not(
     windows: dict[datetime, int], calls: int, most: int
@@ -61,6 +62,7 @@ def test_when_there_is_room_the_calls_fit_and_a_moment_earlier_they_do_not(
         assert used(windows, moment - timedelta(seconds=1)) + calls > most
 
 
+@settings(deadline=None)
 @given(HOURS, st.integers(1, 30), st.integers(30, 600))
 def test_sweeps_at_the_spacing_always_find_room(
     windows: dict[datetime, int], cost: int, most: int
@@ -74,6 +76,7 @@ def test_sweeps_at_the_spacing_always_find_room(
         books[hour_of(now)] = books.get(hour_of(now), 0) + cost
 
 
+@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(30, 600))
 def test_a_fresh_day_is_spread_evenly(cost: int, most: int) -> None:
     assert spacing({}, NOW, cost, most) == REACH / (most // cost)
