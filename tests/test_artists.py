@@ -12,6 +12,7 @@ from sqlalchemy import event
 
 from server.spotify.standin import StandIn
 from tests.client import Client
+from tests.conftest import until
 from tests.examples import album, albums, artist
 
 START = Any

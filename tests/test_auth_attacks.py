@@ -319,7 +319,7 @@ async def test_no_header_bends_an_address(set_stage: SetStage, header: dict[str,
         if response.code != 200:
             target = urlsplit(response.headers["Location"])
             assert f"{target.scheme}://{target.netloc}" in (stage.url, stage.standin.accounts_url)
-            assert "evil" not in response.headers["Location"]
+            assert "evil.example" not in response.headers["Location"]
 
 
 @pytest.mark.gen_test
