@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from handlers.pages import PageHandler, Pages
+from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
+from server.catalog.standing import Standing
 from server.errors import DatabaseError
 from server.login.desk import LoginDesk
 from server.login.store import Visitor
@@ -19,19 +21,30 @@ class HomeHandler(PageHandler):
     """Public; reads the database only for a browser that brings a session."""
 
     def initialize(  # type: ignore[override]
-        self, pages: Pages, cache: PayloadCache, desk: LoginDesk, watch: ConsentWatch, owned: bool
+        self,
+        pages: Pages,
+        cache: PayloadCache,
+        desk: LoginDesk,
+        watch: ConsentWatch,
+        standing: Standing,
+        owned: bool,
     ) -> None:
         """Take what is shown from the wiring; `owned`: the first to log in owns the server."""
         super().initialize(pages)
         self._cache, self._desk, self._watch, self._owned = cache, desk, watch, owned
+        self._standing = standing
 
     async def get(self) -> None:
         """Send the page."""
         snapshot, visitor = self._cache.snapshot, await self._visitor()
+        freshness = snapshot.freshness if snapshot else None
         self.send_page(
             "home.html",
             title="Freshet",
-            freshness=snapshot.freshness if snapshot else None,
+            freshness=freshness,
+            stale=snapshot is not None and self._cache.is_stale(snapshot),
+            stuck=freshness is not None and is_stuck(freshness.new_at, freshness.complete_at),
+            last=self._standing.memory,
             known=self._watch.known,
             consent=self._watch.consent,
             days_left=self._watch.days_left(),

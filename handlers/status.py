@@ -6,12 +6,13 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
+from server.catalog.runs import Memory
 from server.catalog.snapshot import Freshness, utc
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
 from server.metrics import CONTENT_TYPE, Metrics
-from server.spotify.sources import Verdict
+from server.spotify.sources import LADDER, Verdict
 
 
 class StatusHandler(BaseHandler):
@@ -41,7 +42,7 @@ class StatusHandler(BaseHandler):
                 "stale": snapshot is not None and self._cache.is_stale(snapshot),
                 "partial": freshness.partial,
                 "why": freshness.why,
-                "last_sync": _last_sync(freshness),
+                "last_sync": _last_sync(self._standing.memory),
                 "next_sync_at": utc(self._syncer.next_at()),
                 "sync_interval": round(self._syncer.schedule.interval),
                 "newest_release": freshness.newest_release,
@@ -58,7 +59,7 @@ class StatusHandler(BaseHandler):
         """What Spotify lets us do, and how much of it is left."""
         buckets = self._syncer.buckets(self._standing, freshness.source)
         return {
-            "sources": [_source(name, known) for name, known in self._standing.verdicts.items()],
+            "sources": [_source(name, self._standing.memory.verdicts.get(name)) for name in LADDER],
             "quota": [
                 {
                     "bucket": each.name,
@@ -86,12 +87,12 @@ class StatusHandler(BaseHandler):
         }
 
 
-def _last_sync(freshness: Freshness) -> dict[str, Any] | None:
+def _last_sync(memory: Memory) -> dict[str, Any] | None:
     """Of an error its kind alone: its text is Spotify's, and for operators."""
-    if freshness.tried_at is None:
+    if memory.finished_at is None:
         return None
-    error = freshness.error.partition(":")[0] if freshness.error else None
-    return {"at": utc(freshness.tried_at), "outcome": freshness.outcome, "error": error}
+    error = memory.error.partition(":")[0] if memory.error else None
+    return {"at": utc(memory.finished_at), "outcome": memory.outcome, "error": error}
 
 
 def _source(name: str, known: Verdict | None) -> dict[str, Any]:

@@ -115,8 +115,8 @@ class Freshet:
         pages = {"pages": Pages(self.settings.public_url)}
         login = {**pages, "desk": self.desk}
         home = {"owned": not self.settings.allowed_users}
-        known = {"cache": self.cache, "watch": self.watch}
-        status = {**known, "standing": self.standing, "syncer": self.syncer}
+        known = {"cache": self.cache, "watch": self.watch, "standing": self.standing}
+        status = {**known, "syncer": self.syncer}
         return [
             (r"/", HomeHandler, {**login, **known, **home}),
             (r"/auth/login/?", LoginHandler, login),

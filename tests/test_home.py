@@ -353,3 +353,34 @@ async def test_no_other_file_is_served(set_stage: SetStage) -> None:
         assert response.code == 404, path
         assert response.headers["X-Content-Type-Options"] == "nosniff"
         assert b"import" not in response.body
+
+
+@pytest.mark.gen_test
+async def test_a_failed_sync_and_old_data_are_told_in_words(
+    set_stage: SetStage, start_standin: Callable[..., StandIn], clock: Clock
+) -> None:
+    stage = await set_stage(start_standin(albums(3), clock=clock), sync_interval=1800)
+    await until(lambda: stage.freshet.syncer.seconds_left() > 0)  # the first sync is over
+    page = await home(stage.browser())
+    assert "failed" not in page
+    assert "This is old" not in page
+    stage.standin.misbehave("502", times=None)
+    stage.clock.forward(hours=3)
+    assert (await stage.freshet.syncer.sync()).outcome == "failed"
+    await stage.freshet.standing.load()
+    page = await home(stage.browser())
+    assert "The last sync, at 20 November 2026, 08:00 UTC, failed." in page
+    assert "This is old: no sync has been complete for three intervals." in page
+    assert "Bad gateway" not in page, "Spotify's words are for operators"
+
+
+@pytest.mark.gen_test
+async def test_a_feed_that_is_stuck_is_told_in_words(
+    set_stage: SetStage, start_standin: Callable[..., StandIn], clock: Clock
+) -> None:
+    stage = await set_stage(start_standin(albums(3), clock=clock))
+    await stage.freshet.syncer.sync()
+    stage.clock.forward(hours=73)
+    await stage.freshet.syncer.sync()
+    page = await home(stage.browser())
+    assert "Spotify has listed nothing new since 20 November 2026, 05:00 UTC" in page

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Text, cast, func, select, true
+from sqlalchemy import ScalarSelect, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, Artist, Change, SyncRun
@@ -33,9 +33,6 @@ def read(session: Session) -> Freshness:
             _last(SyncRun.source, last).label("source"),
             _last(SyncRun.why, last).label("why"),
             new_at().label("new_at"),
-            _last(SyncRun.finished_at, true()).label("tried_at"),
-            _last(SyncRun.outcome, true()).label("outcome"),
-            _last(SyncRun.error, true()).label("error"),
             _newest_release().label("newest_release"),
         )
     ).one()

@@ -22,6 +22,7 @@ class Memory:
     source: SourceName | None = None
     finished_at: datetime | None = None
     outcome: str | None = None
+    error: str | None = None
 
 
 def record_run(
@@ -79,6 +80,7 @@ def load_memory(session: Session) -> Memory:
         source if source in LADDER else None,
         run.finished_at if run else None,
         run.outcome if run else None,
+        run.error if run else None,
     )
 
 

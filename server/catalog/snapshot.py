@@ -57,8 +57,7 @@ class Freshness:
 
     `as_of` is the last change of data, `synced_at` the end of the last sync that brought pages,
     `complete_at` of the last that brought all, from `source` for the reason `why`. `new_at` is when
-    albums last came in. `outcome` and `error` are those of the last sync at all, at `tried_at`.
-    `newest_release` is the newest release date, of 4, 7 or 10 characters.
+    albums last came in. `newest_release` is the newest release date, of 4, 7 or 10 characters.
     """
 
     as_of: datetime | None = None
@@ -68,9 +67,6 @@ class Freshness:
     partial: bool = False
     why: str | None = None
     new_at: datetime | None = None
-    tried_at: datetime | None = None
-    outcome: str | None = None
-    error: str | None = None
     newest_release: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""How we stand with Spotify: calls, pauses and verdicts, as all processes left them, in memory."""
+"""How we stand with Spotify: calls, pauses and past syncs of all processes, in memory."""
 
 import math
 from collections.abc import Callable
@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from server.catalog import runs
+from server.catalog.runs import Memory
 from server.database import Database
 from server.spotify import quota
 from server.spotify.ledger import Allowance, used
-from server.spotify.paging import ENDPOINTS, SourceName
+from server.spotify.paging import ENDPOINTS
 from server.spotify.quota import Book
-from server.spotify.sources import LADDER, Verdict
+from server.spotify.sources import LADDER
 
 DAY = timedelta(days=1)
 
@@ -33,7 +34,7 @@ class Bucket:
 
 
 class Standing:
-    """Read anew by `load`; no request reads a table."""
+    """Read anew by `load`; no request reads a table. `memory` is what past syncs have left."""
 
     def __init__(
         self, database: Database, allowance: Allowance, now: Callable[[], datetime]
@@ -42,13 +43,12 @@ class Standing:
         self._allowance = allowance
         self._now = now
         self._books: dict[str, Book] = {}
-        self.verdicts: dict[SourceName, Verdict | None] = dict.fromkeys(LADDER)
+        self.memory = Memory({})
 
     async def load(self) -> None:
         """Read what is known now. Raises DatabaseError, and keeps what was known."""
         self._books = await self._database.run(quota.read_all, self._now())
-        verdicts = await self._database.run(runs.load_verdicts)
-        self.verdicts = {name: verdicts.get(name) for name in LADDER}
+        self.memory = await self._database.run(runs.load_memory)
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
         """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""
