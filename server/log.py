@@ -89,7 +89,9 @@ def _shown(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     try:
-        return value.isoformat() if isinstance(value, date) else str(value)
+        if isinstance(value, date):
+            return value.isoformat().replace("+00:00", "Z")  # as the timestamps are
+        return str(value)
     except Exception:
         return f"<{type(value).__name__}>"
 
