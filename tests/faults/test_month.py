@@ -30,6 +30,10 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("too-many-requests", {}),
 ]
 RATE = 0.02
+INTERVAL = {  # as it was asked for, or as 450 calls a day allow for sweeps of 10
+    AppKind.EXTENDED: timedelta(seconds=1800),
+    AppKind.RESTRICTED: timedelta(seconds=2000),
+}
 
 
 @pytest.mark.parametrize("kind", list(AppKind))
@@ -62,12 +66,12 @@ async def test_a_month_without_a_lock_out_and_with_nothing_missed(
 
 async def _judge(simulation: Simulation, kind: AppKind) -> None:
     record, standin = simulation.record, simulation.standin
-    interval = timedelta(seconds=max(record.intervals))
+    widest = timedelta(seconds=round(max(record.intervals)))
     delays = await simulation.delays()
     calls = simulation.most_calls_in_a_day()
     print(  # for whoever wants to see the figures
         f"\n{kind.value}: {sum(record.outcomes.values())} syncs {dict(record.outcomes)}, "
-        f"interval at most {interval}, most calls in 24 h {dict(calls)}, "
+        f"interval at most {widest}, most calls in 24 h {dict(calls)}, "
         f"{len(record.pauses)} pauses, {len(record.published)} released, "
         f"{len(record.published) - len(delays)} missed, longest delay {max(delays.values())}"
     )
@@ -76,8 +80,8 @@ async def _judge(simulation: Simulation, kind: AppKind) -> None:
     assert simulation.calls_in_pauses() == []
     assert record.falsely_gone == []
     assert set(record.published) == set(delays), "nothing was missed"
-    assert max(delays.values()) <= 2 * interval
-    assert record.outcomes["complete"] > 0.9 * sum(record.outcomes.values()) * 0.9
+    assert max(delays.values()) <= 2 * INTERVAL[kind]
+    assert record.outcomes["complete"] > 0.85 * sum(record.outcomes.values())
     page = await simulation.answer()
     assert page.total > 50
     assert any(artist.images for artist in page.items)
