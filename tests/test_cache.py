@@ -36,7 +36,7 @@ class Source:
             AlbumEntry(
                 "album",
                 self.clock(),
-                orjson.Fragment(f'{{"n":{number}}}'),
+                f'{{"n":{number}}}'.encode(),
                 (ArtistEntry(f"a{number}", f"Artist {number}", {"name": f"Artist {number}"}),),
             )
             for number in range(self.releases)

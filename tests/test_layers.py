@@ -17,6 +17,8 @@ PURE = {
     "server.catalog.query",
     "server.catalog.schemas",
     "server.catalog.payload",
+    "server.catalog.parameters",
+    "server.catalog.selection",
     "server.catalog.titles",
     "server.catalog.versions",
     "server.catalog.negotiation",

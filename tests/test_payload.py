@@ -28,7 +28,7 @@ def release(
     number: int, artists: list[ArtistEntry], kind: str | None = "album", title: str | None = None
 ) -> AlbumEntry:
     created = AT.replace(minute=number % 60)
-    json = orjson.Fragment(f'{{"n":{number}}}')
+    json = f'{{"n":{number}}}'.encode()
     various = VARIOUS in artists
     name = f"Title {number}" if title is None else title
     main = artists[0].spotify_id if artists else None

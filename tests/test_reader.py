@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
+from models import Album
 from server.catalog import reader, store
 from server.catalog.snapshot import DEPTH, HELD, Snapshot
 from server.database import Database
@@ -28,7 +29,7 @@ def load(database: Database) -> Snapshot:
 
 
 def numbers(snapshot: Snapshot) -> list[int]:
-    texts = (orjson.dumps(each.json) for each in snapshot.albums)
+    texts = (each.json for each in snapshot.albums)
     return [int(orjson.loads(text)["spotify_id"][5:]) for text in texts]
 
 
@@ -100,7 +101,8 @@ def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
     with database.engine.begin() as connection:
         connection.execute(text("ANALYZE albums"))
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        query = reader._latest_albums().compile(connection, compile_kwargs={"literal_binds": True})
+        latest = select(Album.id).where(reader._latest())
+        query = latest.compile(connection, compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {query}")))
     assert "ix_albums_latest " in plan
     assert "ix_albums_latest_of_type" in plan

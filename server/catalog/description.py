@@ -9,7 +9,7 @@ from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
-LISTS = ("type", "exclude")  # parameters written as one comma list
+LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
 def openapi() -> dict[str, Any]:
@@ -18,6 +18,8 @@ def openapi() -> dict[str, Any]:
         [(model, "serialization") for model in (ArtistsPage, Status, Problem)],
         ref_template=REFERENCE,
     )
+    shapes = definitions["$defs"]
+    del shapes["ArtistShape"]["required"]  # `fields` may leave any out
     return {
         "openapi": "3.1.0",
         "info": {
@@ -26,7 +28,7 @@ def openapi() -> dict[str, Any]:
             "description": "The artists who have just released something on Spotify.",
         },
         "paths": {"/api/artists/": {"get": _artists()}, "/api/status": {"get": _status()}},
-        "components": {"schemas": definitions["$defs"]},
+        "components": {"schemas": shapes},
     }
 
 

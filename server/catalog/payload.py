@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import format_datetime
 from typing import Any, Literal
@@ -10,9 +9,10 @@ from typing import Any, Literal
 import brotli
 import orjson
 
-from server.catalog import titles, versions
+from server.catalog import selection
 from server.catalog.query import ArtistsQuery
-from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Snapshot, utc
+from server.catalog.selection import Listed
+from server.catalog.snapshot import TIMES, AlbumEntry, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
@@ -42,24 +42,16 @@ class Payload:
         return OVERHEAD_BYTES + sum(len(each.body) for each in self.representations.values())
 
 
-@dataclass(frozen=True, slots=True)
-class _Listed:
-    """An artist of the window with its releases there, newest first."""
-
-    artist: ArtistEntry
-    albums: list[AlbumEntry]
-
-
 def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int) -> Payload:
     """Answer `query` from `snapshot`; `max_age` is what caches are told, in seconds."""
-    listed = _sorted(_window(snapshot.albums, query), query.sort)
+    listed = selection.artists(snapshot.albums, query)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
     following, preceding = _neighbours(query, len(listed))
     freshness = snapshot.freshness
     body = orjson.dumps(
         {
-            "items": [_item(each) for each in page],
+            "items": [_item(each, query) for each in page],
             "count": len(page),
             "total": len(listed),
             "limit": query.limit,
@@ -109,42 +101,6 @@ def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Repre
     return representations
 
 
-def _window(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> list[_Listed]:
-    """The artists of the latest releases, in the order in which the releases name them."""
-    listed: dict[str, _Listed] = {}
-    for album in _wanted(albums, query)[: query.release_limit]:
-        for artist in album.artists:
-            listed.setdefault(artist.spotify_id, _Listed(artist, [])).albums.append(album)
-    return list(listed.values())
-
-
-def _wanted(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> Sequence[AlbumEntry]:
-    """The releases of the wanted types without what the query excludes."""
-    if query.type:
-        albums = [album for album in albums if album.album_type in query.type]
-    albums = albums[:HELD]  # further down only the rarer types are whole
-    if "various_artists" in query.exclude:
-        albums = [album for album in albums if not album.various_artists]
-    if "versions" in query.exclude:
-        albums = versions.fold(albums)
-    return albums
-
-
-def _sorted(listed: list[_Listed], sort: str) -> list[_Listed]:
-    """A total order; ascending is descending reversed, so pages never overlap."""
-    key = sort.removeprefix("-")
-    if key == "name":
-        listed = sorted(
-            listed, key=lambda each: (titles.folded(each.artist.name), each.artist.spotify_id)
-        )
-        return listed if sort == "name" else listed[::-1]
-    if key == "seen":
-        listed = sorted(
-            listed, key=lambda each: max(album.created_at for album in each.albums), reverse=True
-        )
-    return listed if sort.startswith("-") else listed[::-1]
-
-
 def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None]:
     """The next and the previous page of a query with a limit; they overlap nothing."""
     if query.limit is None:
@@ -157,9 +113,19 @@ def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None
     return following, query.page(start - size, size).href
 
 
-def _item(listed: _Listed) -> dict[str, Any]:
-    albums = [album.json for album in listed.albums]
-    return {**listed.artist.fields, "latest_album": albums[0], "albums": albums}
+def _item(listed: Listed, query: ArtistsQuery) -> dict[str, Any]:
+    albums = [_album(album, query) for album in listed.albums]
+    item = {**listed.artist.fields, "latest_album": albums[0], "albums": albums}
+    return {name: item[name] for name in query.fields} if query.fields else item
+
+
+def _album(album: AlbumEntry, query: ArtistsQuery) -> orjson.Fragment:
+    """A release as it is held, or with its markets spliced in."""
+    if "markets" not in query.include:
+        return orjson.Fragment(album.json)
+    known = None if album.markets is None else album.markets.split()
+    markets = b',"available_markets":' + orjson.dumps(known)
+    return orjson.Fragment(album.json[:-1] + markets + b"}")
 
 
 def _link(following: str | None, preceding: str | None) -> str:

@@ -1,41 +1,32 @@
 """What a request asks for: parsed, checked and brought to a normal form once. Pure."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from server.catalog.parameters import (
+    Market,
+    PartialDate,
+    Search,
+    WholeNumber,
+    choices,
+    comma_list,
+    digits,
+)
+from server.catalog.schemas import ArtistShape
 from server.catalog.snapshot import DEPTH
 from server.errors import InvalidParameters, ParameterFault, UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
 SHOWN = 100  # characters of a wrong value that an error repeats
+ARTIST_FIELDS = tuple(ArtistShape.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
 Exclusion = Literal["various_artists", "versions"]
+Extra = Literal["markets"]
 Sort = Literal["released", "-released", "seen", "-seen", "name", "-name"]
-
-
-def _digits(value: Any) -> Any:
-    """Only plain digits are a number here; int() would take `+5`, ` 5`, `1_000` and `٥` too."""
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
-        raise ValueError("must be a whole number in plain digits")
-    return value
-
-
-def _comma_list(choices: Any) -> BeforeValidator:
-    """`single,album` in the order of the contract, which is that of `choices`, each once."""
-    order = {name: place for place, name in enumerate(get_args(choices))}
-
-    def read(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        return tuple(sorted(set(value.split(",")), key=lambda name: (order.get(name, -1), name)))
-
-    return BeforeValidator(read)
-
-
-WholeNumber = Annotated[int, BeforeValidator(_digits)]
+ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
 
 
 class ArtistsQuery(BaseModel):
@@ -43,22 +34,44 @@ class ArtistsQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
+    path: ClassVar[str] = "/api/artists/"
+
     release_limit: WholeNumber = Field(
         20, ge=1, le=DEPTH, description="Artists of the latest N releases (of those wanted)."
     )
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(_digits)] | None = Field(
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] | None = Field(
         None, description="At most so many artists; all when not given."
     )
     offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many artists.")
-    type: Annotated[tuple[AlbumType, ...], _comma_list(AlbumType)] = Field(
+    type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
         (), description="Comma list of wanted types; all, even unknown ones, when not given."
     )
-    exclude: Annotated[tuple[Exclusion, ...], _comma_list(Exclusion)] = Field(
+    exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),
         description="Comma list of what is left out: releases by Various Artists; all versions of "
         "a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
     )
+    released_after: PartialDate | None = Field(
+        None,
+        description="YYYY, YYYY-MM or YYYY-MM-DD, inclusive, compared at the coarser precision.",
+    )
+    released_before: PartialDate | None = Field(None, description="As released_after.")
+    market: Market | None = Field(
+        None,
+        description="ISO 3166-1 alpha-2: what is known to be there, or of which nothing is known.",
+    )
+    q: Search | None = Field(
+        None,
+        description="Part of an artist's or album's name, 1 to 100 characters; case, accents and "
+        "blanks do not count.",
+    )
     sort: Sort = Field("-released", description="Order of the artists; - is descending.")
+    fields: Annotated[tuple[ArtistField, ...], comma_list(ARTIST_FIELDS)] = Field(
+        (), description="Comma list of the fields of an artist; all when not given."
+    )
+    include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(
+        (), description="markets adds available_markets to each release."
+    )
 
     @property
     def href(self) -> str:
@@ -67,9 +80,9 @@ class ArtistsQuery(BaseModel):
             name: ",".join(value) if isinstance(value, tuple) else value
             for name, value in self.model_dump(exclude_defaults=True).items()
         }
-        return "/api/artists/" + ("?" + urlencode(values, safe=",") if values else "")
+        return self.path + ("?" + urlencode(values, safe=",") if values else "")
 
-    def page(self, offset: int, limit: int) -> "ArtistsQuery":
+    def page(self, offset: int, limit: int) -> Self:
         """Another page of the same query."""
         return self.model_copy(update={"offset": offset, "limit": limit})
 

@@ -1,56 +1,104 @@
-"""The snapshot read from the database, in four statements.
+"""The snapshot read from the database, in three statements.
 
 The latest releases come through two indexes that hold them in order, so the cost does not grow with
 the tables.
 """
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, get_args
 
 import orjson
-from sqlalchemy import select, union
-from sqlalchemy.orm import Session, defer
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, func, or_, select, union
+from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist
+from models import Album, AlbumArtist, Artist, Listing
 from models.album import LATEST_FIRST
 from server.catalog import freshness, versions
+from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
 from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
+ALBUM_COLUMNS = (
+    Album.id,
+    Album.spotify_id,
+    Album.name,
+    Album.uri,
+    Album.href,
+    Album.album_type,
+    Album.total_tracks,
+    Album.images,
+    Album.external_urls,
+    Album.release_date,
+    Album.release_date_precision,
+    Album.released_on,
+    Album.created_at,
+    Album.updated_at,
+    Album.last_seen_at,
+    # As one text, for there are up to 180, and most albums have the same ones.
+    func.array_to_string(Album.available_markets, " ").label("markets"),
+)
+ARTIST_COLUMNS = (
+    Artist.id,
+    Artist.spotify_id,
+    Artist.name,
+    Artist.uri,
+    Artist.href,
+    Artist.external_urls,
+    Artist.images,
+    Artist.genres,
+    Artist.popularity,
+    Artist.followers,
+    Artist.created_at,
+    Artist.updated_at,
+)
 
 
 def load(session: Session) -> Snapshot:
-    """Read the snapshot."""
-    albums = session.scalars(_latest_albums()).all()
+    """Read the snapshot of what is latest now."""
+    return Snapshot(_entries(session, _latest()), freshness.read(session))
+
+
+def load_day(session: Session, day: date) -> Snapshot:
+    """Read the releases that were listed on a day (UTC), the latest of them."""
+    start = datetime.combine(day, time(), UTC)
+    listed = select(Listing.album_id).where(
+        Listing.since < start + timedelta(days=1),
+        or_(Listing.until.is_(None), Listing.until > start),
+    )
+    return Snapshot(_entries(session, Album.id.in_(listed)), freshness.read(session))
+
+
+def _entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
+    latest = select(*ALBUM_COLUMNS).where(wanted).order_by(*LATEST_FIRST)
+    albums = session.execute(latest).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     artists: dict[int, ArtistEntry] = {}
-    for album_id, artist in session.execute(_artists_of(list(credited))):
-        if artist.id not in artists:
-            artists[artist.id] = _artist_entry(artist)
-        credited[album_id].append(artists[artist.id])
-    entries = tuple(_album_entry(album, tuple(credited[album.id])) for album in albums)
-    return Snapshot(entries, freshness.read(session))
+    for row in session.execute(_artists_of(list(credited))):
+        if row.id not in artists:
+            artists[row.id] = _artist_entry(row)
+        credited[row.album_id].append(artists[row.id])
+    spelled: dict[str, str] = {}  # albums share their lists of markets
+    return tuple(_album_entry(album, tuple(credited[album.id]), spelled) for album in albums)
 
 
-def _latest_albums() -> Any:
+def _latest() -> ColumnElement[bool]:
     """The latest of each type and the latest of all, each through its index."""
     newest = select(Album.id).order_by(*LATEST_FIRST).limit(HELD)
     of_type = (newest.where(Album.album_type == name) for name in get_args(AlbumType))
-    windows = union(*(select(each.subquery().c.id) for each in (newest, *of_type)))
-    markets = defer(Album.available_markets, raiseload=True)  # long, and not served here
-    return select(Album).options(markets).where(Album.id.in_(windows)).order_by(*LATEST_FIRST)
+    return Album.id.in_(union(*(select(each.subquery().c.id) for each in (newest, *of_type))))
 
 
 def _artists_of(album_ids: list[int]) -> Any:
     return (
-        select(AlbumArtist.album_id, Artist)
+        select(AlbumArtist.album_id, *ARTIST_COLUMNS)
         .join(Artist, Artist.id == AlbumArtist.artist_id)
-        .where(AlbumArtist.album_id.in_(album_ids))
+        .where(AlbumArtist.album_id == any_(bindparam(None, album_ids, ARRAY(BigInteger))))
         .order_by(AlbumArtist.album_id, AlbumArtist.position)
     )
 
 
-def _artist_entry(artist: Artist) -> ArtistEntry:
+def _artist_entry(artist: Any) -> ArtistEntry:
     fields = {
         "id": artist.id,
         "spotify_id": artist.spotify_id,
@@ -69,7 +117,9 @@ def _artist_entry(artist: Artist) -> ArtistEntry:
     return ArtistEntry(artist.spotify_id, artist.name, fields)
 
 
-def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
+def _album_entry(
+    album: Any, artists: tuple[ArtistEntry, ...], spelled: dict[str, str]
+) -> AlbumEntry:
     various_artists = any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists)
     fields = {
         "id": album.id,
@@ -94,14 +144,17 @@ def _album_entry(album: Album, artists: tuple[ArtistEntry, ...]) -> AlbumEntry:
     return AlbumEntry(
         album.album_type,
         album.created_at,
-        orjson.Fragment(orjson.dumps(fields, option=TIMES)),
+        orjson.dumps(fields, option=TIMES),
         artists,
         various_artists,
         _edition(album, artists),
+        album.release_date,
+        "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
+        None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
     )
 
 
-def _edition(album: Album, artists: tuple[ArtistEntry, ...]) -> Edition | None:
+def _edition(album: Any, artists: tuple[ArtistEntry, ...]) -> Edition | None:
     if not artists:
         return None
     main = artists[0].spotify_id

@@ -52,10 +52,13 @@ class AlbumShape(Shape):
     last_seen_at: datetime
     various_artists: bool
     artists: list[CreditShape]
+    available_markets: list[str] | None = Field(
+        None, description="Only with include=markets; null where nothing is known."
+    )
 
 
 class ArtistShape(Shape):
-    """An artist with its releases of the window, newest first."""
+    """An artist with its releases of the window, newest first; every field, but with `fields`."""
 
     id: int
     spotify_id: str = Field(pattern="^[0-9A-Za-z]{22}$")

@@ -40,15 +40,19 @@ class Edition:
 class AlbumEntry:
     """A release: its public JSON, ready made, and what it is chosen and sorted by.
 
-    `edition` is None where no artist is credited.
+    `edition` is None where no artist is credited. `text` is what a search looks into, folded;
+    `markets` the codes with a blank around each, None where nothing is known of them.
     """
 
     album_type: str | None
     created_at: datetime
-    json: orjson.Fragment
+    json: bytes
     artists: tuple[ArtistEntry, ...]
     various_artists: bool = False
     edition: Edition | None = None
+    release_date: str | None = None
+    text: str = ""
+    markets: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

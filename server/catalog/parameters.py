@@ -1,0 +1,90 @@
+"""How single values of a query string are read; a ValueError says what is wrong. Pure."""
+
+import re
+from datetime import date
+from typing import Annotated, Any, get_args
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from server.catalog.titles import folded
+
+DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
+MARKET = re.compile("[A-Z]{2}")
+LONGEST_SEARCH = 100  # characters
+
+
+def digits(value: Any) -> Any:
+    """Only plain digits are a number here; int() would take `+5`, ` 5`, `1_000` and `٥` too."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
+        raise ValueError("must be a whole number in plain digits")
+    return value
+
+
+def comma_list(names: tuple[str, ...]) -> BeforeValidator:
+    """`single,album` in the order of `names`, each once."""
+    order = {name: place for place, name in enumerate(names)}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(sorted(set(value.split(",")), key=lambda name: (order.get(name, -1), name)))
+
+    return BeforeValidator(read)
+
+
+def choices(literal: Any) -> BeforeValidator:
+    """A comma list of what a Literal names."""
+    return comma_list(get_args(literal))
+
+
+def _part_of_a_date(value: Any) -> Any:
+    if isinstance(value, str):
+        complete = value + "-01-01"[len(value) - 4 :] if DATE.fullmatch(value) else ""
+        try:
+            date.fromisoformat(complete)
+        except ValueError:
+            raise ValueError("must be a date: YYYY, YYYY-MM or YYYY-MM-DD") from None
+    return value
+
+
+def _day(value: Any) -> Any:
+    if isinstance(value, str) and len(value) != 10:
+        raise ValueError("must be a day: YYYY-MM-DD")
+    return _part_of_a_date(value)
+
+
+def _market(value: Any) -> Any:
+    if isinstance(value, str) and not MARKET.fullmatch(value := value.upper()):
+        raise ValueError("must be a country's code of two letters (ISO 3166-1 alpha-2)")
+    return value
+
+
+def searchable(text: str) -> str:
+    """Text as it is searched: without case, accents, width, and blanks but one."""
+    return " ".join(folded(text).split())
+
+
+def _search(value: Any) -> Any:
+    """Folded once, so that all spellings of a word are one query."""
+    if isinstance(value, str):
+        given, value = value, searchable(value)
+        if max(len(given), len(value)) > LONGEST_SEARCH:
+            raise ValueError(f"must have at most {LONGEST_SEARCH} characters")
+        if not value:
+            raise ValueError("must have at least one character that is not blank")
+    return value
+
+
+def _described(**schema: Any) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", **schema})
+
+
+WholeNumber = Annotated[int, BeforeValidator(digits)]
+PartialDate = Annotated[
+    str,
+    BeforeValidator(_part_of_a_date),
+    _described(pattern="^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"),
+]
+Day = Annotated[str, BeforeValidator(_day), _described(format="date")]
+Market = Annotated[str, BeforeValidator(_market), _described(pattern="^[A-Za-z]{2}$")]
+Search = Annotated[str, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)]

@@ -1,0 +1,175 @@
+"""Which releases a query wants: dates at the coarser precision, markets, words, all together."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.catalog import payload, query, selection
+from server.catalog.parameters import searchable
+from server.catalog.query import ARTIST_FIELDS
+from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.errors import InvalidParameters
+
+AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+FRESH = Freshness(AT, AT, AT, "search", False)
+
+
+def artist(number: int, name: str = "") -> ArtistEntry:
+    fields = dict.fromkeys(ARTIST_FIELDS[:-2]) | {"spotify_id": f"a{number}", "name": name}
+    return ArtistEntry(f"a{number}", name or f"Artist {number}", fields)
+
+
+def release(
+    number: int,
+    date: str | None = "2026-11-20",
+    markets: str | None = None,
+    name: str = "",
+    by: ArtistEntry | None = None,
+) -> AlbumEntry:
+    by = by or artist(number)
+    name = name or f"Album {number}"
+    return AlbumEntry(
+        "album",
+        AT + timedelta(seconds=number),
+        orjson.dumps({"n": number}),
+        (by,),
+        release_date=date,
+        text="\n".join(map(searchable, (name, by.name))),
+        markets=None if markets is None else f" {markets} ",
+    )
+
+
+def chosen(albums: list[AlbumEntry], query_string: str) -> list[int]:
+    window = selection.window(albums, query.parse(query_string))
+    return [orjson.loads(album.json)["n"] for album in window]
+
+
+@pytest.mark.parametrize(
+    ("date", "bound", "after", "before"),
+    [
+        ("2026-11-20", "2026-11-20", True, True),
+        ("2026-11-20", "2026-11-21", False, True),
+        ("2026-11-20", "2026-11-19", True, False),
+        ("2026-11-20", "2026-11", True, True),
+        ("2026-11-20", "2026-12", False, True),
+        ("2026-11-20", "2026", True, True),
+        ("2026-11-20", "2025", True, False),
+        ("2026-11", "2026-11-20", True, True),
+        ("2026-11", "2026-12-01", False, True),
+        ("2026", "2026-11-20", True, True),
+        ("2026", "2027-01", False, True),
+        (None, "2026", False, False),
+    ],
+)
+def test_dates_are_compared_at_the_coarser_precision_and_bounds_are_inside(
+    date: str | None, bound: str, after: bool, before: bool
+) -> None:
+    albums = [release(1, date)]
+    assert bool(chosen(albums, f"released_after={bound}")) is after
+    assert bool(chosen(albums, f"released_before={bound}")) is before
+
+
+def test_a_market_shows_what_is_there_and_what_is_unknown() -> None:
+    albums = [release(1, markets="DE US"), release(2, markets="US"), release(3, markets="")]
+    albums.append(release(4, markets=None))
+    assert chosen(albums, "market=DE") == [1, 4]
+    assert chosen(albums, "market=us") == [1, 2, 4]
+    assert chosen(albums, "") == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "words", ["ólafur", "OLAFUR", "olaf", "  Blue   Rain ", "blue%20rain", "rain", "%EF%BC%A2lue"]
+)
+def test_words_are_found_in_either_name_without_case_accents_width_and_blanks(words: str) -> None:
+    albums = [release(1, name="Blue  Rain", by=artist(1, "Ólafur")), release(2, name="Red")]
+    assert chosen(albums, f"q={words}") == [1]
+
+
+@pytest.mark.parametrize("words", ["rainolaf", "rain olaf", "x", "%25", "_", "."])
+def test_words_are_no_pattern_and_do_not_reach_from_one_name_into_the_next(words: str) -> None:
+    albums = [release(1, name="Blue Rain", by=artist(1, "Olaf"))]
+    assert chosen(albums, f"q={words}") == []
+
+
+def test_the_limit_counts_what_the_filters_leave() -> None:
+    albums = [release(n, f"2026-11-{30 - n:02}", "DE" if n % 2 else "US") for n in range(1, 21)]
+    assert chosen(albums, "market=DE&release_limit=3") == [1, 3, 5]
+    assert chosen(albums, "market=DE&released_before=2026-11-20&release_limit=3") == [11, 13, 15]
+
+
+def body(albums: list[AlbumEntry], query_string: str) -> dict[str, Any]:
+    snapshot = Snapshot(tuple(albums), FRESH)
+    built = payload.build(snapshot, query.parse(query_string), stale=False, max_age=15)
+    content: dict[str, Any] = orjson.loads(built.representations["identity"].body)
+    return content
+
+
+def test_only_the_fields_that_are_asked_for_come_in_the_order_of_the_contract() -> None:
+    (item,) = body([release(1)], "fields=albums,name,spotify_id")["items"]
+    assert list(item) == ["spotify_id", "name", "albums"]
+    (item,) = body([release(1)], "")["items"]
+    assert list(item) == list(ARTIST_FIELDS)
+
+
+def test_markets_come_when_they_are_asked_for() -> None:
+    albums = [release(1, markets="DE US"), release(2), release(3, markets="")]
+    items = body(albums, "include=markets")["items"]
+    assert [item["albums"][0]["available_markets"] for item in items] == [["DE", "US"], None, []]
+    assert items[0]["latest_album"] == items[0]["albums"][0]
+    assert "available_markets" not in body(albums, "")["items"][0]["albums"][0]
+
+
+DATES = st.sampled_from([None, "2026", "2025-12", "2026-11", "2026-11-19", "2026-11-20"])
+MARKETS = st.sampled_from([None, "", "DE", "DE US", "US"])
+RELEASES = st.lists(
+    st.tuples(DATES, MARKETS, st.sampled_from(["Rain", "Blue", "Ólaf"]), st.integers(0, 9)),
+    max_size=40,
+).map(
+    lambda rows: [
+        release(n, date, markets, name, artist(by)) for n, (date, markets, name, by) in
+        enumerate(sorted(rows, key=lambda row: row[0] or "", reverse=True))
+    ]
+)  # fmt: skip
+FILTERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "released_after": st.sampled_from(["2026", "2026-11", "2026-11-20"]),
+        "released_before": st.sampled_from(["2025", "2026-11", "2026-11-19"]),
+        "market": st.sampled_from(["DE", "US", "SE"]),
+        "q": st.sampled_from(["rain", "olaf", "artist 3"]),
+        "exclude": st.sampled_from(["versions", "various_artists"]),
+        "sort": st.sampled_from(["released", "-released", "seen", "-seen", "name", "-name"]),
+        "release_limit": st.integers(1, 50).map(str),
+    },
+).map(lambda given_: "&".join(f"{name}={value}" for name, value in given_.items()))
+
+
+@settings(max_examples=150, deadline=None)
+@given(RELEASES, FILTERS, st.integers(1, 7))
+def test_pages_together_are_the_whole_answer_whatever_is_filtered(
+    albums: list[AlbumEntry], filters: str, limit: int
+) -> None:
+    whole = body(albums, filters)["items"]
+    paged, href = [], f"/api/artists/?{filters}&limit={limit}"
+    while href:
+        page = body(albums, href.partition("?")[2])
+        paged += page["items"]
+        assert page["total"] == len(whole)
+        href = page["next"]
+    assert paged == whole
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(min_size=1, max_size=120))
+def test_a_search_brought_to_its_normal_form_is_the_same_search(words: str) -> None:
+
+    try:
+        read = query.parse(f"q={quote(words)}")
+    except InvalidParameters:
+        return
+    assert query.parse(read.href.partition("?")[2]) == read
