@@ -8,22 +8,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from handlers.artists import ArtistsHandler
-from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.base import NotFoundHandler
-from handlers.docs import OpenApiHandler
-from handlers.health import HealthHandler, ReadyHandler
-from handlers.home import HomeHandler
-from handlers.pages import STATIC, Pages, StaticHandler
-from handlers.status import MetricsHandler, StatusHandler
+from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
-from server.catalog.description import openapi
 from server.catalog.gauges import Gauges
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
@@ -65,6 +57,7 @@ class Freshet:
         self.builders = Threads(BUILDERS)
         self.cache = PayloadCache(
             lambda: self.database.run(reader.load),
+            lambda day: self.database.run(reader.load_day, day),
             self._build,
             ttl=settings.cache_ttl,
             max_age=settings.cache_max_age,
@@ -112,26 +105,17 @@ class Freshet:
         self.port = settings.port
 
     def _routes(self) -> list[Any]:
-        pages = {"pages": Pages(self.settings.public_url)}
-        login = {**pages, "desk": self.desk}
-        home = {"owned": not self.settings.allowed_users}
-        known = {"cache": self.cache, "watch": self.watch, "standing": self.standing}
-        status = {**known, "syncer": self.syncer}
-        return [
-            (r"/", HomeHandler, {**login, **known, **home}),
-            (r"/auth/login/?", LoginHandler, login),
-            (r"/auth/authorize/?", LoginHandler, login),
-            (r"/auth/callback/?", CallbackHandler, login),
-            (r"/auth/logout/?", LogoutHandler, login),
-            (r"/auth/disconnect/?", DisconnectHandler, login),
-            (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
-            (r"/api/artists/?", ArtistsHandler, {"cache": self.cache}),
-            (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
-            (r"/api/status", StatusHandler, status),
-            (r"/metrics", MetricsHandler, {"metrics": self.metrics}),
-            (r"/healthz", HealthHandler),
-            (r"/readyz", ReadyHandler, {"probe": self.probe, "cache": self.cache}),
-        ]
+        return routes.table(
+            self.settings,
+            database=self.database,
+            cache=self.cache,
+            desk=self.desk,
+            watch=self.watch,
+            standing=self.standing,
+            syncer=self.syncer,
+            metrics=self.metrics,
+            probe=self.probe,
+        )
 
     def _interval(self) -> timedelta:
         """How far apart syncs are at the moment; zero when there are none."""

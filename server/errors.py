@@ -24,6 +24,7 @@ FreshetError                     500
 ├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
 └── RequestError                 4xx
     ├── InvalidParameters        400  every fault in the query string
+    ├── NothingThere             404
     ├── UriTooLong               414
     └── NothingYet               503  no sync has ever succeeded
 """
@@ -201,6 +202,14 @@ class UriTooLong(RequestError):
     status = 414
     kind = "uri-too-long"
     title = "The address is too long"
+
+
+class NothingThere(RequestError):
+    """Nothing that is kept has the id in the address."""
+
+    status = 404
+    kind = "not-found"
+    title = "Not Found"
 
 
 class NothingYet(RequestError):

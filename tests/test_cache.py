@@ -8,8 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from server.catalog.cache import PayloadCache
+from server.catalog.cache import MAX_DAYS, PayloadCache
 from server.catalog.payload import Payload
+from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
 from tests.conftest import Clock, until
@@ -25,6 +26,11 @@ class Source:
         self.down = False
         self.synced = True
         self.complete_at = clock()
+        self.days: list[str] = []
+
+    async def load_day(self, day: str) -> Snapshot:
+        self.days.append(day)
+        return await self.load()
 
     async def load(self) -> Snapshot:
         self.loads += 1
@@ -72,6 +78,7 @@ class Rig:
         self.compute, self.timer = Compute(), Timer()
         self.cache = PayloadCache(
             self.source.load,
+            self.source.load_day,
             self.compute,
             ttl=300,
             max_age=15,
@@ -79,6 +86,12 @@ class Rig:
             now=clock,
             timer=self.timer,
         )
+
+    def peek(self, query_string: str) -> Payload | None:
+        return self.cache.peek("/api/artists/", query_string)
+
+    async def get(self, query_string: str) -> Payload:
+        return await self.cache.get(ArtistsQuery, query_string)
 
     def forward(self, seconds: float) -> None:
         self.timer.seconds += seconds
@@ -99,28 +112,28 @@ def read(payload: Payload | None) -> dict[str, Any]:
 @pytest.mark.gen_test
 async def test_before_the_first_sync_there_is_nothing_to_serve(rig: Rig) -> None:
     with pytest.raises(NothingYet):
-        await rig.cache.get("")
+        await rig.get("")
     rig.source.synced = False
     await rig.cache.refresh()
     with pytest.raises(NothingYet):
-        await rig.cache.get("")
-    assert rig.cache.peek("") is None
+        await rig.get("")
+    assert rig.peek("") is None
 
 
 @pytest.mark.gen_test
 async def test_after_a_refresh_the_default_payload_is_warm(rig: Rig) -> None:
     await rig.cache.refresh()
-    assert read(rig.cache.peek(""))["total"] == 3
+    assert read(rig.peek(""))["total"] == 3
 
 
 @pytest.mark.gen_test
 async def test_a_query_is_warm_after_it_was_asked_once_in_any_spelling(rig: Rig) -> None:
     await rig.cache.refresh()
-    assert rig.cache.peek("limit=1&sort=name") is None
-    first = await rig.cache.get("limit=1&sort=name")
+    assert rig.peek("limit=1&sort=name") is None
+    first = await rig.get("limit=1&sort=name")
     built = rig.compute.calls
-    assert await rig.cache.get("sort=name&limit=01") is first
-    assert rig.cache.peek("sort=name&limit=01") is first
+    assert await rig.get("sort=name&limit=01") is first
+    assert rig.peek("sort=name&limit=01") is first
     assert rig.compute.calls == built
 
 
@@ -128,7 +141,7 @@ async def test_a_query_is_warm_after_it_was_asked_once_in_any_spelling(rig: Rig)
 async def test_concurrent_callers_share_one_build(rig: Rig) -> None:
     await rig.cache.refresh()
     built = rig.compute.calls
-    payloads = await asyncio.gather(*(rig.cache.get("limit=2") for _ in range(50)))
+    payloads = await asyncio.gather(*(rig.get("limit=2") for _ in range(50)))
     assert len(set(map(id, payloads))) == 1
     assert rig.compute.calls == built + 1
 
@@ -136,8 +149,8 @@ async def test_concurrent_callers_share_one_build(rig: Rig) -> None:
 @pytest.mark.gen_test
 async def test_one_caller_that_gives_up_does_not_spoil_it_for_the_others(rig: Rig) -> None:
     await rig.cache.refresh()
-    impatient = asyncio.create_task(rig.cache.get("limit=2"))
-    patient = asyncio.create_task(rig.cache.get("limit=2"))
+    impatient = asyncio.create_task(rig.get("limit=2"))
+    patient = asyncio.create_task(rig.get("limit=2"))
     await asyncio.sleep(0)
     impatient.cancel()
     assert read(await patient)["limit"] == 2
@@ -146,27 +159,27 @@ async def test_one_caller_that_gives_up_does_not_spoil_it_for_the_others(rig: Ri
 @pytest.mark.gen_test
 async def test_a_refresh_replaces_what_was_asked_for_and_leaves_it_warm(rig: Rig) -> None:
     await rig.cache.refresh()
-    await rig.cache.get("limit=2")
+    await rig.get("limit=2")
     rig.source.releases = 5
     await rig.cache.refresh()
-    assert read(rig.cache.peek(""))["total"] == 5
-    assert read(rig.cache.peek("limit=2"))["total"] == 5
+    assert read(rig.peek(""))["total"] == 5
+    assert read(rig.peek("limit=2"))["total"] == 5
 
 
 @pytest.mark.gen_test
 async def test_what_is_asked_for_most_is_warm_after_a_refresh_whoever_asked_last(rig: Rig) -> None:
     await rig.cache.refresh()
     for number in range(1, 41):
-        await rig.cache.get(f"limit={number}")
+        await rig.get(f"limit={number}")
     for _ in range(5):
-        rig.cache.peek("limit=1")
+        rig.peek("limit=1")
     await rig.cache.refresh()
-    assert rig.cache.peek("") is not None
-    assert rig.cache.peek("limit=1") is not None
-    assert sum(rig.cache.peek(f"limit={number}") is not None for number in range(1, 41)) == 16
+    assert rig.peek("") is not None
+    assert rig.peek("limit=1") is not None
+    assert sum(rig.peek(f"limit={number}") is not None for number in range(1, 41)) == 16
     await rig.cache.refresh()
     await rig.cache.refresh()
-    assert rig.cache.peek("limit=1") is None, "nobody asks for it any more"
+    assert rig.peek("limit=1") is None, "nobody asks for it any more"
 
 
 @pytest.mark.gen_test
@@ -176,7 +189,7 @@ async def test_the_old_answer_is_served_while_the_new_one_is_made(rig: Rig) -> N
     refreshing = asyncio.create_task(rig.cache.refresh())
     seen = set()
     while not refreshing.done():
-        seen.add(read(rig.cache.peek(""))["total"])
+        seen.add(read(rig.peek(""))["total"])
         await asyncio.sleep(0)
     assert seen <= {3, 5}
     assert 3 in seen
@@ -185,12 +198,12 @@ async def test_the_old_answer_is_served_while_the_new_one_is_made(rig: Rig) -> N
 @pytest.mark.gen_test
 async def test_a_build_from_before_a_refresh_is_not_kept_after_it(rig: Rig) -> None:
     await rig.cache.refresh()
-    slow = asyncio.create_task(rig.cache.get("limit=2"))
+    slow = asyncio.create_task(rig.get("limit=2"))
     await asyncio.sleep(0)
     rig.source.releases = 5
     await rig.cache.refresh()
     await slow
-    kept = rig.cache.peek("limit=2")
+    kept = rig.peek("limit=2")
     assert kept is None or read(kept)["total"] == 5
 
 
@@ -201,12 +214,12 @@ async def test_when_its_time_runs_out_an_answer_is_made_again_and_the_data_read_
     await rig.cache.refresh()
     rig.source.releases = 4
     rig.forward(299)
-    assert rig.cache.peek("") is not None
+    assert rig.peek("") is not None
     rig.forward(2)
-    assert rig.cache.peek("") is None
-    assert read(await rig.cache.get(""))["total"] == 3, "served at once from memory"
+    assert rig.peek("") is None
+    assert read(await rig.get(""))["total"] == 3, "served at once from memory"
     await until(lambda: rig.source.loads == 2)
-    await until(lambda: read(rig.cache.peek(""))["total"] == 4)
+    await until(lambda: read(rig.peek(""))["total"] == 4)
 
 
 @pytest.mark.gen_test
@@ -217,10 +230,10 @@ async def test_the_last_good_answer_is_served_for_as_long_as_the_database_is_dow
     rig.source.down = True
     for _ in range(3):
         rig.forward(400)
-        assert read(await rig.cache.get("limit=1"))["total"] == 3
+        assert read(await rig.get("limit=1"))["total"] == 3
     with pytest.raises(DatabaseUnavailable):
         await rig.cache.refresh()
-    assert read(rig.cache.peek("limit=1"))["total"] == 3
+    assert read(rig.peek("limit=1"))["total"] == 3
 
 
 @pytest.mark.gen_test
@@ -231,11 +244,11 @@ async def test_a_dead_database_is_asked_every_few_seconds_and_not_on_every_reque
     rig.source.down = True
     rig.forward(301)
     for number in range(1, 30):
-        await rig.cache.get(f"limit={number}")
+        await rig.get(f"limit={number}")
     await asyncio.sleep(0.01)
     assert rig.source.loads == 2
     rig.forward(6)
-    await rig.cache.get("limit=77")
+    await rig.get("limit=77")
     await until(lambda: rig.source.loads == 3)
 
 
@@ -244,10 +257,10 @@ async def test_an_answer_turns_stale_by_itself_after_three_intervals(rig: Rig) -
     await rig.cache.refresh()
     rig.source.down = True
     rig.forward(3 * 1800 - 10)
-    assert read(await rig.cache.get(""))["stale"] is False
+    assert read(await rig.get(""))["stale"] is False
     rig.forward(11)
-    assert rig.cache.peek("") is None, "its time to live ended when it turned stale"
-    assert read(await rig.cache.get(""))["stale"] is True
+    assert rig.peek("") is None, "its time to live ended when it turned stale"
+    assert read(await rig.get(""))["stale"] is True
 
 
 @pytest.mark.gen_test
@@ -255,8 +268,8 @@ async def test_a_wrong_query_is_never_kept(rig: Rig) -> None:
     await rig.cache.refresh()
     for _ in range(2):
         with pytest.raises(InvalidParameters):
-            await rig.cache.get("limit=0")
-    assert rig.cache.peek("limit=0") is None
+            await rig.get("limit=0")
+    assert rig.peek("limit=0") is None
 
 
 @pytest.mark.gen_test
@@ -264,7 +277,48 @@ async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig)
     rig.source.releases = 200
     await rig.cache.refresh()
     for number in range(5000):
-        await rig.cache.get(f"offset={number}&spelling={number}")
+        await rig.get(f"offset={number}&spelling={number}")
     cache = rig.cache
     assert cache._payloads.currsize <= cache._payloads.maxsize
     assert len(cache._spellings) <= 4096
+
+
+@pytest.mark.gen_test
+async def test_a_day_gone_by_is_read_once_and_again_after_a_sync(rig: Rig) -> None:
+    await rig.cache.refresh()
+    for query_string in ("at=2026-11-01", "at=2026-11-01&limit=1", "at=2026-11-02"):
+        await rig.get(query_string)
+    assert rig.source.days == ["2026-11-01", "2026-11-02"]
+    assert rig.peek("at=2026-11-01") is not None
+    await rig.cache.refresh()
+    assert rig.peek("at=2026-11-01") is None
+    await rig.get("at=2026-11-01")
+    assert rig.source.days[2:] == ["2026-11-01"]
+
+
+@pytest.mark.gen_test
+async def test_days_gone_by_are_held_in_a_small_number(rig: Rig) -> None:
+    await rig.cache.refresh()
+    for day in range(1, 29):
+        await rig.get(f"at=2026-02-{day:02}")
+    assert len(rig.cache._days) == MAX_DAYS
+
+
+@pytest.mark.gen_test
+async def test_a_day_that_cannot_be_read_is_an_error_and_the_rest_is_served(rig: Rig) -> None:
+    await rig.cache.refresh()
+    rig.source.down = True
+    with pytest.raises(DatabaseUnavailable):
+        await rig.get("at=2026-11-01")
+    assert read(await rig.get(""))["total"] == 3
+
+
+@pytest.mark.gen_test
+async def test_two_routes_with_the_same_query_do_not_share_an_answer(rig: Rig) -> None:
+    await rig.cache.refresh()
+    by_album = await rig.cache.get(AlbumsQuery, "limit=1")
+    assert read(by_album)["href"] == "/api/albums/?limit=1"
+    assert read(await rig.get("limit=1"))["href"] == "/api/artists/?limit=1"
+    assert rig.cache.peek("/api/albums/", "limit=1") is by_album
+    await rig.cache.refresh()
+    assert read(rig.cache.peek("/api/albums/", "limit=1"))["href"] == "/api/albums/?limit=1"

@@ -41,7 +41,8 @@ def test_every_api_route_is_described(make_settings: Any) -> None:
     freshet = Freshet(make_settings())
     routes = {route[0] for route in freshet._routes() if route[0].startswith("/api/")}
     routes.remove(r"/api/openapi\.json")
-    assert {re.sub(r"/\?$", "/", route) for route in routes} == set(openapi()["paths"])
+    addresses = {re.sub(r"\(.*\)", "{spotify_id}", re.sub(r"/\?$", "/", each)) for each in routes}
+    assert addresses == set(openapi()["paths"])
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()
@@ -56,7 +57,7 @@ def test_every_reference_leads_somewhere() -> None:
 @settings(max_examples=50)
 @given(st.integers(1, 200), st.integers(1, 500), st.integers(0, 10**6))
 def test_what_is_described_is_allowed(release_limit: int, limit: int, offset: int) -> None:
-    read = query.parse(f"release_limit={release_limit}&limit={limit}&offset={offset}")
+    read = query.parse(ArtistsQuery, f"release_limit={release_limit}&limit={limit}&offset={offset}")
     assert (read.release_limit, read.limit, read.offset) == (release_limit, limit, offset)
 
 

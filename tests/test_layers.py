@@ -40,6 +40,7 @@ SQL = {
     "server.catalog.runs",
     "server.catalog.reader",
     "server.catalog.freshness",
+    "server.catalog.objects",
     "server.catalog.artists",
     "server.catalog.retention",
     "server.spotify.logins",
@@ -58,6 +59,7 @@ SQL = {
 ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
 WIRING = {
     "server.app",
+    "server.routes",
     "server.upstream",
     "server.doctor",
     "server.serve",

@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 
 from server.catalog import payload, query, versions
 from server.catalog.payload import Payload
+from server.catalog.query import ArtistsQuery
 from server.catalog.snapshot import DEPTH, HELD, AlbumEntry, ArtistEntry, Freshness, Snapshot
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 FRESH = Freshness(AT, AT, AT, "search", False)
 KINDS = ["album", "single", "ep", "compilation", None]
+
+
+def parse(query_string: str) -> ArtistsQuery:
+    return query.parse(ArtistsQuery, query_string)
 
 
 def entry(number: int, name: str) -> ArtistEntry:
@@ -33,7 +38,7 @@ def release(
     name = f"Title {number}" if title is None else title
     main = artists[0].spotify_id if artists else None
     edition = versions.recognise(main, kind, "2026-11-20", name) if main else None
-    return AlbumEntry(kind, created, json, tuple(artists), various, edition)
+    return AlbumEntry(kind, created, json, tuple(artists), various_artists=various, edition=edition)
 
 
 ABBA, BACH, OLAF = entry(1, "abba"), entry(2, "Bach"), entry(3, "Ólafur")
@@ -51,7 +56,7 @@ SNAPSHOT = Snapshot(
 
 def made(query_string: str, snapshot: Snapshot = SNAPSHOT, **options: Any) -> Payload:
     given_ = {"stale": False, "max_age": 15, **options}
-    return payload.build(snapshot, query.parse(query_string), **given_)
+    return payload.build(snapshot, parse(query_string), **given_)
 
 
 def body(query_string: str = "", snapshot: Snapshot = SNAPSHOT, **options: Any) -> dict[str, Any]:

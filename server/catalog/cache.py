@@ -18,12 +18,15 @@ from cachetools import LRUCache, TLRUCache
 from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.payload import Payload
-from server.catalog.query import ArtistsQuery
-from server.catalog.snapshot import Snapshot
-from server.errors import DatabaseError, NothingYet
+from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.snapshot import Freshness, Snapshot
+from server.errors import DatabaseError, NothingThere, NothingYet
+
+Found = tuple[bytes, Freshness]
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_SPELLINGS = 4096
+MAX_DAYS = 4  # of days gone by, whose releases are held at once
 WARMED = 16  # payloads made anew at once after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
@@ -32,7 +35,7 @@ log = structlog.get_logger()
 
 
 class PayloadCache:
-    """`load` reads a snapshot; `compute` runs lengthy work off the loop.
+    """`load` reads a snapshot, `load_day` that of a day gone by; `compute` works off the loop.
 
     `ttl` and `timer` are in seconds; `interval` tells how far apart syncs are, zero when there are
     none.
@@ -41,6 +44,7 @@ class PayloadCache:
     def __init__(
         self,
         load: Callable[[], Awaitable[Snapshot]],
+        load_day: Callable[[str], Awaitable[Snapshot]],
         compute: Callable[..., Awaitable[Any]],
         *,
         ttl: float,
@@ -50,6 +54,7 @@ class PayloadCache:
         timer: Callable[[], float],
     ) -> None:
         self._load = load
+        self._load_day = load_day
         self._compute = compute
         self._ttl = ttl
         self._max_age = max_age
@@ -59,7 +64,8 @@ class PayloadCache:
         self._snapshot: Snapshot | None = None
         self._reload_at = 0.0
         self._payloads = self._empty()
-        self._spellings: LRUCache[str, str] = LRUCache(MAX_SPELLINGS)
+        self._spellings: LRUCache[tuple[str, str], str] = LRUCache(MAX_SPELLINGS)
+        self._days: LRUCache[str, Snapshot] = LRUCache(MAX_DAYS)
         self._asked: Counter[str] = Counter()
         self._building: dict[tuple[int, str], asyncio.Task[Payload]] = {}
         self._refreshing = asyncio.Lock()
@@ -70,27 +76,43 @@ class PayloadCache:
         """What is served now; None before the first was read."""
         return self._snapshot
 
-    def peek(self, query_string: str) -> Payload | None:
+    def peek(self, path: str, query_string: str) -> Payload | None:
         """The warm path: the payload of a raw query string if it is ready, by two look-ups."""
-        href = self._spellings.get(query_string)
+        href = self._spellings.get((path, query_string))
         if href is None:
             return None
         self._asked[href] += 1
         return self._payloads.get(href)
 
-    async def get(self, query_string: str) -> Payload:
+    async def get(self, kind: type[ReleaseQuery], query_string: str) -> Payload:
         """The payload of a raw query string, made if it is not ready; concurrent callers share it.
 
-        Raises InvalidParameters, UriTooLong, or NothingYet before the first successful sync.
+        Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync, and a
+        DatabaseError if a day gone by has to be read and cannot.
         """
-        query = queries.parse(query_string)
+        query = queries.parse(kind, query_string)
         href = query.href
         payload = self._payloads.get(href)
         if payload is None:
             payload = await self._made(query, href)
-        self._spellings[query_string] = href
+        self._spellings[kind.path, query_string] = href
         if len(self._asked) < MAX_SPELLINGS:
             self._asked[href] += 1
+        return payload
+
+    async def single(self, path: str, load: Callable[[], Awaitable[Found | None]]) -> Payload:
+        """The payload of one object, by its address; `load` reads its JSON from the database.
+
+        Raises NothingThere if that finds nothing, or a DatabaseError.
+        """
+        payload = self._payloads.get(path)
+        if payload is None:
+            snapshot, found = self._snapshot, await load()
+            if found is None:
+                raise NothingThere("Nothing that is kept has this id.")
+            payload = await self._compute(payloads.seal, *found, self._max_age, payloads.LINK)
+            if snapshot is self._snapshot:
+                self._keep(path, payload)
         return payload
 
     async def refresh(self) -> None:
@@ -101,19 +123,22 @@ class PayloadCache:
         async with self._refreshing:
             snapshot = await self._load()
             stale = self.is_stale(snapshot)
-            wanted = {ArtistsQuery().href: ArtistsQuery()}
+            wanted: dict[str, ReleaseQuery] = {ArtistsQuery().href: ArtistsQuery()}
             for href, _ in self._asked.most_common(WARMED):
-                wanted.setdefault(href, queries.parse(href.partition("?")[2]))
+                query = queries.of_href(href)
+                if query.at is None:
+                    wanted.setdefault(href, query)
             made = {}
             if snapshot.freshness.synced_at is not None:
                 made = await self._compute(self._build_all, snapshot, wanted, stale)
             self._snapshot = snapshot
+            self._days.clear()
             self._reload_at = self._timer() + self._ttl
             self._payloads = self._empty()
             for href, payload in made.items():
                 self._keep(href, payload)
             self._asked.clear()
-            self._spellings[""] = ArtistsQuery().href
+            self._spellings[ArtistsQuery.path, ""] = ArtistsQuery().href
         log.info("cache_invalidated", releases=len(snapshot.albums), warmed=len(made))
 
     def is_stale(self, snapshot: Snapshot) -> bool:
@@ -124,7 +149,7 @@ class PayloadCache:
         complete_at = snapshot.freshness.complete_at
         return complete_at is None or self._now() - complete_at > stale_after
 
-    async def _made(self, query: ArtistsQuery, href: str) -> Payload:
+    async def _made(self, query: ReleaseQuery, href: str) -> Payload:
         snapshot = self._snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
             raise NothingYet
@@ -138,16 +163,26 @@ class PayloadCache:
             task.add_done_callback(lambda _: self._building.pop(key, None))
         return await asyncio.shield(task)
 
-    async def _build(self, snapshot: Snapshot, query: ArtistsQuery, href: str) -> Payload:
+    async def _build(self, snapshot: Snapshot, query: ReleaseQuery, href: str) -> Payload:
         stale = self.is_stale(snapshot)
-        made = await self._compute(self._build_all, snapshot, {href: query}, stale)
+        shown = snapshot if query.at is None else await self._day(query.at, snapshot)
+        made = await self._compute(self._build_all, shown, {href: query}, stale)
         if snapshot is self._snapshot:
             self._keep(href, made[href])
         payload: Payload = made[href]
         return payload
 
+    async def _day(self, day: str, snapshot: Snapshot) -> Snapshot:
+        """The releases of a day gone by, read once; as fresh as what is served now."""
+        if day not in self._days:
+            read = await self._load_day(day)
+            if snapshot is self._snapshot:
+                self._days[day] = read
+            return read
+        return self._days[day]
+
     def _build_all(
-        self, snapshot: Snapshot, wanted: dict[str, ArtistsQuery], stale: bool
+        self, snapshot: Snapshot, wanted: dict[str, ReleaseQuery], stale: bool
     ) -> dict[str, Payload]:
         make = partial(payloads.build, stale=stale, max_age=self._max_age)
         return {href: make(snapshot, query) for href, query in wanted.items()}

@@ -5,17 +5,18 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.catalog.query import ArtistsQuery
-from server.catalog.schemas import ArtistsPage, Problem, Status
+from server.catalog.query import AlbumsQuery, ArtistsQuery, ReleaseQuery
+from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
+MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, Status, Problem)
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
 def openapi() -> dict[str, Any]:
     """The whole document (spec.openapis.org/oas/v3.1.0)."""
     _, definitions = models_json_schema(
-        [(model, "serialization") for model in (ArtistsPage, Status, Problem)],
+        [(model, "serialization") for model in MODELS],
         ref_template=REFERENCE,
     )
     shapes = definitions["$defs"]
@@ -27,30 +28,79 @@ def openapi() -> dict[str, Any]:
             "version": __version__,
             "description": "The artists who have just released something on Spotify.",
         },
-        "paths": {"/api/artists/": {"get": _artists()}, "/api/status": {"get": _status()}},
+        "paths": {
+            "/api/artists/": {"get": _artists()},
+            "/api/artists/{spotify_id}/": {"get": _artist()},
+            "/api/albums/": {"get": _albums()},
+            "/api/albums/{spotify_id}/": {"get": _album()},
+            "/api/status": {"get": _status()},
+        },
         "components": {"schemas": shapes},
     }
 
 
 def _artists() -> dict[str, Any]:
+    summary = "The artists of the latest releases"
+    return _listing(ArtistsQuery, "listArtists", summary, "ArtistsPage")
+
+
+def _albums() -> dict[str, Any]:
+    return _listing(AlbumsQuery, "listAlbums", "The latest releases", "AlbumsPage")
+
+
+def _artist() -> dict[str, Any]:
+    return _single("getArtist", "One artist with all releases that are kept", "ArtistShape")
+
+
+def _album() -> dict[str, Any]:
+    return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
+
+
+def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str) -> dict[str, Any]:
     return {
-        "operationId": "listArtists",
-        "summary": "The artists of the latest releases",
-        "parameters": [_parameter(name) for name in ArtistsQuery.model_fields],
+        "operationId": operation,
+        "summary": summary,
+        "parameters": [_parameter(kind, name) for name in kind.model_fields],
         "responses": {
-            "200": {
-                "description": "The artists, in the order asked for.",
-                "headers": {
-                    name: {"schema": {"type": "string"}}
-                    for name in ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
-                },
-                "content": {"application/json": {"schema": _reference("ArtistsPage")}},
-            },
+            "200": _answer("The items, in the order asked for.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},
             "400": _problem("A parameter has a value that is not allowed, or is repeated."),
             "414": _problem("The query string is too long."),
-            "503": _problem("No sync has ever succeeded; try again after Retry-After seconds."),
+            "503": _problem("Nothing to serve yet, or a day gone by cannot be read; try again."),
         },
+    }
+
+
+def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "parameters": [
+            {
+                "name": "spotify_id",
+                "in": "path",
+                "required": True,
+                "description": "Spotify's id.",
+                "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{22}$"},
+            }
+        ],
+        "responses": {
+            "200": _answer("It, as it is kept.", model),
+            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "404": _problem("Nothing that is kept has this id."),
+            "503": _problem("The database cannot be used right now; try again."),
+        },
+    }
+
+
+def _answer(description: str, model: str) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": {
+            name: {"schema": {"type": "string"}}
+            for name in ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
+        },
+        "content": {"application/json": {"schema": _reference(model)}},
     }
 
 
@@ -67,8 +117,8 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _parameter(name: str) -> dict[str, Any]:
-    schema = dict(ArtistsQuery.model_json_schema()["properties"][name])
+def _parameter(kind: type[ReleaseQuery], name: str) -> dict[str, Any]:
+    schema = dict(kind.model_json_schema()["properties"][name])
     description = schema.pop("description")
     schema.pop("title", None)
     parameter = {"name": name, "in": "query", "required": False, "description": description}

@@ -2,22 +2,25 @@
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
+from functools import partial
 from typing import Any, Literal
 
 import brotli
 import orjson
 
 from server.catalog import selection
-from server.catalog.query import ArtistsQuery
+from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.selection import Listed
-from server.catalog.snapshot import TIMES, AlbumEntry, Snapshot, utc
+from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
 BROTLI_QUALITY = 5
 OVERHEAD_BYTES = 6400  # of a payload beside its bodies
+LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
 EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
 
 
@@ -42,16 +45,16 @@ class Payload:
         return OVERHEAD_BYTES + sum(len(each.body) for each in self.representations.values())
 
 
-def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int) -> Payload:
+def build(snapshot: Snapshot, query: ReleaseQuery, *, stale: bool, max_age: int) -> Payload:
     """Answer `query` from `snapshot`; `max_age` is what caches are told, in seconds."""
-    listed = selection.artists(snapshot.albums, query)
+    listed = _items(snapshot, query)
     end = None if query.limit is None else query.offset + query.limit
-    page = listed[query.offset : end]
+    page = [make() for make in listed[query.offset : end]]
     following, preceding = _neighbours(query, len(listed))
     freshness = snapshot.freshness
     body = orjson.dumps(
         {
-            "items": [_item(each, query) for each in page],
+            "items": page,
             "count": len(page),
             "total": len(listed),
             "limit": query.limit,
@@ -66,6 +69,11 @@ def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int)
         },
         option=TIMES,
     )
+    return seal(body, freshness, max_age, _link(following, preceding))
+
+
+def seal(body: bytes, freshness: Freshness, max_age: int, link: str) -> Payload:
+    """A JSON body with the headers that all answers of the catalogue have, in every coding."""
     headers = [
         ("Content-Type", "application/json; charset=utf-8"),
         (
@@ -76,12 +84,22 @@ def build(snapshot: Snapshot, query: ArtistsQuery, *, stale: bool, max_age: int)
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
-        ("Link", _link(following, preceding)),
+        ("Link", link),
     ]
     if freshness.synced_at:  # the body tells when each album was last seen, so it dates from then
-        headers.append(("Last-Modified", format_datetime(freshness.synced_at, usegmt=True)))
+        dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
+        headers.append(("Last-Modified", format_datetime(max(dates), usegmt=True)))
         headers.append(("X-Last-Sync", str(utc(freshness.synced_at))))
     return Payload(represent(body, headers))
+
+
+def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Callable[[], Any]]:
+    """What makes each item of the unpaged answer, in order."""
+    if isinstance(query, ArtistsQuery):
+        artists = selection.artists(snapshot.albums, query)
+        return [partial(_artist, listed, query) for listed in artists]
+    albums = selection.albums(snapshot.albums, query)
+    return [partial(_album, album, query) for album in albums]
 
 
 def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Representation]:
@@ -101,7 +119,7 @@ def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Repre
     return representations
 
 
-def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None]:
+def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
     """The next and the previous page of a query with a limit; they overlap nothing."""
     if query.limit is None:
         return None, None
@@ -113,13 +131,13 @@ def _neighbours(query: ArtistsQuery, total: int) -> tuple[str | None, str | None
     return following, query.page(start - size, size).href
 
 
-def _item(listed: Listed, query: ArtistsQuery) -> dict[str, Any]:
+def _artist(listed: Listed, query: ArtistsQuery) -> dict[str, Any]:
     albums = [_album(album, query) for album in listed.albums]
     item = {**listed.artist.fields, "latest_album": albums[0], "albums": albums}
     return {name: item[name] for name in query.fields} if query.fields else item
 
 
-def _album(album: AlbumEntry, query: ArtistsQuery) -> orjson.Fragment:
+def _album(album: AlbumEntry, query: ReleaseQuery) -> orjson.Fragment:
     """A release as it is held, or with its markets spliced in."""
     if "markets" not in query.include:
         return orjson.Fragment(album.json)

@@ -1,11 +1,12 @@
 """What a request asks for: parsed, checked and brought to a normal form once. Pure."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from server.catalog.parameters import (
+    Day,
     Market,
     PartialDate,
     Search,
@@ -29,20 +30,20 @@ Sort = Literal["released", "-released", "seen", "-seen", "name", "-name"]
 ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
 
 
-class ArtistsQuery(BaseModel):
-    """The parameters of `GET /api/artists/`."""
+class ReleaseQuery(BaseModel):
+    """The parameters of everything that lists releases, or what belongs to them, under `path`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    path: ClassVar[str] = "/api/artists/"
+    path: ClassVar[str]
 
     release_limit: WholeNumber = Field(
-        20, ge=1, le=DEPTH, description="Artists of the latest N releases (of those wanted)."
+        20, ge=1, le=DEPTH, description="The latest N releases (of those wanted)."
     )
     limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] | None = Field(
-        None, description="At most so many artists; all when not given."
+        None, description="At most so many items; all when not given."
     )
-    offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many artists.")
+    offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many items.")
     type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
         (), description="Comma list of wanted types; all, even unknown ones, when not given."
     )
@@ -60,15 +61,15 @@ class ArtistsQuery(BaseModel):
         None,
         description="ISO 3166-1 alpha-2: what is known to be there, or of which nothing is known.",
     )
+    at: Day | None = Field(
+        None, description="A day (UTC): the releases that were listed on it, not the latest."
+    )
     q: Search | None = Field(
         None,
         description="Part of an artist's or album's name, 1 to 100 characters; case, accents and "
         "blanks do not count.",
     )
-    sort: Sort = Field("-released", description="Order of the artists; - is descending.")
-    fields: Annotated[tuple[ArtistField, ...], comma_list(ARTIST_FIELDS)] = Field(
-        (), description="Comma list of the fields of an artist; all when not given."
-    )
+    sort: Sort = Field("-released", description="Order of the items; - is descending.")
     include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(
         (), description="markets adds available_markets to each release."
     )
@@ -87,7 +88,33 @@ class ArtistsQuery(BaseModel):
         return self.model_copy(update={"offset": offset, "limit": limit})
 
 
-def parse(query_string: str) -> ArtistsQuery:
+class ArtistsQuery(ReleaseQuery):
+    """The parameters of `GET /api/artists/`."""
+
+    path: ClassVar[str] = "/api/artists/"
+
+    fields: Annotated[tuple[ArtistField, ...], comma_list(ARTIST_FIELDS)] = Field(
+        (), description="Comma list of the fields of an artist; all when not given."
+    )
+
+
+class AlbumsQuery(ReleaseQuery):
+    """The parameters of `GET /api/albums/`."""
+
+    path: ClassVar[str] = "/api/albums/"
+
+
+KINDS: dict[str, type[ReleaseQuery]] = {each.path: each for each in (ArtistsQuery, AlbumsQuery)}
+AnyQuery = TypeVar("AnyQuery", bound=ReleaseQuery)
+
+
+def of_href(href: str) -> ReleaseQuery:
+    """The query that has this normal form."""
+    path, _, query_string = href.partition("?")
+    return parse(KINDS[path], query_string)
+
+
+def parse(kind: type[AnyQuery], query_string: str) -> AnyQuery:
     """Read a raw query string. Unknown names are ignored.
 
     Raises InvalidParameters naming every fault, or UriTooLong.
@@ -99,17 +126,17 @@ def parse(query_string: str) -> ArtistsQuery:
     for name, value in parse_qsl(query_string, keep_blank_values=True, errors="replace"):
         if name in given:
             faults.append(ParameterFault(name, value[:SHOWN], "is given more than once"))
-        elif name in ArtistsQuery.model_fields:
+        elif name in kind.model_fields:
             given[name] = value
     try:
-        query = ArtistsQuery.model_validate(given)
+        query = kind.model_validate(given)
     except ValidationError as error:
         reasons: dict[str, str] = {}
         for detail in error.errors():
             reasons.setdefault(str(detail["loc"][0]), _reason(detail))
         faults += [ParameterFault(name, given[name][:SHOWN], reasons[name]) for name in reasons]
     if faults:
-        order = list(ArtistsQuery.model_fields)
+        order = list(kind.model_fields)
         raise InvalidParameters(sorted(faults, key=lambda fault: order.index(fault.parameter)))
     return query
 

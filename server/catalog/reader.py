@@ -56,20 +56,21 @@ ARTIST_COLUMNS = (
 
 def load(session: Session) -> Snapshot:
     """Read the snapshot of what is latest now."""
-    return Snapshot(_entries(session, _latest()), freshness.read(session))
+    return Snapshot(read_entries(session, _latest()), freshness.read(session))
 
 
-def load_day(session: Session, day: date) -> Snapshot:
-    """Read the releases that were listed on a day (UTC), the latest of them."""
-    start = datetime.combine(day, time(), UTC)
+def load_day(session: Session, day: str) -> Snapshot:
+    """Read the releases that were listed on a day (YYYY-MM-DD, UTC)."""
+    start = datetime.combine(date.fromisoformat(day), time(), UTC)
     listed = select(Listing.album_id).where(
         Listing.since < start + timedelta(days=1),
         or_(Listing.until.is_(None), Listing.until > start),
     )
-    return Snapshot(_entries(session, Album.id.in_(listed)), freshness.read(session))
+    return Snapshot(read_entries(session, Album.id.in_(listed)), freshness.read(session))
 
 
-def _entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
+def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
+    """The wanted releases with their artists, latest first, in two statements."""
     latest = select(*ALBUM_COLUMNS).where(wanted).order_by(*LATEST_FIRST)
     albums = session.execute(latest).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
@@ -146,6 +147,7 @@ def _album_entry(
         album.created_at,
         orjson.dumps(fields, option=TIMES),
         artists,
+        album.spotify_id,
         various_artists,
         _edition(album, artists),
         album.release_date,

@@ -77,10 +77,9 @@ class ArtistShape(Shape):
     albums: list[AlbumShape] = Field(min_length=1)
 
 
-class ArtistsPage(Shape):
-    """The artists who have just released something."""
+class Page(Shape):
+    """What every page of a list has."""
 
-    items: list[ArtistShape]
     count: int
     total: int
     limit: int | None
@@ -92,6 +91,34 @@ class ArtistsPage(Shape):
     source: Literal["new-releases", "search"] | None
     stale: bool = Field(description="No complete sync for three intervals.")
     partial: bool = Field(description="The last sync missed pages.")
+
+
+class ArtistsPage(Page):
+    """The artists who have just released something."""
+
+    items: list[ArtistShape]
+
+
+class AlbumsPage(Page):
+    """The latest releases."""
+
+    items: list[AlbumShape]
+
+
+class ListingShape(Shape):
+    """An interval in which a release stood in a list."""
+
+    source: Literal["new-releases", "search"]
+    market: str | None = Field(description="Null where the list was asked for none.")
+    position: int = Field(description="The place at which it came in, from 0.")
+    since: datetime
+    until: datetime | None = Field(description="Null while it stands there.")
+
+
+class AlbumWithHistory(AlbumShape):
+    """One release, its markets, and when it was listed."""
+
+    history: list[ListingShape] = Field(description="Latest first.")
 
 
 class ParameterFaultShape(Shape):

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
 
 from server.catalog import titles, versions
-from server.catalog.query import ArtistsQuery
+from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import HELD, AlbumEntry, ArtistEntry
 
 Test = Callable[[AlbumEntry], bool]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,29 +21,34 @@ class Listed:
     albums: list[AlbumEntry]
 
 
-def artists(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> list[Listed]:
-    """The artists of the window, `albums` being latest first."""
+def artists(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[Listed]:
+    """The artists of the window, `releases` being latest first."""
     listed: dict[str, Listed] = {}
-    for album in window(albums, query):
+    for album in window(releases, query):
         for artist in album.artists:
             listed.setdefault(artist.spotify_id, Listed(artist, [])).albums.append(album)
-    return _sorted(list(listed.values()), query.sort)
+    return _sorted(list(listed.values()), query.sort, _of_artist, _first_seen)
 
 
-def window(albums: Sequence[AlbumEntry], query: ArtistsQuery) -> list[AlbumEntry]:
+def albums(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[AlbumEntry]:
+    """The releases of the window."""
+    return _sorted(window(releases, query), query.sort, _of_album, lambda album: album.created_at)
+
+
+def window(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[AlbumEntry]:
     """The latest releases of those that pass every filter, as many as are wanted."""
     if query.type:
-        albums = [album for album in albums if album.album_type in query.type]
-    albums = albums[:HELD]  # further down only the rarer types are whole
+        releases = [album for album in releases if album.album_type in query.type]
+    releases = releases[:HELD]  # further down only the rarer types are whole
     tests = _tests(query)
     if tests:
-        albums = [album for album in albums if all(test(album) for test in tests)]
+        releases = [album for album in releases if all(test(album) for test in tests)]
     if "versions" in query.exclude:
-        albums = versions.fold(albums)
-    return list(albums[: query.release_limit])
+        releases = versions.fold(releases)
+    return list(releases[: query.release_limit])
 
 
-def _tests(query: ArtistsQuery) -> list[Test]:
+def _tests(query: ReleaseQuery) -> list[Test]:
     tests: list[Test] = []
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
@@ -64,16 +72,29 @@ def _compared(release_date: str | None, bound: str) -> str:
     return "=" if ours == theirs else "<" if ours < theirs else ">"
 
 
-def _sorted(listed: list[Listed], sort: str) -> list[Listed]:
+def _sorted(
+    listed: list[Item],
+    sort: str,
+    name: Callable[[Item], tuple[str, str]],
+    seen: Callable[[Item], datetime],
+) -> list[Item]:
     """A total order; ascending is descending reversed, so pages never overlap."""
     key = sort.removeprefix("-")
     if key == "name":
-        listed = sorted(
-            listed, key=lambda each: (titles.folded(each.artist.name), each.artist.spotify_id)
-        )
+        listed = sorted(listed, key=name)
         return listed if sort == "name" else listed[::-1]
     if key == "seen":
-        listed = sorted(
-            listed, key=lambda each: max(album.created_at for album in each.albums), reverse=True
-        )
+        listed = sorted(listed, key=seen, reverse=True)
     return listed if sort.startswith("-") else listed[::-1]
+
+
+def _of_artist(listed: Listed) -> tuple[str, str]:
+    return titles.folded(listed.artist.name), listed.artist.spotify_id
+
+
+def _of_album(album: AlbumEntry) -> tuple[str, str]:
+    return album.text.partition("\n")[0], album.spotify_id
+
+
+def _first_seen(listed: Listed) -> datetime:
+    return max(album.created_at for album in listed.albums)

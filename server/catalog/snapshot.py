@@ -48,6 +48,7 @@ class AlbumEntry:
     created_at: datetime
     json: bytes
     artists: tuple[ArtistEntry, ...]
+    spotify_id: str = ""
     various_artists: bool = False
     edition: Edition | None = None
     release_date: str | None = None

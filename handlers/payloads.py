@@ -1,0 +1,72 @@
+"""Answers of the catalogue: ready made, or made first, and sent as the client can take them."""
+
+from collections.abc import Awaitable, Callable
+
+from handlers.base import BaseHandler
+from server.catalog import negotiation
+from server.catalog.cache import Found, PayloadCache
+from server.catalog.payload import Payload
+from server.catalog.query import ReleaseQuery
+
+Load = Callable[[str], Awaitable[Found | None]]
+
+OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
+
+
+class PayloadHandler(BaseHandler):
+    """Sends a payload in the coding that the client prefers, or 304 if it has it already."""
+
+    def send(self, payload: Payload) -> None:
+        """Answer with it (RFC 9110 sections 12.5.3 and 13.1.2)."""
+        headers = self.request.headers
+        chosen = payload.representations[negotiation.coding(headers.get("Accept-Encoding", ""))]
+        if_none_match = headers.get("If-None-Match")
+        if if_none_match is not None and negotiation.matches(if_none_match, chosen.etag):
+            self.set_status(304)
+            for name, value in chosen.headers:
+                if name not in OF_A_BODY:
+                    self.set_header(name, value)
+            self.finish()
+            return
+        for name, value in chosen.headers:
+            self.set_header(name, value)
+        self.finish(chosen.body)
+
+
+class QueryHandler(PayloadHandler):
+    """Answers a query of this `kind` from the cache. Warm, nothing is computed nor awaited."""
+
+    def initialize(self, cache: PayloadCache, kind: type[ReleaseQuery]) -> None:
+        """Take the cache from the wiring."""
+        self._cache = cache
+        self._kind = kind
+
+    def get(self) -> Awaitable[None] | None:
+        """Send the payload, or make it first."""
+        payload = self._cache.peek(self._kind.path, self.request.query)
+        if payload is None:
+            return self._make_and_send()
+        self.warm = True
+        self.send(payload)
+        return None
+
+    head = get
+
+    async def _make_and_send(self) -> None:
+        self.send(await self._cache.get(self._kind, self.request.query))
+
+
+class SingleHandler(PayloadHandler):
+    """Answers with one object, which `load` reads from the database by its Spotify id."""
+
+    def initialize(self, cache: PayloadCache, load: Load) -> None:
+        """Take the cache from the wiring."""
+        self._cache = cache
+        self._load = load
+
+    async def get(self, spotify_id: str) -> None:
+        """Send it, or 404."""
+        path = self.request.path.rstrip("/")
+        self.send(await self._cache.single(path, lambda: self._load(spotify_id)))
+
+    head = get

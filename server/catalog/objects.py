@@ -1,0 +1,52 @@
+"""One artist or one release, read whole from the database: what a page of its own shows."""
+
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from models import Album, AlbumArtist, Artist, Listing
+from server.catalog import freshness, reader
+from server.catalog.snapshot import TIMES, Freshness
+
+Found = tuple[bytes, Freshness]
+
+
+def read_artist(session: Session, spotify_id: str) -> Found | None:
+    """An artist's JSON with all releases that are kept, latest first; None if there is none."""
+    wanted = (
+        select(AlbumArtist.album_id)
+        .join(Artist, Artist.id == AlbumArtist.artist_id)
+        .where(Artist.spotify_id == spotify_id)
+    )
+    albums = reader.read_entries(session, Album.id.in_(wanted))
+    credited = (artist for album in albums for artist in album.artists)
+    artist = next((each for each in credited if each.spotify_id == spotify_id), None)
+    if artist is None:
+        return None
+    releases = [orjson.Fragment(album.json) for album in albums]
+    content = {**artist.fields, "latest_album": releases[0], "albums": releases}
+    return orjson.dumps(content, option=TIMES), freshness.read(session)
+
+
+def read_album(session: Session, spotify_id: str) -> Found | None:
+    """A release's JSON with its markets and its history; None if there is none."""
+    albums = reader.read_entries(session, Album.spotify_id == spotify_id)
+    if not albums:
+        return None
+    (album,) = albums
+    content: dict[str, Any] = orjson.loads(album.json)
+    content["available_markets"] = None if album.markets is None else album.markets.split()
+    content["history"] = _history(session, spotify_id)
+    return orjson.dumps(content, option=TIMES), freshness.read(session)
+
+
+def _history(session: Session, spotify_id: str) -> list[dict[str, Any]]:
+    rows = session.execute(
+        select(Listing.source, Listing.market, Listing.position, Listing.since, Listing.until)
+        .join(Album, Album.id == Listing.album_id)
+        .where(Album.spotify_id == spotify_id)
+        .order_by(Listing.since.desc(), Listing.id.desc())
+    )
+    return [{**row._asdict(), "market": row.market or None} for row in rows]

@@ -1,0 +1,75 @@
+"""The routes, on one screen: each with its handler, and what that is given."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+
+from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
+from handlers.docs import OpenApiHandler
+from handlers.health import HealthHandler, ReadyHandler
+from handlers.home import HomeHandler
+from handlers.pages import STATIC, Pages, StaticHandler
+from handlers.payloads import QueryHandler, SingleHandler
+from handlers.status import MetricsHandler, StatusHandler
+from server.catalog import objects
+from server.catalog.cache import Found, PayloadCache
+from server.catalog.description import openapi
+from server.catalog.query import KINDS
+from server.catalog.standing import Standing
+from server.catalog.sync import Syncer
+from server.config import Settings
+from server.database import Database
+from server.login.desk import LoginDesk
+from server.login.watch import ConsentWatch
+from server.metrics import Metrics
+from server.readiness import DatabaseProbe
+
+ID = "([0-9A-Za-z]{22})"
+
+
+def table(
+    settings: Settings,
+    *,
+    database: Database,
+    cache: PayloadCache,
+    desk: LoginDesk,
+    watch: ConsentWatch,
+    standing: Standing,
+    syncer: Syncer,
+    metrics: Metrics,
+    probe: DatabaseProbe,
+) -> list[Any]:
+    """Every route but the one for addresses that no route knows."""
+
+    def artist(spotify_id: str) -> Awaitable[Found | None]:
+        return database.run(objects.read_artist, spotify_id)
+
+    def album(spotify_id: str) -> Awaitable[Found | None]:
+        return database.run(objects.read_album, spotify_id)
+
+    pages = {"pages": Pages(settings.public_url)}
+    login = {**pages, "desk": desk}
+    home = {"owned": not settings.allowed_users}
+    known = {"cache": cache, "watch": watch, "standing": standing}
+    status = {**known, "syncer": syncer}
+    return [
+        (r"/", HomeHandler, {**login, **known, **home}),
+        (r"/auth/login/?", LoginHandler, login),
+        (r"/auth/authorize/?", LoginHandler, login),
+        (r"/auth/callback/?", CallbackHandler, login),
+        (r"/auth/logout/?", LogoutHandler, login),
+        (r"/auth/disconnect/?", DisconnectHandler, login),
+        (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
+        *[
+            (rf"{kind.path}?", QueryHandler, {"cache": cache, "kind": kind})
+            for kind in KINDS.values()
+        ],
+        (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
+        (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
+        (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
+        (r"/api/status", StatusHandler, status),
+        (r"/metrics", MetricsHandler, {"metrics": metrics}),
+        (r"/healthz", HealthHandler),
+        (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),
+    ]

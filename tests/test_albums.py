@@ -1,0 +1,191 @@
+"""`/api/albums/`, one album with its history, one artist with all that is kept, days gone by."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from server.app import Freshet
+from server.catalog import store
+from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistShape, ArtistsPage
+from tests.client import Client
+from tests.conftest import until
+from tests.examples import album, albums, artist, spotify_id, sweep
+
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+class Stage:
+    """A server, a client, and syncs as another process would make them."""
+
+    def __init__(self, freshet: Freshet) -> None:
+        self.freshet, self.client = freshet, Client(freshet)
+
+    async def take(self, items: list[Any], at: datetime, **fields: Any) -> None:
+        await self.freshet.database.run(store.record_sweep, sweep(items, **fields), at, lambda: at)
+        await self.freshet.cache.refresh()
+
+    async def get(self, path: str, **headers: str) -> Any:
+        answer = await self.client.fetch(path, **headers)
+        assert answer.code == 200, answer.body
+        return orjson.loads(answer.body)
+
+    async def names(self, path: str) -> list[str]:
+        return [item["name"] for item in (await self.get(path))["items"]]
+
+
+@pytest.fixture
+def set_stage(make_settings: Callable[..., Any], launch_freshet: Any) -> Callable[..., Any]:
+    async def make() -> Stage:
+        freshet = launch_freshet(make_settings(sync_interval=0))
+        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        return Stage(freshet)
+
+    return make
+
+
+@pytest.mark.gen_test
+async def test_the_latest_releases_come_newest_first_with_all_their_fields(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take([album(n, release_date=f"2026-11-{n + 1:02}") for n in range(3)], START)
+    answer = await stage.client.fetch("/api/albums/")
+    page = AlbumsPage.model_validate_json(answer.body)
+    assert [item.name for item in page.items] == ["Album 2", "Album 1", "Album 0"]
+    assert orjson.loads(answer.body)["href"] == "/api/albums/"
+    assert (await stage.client.fetch("/api/albums")).body == answer.body
+    etag = answer.headers["ETag"]
+    assert (await stage.client.fetch("/api/albums/", If_None_Match=etag)).code == 304
+
+
+@pytest.mark.gen_test
+async def test_albums_are_filtered_sorted_and_paged_as_artists_are(set_stage: Any) -> None:
+    stage = await set_stage()
+    items = [album(n, name=name, available_markets=["DE"] if n else ["US"]) for n, name in
+             enumerate(("Zebra", "älter", "Mitte"))]  # fmt: skip
+    await stage.take(items, START)
+    assert await stage.names("/api/albums/?sort=name") == ["älter", "Mitte", "Zebra"]
+    assert await stage.names("/api/albums/?sort=-name&limit=2") == ["Zebra", "Mitte"]
+    assert await stage.names("/api/albums/?q=ALTER") == ["älter"]
+    assert await stage.names("/api/albums/?market=US") == ["Zebra"]
+    page = await stage.get("/api/albums/?limit=1&include=markets")
+    assert page["next"] == "/api/albums/?limit=1&offset=1&include=markets"
+    assert page["items"][0]["available_markets"] == ["US"]
+
+
+@pytest.mark.gen_test
+async def test_a_bad_query_is_a_problem_that_names_it(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take(albums(1), START)
+    answer = await stage.client.fetch("/api/albums/?at=2026-02-30&limit=0")
+    assert answer.code == 400
+    assert [each["parameter"] for each in orjson.loads(answer.body)["errors"]] == ["limit", "at"]
+
+
+@pytest.mark.gen_test
+async def test_a_day_gone_by_shows_what_was_listed_then(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take([album(1), album(2)], START)
+    await stage.take([album(2), album(3)], START + timedelta(days=2))
+    await stage.take([album(3)], START + timedelta(days=4))
+    days = {
+        "2026-10-31": [],
+        "2026-11-01": ["Album 1", "Album 2"],
+        "2026-11-02": ["Album 1", "Album 2"],
+        "2026-11-03": ["Album 1", "Album 2", "Album 3"],
+        "2026-11-04": ["Album 2", "Album 3"],
+        "2026-11-05": ["Album 2", "Album 3"],
+        "2026-11-06": ["Album 3"],
+    }
+    for day, names in days.items():
+        assert sorted(await stage.names(f"/api/albums/?at={day}")) == names, day
+    page = await stage.get("/api/artists/?at=2026-11-02&sort=name")
+    assert [item["name"] for item in page["items"]] == ["Artist 1", "Artist 2"]
+    ArtistsPage.model_validate(page)
+    assert page["href"] == "/api/artists/?at=2026-11-02&sort=name"
+
+
+@pytest.mark.gen_test
+async def test_one_album_tells_its_markets_and_when_it_was_listed(set_stage: Any) -> None:
+    stage = await set_stage()
+    one = album(1, available_markets=["DE", "US"])
+    await stage.take([one], START)
+    await stage.take([album(2)], START + timedelta(days=1))
+    await stage.take([album(2), one], START + timedelta(days=2), market="DE")
+    path = f"/api/albums/{spotify_id('album', 1)}/"
+    content = await stage.get(path)
+    AlbumWithHistory.model_validate(content)
+    assert (content["name"], content["available_markets"]) == ("Album 1", ["DE", "US"])
+    assert content["history"] == [
+        {
+            "source": "search",
+            "market": "DE",
+            "position": 1,
+            "since": "2026-11-03T12:00:00Z",
+            "until": None,
+        },
+        {
+            "source": "search",
+            "market": None,
+            "position": 0,
+            "since": "2026-11-01T12:00:00Z",
+            "until": "2026-11-02T12:00:00Z",
+        },
+    ]
+    assert await stage.get(path.rstrip("/")) == content
+
+
+@pytest.mark.gen_test
+async def test_one_artist_comes_with_all_releases_that_are_kept(set_stage: Any) -> None:
+    stage = await set_stage()
+    both = [artist(7), artist(8)]
+    await stage.take([album(1, artists=both, release_date="2025-01-01")], START)
+    await stage.take([album(2, artists=[artist(7)])], START + timedelta(days=1))
+    content = await stage.get(f"/api/artists/{spotify_id('artist', 7)}/")
+    ArtistShape.model_validate(content)
+    assert [each["name"] for each in content["albums"]] == ["Album 2", "Album 1"]
+    assert content["latest_album"] == content["albums"][0]
+    other = await stage.get(f"/api/artists/{spotify_id('artist', 8)}")
+    assert [each["name"] for each in other["albums"]] == ["Album 1"]
+
+
+@pytest.mark.parametrize("kind", ["artists", "albums"])
+@pytest.mark.gen_test
+async def test_what_is_not_there_is_404_and_other_methods_405(set_stage: Any, kind: str) -> None:
+    stage = await set_stage()
+    await stage.take(albums(1), START)
+    path = f"/api/{kind}/{'x' * 22}/"
+    answer = await stage.client.fetch(path)
+    assert (answer.code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert orjson.loads(answer.body)["type"] == "/problems/not-found"
+    known = f"/api/{kind}/{spotify_id(kind.rstrip('s'), 0)}/"
+    assert (await stage.client.fetch(known, "POST")).code == 405
+    head = await stage.client.fetch(known, "HEAD")
+    assert (head.code, head.body) == (200, b"")
+    for odd in ("x" * 21, "x" * 23, "%00" * 22, "../status"):
+        assert (await stage.client.fetch(f"/api/{kind}/{odd}/")).code == 404
+
+
+@pytest.mark.gen_test
+async def test_a_page_of_one_is_kept_until_the_next_sync(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take([album(1)], START)
+    path = f"/api/albums/{spotify_id('album', 1)}/"
+    first = await stage.client.fetch(path)
+    etag = first.headers["ETag"]
+    assert (await stage.client.fetch(path, If_None_Match=etag)).code == 304
+    await stage.take([album(1, name="Renamed")], START + timedelta(hours=1))
+    again = await stage.client.fetch(path, If_None_Match=etag)
+    assert (again.code, orjson.loads(again.body)["name"]) == (200, "Renamed")
+
+
+@pytest.mark.gen_test
+async def test_without_a_database_the_lists_go_on_and_the_rest_says_so(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take(albums(3), START)
+    stage.freshet.database._engine = None
+    assert len(await stage.names("/api/albums/")) == 3
+    for path in (f"/api/albums/{spotify_id('album', 1)}/", "/api/albums/?at=2026-11-01"):
+        answer = await stage.client.fetch(path)
+        assert (answer.code, answer.headers["Retry-After"]) == (503, "10")
