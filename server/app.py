@@ -61,6 +61,7 @@ class Freshet:
             self._build,
             ttl=settings.cache_ttl,
             max_age=settings.cache_max_age,
+            root=settings.public_url,
             interval=self._interval,
             now=now,
             timer=time.monotonic,

@@ -1,5 +1,6 @@
 """The routes, on one screen: each with its handler, and what that is given."""
 
+import re
 from collections.abc import Awaitable
 from typing import Any
 
@@ -62,7 +63,7 @@ def table(
         (r"/auth/disconnect/?", DisconnectHandler, login),
         (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
         *[
-            (rf"{kind.path}?", QueryHandler, {"cache": cache, "kind": kind})
+            (_pattern(kind.path), QueryHandler, {"cache": cache, "kind": kind})
             for kind in KINDS.values()
         ],
         (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
@@ -73,3 +74,8 @@ def table(
         (r"/healthz", HealthHandler),
         (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),
     ]
+
+
+def _pattern(path: str) -> str:
+    """An address as a pattern; where it ends in a slash, that may be left out."""
+    return re.escape(path) + ("?" if path.endswith("/") else "")

@@ -38,7 +38,7 @@ class PayloadCache:
     """`load` reads a snapshot, `load_day` that of a day gone by; `compute` works off the loop.
 
     `ttl` and `timer` are in seconds; `interval` tells how far apart syncs are, zero when there are
-    none.
+    none; `root` is the address of this server.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class PayloadCache:
         *,
         ttl: float,
         max_age: int,
+        root: str = "",
         interval: Callable[[], timedelta],
         now: Callable[[], datetime],
         timer: Callable[[], float],
@@ -58,6 +59,7 @@ class PayloadCache:
         self._compute = compute
         self._ttl = ttl
         self._max_age = max_age
+        self._root = root
         self._interval = interval
         self._now = now
         self._timer = timer
@@ -184,7 +186,7 @@ class PayloadCache:
     def _build_all(
         self, snapshot: Snapshot, wanted: dict[str, ReleaseQuery], stale: bool
     ) -> dict[str, Payload]:
-        make = partial(payloads.build, stale=stale, max_age=self._max_age)
+        make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
         return {href: make(snapshot, query) for href, query in wanted.items()}
 
     def _keep(self, href: str, payload: Payload) -> None:

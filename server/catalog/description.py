@@ -5,7 +5,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.catalog.query import AlbumsQuery, ArtistsQuery, ReleaseQuery
+from server.catalog import feeds
+from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
@@ -34,6 +35,7 @@ def openapi() -> dict[str, Any]:
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/status": {"get": _status()},
+            **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
         "components": {"schemas": shapes},
     }
@@ -54,6 +56,15 @@ def _artist() -> dict[str, Any]:
 
 def _album() -> dict[str, Any]:
     return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
+
+
+def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
+    ending = kind.path.rpartition(".")[2]
+    content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
+    operation = _listing(kind, f"{ending}Feed", f"The latest releases as {content_type}", "")
+    schema = {"type": "object"} if ending == "json" else {"type": "string"}
+    operation["responses"]["200"]["content"] = {content_type: {"schema": schema}}
+    return operation
 
 
 def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str) -> dict[str, Any]:

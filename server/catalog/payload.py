@@ -2,16 +2,15 @@
 
 import gzip
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
-from functools import partial
 from typing import Any, Literal
 
 import brotli
 import orjson
 
-from server.catalog import selection
+from server.catalog import feeds, selection
+from server.catalog.feeds import Channel, Release
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.selection import Listed
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
@@ -20,6 +19,7 @@ Coding = Literal["br", "gzip", "identity"]
 GZIP_LEVEL = 6
 BROTLI_QUALITY = 5
 OVERHEAD_BYTES = 6400  # of a payload beside its bodies
+JSON = "application/json; charset=utf-8"
 LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
 EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
 
@@ -45,37 +45,47 @@ class Payload:
         return OVERHEAD_BYTES + sum(len(each.body) for each in self.representations.values())
 
 
-def build(snapshot: Snapshot, query: ReleaseQuery, *, stale: bool, max_age: int) -> Payload:
-    """Answer `query` from `snapshot`; `max_age` is what caches are told, in seconds."""
+def build(
+    snapshot: Snapshot, query: ReleaseQuery, *, stale: bool, max_age: int, root: str = ""
+) -> Payload:
+    """Answer `query` from `snapshot`.
+
+    `max_age` is what caches are told, in seconds; `root` the address of this server, for feeds.
+    """
     listed = _items(snapshot, query)
     end = None if query.limit is None else query.offset + query.limit
-    page = [make() for make in listed[query.offset : end]]
+    page = listed[query.offset : end]
     following, preceding = _neighbours(query, len(listed))
+    link = _link(following, preceding)
     freshness = snapshot.freshness
-    body = orjson.dumps(
-        {
-            "items": page,
-            "count": len(page),
-            "total": len(listed),
-            "limit": query.limit,
-            "offset": query.offset,
-            "href": query.href,
-            "next": following,
-            "previous": preceding,
-            "as_of": freshness.as_of,
-            "source": freshness.source,
-            "stale": stale,
-            "partial": freshness.partial,
-        },
-        option=TIMES,
-    )
-    return seal(body, freshness, max_age, _link(following, preceding))
+    if (form := feeds.FORMATS.get(query.path)) is not None:
+        further = None if following is None else root + following
+        channel = Channel(root + query.href, f"{root}/", freshness.as_of, further)
+        body = form.write(channel, [Release.read(each.json) for each in page])
+        return seal(body, freshness, max_age, link, form.content_type)
+    content = {
+        "items": [_item(each, query) for each in page],
+        "count": len(page),
+        "total": len(listed),
+        "limit": query.limit,
+        "offset": query.offset,
+        "href": query.href,
+        "next": following,
+        "previous": preceding,
+        "as_of": freshness.as_of,
+        "source": freshness.source,
+        "stale": stale,
+        "partial": freshness.partial,
+    }
+    return seal(orjson.dumps(content, option=TIMES), freshness, max_age, link)
 
 
-def seal(body: bytes, freshness: Freshness, max_age: int, link: str) -> Payload:
-    """A JSON body with the headers that all answers of the catalogue have, in every coding."""
+def seal(
+    body: bytes, freshness: Freshness, max_age: int, link: str, content_type: str = JSON
+) -> Payload:
+    """A body with the headers that all answers of the catalogue have, in every coding."""
     headers = [
-        ("Content-Type", "application/json; charset=utf-8"),
+        ("Content-Type", content_type),
         (
             "Cache-Control",
             f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400",
@@ -93,13 +103,18 @@ def seal(body: bytes, freshness: Freshness, max_age: int, link: str) -> Payload:
     return Payload(represent(body, headers))
 
 
-def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Callable[[], Any]]:
-    """What makes each item of the unpaged answer, in order."""
+def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Any]:
+    """The unpaged answer, in order: artists with their releases, or releases."""
     if isinstance(query, ArtistsQuery):
-        artists = selection.artists(snapshot.albums, query)
-        return [partial(_artist, listed, query) for listed in artists]
-    albums = selection.albums(snapshot.albums, query)
-    return [partial(_album, album, query) for album in albums]
+        return selection.artists(snapshot.albums, query)
+    return selection.albums(snapshot.albums, query)
+
+
+def _item(item: Listed | AlbumEntry, query: ReleaseQuery) -> Any:
+    if isinstance(item, Listed) and isinstance(query, ArtistsQuery):
+        return _artist(item, query)
+    assert isinstance(item, AlbumEntry)
+    return _album(item, query)
 
 
 def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Representation]:

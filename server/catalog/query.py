@@ -104,7 +104,33 @@ class AlbumsQuery(ReleaseQuery):
     path: ClassVar[str] = "/api/albums/"
 
 
-KINDS: dict[str, type[ReleaseQuery]] = {each.path: each for each in (ArtistsQuery, AlbumsQuery)}
+class AtomQuery(AlbumsQuery):
+    """The parameters of `GET /feeds/albums.atom`."""
+
+    path: ClassVar[str] = "/feeds/albums.atom"
+
+
+class JsonFeedQuery(AlbumsQuery):
+    """The parameters of `GET /feeds/albums.json`."""
+
+    path: ClassVar[str] = "/feeds/albums.json"
+
+
+class CalendarQuery(AlbumsQuery):
+    """The parameters of `GET /feeds/albums.ics`."""
+
+    path: ClassVar[str] = "/feeds/albums.ics"
+
+
+class TableQuery(AlbumsQuery):
+    """The parameters of `GET /feeds/albums.csv`."""
+
+    path: ClassVar[str] = "/feeds/albums.csv"
+
+
+FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)
+ALL: tuple[type[ReleaseQuery], ...] = (ArtistsQuery, AlbumsQuery, *FEEDS)
+KINDS = {each.path: each for each in ALL}
 AnyQuery = TypeVar("AnyQuery", bound=ReleaseQuery)
 
 

@@ -1,0 +1,28 @@
+"""The latest releases as feeds: Atom, JSON Feed, iCalendar and CSV. Pure.
+
+Identities are Spotify's, so an entry stays the same one on every server and for ever.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from server.catalog.feeds import atom, calendar, json_feed, table
+from server.catalog.feeds.release import Channel, Release
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to write releases, and what the answer is then called."""
+
+    write: Callable[[Channel, Sequence[Release]], bytes]
+    content_type: str
+
+
+FORMATS = {
+    "/feeds/albums.atom": Format(atom.write, "application/atom+xml; charset=utf-8"),
+    "/feeds/albums.json": Format(json_feed.write, "application/feed+json; charset=utf-8"),
+    "/feeds/albums.ics": Format(calendar.write, "text/calendar; charset=utf-8"),
+    "/feeds/albums.csv": Format(table.write, "text/csv; charset=utf-8; header=present"),
+}
+
+__all__ = ["FORMATS", "Channel", "Format", "Release"]

@@ -1,0 +1,42 @@
+"""JSON Feed 1.1 (jsonfeed.org/version/1.1). Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from server.catalog.feeds.release import Channel, Release
+from server.catalog.snapshot import TIMES
+
+
+def write(channel: Channel, releases: Sequence[Release]) -> bytes:
+    """A feed with an item a release."""
+    feed = {
+        "version": "https://jsonfeed.org/version/1.1",
+        "title": channel.title,
+        "home_page_url": channel.home,
+        "feed_url": channel.url,
+        **({"next_url": channel.following} if channel.following else {}),
+        "authors": [{"name": "Spotify", "url": "https://open.spotify.com/"}],
+        "items": [_item(release) for release in releases],
+    }
+    return orjson.dumps(feed, option=TIMES)
+
+
+def _item(release: Release) -> dict[str, Any]:
+    """What is unknown is left out, for the format has no null."""
+    item = {
+        "id": release.uri,
+        "url": release.url,
+        "title": release.title,
+        "content_text": release.about,
+        "image": release.cover,
+        "date_published": release.first_seen,
+        "date_modified": release.updated,
+        "authors": [
+            {"name": name, "url": f"https://open.spotify.com/artist/{spotify_id}"}
+            for name, spotify_id in release.artists
+        ],
+        "tags": [release.kind] if release.kind else None,
+    }
+    return {name: value for name, value in item.items() if value}

@@ -1,0 +1,82 @@
+"""What feeds tell of a release, and of themselves. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+import orjson
+
+UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
+)
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A feed: its own address and its server's, both absolute, and when its data last changed."""
+
+    url: str
+    home: str
+    updated: datetime | None
+    following: str | None = None
+    title: str = "New releases on Spotify"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release; `cover` and `url` are addresses of Spotify's."""
+
+    spotify_id: str
+    uri: str
+    name: str
+    artists: tuple[tuple[str, str], ...]
+    url: str | None
+    cover: str | None
+    kind: str | None
+    tracks: int | None
+    release_date: str | None
+    released_on: str | None
+    first_seen: datetime
+    updated: datetime
+
+    @classmethod
+    def read(cls, json: bytes) -> Self:
+        """Read a release from the JSON that the API shows of it."""
+        album: dict[str, Any] = orjson.loads(json)
+        images = album["images"]
+        return cls(
+            spotify_id=album["spotify_id"],
+            uri=album["uri"],
+            name=clean(album["name"]),
+            artists=tuple((clean(each["name"]), each["spotify_id"]) for each in album["artists"]),
+            url=album["external_urls"].get("spotify"),
+            cover=images[0]["url"] if images else None,
+            kind=album["album_type"],
+            tracks=album["total_tracks"],
+            release_date=album["release_date"],
+            released_on=album["released_on"],
+            first_seen=datetime.fromisoformat(album["created_at"]),
+            updated=datetime.fromisoformat(album["updated_at"]),
+        )
+
+    @property
+    def by(self) -> str:
+        """The artists' names in one line."""
+        return ", ".join(name for name, _ in self.artists)
+
+    @property
+    def title(self) -> str:
+        """The artists and the name in one line."""
+        return f"{self.by} – {self.name}" if self.artists else self.name
+
+    @property
+    def about(self) -> str:
+        """A sentence about it."""
+        tracks = f", {self.tracks} track{'' if self.tracks == 1 else 's'}" if self.tracks else ""
+        return f"{(self.kind or 'release').capitalize()}{tracks}, {self.release_date or 'undated'}"
+
+
+def clean(text: str) -> str:
+    """Text that any format can hold."""
+    return UNPRINTABLE.sub("\ufffd", text)

@@ -1,0 +1,189 @@
+"""Feeds: valid in their formats, with stable identities, and harmless whatever a name holds."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from typing import Any
+from xml.etree import ElementTree as Xml
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from icalendar import Calendar
+
+from server.catalog.feeds import FORMATS, Channel, Release
+from server.catalog.feeds.table import COLUMNS
+from tests.examples import album, albums, artist, spotify_id
+from tests.test_albums import START, Stage, set_stage
+
+__all__ = ["set_stage"]
+
+ATOM = "{http://www.w3.org/2005/Atom}"
+CHANNEL = Channel("https://f.example/feeds/x", "https://f.example/", START)
+HOSTILE = [
+    '=HYPERLINK("http://evil.example")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    " =1",
+    "＝1",
+    "<script>alert(1)</script>",
+    "]]>&amp;\u0001\ufffe\x0b",
+    'a"b,c;d\\n\r\ne',
+    "𝄞 ünïcode \u202e",
+    "BEGIN:VEVENT\r\nUID:x",
+    "",
+]
+
+
+def release(name: str = "Album", **fields: Any) -> Release:
+    json = {
+        "spotify_id": spotify_id("album", 1),
+        "uri": "spotify:album:x",
+        "name": name,
+        "artists": [{"name": name, "spotify_id": spotify_id("artist", 1)}],
+        "external_urls": {"spotify": "https://open.spotify.com/album/x"},
+        "images": [{"url": "https://i.scdn.co/image/x", "height": 640, "width": 640}],
+        "album_type": "album",
+        "total_tracks": 3,
+        "release_date": "2026-11-20",
+        "released_on": "2026-11-20",
+        "created_at": "2026-11-20T05:00:12Z",
+        "updated_at": "2026-11-21T05:00:12Z",
+        **fields,
+    }
+    return Release.read(orjson.dumps(json))
+
+
+def written(ending: str, *releases: Release) -> bytes:
+    return FORMATS[f"/feeds/albums.{ending}"].write(CHANNEL, releases)
+
+
+def rows(body: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
+
+
+@pytest.mark.gen_test
+async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
+    set_stage: Callable[..., Any],
+) -> None:
+    stage: Stage = await set_stage()
+    await stage.take(albums(3), START)
+    for path, form in FORMATS.items():
+        answer = await stage.client.fetch(path)
+        assert (answer.code, answer.headers["Content-Type"]) == (200, form.content_type)
+        assert answer.headers["X-Last-Sync"] == "2026-11-01T12:00:00Z"
+        etag = answer.headers["ETag"]
+        assert (await stage.client.fetch(path, If_None_Match=etag)).code == 304
+        packed = await stage.client.fetch(path, Accept_Encoding="gzip")
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert (await stage.client.fetch(f"{path}?limit=0")).code == 400
+        assert (await stage.client.fetch(f"{path}/")).code == 404
+        await stage.take(albums(3), START)
+        assert (await stage.client.fetch(path)).headers["ETag"] == etag, "nothing has changed"
+
+
+@pytest.mark.gen_test
+async def test_a_feed_takes_every_filter_and_names_its_own_address(
+    set_stage: Callable[..., Any],
+) -> None:
+    stage: Stage = await set_stage()
+    await stage.take([album(1, album_type="single"), album(2), album(3)], START)
+    feed = await stage.get("/feeds/albums.json?type=album&sort=name&limit=1")
+    root = stage.freshet.settings.public_url
+    assert feed["feed_url"] == f"{root}/feeds/albums.json?limit=1&type=album&sort=name"
+    assert feed["next_url"] == f"{root}/feeds/albums.json?limit=1&offset=1&type=album&sort=name"
+    assert [item["title"] for item in feed["items"]] == ["Artist 2 – Album 2"]
+    answer = await stage.client.fetch("/feeds/albums.atom?type=single")
+    titles = [each.text for each in Xml.fromstring(answer.body).iter(f"{ATOM}title")]
+    assert titles == ["New releases on Spotify", "Artist 1 – Album 1"]
+
+
+@pytest.mark.gen_test
+async def test_a_feed_before_the_first_sync_is_503(set_stage: Callable[..., Any]) -> None:
+    stage: Stage = await set_stage()
+    for path in FORMATS:
+        assert (await stage.client.fetch(path)).code == 503
+
+
+def test_an_atom_feed_has_all_that_rfc_4287_requires() -> None:
+    feed = Xml.fromstring(written("atom", release(), release(artists=[], images=[])))
+    for parent in (feed, *feed.iter(f"{ATOM}entry")):
+        assert len(parent.findall(f"{ATOM}id")) == 1
+        assert len(parent.findall(f"{ATOM}title")) == 1
+        updated = parent.findtext(f"{ATOM}updated")
+        assert updated is not None
+        assert datetime.fromisoformat(updated).tzinfo == UTC
+    links = {each.get("rel"): each.get("href") for each in feed.findall(f"{ATOM}link")}
+    assert links == {"self": CHANNEL.url, "alternate": CHANNEL.home}
+    assert feed.find(f"{ATOM}author") is not None, "for entries that have none"
+    entry = feed.find(f"{ATOM}entry")
+    assert entry is not None
+    assert entry.findtext(f"{ATOM}id") == "spotify:album:x"
+    assert entry.findtext(f"{ATOM}updated") == "2026-11-21T05:00:12Z"
+
+
+def test_a_json_feed_keeps_the_rules_of_version_1_1() -> None:
+    feed = orjson.loads(written("json", release(), release(images=[], external_urls={})))
+    assert feed["version"] == "https://jsonfeed.org/version/1.1"
+    assert feed["title"]
+    for item in feed["items"]:
+        assert isinstance(item["id"], str)
+        assert item["content_text"]
+        assert None not in item.values()
+        for name in ("date_published", "date_modified"):
+            datetime.fromisoformat(item[name])
+    assert "image" not in feed["items"][1]
+
+
+def test_a_calendar_holds_only_what_has_a_day() -> None:
+    undated = release(release_date="2026-11", released_on=None)
+    calendar = Calendar.from_ical(written("ics", release(), undated))
+    (event,) = calendar.walk("VEVENT")
+    assert event["DTSTART"].dt == date(2026, 11, 20)
+    assert event["DTEND"].dt == date(2026, 11, 21)
+    assert event["DTSTART"].params["VALUE"] == "DATE"
+    assert event["UID"] == f"{spotify_id('album', 1)}@album.spotify.com"
+    assert event["SUMMARY"] == "Album – Album"
+    assert {"PRODID", "VERSION"} <= set(calendar)
+    assert not calendar.errors
+
+
+def test_a_calendars_lines_are_folded_and_end_as_they_must() -> None:
+    body = written("ics", release("ü" * 300))
+    assert all(len(line) <= 75 for line in body.split(b"\r\n"))
+    assert b"\n" not in body.replace(b"\r\n", b"")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_name_breaks_no_format_and_computes_nothing(name: str) -> None:
+    one = release(name)
+    assert [each.text for each in Xml.fromstring(written("atom", one)).iter(f"{ATOM}name")][1:]
+    assert len(Calendar.from_ical(written("ics", one)).walk("VEVENT")) == 1
+    assert orjson.loads(written("json", one))["items"][0]["authors"][0]["name"] == one.by
+    (row,) = rows(written("csv", one))
+    assert list(row) == list(COLUMNS)
+    assert row["name"].removeprefix("'") == one.name
+    assert not row["name"].lstrip(" ").startswith(tuple("=+-@\t\r\n＝＋－＠"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(st.characters(codec="utf-8"), max_size=60), max_size=4))
+def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
+    releases = [
+        release("".join(c for c in name if not "\ud800" <= c <= "\udfff")) for name in names
+    ]
+    assert len(list(Xml.fromstring(written("atom", *releases)).iter(f"{ATOM}entry"))) == len(names)
+    assert len(Calendar.from_ical(written("ics", *releases)).walk("VEVENT")) == len(names)
+    assert len(orjson.loads(written("json", *releases))["items"]) == len(names)
+    assert [row["name"].removeprefix("'") for row in rows(written("csv", *releases))] == [
+        each.name.removeprefix("'") for each in releases
+    ]
+
+
+def test_a_release_by_many_names_them_all_in_order() -> None:
+    many = [{"name": f"N{n}", "spotify_id": artist(n)["id"]} for n in range(3)]
+    assert release(artists=many).title == "N0, N1, N2 – Album"
