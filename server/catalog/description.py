@@ -135,6 +135,8 @@ def _parameter(kind: type[ReleaseQuery], name: str) -> dict[str, Any]:
     parameter = {"name": name, "in": "query", "required": False, "description": description}
     if name in LISTS:
         parameter |= {"style": "form", "explode": False}
+        schema |= {"minItems": 1}
+        schema.pop("default", None)
     if "anyOf" in schema:  # absent is how null is said in a query string
         schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
     return parameter | {"schema": schema}

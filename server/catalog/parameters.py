@@ -80,10 +80,16 @@ def _described(**schema: Any) -> WithJsonSchema:
 
 
 WholeNumber = Annotated[int, BeforeValidator(digits)]
+# For the description; that February has 29 days at times is not said there, but understood.
+MONTHS = "|".join(
+    (
+        "(0[13578]|1[02])(-(0[1-9]|[12][0-9]|3[01]))?",
+        "(0[469]|11)(-(0[1-9]|[12][0-9]|30))?",
+        "02(-(0[1-9]|1[0-9]|2[0-8]))?",
+    )
+)
 PartialDate = Annotated[
-    str,
-    BeforeValidator(_part_of_a_date),
-    _described(pattern="^[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?$"),
+    str, BeforeValidator(_part_of_a_date), _described(pattern=f"^[1-9][0-9]{{3}}(-({MONTHS}))?$")
 ]
 Day = Annotated[str, BeforeValidator(_day), _described(format="date")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern="^[A-Za-z]{2}$")]
