@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
+from handlers.changes import ChangesHandler
 from handlers.docs import OpenApiHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
@@ -68,6 +69,7 @@ def table(
         ],
         (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
+        (r"/api/changes/?", ChangesHandler, {"database": database}),
         (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

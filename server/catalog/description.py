@@ -2,15 +2,23 @@
 
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog import feeds
-from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
-from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
+from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ChangesQuery, ReleaseQuery
+from server.catalog.schemas import (
+    AlbumsPage,
+    AlbumWithHistory,
+    ArtistsPage,
+    ChangesPage,
+    Problem,
+)
+from server.catalog.status_schemas import Status
 
 REFERENCE = "#/components/schemas/{model}"
-MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, Status, Problem)
+MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, Status, Problem)
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
@@ -34,6 +42,7 @@ def openapi() -> dict[str, Any]:
             "/api/artists/{spotify_id}/": {"get": _artist()},
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
+            "/api/changes/": {"get": _changes()},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
@@ -56,6 +65,21 @@ def _artist() -> dict[str, Any]:
 
 def _album() -> dict[str, Any]:
     return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
+
+
+def _changes() -> dict[str, Any]:
+    return {
+        "operationId": "listChanges",
+        "summary": "What came, changed, left the list and was deleted, in order",
+        "parameters": [_parameter(ChangesQuery, name) for name in ChangesQuery.model_fields],
+        "responses": {
+            "200": _answer("The changes after the one that is known.", "ChangesPage"),
+            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
+            "414": _problem("The query string is too long."),
+            "503": _problem("The database cannot be used right now; try again."),
+        },
+    }
 
 
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
@@ -128,7 +152,7 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _parameter(kind: type[ReleaseQuery], name: str) -> dict[str, Any]:
+def _parameter(kind: type[BaseModel], name: str) -> dict[str, Any]:
     schema = dict(kind.model_json_schema()["properties"][name])
     description = schema.pop("description")
     schema.pop("title", None)

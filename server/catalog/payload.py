@@ -103,6 +103,19 @@ def seal(
     return Payload(represent(body, headers))
 
 
+def unkept() -> list[tuple[str, str]]:
+    """The headers of an answer that caches have to ask about each time."""
+    return [
+        ("Content-Type", JSON),
+        ("Cache-Control", "no-cache"),
+        ("Vary", "Accept-Encoding"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", EXPOSED),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Link", LINK),
+    ]
+
+
 def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Any]:
     """The unpaged answer, in order: artists with their releases, or releases."""
     if isinstance(query, ArtistsQuery):

@@ -1,0 +1,29 @@
+"""`GET /api/changes/`: what came, changed, left the list and was deleted, in order."""
+
+import orjson
+
+from handlers.payloads import PayloadHandler
+from server.catalog import journal, payload, query
+from server.catalog.payload import Payload
+from server.catalog.query import ChangesQuery
+from server.catalog.snapshot import TIMES
+from server.database import Database
+
+
+class ChangesHandler(PayloadHandler):
+    """Reads the journal from the database at each request."""
+
+    def initialize(self, database: Database) -> None:
+        """Take the database from the wiring."""
+        self._database = database
+
+    async def get(self) -> None:
+        """Send a piece of the journal, and where the next one begins."""
+        asked = query.parse(ChangesQuery, self.request.query)
+        items = await self._database.run(journal.read, asked.after, asked.limit)
+        following = items[-1]["seq"] if items else asked.after
+        body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
+        made = await self._database.compute(payload.represent, body, payload.unkept())
+        self.send(Payload(made))
+
+    head = get
