@@ -144,11 +144,12 @@ class Freshet:
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:
             log.info("server_unowned", note="the first account to log in will own it")
-        for timer in self.timers:
-            timer.start()
         if self.settings.sync_interval:
             await self._try(self.syncer.resume())
             self.details.wake()
+        for timer in self.timers:
+            timer.start()
+        if self.settings.sync_interval:
             await self.syncer.tick()
 
     async def _look_after_database(self) -> None:

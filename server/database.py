@@ -47,6 +47,11 @@ LOST = (
     psycopg2.InterfaceError,
 )
 
+REFUSED = (  # by a standby, by a full disk, or to a user without the right
+    psycopg2.errors.ReadOnlySqlTransaction,
+    psycopg2.errors.InsufficientPrivilege,
+    psycopg2.errors.DiskFull,
+)
 OF_ANOTHER_VERSION = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
 
 
@@ -105,6 +110,8 @@ def translated_errors() -> Iterator[None]:
             raise DatabaseUnavailable("the connection was lost") from error
         if isinstance(error, sqlalchemy.exc.ProgrammingError) and error.statement is None:
             # libpq does not understand the address
+            raise DatabaseUnavailable(str(error.orig).strip()) from error
+        if isinstance(error.orig, REFUSED):
             raise DatabaseUnavailable(str(error.orig).strip()) from error
         if isinstance(error.orig, OF_ANOTHER_VERSION):
             raise SchemaMismatch("the tables are of another version: run create_db") from error

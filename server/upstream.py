@@ -59,8 +59,10 @@ class Upstream:
 
     async def save(self) -> None:
         """Write what came while the database did not answer. Raises DatabaseError."""
-        await self.renewer.save()
-        await self.gate.save()
+        try:
+            await self.renewer.save()
+        finally:
+            await self.gate.save()
 
     async def stop(self) -> None:
         """Let a renewal end, then drop the connections."""

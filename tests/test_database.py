@@ -461,3 +461,10 @@ def test_an_embedded_server_that_cannot_start_is_the_familys_error(tmp_path: Pat
     with pytest.raises(EmbeddedPostgresError):
         database.connect()
     database.close()
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_may_only_be_read_is_unavailable(database: Database) -> None:
+    await database.run(execute, "CREATE TABLE t (a int)")
+    with pytest.raises(DatabaseUnavailable, match="read-only"):
+        await database.run(execute, "SET TRANSACTION READ ONLY; INSERT INTO t VALUES (1)")

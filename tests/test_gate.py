@@ -1,6 +1,7 @@
 """The one gate to Spotify: no call in a pause, none beyond the quota, whoever asks, ever."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from tornado.httputil import HTTPHeaders
 from models import Cooldown, Quota
 from server.database import Database
 from server.errors import Paused, QuotaSpent, RateLimited
+from server.spotify import quota
 from server.spotify.cooldown import LONGEST_PAUSE
 from server.spotify.gate import Gate
 from server.spotify.transport import Response
@@ -311,3 +313,73 @@ async def test_tables_of_another_version_open_no_gate_and_stop_nothing(
 
 def test_the_clock_of_these_tests_is_in_the_middle_of_an_hour(clock: Clock) -> None:
     assert clock() == datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
+    caller: Make, database: Database
+) -> None:
+    """The late caller stands in the database's queue when the other one gets its 429."""
+    one = caller()
+    holding, let_go = threading.Event(), threading.Event()
+
+    def hold(session: Any) -> None:
+        quota._lock(session, SEARCH)
+        holding.set()
+        let_go.wait(5)
+
+    entered, asked = asyncio.Event(), asyncio.Event()
+
+    async def early() -> Response:
+        entered.set()
+        await asked.wait()
+        return LIMITED
+
+    first = asyncio.create_task(one.gate.through(early, SEARCH, "background"))
+    await entered.wait()
+    held = asyncio.create_task(database.run(hold))
+    await asyncio.get_running_loop().run_in_executor(None, holding.wait)
+    late = asyncio.create_task(one.call())
+    await asyncio.sleep(0.05)
+    asked.set()
+    await asyncio.sleep(0.05)
+    let_go.set()
+    await held
+    with pytest.raises(RateLimited):
+        await first
+    with pytest.raises(RateLimited):
+        await late
+    assert one.made == 0
+
+
+@pytest.mark.gen_test
+async def test_calls_made_while_the_database_was_away_count_as_soon_as_it_is_back(
+    database: Database, clock: Clock
+) -> None:
+    astray = Caller(gate_in_memory(clock, per_day=20))
+    assert await astray.many(15) == 15
+    astray.gate._database = database
+    assert await astray.many(30) == 3
+
+
+@pytest.mark.gen_test
+async def test_two_savings_at_once_write_a_count_once(database: Database, clock: Clock) -> None:
+    astray = Caller(gate_in_memory(clock))
+    await astray.many(7)
+    astray.gate._database = database
+    await asyncio.gather(*(astray.gate.save() for _ in range(3)))
+    rows = await database.run(lambda session: session.scalars(select(Quota)).all())
+    assert [row.calls for row in rows] == [7]
+
+
+@pytest.mark.gen_test
+async def test_a_pause_known_in_memory_ends_when_a_clock_ahead_is_put_right(
+    caller: Make, clock: Clock
+) -> None:
+    one, right = caller(), clock.moment
+    clock.forward(days=365)
+    await one.many(1, answer=LIMITED)
+    clock.moment = right
+    assert await one.many(1) == 0
+    clock.forward(hours=48, seconds=1)
+    assert await one.many(1) == 1

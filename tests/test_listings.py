@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from models import Change, Listing
+from server.catalog import store
 from server.catalog.sweep import MarketList, Sweep
 from server.database import Database
 from server.spotify.parse import parse_items
@@ -122,3 +124,32 @@ def test_a_thousand_albums_in_two_markets_take_few_statements(copy: Copy) -> Non
     with copy.statements() as seen:
         copy.take(of_markets(lists))
     assert len(seen) <= 8
+
+
+def test_a_good_proof_has_to_be_repeated_and_then_closes(copy: Copy) -> None:
+    """Between two pages a list may move, so that an album that is there is not met."""
+    copy.take(albums(3))
+    copy.take(albums(2), proof="good")
+    assert gone(copy) == []
+    copy.take(albums(3), proof="good")
+    copy.take(albums(2), proof="good")
+    assert gone(copy) == []
+    copy.take(albums(2), proof="good")
+    assert gone(copy) == [id_of(2)]
+
+
+def test_a_sweep_does_not_take_for_gone_what_came_in_after_it_was_read(copy: Copy) -> None:
+    started_at = copy.at
+    copy.take(albums(3))
+    with Session(copy.engine) as session, session.begin():
+        store.record_sweep(session, sweep(albums(2)), started_at, lambda: copy.at)
+    assert gone(copy) == []
+
+
+def test_a_partial_sweep_that_meets_an_album_ends_the_doubt_about_it(copy: Copy) -> None:
+    copy.take(albums(3))
+    copy.take(albums(2), proof="weak")
+    for _ in range(60):
+        copy.take(albums(3), complete=False, error="502")
+    copy.take(albums(2), proof="weak")
+    assert gone(copy) == []

@@ -436,3 +436,31 @@ async def test_a_pause_outlasts_a_restart_without_a_call(rig: Callable[..., Rig]
     assert second.standin.calls_to(SEARCH) == 0
     assert "rate_limited" not in [line["event"] for line in logs], "it was told when it began"
     assert second.syncer.seconds_left() > 86_000
+
+
+@pytest.mark.gen_test
+async def test_an_announcement_that_crashes_neither_ends_the_event_nor_the_timetable(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(5))
+
+    async def crash() -> None:
+        raise RuntimeError("nobody foresaw this")
+
+    some.syncer._announce = crash
+    with capture_logs() as logs:
+        for _ in range(5):
+            await some.syncer.tick()
+    events = [line["event"] for line in logs]
+    assert events.count("sync_finished") == 1
+    assert "refresh_crashed" in events
+    assert some.syncer.seconds_left() > 1000
+
+
+@pytest.mark.gen_test
+async def test_a_list_of_several_pages_is_no_sure_proof_by_itself(rig: Callable[..., Rig]) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED)
+    await some.sync()
+    del some.standin.catalogue.albums[7]
+    assert (await some.sync())[0].gone == 0
+    assert (await some.sync())[0].gone == 1

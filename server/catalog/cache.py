@@ -83,7 +83,8 @@ class PayloadCache:
         href = self._spellings.get((path, query_string))
         if href is None:
             return None
-        self._asked[href] += 1
+        if href in self._asked or len(self._asked) < MAX_SPELLINGS:
+            self._asked[href] += 1
         return self._payloads.get(href)
 
     async def get(self, kind: type[ReleaseQuery], query_string: str) -> Payload:

@@ -46,6 +46,7 @@ class ArtistDetails:
         self._queue: deque[str] = deque()
         self._awake = self._ticking = False
         self._kept: Verdict | None = None
+        self._failed: set[str] = set()
         self._resume_at: datetime | None = None
         self._failures = self._changed = 0
 
@@ -82,7 +83,9 @@ class ArtistDetails:
         if self._lookup.verdict is None:
             self._kept = await self._database.run(runs.load_verdict, SOURCE)
             self._lookup.verdict = self._kept
-        self._queue.extend(await self._database.run(artists.wanted, self._now(), ROUND))
+        wanted = await self._database.run(artists.wanted, self._now(), ROUND)
+        self._queue.extend(sorted(wanted, key=self._failed.__contains__))  # those that failed last
+        self._failed.clear()
 
     async def _ask(self, asked: list[str]) -> None:
         """Look up the head of the queue and store what came; what fails comes again next round."""
@@ -111,7 +114,7 @@ class ArtistDetails:
 
     def _pass_over(self, asked: list[str], error: SpotifyError) -> None:
         for _ in asked:
-            self._queue.popleft()
+            self._failed.add(self._queue.popleft())
         self._failures += 1
         if self._failures >= PATIENCE:
             log.warning("details_failed", reason=str(error))

@@ -9,8 +9,16 @@ from sqlalchemy.orm import Session
 
 from models import Album, Change, Listing
 from server.catalog.rows import IN_BULK, insert_rows, recordset
-from server.catalog.sweep import MarketList, Sweep
+from server.catalog.sweep import MarketList, Proof, Sweep
 
+OPEN = (
+    Listing.id,
+    Listing.source,
+    Listing.market,
+    Listing.since,
+    Listing.missed_since,
+    Album.spotify_id,
+)
 MISSED_FOR = timedelta(hours=24)  # so long weak proofs of absence have to agree
 
 
@@ -26,22 +34,22 @@ class AlbumChange:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def record_listings(session: Session, sweep: Sweep, at: datetime) -> list[AlbumChange]:
+def record_listings(
+    session: Session, sweep: Sweep, started_at: datetime, at: datetime
+) -> list[AlbumChange]:
     """Open listings for what came in, close those of what left; only a complete sweep closes any.
 
     An album is added when it came into its first list, and gone when it left its last.
     """
     opened = session.execute(
-        select(Listing.id, Listing.source, Listing.market, Listing.missed_since, Album.spotify_id)
-        .join(Album, Album.id == Listing.album_id)
-        .where(Listing.until.is_(None))
+        select(*OPEN).join(Album, Album.id == Listing.album_id).where(Listing.until.is_(None))
     ).all()
     incoming = [row for each in sweep.lists for row in _incoming(each, sweep, opened)]
     _open_listings(session, incoming, sweep, at)
     listed = {row.spotify_id for row in opened}
     added = dict.fromkeys(str(row["spotify_id"]) for row in incoming)
     changes = [AlbumChange(album, "added") for album in added if album not in listed]
-    closed = _close_listings(session, opened, sweep, at) if sweep.complete else set()
+    closed = _close_listings(session, opened, sweep, started_at, at)
     left = {row.spotify_id for row in opened if row.id not in closed} | set(added)
     left |= {album for each in sweep.lists for album in each.present}
     gone = dict.fromkeys(row.spotify_id for row in opened if row.spotify_id not in left)
@@ -59,11 +67,14 @@ def _incoming(each: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any
     ]
 
 
-def _close_listings(session: Session, opened: Any, sweep: Sweep, at: datetime) -> set[int]:
+def _close_listings(
+    session: Session, opened: Any, sweep: Sweep, started_at: datetime, at: datetime
+) -> set[int]:
     """Close what has left its list, or whose list is no longer read; the ids of those listings.
 
-    Where the proof of absence is weak, an album is only taken for missed, and for gone when it has
-    been missed for a day.
+    Only a complete sweep closes any, but every one tells what is not missing.
+
+    Where the proof of absence is not sure, an album is only taken for missed at first.
     """
     over, missed, met = set(), [], []
     lists = {(sweep.source, each.market): each for each in sweep.lists}
@@ -71,12 +82,14 @@ def _close_listings(session: Session, opened: Any, sweep: Sweep, at: datetime) -
     for row in opened:
         place = (row.source, row.market)
         if place not in lists:
-            over |= set() if sweep.substitute else {row.id}
+            over |= {row.id} if sweep.complete and not sweep.substitute else set()
         elif row.spotify_id in here[place]:
             met += [row.id] if row.missed_since else []
-        elif lists[place].proof == "sure" or _long_missed(row, lists[place], at):
+        elif not sweep.complete or row.since > started_at:
+            continue  # what another process has met meanwhile is not missing
+        elif _is_gone(row, lists[place].proof, at):
             over.add(row.id)
-        elif lists[place].proof == "weak" and row.missed_since is None:
+        elif lists[place].proof != "none" and row.missed_since is None:
             missed.append(row.id)
     _set(session, over, until=at)
     _set(session, missed, missed_since=at)
@@ -84,9 +97,11 @@ def _close_listings(session: Session, opened: Any, sweep: Sweep, at: datetime) -
     return over
 
 
-def _long_missed(row: Row[Any], each: MarketList, at: datetime) -> bool:
-    since = row.missed_since
-    return each.proof == "weak" and since is not None and at - since >= MISSED_FOR
+def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:
+    """By a sure proof; by a good one after any other; by weak ones that agree for a day."""
+    if proof == "sure" or row.missed_since is None:
+        return proof == "sure"
+    return proof == "good" or (proof == "weak" and at - row.missed_since >= MISSED_FOR)
 
 
 def _set(session: Session, ids: Any, **values: datetime | None) -> None:

@@ -55,7 +55,7 @@ def record_sweep(
     artist_ids = _record_artists(session, sweep.releases, at, tally)
     known = _known_albums(session, sweep.releases)
     changes = _record_albums(session, sweep.releases, known, artist_ids, at)
-    changes += record_listings(session, sweep, at)
+    changes += record_listings(session, sweep, started_at, at)
     record_changes(session, changes, at)
     tally.added = sum(change.kind == "added" for change in changes)
     tally.updated = sum(change.kind == "updated" for change in changes)

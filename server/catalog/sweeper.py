@@ -128,7 +128,9 @@ class Sweeper:
         proof: Proof = "none"
         if walk.ended and len(items) <= self._max_releases:
             moved = len(ids) + parsed.skipped < len(items)  # while it was read: one came twice
-            proof = "sure" if walk.even and not moved and not parsed.nameless else "weak"
+            proof = "weak"
+            if walk.even and not moved and not parsed.nameless:
+                proof = "sure" if walk.pages_met == 1 else "good"
         haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
 
 

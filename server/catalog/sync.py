@@ -58,6 +58,7 @@ class Syncer:
         self._origin = origin
         self._stuck = StuckFeed()
         self._one_at_a_time = asyncio.Lock()
+        self._ticking = False
         self._running: asyncio.Task[Any] | None = None
         self._swept: tuple[SourceName, int] | None = None
 
@@ -96,16 +97,17 @@ class Syncer:
 
     async def tick(self) -> None:
         """What the timer calls every second: a sync if one is due and none runs."""
-        if self.schedule.is_due() and not self.is_running:
+        if self._ticking or self.is_running or not self.schedule.is_due():
+            return
+        self._ticking, failed, outlook = True, True, Outlook(0, 0)
+        try:
             report = await self.sync()
-            outlook = Outlook(0, 0)
+            failed = report.outcome != "complete"
             with suppress(DatabaseError):
                 outlook = await self._look(report.source)
-            self.schedule.plan(
-                failed=report.outcome != "complete",
-                spacing=outlook.spacing,
-                room_in=outlook.room_in,
-            )
+        finally:  # whatever went wrong, it does not go on every second
+            self.schedule.plan(failed=failed, spacing=outlook.spacing, room_in=outlook.room_in)
+            self._ticking = False
 
     async def stop(self) -> None:
         """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
@@ -177,6 +179,8 @@ class Syncer:
             await self._announce()
         except DatabaseError as error:
             log.warning("refresh_failed", reason=str(error))
+        except Exception:  # what is stored is stored, and the event has to come all the same
+            log.exception("refresh_crashed")
 
     async def _look(self, source: SourceName | None) -> Outlook:
         """What the quota allows for sweeps like the last one."""

@@ -1,12 +1,14 @@
 """Pauses that Spotify asks for: how long they are, and how one is remembered. Pure."""
 
 import math
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none; twice as long each time it happens again
 LONGEST_PAUSE = 48 * 3600
+DECIMAL = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")  # no RFC allows it, and some send it
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def named_pause(retry_after: str | None, now: datetime) -> int | None:
     """
     text = (retry_after or "").strip()
     try:
-        seconds = int(text)
+        seconds = math.ceil(float(text)) if DECIMAL.fullmatch(text) else int(text)
     except ValueError:
         try:
             until = parsedate_to_datetime(text)

@@ -55,7 +55,9 @@ class Errand:
 
     def ask(self, request: Coroutine[Any, Any, Grant]) -> Grant:
         """Wait in this thread for what the loop does. Raises what the request raises."""
+        asked = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
-            return asyncio.run_coroutine_threadsafe(request, self._loop).result(LONGEST_REQUEST)
+            return asked.result(LONGEST_REQUEST)
         except FutureTimeout as error:
+            asked.cancel()  # or it might be sent later, and its grant be nobody's
             raise SpotifyTimeout("the accounts service did not answer") from error

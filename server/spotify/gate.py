@@ -4,6 +4,7 @@ It stands before every caller in every process, for what it goes by is in the da
 be written there is kept in memory and written later, so a lost database opens no gate.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ import structlog
 from server.database import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify import quota
-from server.spotify.cooldown import Pause, named_pause, next_pause
+from server.spotify.cooldown import LONGEST_PAUSE, Pause, named_pause, next_pause
 from server.spotify.ledger import Allowance, Purpose, hour_of, room_at, used
 from server.spotify.quota import Book
 from server.spotify.transport import Response
@@ -33,6 +34,7 @@ class Gate:
         self._books: dict[str, Book] = {}
         self._unwritten: Counter[tuple[str, datetime]] = Counter()
         self._unwritten_pauses: dict[str, Pause] = {}
+        self._saving = asyncio.Lock()
         self._spent_told: dict[str, datetime] = {}
 
     async def through(
@@ -52,17 +54,35 @@ class Gate:
         return response
 
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
-        now, most = self._now(), self.allowance.most(purpose)
-        self._refuse_in_pause(bucket, self._book(bucket).pause, now)
+        most = self.allowance.most(purpose)
+        await self._draw_back(bucket)
+        self._refuse_in_pause(bucket)
+        pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
-            entered, book = await self._database.run(quota.enter, bucket, now, most)
+            entered, book = await self._database.run(quota.enter, bucket, self._now, most - pending)
         except DatabaseError:
-            entered, book = self._enter_in_memory(bucket, now, most)
-        unwritten = self._unwritten_pauses.get(bucket)
-        self._books[bucket] = replace(book, pause=unwritten) if unwritten else book
+            entered, book = self._enter_in_memory(bucket, self._now(), most)
+        self._learn(bucket, book)
+        self._refuse_in_pause(bucket)  # one may have begun while the database was waited for
         if not entered:
-            self._refuse_in_pause(bucket, book.pause, now)
-            self._refuse_as_spent(bucket, book, now, most)
+            self._refuse_as_spent(bucket, book, self._now(), most)
+
+    async def _draw_back(self, bucket: str) -> None:
+        """After a clock that ran ahead was put right, a pause ends two days from now."""
+        now, pause = self._now(), self._book(bucket).pause
+        latest = now + timedelta(seconds=LONGEST_PAUSE)
+        if pause is not None and pause.until > latest:
+            self._books[bucket] = replace(self._book(bucket), pause=replace(pause, until=latest))
+            with suppress(DatabaseError):
+                await self._database.run(quota.read, bucket, now)
+
+    def _learn(self, bucket: str, book: Book) -> None:
+        """Take what was read, but no pause for over that is known here to go on."""
+        known = self._book(bucket).pause
+        lasting = known is not None and known.seconds_left(self._now()) > 0
+        if known and lasting and (book.pause is None or book.pause.until < known.until):
+            book = replace(book, pause=known)
+        self._books[bucket] = book
 
     async def _pause(self, bucket: str, response: Response) -> RateLimited:
         """Remember the pause that a 429 begins; the error to raise."""
@@ -91,15 +111,15 @@ class Gate:
 
     async def save(self) -> None:
         """Write what could not be written when it happened. Raises DatabaseError."""
-        if self._unwritten:
-            counts = dict(self._unwritten)
-            await self._database.run(quota.count, counts)
-            self._unwritten.subtract(counts)
-            self._unwritten = +self._unwritten
-        for bucket, pause in tuple(self._unwritten_pauses.items()):
-            await self._database.run(quota.pause, bucket, pause)
-            if self._unwritten_pauses.get(bucket) is pause:
-                del self._unwritten_pauses[bucket]
+        async with self._saving:
+            if counts := dict(self._unwritten):
+                await self._database.run(quota.count, counts)
+                self._unwritten.subtract(counts)
+                self._unwritten = +self._unwritten
+            for bucket, pause in tuple(self._unwritten_pauses.items()):
+                await self._database.run(quota.pause, bucket, pause)
+                if self._unwritten_pauses.get(bucket) is pause:
+                    del self._unwritten_pauses[bucket]
 
     def _book(self, bucket: str) -> Book:
         return self._books.get(bucket, Book())
@@ -113,15 +133,17 @@ class Gate:
         windows = {**book.windows, hour: book.windows.get(hour, 0) + 1}
         return True, replace(book, windows=windows)
 
-    def _refuse_in_pause(self, bucket: str, pause: Pause | None, now: datetime) -> None:
+    def _refuse_in_pause(self, bucket: str) -> None:
+        now, pause = self._now(), self._book(bucket).pause
         seconds = pause.seconds_left(now) if pause else 0
-        if pause and seconds:
-            until = now + timedelta(seconds=seconds)
-            raise RateLimited(
-                f"{pause.reason}; not asked again before {until:%Y-%m-%d %H:%M:%S} UTC",
-                seconds=seconds,
-                bucket=bucket,
-            )
+        if pause is None or not seconds:
+            return
+        until = now + timedelta(seconds=seconds)
+        raise RateLimited(
+            f"{pause.reason}; not asked again before {until:%Y-%m-%d %H:%M:%S} UTC",
+            seconds=seconds,
+            bucket=bucket,
+        )
 
     def _refuse_as_spent(self, bucket: str, book: Book, now: datetime, most: int) -> None:
         until = room_at(book.windows, now, 1, most) or now + timedelta(hours=1)

@@ -79,6 +79,7 @@ class Walk:
         self._tries = 1  # a page that fails is asked for again so often in one walk
         self._totals: set[int | None] = set()
         self._seen = 0
+        self.pages_met = 0
         self._full = True
         self.ended = False
 
@@ -105,6 +106,7 @@ class Walk:
         raise BadAnswer(f"{self._source} names a next page for ever")
 
     def _look(self, current: Page) -> None:
+        self.pages_met += 1
         self._totals.add(current.total)
         self._seen += len(current.items)
         self._full &= not current.next or len(current.items) >= self._limit

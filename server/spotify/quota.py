@@ -1,6 +1,6 @@
 """The tables `quota` and `cooldowns`. Each function runs in a transaction of the caller's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,12 +24,16 @@ class Book:
     pause: Pause | None = None
 
 
-def enter(session: Session, bucket: str, now: datetime, most: int) -> tuple[bool, Book]:
+def enter(
+    session: Session, bucket: str, clock: Callable[[], datetime], most: int
+) -> tuple[bool, Book]:
     """Count a call to `bucket`, unless it is paused or `most` calls are spent: whether it may go.
 
-    All processes queue up here, so together they never make a call too many.
+    All processes queue up here, so together they never make a call too many; the time is asked
+    when it is our turn.
     """
-    session.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(bucket))))
+    _lock(session, bucket)
+    now = clock()
     book = read(session, bucket, now)
     paused = book.pause is not None and book.pause.seconds_left(now) > 0
     if paused or used(book.windows, now) >= most:
@@ -78,6 +82,7 @@ def count(session: Session, calls: Counts) -> None:
 
 def pause(session: Session, bucket: str, pause: Pause) -> None:
     """Remember a pause; one that lasts longer stays."""
+    _lock(session, bucket)
     values = {
         "since": pause.since,
         "until": pause.until,
@@ -115,6 +120,10 @@ def _drawn_back(session: Session, bucket: str, now: datetime, latest: datetime) 
     )
     session.expire_all()
     return read(session, bucket, now)
+
+
+def _lock(session: Session, bucket: str) -> None:
+    session.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(bucket))))
 
 
 def _pause(row: Cooldown | None) -> Pause | None:
