@@ -317,11 +317,30 @@ async def test_a_pause_in_the_middle_ends_the_sync_and_nothing_is_asked_before_i
     some = rig(albums(35), kind=AppKind.RESTRICTED, sync_markets=("DE", "US"))
     page = {"albums": {"items": albums(10), "next": "?offset=10"}}
     some.standin.answer_next(SEARCH, Answer(200, page))
-    some.standin.answer_next(SEARCH, Answer(429, b"Too many requests", {"Retry-After": "35"}))
+    some.standin.answer_next(SEARCH, Answer(429, b"Too many requests", {"Retry-After": "86236"}))
     await some.syncer.tick()
     (run,) = some.rows(SyncRun)
     assert (run.outcome, run.error) == ("partial", "RateLimited: 429 Too many requests")
-    assert 30 < some.syncer.seconds_left() <= 36
+    assert some.standin.calls_to(SEARCH) == 2
+    report, _ = await some.sync()
+    assert (report.outcome, report.calls) == ("failed", 0)
+    assert some.syncer.seconds_left() > 86_000
+
+
+@pytest.mark.gen_test
+async def test_a_pause_of_one_source_in_the_middle_does_not_stop_the_other(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(95))
+    await some.sync()
+    page = {"albums": {"items": albums(50), "next": "?offset=50", "total": 95}}
+    some.standin.answer_next(NEW_RELEASES, Answer(200, page))
+    some.standin.answer_next(NEW_RELEASES, Answer(429, b"", {"Retry-After": "86236"}))
+    await some.syncer.tick()
+    assert some.rows(SyncRun)[-1].outcome == "partial"
+    assert some.syncer.seconds_left() < 60
+    report, _ = await some.sync()
+    assert (report.outcome, report.source) == ("complete", "search")
 
 
 @pytest.mark.gen_test
@@ -329,23 +348,23 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
     rig: Callable[..., Rig],
 ) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweeper._seconds = 0.3
+    some.syncer._sweeper._seconds = 1.5
     page = {"albums": {"items": albums(10), "next": "?offset=10"}}
     some.standin.answer_next(SEARCH, Answer(200, page))
     some.standin.answer_next(SEARCH, Answer(200, page, {}, delay=5))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("partial", 10)
-    assert report.error == "SpotifyTimeout: the sweep was not done in 0.3 s"
+    assert report.error == "SpotifyTimeout: the sweep was not done in 1.5 s"
 
 
 @pytest.mark.gen_test
 async def test_choosing_has_a_limit_of_time_as_well(rig: Callable[..., Rig]) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweeper._seconds = 0.3
+    some.syncer._sweeper._seconds = 1.5
     some.standin.answer_next(NEW_RELEASES, Answer(200, b"", {}, delay=5))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("failed", 0)
-    assert report.error == "SpotifyTimeout: the sweep was not done in 0.3 s"
+    assert report.error == "SpotifyTimeout: the sweep was not done in 1.5 s"
 
 
 # The timetable

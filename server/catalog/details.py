@@ -18,6 +18,8 @@ TELL_EVERY = 50  # artists changed, after which caches hear of it
 PATIENCE = 3  # failures in a row that end a round
 SOURCE = "artists"  # the name under which its verdict is kept beside those of sources
 REFUSED_FOR = timedelta(days=1)
+RETRY = timedelta(seconds=10)  # after a first pause at least; twice as long after each further one
+LONGEST = timedelta(hours=48)
 
 log = structlog.get_logger()
 
@@ -48,7 +50,7 @@ class ArtistDetails:
         self._kept: Verdict | None = None
         self._failed: set[str] = set()
         self._resume_at: datetime | None = None
-        self._failures = self._changed = 0
+        self._failures = self._changed = self._pauses = 0
 
     def wake(self) -> None:
         """A sync has ended: artists may have come."""
@@ -56,8 +58,7 @@ class ArtistDetails:
 
     async def tick(self) -> None:
         """What the timer calls: one call to Spotify, if anything is wanted and no sync runs."""
-        waiting = self._resume_at is not None and self._now() < self._resume_at
-        if self._ticking or waiting or self._busy() or not (self._queue or self._awake):
+        if self._ticking or self._is_waiting() or self._busy() or not (self._queue or self._awake):
             return
         self._ticking = True
         try:
@@ -67,6 +68,12 @@ class ArtistDetails:
             self._end_round()
         finally:
             self._ticking = False
+
+    def _is_waiting(self) -> bool:
+        """Whether a pause goes on; none is longer than what a clock put back would make of it."""
+        if self._resume_at is None:
+            return False
+        return timedelta(0) < self._resume_at - self._now() <= LONGEST
 
     async def _step(self) -> None:
         if not self._queue:
@@ -92,7 +99,9 @@ class ArtistDetails:
         try:
             found = await self._lookup.ask(asked)
         except Paused as error:
-            self._wait(timedelta(seconds=error.seconds))
+            self._pauses += 1  # one that is short and comes again and again gets longer
+            patience = RETRY * 2 ** min(self._pauses - 1, 12)
+            self._wait(min(max(timedelta(seconds=error.seconds), patience), LONGEST))
             return
         except EndpointRestricted as error:
             log.warning("details_refused", reason=str(error))
@@ -105,7 +114,7 @@ class ArtistDetails:
             return  # many at once were refused: the same ones again, one by one
         for _ in asked:
             self._queue.popleft()
-        self._failures = 0
+        self._failures = self._pauses = 0
         self._changed += await self._database.run(artists.record_details, asked, found, self._now())
         verdict = self._lookup.verdict
         if verdict is not None and verdict is not self._kept:

@@ -32,8 +32,7 @@ class Sweep:
 
     `complete` is false when a page could not be had. `calls` counts all that Spotify was asked for
     it, `pages` those of them that brought a page; `skipped` counts unusable items. A `substitute`
-    stands in for a better source as long as that does not answer. `pause` is the seconds for which
-    Spotify is to be left alone, where that ended it.
+    stands in for a better source as long as that does not answer.
     """
 
     source: SourceName
@@ -46,7 +45,6 @@ class Sweep:
     error: str | None = None
     why: str | None = None
     substitute: bool = False
-    pause: int | None = None
 
     @property
     def outcome(self) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from server.catalog.sweep import MarketList, Proof, Sweep
-from server.errors import Paused, SpotifyError, SpotifyTimeout
+from server.errors import SpotifyError, SpotifyTimeout
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.paging import Page, SourceName, Walk, is_passing
@@ -94,7 +94,6 @@ class Sweeper:
             error=reason_of(haul.error) if haul.error else None,
             why=choice.why,
             substitute=choice.substitute,
-            pause=haul.error.seconds if isinstance(haul.error, Paused) else None,
         )
 
     async def _walk_all(self, choice: Choice, haul: _Haul, progress: Progress | None) -> None:

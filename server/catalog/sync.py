@@ -156,10 +156,7 @@ class Syncer:
         await self._database.run(runs.keep_verdicts, choice.verdicts.items())
         if memory.source not in (None, choice.source):
             log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
-        sweep = await self._sweeper.sweep(choice, calls, progress)
-        if sweep.pause is not None:
-            self.schedule.pause(sweep.pause)
-        return sweep
+        return await self._sweeper.sweep(choice, calls, progress)
 
     async def _failed(
         self, error: Exception, started: float, started_at: datetime, calls: int

@@ -1,7 +1,7 @@
 """What Spotify says to us: the time, whether it knows us, what we may use and how much of it."""
 
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from server.catalog.pace import Pace
@@ -32,6 +32,7 @@ async def clock(settings: Settings, upstream: Upstream, now: Callable[[], dateti
     try:
         answer = await upstream.short_transport.send("GET", f"{settings.spotify_accounts_url}/", {})
         theirs = parsedate_to_datetime(answer.headers.get("Date", ""))
+        theirs = theirs.replace(tzinfo=theirs.tzinfo or UTC)  # naive where it says -0000
     except SpotifyError as error:
         mend = "can this machine reach the internet? Are SPOTIFY_… settings left empty?"
         return Finding("fault", "Spotify", f"cannot be reached: {error}", mend)

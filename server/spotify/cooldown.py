@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 
 DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none; twice as long each time it happens again
 LONGEST_PAUSE = 48 * 3600
-DECIMAL = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")  # no RFC allows it, and some send it
+# Not more than RFC 9110 allows, and what some send all the same: 1.5, 35 s, 60;x
+NUMBER = re.compile(r"\s*([+-]?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?:s\b|;|$)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,10 @@ def named_pause(retry_after: str | None, now: datetime) -> int | None:
     None if it is absent or no time at all. Never more than LONGEST_PAUSE, nor less than 1.
     """
     text = (retry_after or "").strip()
-    try:
-        seconds = math.ceil(float(text)) if DECIMAL.fullmatch(text) else int(text)
-    except ValueError:
+    numbers = [NUMBER.match(part) for part in text.split(",")]
+    if numbers[0]:  # a field sent twice is joined by a comma
+        seconds = max(math.ceil(float(each[1])) for each in numbers if each)
+    else:
         try:
             until = parsedate_to_datetime(text)
             seconds = int((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())

@@ -13,6 +13,7 @@ from server.spotify.cooldown import LONGEST_PAUSE, Pause
 from server.spotify.ledger import REACH, Windows, hour_of, used
 
 LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
+KEPT = timedelta(days=30)
 Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 
 
@@ -104,8 +105,8 @@ def resume(session: Session, bucket: str, now: datetime) -> None:
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget the hours that no longer count."""
-    session.execute(delete(Quota).where(Quota.window <= now - REACH))
+    """Forget the hours that no longer count, and would not if the clock were put back by days."""
+    session.execute(delete(Quota).where(Quota.window <= now - REACH - KEPT))
 
 
 def _drawn_back(session: Session, bucket: str, now: datetime, latest: datetime) -> Book:

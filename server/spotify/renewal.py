@@ -3,6 +3,7 @@
 Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens; RFC 6749 section 6.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -24,6 +25,8 @@ MEND_BY_ITSELF = "SECRET has changed; a new token is asked for"
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+AT_ONCE = 2  # of the database's threads, of which there have to be some left
 
 log = structlog.get_logger()
 
@@ -53,10 +56,18 @@ class Renewer:
         self._allowed = allowed
         self._now = now
         self._unsaved: dict[str, Arrival] = {}
+        self._few_at_a_time = asyncio.Semaphore(AT_ONCE)
         self.renewals: Counter[str] = Counter()
 
     async def renew(self, rejected: Collection[str]) -> AccessToken:
-        """The newest login's token, or the app's, but none of `rejected`."""
+        """The newest login's token, or the app's, but none of `rejected`.
+
+        Few at a time: each holds a thread while it waits for Spotify, and needs another to ask.
+        """
+        async with self._few_at_a_time:
+            return await self._renew(rejected)
+
+    async def _renew(self, rejected: Collection[str]) -> AccessToken:
         try:
             await self.save()
             for account_id in await self._database.run(logins.usable_accounts, self._allowed):

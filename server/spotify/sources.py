@@ -17,6 +17,7 @@ from server.spotify.parse import parse_items
 LADDER: tuple[SourceName, ...] = ("new-releases", "search")
 PROBE_AGAIN = timedelta(days=1)
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
+MOST = 100  # items of a page that are looked at for this; more than any page has
 UNKNOWN = "9999"  # sorts before every date
 
 Setting = Literal["auto", "new-releases", "search"]
@@ -192,5 +193,5 @@ def market_of(source: SourceName, market: str) -> str:
 def _newest(first: Page, now: datetime) -> str | None:
     """The newest date on a page; later than tomorrow is an announcement and says nothing."""
     tomorrow = (now + timedelta(days=1)).date().isoformat()
-    dates = (release.release_date for release in parse_items(first.items).releases)
+    dates = (release.release_date for release in parse_items(first.items[:MOST]).releases)
     return max((each for each in dates if each and each <= tomorrow), default=None)
