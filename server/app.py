@@ -169,10 +169,14 @@ class Freshet:
     async def _data_changed(self) -> None:
         """There is something new to serve and to tell, brought by this process or another."""
         await self.cache.refresh()
-        await self.standing.load()
+        await self._load_standing()
 
     async def _look_at_limits(self) -> None:
-        await self._try(self.standing.load())
+        await self._try(self._load_standing())
+
+    async def _load_standing(self) -> None:
+        await self.standing.load()
+        self.upstream.gate.learn(self.standing.books)
 
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""

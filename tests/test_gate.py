@@ -383,3 +383,14 @@ async def test_a_pause_known_in_memory_ends_when_a_clock_ahead_is_put_right(
     assert await one.many(1) == 0
     clock.forward(hours=48, seconds=1)
     assert await one.many(1) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_pause_of_another_process_is_known_when_the_database_goes(
+    caller: Make, database: Database, clock: Clock
+) -> None:
+    one, two = caller(), caller()
+    await one.many(1, answer=LIMITED)
+    two.gate.learn(await database.run(quota.read_all, clock()))
+    two.gate._database = gate_in_memory(clock)._database
+    assert await two.many(3) == 0

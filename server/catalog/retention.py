@@ -43,7 +43,7 @@ class Cleared:
 class Retention:
     """Clears in small batches; `keep` is how long an album stays that no sync has seen.
 
-    Nothing is deleted as long as no sync is complete: what could not be seen is not unseen.
+    Nothing is deleted but after two days with complete syncs: what could not be seen is not unseen.
     """
 
     def __init__(
@@ -87,10 +87,7 @@ def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = 
     """Delete one batch of each, in the caller's transaction; syncs wait for it."""
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     quota.prune(session, now)
-    complete_at = session.scalar(
-        select(func.max(SyncRun.finished_at)).where(SyncRun.outcome == "complete")
-    )
-    if complete_at is None or now - complete_at > RECENT:
+    if not _is_steady(session, now):
         return Cleared()
     albums = _clear_albums(session, now - keep)
     record_changes(session, [AlbumChange(album, "deleted") for album in albums], now)
@@ -98,6 +95,17 @@ def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = 
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
     return Cleared(len(albums), artists, _clear_journals(session, now - keep))
+
+
+def _is_steady(session: Session, now: datetime) -> bool:
+    """Whether syncs were complete both today and the day before.
+
+    A clock that has just jumped ahead makes everything look old, but not for two days in a row.
+    """
+    complete = select(SyncRun.id).where(SyncRun.outcome == "complete")
+    today = complete.where(SyncRun.finished_at.between(now - RECENT, now)).exists()
+    before = complete.where(SyncRun.finished_at.between(now - 2 * RECENT, now - RECENT)).exists()
+    return bool(session.scalar(select(today & before)))
 
 
 def _clear_albums(session: Session, before: datetime) -> list[str]:

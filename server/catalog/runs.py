@@ -67,12 +67,12 @@ def record_failure(
 
 def load_memory(session: Session) -> Memory:
     """What is remembered."""
-    last = select(SyncRun).order_by(SyncRun.finished_at.desc()).limit(1)
+    last = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
     run = session.scalars(last).first()
     source = session.scalar(
         select(SyncRun.source)
         .where(SyncRun.source.is_not(None))
-        .order_by(SyncRun.finished_at.desc())
+        .order_by(SyncRun.id.desc())
         .limit(1)
     )
     return Memory(

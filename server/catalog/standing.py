@@ -34,7 +34,10 @@ class Bucket:
 
 
 class Standing:
-    """Read anew by `load`; no request reads a table. `memory` is what past syncs have left."""
+    """Read anew by `load`; no request reads a table. `memory` is what past syncs have left.
+
+    `books` are what is known of each endpoint.
+    """
 
     def __init__(
         self, database: Database, allowance: Allowance, now: Callable[[], datetime]
@@ -42,12 +45,12 @@ class Standing:
         self._database = database
         self._allowance = allowance
         self._now = now
-        self._books: dict[str, Book] = {}
+        self.books: dict[str, Book] = {}
         self.memory = Memory({})
 
     async def load(self) -> None:
         """Read what is known now. Raises DatabaseError, and keeps what was known."""
-        self._books = await self._database.run(quota.read_all, self._now())
+        self.books = await self._database.run(quota.read_all, self._now())
         self.memory = await self._database.run(runs.load_memory)
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
@@ -56,7 +59,7 @@ class Standing:
         sweeps = math.ceil(DAY / interval) * pages if interval else 0
         return [
             self._bucket(name, book, sweeps if name == swept else None)
-            for name, book in self._books.items()
+            for name, book in self.books.items()
         ]
 
     def _bucket(self, name: str, book: Book, sweeps: int | None) -> Bucket:

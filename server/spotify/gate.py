@@ -6,7 +6,7 @@ be written there is kept in memory and written later, so a lost database opens n
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -66,6 +66,11 @@ class Gate:
         self._refuse_in_pause(bucket)  # one may have begun while the database was waited for
         if not entered:
             self._refuse_as_spent(bucket, book, self._now(), most)
+
+    def learn(self, books: Mapping[str, Book]) -> None:
+        """Take note of what other processes have written, lest it be lost with the database."""
+        for bucket, book in books.items():
+            self._learn(bucket, book)
 
     async def _draw_back(self, bucket: str) -> None:
         """After a clock that ran ahead was put right, a pause ends two days from now."""
