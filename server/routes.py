@@ -7,15 +7,20 @@ from typing import Any
 import orjson
 
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
+from handlers.changes import ChangesHandler
 from handlers.docs import OpenApiHandler
+from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
-from server.catalog import objects
+from server.catalog import entry, journal, objects
+from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.description import openapi
+from server.catalog.payload import Payload
+from server.catalog.position import ChangesQuery
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -34,6 +39,7 @@ def table(
     *,
     database: Database,
     cache: PayloadCache,
+    broadcast: Broadcast,
     desk: LoginDesk,
     watch: ConsentWatch,
     standing: Standing,
@@ -48,6 +54,10 @@ def table(
 
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
+
+    async def changes(query: ChangesQuery) -> Payload:
+        entries = await database.run(journal.read, query.after, query.limit)
+        return await database.compute(entry.page, entries, query.after)
 
     pages = {"pages": Pages(settings.public_url)}
     login = {**pages, "desk": desk}
@@ -68,6 +78,8 @@ def table(
         ],
         (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
+        (r"/api/changes/?", ChangesHandler, {"read": changes}),
+        (r"/api/events", EventsHandler, {"broadcast": broadcast}),
         (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

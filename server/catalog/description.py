@@ -1,16 +1,21 @@
 """The OpenAPI 3.1 description, made from the models that requests and answers have. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog import feeds
+from server.catalog.change_shapes import ChangesPage
+from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
 from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
-MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, Status, Problem)
+MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, Status, Problem)
+HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
@@ -34,6 +39,8 @@ def openapi() -> dict[str, Any]:
             "/api/artists/{spotify_id}/": {"get": _artist()},
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
+            "/api/changes/": {"get": _changes()},
+            "/api/events": {"get": _events()},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
@@ -104,14 +111,46 @@ def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
     }
 
 
-def _answer(description: str, model: str) -> dict[str, Any]:
+def _answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": {
-            name: {"schema": {"type": "string"}}
-            for name in ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
-        },
+        "headers": {name: {"schema": {"type": "string"}} for name in headers},
         "content": {"application/json": {"schema": _reference(model)}},
+    }
+
+
+def _changes() -> dict[str, Any]:
+    return {
+        "operationId": "listChanges",
+        "summary": "What has happened to the releases, oldest first",
+        "parameters": [_parameter(ChangesQuery, name) for name in ChangesQuery.model_fields],
+        "responses": {
+            "200": _answer("The next changes.", "ChangesPage", ("ETag", "Link", "Cache-Control")),
+            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
+            "503": _problem("The database cannot be used right now; try again."),
+        },
+    }
+
+
+def _events() -> dict[str, Any]:
+    after = _parameter(EventsQuery, "after")
+    text = "The id of the last event that was seen; it goes before `after`."
+    last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
+    stream = (
+        "Server-sent events: id is the seq, event the kind, data a ChangeShape as JSON. It begins "
+        "with a bare id, the place to go on from; a silence has a comment every 15 seconds."
+    )
+    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "streamChanges",
+        "summary": "The same as it happens",
+        "parameters": [after, last],
+        "responses": {
+            "200": {"description": stream, "content": content},
+            "400": _problem("The place to begin at is no whole number."),
+            "503": _problem("As many listen as there is room for, or nothing could be read yet."),
+        },
     }
 
 
@@ -128,7 +167,7 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _parameter(kind: type[ReleaseQuery], name: str) -> dict[str, Any]:
+def _parameter(kind: type[BaseModel], name: str) -> dict[str, Any]:
     schema = dict(kind.model_json_schema()["properties"][name])
     description = schema.pop("description")
     schema.pop("title", None)

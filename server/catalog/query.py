@@ -131,7 +131,7 @@ class TableQuery(AlbumsQuery):
 FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)
 ALL: tuple[type[ReleaseQuery], ...] = (ArtistsQuery, AlbumsQuery, *FEEDS)
 KINDS = {each.path: each for each in ALL}
-AnyQuery = TypeVar("AnyQuery", bound=ReleaseQuery)
+AnyQuery = TypeVar("AnyQuery", bound=BaseModel)
 
 
 def of_href(href: str) -> ReleaseQuery:
