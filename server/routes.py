@@ -15,6 +15,7 @@ from handlers.home import HomeHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
+from handlers.sync import SyncHandler
 from server.catalog import entry, journal, objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
@@ -80,6 +81,7 @@ def table(
         (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
         (r"/api/changes/?", ChangesHandler, {"read": changes}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast}),
+        (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

@@ -1,4 +1,4 @@
-"""The shapes of what is told of changes, for the description of the API. Pure."""
+"""The shapes of what is told of changes and syncs, for the description of the API. Pure."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -30,3 +30,9 @@ class ChangesPage(Shape):
 
     items: list[ChangeShape]
     next_after: int = Field(description="What to ask with next, as `after`.")
+
+
+class SyncStarted(Shape):
+    """A sync has begun; the log and /api/status tell how it ends."""
+
+    status: Literal["started"]

@@ -8,13 +8,13 @@ from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog import feeds
-from server.catalog.change_shapes import ChangesPage
+from server.catalog.change_shapes import ChangesPage, SyncStarted
 from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
 from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
 
 REFERENCE = "#/components/schemas/{model}"
-MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, Status, Problem)
+MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
 HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
@@ -41,6 +41,7 @@ def openapi() -> dict[str, Any]:
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/changes/": {"get": _changes()},
             "/api/events": {"get": _events()},
+            "/api/sync/": {"post": _sync()},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
@@ -150,6 +151,21 @@ def _events() -> dict[str, Any]:
             "200": {"description": stream, "content": content},
             "400": _problem("The place to begin at is no whole number."),
             "503": _problem("As many listen as there is room for, or nothing could be read yet."),
+        },
+    }
+
+
+def _sync() -> dict[str, Any]:
+    return {
+        "operationId": "startSync",
+        "summary": "A sync now, for who is logged in in this browser",
+        "responses": {
+            "202": _answer("It has begun.", "SyncStarted", ()),
+            "401": _problem("The browser brings no session."),
+            "403": _problem("A page of another server has sent this."),
+            "409": _problem("A sync is running already."),
+            "429": _problem("Spotify asked for a pause, or the calls of the day are used up."),
+            "503": _problem("The database cannot be used right now; try again."),
         },
     }
 
