@@ -79,7 +79,7 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
     return {
         "operationId": operation,
         "summary": summary,
-        "parameters": [_parameter(kind, name) for name in kind.model_fields],
+        "parameters": _parameters(kind),
         "responses": {
             "200": _answer("The items, in the order asked for.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},
@@ -124,7 +124,7 @@ def _changes() -> dict[str, Any]:
     return {
         "operationId": "listChanges",
         "summary": "What has happened to the releases, oldest first",
-        "parameters": [_parameter(ChangesQuery, name) for name in ChangesQuery.model_fields],
+        "parameters": _parameters(ChangesQuery),
         "responses": {
             "200": _answer("The next changes.", "ChangesPage", ("ETag", "Link", "Cache-Control")),
             "304": {"description": "The client has this answer already (If-None-Match)."},
@@ -135,7 +135,7 @@ def _changes() -> dict[str, Any]:
 
 
 def _events() -> dict[str, Any]:
-    after = _parameter(EventsQuery, "after")
+    (after,) = _parameters(EventsQuery)
     text = "The id of the last event that was seen; it goes before `after`."
     last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
     stream = (
@@ -183,8 +183,12 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _parameter(kind: type[BaseModel], name: str) -> dict[str, Any]:
-    schema = dict(kind.model_json_schema()["properties"][name])
+def _parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
+    schemas = kind.model_json_schema()["properties"]
+    return [_parameter(name, dict(schemas[name])) for name in kind.model_fields]
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     description = schema.pop("description")
     schema.pop("title", None)
     parameter = {"name": name, "in": "query", "required": False, "description": description}
