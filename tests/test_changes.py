@@ -94,12 +94,18 @@ async def test_paging_by_next_after_gives_each_change_once(
 
 
 @pytest.mark.gen_test
-async def test_a_page_has_100_changes_unless_asked_otherwise(
+async def test_a_page_is_one_statement_and_has_100_changes_unless_asked_otherwise(
     client: Any, database: Database
 ) -> None:
     happen(database, albums(120))
     server = await client()
+    statements: list[str] = []
+    engine = server.freshet.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     assert len((await page_of(server, ""))["items"]) == 100
+    (statement,) = statements
+    assert "WHERE changes.seq >" in statement, "by the primary key"
+    assert "ORDER BY changes.seq" in statement
     assert len((await page_of(server, "?limit=1&unknown=1"))["items"]) == 1
     last = await page_of(server, f"?after={2**63 - 1}")
     assert last == {"items": [], "next_after": 2**63 - 1}
@@ -151,20 +157,6 @@ async def test_it_answers_as_the_other_routes_do(client: Any, database: Database
 
 
 @pytest.mark.gen_test
-async def test_a_page_is_one_statement_by_the_primary_key(client: Any, database: Database) -> None:
-    happen(database, albums(3))
-    server = await client()
-    statements: list[str] = []
-    engine = server.freshet.database.engine
-    event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    await page_of(server, "?after=1&limit=2")
-    (statement,) = [each for each in statements if "FROM changes" in each]
-    assert len(statements) == 1
-    assert "WHERE changes.seq >" in statement
-    assert "ORDER BY changes.seq" in statement
-
-
-@pytest.mark.gen_test
 async def test_without_a_database_it_is_503(
     make_settings: Callable[..., Any], launch_freshet: Callable[..., Freshet]
 ) -> None:
@@ -181,7 +173,7 @@ async def test_who_reads_while_many_write_misses_nothing(client: Any, database: 
     server = await client()
     writers = [
         asyncio.create_task(database.compute(happen, database, albums(3, first=10 * number)))
-        for number in range(10)
+        for number in range(6)
     ]
     told, after = [], 0
     while True:
@@ -193,4 +185,4 @@ async def test_who_reads_while_many_write_misses_nothing(client: Any, database: 
             break
     await asyncio.gather(*writers)
     assert told == [each.seq for each in journal_of(database)]
-    assert len(told) >= 30
+    assert len(told) >= 18

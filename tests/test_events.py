@@ -388,8 +388,8 @@ async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Data
 
 
 @pytest.mark.gen_test
-async def test_methods_and_bad_places_are_answered_in_words(start: Serve) -> None:
-    client = Client(await start())
+async def test_methods_and_bad_places_are_answered_in_words(booth: Any) -> None:
+    client = Client(booth())
     for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**63), "1, 2"):
         answer = await client.fetch("/api/events", Last_Event_ID=place)
         assert answer.code == 400, place
@@ -437,7 +437,7 @@ async def spread(ears: list[Ear], database: Database, number: int) -> float:
 async def test_hundreds_hear_of_a_change_within_a_second(start: Serve, database: Database) -> None:
     freshet = await start(access_log="off")
     ears = await listen(freshet.port, LISTENERS)
-    assert min([await spread(ears, database, number) for number in range(3)]) < 1
+    assert min([await spread(ears, database, number) for number in range(2)]) < 1
     for ear in ears:
         ear.close()
 

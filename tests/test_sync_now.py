@@ -16,7 +16,6 @@ from server.spotify.cooldown import Pause
 from server.spotify.ledger import hour_of
 from server.spotify.standin import Answer
 from tests.browsing import Browser, SetStage, Stage, set_stage
-from tests.client import Client
 from tests.conftest import until
 from tests.examples import albums
 
@@ -72,7 +71,7 @@ async def test_the_owner_starts_a_sync_that_goes_on_after_the_answer(owned: Any)
 @pytest.mark.gen_test
 async def test_a_second_one_is_refused_while_one_runs(owned: Any) -> None:
     stage, browser = await owned()
-    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.3))
+    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.1))
     answers = await asyncio.gather(*(browser.post(path) for path in (PATH, "/api/sync", PATH)))
     assert sorted(answer.code for answer in answers) == [202, 409, 409]
     await refused(next(each for each in answers if each.code == 409), 409, "sync-running")
@@ -126,7 +125,7 @@ async def test_a_sync_that_would_not_fit_whole_is_refused(owned: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_only_a_page_of_ours_with_a_session_may_ask(owned: Any) -> None:
+async def test_only_a_post_of_a_page_of_ours_with_a_session_starts_anything(owned: Any) -> None:
     stage, browser = await owned()
     stranger = stage.browser()
     await refused(await stranger.post(PATH), 401, "login-required")
@@ -140,22 +139,15 @@ async def test_only_a_page_of_ours_with_a_session_may_ask(owned: Any) -> None:
     ):
         response = await browser.post(PATH, origin=origin, site=site)
         await refused(response, 403, "foreign-origin")
+    for method in ("GET", "HEAD", "PUT", "DELETE"):
+        response = await browser.request(method, PATH)
+        assert (response.code, response.headers["Allow"]) == (405, "POST, OPTIONS")
+    options = await browser.request("OPTIONS", PATH)
+    assert options.code == 204
+    assert "Access-Control-Allow-Origin" not in options.headers, "no other origin may"
     assert (await browser.post("/auth/logout/")).code == 303
     await refused(await browser.post(PATH), 401, "login-required")
     assert stage.standin.calls_to(f"/v1{RELEASES}") == 0
-
-
-@pytest.mark.gen_test
-async def test_only_a_post_starts_anything(owned: Any) -> None:
-    stage, _ = await owned()
-    client = Client(stage.freshet)
-    for method in ("GET", "HEAD", "PUT", "DELETE"):
-        response = await client.fetch(PATH, method)
-        assert (response.code, response.headers["Allow"]) == (405, "POST, OPTIONS")
-    options = await client.fetch(PATH, "OPTIONS")
-    assert options.code == 204
-    assert "Access-Control-Allow-Origin" not in options.headers, "no other origin may"
-    client.http.close()
 
 
 @pytest.mark.gen_test
