@@ -1,22 +1,29 @@
-"""`/api/changes/`: the journal, page by page."""
+"""`GET /api/changes/`: what came, changed, left the list and was deleted, in order."""
 
-from collections.abc import Awaitable, Callable
+import orjson
 
 from handlers.payloads import PayloadHandler
+from server.catalog import journal, payload, query
 from server.catalog.payload import Payload
-from server.catalog.position import ChangesQuery
-from server.catalog.query import parse
+from server.catalog.query import ChangesQuery
+from server.catalog.snapshot import TIMES
+from server.database import Database
 
 
 class ChangesHandler(PayloadHandler):
-    """Sends the page that is asked for, which `read` makes."""
+    """Reads the journal from the database at each request."""
 
-    def initialize(self, read: Callable[[ChangesQuery], Awaitable[Payload]]) -> None:
-        """Take the journal from the wiring."""
-        self._read = read
+    def initialize(self, database: Database) -> None:
+        """Take the database from the wiring."""
+        self._database = database
 
     async def get(self) -> None:
-        """Send it, or 304."""
-        self.send(await self._read(parse(ChangesQuery, self.request.query)))
+        """Send a piece of the journal, and where the next one begins."""
+        asked = query.parse(ChangesQuery, self.request.query)
+        items = await self._database.run(journal.read, asked.after, asked.limit)
+        following = items[-1]["seq"] if items else asked.after
+        body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
+        made = await self._database.compute(payload.represent, body, payload.unkept())
+        self.send(Payload(made))
 
     head = get

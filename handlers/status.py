@@ -28,7 +28,7 @@ class StatusHandler(BaseHandler):
         self._syncer = syncer
 
     def get(self) -> None:
-        """Send it; its shape is `schemas.Status`."""
+        """Send it; its shape is `status_schemas.Status`."""
         snapshot = self._cache.snapshot
         freshness = snapshot.freshness if snapshot else Freshness()
         self.set_header("Access-Control-Allow-Origin", "*")

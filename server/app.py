@@ -68,8 +68,8 @@ class Freshet:
             timer=time.monotonic,
         )
         self.broadcast = Broadcast(
-            lambda after, limit: self.database.run(journal.read, after, limit),
-            lambda limit: self.database.run(journal.read_latest, limit),
+            lambda after, limit: self.database.run(journal.entries, after, limit),
+            lambda limit: self.database.run(journal.latest_entries, limit),
         )
         self.upstream = Upstream(settings, self.database, now)
         self.syncer = make_syncer(

@@ -16,12 +16,10 @@ from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
 from handlers.sync import SyncHandler
-from server.catalog import entry, journal, objects
+from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.description import openapi
-from server.catalog.payload import Payload
-from server.catalog.position import ChangesQuery
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -56,10 +54,6 @@ def table(
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
 
-    async def changes(query: ChangesQuery) -> Payload:
-        entries = await database.run(journal.read, query.after, query.limit)
-        return await database.compute(entry.page, entries, query.after)
-
     pages = {"pages": Pages(settings.public_url)}
     login = {**pages, "desk": desk}
     home = {"owned": not settings.allowed_users}
@@ -79,7 +73,7 @@ def table(
         ],
         (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
-        (r"/api/changes/?", ChangesHandler, {"read": changes}),
+        (r"/api/changes/?", ChangesHandler, {"database": database}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),

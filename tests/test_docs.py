@@ -49,7 +49,8 @@ def test_every_route_stands_in_the_readme_and_no_other(make_settings: object) ->
     routes = {re.sub(r"/\?$", "/", route[0]).replace("\\", "") for route in freshet._routes()}
     routes = {route for route in routes if not route.startswith("/static/")}
     routes = {re.sub(r"\(.*\)", "{spotify_id}", route) for route in routes}
-    assert {route.split(" ")[1] for route in table("route") if " " in route} == routes
+    told = {route.split(" ")[1].partition("?")[0] for route in table("route") if " " in route}
+    assert told == routes
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()

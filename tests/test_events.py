@@ -18,20 +18,34 @@ from handlers.base import NotFoundHandler
 from handlers.events import EventsHandler
 from server.access_log import AccessLog
 from server.app import Freshet
-from server.catalog import journal
+from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
-from server.catalog.change_shapes import ChangeShape
 from server.catalog.entry import Entry
+from server.catalog.schemas import ChangeShape
 from server.database import Database
 from server.errors import DatabaseUnavailable
 from server.site import Site
 from tests.client import Client
 from tests.conftest import until
-from tests.examples import album, albums
-from tests.test_changes import happen, journal_of
+from tests.examples import album, albums, sweep
 from tests.test_transport import free_port
 
 LISTENERS = 300
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def happen(database: Database, items: list[Any]) -> None:
+    """A sync of another process that met these albums."""
+    with Session(database.engine) as session, session.begin():
+        store.record_sweep(session, sweep(items), now(), now)
+
+
+def journal_of(database: Database) -> list[Entry]:
+    with Session(database.engine) as session:
+        return journal.entries(session, 0, 1_000_000)
 
 
 class Ear:
@@ -113,12 +127,12 @@ class Booth:
         self.reads += 1
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.read, after, limit)
+        return await self._database.run(journal.entries, after, limit)
 
     async def _read_latest(self, limit: int) -> list[Entry]:
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.read_latest, limit)
+        return await self._database.run(journal.latest_entries, limit)
 
     async def close(self) -> None:
         self.broadcast.close()
@@ -390,12 +404,12 @@ async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Data
 @pytest.mark.gen_test
 async def test_methods_and_bad_places_are_answered_in_words(booth: Any) -> None:
     client = Client(booth())
-    for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**63), "1, 2"):
+    for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**53 + 1), "1, 2"):
         answer = await client.fetch("/api/events", Last_Event_ID=place)
         assert answer.code == 400, place
         (fault,) = orjson.loads(answer.body)["errors"]
         assert (fault["parameter"], fault["value"]) == ("Last-Event-ID", place)
-    for query in ("after=x", "after=1&after=2", f"after={2**63}"):
+    for query in ("after=x", "after=1&after=2", f"after={2**53 + 1}"):
         answer = await client.fetch(f"/api/events?{query}")
         assert answer.code == 400
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -423,7 +437,7 @@ async def spread(ears: list[Ear], database: Database, number: int) -> float:
     """Seconds from a sync that adds an album until the last listener has all it changed."""
     began = time.monotonic()
     await database.compute(happen, database, [album(number)])
-    last = (await database.run(journal.read_latest, 1))[0].seq
+    last = (await database.run(journal.latest_entries, 1))[0].seq
 
     async def hear(ear: Ear) -> None:
         while ear.last_id != last:
@@ -471,3 +485,25 @@ def test_entries_are_told_with_their_time_in_utc(database: Database) -> None:
     (entry,) = journal_of(database)
     told = orjson.loads(entry.json)["at"]
     assert datetime.now(UTC) - datetime.fromisoformat(told) < timedelta(minutes=1)
+
+
+@pytest.mark.gen_test
+async def test_who_reads_while_many_write_misses_nothing(start: Serve, database: Database) -> None:
+    client = Client(await start())
+    writers = [
+        asyncio.create_task(database.compute(happen, database, albums(3, first=10 * number)))
+        for number in range(6)
+    ]
+    told, after = [], 0
+    while True:
+        over = all(writer.done() for writer in writers)
+        answer = await client.fetch(f"/api/changes/?after={after}&limit=2")
+        page = orjson.loads(answer.body)
+        told += [each["seq"] for each in page["items"]]
+        after = page["next_after"]
+        if over and not page["items"]:
+            break
+    await asyncio.gather(*writers)
+    assert told == [each.seq for each in journal_of(database)]
+    assert len(told) >= 18
+    client.http.close()

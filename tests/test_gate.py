@@ -213,6 +213,22 @@ async def test_a_late_answer_does_not_end_a_pause_that_has_begun_meanwhile(calle
 
 
 @pytest.mark.gen_test
+async def test_nor_does_it_while_the_database_is_away(clock: Clock) -> None:
+    alone, released = Caller(gate_in_memory(clock)), asyncio.Event()
+
+    async def late() -> Response:
+        await released.wait()
+        return OK
+
+    slow = asyncio.create_task(alone.gate.through(late, SEARCH, "background"))
+    await asyncio.sleep(0)
+    await alone.many(1, answer=LIMITED)
+    released.set()
+    await slow
+    assert await alone.many(3) == 0
+
+
+@pytest.mark.gen_test
 async def test_a_shorter_pause_never_cuts_a_longer_one_short(
     caller: Make, clock: Clock, database: Database
 ) -> None:

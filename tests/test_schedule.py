@@ -71,3 +71,20 @@ def test_a_shorter_pause_does_not_end_a_longer_one(schedule: Schedule, timer: Ti
     schedule.pause(86_400)
     schedule.pause(11)
     assert wait(schedule, timer) == 86_400
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_nothing_is_due_before_the_quota_has_room_for_it(
+    schedule: Schedule, timer: Timer, failed: bool
+) -> None:
+    schedule.plan(failed=failed, room_in=5000)
+    assert wait(schedule, timer) == 5000
+
+
+def test_syncs_lie_as_far_apart_as_the_quota_asks(schedule: Schedule, timer: Timer) -> None:
+    schedule.plan(failed=False, spacing=4000)
+    assert wait(schedule, timer) == 4000
+    assert schedule.interval == 4000
+    schedule.plan(failed=False, spacing=100)
+    assert wait(schedule, timer) == pytest.approx(1800, rel=0.06)
+    assert schedule.interval == 1800

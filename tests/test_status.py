@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from server import __version__
 from server.app import Freshet
-from server.catalog.schemas import Status
+from server.catalog.status_schemas import Status
 from server.database import Database
 from server.spotify import logins
 from server.spotify.oauth import Grant

@@ -9,8 +9,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from server.catalog.change_shapes import SyncStarted
-from server.catalog.schemas import Problem
+from server.catalog.schemas import Problem, SyncStarted
 from server.spotify import quota
 from server.spotify.cooldown import Pause
 from server.spotify.ledger import hour_of

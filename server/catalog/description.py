@@ -8,10 +8,17 @@ from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog import feeds
-from server.catalog.change_shapes import ChangesPage, SyncStarted
-from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
-from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
-from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistsPage, Problem, Status
+from server.catalog.position import LAST_EVENT_ID, EventsQuery
+from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ChangesQuery, ReleaseQuery
+from server.catalog.schemas import (
+    AlbumsPage,
+    AlbumWithHistory,
+    ArtistsPage,
+    ChangesPage,
+    Problem,
+    SyncStarted,
+)
+from server.catalog.status_schemas import Status
 
 REFERENCE = "#/components/schemas/{model}"
 MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
@@ -64,6 +71,21 @@ def _artist() -> dict[str, Any]:
 
 def _album() -> dict[str, Any]:
     return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
+
+
+def _changes() -> dict[str, Any]:
+    return {
+        "operationId": "listChanges",
+        "summary": "What came, changed, left the list and was deleted, in order",
+        "parameters": _parameters(ChangesQuery),
+        "responses": {
+            "200": _answer("The changes after the one that is known.", "ChangesPage"),
+            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
+            "414": _problem("The query string is too long."),
+            "503": _problem("The database cannot be used right now; try again."),
+        },
+    }
 
 
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
@@ -120,20 +142,6 @@ def _answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> d
     }
 
 
-def _changes() -> dict[str, Any]:
-    return {
-        "operationId": "listChanges",
-        "summary": "What has happened to the releases, oldest first",
-        "parameters": _parameters(ChangesQuery),
-        "responses": {
-            "200": _answer("The next changes.", "ChangesPage", ("ETag", "Link", "Cache-Control")),
-            "304": {"description": "The client has this answer already (If-None-Match)."},
-            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
-            "503": _problem("The database cannot be used right now; try again."),
-        },
-    }
-
-
 def _events() -> dict[str, Any]:
     (after,) = _parameters(EventsQuery)
     text = "The id of the last event that was seen; it goes before `after`."
@@ -150,6 +158,7 @@ def _events() -> dict[str, Any]:
         "responses": {
             "200": {"description": stream, "content": content},
             "400": _problem("The place to begin at is no whole number."),
+            "414": _problem("The query string is too long."),
             "503": _problem("As many listen as there is room for, or nothing could be read yet."),
         },
     }

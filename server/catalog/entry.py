@@ -1,13 +1,12 @@
-"""One change as it is told: as JSON, as an event of a stream, on a page. Pure."""
+"""One change as it is told: as JSON, and as an event of a stream. Pure."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import orjson
 
-from server.catalog import payload
-from server.catalog.payload import Payload
+from server.catalog.snapshot import TIMES
 
 
 @dataclass(frozen=True)
@@ -18,6 +17,11 @@ class Entry:
     kind: str
     json: bytes
 
+    @classmethod
+    def of(cls, change: dict[str, Any]) -> Self:
+        """A change as the journal has it."""
+        return cls(change["seq"], change["kind"], orjson.dumps(change, option=TIMES))
+
     @cached_property
     def event(self) -> bytes:
         """It as a server-sent event, made once for all listeners.
@@ -25,13 +29,3 @@ class Entry:
         Source: html.spec.whatwg.org, section 9.2.5. JSON has no line breaks of its own.
         """
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.seq, self.kind.encode(), self.json)
-
-
-def page(entries: Sequence[Entry], after: int) -> Payload:
-    """The answer with what comes `after` a seq, ready to send; caches have to ask each time."""
-    content = {
-        "items": [orjson.Fragment(entry.json) for entry in entries],
-        "next_after": entries[-1].seq if entries else after,
-    }
-    headers = payload.headers_of(payload.JSON, "no-cache", payload.LINK)
-    return Payload(payload.represent(orjson.dumps(content), headers))

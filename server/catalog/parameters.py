@@ -15,7 +15,7 @@ LONGEST_SEARCH = 100  # characters
 
 def digits(value: Any) -> Any:
     """Only plain digits are a number here; int() would take `+5`, ` 5`, `1_000` and `٥` too."""
-    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 19):
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
         raise ValueError("must be a whole number in plain digits")
     return value
 

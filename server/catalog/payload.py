@@ -84,8 +84,18 @@ def seal(
     body: bytes, freshness: Freshness, max_age: int, link: str, content_type: str = JSON
 ) -> Payload:
     """A body with the headers that all answers of the catalogue have, in every coding."""
-    caching = f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400"
-    headers = headers_of(content_type, caching, link)
+    headers = [
+        ("Content-Type", content_type),
+        (
+            "Cache-Control",
+            f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400",
+        ),
+        ("Vary", "Accept-Encoding"),
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", EXPOSED),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Link", link),
+    ]
     if freshness.synced_at:  # the body tells when each album was last seen, so it dates from then
         dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
         headers.append(("Last-Modified", format_datetime(max(dates), usegmt=True)))
@@ -93,16 +103,16 @@ def seal(
     return Payload(represent(body, headers))
 
 
-def headers_of(content_type: str, caching: str, link: str) -> list[tuple[str, str]]:
-    """The headers of any answer that clients may keep; `caching` is its Cache-Control."""
+def unkept() -> list[tuple[str, str]]:
+    """The headers of an answer that caches have to ask about each time."""
     return [
-        ("Content-Type", content_type),
-        ("Cache-Control", caching),
+        ("Content-Type", JSON),
+        ("Cache-Control", "no-cache"),
         ("Vary", "Accept-Encoding"),
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
-        ("Link", link),
+        ("Link", LINK),
     ]
 
 

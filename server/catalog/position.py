@@ -1,4 +1,4 @@
-"""From where on changes are asked for: by address, or by the last event a client has seen. Pure."""
+"""Where a stream of changes begins: by address, or by the last event a client has seen. Pure."""
 
 from typing import Annotated
 
@@ -9,20 +9,9 @@ from server.catalog.query import SHOWN, parse
 from server.errors import InvalidParameters, ParameterFault
 
 LAST_EVENT_ID = "Last-Event-ID"
-MAX_SEQ = 2**63 - 1  # of PostgreSQL's bigint
+MAX_SEQ = 2**53  # up to which JavaScript counts; as for /api/changes/
 
 Position = Annotated[WholeNumber, Field(ge=0, le=MAX_SEQ)]
-
-
-class ChangesQuery(BaseModel):
-    """The parameters of `GET /api/changes/`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    after: Position = Field(
-        0, description="Only changes after this seq: the next_after of the page before."
-    )
-    limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
 
 
 class EventsQuery(BaseModel):

@@ -129,6 +129,19 @@ class TableQuery(AlbumsQuery):
 
 
 FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)
+
+
+class ChangesQuery(BaseModel):
+    """The parameters of `GET /api/changes/`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    after: WholeNumber = Field(
+        0, ge=0, le=2**53, description="The number of the last change that is known already."
+    )
+    limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
+
+
 ALL: tuple[type[ReleaseQuery], ...] = (ArtistsQuery, AlbumsQuery, *FEEDS)
 KINDS = {each.path: each for each in ALL}
 AnyQuery = TypeVar("AnyQuery", bound=BaseModel)

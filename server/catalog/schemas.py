@@ -5,7 +5,7 @@ the two against each other.
 """
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,6 +105,13 @@ class AlbumsPage(Page):
     items: list[AlbumShape]
 
 
+class ChangedField(Shape):
+    """A field before and after; of any type."""
+
+    old: Any
+    new: Any
+
+
 class ListingShape(Shape):
     """An interval in which a release stood in a list."""
 
@@ -119,6 +126,31 @@ class AlbumWithHistory(AlbumShape):
     """One release, its markets, and when it was listed."""
 
     history: list[ListingShape] = Field(description="Latest first.")
+
+
+class ChangeShape(Shape):
+    """One entry of the journal."""
+
+    seq: int = Field(description="Only grows.")
+    kind: Literal["added", "updated", "gone", "deleted"] = Field(
+        description="It came into its first list, differs, left its last, or is no longer kept."
+    )
+    at: datetime
+    album: str = Field(description="Spotify's id, which outlives the album here.")
+    detail: dict[str, ChangedField] = Field(description="Of an update: the fields that differ.")
+
+
+class ChangesPage(Shape):
+    """A piece of the journal."""
+
+    items: list[ChangeShape]
+    next_after: int = Field(description="What to ask for next as `after`.")
+
+
+class SyncStarted(Shape):
+    """A sync has begun; the log and /api/status tell how it ends."""
+
+    status: Literal["started"]
 
 
 class ParameterFaultShape(Shape):
@@ -138,71 +170,3 @@ class Problem(BaseModel):
     detail: str | None
     instance: str = Field(description="urn:request:… as the log has it.")
     errors: list[ParameterFaultShape] = Field(default_factory=list)
-
-
-class LoginShape(Shape):
-    """The newest login, without its account; all null when nobody has logged in."""
-
-    state: Literal["none", "active", "consent_needed", "unreadable"]
-    authorized_at: datetime | None = Field(description="When the user agreed.")
-    reconsent_by: datetime | None = Field(description="When Spotify ends that, six months later.")
-    days_to_reconsent: int | None = Field(description="Whole days until then, 0 once it has ended.")
-
-
-class SyncShape(Shape):
-    """The last sync, whatever came of it."""
-
-    at: datetime
-    outcome: Literal["complete", "partial", "failed"]
-    error: str | None = Field(description="The kind of error that kept pages away.")
-
-
-class SourceShape(Shape):
-    """What this app was last told about a source of new releases."""
-
-    name: Literal["new-releases", "search"]
-    verdict: Literal["allowed", "restricted", "unknown"]
-    reason: str | None = Field(description="Spotify's, for a restriction.")
-    probed_at: datetime | None
-    newest: str | None = Field(description="The newest release date on its first page.")
-
-
-class BucketShape(Shape):
-    """The calls of the last 24 hours to one of Spotify's endpoints."""
-
-    bucket: str
-    used: int
-    left: int = Field(description="Before QUOTA_PER_DAY; a tenth of it is kept for people.")
-    per_day: int
-    forecast: int = Field(description="Calls in the coming 24 hours if all goes on as now.")
-
-
-class CooldownShape(Shape):
-    """An endpoint that is left alone, because Spotify asked for it."""
-
-    bucket: str
-    until: datetime
-    reason: str
-
-
-class Status(Shape):
-    """What the server knows of itself."""
-
-    version: str
-    as_of: datetime | None = Field(description="The last change of data.")
-    last_sync_at: datetime | None = Field(description="The last sync that brought pages.")
-    last_complete_sync_at: datetime | None
-    source: Literal["new-releases", "search"] | None
-    stale: bool = Field(description="No complete sync for three intervals.")
-    partial: bool = Field(description="The last sync missed pages.")
-    why: str | None = Field(description="What made the source the source.")
-    last_sync: SyncShape | None
-    next_sync_at: datetime | None = Field(description="Null where this process does not sync.")
-    sync_interval: int = Field(description="Seconds between syncs, as the quota allows; 0: never.")
-    newest_release: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
-    new_at: datetime | None = Field(description="When albums last came in.")
-    stuck: bool = Field(description="Syncs are complete, yet nothing new has come for 72 hours.")
-    sources: list[SourceShape]
-    quota: list[BucketShape]
-    cooldowns: list[CooldownShape]
-    login: LoginShape
