@@ -14,7 +14,8 @@ from tornado.ioloop import PeriodicCallback
 from handlers.base import NotFoundHandler
 from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
-from server.catalog import reader, store
+from server.catalog import journal, reader, store
+from server.catalog.broadcast import Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.gauges import Gauges
 from server.catalog.retention import Retention
@@ -33,7 +34,7 @@ from server.threads import Threads
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
-LIMITS_SECONDS = 10.0  # how often it is looked what other processes have called
+LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
 KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
@@ -66,6 +67,10 @@ class Freshet:
             now=now,
             timer=time.monotonic,
         )
+        self.broadcast = Broadcast(
+            lambda after, limit: self.database.run(journal.entries, after, limit),
+            lambda limit: self.database.run(journal.latest_entries, limit),
+        )
         self.upstream = Upstream(settings, self.database, now)
         self.syncer = make_syncer(
             settings, self.database, self.upstream, self._synced, now, origin=origin
@@ -75,7 +80,7 @@ class Freshet:
             self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
         )
         keep = timedelta(days=settings.retention_days)
-        self.retention = Retention(self.database, self.cache.refresh, keep, now, origin)
+        self.retention = Retention(self.database, self._data_changed, keep, now, origin)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
         self.metrics = Metrics(
@@ -94,7 +99,7 @@ class Freshet:
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
-            PeriodicCallback(self._look_at_limits, LIMITS_SECONDS * 1000),
+            PeriodicCallback(self._look_around, LOOK_SECONDS * 1000),
         ]
         if settings.sync_interval:
             self.timers += [
@@ -110,6 +115,7 @@ class Freshet:
             self.settings,
             database=self.database,
             cache=self.cache,
+            broadcast=self.broadcast,
             desk=self.desk,
             watch=self.watch,
             standing=self.standing,
@@ -169,10 +175,13 @@ class Freshet:
     async def _data_changed(self) -> None:
         """There is something new to serve and to tell, brought by this process or another."""
         await self.cache.refresh()
+        await self.broadcast.feed()
         await self._load_standing()
 
-    async def _look_at_limits(self) -> None:
+    async def _look_around(self) -> None:
+        """See what others have called; heal a notice that was missed."""
         await self._try(self._load_standing())
+        await self._try(self.broadcast.feed())
 
     async def _load_standing(self) -> None:
         await self.standing.load()
@@ -196,6 +205,7 @@ class Freshet:
 
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
+        self.broadcast.close()
         await self.site.close()
         for timer in self.timers:
             timer.stop()

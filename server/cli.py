@@ -115,14 +115,14 @@ async def _sync_once(settings: Settings) -> Report:
     try:
         database.connect()
         schema.create(database.engine)
-        syncer = make_syncer(settings, database, upstream, _nobody_to_tell, purpose="interactive")
+        syncer = make_syncer(settings, database, upstream, _nobody_to_tell)
         with click.progressbar(
             length=settings.sync_max_releases,
             label="Syncing",
             file=sys.stderr,
             hidden=not sys.stderr.isatty(),
         ) as bar:
-            return await syncer.sync(_progress(bar))
+            return await syncer.sync(_progress(bar), "interactive")
     finally:
         await upstream.stop()
         database.close()

@@ -22,7 +22,7 @@ FreshetError                     500
 │       ├── RateLimited          503  429: Spotify asks for it
 │       └── QuotaSpent           503  our own limit of calls a day is reached
 ├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
-└── RequestError                 4xx
+└── RequestError                 4xx; refusals of single routes are in `server/refusals.py`
     ├── InvalidParameters        400  every fault in the query string
     ├── NothingThere             404
     ├── UriTooLong               414

@@ -9,12 +9,15 @@ import orjson
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.changes import ChangesHandler
 from handlers.docs import OpenApiHandler
+from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
+from handlers.sync import SyncHandler
 from server.catalog import objects
+from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.description import openapi
 from server.catalog.query import KINDS
@@ -35,6 +38,7 @@ def table(
     *,
     database: Database,
     cache: PayloadCache,
+    broadcast: Broadcast,
     desk: LoginDesk,
     watch: ConsentWatch,
     standing: Standing,
@@ -70,6 +74,8 @@ def table(
         (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
         (r"/api/changes/?", ChangesHandler, {"database": database}),
+        (r"/api/events", EventsHandler, {"broadcast": broadcast}),
+        (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

@@ -82,21 +82,22 @@ def make_syncer(
     now: Callable[[], datetime] = utc_now,
     *,
     origin: str = "",
-    purpose: Purpose = "background",
     timer: Callable[[], float] = time.monotonic,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
-    client = upstream.client(purpose)
-    return Syncer(
-        client,
-        database,
-        announce,
-        sweeper=Sweeper(
-            client,
+
+    def sweeper(purpose: Purpose) -> Sweeper:
+        return Sweeper(
+            upstream.client(purpose),
             setting=settings.sync_source,
             max_releases=settings.sync_max_releases,
             markets=settings.sync_markets,
-        ),
+        )
+
+    return Syncer(
+        {"background": sweeper("background"), "interactive": sweeper("interactive")},
+        database,
+        announce,
         pace=make_pace(settings, database, upstream, now),
         schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,

@@ -14,6 +14,8 @@ PURE = {
     "server.spotify.ledger",
     "server.catalog.snapshot",
     "server.catalog.description",
+    "server.catalog.entry",
+    "server.catalog.position",
     "server.catalog.query",
     "server.catalog.schemas",
     "server.catalog.status_schemas",

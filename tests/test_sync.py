@@ -348,7 +348,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
     rig: Callable[..., Rig],
 ) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweeper._seconds = 1.5
+    some.syncer._sweepers["background"]._seconds = 1.5
     page = {"albums": {"items": albums(10), "next": "?offset=10"}}
     some.standin.answer_next(SEARCH, Answer(200, page))
     some.standin.answer_next(SEARCH, Answer(200, page, {}, delay=5))
@@ -360,7 +360,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
 @pytest.mark.gen_test
 async def test_choosing_has_a_limit_of_time_as_well(rig: Callable[..., Rig]) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweeper._seconds = 1.5
+    some.syncer._sweepers["background"]._seconds = 1.5
     some.standin.answer_next(NEW_RELEASES, Answer(200, b"", {}, delay=5))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("failed", 0)

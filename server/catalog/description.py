@@ -1,5 +1,6 @@
 """The OpenAPI 3.1 description, made from the models that requests and answers have. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -7,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.catalog import feeds
+from server.catalog.position import LAST_EVENT_ID, EventsQuery
 from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ChangesQuery, ReleaseQuery
 from server.catalog.schemas import (
     AlbumsPage,
@@ -14,11 +16,13 @@ from server.catalog.schemas import (
     ArtistsPage,
     ChangesPage,
     Problem,
+    SyncStarted,
 )
 from server.catalog.status_schemas import Status
 
 REFERENCE = "#/components/schemas/{model}"
-MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, Status, Problem)
+MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
+HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
@@ -43,6 +47,8 @@ def openapi() -> dict[str, Any]:
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/changes/": {"get": _changes()},
+            "/api/events": {"get": _events()},
+            "/api/sync/": {"post": _sync()},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
@@ -71,7 +77,7 @@ def _changes() -> dict[str, Any]:
     return {
         "operationId": "listChanges",
         "summary": "What came, changed, left the list and was deleted, in order",
-        "parameters": [_parameter(ChangesQuery, name) for name in ChangesQuery.model_fields],
+        "parameters": _parameters(ChangesQuery),
         "responses": {
             "200": _answer("The changes after the one that is known.", "ChangesPage"),
             "304": {"description": "The client has this answer already (If-None-Match)."},
@@ -95,7 +101,7 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
     return {
         "operationId": operation,
         "summary": summary,
-        "parameters": [_parameter(kind, name) for name in kind.model_fields],
+        "parameters": _parameters(kind),
         "responses": {
             "200": _answer("The items, in the order asked for.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},
@@ -128,14 +134,48 @@ def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
     }
 
 
-def _answer(description: str, model: str) -> dict[str, Any]:
+def _answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": {
-            name: {"schema": {"type": "string"}}
-            for name in ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
-        },
+        "headers": {name: {"schema": {"type": "string"}} for name in headers},
         "content": {"application/json": {"schema": _reference(model)}},
+    }
+
+
+def _events() -> dict[str, Any]:
+    (after,) = _parameters(EventsQuery)
+    text = "The id of the last event that was seen; it goes before `after`."
+    last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
+    stream = (
+        "Server-sent events: id is the seq, event the kind, data a ChangeShape as JSON. It begins "
+        "with a bare id, the place to go on from; a silence has a comment every 15 seconds."
+    )
+    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    return {
+        "operationId": "streamChanges",
+        "summary": "The same as it happens",
+        "parameters": [after, last],
+        "responses": {
+            "200": {"description": stream, "content": content},
+            "400": _problem("The place to begin at is no whole number."),
+            "414": _problem("The query string is too long."),
+            "503": _problem("As many listen as there is room for, or nothing could be read yet."),
+        },
+    }
+
+
+def _sync() -> dict[str, Any]:
+    return {
+        "operationId": "startSync",
+        "summary": "A sync now, for who is logged in in this browser",
+        "responses": {
+            "202": _answer("It has begun.", "SyncStarted", ()),
+            "401": _problem("The browser brings no session."),
+            "403": _problem("A page of another server has sent this."),
+            "409": _problem("A sync is running already."),
+            "429": _problem("Spotify asked for a pause, or the calls of the day are used up."),
+            "503": _problem("The database cannot be used right now; try again."),
+        },
     }
 
 
@@ -152,8 +192,12 @@ def _status() -> dict[str, Any]:
     }
 
 
-def _parameter(kind: type[BaseModel], name: str) -> dict[str, Any]:
-    schema = dict(kind.model_json_schema()["properties"][name])
+def _parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
+    schemas = kind.model_json_schema()["properties"]
+    return [_parameter(name, dict(schemas[name])) for name in kind.model_fields]
+
+
+def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     description = schema.pop("description")
     schema.pop("title", None)
     parameter = {"name": name, "in": "query", "required": False, "description": description}

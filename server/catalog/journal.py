@@ -10,14 +10,23 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Change
+from server.catalog.entry import Entry
+
+COLUMNS = (Change.seq, Change.kind, Change.at, Change.album, Change.detail)
 
 
 def read(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
     """Up to `limit` changes after the one numbered `after`, each as `schemas.ChangeShape`."""
-    rows = session.execute(
-        select(Change.seq, Change.kind, Change.at, Change.album, Change.detail)
-        .where(Change.seq > after)
-        .order_by(Change.seq)
-        .limit(limit)
-    )
-    return [row._asdict() for row in rows]
+    rows = select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
+    return [row._asdict() for row in session.execute(rows)]
+
+
+def entries(session: Session, after: int, limit: int) -> list[Entry]:
+    """The same, ready to be told."""
+    return [Entry.of(change) for change in read(session, after, limit)]
+
+
+def latest_entries(session: Session, limit: int) -> list[Entry]:
+    """The last changes of all, in order, ready to be told."""
+    rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
+    return [Entry.of(row._asdict()) for row in reversed(rows)]

@@ -147,6 +147,12 @@ class ChangesPage(Shape):
     next_after: int = Field(description="What to ask for next as `after`.")
 
 
+class SyncStarted(Shape):
+    """A sync has begun; the log and /api/status tell how it ends."""
+
+    status: Literal["started"]
+
+
 class ParameterFaultShape(Shape):
     """One fault of a query string."""
 

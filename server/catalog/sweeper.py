@@ -10,7 +10,7 @@ from server.catalog.sweep import MarketList, Proof, Sweep
 from server.errors import SpotifyError, SpotifyTimeout
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
-from server.spotify.paging import Page, SourceName, Walk, is_passing
+from server.spotify.paging import ENDPOINTS, Page, SourceName, Walk, is_passing
 from server.spotify.parse import Release, parse_items
 from server.spotify.sources import Choice, Setting, Verdict, market_of
 
@@ -68,6 +68,15 @@ class Sweeper:
                 )
         except TimeoutError as error:
             raise self._too_long() from error
+
+    @property
+    def calls(self) -> int:
+        """How often Spotify has been asked so far."""
+        return self._client.calls
+
+    async def check(self, source: SourceName, calls: int) -> None:
+        """Raise a Paused if a source may not be asked so often now; asks nothing."""
+        await self._client.check(ENDPOINTS[source].path, calls)
 
     def _too_long(self) -> SpotifyTimeout:
         return SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +20,8 @@ from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
-from server.spotify.client import SpotifyClient
+from server.refusals import SyncRunning
+from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
 from server.spotify.sources import LADDER, Setting
 
@@ -30,27 +31,25 @@ log = structlog.get_logger()
 class Syncer:
     """Walks new releases from Spotify into the local copy, one sync at a time.
 
-    `announce` is awaited after each sync that brought something; `now` is the wall clock; `origin`
-    names this process to the others.
+    `sweepers` differ in how much of the quota they may use. `announce` is awaited after each sync
+    that brought something; `now` is the wall clock; `origin` names this process to the others.
     """
 
     def __init__(
         self,
-        client: SpotifyClient,
+        sweepers: Mapping[Purpose, Sweeper],
         database: Database,
         announce: Callable[[], Awaitable[None]],
         *,
-        sweeper: Sweeper,
         pace: Pace,
         schedule: Schedule,
         setting: Setting,
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
-        self._client = client
+        self._sweepers = sweepers
         self._database = database
         self._announce = announce
-        self._sweeper = sweeper
         self._pace = pace
         self.schedule = schedule
         self._setting = setting
@@ -60,12 +59,14 @@ class Syncer:
         self._one_at_a_time = asyncio.Lock()
         self._ticking = False
         self._running: asyncio.Task[Any] | None = None
+        self._begun: asyncio.Task[None] | None = None
         self._swept: tuple[SourceName, int] | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether a sync is under way."""
-        return self._one_at_a_time.locked()
+        begun = self._begun is not None and not self._begun.done()
+        return begun or self._one_at_a_time.locked()
 
     def seconds_left(self) -> int:
         """Whole seconds until the next sync is due."""
@@ -99,23 +100,51 @@ class Syncer:
         """What the timer calls every second: a sync if one is due and none runs."""
         if self._ticking or self.is_running or not self.schedule.is_due():
             return
-        self._ticking, failed, outlook = True, True, Outlook(0, 0)
+        self._ticking, report = True, None
         try:
             report = await self.sync()
-            failed = report.outcome != "complete"
-            with suppress(DatabaseError):
-                outlook = await self._look(report.source)
         finally:  # whatever went wrong, it does not go on every second
-            self.schedule.plan(failed=failed, spacing=outlook.spacing, room_in=outlook.room_in)
+            await self._plan(report)
             self._ticking = False
+
+    async def begin(self) -> None:
+        """Start a sync because a person wants it, who may use all of the quota, and leave it.
+
+        Raises SyncRunning, a Paused if Spotify may not be asked now, or a DatabaseError.
+        """
+        if not self.is_running:
+            memory = await self._database.run(runs.load_memory)
+            source, calls = self._usual(memory.source)
+            await self._sweepers["interactive"].check(source, max(calls, 1))
+        if self.is_running:  # also if another has begun meanwhile
+            raise SyncRunning
+        self._begun = asyncio.create_task(self._sync_once())
+
+    async def _sync_once(self) -> None:
+        """A failure of it changes nothing about when the next one is due."""
+        report = await self.sync(purpose="interactive")
+        if report.outcome == "complete" and self.schedule.interval:
+            await self._plan(report)
+
+    async def _plan(self, report: Report | None) -> None:
+        """Set the time of the next sync; None is one that crashed, or was given up."""
+        outlook = Outlook(0, 0)
+        with suppress(DatabaseError):
+            outlook = await self._look(report.source if report else None)
+        failed = report is None or report.outcome != "complete"
+        self.schedule.plan(failed=failed, spacing=outlook.spacing, room_in=outlook.room_in)
 
     async def stop(self) -> None:
         """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait([self._running])
+        tasks = {task for task in (self._running, self._begun) if task and not task.done()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
-    async def sync(self, progress: Progress | None = None) -> Report:
+    async def sync(
+        self, progress: Progress | None = None, purpose: Purpose = "background"
+    ) -> Report:
         """One sync. Never raises but when cancelled: it ends in a Report and one event.
 
         `progress` is called with the items seen and the total that Spotify claims.
@@ -123,24 +152,24 @@ class Syncer:
         async with self._one_at_a_time:
             self._running = asyncio.current_task()
             try:
-                return await self._cycle(progress)
+                return await self._cycle(self._sweepers[purpose], progress)
             finally:
                 self._running = None
 
-    async def _cycle(self, progress: Progress | None) -> Report:
-        started, started_at, calls = time.monotonic(), self._now(), self._client.calls
+    async def _cycle(self, sweeper: Sweeper, progress: Progress | None) -> Report:
+        started, started_at, calls = time.monotonic(), self._now(), sweeper.calls
         try:
-            sweep = await self._fetch(progress)
+            sweep = await self._fetch(sweeper, progress)
             tally = await self._database.run(
                 store.record_sweep, sweep, started_at, self._now, self._origin
             )
             report = Report.of(sweep, tally, _milliseconds(started))
         except asyncio.CancelledError:
-            made = self._client.calls - calls
+            made = sweeper.calls - calls
             log.info("sync_cancelled", calls=made, duration_ms=_milliseconds(started))
             raise
         except Exception as error:
-            report = await self._failed(error, started, started_at, calls)
+            report = await self._failed(error, started, started_at, sweeper.calls - calls)
         else:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
@@ -148,25 +177,25 @@ class Syncer:
         tell(report)
         return report
 
-    async def _fetch(self, progress: Progress | None) -> Sweep:
+    async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
         """All pages of the chosen source; a page that fails after the first makes it partial."""
-        calls = self._client.calls
+        calls = sweeper.calls
         memory = await self._database.run(runs.load_memory)
-        choice = await self._sweeper.choose(memory.verdicts, self._now(), self.schedule.failures)
+        choice = await sweeper.choose(memory.verdicts, self._now(), self.schedule.failures)
         await self._database.run(runs.keep_verdicts, choice.verdicts.items())
         if memory.source not in (None, choice.source):
             log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
-        return await self._sweeper.sweep(choice, calls, progress)
+        return await sweeper.sweep(choice, calls, progress)
 
     async def _failed(
-        self, error: Exception, started: float, started_at: datetime, calls: int
+        self, error: Exception, started: float, started_at: datetime, made: int
     ) -> Report:
         """A sync that brought nothing: what is served stays."""
         if not isinstance(error, FreshetError):
             log.exception("sync_crashed")
         if isinstance(error, Paused):
             self.schedule.pause(error.seconds)
-        made, reason = self._client.calls - calls, reason_of(error)
+        reason = reason_of(error)
         with suppress(DatabaseError):  # the event says it all the same
             await self._database.run(runs.record_failure, made, reason, started_at, self._now())
         return Report("failed", None, made, _milliseconds(started), error=reason)
@@ -181,11 +210,15 @@ class Syncer:
 
     async def _look(self, source: SourceName | None) -> Outlook:
         """What the quota allows for sweeps like the last one."""
+        return await self._pace.look(*self._usual(source))
+
+    def _usual(self, source: SourceName | None) -> tuple[SourceName, int]:
+        """The source in use, and the calls that a sweep of it took; 0 if there was none here."""
         if self._setting != "auto":
             source = self._setting
         swept, pages = self._swept or (source or "search", 0)
         source = source or swept
-        return await self._pace.look(source, pages if source == swept else 0)
+        return source, pages if source == swept else 0
 
 
 def _milliseconds(started: float) -> int:

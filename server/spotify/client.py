@@ -76,6 +76,10 @@ class SpotifyClient:
         await asyncio.sleep(MISSING_TOKEN_DELAY)
         return await self._send(token, path, parameters)
 
+    async def check(self, path: str, calls: int) -> None:
+        """Raise RateLimited or QuotaSpent if `path` may not be asked so often now; asks nothing."""
+        await self._gate.check(bucket_of(path), self._purpose, calls)
+
     async def _send(
         self, token: str, path: str, parameters: dict[str, str | int]
     ) -> dict[str, Any]:

@@ -53,6 +53,18 @@ class Gate:
             await self._resume(bucket)
         return response
 
+    async def check(self, bucket: str, purpose: Purpose, calls: int = 1) -> None:
+        """Raise RateLimited or QuotaSpent if so many calls may not be made now; makes none."""
+        now, most = self._now(), self.allowance.most(purpose)
+        await self._draw_back(bucket)
+        self._refuse_in_pause(bucket)
+        with suppress(DatabaseError):
+            self._learn(bucket, await self._database.run(quota.read, bucket, now))
+        self._refuse_in_pause(bucket)
+        book = self._book(bucket)
+        if used(book.windows, now) + calls > most:
+            self._refuse_as_spent(bucket, book, now, most, calls)
+
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
         most = self.allowance.most(purpose)
         await self._draw_back(bucket)
@@ -150,8 +162,10 @@ class Gate:
             bucket=bucket,
         )
 
-    def _refuse_as_spent(self, bucket: str, book: Book, now: datetime, most: int) -> None:
-        until = room_at(book.windows, now, 1, most) or now + timedelta(hours=1)
+    def _refuse_as_spent(
+        self, bucket: str, book: Book, now: datetime, most: int, calls: int = 1
+    ) -> None:
+        until = room_at(book.windows, now, calls, most) or now + timedelta(hours=1)
         if self._spent_told.get(bucket, now) <= now:
             self._spent_told[bucket] = until
             log.warning("quota_spent", bucket=bucket, calls=used(book.windows, now), until=until)

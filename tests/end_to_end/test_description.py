@@ -34,6 +34,7 @@ def test_whatever_schemathesis_asks_the_answers_are_as_described(
         "--phases=coverage,fuzzing",
         f"--max-examples={examples}",
         "--checks=all",
+        "--exclude-path=/api/events",  # it never ends
         "--suppress-health-check=all",
         "--generation-database=none",
         "--seed=1",

@@ -1,0 +1,97 @@
+"""`/api/events`: the journal as server-sent events (html.spec.whatwg.org, section 9.2)."""
+
+import socket
+from typing import Any
+
+import structlog
+
+from handlers.base import BaseHandler
+from server.catalog.broadcast import Broadcast, Follower
+from server.catalog.position import LAST_EVENT_ID, starting_point
+
+BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
+PATIENCE_SECONDS = 30.0  # so long a listener may take for what it was sent last
+RETRY_MILLISECONDS = 5000
+SEND_BUFFER = 64 * 1024  # bytes in the kernel, which would else grow to megabytes a listener
+
+log = structlog.get_logger()
+
+
+class EventsHandler(BaseHandler):
+    """Streams changes for as long as the client listens, and reads.
+
+    The next events are only sent when those before have gone, so that what waits for a client is
+    bounded by `broadcast.PAGE_BYTES`.
+    """
+
+    _follower: Follower | None = None
+
+    def initialize(
+        self,
+        broadcast: Broadcast,
+        beat: float = BEAT_SECONDS,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        """Take the broadcast from the wiring."""
+        self._broadcast = broadcast
+        self._beat = beat
+        self._patience = patience
+
+    def options(self, *_: str) -> None:
+        """What may be asked here; scripts that stream without EventSource name their place."""
+        super().options()
+        self.set_header("Access-Control-Allow-Headers", LAST_EVENT_ID)
+
+    def head(self) -> None:
+        """The headers of a stream."""
+        self._place()
+        self._set_headers()
+        self.flush()
+
+    async def get(self) -> None:
+        """Stream until either side goes."""
+        self._follower = follower = await self._broadcast.follow(self._place())
+        try:
+            await self._tell(follower)
+        finally:
+            follower.leave()
+
+    def on_connection_close(self) -> None:
+        """The client has gone."""
+        if self._follower is not None:
+            self._follower.leave()
+
+    def _place(self) -> int | None:
+        return starting_point(self.request.query, self.request.headers.get(LAST_EVENT_ID))
+
+    async def _tell(self, follower: Follower) -> None:
+        """Begin with a bare id, so that a client that is cut off early knows its place already."""
+        self._set_headers()
+        connection: Any = self.request.connection
+        if not connection.stream.closed():
+            connection.stream.set_nodelay(True)
+            connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+        content = b"retry: %d\nid: %d\n\n" % (RETRY_MILLISECONDS, follower.position)
+        while await self._sent(follower, content):
+            content = await follower.next(self._beat) or b":\n\n"
+
+    async def _sent(self, follower: Follower, content: bytes) -> bool:
+        """Send something, unless it is over; whether to go on."""
+        if follower.over:
+            return False
+        self.write(content)
+        written = self.flush()
+        if await follower.settled(written, self._patience):
+            return written.exception() is None
+        if not follower.over:
+            log.info("listener_dropped", request_id=self.request_id, seconds=self._patience)
+        connection: Any = self.request.connection
+        connection.stream.close()  # what it has not taken would else hold up the end
+        return False
+
+    def _set_headers(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Accel-Buffering", "no")  # or nginx would hold events back
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Access-Control-Allow-Origin", "*")

@@ -1,0 +1,47 @@
+"""What single routes refuse, and for how long: RequestErrors with a status of their own."""
+
+from server.errors import Paused, RequestError
+
+
+class LoginRequired(RequestError):
+    """There is no session, or it has ended."""
+
+    status = 401
+    kind = "login-required"
+    title = "You are not logged in"
+
+    def __init__(self) -> None:
+        super().__init__("Only who is logged in on the start page may do this.")
+
+
+class SyncRunning(RequestError):
+    """A sync was asked for while one is under way."""
+
+    status = 409
+    kind = "sync-running"
+    title = "A sync is running already"
+
+    def __init__(self) -> None:
+        super().__init__("What it brings will be served when it has ended.")
+
+
+class SyncPaused(RequestError):
+    """A sync was asked for while Spotify may not be asked; `kind` and `title` are the pause's."""
+
+    status = 429
+
+    def __init__(self, pause: Paused) -> None:
+        super().__init__(f"A sync may begin in {pause.seconds} seconds.")
+        self.kind, self.title, self.retry_after = pause.kind, pause.title, pause.seconds
+
+
+class TooManyListeners(RequestError):
+    """One more stream than this process has room for."""
+
+    status = 503
+    kind = "too-many-listeners"
+    title = "Too many clients are listening"
+    retry_after = 30
+
+    def __init__(self) -> None:
+        super().__init__("Please try again shortly, or read /api/changes/.")
