@@ -1,6 +1,17 @@
-"""`/api/openapi.json`: what this API is, for programs."""
+"""`/api/openapi.json` and `/api/docs/`: what this API is, for programs and for people."""
+
+import hashlib
 
 from handlers.base import BaseHandler
+from handlers.pages import POLICY, PageHandler, Pages
+from server.catalog.fields import address
+from server.catalog.manual import Manual
+from server.catalog.outline import Outline
+from server.errors import InvalidParameters, ParameterFault
+
+MAX_AGE = "public, max-age=3600"
+SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
+TRIED = "_operation"  # the parameter that names what a form without scripts tries
 
 
 class OpenApiHandler(BaseHandler):
@@ -10,12 +21,84 @@ class OpenApiHandler(BaseHandler):
         """Take the ready document from the wiring."""
         self._document = document
 
+    def compute_etag(self) -> str:
+        """The same on every server of this version."""
+        return etag(self._document)
+
     def get(self) -> None:
         """Send it."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Cache-Control", "public, max-age=3600")
+        self.set_header("Cache-Control", MAX_AGE)
         self.set_header("Access-Control-Allow-Origin", "*")
         self.set_header("X-Content-Type-Options", "nosniff")
         self.finish(self._document)
 
     head = get
+
+
+class DocsHandler(PageHandler):
+    """The page of the API, made once; and the way from its forms to the API without scripts."""
+
+    write_error = BaseHandler.write_error  # all errors under /api are problems
+
+    def initialize(self, pages: Pages, manual: Manual, page: bytes) -> None:  # type: ignore[override]
+        """Take the ready page from the wiring."""
+        super().initialize(pages)
+        self._manual, self._page = manual, page
+
+    def compute_etag(self) -> str | None:
+        """Of the page; a redirect has none."""
+        return etag(self._page)
+
+    def get(self) -> None:
+        """Send the page, or go where a form of it means to."""
+        if TRIED in self.request.query_arguments:
+            self._try()
+            return
+        self.set_page_headers(SCRIPTED)
+        self.set_header("Cache-Control", MAX_AGE)
+        self.finish(self._page)
+
+    head = get
+
+    def _try(self) -> None:
+        """Browsers send empty fields, repeat names and fill no gaps in a path; the API is strict.
+
+        So the address is made here as the script of the page makes it. It is relative: the policy
+        lets a form lead nowhere but to the origin that the page has come from.
+        """
+        wanted = self.get_query_argument(TRIED)
+        operation = self._manual.operation(wanted)
+        if operation is None or not operation.can_be_tried:
+            raise InvalidParameters([ParameterFault(TRIED, wanted[:100], "is not known here")])
+        names = {each.name for each in operation.fields}
+        given = {name: self.get_query_arguments(name, strip=False) for name in names}
+        target = address(operation.path, operation.fields, given)
+        if target is None:
+            gaps = [each.name for each in operation.fields if each.place == "path"]
+            raise InvalidParameters([ParameterFault(gap, "", "is needed") for gap in gaps])
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(self._pages.root + target, status=303)
+
+
+def etag(content: bytes) -> str:
+    """A strong one, of the very bytes."""
+    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def render(pages: Pages, manual: Manual) -> bytes:
+    """The page of a manual."""
+
+    def inside(outline: Outline) -> bytes:
+        return pages.render("outline.html", outline=outline, inside=inside, anchors=anchors)
+
+    anchors = frozenset(each.name for each in manual.schemas)
+    return pages.render(
+        "docs.html",
+        title=f"{manual.title} API",
+        manual=manual,
+        inside=inside,
+        anchors=anchors,
+        base=pages.public_url,
+        tried=TRIED,
+    )

@@ -58,13 +58,17 @@ class PageHandler(BaseHandler):
     def send_page(self, name: str, status: int = 200, **values: Any) -> None:
         """Render a template and answer with it."""
         self.set_status(status)
+        self.set_page_headers()
+        self.set_header("Cache-Control", "no-store")
+        self.finish(self._pages.render(name, **values))
+
+    def set_page_headers(self, policy: str = POLICY) -> None:
+        """What keeps a page to itself."""
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", policy)
         self.set_header("Referrer-Policy", "same-origin")  # no-referrer would blank our own Origin
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
-        self.set_header("Cache-Control", "no-store")
-        self.finish(self._pages.render(name, **values))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what happened and what to do; never what came from outside."""
@@ -130,7 +134,7 @@ class PageHandler(BaseHandler):
 
 
 class StaticHandler(BaseHandler, StaticFileHandler):
-    """Style sheets, which change with the program only."""
+    """Style sheets and a script, which change with the program only."""
 
     compute_etag = StaticFileHandler.compute_etag
 

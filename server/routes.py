@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
+from handlers import docs
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.changes import ChangesHandler
-from handlers.docs import OpenApiHandler
 from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
@@ -16,7 +16,7 @@ from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
 from handlers.sync import SyncHandler
-from server.catalog import objects
+from server.catalog import manual, objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.description import openapi
@@ -54,7 +54,11 @@ def table(
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
 
-    pages = {"pages": Pages(settings.public_url)}
+    site = Pages(settings.public_url)
+    pages = {"pages": site}
+    description = openapi()
+    readable = manual.read(description)
+    documents = {"manual": readable, "page": docs.render(site, readable)}
     login = {**pages, "desk": desk}
     home = {"owned": not settings.allowed_users}
     known = {"cache": cache, "watch": watch, "standing": standing}
@@ -66,7 +70,7 @@ def table(
         (r"/auth/callback/?", CallbackHandler, login),
         (r"/auth/logout/?", LogoutHandler, login),
         (r"/auth/disconnect/?", DisconnectHandler, login),
-        (r"/static/(freshet\.(?:css|svg))", StaticHandler, {"path": str(STATIC)}),
+        (r"/static/(freshet\.(?:css|svg)|docs\.(?:css|js))", StaticHandler, {"path": str(STATIC)}),
         *[
             (_pattern(kind.path), QueryHandler, {"cache": cache, "kind": kind})
             for kind in KINDS.values()
@@ -76,7 +80,8 @@ def table(
         (r"/api/changes/?", ChangesHandler, {"database": database}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
-        (r"/api/openapi\.json", OpenApiHandler, {"document": orjson.dumps(openapi())}),
+        (r"/api/openapi\.json", docs.OpenApiHandler, {"document": orjson.dumps(description)}),
+        (r"/api/docs/?", docs.DocsHandler, {**pages, **documents}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/healthz", HealthHandler),

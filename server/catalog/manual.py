@@ -1,0 +1,160 @@
+"""What the page of the API shows, read from the OpenAPI document and nothing else. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from server.catalog.answers import Answer, Content, read_answer, read_contents
+from server.catalog.fields import Field, read_field
+from server.catalog.outline import Outline, Schemas
+
+METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
+STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path; `anchor` is its name within the page.
+
+    `like` is an earlier operation that has explained all these fields already.
+    """
+
+    anchor: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    deprecated: bool
+    fields: tuple[Field, ...]
+    bodies: tuple[Content, ...]
+    answers: tuple[Answer, ...]
+    like: "Operation | None"
+
+    @property
+    def can_be_tried(self) -> bool:
+        """Only what changes nothing is tried by a click."""
+        return self.method == "GET"
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer never ends (server-sent events)."""
+        return any(each.media_type == STREAM for answer in self.answers for each in answer.contents)
+
+    @property
+    def in_path(self) -> bool:
+        """Whether the address has gaps that have to be filled."""
+        return any(each.place == "path" for each in self.fields)
+
+    def command(self, base: str) -> str:
+        """The call by curl; gaps stay as they are written."""
+        words = ["curl"]
+        if self.streams:
+            words.append("-N")
+        if self.method == "HEAD":
+            words.append("-I")
+        elif self.method != "GET":
+            words.append(f"-X {self.method}")
+        required = [each for each in self.fields if each.place == "header" and each.required]
+        words += [f"-H {quoted(f'{each.name}: …')}" for each in required]
+        if self.bodies:
+            words.append(f"-H {quoted(f'Content-Type: {self.bodies[0].media_type}')} --data '…'")
+        return " ".join([*words, quoted(base + self.path)])
+
+
+@dataclass(frozen=True)
+class Manual:
+    """The whole page. `problem` is the schema of errors, if they have one in common."""
+
+    title: str
+    version: str
+    description: str
+    operations: tuple[Operation, ...]
+    schemas: tuple[Outline, ...]
+    problem: str
+
+    def operation(self, anchor: str) -> Operation | None:
+        """The operation with this anchor."""
+        return next((each for each in self.operations if each.anchor == anchor), None)
+
+
+def read(document: dict[str, Any]) -> Manual:
+    """Read an OpenAPI document (spec.openapis.org/oas/v3.1.0)."""
+    schemas = Schemas(document)
+    operations = tuple(_operations(document, schemas))
+    info = document.get("info", {})
+    return Manual(
+        title=info.get("title", ""),
+        version=info.get("version", ""),
+        description=info.get("description", ""),
+        operations=operations,
+        schemas=tuple(schemas.component(name) for name in schemas.named),
+        problem=_problem(operations),
+    )
+
+
+def quoted(text: str) -> str:
+    """A word for a POSIX shell."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _operations(document: dict[str, Any], schemas: Schemas) -> Iterator[Operation]:
+    known: list[Operation] = []
+    for path, item in document.get("paths", {}).items():
+        item = schemas.resolve(item)
+        for method in (each for each in METHODS if each in item):
+            shared = item.get("parameters", [])
+            operation = _operation(path, method, item[method], shared, schemas, known)
+            known.append(operation)
+            yield operation
+
+
+def _operation(
+    path: str,
+    method: str,
+    described: dict[str, Any],
+    shared: list[Any],
+    schemas: Schemas,
+    known: list[Operation],
+) -> Operation:
+    merged = {}
+    for parameter in map(schemas.resolve, [*shared, *described.get("parameters", [])]):
+        merged[parameter.get("in"), parameter.get("name")] = parameter
+    fields = tuple(read_field(each, schemas) for each in merged.values() if each.get("name"))
+    responses = described.get("responses", {})
+    body = schemas.resolve(described.get("requestBody", {}))
+    return Operation(
+        anchor=_anchor(described.get("operationId") or f"{method}{path}", known),
+        method=method.upper(),
+        path=path,
+        summary=described.get("summary", ""),
+        description=described.get("description", ""),
+        deprecated=bool(described.get("deprecated")),
+        fields=fields,
+        bodies=tuple(read_contents(body, schemas)),
+        answers=tuple(read_answer(str(status), responses[status], schemas) for status in responses),
+        like=next(
+            (each for each in known if len(fields) > 1 and {*fields} <= {*each.fields}), None
+        ),
+    )
+
+
+def _explained(fields: tuple[Field, ...], known: list[Operation]) -> Operation | None:
+    alike = (each for each in known if {*fields} <= {*each.fields})
+    return next(alike, None) if len(fields) > 1 else None
+
+
+def _anchor(wish: str, known: list[Operation]) -> str:
+    """A name that an address can end in, which no earlier operation has."""
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", wish).strip("-") or "call"
+    taken = {each.anchor for each in known}
+    numbers = (f"{name}-{number}" for number in range(2, len(known) + 3))
+    return next(each for each in (name, *numbers) if each not in taken)
+
+
+def _problem(operations: tuple[Operation, ...]) -> str:
+    for operation in operations:
+        for content in (each for answer in operation.answers for each in answer.contents):
+            if content.media_type == "application/problem+json":
+                return next((word.schema for word in content.outline.kind if word.schema), "")
+    return ""
