@@ -580,18 +580,7 @@ async def test_the_end_of_one_login_is_not_the_end_of_another(
     [
         (Answer(500), SpotifyUnavailable),
         (Answer(503, b"<html>busy</html>"), SpotifyUnavailable),
-        (Answer(200, b"<html>Hello</html>"), BadAnswer),
-        (Answer(200, b'{"access_token": "BQ'), BadAnswer),
-        (Answer(200, {"expires_in": 3600, "refresh_token": "AQ-of-nothing"}), BadAnswer),
-        (Answer(200, {"access_token": "BQ", "expires_in": 0}), BadAnswer),
-        (Answer(200, b"\xff\xfe\x00"), BadAnswer),
-        (Answer(204), BadAnswer),
-        (Answer(302, b"", {"Location": "http://127.0.0.1:9/"}), BadAnswer),
-        (Answer(400, b"Bad Request"), BadAnswer),
-        (Answer(400, {"error": "temporarily_unavailable"}), BadAnswer),
-        (Answer(400, {"error": {"error": "invalid_grant"}}), BadAnswer),
         (Answer(400, {"error": "invalid_client"}), CredentialsRejected),
-        (Answer(403, b"Forbidden"), BadAnswer),
     ],
     ids=lambda value: f"{value.status}-{value.body!r}" if isinstance(value, Answer) else None,
 )
@@ -618,6 +607,76 @@ async def test_what_is_no_end_of_a_login_is_raised_and_forgotten(
     assert await refresh_token_in(database) == grant.refresh_token
     assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 2
+
+
+ODD_ANSWERS = [
+    Answer(200, b"<html>Hello</html>"),
+    Answer(200, b'{"access_token": "BQ'),
+    Answer(200, {"expires_in": 3600, "refresh_token": "AQ-of-nothing"}),
+    Answer(200, {"access_token": "BQ", "expires_in": 0}),
+    Answer(200, b"\xff\xfe\x00"),
+    Answer(204),
+    Answer(302, b"", {"Location": "http://127.0.0.1:9/"}),
+    Answer(400, b"Bad Request"),
+    Answer(400, {"error": "temporarily_unavailable"}),
+    Answer(400, {"error": {"error": "invalid_grant"}}),
+    Answer(403, b"Forbidden"),
+]
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS, ids=lambda each: f"{each.status}-{each.body!r}")
+@pytest.mark.gen_test
+async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_next_one(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+    answer: Answer,
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    clock.forward(hours=2)
+    keeper = keeper_of(standin)
+    standin.answer_next(TOKEN, answer)
+    with capture_logs() as logs:
+        assert listener_of(standin, await keeper.access_token()) is None
+    (failure,) = events(logs, "token_refresh_failed")
+    assert (failure["account_id"], failure["log_level"]) == (ROBIN.account_id, "warning")
+    assert "the accounts service" in failure["reason"]
+    row = await row_of(database)
+    assert (row.state, row.reason) == ("active", None)
+    assert await refresh_token_in(database) == grant.refresh_token
+    clock.forward(hours=2)
+    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert asked_for_tokens(standin) == 3
+
+
+@pytest.mark.gen_test
+async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin, SAM)
+    clock.forward(seconds=1)
+    await log_in(standin)
+    keeper = keeper_of(standin)
+    for _ in range(3):
+        clock.forward(hours=2)
+        standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}))
+        assert listener_of(standin, await keeper.access_token()) == SAM.account_id
+
+
+@pytest.mark.gen_test
+async def test_odd_answers_to_the_app_itself_as_well_are_raised(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    clock.forward(hours=2)
+    standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}), times=2)
+    with pytest.raises(BadAnswer, match="invalid_request"):
+        await keeper_of(standin).access_token()
 
 
 @pytest.mark.gen_test

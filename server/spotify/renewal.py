@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import Login
 from server.database import Database
-from server.errors import DatabaseUnavailable, InvalidGrant, Unreadable
+from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
 from server.keyring import Keyring
 from server.spotify import logins
 from server.spotify.errand import AccessToken, Arrival, Errand
@@ -36,8 +36,9 @@ class Renewer:
 
     While Spotify is asked, the login's row is locked, so that of all processes one asks and the
     others find its answer. A refresh token that Spotify no longer honours is marked and kept (it
-    has been wrong about that before), and not tried again. `allowed` are the accounts whose logins
-    may be used, empty for all.
+    has been wrong about that before), and not tried again. One that gets an odd answer is tried
+    again next time; until then another login's token stands in, or the app's. `allowed` are the
+    accounts whose logins may be used, empty for all.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Renewer:
     def _of_user(
         self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
     ) -> AccessToken | None:
-        """A login's token, new if it must be; None if there is none to be had any more."""
+        """A login's token, new if it must be; None if there is none to be had."""
         row = logins.lock(session, account_id)
         if row is None or row.state != logins.ACTIVE or row.refresh_token is None:
             return None  # ended while we waited for the lock
@@ -135,6 +136,9 @@ class Renewer:
         except InvalidGrant as error:
             logins.need_consent(session, account_id, str(error), self._now())
             errand.refusal = str(error)
+            return None
+        except BadAnswer as error:  # says nothing of the login, which is tried again next time
+            log.warning("token_refresh_failed", account_id=account_id, reason=str(error))
             return None
         return self._keep(errand, row, grant, "refresh_token", refresh_token)
 
