@@ -32,6 +32,8 @@ class SyncRun(Surrogate, Base):
 
 
 Index("ix_sync_runs_outcome_finished_at", SyncRun.outcome, SyncRun.finished_at)
-Index("ix_sync_runs_added", SyncRun.finished_at, postgresql_where=text("added > 0"))
-Index("ix_sync_runs_changed", SyncRun.finished_at, postgresql_where=text("changed"))
+Index("ix_sync_runs_outcome_id", SyncRun.outcome, SyncRun.id)
+Index("ix_sync_runs_brought", SyncRun.id, postgresql_where=text("outcome <> 'failed'"))
+Index("ix_sync_runs_added", SyncRun.id, postgresql_where=text("added > 0"))
+Index("ix_sync_runs_changed", SyncRun.id, postgresql_where=text("changed"))
 Index("ix_sync_runs_finished_at", SyncRun.finished_at)

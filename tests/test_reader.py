@@ -5,16 +5,17 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
-from models import Album
-from server.catalog import reader, store
+from models import Album, Artist
+from server.catalog import freshness, reader, runs, store
 from server.catalog.snapshot import DEPTH, HELD, Snapshot
 from server.database import Database
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
+AHEAD = 50 * 365 * 24  # hours
 
 
 def take(database: Database, items: list[Any], hours: float = 0, **fields: Any) -> None:
@@ -134,3 +135,70 @@ def test_before_the_first_sync_nothing_is_known(database: Database) -> None:
     snapshot = load(database)
     assert snapshot.albums == ()
     assert snapshot.freshness.synced_at is None
+
+
+def test_times_of_a_clock_that_ran_ahead_are_not_believed_once_it_is_put_right(
+    database: Database,
+) -> None:
+    take(database, albums(1), hours=AHEAD, source="new_releases")
+    take(database, albums(1), hours=AHEAD + 1, source="new_releases", complete=False)
+    take(database, albums(2), hours=1, why="the other is refused")
+    take(database, albums(2), hours=2, why="the other is refused")
+    known = load(database).freshness
+    assert known.complete_at == known.synced_at == START + timedelta(hours=2)
+    assert known.as_of == known.new_at == START + timedelta(hours=1)
+    assert (known.source, known.why, known.partial) == ("search", "the other is refused", False)
+    take(database, albums(2), hours=3, complete=False)
+    known = load(database).freshness
+    assert (known.synced_at, known.partial) == (START + timedelta(hours=3), True)
+    assert known.complete_at == START + timedelta(hours=2)
+
+
+def test_nor_are_those_of_artists_that_a_clock_ahead_has_changed(database: Database) -> None:
+    take(database, albums(2))
+    with Session(database.engine) as session, session.begin():
+        now = session.scalar(select(func.now()))
+        assert now is not None
+        ahead = update(Artist).values(updated_at=now + timedelta(hours=1))
+        session.execute(ahead.where(Artist.spotify_id == spotify_id("artist", 0)))
+        true = update(Artist).values(updated_at=now + timedelta(seconds=1))
+        session.execute(true.where(Artist.spotify_id == spotify_id("artist", 1)))
+    assert load(database).freshness.as_of == max(START, now + timedelta(seconds=1))
+
+
+def test_without_any_new_album_new_is_what_the_first_sync_brought(database: Database) -> None:
+    for hours in (AHEAD, 1, 2):
+        take(database, [], hours=hours)
+    assert load(database).freshness.new_at == START + timedelta(hours=AHEAD)
+
+
+def test_a_run_that_brought_new_albums_is_the_newest_of_its_kind_at_once(
+    database: Database,
+) -> None:
+    took = []
+    with Session(database.engine) as session, session.begin():
+        for hours, items in ((0, []), (1, albums(1)), (2, albums(1)), (3, albums(2))):
+            at = START + timedelta(hours=hours)
+            took.append(store.record_sweep(session, sweep(items), at, lambda at=at: at))
+    news = [(each.new_at - START) / timedelta(hours=1) for each in took]
+    assert news == [0, 1, 1, 3]
+
+
+def test_freshness_reads_no_row_that_it_does_not_tell_however_many_syncs_have_failed(
+    database: Database,
+) -> None:
+    take(database, albums(5))
+    take(database, albums(5), hours=1, complete=False)
+    with Session(database.engine) as session, session.begin():
+        for _ in range(500):
+            runs.record_failure(session, 1, "502", START, START + timedelta(hours=2))
+    with database.engine.begin() as connection:
+        for table in ("sync_runs", "albums", "artists", "changes"):
+            connection.execute(text(f"ANALYZE {table}"))
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        query = freshness._statement().compile(connection, compile_kwargs={"literal_binds": True})
+        rows = connection.exec_driver_sql(f"EXPLAIN ANALYZE {query}".replace("%", "%%"))
+        plan = "\n".join(row[0] for row in rows)
+    assert "Index" in plan
+    assert "Seq Scan" not in plan
+    assert "Rows Removed" not in plan

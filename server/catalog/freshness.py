@@ -1,48 +1,55 @@
-"""How fresh the local copy is, in one statement by indexes alone."""
+"""How fresh the local copy is, in one statement by indexes alone.
+
+Which sync was the latest is told by its id: times go back when a clock that ran ahead is put right.
+"""
 
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Text, cast, func, select
+from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, Artist, Change, SyncRun
-from server.catalog.runs import new_at
+from server.catalog.runs import latest_at, new_at
 from server.catalog.snapshot import Freshness
 
-BROUGHT = ("complete", "partial")
+SKEW = timedelta(minutes=5)  # so far a host's clock may be ahead of the database's
 
 
 def read(session: Session) -> Freshness:
     """What the syncs so far have left."""
-    complete = _last(SyncRun.finished_at, SyncRun.outcome == "complete")
-    partial = _last(SyncRun.finished_at, SyncRun.outcome == "partial")
+    values = session.execute(_statement()).one()._asdict()
+    return Freshness(**{**values, "partial": values["partial"] == "partial"})
+
+
+def _statement() -> Select[Any]:
     changed = func.greatest(
-        _last(SyncRun.finished_at, SyncRun.changed),
-        select(func.max(Artist.updated_at)).scalar_subquery(),
+        latest_at(SyncRun.changed),
+        _artists_at(),
         select(Change.at).order_by(Change.seq.desc()).limit(1).scalar_subquery(),
     )
-    synced = func.greatest(complete, partial)
-    last = SyncRun.outcome.in_(BROUGHT) & (SyncRun.finished_at == synced)
-    row = session.execute(
-        select(
-            changed.label("as_of"),
-            synced.label("synced_at"),
-            complete.label("complete_at"),
-            (partial == synced).label("partial"),
-            _last(SyncRun.source, last).label("source"),
-            _last(SyncRun.why, last).label("why"),
-            new_at().label("new_at"),
-            _newest_release().label("newest_release"),
-        )
-    ).one()
-    values = row._asdict()
-    return Freshness(**{**values, "partial": bool(values["partial"])})
+    return select(
+        changed.label("as_of"),
+        _last_to_bring(SyncRun.finished_at).label("synced_at"),
+        latest_at(SyncRun.outcome == "complete").label("complete_at"),
+        _last_to_bring(SyncRun.outcome).label("partial"),
+        _last_to_bring(SyncRun.source).label("source"),
+        _last_to_bring(SyncRun.why).label("why"),
+        new_at().label("new_at"),
+        _newest_release().label("newest_release"),
+    )
 
 
-def _last(column: Any, condition: Any) -> ScalarSelect[Any]:
-    newest = SyncRun.finished_at.desc()
-    return select(column).where(condition).order_by(newest).limit(1).scalar_subquery()
+def _last_to_bring(column: Any) -> ScalarSelect[Any]:
+    """A column of the last sync that brought anything, complete or partial."""
+    brought = select(column).where(SyncRun.outcome != "failed")
+    return brought.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
+
+
+def _artists_at() -> ScalarSelect[Any]:
+    """When an artist last changed; what lies in the future is of a clock that ran ahead."""
+    at = select(func.max(Artist.updated_at))
+    return at.where(Artist.updated_at <= func.now() + SKEW).scalar_subquery()
 
 
 def _newest_release() -> ScalarSelect[str | None]:

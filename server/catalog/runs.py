@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ScalarSelect, func, insert, select
+from sqlalchemy import ColumnExpressionArgument, ScalarSelect, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -94,11 +94,19 @@ def _verdict(row: Source) -> Verdict:
     return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
 
 
+def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:
+    """When the latest run that satisfies a condition ended: a subquery.
+
+    The latest is the one with the highest id, for a clock that ran ahead may have been put right.
+    """
+    at = select(SyncRun.finished_at).where(condition)
+    return at.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
+
+
 def new_at() -> ScalarSelect[datetime]:
     """When a sync last brought new albums, or else when the first one ended: a subquery."""
-    came = select(func.max(SyncRun.finished_at)).where(SyncRun.added > 0)
-    began = select(func.min(SyncRun.finished_at))
-    return select(func.coalesce(came.scalar_subquery(), began.scalar_subquery())).scalar_subquery()
+    first = select(SyncRun.finished_at).order_by(SyncRun.id).limit(1).scalar_subquery()
+    return select(func.coalesce(latest_at(SyncRun.added > 0), first)).scalar_subquery()
 
 
 def load_verdict(session: Session, name: str) -> Verdict | None:
