@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from structlog.testing import capture_logs
 
 from models import Artist, Cooldown, Source
 from server.catalog import store
@@ -265,21 +266,87 @@ async def test_a_service_that_is_broken_is_left_alone_until_the_next_sync(
     assert all(kept.refreshed_at for kept in await full.artists())
 
 
+def refuse(some: Rig, *numbers: int, status: int = 403) -> None:
+    """Let Spotify refuse these artists, as long as the test goes on."""
+    error = {"error": {"status": status, "message": "Forbidden"}}
+    for number in numbers:
+        path = f"{MANY}/{spotify_id('artist', number)}"
+        some.standin.answer_next(path, Answer(status, error), times=100)
+
+
+@pytest.mark.parametrize("status", [403, 410])
 @pytest.mark.gen_test
 async def test_an_endpoint_that_is_refused_altogether_is_asked_again_a_day_later(
+    rig: Callable[..., Rig], status: int
+) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(8))
+    refuse(some, *range(8), status=status)
+    with capture_logs() as logs:
+        for _ in range(3):
+            await some.ticks(10)
+            some.details.wake()
+    assert some.asked() == ["many 8", *(spotify_id("artist", number) for number in range(3))]
+    assert [line["event"] for line in logs].count("details_refused") == 1
+    some.standin.world.script.clear()
+    some.clock.forward(days=1)
+    await some.ticks(20)
+    assert all(kept.refreshed_at for kept in await some.artists())
+
+
+@pytest.mark.parametrize("status", [403, 410])
+@pytest.mark.gen_test
+async def test_an_artist_that_is_refused_keeps_no_other_from_being_asked_for(
+    rig: Callable[..., Rig], status: int
+) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(6))
+    refuse(some, 0, 1, 3, 4, status=status)
+    await some.ticks(10)
+    lacking = [kept.spotify_id for kept in await some.artists() if not kept.refreshed_at]
+    assert lacking == [spotify_id("artist", number) for number in (0, 1, 3, 4)]
+    assert len(some.asked()) == 7
+
+
+@pytest.mark.gen_test
+async def test_an_artist_that_is_refused_is_asked_for_once_a_day(rig: Callable[..., Rig]) -> None:
+    some = rig(AppKind.RESTRICTED)
+    refused = spotify_id("artist", 0)
+    refuse(some, 0)
+    for number in range(1, 4):
+        await some.take(albums(number))
+        await some.ticks(10)
+        assert all(kept.refreshed_at for kept in (await some.artists())[1:])
+    assert some.asked().count(refused) == 1
+    some.clock.forward(days=1)
+    await some.take(albums(3))
+    await some.ticks(10)
+    assert some.asked().count(refused) == 2
+
+
+@pytest.mark.gen_test
+async def test_refusals_that_are_not_in_a_row_end_no_day(rig: Callable[..., Rig]) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(7))
+    refuse(some, 0, 2, 4)
+    await some.ticks(10)
+    assert sum(kept.refreshed_at is not None for kept in await some.artists()) == 4
+
+
+@pytest.mark.gen_test
+async def test_however_many_artists_fail_every_time_the_others_have_their_turn(
     rig: Callable[..., Rig],
 ) -> None:
     some = rig(AppKind.RESTRICTED)
-    await some.take(albums(2))
-    path = f"{MANY}/{spotify_id('artist', 0)}"
-    some.standin.answer_next(path, Answer(403, {"error": {"status": 403, "message": "Forbidden"}}))
-    await some.ticks(10)
-    await some.take(albums(2))
-    await some.ticks(10)
-    assert len(some.asked()) == 2
-    some.clock.forward(days=1)
-    await some.ticks(10)
-    assert all(kept.refreshed_at for kept in await some.artists())
+    await some.take(albums(8))
+    for number in range(6):
+        path = f"{MANY}/{spotify_id('artist', number)}"
+        some.standin.answer_next(path, Answer(502), times=100)
+    for _ in range(4):
+        await some.ticks(10)
+        some.details.wake()
+    lacking = [kept.spotify_id for kept in await some.artists() if not kept.refreshed_at]
+    assert lacking == [spotify_id("artist", number) for number in range(6)]
 
 
 @pytest.mark.gen_test

@@ -15,7 +15,7 @@ from server.spotify.sources import Verdict
 
 ROUND = 500  # artists looked up in the database at once
 TELL_EVERY = 50  # artists changed, after which caches hear of it
-PATIENCE = 3  # failures in a row that end a round
+PATIENCE = 3  # failures in a row that end a round, refusals that end a day
 SOURCE = "artists"  # the name under which its verdict is kept beside those of sources
 REFUSED_FOR = timedelta(days=1)
 RETRY = timedelta(seconds=10)  # after a first pause at least; twice as long after each further one
@@ -27,7 +27,8 @@ log = structlog.get_logger()
 class ArtistDetails:
     """Works through the artists that lack details after each `wake`, a call a `tick`.
 
-    `busy` says whether a sync runs; `announce` is awaited when answers have changed.
+    `busy` says whether a sync runs; `announce` is awaited when answers have changed. Artists that
+    fail come last in the next round, those that are refused not before a day.
     """
 
     def __init__(
@@ -50,7 +51,8 @@ class ArtistDetails:
         self._kept: Verdict | None = None
         self._failed: set[str] = set()
         self._resume_at: datetime | None = None
-        self._failures = self._changed = self._pauses = 0
+        self._refused: dict[str, datetime] = {}
+        self._failures = self._refusals = self._changed = self._pauses = 0
 
     def wake(self) -> None:
         """A sync has ended: artists may have come."""
@@ -91,8 +93,10 @@ class ArtistDetails:
             self._kept = await self._database.run(runs.load_verdict, SOURCE)
             self._lookup.verdict = self._kept
         wanted = await self._database.run(artists.wanted, self._now(), ROUND)
-        self._queue.extend(sorted(wanted, key=self._failed.__contains__))  # those that failed last
-        self._failed.clear()
+        self._failed.intersection_update(wanted)
+        self._refused = {each: at for each, at in self._refused.items() if self._is_recent(at)}
+        willing = [each for each in wanted if each not in self._refused]
+        self._queue.extend(sorted(willing, key=self._failed.__contains__))  # those that failed last
 
     async def _ask(self, asked: list[str]) -> None:
         """Look up the head of the queue and store what came; what fails comes again next round."""
@@ -104,8 +108,7 @@ class ArtistDetails:
             self._wait(min(max(timedelta(seconds=error.seconds), patience), LONGEST))
             return
         except EndpointRestricted as error:
-            log.warning("details_refused", reason=str(error))
-            self._wait(REFUSED_FOR)
+            self._leave_out(asked, error)
             return
         except SpotifyError as error:
             self._pass_over(asked, error)
@@ -114,12 +117,25 @@ class ArtistDetails:
             return  # many at once were refused: the same ones again, one by one
         for _ in asked:
             self._queue.popleft()
-        self._failures = self._pauses = 0
+        self._failures = self._refusals = self._pauses = 0
         self._changed += await self._database.run(artists.record_details, asked, found, self._now())
         verdict = self._lookup.verdict
         if verdict is not None and verdict is not self._kept:
             await self._database.run(runs.keep_verdicts, [(SOURCE, verdict)])
             self._kept = verdict
+
+    def _is_recent(self, refusal: datetime) -> bool:
+        return timedelta(0) <= self._now() - refusal < REFUSED_FOR
+
+    def _leave_out(self, asked: list[str], error: EndpointRestricted) -> None:
+        """One artist is refused, and left alone for a day; after several in a row all are."""
+        for artist in asked:
+            self._refused[self._queue.popleft()] = self._now()
+            log.info("artist_refused", artist=artist, reason=str(error))
+        self._refusals += 1
+        if self._refusals >= PATIENCE:
+            log.warning("details_refused", reason=str(error))
+            self._wait(REFUSED_FOR)
 
     def _pass_over(self, asked: list[str], error: SpotifyError) -> None:
         for _ in asked:
@@ -137,4 +153,4 @@ class ArtistDetails:
 
     def _end_round(self) -> None:
         self._queue.clear()
-        self._failures = 0
+        self._failures = self._refusals = 0
