@@ -1,5 +1,6 @@
 """Counting calls by the hour: never too many, and never hoarded."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -31,6 +32,8 @@ HOURS = st.dictionaries(st.integers(0, 30), st.integers(0, 60)).map(
         ("/artists", "/artists"),
         ("/artists/0LyfQWJT6nXafLPZqxe9Of", "/artists"),
         ("/me", "/me"),
+        ("me/", "/me"),
+        ("/browse/new-releases/x", "/browse/new-releases/x"),
     ],
 )
 def test_a_bucket_is_an_endpoint_whatever_the_id(path: str, bucket: str) -> None:
@@ -46,6 +49,59 @@ def test_an_hour_counts_as_long_as_any_of_it_lies_in_the_last_day() -> None:
 def test_a_tenth_is_kept_for_people() -> None:
     assert Allowance(500).most("interactive") == 500
     assert Allowance(500).most("background") == 450
+
+
+@pytest.mark.parametrize(("per_day", "most"), [(9, 9), (10, 9), (19, 18), (20, 18), (25, 23)])
+def test_what_is_kept_is_rounded_down(per_day: int, most: int) -> None:
+    assert Allowance(per_day).most("background") == most
+
+
+def test_tokens_have_no_limit() -> None:
+    assert Allowance(1).most("tokens") == sys.maxsize
+
+
+def test_an_hour_starts_at_its_first_instant() -> None:
+    start = datetime(2026, 11, 20, 5, tzinfo=UTC)
+    assert hour_of(datetime(2026, 11, 20, 5, 59, 59, 999_999, tzinfo=UTC)) == start
+    assert hour_of(start) == start
+
+
+def test_an_hour_counts_for_25_hours_to_the_instant() -> None:
+    start = hour_of(NOW)
+    assert used({start: 5}, start + timedelta(hours=25) - timedelta(microseconds=1)) == 5
+    assert used({start: 5}, start + timedelta(hours=25)) == 0
+
+
+@pytest.mark.parametrize(
+    ("calls", "most", "hours"),
+    [(1, 12, 0), (2, 12, 0), (3, 12, 5), (8, 12, 5), (9, 12, 23), (12, 12, 23), (13, 12, None)],
+)
+def test_room_comes_as_the_oldest_hours_leave(calls: int, most: int, hours: int | None) -> None:
+    start = hour_of(NOW)
+    windows = {start - 2 * HOUR: 4, start - 20 * HOUR: 6, start - 25 * HOUR: 99}
+    expected = {None: None, 0: NOW}.get(hours, start + (hours or 0) * HOUR)
+    assert room_at(windows, NOW, calls, most) == expected
+
+
+def test_an_hour_that_stops_counting_right_now_spaces_nothing_out() -> None:
+    start = hour_of(NOW)
+    assert spacing({start - 25 * HOUR: 450}, start, 10, 450) == REACH / 45
+
+
+def test_a_sweep_that_never_fits_has_the_whole_reach_between() -> None:
+    assert spacing({}, NOW, 50, 20) == REACH
+
+
+def test_a_quota_that_is_overdrawn_is_waited_for() -> None:
+    start = hour_of(NOW)
+    windows = {start - 20 * HOUR: 300, start - 10 * HOUR: 300}
+    assert spacing(windows, NOW, 10, 450) == start + 5 * HOUR - NOW
+
+
+def test_the_widest_of_all_distances_counts() -> None:
+    start = hour_of(NOW)
+    windows = {start: 440, start - 20 * HOUR: 5}
+    assert spacing(windows, NOW, 5, 450) == (start + 25 * HOUR - NOW) / 3
 
 
 @settings(deadline=None)

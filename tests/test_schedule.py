@@ -88,3 +88,70 @@ def test_syncs_lie_as_far_apart_as_the_quota_asks(schedule: Schedule, timer: Tim
     schedule.plan(failed=False, spacing=100)
     assert wait(schedule, timer) == pytest.approx(1800, rel=0.06)
     assert schedule.interval == 1800
+
+
+def test_waits_vary_by_a_twentieth_and_no_more(schedule: Schedule) -> None:
+    waits = set()
+    for _ in range(500):
+        schedule.plan(failed=False)
+        waits.add(schedule.seconds_left())
+    assert 1800 * 0.95 <= min(waits) < 1800 * 0.97
+    assert 1800 * 1.03 < max(waits) <= 1800 * 1.05
+
+
+def test_haste_varies_as_well_and_never_outlasts_the_spacing(schedule: Schedule) -> None:
+    waits = set()
+    for _ in range(500):
+        schedule.failures = 0
+        schedule.plan(failed=True, spacing=4000)
+        waits.add(schedule.seconds_left())
+    assert 28.5 <= min(waits) < 29.1
+    assert 30.9 < max(waits) <= 31.5
+    schedule.failures = 1000
+    schedule.plan(failed=True, spacing=4000)
+    assert schedule.seconds_left() == 4000
+
+
+def test_failures_are_counted_until_a_success(schedule: Schedule) -> None:
+    counts = []
+    for failed in (True, True, False, True):
+        schedule.plan(failed=failed)
+        counts.append(schedule.failures)
+    assert counts == [1, 2, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("age", "failed", "room_in", "seconds"),
+    [
+        (0, False, 0, 1800),
+        (600, False, 0, 1200),
+        (1800, False, 0, 0),
+        (5000, False, 0, 0),
+        (-600, False, 0, 1800),
+        (0, True, 0, 30),
+        (10, True, 0, 20),
+        (600, False, 1300, 1300),
+        (600, False, 1100, 1200),
+        (5000, True, 7, 7),
+    ],
+)
+def test_another_process_goes_on_where_the_last_one_stopped(
+    schedule: Schedule, age: float, failed: bool, room_in: float, seconds: float
+) -> None:
+    schedule.resume(age, failed=failed, room_in=room_in)
+    assert schedule.seconds_left() == seconds
+    assert schedule.is_due() is (seconds == 0)
+
+
+def test_it_goes_on_at_the_distance_that_the_quota_asks_for(schedule: Schedule) -> None:
+    schedule.stretch(4000)
+    schedule.resume(1000, failed=False)
+    assert (schedule.interval, schedule.seconds_left()) == (4000, 3000)
+
+
+def test_a_pause_holds_whatever_another_process_has_left(schedule: Schedule) -> None:
+    schedule.pause(600)
+    schedule.resume(5000, failed=False)
+    assert schedule.seconds_left() == 600
+    schedule.resume(0, failed=False)
+    assert schedule.seconds_left() == 1800
