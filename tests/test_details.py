@@ -334,6 +334,19 @@ async def test_refusals_that_are_not_in_a_row_end_no_day(rig: Callable[..., Rig]
 
 
 @pytest.mark.gen_test
+async def test_failures_that_are_not_in_a_row_end_no_round(rig: Callable[..., Rig]) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(7))
+    for number in (0, 1, 3, 4):
+        path = f"{MANY}/{spotify_id('artist', number)}"
+        some.standin.answer_next(path, Answer(502))
+    await some.ticks(10)
+    assert [kept.refreshed_at is not None for kept in await some.artists()] == [
+        number in (2, 5, 6) for number in range(7)
+    ]
+
+
+@pytest.mark.gen_test
 async def test_however_many_artists_fail_every_time_the_others_have_their_turn(
     rig: Callable[..., Rig],
 ) -> None:
@@ -360,6 +373,55 @@ async def test_a_database_that_is_away_loses_nothing(rig: Callable[..., Rig]) ->
     full.details.wake()
     await full.ticks(3)
     assert all(kept.refreshed_at for kept in await full.artists())
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_goes_in_the_middle_of_a_round_ends_it(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(5))
+    await some.ticks(1)
+    engine = some.database.engine
+    some.database._engine = None
+    with capture_logs() as logs:
+        await some.ticks(5)
+    some.database._engine = engine
+    assert some.asked() == ["many 5", spotify_id("artist", 0)]
+    assert [line["event"] for line in logs].count("details_failed") == 1
+
+
+@pytest.mark.gen_test
+async def test_details_of_a_clock_that_ran_ahead_are_old_once_it_is_put_right(
+    rig: Callable[..., Rig],
+) -> None:
+    full = rig()
+    right = full.clock.moment
+    full.clock.forward(days=400)
+    await full.take(albums(3))
+    await full.ticks(3)
+    full.clock.moment = right
+    await full.take(albums(3))
+    await full.ticks(3)
+    assert full.asked() == ["many 3"] * 2
+    assert [kept.refreshed_at for kept in await full.artists()] == [right] * 3
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_of_many_at_once_by_a_clock_that_ran_ahead_is_not_believed_either(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(AppKind.RESTRICTED)
+    right = some.clock.moment
+    some.clock.forward(days=400)
+    await some.take(albums(2))
+    await some.ticks(2)
+    some.clock.moment = right
+    await some.ticks(2)
+    assert some.asked() == ["many 2", spotify_id("artist", 0), spotify_id("artist", 1)]
+    await some.take(albums(4))
+    await some.ticks(1)
+    assert some.asked()[3] == "many 3", "those two, and one whose details seem to be of the future"
 
 
 @pytest.mark.gen_test

@@ -15,15 +15,17 @@ from models import Cooldown, Quota
 from server.database import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify import quota
-from server.spotify.cooldown import LONGEST_PAUSE
+from server.spotify.cooldown import LONGEST_PAUSE, Pause
 from server.spotify.gate import Gate
+from server.spotify.quota import Book
 from server.spotify.transport import Response
-from tests.conftest import Clock
+from tests.conftest import Clock, until
 from tests.gates import gate_in_memory
 
 SEARCH = "/search"
 OK = Response(200, HTTPHeaders(), b"{}")
 LIMITED = Response(429, HTTPHeaders({"Retry-After": "86236"}), b"Too many requests")
+SHORT = Response(429, HTTPHeaders({"Retry-After": "11"}), b"Too many requests")
 UNNAMED = Response(429, HTTPHeaders(), b'{"error": {"message": "API rate limit exceeded"}}')
 
 
@@ -239,7 +241,7 @@ async def test_a_shorter_pause_never_cuts_a_longer_one_short(
 
     async def short() -> Response:
         await first.wait()
-        return Response(429, HTTPHeaders({"Retry-After": "11"}), b"Too many requests")
+        return SHORT
 
     slow = asyncio.create_task(one.gate.through(short, SEARCH, "background"))
     await asyncio.sleep(0.05)
@@ -394,3 +396,101 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
     two.gate.learn(await database.run(quota.read_all, clock()))
     two.gate._database = gate_in_memory(clock)._database
     assert await two.many(3) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_database_says(
+    clock: Clock,
+) -> None:
+    alone = Caller(gate_in_memory(clock))
+    await alone.many(1, answer=LIMITED)
+    shorter = Pause(clock(), clock() + timedelta(seconds=11), "429")
+    for book in (Book(), Book(pause=shorter)):
+        alone.gate.learn({SEARCH: book})
+        clock.forward(seconds=12)
+        assert await alone.many(1) == 0
+    clock.forward(seconds=86236 - 24)
+    assert await alone.many(1) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_longer_pause_that_the_database_knows_of_is_kept(clock: Clock) -> None:
+    alone = Caller(gate_in_memory(clock))
+    await alone.many(1, answer=SHORT)
+    longer = Pause(clock(), clock() + timedelta(seconds=60), "429")
+    alone.gate.learn({SEARCH: Book(pause=longer)})
+    clock.forward(seconds=59)
+    assert await alone.many(1) == 0
+    clock.forward(seconds=1)
+    assert await alone.many(1) == 1
+
+
+@pytest.mark.gen_test
+async def test_an_answer_to_another_process_ends_the_doubling_here_as_well(
+    caller: Make, clock: Clock
+) -> None:
+    one, two = caller(), caller()
+    await one.many(1, answer=UNNAMED)
+    clock.forward(minutes=15)
+    await two.call()
+    with pytest.raises(RateLimited) as caught:
+        await one.call(UNNAMED)
+    assert caught.value.seconds == 900
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_ended_while_the_database_was_away_is_never_written(
+    database: Database, clock: Clock
+) -> None:
+    astray = Caller(gate_in_memory(clock))
+    await astray.many(1, answer=SHORT)
+    clock.forward(seconds=11)
+    await astray.call()
+    astray.gate._database = database
+    await astray.gate.save()
+    assert await database.run(lambda session: session.scalars(select(Cooldown)).all()) == []
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as_well(
+    database: Database, clock: Clock, caller: Make
+) -> None:
+    """The second 429 comes when the first one's pause stands in the database's queue."""
+    astray = Caller(gate_in_memory(clock))
+    holding, asked, let_go = threading.Event(), asyncio.Event(), threading.Event()
+
+    async def late() -> Response:
+        await asked.wait()
+        return LIMITED
+
+    def hold(session: Any) -> None:
+        quota._lock(session, SEARCH)
+        holding.set()
+        let_go.wait(5)
+
+    slow = asyncio.create_task(astray.gate.through(late, SEARCH, "background"))
+    await asyncio.sleep(0)
+    await astray.many(1, answer=SHORT)
+    astray.gate._database = database
+    astray.gate._unwritten.clear()  # lest it be those that wait
+    held = asyncio.create_task(database.run(hold))
+    await asyncio.get_running_loop().run_in_executor(None, holding.wait)
+    saving = asyncio.create_task(astray.gate.save())
+    await waiting_for_a_lock(database)
+    asked.set()
+    await until(lambda: astray.gate._unwritten_pauses[SEARCH].until > clock() + timedelta(days=0.9))
+    let_go.set()
+    await held
+    await saving
+    with pytest.raises(RateLimited):
+        await slow
+    clock.forward(seconds=86235)
+    assert await caller().many(1) == 0
+
+
+async def waiting_for_a_lock(database: Database) -> None:
+    """Wait until a transaction waits for another to let go of a bucket."""
+    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    async with asyncio.timeout(5):
+        while not await database.run(lambda session: session.scalar(waiting)):
+            await asyncio.sleep(0.01)

@@ -153,3 +153,10 @@ def test_a_partial_sweep_that_meets_an_album_ends_the_doubt_about_it(copy: Copy)
         copy.take(albums(3), complete=False, error="502")
     copy.take(albums(2), proof="weak")
     assert gone(copy) == []
+
+
+def test_an_album_that_another_source_shows_without_its_name_is_not_gone(copy: Copy) -> None:
+    copy.take(albums(3), source="new-releases")
+    copy.take([album(0), album(1, name=None)])
+    assert gone(copy) == [id_of(2)]
+    assert copy.listed("new-releases") == []

@@ -1,0 +1,88 @@
+"""What a pass makes of a list: its releases, and what an album's absence from it proves."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from server.catalog.sweep import MarketList
+from server.catalog.sweeper import Sweeper
+from server.spotify.sources import choose
+from tests.examples import album, albums, spotify_id
+from tests.test_client import ClientOf, client_of, no_database
+from tests.test_sources import NOW, answer, next_to, script
+from tests.test_transport import transport
+
+__all__ = ["client_of", "no_database", "transport"]
+
+NAMELESS: dict[str, Any] = {"name": "An album without an id"}
+UNUSABLE = album(50, name=None)
+
+Pass = Callable[..., Any]
+
+
+@pytest.fixture
+def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
+    """Sweep search, which shows these pages and tells their true total."""
+
+    async def go(*pages: list[Any], most: int = 100) -> MarketList:
+        standin, total = start_standin([]), sum(map(len, pages))
+        for number, items in enumerate(pages, 1):
+            following = next_to(10 * number) if number < len(pages) else None
+            script(standin, answer(items, following, total))
+        client = client_of(standin)
+        sweeper = Sweeper(client, setting="search", max_releases=most)
+        sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+        assert sweep.complete
+        assert sweep.pages == len(pages)
+        (met,) = sweep.lists
+        return met
+
+    return go
+
+
+@pytest.mark.parametrize(
+    ("pages", "proof"),
+    [
+        ([albums(7)], "sure"),
+        ([albums(10), albums(2, 10)], "good"),
+        ([albums(10), albums(2, 9)], "weak"),
+        ([[*albums(7), NAMELESS]], "weak"),
+        ([[*albums(7), None]], "weak"),
+        ([[*albums(7), UNUSABLE]], "sure"),
+        ([albums(10), [album(10), UNUSABLE]], "good"),
+        ([albums(9), albums(3, 9)], "weak"),
+    ],
+    ids=[
+        "one page",
+        "two pages",
+        "one album on both of them",
+        "an item without an id",
+        "null",
+        "an unusable item",
+        "an unusable item on the second of two",
+        "a short page in the middle",
+    ],
+)
+@pytest.mark.gen_test
+async def test_an_absence_proves_as_much_as_the_list_is_sound(
+    sweep_through: Pass, pages: list[list[Any]], proof: str
+) -> None:
+    assert (await sweep_through(*pages)).proof == proof
+
+
+@pytest.mark.parametrize(("most", "proof"), [(11, "none"), (12, "good"), (13, "good")])
+@pytest.mark.gen_test
+async def test_a_list_that_is_longer_than_what_is_kept_of_it_proves_nothing(
+    sweep_through: Pass, most: int, proof: str
+) -> None:
+    met = await sweep_through(albums(10), albums(2, 10), most=most)
+    assert met.proof == proof
+    assert met.ids == tuple(spotify_id("album", number) for number in range(min(most, 12)))
+
+
+@pytest.mark.gen_test
+async def test_an_unusable_item_with_an_id_is_present(sweep_through: Pass) -> None:
+    met = await sweep_through([*albums(2), UNUSABLE, NAMELESS])
+    assert met.present == {spotify_id("album", 50)}
+    assert len(met.ids) == 2
