@@ -227,6 +227,27 @@ async def test_a_pause_is_kept_and_what_was_left_comes_after_it(
 
 
 @pytest.mark.gen_test
+async def test_short_pauses_get_longer_each_time_until_an_answer(rig: Callable[..., Rig]) -> None:
+    some = rig(AppKind.RESTRICTED)
+    await some.take(albums(3))
+    await some.ticks(1)
+    first, second, third = (f"{MANY}/{spotify_id('artist', number)}" for number in range(3))
+    limited = Answer(429, b"Too many requests", {"Retry-After": "1"})
+    some.standin.answer_next(first, limited, times=3)
+    some.standin.answer_next(second, limited)
+    for path, seconds in ((first, 10), (first, 20), (first, 40), (second, 10)):
+        await some.ticks(5)
+        assert some.standin.calls[-1].path == path
+        before = len(some.asked())
+        some.clock.forward(seconds=seconds - 1)
+        await some.ticks(5)
+        assert len(some.asked()) == before
+        some.clock.forward(seconds=1)
+    await some.ticks(5)
+    assert some.standin.calls[-1].path == third
+
+
+@pytest.mark.gen_test
 async def test_the_quota_of_a_day_is_spent_on_the_oldest_and_the_rest_follows(
     rig: Callable[..., Rig],
 ) -> None:

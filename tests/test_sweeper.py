@@ -23,7 +23,7 @@ Pass = Callable[..., Any]
 
 @pytest.fixture
 def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
-    """Sweep search, which shows these pages and tells their true total."""
+    """Sweep search, which has these pages and tells their true total."""
 
     async def go(*pages: list[Any], most: int = 100) -> MarketList:
         standin, total = start_standin([]), sum(map(len, pages))
@@ -34,7 +34,6 @@ def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
         sweeper = Sweeper(client, setting="search", max_releases=most)
         sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
         assert sweep.complete
-        assert sweep.pages == len(pages)
         (met,) = sweep.lists
         return met
 
@@ -71,7 +70,9 @@ async def test_an_absence_proves_as_much_as_the_list_is_sound(
     assert (await sweep_through(*pages)).proof == proof
 
 
-@pytest.mark.parametrize(("most", "proof"), [(11, "none"), (12, "good"), (13, "good")])
+@pytest.mark.parametrize(
+    ("most", "proof"), [(10, "none"), (11, "none"), (12, "good"), (13, "good")]
+)
 @pytest.mark.gen_test
 async def test_a_list_that_is_longer_than_what_is_kept_of_it_proves_nothing(
     sweep_through: Pass, most: int, proof: str
