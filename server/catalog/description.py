@@ -184,10 +184,7 @@ def _status() -> dict[str, Any]:
         "operationId": "getStatus",
         "summary": "What the server knows of itself",
         "responses": {
-            "200": {
-                "description": "Its state, from memory.",
-                "content": {"application/json": {"schema": _reference("Status")}},
-            },
+            "200": _answer("Its state, from memory.", "Status", ("Link", "Cache-Control")),
         },
     }
 
