@@ -197,6 +197,8 @@ def _parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     description = schema.pop("description")
     schema.pop("title", None)
+    if schema.get("default") is None:
+        schema.pop("default", None)
     parameter = {"name": name, "in": "query", "required": False, "description": description}
     if name in LISTS:
         parameter |= {"style": "form", "explode": False}
