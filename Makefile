@@ -1,5 +1,6 @@
-# Freshet: `make run` serves, `make test` tests; nothing has to be installed by hand.
-.PHONY: run install test check bench soak clean
+# Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
+# description tells of; nothing has to be installed by hand.
+.PHONY: run install test fuzz check bench soak clean
 VENV := .venv
 BIN := $(VENV)/bin
 FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
@@ -15,6 +16,9 @@ install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
+
+fuzz: $(VENV)/.installed-dev
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_description.py
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -1,54 +1,42 @@
 """`/api/openapi.json` and `/api/docs/`: what this API is, for programs and for people."""
 
-import hashlib
-
 from handlers.base import BaseHandler
 from handlers.pages import POLICY, PageHandler, Pages
+from handlers.payloads import PayloadHandler
+from server.catalog import payload
 from server.catalog.fields import address
 from server.catalog.manual import Manual
 from server.catalog.outline import Outline
+from server.catalog.payload import Payload
 from server.errors import InvalidParameters, ParameterFault
 
-MAX_AGE = "public, max-age=3600"
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 TRIED = "_operation"  # the parameter that names what a form without scripts tries
 
 
-class OpenApiHandler(BaseHandler):
+class OpenApiHandler(PayloadHandler):
     """The description of the API, which changes with the program only."""
 
-    def initialize(self, document: bytes) -> None:
+    def initialize(self, document: Payload) -> None:
         """Take the ready document from the wiring."""
         self._document = document
 
-    def compute_etag(self) -> str:
-        """The same on every server of this version."""
-        return etag(self._document)
-
     def get(self) -> None:
         """Send it."""
-        self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Cache-Control", MAX_AGE)
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(self._document)
+        self.send(self._document)
 
     head = get
 
 
-class DocsHandler(PageHandler):
+class DocsHandler(PageHandler, PayloadHandler):
     """The page of the API, made once; and the way from its forms to the API without scripts."""
 
     write_error = BaseHandler.write_error  # all errors under /api are problems
 
-    def initialize(self, pages: Pages, manual: Manual, page: bytes) -> None:  # type: ignore[override]
+    def initialize(self, pages: Pages, manual: Manual, page: Payload) -> None:  # type: ignore[override]
         """Take the ready page from the wiring."""
         super().initialize(pages)
         self._manual, self._page = manual, page
-
-    def compute_etag(self) -> str | None:
-        """Of the page; a redirect has none."""
-        return etag(self._page)
 
     def get(self) -> None:
         """Send the page, or go where a form of it means to."""
@@ -56,8 +44,7 @@ class DocsHandler(PageHandler):
             self._try()
             return
         self.set_page_headers(SCRIPTED)
-        self.set_header("Cache-Control", MAX_AGE)
-        self.finish(self._page)
+        self.send(self._page)
 
     head = get
 
@@ -81,9 +68,14 @@ class DocsHandler(PageHandler):
         self.redirect(self._pages.root + target, status=303)
 
 
-def etag(content: bytes) -> str:
-    """A strong one, of the very bytes."""
-    return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+def describe(document: bytes) -> Payload:
+    """The description in every coding, for scripts of any origin."""
+    open_to_all = [
+        ("Access-Control-Allow-Origin", "*"),
+        ("Access-Control-Expose-Headers", payload.EXPOSED),
+        ("Link", payload.LINK),
+    ]
+    return Payload(payload.represent(document, [*_kept(payload.JSON), *open_to_all]))
 
 
 def render(pages: Pages, manual: Manual) -> bytes:
@@ -102,3 +94,18 @@ def render(pages: Pages, manual: Manual) -> bytes:
         base=pages.public_url,
         tried=TRIED,
     )
+
+
+def ready(page: bytes) -> Payload:
+    """A page in every coding."""
+    return Payload(payload.represent(page, _kept("text/html; charset=utf-8")))
+
+
+def _kept(content_type: str) -> list[tuple[str, str]]:
+    """An hour is short enough for an upgrade."""
+    return [
+        ("Content-Type", content_type),
+        ("Cache-Control", "public, max-age=3600"),
+        ("Vary", "Accept-Encoding"),
+        ("X-Content-Type-Options", "nosniff"),
+    ]

@@ -7,6 +7,7 @@ import structlog
 
 from handlers.base import BaseHandler
 from server.catalog.broadcast import Broadcast, Follower
+from server.catalog.payload import LINK
 from server.catalog.position import LAST_EVENT_ID, starting_point
 
 BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
@@ -95,3 +96,5 @@ class EventsHandler(BaseHandler):
         self.set_header("X-Accel-Buffering", "no")  # or nginx would hold events back
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Access-Control-Expose-Headers", "Link")
+        self.set_header("Link", LINK)

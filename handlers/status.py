@@ -6,6 +6,7 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
+from server.catalog.payload import LINK
 from server.catalog.runs import Memory
 from server.catalog.snapshot import Freshness, utc
 from server.catalog.standing import Standing
@@ -32,6 +33,8 @@ class StatusHandler(BaseHandler):
         snapshot = self._cache.snapshot
         freshness = snapshot.freshness if snapshot else Freshness()
         self.set_header("Access-Control-Allow-Origin", "*")
+        self.set_header("Access-Control-Expose-Headers", "Link")
+        self.set_header("Link", LINK)
         self.write_json(
             {
                 "version": __version__,

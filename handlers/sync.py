@@ -1,5 +1,7 @@
 """`/api/sync/`: a sync now, for who is logged in."""
 
+from typing import Any
+
 from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
 from handlers.pages import Pages
@@ -11,8 +13,6 @@ from server.refusals import LoginRequired, SyncPaused
 
 class SyncHandler(AuthHandler):
     """Only for pages of ours in a browser that has a session."""
-
-    write_error = BaseHandler.write_error  # it is asked by scripts: problems, not pages
 
     def initialize(  # type: ignore[override]
         self, pages: Pages, desk: LoginDesk, syncer: Syncer
@@ -31,3 +31,17 @@ class SyncHandler(AuthHandler):
         except Paused as pause:
             raise SyncPaused(pause) from pause
         self.write_json({"status": "started"}, 202)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """It is asked by scripts: problems, not pages; a 401 says where a login begins."""
+        if "exc_info" in kwargs and isinstance(kwargs["exc_info"][1], LoginRequired):
+            self.set_header("WWW-Authenticate", self._challenge())
+        BaseHandler.write_error(self, status_code, **kwargs)
+
+    def _challenge(self) -> str:
+        """What RFC 9110 section 15.5.2 asks for; no browser opens a window of its own at it.
+
+        Source of the scheme: draft-broyer-http-cookie-auth-00.
+        """
+        login, cookie = f"{self._pages.root}/auth/login/", self._pages.cookie("session")
+        return f'Cookie realm="Freshet", form-action="{login}", cookie-name="{cookie}"'

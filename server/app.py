@@ -86,7 +86,7 @@ class Freshet:
         self.metrics = Metrics(
             days_to_reconsent=self.watch.days_left,
             token_renewals=self.upstream.renewer.renewals,
-            gauges=Gauges(self.cache, self.standing, self.syncer, now).read,
+            gauges=Gauges(self.cache, self.standing, self.syncer, self.broadcast, now).read,
         )
         self.listener = Listener(
             self.database,

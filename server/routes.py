@@ -57,8 +57,9 @@ def table(
     site = Pages(settings.public_url)
     pages = {"pages": site}
     description = openapi()
+    document = docs.describe(orjson.dumps(description))
     readable = manual.read(description)
-    documents = {"manual": readable, "page": docs.render(site, readable)}
+    documents = {"manual": readable, "page": docs.ready(docs.render(site, readable))}
     login = {**pages, "desk": desk}
     home = {"owned": not settings.allowed_users}
     known = {"cache": cache, "watch": watch, "standing": standing}
@@ -80,7 +81,7 @@ def table(
         (r"/api/changes/?", ChangesHandler, {"database": database}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
-        (r"/api/openapi\.json", docs.OpenApiHandler, {"document": orjson.dumps(description)}),
+        (r"/api/openapi\.json", docs.OpenApiHandler, {"document": document}),
         (r"/api/docs/?", docs.DocsHandler, {**pages, **documents}),
         (r"/api/status", StatusHandler, status),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

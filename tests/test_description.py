@@ -34,7 +34,15 @@ def test_bounds_are_described() -> None:
     assert bounds["offset"] == (0, 1_000_000)
     assert "album" in described["type"]["items"]["enum"]
     assert described["exclude"]["items"]["enum"] == ["various_artists", "versions"]
+    assert described["q"] == {"type": "string", "minLength": 1, "maxLength": 100}
     assert "-released" in described["sort"]["enum"]
+
+
+def test_the_place_in_a_stream_has_its_bounds_too() -> None:
+    described = openapi()["paths"]["/api/events"]["get"]["parameters"]
+    assert [each["name"] for each in described] == ["after", "Last-Event-ID"]
+    for each in described:
+        assert each["schema"] == {"type": "integer", "minimum": 0, "maximum": 2**53}
 
 
 def test_every_api_route_is_described(make_settings: Any) -> None:

@@ -28,6 +28,7 @@ from server.site import Site
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums, sweep
+from tests.test_status import samples_of
 from tests.test_transport import free_port
 
 LISTENERS = 300
@@ -336,6 +337,26 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(booth: Any, database
         await served.broadcast.feed()
         await until(lambda: asyncio.all_tasks() <= before)
     assert logs == []
+
+
+@pytest.mark.gen_test
+async def test_metrics_count_the_streams_that_are_open(start: Serve) -> None:
+    freshet = await start()
+
+    async def counted() -> float:
+        return (await samples_of(freshet))["freshet_event_listeners"]
+
+    assert await counted() == 0
+    ears = [await Ear.open(freshet.port) for _ in range(3)]
+    assert (await Client(freshet).fetch("/api/events", "HEAD")).code == 200
+    assert await counted() == 3, "who only asks for the headers does not listen"
+    ears.pop().close()
+    await until(lambda: freshet.broadcast.listeners == 2)
+    assert await counted() == 2
+    for ear in ears:
+        ear.close()
+    await until(lambda: not freshet.broadcast.listeners)
+    assert await counted() == 0
 
 
 @pytest.mark.gen_test

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
+from lxml import etree
 
 from server.catalog.feeds import FORMATS, Channel, Release
 from server.catalog.feeds.table import COLUMNS
+from tests.conftest import ROOT
 from tests.examples import album, albums, artist, spotify_id
 from tests.test_albums import START, Stage, set_stage
 
@@ -22,6 +24,12 @@ __all__ = ["set_stage"]
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 CHANNEL = Channel("https://f.example/feeds/x", "https://f.example/", START)
+SCHEMATRON = {  # each rule, and what breaks it
+    "an entry has an alternate link or content": "//atom:entry"
+    "[not(atom:link[@rel='alternate'] or atom:link[not(@rel)] or atom:content)]",
+    "an entry has an author, or its feed has": "//atom:entry"
+    "[not(atom:author or ../atom:author or atom:source/atom:author)]",
+}
 HOSTILE = [
     '=HYPERLINK("http://evil.example")',
     "+1+1",
@@ -60,6 +68,17 @@ def release(name: str = "Album", **fields: Any) -> Release:
 
 def written(ending: str, *releases: Release) -> bytes:
     return FORMATS[f"/feeds/albums.{ending}"].write(CHANNEL, releases)
+
+
+def faults_of(atom: bytes) -> list[str]:
+    """What the schema of RFC 4287 (its appendix B) has against a feed, its Schematron rules too."""
+    schema = etree.RelaxNG(etree.parse(ROOT / "tests" / "atom.rng"))
+    feed = etree.fromstring(atom)
+    faults = [] if schema.validate(feed) else [str(each) for each in schema.error_log]
+    for rule, test in SCHEMATRON.items():
+        if feed.xpath(test, namespaces={"atom": ATOM.strip("{}")}):
+            faults.append(rule)
+    return faults
 
 
 def rows(body: bytes) -> list[dict[str, str]]:
@@ -126,6 +145,67 @@ def test_an_atom_feed_has_all_that_rfc_4287_requires() -> None:
     assert entry.findtext(f"{ATOM}updated") == "2026-11-21T05:00:12Z"
 
 
+VARIANTS: dict[str, dict[str, Any]] = {
+    "whole": {},
+    "of nobody": {"artists": []},
+    "bare": {
+        "images": [],
+        "external_urls": {},
+        "album_type": None,
+        "total_tracks": None,
+        "release_date": None,
+        "released_on": None,
+    },
+    "by many": {"artists": [{"name": f"N{n}", "spotify_id": artist(n)["id"]} for n in range(3)]},
+}
+
+
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS.keys())
+def test_an_atom_feed_is_valid_by_the_schema_of_rfc_4287(fields: dict[str, Any]) -> None:
+    assert faults_of(written("atom", release(**fields))) == []
+    assert faults_of(written("atom", *(release(each, **fields) for each in HOSTILE))) == []
+
+
+def test_an_empty_atom_feed_is_valid_too_and_so_is_a_page_of_one() -> None:
+    assert faults_of(written("atom")) == []
+    never = Channel(CHANNEL.url, CHANNEL.home, None, following=f"{CHANNEL.url}?offset=1&limit=1")
+    assert faults_of(FORMATS["/feeds/albums.atom"].write(never, [release()])) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("<id>https://f.example/feeds/x</id>", ""),
+        ("</title>", "</title><title>Another</title>"),
+        ("2026-11-21T05:00:12Z", "yesterday"),
+        ("</entry>", "<price>1</price></entry>"),
+        ('href="https://open.spotify.com/album/x"', ""),
+        ('type="image/jpeg"', 'type="jpeg"'),
+        ("<name>Album</name>", ""),
+        ('rel="alternate" type="text/html" href="https://open', 'rel="related" href="https://open'),
+        ("<author>", '<author xmlns="urn:x">'),
+    ],
+)
+def test_the_schema_refuses_what_is_wrong(right: str, wrong: str) -> None:
+    """Or the tests above could not fail."""
+    feed = written("atom", release()).decode()
+    assert right in feed
+    assert faults_of(feed.replace(right, wrong).encode())
+
+
+@pytest.mark.gen_test
+async def test_atom_feeds_are_valid_as_they_are_served(set_stage: Callable[..., Any]) -> None:
+    stage: Stage = await set_stage()
+    odd = [album(n, name=name or "x", artists=[artist(n, name=name or "x")]) for n, name in
+           enumerate(HOSTILE)]  # fmt: skip
+    bare = album(50, images=[], external_urls={}, release_date="2026", album_type="odd")
+    await stage.take([*odd, bare, *albums(5, 60)], START)
+    for query in ("", "?limit=2&offset=1", "?q=script", "?q=nothing", "?at=2026-11-01&sort=name"):
+        body = (await stage.client.fetch(f"/feeds/albums.atom{query}")).body
+        assert faults_of(body) == [], query
+        assert (b"<entry>" in body) == (query != "?q=nothing"), query
+
+
 def test_a_json_feed_keeps_the_rules_of_version_1_1() -> None:
     feed = orjson.loads(written("json", release(), release(images=[], external_urls={})))
     assert feed["version"] == "https://jsonfeed.org/version/1.1"
@@ -177,6 +257,7 @@ def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
         release("".join(c for c in name if not "\ud800" <= c <= "\udfff")) for name in names
     ]
     assert len(list(Xml.fromstring(written("atom", *releases)).iter(f"{ATOM}entry"))) == len(names)
+    assert faults_of(written("atom", *releases)) == []
     assert len(Calendar.from_ical(written("ics", *releases)).walk("VEVENT")) == len(names)
     assert len(orjson.loads(written("json", *releases))["items"]) == len(names)
     assert [row["name"].removeprefix("'") for row in rows(written("csv", *releases))] == [

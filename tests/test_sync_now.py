@@ -9,6 +9,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
+from server.catalog.description import openapi
 from server.catalog.schemas import Problem, SyncStarted
 from server.spotify import quota
 from server.spotify.cooldown import Pause
@@ -46,6 +47,13 @@ async def refused(response: Any, status: int, kind: str) -> dict[str, Any]:
     problem: dict[str, Any] = orjson.loads(response.body)
     assert problem["type"] == f"/problems/{kind}"
     return problem
+
+
+async def must_log_in(response: Any, root: str = "", cookie: str = "freshet_session") -> None:
+    await refused(response, 401, "login-required")
+    assert response.headers.get_list("WWW-Authenticate") == [
+        f'Cookie realm="Freshet", form-action="{root}/auth/login/", cookie-name="{cookie}"'
+    ]
 
 
 async def spend(stage: Stage, calls: int) -> None:
@@ -127,9 +135,9 @@ async def test_a_sync_that_would_not_fit_whole_is_refused(owned: Any) -> None:
 async def test_only_a_post_of_a_page_of_ours_with_a_session_starts_anything(owned: Any) -> None:
     stage, browser = await owned()
     stranger = stage.browser()
-    await refused(await stranger.post(PATH), 401, "login-required")
+    await must_log_in(await stranger.post(PATH))
     forged = {"Origin": stage.url, "Cookie": "freshet_session=made-up"}
-    await refused(await stranger.request("POST", PATH, "", **forged), 401, "login-required")
+    await must_log_in(await stranger.request("POST", PATH, "", **forged))
     for origin, site in (
         ("https://evil.example", "cross-site"),
         ("http://127.0.0.1:1", "same-site"),
@@ -138,6 +146,7 @@ async def test_only_a_post_of_a_page_of_ours_with_a_session_starts_anything(owne
     ):
         response = await browser.post(PATH, origin=origin, site=site)
         await refused(response, 403, "foreign-origin")
+        assert "WWW-Authenticate" not in response.headers
     for method in ("GET", "HEAD", "PUT", "DELETE"):
         response = await browser.request(method, PATH)
         assert (response.code, response.headers["Allow"]) == (405, "POST, OPTIONS")
@@ -145,8 +154,19 @@ async def test_only_a_post_of_a_page_of_ours_with_a_session_starts_anything(owne
     assert options.code == 204
     assert "Access-Control-Allow-Origin" not in options.headers, "no other origin may"
     assert (await browser.post("/auth/logout/")).code == 303
-    await refused(await browser.post(PATH), 401, "login-required")
+    await must_log_in(await browser.post(PATH))
     assert stage.standin.calls_to(f"/v1{RELEASES}") == 0
+
+
+@pytest.mark.gen_test
+async def test_under_a_path_and_https_the_challenge_names_what_is_there(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(public_url="https://example.org/music")
+    stranger = stage.browser("https://example.org")
+    await must_log_in(await stranger.post(PATH), "/music", "__Host-freshet_session")
+    described = openapi()["paths"][PATH]["post"]["responses"]["401"]["headers"]
+    assert list(described) == ["WWW-Authenticate"]
 
 
 @pytest.mark.gen_test

@@ -137,7 +137,7 @@ def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
 def _answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> dict[str, Any]:
     return {
         "description": description,
-        "headers": {name: {"schema": {"type": "string"}} for name in headers},
+        "headers": _headers(headers),
         "content": {"application/json": {"schema": _reference(model)}},
     }
 
@@ -170,7 +170,7 @@ def _sync() -> dict[str, Any]:
         "summary": "A sync now, for who is logged in in this browser",
         "responses": {
             "202": _answer("It has begun.", "SyncStarted", ()),
-            "401": _problem("The browser brings no session."),
+            "401": _problem("The browser brings no session.", "WWW-Authenticate"),
             "403": _problem("A page of another server has sent this."),
             "409": _problem("A sync is running already."),
             "429": _problem("Spotify asked for a pause, or the calls of the day are used up."),
@@ -184,10 +184,7 @@ def _status() -> dict[str, Any]:
         "operationId": "getStatus",
         "summary": "What the server knows of itself",
         "responses": {
-            "200": {
-                "description": "Its state, from memory.",
-                "content": {"application/json": {"schema": _reference("Status")}},
-            },
+            "200": _answer("Its state, from memory.", "Status", ("Link", "Cache-Control")),
         },
     }
 
@@ -200,6 +197,8 @@ def _parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
 def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     description = schema.pop("description")
     schema.pop("title", None)
+    if schema.get("default") is None:
+        schema.pop("default", None)
     parameter = {"name": name, "in": "query", "required": False, "description": description}
     if name in LISTS:
         parameter |= {"style": "form", "explode": False}
@@ -210,9 +209,14 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return parameter | {"schema": schema}
 
 
-def _problem(description: str) -> dict[str, Any]:
+def _problem(description: str, *headers: str) -> dict[str, Any]:
     content = {"application/problem+json": {"schema": _reference("Problem")}}
-    return {"description": description, "content": content}
+    named = {"headers": _headers(headers)} if headers else {}
+    return {"description": description, **named, "content": content}
+
+
+def _headers(names: Sequence[str]) -> dict[str, Any]:
+    return {name: {"schema": {"type": "string"}} for name in names}
 
 
 def _reference(model: str) -> dict[str, str]:

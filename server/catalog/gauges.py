@@ -1,9 +1,10 @@
-"""What Prometheus is told of freshness and of Spotify's limits, from memory."""
+"""What Prometheus is told of freshness, Spotify's limits and listeners, from memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from server.catalog.alarm import is_stuck
+from server.catalog.broadcast import Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import Freshness
 from server.catalog.standing import Bucket, Standing
@@ -19,11 +20,13 @@ class Gauges:
         cache: PayloadCache,
         standing: Standing,
         syncer: Syncer,
+        broadcast: Broadcast,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
         self._standing = standing
         self._syncer = syncer
+        self._broadcast = broadcast
         self._now = now
 
     def read(self) -> list[Gauge]:
@@ -32,7 +35,15 @@ class Gauges:
         freshness = snapshot.freshness if snapshot else Freshness()
         buckets = self._syncer.buckets(self._standing, freshness.source)
         interval = self._syncer.schedule.interval
-        return [*of_buckets(buckets, now), *of_freshness(freshness, interval, now)]
+        return [
+            *of_buckets(buckets, now),
+            *of_freshness(freshness, interval, now),
+            Gauge(
+                "freshet_event_listeners",
+                "Event streams that are open in this process.",
+                self._broadcast.listeners,
+            ),
+        ]
 
 
 def of_buckets(buckets: Sequence[Bucket], now: datetime) -> Iterator[Gauge]:

@@ -65,14 +65,17 @@ def searchable(text: str) -> str:
 
 
 def _search(value: Any) -> Any:
-    """Folded once, so that all spellings of a word are one query."""
-    if isinstance(value, str):
-        given, value = value, searchable(value)
-        if max(len(given), len(value)) > LONGEST_SEARCH:
-            raise ValueError(f"must have at most {LONGEST_SEARCH} characters")
-        if not value:
-            raise ValueError("must have at least one character that is not blank")
-    return value
+    """Folded once, so that all spellings of a word are one query; of blanks nothing is left.
+
+    What folding would make too long for a query of its own stays as it is: letters can be folded
+    to eighteen.
+    """
+    if not isinstance(value, str):
+        return value
+    if not 1 <= len(value) <= LONGEST_SEARCH:
+        raise ValueError(f"must have 1 to {LONGEST_SEARCH} characters")
+    words = searchable(value)
+    return (words if len(words) <= LONGEST_SEARCH else value) or None
 
 
 def _described(**schema: Any) -> WithJsonSchema:
@@ -93,4 +96,6 @@ PartialDate = Annotated[
 ]
 Day = Annotated[str, BeforeValidator(_day), _described(format="date")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern="^[A-Za-z]{2}$")]
-Search = Annotated[str, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)]
+Search = Annotated[
+    str | None, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)
+]

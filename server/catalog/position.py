@@ -2,16 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from server.catalog.parameters import WholeNumber
+from server.catalog.parameters import digits
 from server.catalog.query import SHOWN, parse
 from server.errors import InvalidParameters, ParameterFault
 
 LAST_EVENT_ID = "Last-Event-ID"
 MAX_SEQ = 2**53  # up to which JavaScript counts; as for /api/changes/
 
-Position = Annotated[WholeNumber, Field(ge=0, le=MAX_SEQ)]
+Position = Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(digits)]
 
 
 class EventsQuery(BaseModel):

@@ -64,10 +64,10 @@ class ReleaseQuery(BaseModel):
     at: Day | None = Field(
         None, description="A day (UTC): the releases that were listed on it, not the latest."
     )
-    q: Search | None = Field(
+    q: Search = Field(
         None,
         description="Part of an artist's or album's name, 1 to 100 characters; case, accents and "
-        "blanks do not count.",
+        "blanks do not count, and alone look for nothing.",
     )
     sort: Sort = Field("-released", description="Order of the items; - is descending.")
     include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from server.catalog import titles, versions
+from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import HELD, AlbumEntry, ArtistEntry
 
@@ -58,7 +59,7 @@ def _tests(query: ReleaseQuery) -> list[Test]:
         tests.append(lambda album: _compared(album.release_date, before) in ("=", "<"))
     if market := query.market:
         tests.append(lambda album: album.markets is None or f" {market} " in album.markets)
-    if words := query.q:
+    if words := searchable(query.q or ""):
         tests.append(lambda album: words in album.text)
     return tests
 

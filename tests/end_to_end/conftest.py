@@ -82,15 +82,17 @@ class Server:
             time.sleep(0.05)
         raise AssertionError(f"no {name} in {self.log.read_text()}")
 
-    def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        fields = {"Host": "test", "Connection": "close"}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
-            request = f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
-            connection.sendall(request.encode())
+            connection.sendall(f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode())
             answer = b"".join(iter(lambda: connection.recv(65536), b""))
         head, _, body = answer.partition(b"\r\n\r\n")
-        status, *fields = head.decode().split("\r\n")
-        headers = dict(field.lower().split(": ", 1) for field in fields)
-        return int(status.split()[1]), headers, body
+        status, *told = head.decode().split("\r\n")
+        named = dict(field.lower().split(": ", 1) for field in told)
+        return int(status.split()[1]), named, body
 
     def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:

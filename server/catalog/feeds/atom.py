@@ -44,7 +44,8 @@ def _entry(feed: Xml.Element, release: Release) -> None:
         Xml.SubElement(entry, "link", rel="alternate", type="text/html", href=release.url)
     if release.cover:
         Xml.SubElement(entry, "link", rel="enclosure", type="image/jpeg", href=release.cover)
-    _text(entry, "summary", release.about)
+    # An entry that leads nowhere has to have content itself (section 4.1.2).
+    _text(entry, "summary" if release.url else "content", release.about)
 
 
 def _text(parent: Xml.Element, name: str, text: str) -> None:

@@ -1,0 +1,306 @@
+"""What is promised of every public route, held against the server's own table of routes.
+
+A new route is asked for everything, until it is entered below among those that promise less.
+"""
+
+import asyncio
+import gzip
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import brotli
+import pytest
+from tornado.httputil import HTTPHeaders
+
+from server.app import Freshet
+from server.catalog.description import openapi
+from server.catalog.schemas import Problem
+from tests.conftest import Clock, until
+from tests.examples import albums, spotify_id
+from tests.test_albums import Stage
+
+LIVE = {"/api/events", "/api/status", "/healthz", "/readyz", "/metrics"}  # never kept
+STATIC = "/static/freshet.css"
+PERSONAL = {  # of the browser's session, in no other origin's reach
+    "/",
+    "/auth/login/",
+    "/auth/authorize/",
+    "/auth/callback/",
+    "/auth/logout/",
+    "/auth/disconnect/",
+    "/api/sync/",
+}
+PAGES = {*PERSONAL, "/api/docs/"}
+UNLINKED = {"/api/openapi.json", "/api/docs/"} | PERSONAL
+OWN = {"Date", "Transfer-Encoding"}  # a HEAD may leave out the latter (RFC 9112 section 6.1)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+DECODE: dict[str, Callable[[bytes], bytes]] = {
+    "br": brotli.decompress,
+    "gzip": gzip.decompress,
+    "identity": bytes,
+}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """An answer as it came."""
+
+    status: int
+    headers: HTTPHeaders
+    body: bytes
+
+    @property
+    def lasting(self) -> dict[str, str]:
+        return {name: value for name, value in self.headers.get_all() if name not in OWN}
+
+
+def addresses(freshet: Freshet) -> list[str]:
+    """An address of each route, which its pattern has to match."""
+    found = []
+    for pattern, *_ in freshet._routes():
+        kind = "artist" if "/artists/" in pattern else "album"
+        address = re.sub(r"\([^()]*\{22\}\)", spotify_id(kind, 0), pattern)
+        address = STATIC if address.startswith("/static/") else address
+        address = address.replace("\\", "").removesuffix("?")
+        assert re.fullmatch(pattern, address), f"what is an address of {pattern}?"
+        found.append(address)
+    return found
+
+
+async def ask(stage: Stage, path: str, method: str = "GET", **headers: str) -> Heard:
+    """Ask as a plain client does; of a stream only its head is read."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", stage.freshet.port)
+    names = {"Host": "freshet", "Connection": "close"}
+    names |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
+    writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
+    async with asyncio.timeout(5):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        start, _, fields = head.partition("\r\n")
+        parsed = HTTPHeaders.parse(fields)
+        stream = parsed.get("Content-Type") == "text/event-stream" and method != "HEAD"
+        body = b"" if stream else await reader.read()
+    writer.close()
+    return Heard(int(start.split()[1]), parsed, body)
+
+
+@pytest.fixture
+def stage(
+    make_settings: Any, closing: Callable[[Any], None], clock: Clock, io_loop: Any
+) -> Iterator[Stage]:
+    """A server with something to serve, whose time stands still."""
+    freshet = Freshet(make_settings(sync_interval=0), clock)
+    made = Stage(freshet)
+
+    async def begin() -> None:
+        freshet.start()
+        closing(freshet.stop)
+        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        await made.take(albums(3), clock())
+
+    io_loop.run_sync(begin)
+    yield made
+    made.client.http.close()
+
+
+@pytest.fixture
+def routes(stage: Stage) -> list[str]:
+    return addresses(stage.freshet)
+
+
+def kept(routes: list[str]) -> list[str]:
+    """Those that caches may keep, in one way or the other."""
+    return [path for path in routes if path not in LIVE | PERSONAL | {STATIC}]
+
+
+def described(code: str, stage: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The GET operations that may answer with a status, with their addresses."""
+    found = addresses(stage.freshet)
+    for template, item in openapi()["paths"].items():
+        if "get" in item and code in item["get"]["responses"]:
+            (path,) = [
+                each
+                for each in found
+                if re.fullmatch(re.sub(r"\{\w+\}", "[^/]{22}", template), each)
+            ]
+            yield path, item["get"]
+
+
+def assert_problem(heard: Heard, status: int, path: str) -> None:
+    assert heard.status == status, path
+    assert heard.headers["Content-Type"] == "application/problem+json", path
+    assert Problem.model_validate_json(heard.body).status == status, path
+    assert heard.headers["Access-Control-Allow-Origin"] == "*", path
+    assert heard.headers["Cache-Control"] == "no-store", path
+    assert heard.headers["X-Content-Type-Options"] == "nosniff", path
+
+
+def test_those_that_promise_less_are_routes(routes: list[str]) -> None:
+    assert {STATIC, *LIVE, *PAGES, *UNLINKED} <= set(routes)
+
+
+@pytest.mark.gen_test
+async def test_whoever_has_an_answer_is_not_sent_it_again(stage: Stage, routes: list[str]) -> None:
+    for path in [*kept(routes), STATIC]:
+        first = await ask(stage, path)
+        etag = first.headers["ETag"]
+        assert re.fullmatch(r'"[^"]+"', etag), path
+        for known in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+            for method in ("GET", "HEAD"):
+                again = await ask(stage, path, method, If_None_Match=known)
+                assert (again.status, again.body) == (304, b""), (path, method, known)
+                for name in ("ETag", "Cache-Control", "Vary"):
+                    assert again.headers.get(name) == first.headers.get(name), (path, name)
+        other = await ask(stage, path, If_None_Match='"x"')
+        assert (other.status, other.body) == (200, first.body), path
+
+
+@pytest.mark.gen_test
+async def test_head_is_get_without_the_body(stage: Stage, routes: list[str]) -> None:
+    asked = [path for path in routes if path not in PERSONAL - {"/"}]
+    for path in asked:
+        for coding in DECODE:
+            whole = await ask(stage, path, Accept_Encoding=coding)
+            head = await ask(stage, path, "HEAD", Accept_Encoding=coding)
+            assert whole.status == head.status == 200, path
+            assert head.lasting == whole.lasting, path
+            assert head.body == b"", path
+            assert whole.body or path == "/api/events", path
+
+
+@pytest.mark.gen_test
+async def test_each_coding_is_sent_to_who_wants_it(stage: Stage, routes: list[str]) -> None:
+    for path in kept(routes):
+        plain = await ask(stage, path)
+        assert "Content-Encoding" not in plain.headers, path
+        etags = set()
+        for coding, decode in DECODE.items():
+            answer = await ask(stage, path, Accept_Encoding=f"{coding}, *;q=0")
+            assert answer.headers.get("Content-Encoding", "identity") == coding, path
+            assert answer.headers["Vary"] == "Accept-Encoding", path
+            assert answer.headers["Content-Length"] == str(len(answer.body)), path
+            assert decode(answer.body) == plain.body, path
+            etags.add(answer.headers["ETag"])
+            again = await ask(
+                stage, path, Accept_Encoding=coding, If_None_Match=answer.headers["ETag"]
+            )
+            assert again.status == 304, (path, coding)
+        assert len(etags) == len(DECODE), f"{path}: each has its own bytes"
+
+
+@pytest.mark.gen_test
+async def test_it_is_told_how_long_an_answer_may_be_kept(stage: Stage, routes: list[str]) -> None:
+    seconds = stage.freshet.settings.cache_max_age
+    fresh = f"public, max-age={seconds}, stale-while-revalidate=60, stale-if-error=86400"
+    others = {
+        **dict.fromkeys((STATIC, "/api/openapi.json", "/api/docs/"), "public, max-age=3600"),
+        **dict.fromkeys({"/", *LIVE}, "no-store"),
+        "/api/changes/": "no-cache",
+    }
+    for path in routes:
+        if path not in PERSONAL - {"/"}:
+            answer = await ask(stage, path)
+            assert answer.headers["Cache-Control"] == others.get(path, fresh), path
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", path
+
+
+@pytest.mark.gen_test
+async def test_every_answer_of_the_api_leads_to_its_description(
+    stage: Stage, routes: list[str]
+) -> None:
+    for path in routes:
+        if path.startswith(("/api/", "/feeds/")) and path not in UNLINKED:
+            answer = await ask(stage, path)
+            assert '</api/openapi.json>; rel="service-desc"' in answer.headers["Link"], path
+            assert "Link" in answer.headers["Access-Control-Expose-Headers"].split(", "), path
+    assert (await ask(stage, "/api/openapi.json")).status == 200
+
+
+@pytest.mark.gen_test
+async def test_scripts_of_any_origin_may_read_what_is_public(
+    stage: Stage, routes: list[str]
+) -> None:
+    for path in routes:
+        options = await ask(stage, path, "OPTIONS", Origin="https://a.example")
+        assert (options.status, options.body) == (204, b""), path
+        assert "OPTIONS" in options.headers["Allow"].split(", "), path
+        if path in PAGES:
+            assert not [name for name in options.headers if name.startswith("Access-Control")], path
+            continue
+        assert options.headers["Access-Control-Allow-Origin"] == "*", path
+        assert options.headers["Access-Control-Allow-Methods"] == options.headers["Allow"], path
+        if path.startswith(("/api/", "/feeds/")):
+            answer = await ask(stage, path, Origin="https://a.example")
+            assert answer.headers["Access-Control-Allow-Origin"] == "*", path
+            assert "Access-Control-Allow-Credentials" not in answer.headers, path
+
+
+@pytest.mark.gen_test
+async def test_a_method_that_a_route_has_not_is_refused_with_those_it_has(
+    stage: Stage, routes: list[str]
+) -> None:
+    for path in routes:
+        allow = (await ask(stage, path, "OPTIONS")).headers["Allow"]
+        missing = [each for each in METHODS if each not in allow.split(", ")]
+        assert {"PUT", "PATCH", "DELETE"} <= set(missing), path
+        for method in missing:
+            answer = await ask(stage, path, method, Content_Length="0")
+            assert (answer.status, answer.headers["Allow"]) == (405, allow), (path, method)
+            if path.startswith(("/api/", "/feeds/")) and method != "HEAD":
+                assert_problem(answer, 405, path)
+
+
+@pytest.mark.gen_test
+async def test_with_and_without_the_last_slash_it_is_the_same(
+    stage: Stage, routes: list[str]
+) -> None:
+    twins = [path for path in kept(routes) if path.endswith("/")]
+    assert len(twins) >= 6
+    for path in twins:
+        answer, twin = await ask(stage, path), await ask(stage, path.rstrip("/"))
+        assert (twin.status, twin.body) == (200, answer.body), path
+        assert twin.lasting == answer.lasting, path
+
+
+@pytest.mark.gen_test
+async def test_every_refusal_that_is_described_is_a_problem(stage: Stage) -> None:
+    asked = []
+    for path, operation in described("400", stage):
+        (name, *_) = (
+            each["name"]
+            for each in operation["parameters"]
+            if each["in"] == "query" and each["schema"].get("type") == "integer"
+        )
+        refused = await ask(stage, f"{path}?{name}=x")
+        assert_problem(refused, 400, path)
+        (fault,) = Problem.model_validate_json(refused.body).errors
+        assert fault.parameter == name, path
+        asked.append(path)
+    for path, _ in described("404", stage):
+        assert_problem(await ask(stage, re.sub(r"\w{22}", "x" * 22, path)), 404, path)
+        asked.append(path)
+    for path, _ in described("414", stage):
+        assert_problem(await ask(stage, f"{path}?x={'y' * 5000}"), 414, path)
+    assert {*asked, "/api/status"} == {path for path, _ in described("200", stage)}
+    for path in ("/api/", "/api/none", "/api/artists/none/", "/feeds/none"):
+        assert_problem(await ask(stage, path), 404, path)
+
+
+@pytest.mark.gen_test
+async def test_with_nothing_to_serve_it_is_said_when_to_come_again(
+    make_settings: Any, launch_freshet: Any
+) -> None:
+    freshet = launch_freshet(make_settings(sync_interval=0))
+    await until(lambda: all(timer.is_running() for timer in freshet.timers))
+    stage = Stage(freshet)
+    await stage.freshet.cache.refresh()
+    freshet.database._engine = None
+    asked = [path for path, _ in described("503", stage) if path != "/api/events"]
+    assert len(asked) >= 9
+    for path in asked:
+        answer = await ask(stage, path)
+        assert_problem(answer, 503, path)
+        assert 0 < int(answer.headers["Retry-After"]) <= 60, path
+    stage.client.http.close()
