@@ -25,7 +25,7 @@ class Channel:
 
 @dataclass(frozen=True)
 class Release:
-    """One release; `cover` and `url` are addresses of Spotify's."""
+    """One release; `cover` and `url` are addresses of Spotify's, times are as the API has them."""
 
     spotify_id: str
     uri: str
@@ -37,8 +37,8 @@ class Release:
     tracks: int | None
     release_date: str | None
     released_on: str | None
-    first_seen: datetime
-    updated: datetime
+    first_seen: str
+    updated: str
 
     @classmethod
     def read(cls, json: bytes) -> Self:
@@ -56,8 +56,8 @@ class Release:
             tracks=album["total_tracks"],
             release_date=album["release_date"],
             released_on=album["released_on"],
-            first_seen=datetime.fromisoformat(album["created_at"]),
-            updated=datetime.fromisoformat(album["updated_at"]),
+            first_seen=album["created_at"],
+            updated=album["updated_at"],
         )
 
     @property
@@ -79,4 +79,4 @@ class Release:
 
 def clean(text: str) -> str:
     """Text that any format can hold."""
-    return UNPRINTABLE.sub("\ufffd", text)
+    return text if text.isprintable() else UNPRINTABLE.sub("\ufffd", text)

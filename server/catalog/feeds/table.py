@@ -41,8 +41,8 @@ def _cells(release: Release) -> tuple[object, ...]:
         release.kind,
         release.release_date,
         release.tracks,
-        release.first_seen.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        release.updated.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        release.first_seen,
+        release.updated,
         release.url,
         release.cover,
     )
