@@ -25,9 +25,7 @@ def read_artist(session: Session, spotify_id: str) -> Found | None:
     artist = next((each for each in credited if each.spotify_id == spotify_id), None)
     if artist is None:
         return None
-    releases = [orjson.Fragment(album.json) for album in albums]
-    content = {**artist.fields, "latest_album": releases[0], "albums": releases}
-    return orjson.dumps(content, option=TIMES), freshness.read(session)
+    return artist.with_albums([album.json for album in albums]), freshness.read(session)
 
 
 def read_album(session: Session, spotify_id: str) -> Found | None:

@@ -16,7 +16,7 @@ from models.album import LATEST_FIRST
 from server.catalog import freshness, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
-from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot
+from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot, trimmed
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
@@ -115,7 +115,8 @@ def _artist_entry(artist: Any) -> ArtistEntry:
         "created_at": artist.created_at,
         "updated_at": artist.updated_at,
     }
-    return ArtistEntry(artist.spotify_id, artist.name, fields)
+    json = trimmed(orjson.dumps(fields, option=TIMES))
+    return ArtistEntry(artist.spotify_id, artist.name, json)
 
 
 def _album_entry(
@@ -145,7 +146,7 @@ def _album_entry(
     return AlbumEntry(
         album.album_type,
         album.created_at,
-        orjson.dumps(fields, option=TIMES),
+        trimmed(orjson.dumps(fields, option=TIMES)),
         artists,
         album.spotify_id,
         various_artists,

@@ -4,9 +4,9 @@ A snapshot holds the latest 300 releases of every type and overall, so any windo
 ask for is in it, with room for what it leaves out, and no request needs the database.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 
@@ -17,11 +17,16 @@ TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 @dataclass(frozen=True, slots=True)
 class ArtistEntry:
-    """An artist: its public fields, and what it is sorted by."""
+    """An artist: its public JSON but for its releases, ready made, and what it is sorted by."""
 
     spotify_id: str
     name: str
-    fields: dict[str, Any]
+    json: bytes
+
+    def with_albums(self, albums: Sequence[bytes]) -> bytes:
+        """Its whole public JSON; `albums` is that of its releases, latest first, at least one."""
+        latest, all_ = albums[0], b",".join(albums)
+        return b'%b,"latest_album":%b,"albums":[%b]}' % (self.json[:-1], latest, all_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,11 @@ class Snapshot:
 
     albums: tuple[AlbumEntry, ...]
     freshness: Freshness
+
+
+def trimmed(json: bytes) -> bytes:
+    """JSON to be held: a copy, for orjson's bytes keep a buffer of up to eight times their size."""
+    return bytes(memoryview(json))
 
 
 def utc(moment: datetime | None) -> str | None:

@@ -1,7 +1,7 @@
 """Atom (RFC 4287). Pure."""
 
-from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape, quoteattr
+from collections.abc import Sequence
+from html import escape
 
 from server.catalog.feeds.release import Channel, Release
 from server.catalog.snapshot import utc
@@ -13,37 +13,37 @@ NEVER = "1970-01-01T00:00:00Z"  # `updated` has to be there even before the firs
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
     """A feed with an entry a release; its cover is linked, not copied."""
-    return "".join(_parts(channel, releases)).encode()
+    following = channel.following and f'<link rel="next" href="{escape(channel.following)}"/>'
+    head = (
+        f'{DECLARATION}<feed xmlns="{SPACE}">'
+        f"<id>{escape(channel.url)}</id><title>{escape(channel.title)}</title>"
+        f"<updated>{utc(channel.updated) or NEVER}</updated><generator>Freshet</generator>"
+        "<author><name>Spotify</name></author>"
+        f"{_link('self', 'application/atom+xml', channel.url)}"
+        f"{_link('alternate', 'text/html', channel.home)}{following or ''}"
+    )
+    return "".join([head, *map(_entry, releases), "</feed>"]).encode()
 
 
-def _parts(channel: Channel, releases: Sequence[Release]) -> Iterator[str]:
-    yield f'{DECLARATION}<feed xmlns="{SPACE}">'
-    yield f"<id>{escape(channel.url)}</id><title>{escape(channel.title)}</title>"
-    yield f"<updated>{utc(channel.updated) or NEVER}</updated><generator>Freshet</generator>"
-    yield "<author><name>Spotify</name></author>"
-    yield _link("self", "application/atom+xml", channel.url)
-    yield _link("alternate", "text/html", channel.home)
-    if channel.following:
-        yield f'<link rel="next" href={quoteattr(channel.following)}/>'
-    for release in releases:
-        yield from _entry(release)
-    yield "</feed>"
+def _entry(release: Release) -> str:
+    category = f'<category term="{escape(release.kind)}"/>' if release.kind else ""
+    return (
+        f"<entry><id>{escape(release.uri)}</id><title>{escape(release.title)}</title>"
+        f"<published>{release.first_seen}</published><updated>{release.updated}</updated>"
+        f"{''.join(map(_author, release.artists))}{category}"
+        f"{_link('alternate', 'text/html', release.url)}"
+        f"{_link('enclosure', 'image/jpeg', release.cover)}"
+        f"<summary>{escape(release.about)}</summary></entry>"
+    )
 
 
-def _entry(release: Release) -> Iterator[str]:
-    yield f"<entry><id>{escape(release.uri)}</id><title>{escape(release.title)}</title>"
-    yield f"<published>{release.first_seen}</published><updated>{release.updated}</updated>"
-    for name, spotify_id in release.artists:
-        uri = escape(f"https://open.spotify.com/artist/{spotify_id}")
-        yield f"<author><name>{escape(name)}</name><uri>{uri}</uri></author>"
-    if release.kind:
-        yield f"<category term={quoteattr(release.kind)}/>"
-    if release.url:
-        yield _link("alternate", "text/html", release.url)
-    if release.cover:
-        yield _link("enclosure", "image/jpeg", release.cover)
-    yield f"<summary>{escape(release.about)}</summary></entry>"
+def _author(artist: tuple[str, str]) -> str:
+    name, spotify_id = artist
+    uri = f"https://open.spotify.com/artist/{escape(spotify_id)}"
+    return f"<author><name>{escape(name)}</name><uri>{uri}</uri></author>"
 
 
-def _link(relation: str, media_type: str, target: str) -> str:
-    return f'<link rel="{relation}" type="{media_type}" href={quoteattr(target)}/>'
+def _link(relation: str, media_type: str, target: str | None) -> str:
+    if not target:
+        return ""
+    return f'<link rel="{relation}" type="{media_type}" href="{escape(target)}"/>'

@@ -28,25 +28,25 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
         if release.released_on:
             lines += _event(release, date.fromisoformat(release.released_on))
     lines.append("END:VCALENDAR\r\n")
-    return "\r\n".join(map(_folded, lines)).encode()
+    return "\r\n".join(lines).encode()
 
 
 def _event(release: Release, day: date) -> Iterator[str]:
     updated = _compact(release.updated)
     yield "BEGIN:VEVENT"
-    yield f"SUMMARY:{_text(release.title)}"
+    yield _folded(f"SUMMARY:{_text(release.title)}")
     yield f"DTSTART;VALUE=DATE:{_compact(day.isoformat())}"
     yield f"DTEND;VALUE=DATE:{_compact((day + DAY).isoformat())}"
     yield f"DTSTAMP:{updated}"
     yield f"UID:{release.spotify_id}@album.spotify.com"
     if release.kind:
-        yield f"CATEGORIES:{_text(release.kind)}"
+        yield _folded(f"CATEGORIES:{_text(release.kind)}")
     yield f"CREATED:{_compact(release.first_seen)}"
-    yield f"DESCRIPTION:{_text(release.about)}"
+    yield _folded(f"DESCRIPTION:{_text(release.about)}")
     yield f"LAST-MODIFIED:{updated}"
     yield "TRANSP:TRANSPARENT"
     if release.url:
-        yield f"URL:{''.join(release.url.split())}"  # which no blank may end
+        yield _folded(f"URL:{''.join(release.url.split())}")  # which no blank may end
     yield "END:VEVENT"
 
 

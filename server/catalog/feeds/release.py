@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -23,8 +23,7 @@ class Channel:
     title: str = "New releases on Spotify"
 
 
-@dataclass(frozen=True)
-class Release:
+class Release(NamedTuple):
     """One release; `cover` and `url` are addresses of Spotify's, times are as the API has them."""
 
     spotify_id: str
@@ -49,7 +48,7 @@ class Release:
             spotify_id=album["spotify_id"],
             uri=album["uri"],
             name=clean(album["name"]),
-            artists=tuple((clean(each["name"]), each["spotify_id"]) for each in album["artists"]),
+            artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
             url=album["external_urls"].get("spotify"),
             cover=images[0]["url"] if images else None,
             kind=album["album_type"],
