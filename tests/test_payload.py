@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 
 from server.catalog import payload, query, versions
 from server.catalog.payload import CODINGS, Coding, Payload
-from server.catalog.query import ArtistsQuery
-from server.catalog.snapshot import DEPTH, HELD, AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
+from server.catalog.snapshot import (
+    DEPTH,
+    HELD,
+    AlbumEntry,
+    ArtistEntry,
+    Freshness,
+    Snapshot,
+    trimmed,
+)
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 FRESH = Freshness(AT, AT, AT, "search", False)
@@ -86,6 +94,8 @@ def test_release_limit_counts_releases_of_the_wanted_types() -> None:
     assert names("type=ep,single") == ["Ólafur", "Bach"]
 
 
+WHOLE_ARTIST = ArtistEntry("a1", "abba", orjson.dumps(dict.fromkeys(ARTIST_FIELDS[:-2])))
+WHOLE = Snapshot((release(1, [WHOLE_ARTIST]), release(2, [WHOLE_ARTIST])), FRESH)
 TWINS = Snapshot(
     (
         release(10, [VARIOUS, OLAF], "compilation"),
@@ -219,6 +229,23 @@ def test_every_coding_holds_the_same_and_has_an_etag_of_its_own() -> None:
         assert gzip.decompress(coded["gzip"].body) == payload_.body
         assert brotli.decompress(coded["br"].body) == payload_.body
         assert len({each.etag for each in coded.values()}) == 3
+
+
+def test_json_that_is_held_takes_no_more_memory_than_it_has_bytes() -> None:
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        held = [trimmed(orjson.dumps({"name": "x" * 1000})) for _ in range(100)]
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 1.2 * sum(map(len, held))
+
+
+def test_an_artist_is_written_the_same_whether_whole_or_by_all_its_fields() -> None:
+    by_fields = body(f"fields={','.join(ARTIST_FIELDS)}", WHOLE)
+    assert by_fields["items"] == body("", WHOLE)["items"]
+    assert len(by_fields["items"][0]["albums"]) == 2
 
 
 @pytest.mark.parametrize("coding", CODINGS)

@@ -4,25 +4,23 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from email.utils import format_datetime
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import brotli
 import orjson
 
-from server.catalog import feeds, selection
+from server.catalog import feeds, items
 from server.catalog.feeds import Channel, Release
-from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.selection import Listed
-from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, trimmed, utc
+from server.catalog.query import ReleaseQuery
+from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
 CODINGS: tuple[Coding, ...] = ("br", "gzip", "identity")
 # How hard to press bodies up to LARGE_BYTES, and larger ones, which shall not keep anybody waiting.
 # It hangs on nothing but the body, so that every process makes the same bytes at any time.
 LARGE_BYTES = 100_000
-GZIP_LEVELS = 6, 3
-BROTLI_QUALITIES = 5, 4
+GZIP_LEVELS = 6, 2
+BROTLI_QUALITIES = 5, 2
 OVERHEAD_BYTES = 1350  # of a representation beside its body
 JSON = "application/json; charset=utf-8"
 LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
@@ -67,7 +65,7 @@ def build(
 
     `max_age` is what caches are told, in seconds; `root` the address of this server, for feeds.
     """
-    listed = _items(snapshot, query)
+    listed = items.listed(snapshot, query)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
     following, preceding = _neighbours(query, len(listed))
@@ -76,9 +74,10 @@ def build(
     if (form := feeds.FORMATS.get(query.path)) is not None:
         further = None if following is None else root + following
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, further)
-        body = form.write(channel, [Release.read(each.json) for each in page])
+        entries = [each for each in page if isinstance(each, AlbumEntry)]  # as all of a feed are
+        told = [each.release or Release.read(each.json) for each in entries]
+        body = form.write(channel, told)
         return seal(body, freshness, max_age, link, form.content_type)
-    items = b",".join([_item(each, query) for each in page])
     about = {
         "count": len(page),
         "total": len(listed),
@@ -92,8 +91,8 @@ def build(
         "stale": stale,
         "partial": freshness.partial,
     }
-    rest = orjson.dumps(about, option=TIMES)[1:]
-    return seal(b'{"items":[%b],%b' % (items, rest), freshness, max_age, link)
+    rest = orjson.dumps(about, option=TIMES)
+    return seal(items.written(page, query, rest), freshness, max_age, link)
 
 
 def seal(
@@ -133,20 +132,6 @@ def unkept(body: bytes) -> Payload:
     return Payload(body, headers)
 
 
-def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Any]:
-    """The unpaged answer, in order: artists with their releases, or releases."""
-    if isinstance(query, ArtistsQuery):
-        return selection.artists(snapshot.albums, query)
-    return selection.albums(snapshot.albums, query)
-
-
-def _item(item: Listed | AlbumEntry, query: ReleaseQuery) -> bytes:
-    if isinstance(item, Listed) and isinstance(query, ArtistsQuery):
-        return _artist(item, query)
-    assert isinstance(item, AlbumEntry)
-    return _album(item, query)
-
-
 def _compressed(body: bytes, coding: Coding) -> bytes:
     large = len(body) > LARGE_BYTES
     if coding == "br":
@@ -155,7 +140,7 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
         return coded
     if coding == "gzip":
         return gzip.compress(body, GZIP_LEVELS[large], mtime=0)
-    return trimmed(body)
+    return body
 
 
 def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
@@ -168,28 +153,6 @@ def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None
         return following, None
     size = min(query.limit, start)
     return following, query.page(start - size, size).href
-
-
-def _artist(listed: Listed, query: ArtistsQuery) -> bytes:
-    albums = [_album(album, query) for album in listed.albums]
-    if not query.fields:
-        return listed.artist.with_albums(albums)
-    fragments = [orjson.Fragment(each) for each in albums]
-    item = {**orjson.loads(listed.artist.json), "latest_album": fragments[0], "albums": fragments}
-    return orjson.dumps({name: item[name] for name in query.fields})
-
-
-def _album(album: AlbumEntry, query: ReleaseQuery) -> bytes:
-    """A release's JSON as it is held, or with its markets spliced in."""
-    if "markets" not in query.include:
-        return album.json
-    return b'%b,"available_markets":%b}' % (album.json[:-1], _markets(album.markets))
-
-
-@lru_cache(maxsize=256)
-def _markets(codes: str | None) -> bytes:
-    """A list of markets, which most releases share, as JSON."""
-    return orjson.dumps(None if codes is None else codes.split())
 
 
 def _link(following: str | None, preceding: str | None) -> str:

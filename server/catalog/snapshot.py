@@ -10,8 +10,11 @@ from datetime import datetime
 
 import orjson
 
+from server.catalog.release import Release
+
 DEPTH = 200  # the greatest release_limit
 HELD = 300  # releases of each type and overall; what `exclude` takes away is made up from the rest
+Pieces = Sequence[bytes]  # of JSON, which are joined at the very end, so that each is copied once
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 
@@ -23,10 +26,13 @@ class ArtistEntry:
     name: str
     json: bytes
 
-    def with_albums(self, albums: Sequence[bytes]) -> bytes:
-        """Its whole public JSON; `albums` is that of its releases, latest first, at least one."""
-        latest, all_ = albums[0], b",".join(albums)
-        return b'%b,"latest_album":%b,"albums":[%b]}' % (self.json[:-1], latest, all_)
+    def pieces(self, albums: Sequence[Pieces]) -> list[bytes]:
+        """Its whole public JSON; `albums` are those of its releases, latest first, at least one."""
+        whole = [self.json[:-1], b',"latest_album":', *albums[0], b',"albums":[', *albums[0]]
+        for album in albums[1:]:
+            whole += (b",", *album)
+        whole.append(b"]}")
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class AlbumEntry:
     """A release: its public JSON, ready made, and what it is chosen and sorted by.
 
     `edition` is None where no artist is credited. `text` is what a search looks into, folded;
-    `markets` the codes with a blank around each, None where nothing is known of them.
+    `markets` the codes with a blank around each, None where nothing is known of them. `release` is
+    what feeds tell of it, if that has been read from its JSON already.
     """
 
     album_type: str | None
@@ -59,6 +66,7 @@ class AlbumEntry:
     release_date: str | None = None
     text: str = ""
     markets: str | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)

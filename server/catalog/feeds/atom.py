@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from html import escape
 
-from server.catalog.feeds.release import Channel, Release
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
 from server.catalog.snapshot import utc
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'

@@ -3,10 +3,11 @@
 Written by hand: the library that the tests read it with takes half a millisecond an event.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
-from server.catalog.feeds.release import Channel, Release
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
 
 LONGEST = 75  # bytes of a line without its end; longer ones are folded (RFC 5545 section 3.1)
 DAY = timedelta(days=1)
@@ -15,39 +16,35 @@ DAY = timedelta(days=1)
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
     """A calendar; what is dated by month or year only has no day to stand on."""
     title = _text(channel.title)
-    lines = [
-        "BEGIN:VCALENDAR",
-        "VERSION:2.0",
-        "PRODID:-//Freshet//New releases//EN",
-        "METHOD:PUBLISH",
-        f"NAME:{title}",
-        f"X-WR-CALNAME:{title}",
-        "REFRESH-INTERVAL;VALUE=DURATION:PT1H",
-    ]
-    for release in releases:
-        if release.released_on:
-            lines += _event(release, date.fromisoformat(release.released_on))
-    lines.append("END:VCALENDAR\r\n")
-    return "\r\n".join(lines).encode()
+    head = (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"
+        "PRODID:-//Freshet//New releases//EN\r\nMETHOD:PUBLISH\r\n"
+        f"{_line(f'NAME:{title}')}{_line(f'X-WR-CALNAME:{title}')}"
+        "REFRESH-INTERVAL;VALUE=DURATION:PT1H\r\n"
+    )
+    events = [_event(each, each.released_on) for each in releases if each.released_on]
+    return "".join([head, *events, "END:VCALENDAR\r\n"]).encode()
 
 
-def _event(release: Release, day: date) -> Iterator[str]:
+def _event(release: Release, released_on: str) -> str:
+    following = (date.fromisoformat(released_on) + DAY).isoformat()
     updated = _compact(release.updated)
-    yield "BEGIN:VEVENT"
-    yield _folded(f"SUMMARY:{_text(release.title)}")
-    yield f"DTSTART;VALUE=DATE:{_compact(day.isoformat())}"
-    yield f"DTEND;VALUE=DATE:{_compact((day + DAY).isoformat())}"
-    yield f"DTSTAMP:{updated}"
-    yield f"UID:{release.spotify_id}@album.spotify.com"
-    if release.kind:
-        yield _folded(f"CATEGORIES:{_text(release.kind)}")
-    yield f"CREATED:{_compact(release.first_seen)}"
-    yield _folded(f"DESCRIPTION:{_text(release.about)}")
-    yield f"LAST-MODIFIED:{updated}"
-    yield "TRANSP:TRANSPARENT"
-    if release.url:
-        yield _folded(f"URL:{''.join(release.url.split())}")  # which no blank may end
-    yield "END:VEVENT"
+    return (
+        f"BEGIN:VEVENT\r\n{_line(f'SUMMARY:{_text(release.title)}')}"
+        f"DTSTART;VALUE=DATE:{_compact(released_on)}\r\n"
+        f"DTEND;VALUE=DATE:{_compact(following)}\r\n"
+        f"DTSTAMP:{updated}\r\nUID:{release.spotify_id}@album.spotify.com\r\n"
+        f"{_line(f'CATEGORIES:{_text(release.kind)}') if release.kind else ''}"
+        f"CREATED:{_compact(release.first_seen)}\r\n"
+        f"{_line(f'DESCRIPTION:{_text(release.about)}')}"
+        f"LAST-MODIFIED:{updated}\r\nTRANSP:TRANSPARENT\r\n"
+        f"{_line(f'URL:{_joined(release.url)}') if release.url else ''}END:VEVENT\r\n"
+    )
+
+
+def _joined(address: str) -> str:
+    """An address without what would end its line."""
+    return "".join(address.split())
 
 
 def _text(text: str) -> str:
@@ -60,15 +57,15 @@ def _compact(moment: str) -> str:
     return moment.replace("-", "").replace(":", "")
 
 
-def _folded(line: str) -> str:
-    """A line, folded between characters where it is too long."""
+def _line(line: str) -> str:
+    """A line with its end, folded between characters where it is too long."""
     if len(line) <= LONGEST and line.isascii():
-        return line
-    folded, rest = [], line.encode()
+        return f"{line}\r\n"
+    folded, rest = "", line.encode()
     while len(rest) > LONGEST:
         cut = LONGEST
         while rest[cut] & 0xC0 == 0x80:  # within a character of UTF-8
             cut -= 1
-        folded.append(rest[:cut].decode())
+        folded += f"{rest[:cut].decode()}\r\n"
         rest = b" " + rest[cut:]
-    return "\r\n".join([*folded, rest.decode()])
+    return f"{folded}{rest.decode()}\r\n"

@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from server.catalog.feeds.release import Channel, Release
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
 
 COLUMNS = (
     "spotify_id",

@@ -1,8 +1,6 @@
-"""What feeds tell of a release, and of themselves. Pure."""
+"""What feeds tell of a release. Pure."""
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -10,17 +8,6 @@ import orjson
 UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
 )
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A feed: its own address and its server's, both absolute, and when its data last changed."""
-
-    url: str
-    home: str
-    updated: datetime | None
-    following: str | None = None
-    title: str = "New releases on Spotify"
 
 
 class Release(NamedTuple):
