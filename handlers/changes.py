@@ -4,7 +4,6 @@ import orjson
 
 from handlers.payloads import PayloadHandler
 from server.catalog import journal, payload, query
-from server.catalog.payload import Payload
 from server.catalog.query import ChangesQuery
 from server.catalog.snapshot import TIMES
 from server.database import Database
@@ -23,7 +22,6 @@ class ChangesHandler(PayloadHandler):
         items = await self._database.run(journal.read, asked.after, asked.limit)
         following = items[-1]["seq"] if items else asked.after
         body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
-        made = await self._database.compute(payload.represent, body, payload.unkept())
-        self.send(Payload(made))
+        self.send(await self._database.compute(payload.unkept(body).coded, self.coding))
 
     head = get

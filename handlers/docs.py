@@ -7,8 +7,10 @@ from server.catalog import payload
 from server.catalog.fields import address
 from server.catalog.manual import Manual
 from server.catalog.outline import Outline
-from server.catalog.payload import Payload
+from server.catalog.payload import Coding, Payload, Representation
 from server.errors import InvalidParameters, ParameterFault
+
+Coded = dict[Coding, Representation]
 
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 TRIED = "_operation"  # the parameter that names what a form without scripts tries
@@ -17,13 +19,13 @@ TRIED = "_operation"  # the parameter that names what a form without scripts tri
 class OpenApiHandler(PayloadHandler):
     """The description of the API, which changes with the program only."""
 
-    def initialize(self, document: Payload) -> None:
+    def initialize(self, document: Coded) -> None:
         """Take the ready document from the wiring."""
         self._document = document
 
     def get(self) -> None:
         """Send it."""
-        self.send(self._document)
+        self.send(self._document[self.coding])
 
     head = get
 
@@ -33,7 +35,7 @@ class DocsHandler(PageHandler, PayloadHandler):
 
     write_error = BaseHandler.write_error  # all errors under /api are problems
 
-    def initialize(self, pages: Pages, manual: Manual, page: Payload) -> None:  # type: ignore[override]
+    def initialize(self, pages: Pages, manual: Manual, page: Coded) -> None:  # type: ignore[override]
         """Take the ready page from the wiring."""
         super().initialize(pages)
         self._manual, self._page = manual, page
@@ -44,7 +46,7 @@ class DocsHandler(PageHandler, PayloadHandler):
             self._try()
             return
         self.set_page_headers(SCRIPTED)
-        self.send(self._page)
+        self.send(self._page[self.coding])
 
     head = get
 
@@ -68,14 +70,14 @@ class DocsHandler(PageHandler, PayloadHandler):
         self.redirect(self._pages.root + target, status=303)
 
 
-def describe(document: bytes) -> Payload:
+def describe(document: bytes) -> Coded:
     """The description in every coding, for scripts of any origin."""
-    open_to_all = [
+    open_to_all = (
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", payload.EXPOSED),
         ("Link", payload.LINK),
-    ]
-    return Payload(payload.represent(document, [*_kept(payload.JSON), *open_to_all]))
+    )
+    return _coded(Payload(document, (*_kept(payload.JSON), *open_to_all)))
 
 
 def render(pages: Pages, manual: Manual) -> bytes:
@@ -96,16 +98,20 @@ def render(pages: Pages, manual: Manual) -> bytes:
     )
 
 
-def ready(page: bytes) -> Payload:
+def ready(page: bytes) -> Coded:
     """A page in every coding."""
-    return Payload(payload.represent(page, _kept("text/html; charset=utf-8")))
+    return _coded(Payload(page, _kept("text/html; charset=utf-8")))
 
 
-def _kept(content_type: str) -> list[tuple[str, str]]:
+def _coded(whole: Payload) -> Coded:
+    return {coding: whole.coded(coding) for coding in payload.CODINGS}
+
+
+def _kept(content_type: str) -> tuple[tuple[str, str], ...]:
     """An hour is short enough for an upgrade."""
-    return [
+    return (
         ("Content-Type", content_type),
         ("Cache-Control", "public, max-age=3600"),
         ("Vary", "Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
-    ]
+    )

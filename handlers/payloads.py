@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from handlers.base import BaseHandler
 from server.catalog import negotiation
 from server.catalog.cache import Found, PayloadCache
-from server.catalog.payload import Payload
+from server.catalog.payload import Coding, Representation
 from server.catalog.query import ReleaseQuery
 
 Load = Callable[[str], Awaitable[Found | None]]
@@ -16,11 +16,14 @@ OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
 class PayloadHandler(BaseHandler):
     """Sends a payload in the coding that the client prefers, or 304 if it has it already."""
 
-    def send(self, payload: Payload) -> None:
-        """Answer with it (RFC 9110 sections 12.5.3 and 13.1.2)."""
-        headers = self.request.headers
-        chosen = payload.representations[negotiation.coding(headers.get("Accept-Encoding", ""))]
-        if_none_match = headers.get("If-None-Match")
+    @property
+    def coding(self) -> Coding:
+        """The one that the client prefers (RFC 9110 section 12.5.3)."""
+        return negotiation.coding(self.request.headers.get("Accept-Encoding", ""))
+
+    def send(self, chosen: Representation) -> None:
+        """Answer with it, or with 304 (RFC 9110 section 13.1.2)."""
+        if_none_match = self.request.headers.get("If-None-Match")
         if if_none_match is not None and negotiation.matches(if_none_match, chosen.etag):
             self.set_status(304)
             for name, value in chosen.headers:
@@ -43,17 +46,17 @@ class QueryHandler(PayloadHandler):
 
     def get(self) -> Awaitable[None] | None:
         """Send the payload, or make it first."""
-        payload = self._cache.peek(self._kind.path, self.request.query)
-        if payload is None:
+        ready = self._cache.peek(self._kind.path, self.request.query, self.coding)
+        if ready is None:
             return self._make_and_send()
         self.warm = True
-        self.send(payload)
+        self.send(ready)
         return None
 
     head = get
 
     async def _make_and_send(self) -> None:
-        self.send(await self._cache.get(self._kind, self.request.query))
+        self.send(await self._cache.get(self._kind, self.request.query, self.coding))
 
 
 class SingleHandler(PayloadHandler):
@@ -67,6 +70,6 @@ class SingleHandler(PayloadHandler):
     async def get(self, spotify_id: str) -> None:
         """Send it, or 404."""
         path = self.request.path.rstrip("/")
-        self.send(await self._cache.single(path, lambda: self._load(spotify_id)))
+        self.send(await self._cache.single(path, self.coding, lambda: self._load(spotify_id)))
 
     head = get

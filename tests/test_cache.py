@@ -5,11 +5,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import brotli
 import orjson
 import pytest
 
 from server.catalog.cache import MAX_DAYS, PayloadCache
-from server.catalog.payload import Payload
+from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
@@ -43,7 +44,7 @@ class Source:
                 "album",
                 self.clock(),
                 f'{{"n":{number}}}'.encode(),
-                (ArtistEntry(f"a{number}", f"Artist {number}", {"name": f"Artist {number}"}),),
+                (ArtistEntry(f"a{number}", f"Artist {number}", b'{"id":%d}' % number),),
             )
             for number in range(self.releases)
         )
@@ -87,11 +88,11 @@ class Rig:
             timer=self.timer,
         )
 
-    def peek(self, query_string: str) -> Payload | None:
-        return self.cache.peek("/api/artists/", query_string)
+    def peek(self, query_string: str, coding: Coding = "identity") -> Representation | None:
+        return self.cache.peek("/api/artists/", query_string, coding)
 
-    async def get(self, query_string: str) -> Payload:
-        return await self.cache.get(ArtistsQuery, query_string)
+    async def get(self, query_string: str, coding: Coding = "identity") -> Representation:
+        return await self.cache.get(ArtistsQuery, query_string, coding)
 
     def forward(self, seconds: float) -> None:
         self.timer.seconds += seconds
@@ -103,9 +104,9 @@ def rig(clock: Clock) -> Rig:
     return Rig(clock)
 
 
-def read(payload: Payload | None) -> dict[str, Any]:
-    assert payload is not None
-    content: dict[str, Any] = orjson.loads(payload.representations["identity"].body)
+def read(plain: Representation | None) -> dict[str, Any]:
+    assert plain is not None
+    content: dict[str, Any] = orjson.loads(plain.body)
     return content
 
 
@@ -135,6 +136,51 @@ async def test_a_query_is_warm_after_it_was_asked_once_in_any_spelling(rig: Rig)
     assert await rig.get("sort=name&limit=01") is first
     assert rig.peek("sort=name&limit=01") is first
     assert rig.compute.calls == built
+
+
+@pytest.mark.gen_test
+async def test_a_coding_is_made_when_it_is_first_asked_for_and_no_other_with_it(rig: Rig) -> None:
+    await rig.cache.refresh()
+    pressed = await rig.get("limit=1", "br")
+    assert rig.peek("limit=1", "br") is pressed
+    assert rig.peek("limit=1", "gzip") is None
+    assert rig.peek("limit=1", "identity") is None
+    plain = await rig.get("limit=1", "identity")
+    assert brotli.decompress(pressed.body) == plain.body
+    assert rig.peek("limit=1", "br") is pressed
+
+
+@pytest.mark.gen_test
+async def test_callers_of_different_codings_do_not_get_each_others(rig: Rig) -> None:
+    await rig.cache.refresh()
+    built = rig.compute.calls
+    made = await asyncio.gather(*(rig.get("limit=2", each) for each in (*CODINGS, *CODINGS)))
+    assert rig.compute.calls == built + 3
+    assert made[:3] == made[3:]
+    assert len({each.etag for each in made}) == 3
+
+
+@pytest.mark.gen_test
+async def test_after_a_refresh_every_coding_of_what_is_in_demand_is_ready(rig: Rig) -> None:
+    await rig.cache.refresh()
+    await rig.get("limit=1", "br")
+    await rig.cache.refresh()
+    for coding in CODINGS:
+        assert rig.peek("", coding) is not None
+        assert rig.peek("limit=1", coding) is not None
+
+
+@pytest.mark.gen_test
+async def test_warm_or_cold_the_bytes_are_the_same_in_every_process(rig: Rig) -> None:
+    other = Rig(rig.clock)
+    rig.source.releases = other.source.releases = 300  # large, so that it is coded otherwise
+    for each in (rig, other):
+        await each.cache.refresh()
+    await rig.get("release_limit=200", "identity")
+    await rig.cache.refresh()
+    for coding in CODINGS:
+        warm = rig.peek("release_limit=200", coding)
+        assert warm == await other.get("release_limit=200", coding)
 
 
 @pytest.mark.gen_test
@@ -279,8 +325,7 @@ async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig)
     for number in range(5000):
         await rig.get(f"offset={number}&spelling={number}")
     cache = rig.cache
-    assert cache._payloads.currsize <= cache._payloads.maxsize
-    assert len(cache._spellings) <= 4096
+    assert cache._ready.currsize <= cache._ready.maxsize
 
 
 @pytest.mark.gen_test
@@ -316,9 +361,12 @@ async def test_a_day_that_cannot_be_read_is_an_error_and_the_rest_is_served(rig:
 @pytest.mark.gen_test
 async def test_two_routes_with_the_same_query_do_not_share_an_answer(rig: Rig) -> None:
     await rig.cache.refresh()
-    by_album = await rig.cache.get(AlbumsQuery, "limit=1")
+    by_album = await rig.cache.get(AlbumsQuery, "limit=1", "identity")
     assert read(by_album)["href"] == "/api/albums/?limit=1"
     assert read(await rig.get("limit=1"))["href"] == "/api/artists/?limit=1"
-    assert rig.cache.peek("/api/albums/", "limit=1") is by_album
+    assert rig.cache.peek("/api/albums/", "limit=1", "identity") is by_album
     await rig.cache.refresh()
-    assert read(rig.cache.peek("/api/albums/", "limit=1"))["href"] == "/api/albums/?limit=1"
+    assert (
+        read(rig.cache.peek("/api/albums/", "limit=1", "identity"))["href"]
+        == "/api/albums/?limit=1"
+    )

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select, update
 from structlog.testing import capture_logs
@@ -454,7 +455,7 @@ async def test_the_server_serves_the_images_that_came(
     await until(lambda: freshet.syncer.seconds_left() > 0)  # the first sync is over
     for _ in range(6):
         await freshet.details.tick()
-    fields = [entry.artists[0].fields for entry in freshet.cache.snapshot.albums]
+    fields = [orjson.loads(entry.artists[0].json) for entry in freshet.cache.snapshot.albums]
     assert any(each["images"] for each in fields)
     freshness = freshet.cache.snapshot.freshness
     assert (freshness.synced_at, freshness.as_of > synced_at) == (synced_at, True)

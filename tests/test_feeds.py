@@ -81,6 +81,11 @@ def faults_of(atom: bytes) -> list[str]:
     return faults
 
 
+def lines(text: str) -> str:
+    """Text with the one kind of line end that calendars know."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def rows(body: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(body.decode(), newline="")))
 
@@ -232,6 +237,38 @@ def test_a_calendar_holds_only_what_has_a_day() -> None:
     assert not calendar.errors
 
 
+def test_an_event_tells_when_it_was_seen_and_where_to_hear_it() -> None:
+    (event,) = Calendar.from_ical(written("ics", release())).walk("VEVENT")
+    assert event["CREATED"].dt == datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+    assert event["DTSTAMP"].dt == event["LAST-MODIFIED"].dt
+    assert event["DTSTAMP"].dt == datetime(2026, 11, 21, 5, 0, 12, tzinfo=UTC)
+    assert event["URL"] == "https://open.spotify.com/album/x"
+    assert event["CATEGORIES"].cats == ["album"]
+    assert event["DESCRIPTION"] == "Album, 3 tracks, 2026-11-20"
+    bare = written("ics", release(external_urls={}, album_type=None))
+    assert b"URL" not in bare
+    assert b"CATEGORIES" not in bare
+
+
+def test_an_address_that_holds_a_line_end_begins_no_line_of_its_own() -> None:
+    crooked = release(external_urls={"spotify": "https://x.example/\r\nATTACH:y"})
+    (event,) = Calendar.from_ical(written("ics", crooked)).walk("VEVENT")
+    assert event["URL"] == "https://x.example/ATTACH:y"
+    assert "ATTACH" not in event
+
+
+def test_an_entry_of_atom_keeps_what_has_a_meaning_in_xml() -> None:
+    address = """https://x.example/?a="1"&b='2'<3>"""
+    odd = release("<&>", album_type='"', external_urls={"spotify": address})
+    entry = Xml.fromstring(written("atom", odd)).find(f"{ATOM}entry")
+    assert entry is not None
+    assert entry.findtext(f"{ATOM}title") == "<&> – <&>"
+    assert next(each.get("href") for each in entry.findall(f"{ATOM}link")) == address
+    category = entry.find(f"{ATOM}category")
+    assert category is not None
+    assert category.get("term") == '"'
+
+
 def test_a_calendars_lines_are_folded_and_end_as_they_must() -> None:
     body = written("ics", release("ü" * 300))
     assert all(len(line) <= 75 for line in body.split(b"\r\n"))
@@ -242,7 +279,8 @@ def test_a_calendars_lines_are_folded_and_end_as_they_must() -> None:
 def test_a_hostile_name_breaks_no_format_and_computes_nothing(name: str) -> None:
     one = release(name)
     assert [each.text for each in Xml.fromstring(written("atom", one)).iter(f"{ATOM}name")][1:]
-    assert len(Calendar.from_ical(written("ics", one)).walk("VEVENT")) == 1
+    (event,) = Calendar.from_ical(written("ics", one)).walk("VEVENT")
+    assert event["SUMMARY"] == lines(one.title)
     assert orjson.loads(written("json", one))["items"][0]["authors"][0]["name"] == one.by
     (row,) = rows(written("csv", one))
     assert list(row) == list(COLUMNS)
@@ -258,7 +296,9 @@ def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
     ]
     assert len(list(Xml.fromstring(written("atom", *releases)).iter(f"{ATOM}entry"))) == len(names)
     assert faults_of(written("atom", *releases)) == []
-    assert len(Calendar.from_ical(written("ics", *releases)).walk("VEVENT")) == len(names)
+    events = Calendar.from_ical(written("ics", *releases)).walk("VEVENT")
+    assert [event["SUMMARY"] for event in events] == [lines(each.title) for each in releases]
+    assert all(len(line) <= 75 for line in written("ics", *releases).split(b"\r\n"))
     assert len(orjson.loads(written("json", *releases))["items"]) == len(names)
     assert [row["name"].removeprefix("'") for row in rows(written("csv", *releases))] == [
         each.name.removeprefix("'") for each in releases

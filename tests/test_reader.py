@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, Artist
 from server.catalog import freshness, reader, runs, store
+from server.catalog.release import Release
 from server.catalog.snapshot import DEPTH, HELD, Snapshot
 from server.database import Database
 from tests.examples import album, albums, artist, spotify_id, sweep
@@ -85,6 +86,12 @@ def test_an_artist_is_one_entry_however_many_albums_it_has(database: Database) -
     assert [each.artists[1].spotify_id for each in snapshot.albums] == [
         spotify_id("artist", n + 10) for n in range(3)
     ]
+
+
+def test_what_feeds_tell_of_a_release_is_read_with_it(database: Database) -> None:
+    take(database, albums(3))
+    for each in load(database).albums:
+        assert each.release == Release.read(each.json)
 
 
 def test_a_snapshot_takes_three_statements_and_few_rows(database: Database) -> None:

@@ -1,4 +1,7 @@
-"""Answers ready to send: a snapshot in memory and a TTL cache of payloads made from it.
+"""Answers ready to send: a snapshot in memory and a TTL cache of what was made from it.
+
+Each coding of an answer is made when it is first asked for, and kept by itself. The same query,
+data and coding give the same bytes in every process, whatever was asked before.
 
 Requests never wait for the database. A sync replaces snapshot and payloads together, the new ones
 warm already; when the time to live runs out without one, the old answers are served while a new
@@ -6,7 +9,6 @@ snapshot is read, and for as long as the database cannot be reached.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,17 +19,18 @@ from cachetools import LRUCache, TLRUCache
 
 from server.catalog import payload as payloads
 from server.catalog import query as queries
-from server.catalog.payload import Payload
+from server.catalog.demand import Demand
+from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.snapshot import Freshness, Snapshot
 from server.errors import DatabaseError, NothingThere, NothingYet
 
 Found = tuple[bytes, Freshness]
+Key = tuple[str, Coding]  # a query in its normal form, or a path
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_SPELLINGS = 4096
 MAX_DAYS = 4  # of days gone by, whose releases are held at once
-WARMED = 16  # payloads made anew at once after a sync, those asked for most; and the default
+WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
 
@@ -65,11 +68,10 @@ class PayloadCache:
         self._timer = timer
         self._snapshot: Snapshot | None = None
         self._reload_at = 0.0
-        self._payloads = self._empty()
-        self._spellings: LRUCache[tuple[str, str], str] = LRUCache(MAX_SPELLINGS)
+        self._ready = self._empty()
+        self._demand = Demand()
         self._days: LRUCache[str, Snapshot] = LRUCache(MAX_DAYS)
-        self._asked: Counter[str] = Counter()
-        self._building: dict[tuple[int, str], asyncio.Task[Payload]] = {}
+        self._building: dict[tuple[int, Key], asyncio.Task[Representation]] = {}
         self._refreshing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -78,45 +80,44 @@ class PayloadCache:
         """What is served now; None before the first was read."""
         return self._snapshot
 
-    def peek(self, path: str, query_string: str) -> Payload | None:
-        """The warm path: the payload of a raw query string if it is ready, by two look-ups."""
-        href = self._spellings.get((path, query_string))
-        if href is None:
-            return None
-        if href in self._asked or len(self._asked) < MAX_SPELLINGS:
-            self._asked[href] += 1
-        return self._payloads.get(href)
+    def peek(self, path: str, query_string: str, coding: Coding) -> Representation | None:
+        """The warm path: the answer to a raw query string if it is ready, by two look-ups."""
+        href = self._demand.find(path, query_string)
+        return None if href is None else self._ready.get((href, coding))
 
-    async def get(self, kind: type[ReleaseQuery], query_string: str) -> Payload:
-        """The payload of a raw query string, made if it is not ready; concurrent callers share it.
+    async def get(
+        self, kind: type[ReleaseQuery], query_string: str, coding: Coding
+    ) -> Representation:
+        """The answer to a raw query string, made if it is not ready; concurrent callers share it.
 
         Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync, and a
         DatabaseError if a day gone by has to be read and cannot.
         """
         query = queries.parse(kind, query_string)
         href = query.href
-        payload = self._payloads.get(href)
-        if payload is None:
-            payload = await self._made(query, href)
-        self._spellings[kind.path, query_string] = href
-        if len(self._asked) < MAX_SPELLINGS:
-            self._asked[href] += 1
-        return payload
+        ready = self._ready.get((href, coding))
+        if ready is None:
+            ready = await self._made(query, (href, coding))
+        self._demand.met(kind.path, query_string, href)
+        return ready
 
-    async def single(self, path: str, load: Callable[[], Awaitable[Found | None]]) -> Payload:
-        """The payload of one object, by its address; `load` reads its JSON from the database.
+    async def single(
+        self, path: str, coding: Coding, load: Callable[[], Awaitable[Found | None]]
+    ) -> Representation:
+        """One object by its address; `load` reads its JSON from the database.
 
         Raises NothingThere if that finds nothing, or a DatabaseError.
         """
-        payload = self._payloads.get(path)
-        if payload is None:
+        ready = self._ready.get((path, coding))
+        if ready is None:
             snapshot, found = self._snapshot, await load()
             if found is None:
                 raise NothingThere("Nothing that is kept has this id.")
-            payload = await self._compute(payloads.seal, *found, self._max_age, payloads.LINK)
+            payload = payloads.seal(*found, self._max_age, payloads.LINK)
+            ready = await self._compute(payload.coded, coding)
             if snapshot is self._snapshot:
-                self._keep(path, payload)
-        return payload
+                self._keep((path, coding), ready)
+        return ready
 
     async def refresh(self) -> None:
         """Read a new snapshot, make what is in demand anew, and replace all at once.
@@ -127,22 +128,24 @@ class PayloadCache:
             snapshot = await self._load()
             stale = self.is_stale(snapshot)
             wanted: dict[str, ReleaseQuery] = {ArtistsQuery().href: ArtistsQuery()}
-            for href, _ in self._asked.most_common(WARMED):
+            for href in self._demand.most(WARMED):
                 query = queries.of_href(href)
                 if query.at is None:
                     wanted.setdefault(href, query)
-            made = {}
+            made: dict[Key, Representation] = {}
             if snapshot.freshness.synced_at is not None:
-                made = await self._compute(self._build_all, snapshot, wanted, stale)
+                made = await self._compute(self._build_all, snapshot, wanted, CODINGS, stale)
             self._snapshot = snapshot
             self._days.clear()
             self._reload_at = self._timer() + self._ttl
-            self._payloads = self._empty()
-            for href, payload in made.items():
-                self._keep(href, payload)
-            self._asked.clear()
-            self._spellings[ArtistsQuery.path, ""] = ArtistsQuery().href
-        log.info("cache_invalidated", releases=len(snapshot.albums), warmed=len(made))
+            self._ready = self._empty()
+            for key, ready in made.items():
+                self._keep(key, ready)
+            self._demand.begin_anew()
+            self._demand.learn(ArtistsQuery.path, "", ArtistsQuery().href)
+        log.info(
+            "cache_invalidated", releases=len(snapshot.albums), warmed=len(made) // len(CODINGS)
+        )
 
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Whether no sync was complete for three intervals; never where syncing is off."""
@@ -152,28 +155,29 @@ class PayloadCache:
         complete_at = snapshot.freshness.complete_at
         return complete_at is None or self._now() - complete_at > stale_after
 
-    async def _made(self, query: ReleaseQuery, href: str) -> Payload:
+    async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
         snapshot = self._snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
             raise NothingYet
         if self._timer() >= self._reload_at:
             self._reload_in_background()
-        key = (id(snapshot), href)  # what an older snapshot gives would go back in time
-        task = self._building.get(key)
+        whose = (id(snapshot), key)  # what an older snapshot gives would go back in time
+        task = self._building.get(whose)
         if task is None:
-            task = asyncio.create_task(self._build(snapshot, query, href))
-            self._building[key] = task
-            task.add_done_callback(lambda _: self._building.pop(key, None))
+            task = asyncio.create_task(self._build(snapshot, query, key))
+            self._building[whose] = task
+            task.add_done_callback(lambda _: self._building.pop(whose, None))
         return await asyncio.shield(task)
 
-    async def _build(self, snapshot: Snapshot, query: ReleaseQuery, href: str) -> Payload:
+    async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
         stale = self.is_stale(snapshot)
         shown = snapshot if query.at is None else await self._day(query.at, snapshot)
-        made = await self._compute(self._build_all, shown, {href: query}, stale)
+        href, coding = key
+        made = await self._compute(self._build_all, shown, {href: query}, (coding,), stale)
+        ready: Representation = made[key]
         if snapshot is self._snapshot:
-            self._keep(href, made[href])
-        payload: Payload = made[href]
-        return payload
+            self._keep(key, ready)
+        return ready
 
     async def _day(self, day: str, snapshot: Snapshot) -> Snapshot:
         """The releases of a day gone by, read once; as fresh as what is served now."""
@@ -185,19 +189,24 @@ class PayloadCache:
         return self._days[day]
 
     def _build_all(
-        self, snapshot: Snapshot, wanted: dict[str, ReleaseQuery], stale: bool
-    ) -> dict[str, Payload]:
+        self,
+        snapshot: Snapshot,
+        wanted: dict[str, ReleaseQuery],
+        codings: tuple[Coding, ...],
+        stale: bool,
+    ) -> dict[Key, Representation]:
         make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
-        return {href: make(snapshot, query) for href, query in wanted.items()}
+        whole = {href: make(snapshot, query) for href, query in wanted.items()}
+        return {(href, each): whole[href].coded(each) for href in whole for each in codings}
 
-    def _keep(self, href: str, payload: Payload) -> None:
-        if payload.size <= MAX_BYTES:
-            self._payloads[href] = payload
+    def _keep(self, key: Key, ready: Representation) -> None:
+        if ready.size <= MAX_BYTES:
+            self._ready[key] = ready
 
-    def _empty(self) -> "TLRUCache[str, Payload]":
+    def _empty(self) -> "TLRUCache[Key, Representation]":
         return TLRUCache(MAX_BYTES, self._expiry, self._timer, getsizeof=lambda each: each.size)
 
-    def _expiry(self, _href: str, _payload: Payload, now: float) -> float:
+    def _expiry(self, _key: Key, _ready: Representation, now: float) -> float:
         """When the snapshot is due to be read again, or when the answer turns stale if sooner."""
         expiry = min(now + self._ttl, self._reload_at)
         complete_at = self._snapshot.freshness.complete_at if self._snapshot else None

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from server.catalog import freshness, reader
-from server.catalog.snapshot import TIMES, Freshness
+from server.catalog.snapshot import TIMES, Freshness, trimmed
 
 Found = tuple[bytes, Freshness]
 
@@ -25,9 +25,7 @@ def read_artist(session: Session, spotify_id: str) -> Found | None:
     artist = next((each for each in credited if each.spotify_id == spotify_id), None)
     if artist is None:
         return None
-    releases = [orjson.Fragment(album.json) for album in albums]
-    content = {**artist.fields, "latest_album": releases[0], "albums": releases}
-    return orjson.dumps(content, option=TIMES), freshness.read(session)
+    return b"".join(artist.pieces([(album.json,) for album in albums])), freshness.read(session)
 
 
 def read_album(session: Session, spotify_id: str) -> Found | None:
@@ -39,7 +37,7 @@ def read_album(session: Session, spotify_id: str) -> Found | None:
     content: dict[str, Any] = orjson.loads(album.json)
     content["available_markets"] = None if album.markets is None else album.markets.split()
     content["history"] = _history(session, spotify_id)
-    return orjson.dumps(content, option=TIMES), freshness.read(session)
+    return trimmed(orjson.dumps(content, option=TIMES)), freshness.read(session)
 
 
 def _history(session: Session, spotify_id: str) -> list[dict[str, Any]]:

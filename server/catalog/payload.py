@@ -4,21 +4,24 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from email.utils import format_datetime
-from typing import Any, Literal
+from typing import Literal
 
 import brotli
 import orjson
 
-from server.catalog import feeds, selection
+from server.catalog import feeds, items
 from server.catalog.feeds import Channel, Release
-from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.selection import Listed
+from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
-GZIP_LEVEL = 6
-BROTLI_QUALITY = 5
-OVERHEAD_BYTES = 6400  # of a payload beside its bodies
+CODINGS: tuple[Coding, ...] = ("br", "gzip", "identity")
+# How hard to press bodies up to LARGE_BYTES, and larger ones, which shall not keep anybody waiting.
+# It hangs on nothing but the body, so that every process makes the same bytes at any time.
+LARGE_BYTES = 100_000
+GZIP_LEVELS = 6, 2
+BROTLI_QUALITIES = 5, 2
+OVERHEAD_BYTES = 1350  # of a representation beside its body
 JSON = "application/json; charset=utf-8"
 LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
 EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
@@ -32,17 +35,27 @@ class Representation:
     etag: str
     headers: tuple[tuple[str, str], ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough: the body, and what headers and objects were measured at."""
+        return OVERHEAD_BYTES + len(self.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """An answer in every coding."""
+    """An answer before it is coded, with the headers that all its codings share."""
 
-    representations: dict[Coding, Representation]
+    body: bytes
+    headers: tuple[tuple[str, str], ...]
 
-    @property
-    def size(self) -> int:
-        """Bytes in memory, near enough: bodies, and what headers and objects were measured at."""
-        return OVERHEAD_BYTES + sum(len(each.body) for each in self.representations.values())
+    def coded(self, coding: Coding) -> Representation:
+        """It in one coding, with an ETag of its very bytes (RFC 9110 8.8.3.3)."""
+        body = _compressed(self.body, coding)
+        etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
+        own = [("Content-Length", str(len(body))), ("ETag", etag)]
+        if coding != "identity":
+            own.append(("Content-Encoding", coding))
+        return Representation(body, etag, (*self.headers, *own))
 
 
 def build(
@@ -52,7 +65,7 @@ def build(
 
     `max_age` is what caches are told, in seconds; `root` the address of this server, for feeds.
     """
-    listed = _items(snapshot, query)
+    listed = items.listed(snapshot, query)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
     following, preceding = _neighbours(query, len(listed))
@@ -61,10 +74,11 @@ def build(
     if (form := feeds.FORMATS.get(query.path)) is not None:
         further = None if following is None else root + following
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, further)
-        body = form.write(channel, [Release.read(each.json) for each in page])
+        entries = [each for each in page if isinstance(each, AlbumEntry)]  # as all of a feed are
+        told = [each.release or Release.read(each.json) for each in entries]
+        body = form.write(channel, told)
         return seal(body, freshness, max_age, link, form.content_type)
-    content = {
-        "items": [_item(each, query) for each in page],
+    about = {
         "count": len(page),
         "total": len(listed),
         "limit": query.limit,
@@ -77,13 +91,14 @@ def build(
         "stale": stale,
         "partial": freshness.partial,
     }
-    return seal(orjson.dumps(content, option=TIMES), freshness, max_age, link)
+    rest = orjson.dumps(about, option=TIMES)
+    return seal(items.written(page, query, rest), freshness, max_age, link)
 
 
 def seal(
     body: bytes, freshness: Freshness, max_age: int, link: str, content_type: str = JSON
 ) -> Payload:
-    """A body with the headers that all answers of the catalogue have, in every coding."""
+    """A body with the headers that all answers of the catalogue have."""
     headers = [
         ("Content-Type", content_type),
         (
@@ -100,12 +115,12 @@ def seal(
         dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
         headers.append(("Last-Modified", format_datetime(max(dates), usegmt=True)))
         headers.append(("X-Last-Sync", str(utc(freshness.synced_at))))
-    return Payload(represent(body, headers))
+    return Payload(body, tuple(headers))
 
 
-def unkept() -> list[tuple[str, str]]:
-    """The headers of an answer that caches have to ask about each time."""
-    return [
+def unkept(body: bytes) -> Payload:
+    """A body with the headers of an answer that caches have to ask about each time."""
+    headers = (
         ("Content-Type", JSON),
         ("Cache-Control", "no-cache"),
         ("Vary", "Accept-Encoding"),
@@ -113,38 +128,19 @@ def unkept() -> list[tuple[str, str]]:
         ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
         ("Link", LINK),
-    ]
+    )
+    return Payload(body, headers)
 
 
-def _items(snapshot: Snapshot, query: ReleaseQuery) -> list[Any]:
-    """The unpaged answer, in order: artists with their releases, or releases."""
-    if isinstance(query, ArtistsQuery):
-        return selection.artists(snapshot.albums, query)
-    return selection.albums(snapshot.albums, query)
-
-
-def _item(item: Listed | AlbumEntry, query: ReleaseQuery) -> Any:
-    if isinstance(item, Listed) and isinstance(query, ArtistsQuery):
-        return _artist(item, query)
-    assert isinstance(item, AlbumEntry)
-    return _album(item, query)
-
-
-def represent(body: bytes, headers: list[tuple[str, str]]) -> dict[Coding, Representation]:
-    """Compress once, hash once: every coding has an ETag of its very bytes (RFC 9110 8.8.3.3)."""
-    bodies: dict[Coding, bytes] = {
-        "br": brotli.compress(body, mode=brotli.MODE_TEXT, quality=BROTLI_QUALITY),
-        "gzip": gzip.compress(body, GZIP_LEVEL, mtime=0),
-        "identity": body,
-    }
-    representations: dict[Coding, Representation] = {}
-    for coding, coded in bodies.items():
-        etag = f'"{hashlib.blake2b(coded, digest_size=16).hexdigest()}"'
-        own = [("Content-Length", str(len(coded))), ("ETag", etag)]
-        if coding != "identity":
-            own.append(("Content-Encoding", coding))
-        representations[coding] = Representation(coded, etag, (*headers, *own))
-    return representations
+def _compressed(body: bytes, coding: Coding) -> bytes:
+    large = len(body) > LARGE_BYTES
+    if coding == "br":
+        quality = BROTLI_QUALITIES[large]
+        coded: bytes = brotli.compress(body, mode=brotli.MODE_TEXT, quality=quality)
+        return coded
+    if coding == "gzip":
+        return gzip.compress(body, GZIP_LEVELS[large], mtime=0)
+    return body
 
 
 def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
@@ -157,21 +153,6 @@ def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None
         return following, None
     size = min(query.limit, start)
     return following, query.page(start - size, size).href
-
-
-def _artist(listed: Listed, query: ArtistsQuery) -> dict[str, Any]:
-    albums = [_album(album, query) for album in listed.albums]
-    item = {**listed.artist.fields, "latest_album": albums[0], "albums": albums}
-    return {name: item[name] for name in query.fields} if query.fields else item
-
-
-def _album(album: AlbumEntry, query: ReleaseQuery) -> orjson.Fragment:
-    """A release as it is held, or with its markets spliced in."""
-    if "markets" not in query.include:
-        return orjson.Fragment(album.json)
-    known = None if album.markets is None else album.markets.split()
-    markets = b',"available_markets":' + orjson.dumps(known)
-    return orjson.Fragment(album.json[:-1] + markets + b"}")
 
 
 def _link(following: str | None, preceding: str | None) -> str:

@@ -16,7 +16,8 @@ from models.album import LATEST_FIRST
 from server.catalog import freshness, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
-from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot
+from server.catalog.release import Release
+from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot, trimmed
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
@@ -115,7 +116,8 @@ def _artist_entry(artist: Any) -> ArtistEntry:
         "created_at": artist.created_at,
         "updated_at": artist.updated_at,
     }
-    return ArtistEntry(artist.spotify_id, artist.name, fields)
+    json = trimmed(orjson.dumps(fields, option=TIMES))
+    return ArtistEntry(artist.spotify_id, artist.name, json)
 
 
 def _album_entry(
@@ -142,10 +144,11 @@ def _album_entry(
         "various_artists": various_artists,
         "artists": [{"spotify_id": each.spotify_id, "name": each.name} for each in artists],
     }
+    json = trimmed(orjson.dumps(fields, option=TIMES))
     return AlbumEntry(
         album.album_type,
         album.created_at,
-        orjson.dumps(fields, option=TIMES),
+        json,
         artists,
         album.spotify_id,
         various_artists,
@@ -153,6 +156,7 @@ def _album_entry(
         album.release_date,
         "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
+        Release.read(json),
     )
 
 

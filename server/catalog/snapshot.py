@@ -4,24 +4,35 @@ A snapshot holds the latest 300 releases of every type and overall, so any windo
 ask for is in it, with room for what it leaves out, and no request needs the database.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import orjson
 
+from server.catalog.release import Release
+
 DEPTH = 200  # the greatest release_limit
 HELD = 300  # releases of each type and overall; what `exclude` takes away is made up from the rest
+Pieces = Sequence[bytes]  # of JSON, which are joined at the very end, so that each is copied once
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 
 @dataclass(frozen=True, slots=True)
 class ArtistEntry:
-    """An artist: its public fields, and what it is sorted by."""
+    """An artist: its public JSON but for its releases, ready made, and what it is sorted by."""
 
     spotify_id: str
     name: str
-    fields: dict[str, Any]
+    json: bytes
+
+    def pieces(self, albums: Sequence[Pieces]) -> list[bytes]:
+        """Its whole public JSON; `albums` are those of its releases, latest first, at least one."""
+        whole = [self.json[:-1], b',"latest_album":', *albums[0], b',"albums":[', *albums[0]]
+        for album in albums[1:]:
+            whole += (b",", *album)
+        whole.append(b"]}")
+        return whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,8 @@ class AlbumEntry:
     """A release: its public JSON, ready made, and what it is chosen and sorted by.
 
     `edition` is None where no artist is credited. `text` is what a search looks into, folded;
-    `markets` the codes with a blank around each, None where nothing is known of them.
+    `markets` the codes with a blank around each, None where nothing is known of them. `release` is
+    what feeds tell of it, if that has been read from its JSON already.
     """
 
     album_type: str | None
@@ -54,6 +66,7 @@ class AlbumEntry:
     release_date: str | None = None
     text: str = ""
     markets: str | None = None
+    release: Release | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,11 @@ class Snapshot:
 
     albums: tuple[AlbumEntry, ...]
     freshness: Freshness
+
+
+def trimmed(json: bytes) -> bytes:
+    """JSON to be held: a copy, for orjson's bytes keep a buffer of up to eight times their size."""
+    return bytes(memoryview(json))
 
 
 def utc(moment: datetime | None) -> str | None:

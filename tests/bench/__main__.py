@@ -8,7 +8,7 @@ from sqlalchemy import create_engine
 
 from server import schema
 from server.embedded import EmbeddedPostgres
-from tests.bench import payload, sync, warm
+from tests.bench import payload, sync, variants, warm
 
 
 def main() -> None:
@@ -19,6 +19,7 @@ def main() -> None:
         try:
             schema.create(create_engine(postgres.url))
             sync.main(postgres.url)
+            variants.main(postgres.url)
             payload.main(postgres.url)
         finally:
             postgres.stop()

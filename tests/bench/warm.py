@@ -14,9 +14,11 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from handlers.artists import ArtistsHandler
+from handlers.base import NotFoundHandler
+from handlers.payloads import QueryHandler
 from server.access_log import AccessLog
 from server.catalog.cache import PayloadCache
+from server.catalog.query import ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.site import Site
 from tests.bench.measure import show
@@ -31,14 +33,14 @@ def snapshot() -> Snapshot:
     at = datetime.now(UTC)
     entries = []
     for number in range(20):
-        artist = ArtistEntry(f"a{number}", "Artist", {"name": "Artist", "uri": "x" * 150})
-        album = orjson.Fragment(orjson.dumps({"name": f"Album {number}", "images": "x" * 440}))
+        artist = ArtistEntry(f"a{number}", "Artist", b'{"name":"Artist","uri":"%b"}' % (b"x" * 150))
+        album = orjson.dumps({"name": f"Album {number}", "images": "x" * 440})
         entries.append(AlbumEntry("album", at, album, (artist,)))
     return Snapshot(tuple(entries), Freshness(at, at, at, "search", False))
 
 
 async def warm_cache() -> PayloadCache:
-    async def load() -> Snapshot:
+    async def load(_day: str = "") -> Snapshot:
         return snapshot()
 
     async def compute(function: Any, *arguments: Any) -> Any:
@@ -46,10 +48,11 @@ async def warm_cache() -> PayloadCache:
 
     cache = PayloadCache(
         load,
+        load,
         compute,
         ttl=3600,
         max_age=15,
-        sync_interval=timedelta(hours=1),
+        interval=lambda: timedelta(hours=1),
         now=lambda: datetime.now(UTC),
         timer=time.monotonic,
     )
@@ -71,10 +74,12 @@ async def serve(ports: "Connection[Any, Any]") -> None:
     """Both servers in one process on one core, so that they differ in nothing else."""
     os.sched_setaffinity(0, {0})
     cache = await warm_cache()
-    payload = cache.peek("")
-    assert payload is not None
-    body = payload.representations["identity"].body
-    ours = Site([(r"/api/artists/?", ArtistsHandler, {"cache": cache})], AccessLog("summary"), None)
+    ready = cache.peek(ArtistsQuery.path, "", "identity")
+    assert ready is not None
+    body = ready.body
+    given = {"cache": cache, "kind": ArtistsQuery}
+    routes: list[Any] = [(r"/api/artists/?", QueryHandler, given)]
+    ours = Site(routes, AccessLog("summary"), NotFoundHandler)
     theirs = Application([(r"/api/artists/?", Constant, {"body": body})])
     (socket,) = bind_sockets(0, "127.0.0.1")
     HTTPServer(theirs).add_socket(socket)

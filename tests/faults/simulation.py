@@ -200,7 +200,7 @@ class Simulation:
         """What would be served now, held against its shape."""
         snapshot = await self.database.run(reader.load)
         built = payload.build(snapshot, ArtistsQuery(release_limit=200), stale=False, max_age=15)
-        return ArtistsPage.model_validate_json(built.representations["identity"].body)
+        return ArtistsPage.model_validate_json(built.body)
 
 
 async def live(simulation: Simulation, days: float, die: random.Random) -> None:

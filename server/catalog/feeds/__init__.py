@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from server.catalog.feeds import atom, calendar, json_feed, table
-from server.catalog.feeds.release import Channel, Release
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
 
 
 @dataclass(frozen=True)

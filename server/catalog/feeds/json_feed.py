@@ -5,8 +5,9 @@ from typing import Any
 
 import orjson
 
-from server.catalog.feeds.release import Channel, Release
-from server.catalog.snapshot import TIMES
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
+from server.catalog.snapshot import trimmed
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
@@ -20,7 +21,7 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
         "authors": [{"name": "Spotify", "url": "https://open.spotify.com/"}],
         "items": [_item(release) for release in releases],
     }
-    return orjson.dumps(feed, option=TIMES)
+    return trimmed(orjson.dumps(feed))
 
 
 def _item(release: Release) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from server.catalog.feeds.release import Channel, Release
+from server.catalog.feeds.channel import Channel
+from server.catalog.release import Release
 
 COLUMNS = (
     "spotify_id",
@@ -28,26 +29,24 @@ def write(_channel: Channel, releases: Sequence[Release]) -> bytes:
     text = io.StringIO(newline="")
     lines = csv.writer(text, lineterminator="\r\n")
     lines.writerow(COLUMNS)
-    for release in releases:
-        lines.writerow(map(_inert, _cells(release)))
+    lines.writerows(map(_cells, releases))
     return text.getvalue().encode()
 
 
 def _cells(release: Release) -> tuple[object, ...]:
     return (
         release.spotify_id,
-        release.name,
-        release.by,
-        release.kind,
-        release.release_date,
+        _inert(release.name),
+        _inert(release.by),
+        _inert(release.kind),
+        _inert(release.release_date),
         release.tracks,
-        release.first_seen.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        release.updated.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        release.url,
-        release.cover,
+        release.first_seen,
+        release.updated,
+        _inert(release.url),
+        _inert(release.cover),
     )
 
 
-def _inert(cell: object) -> str:
-    text = "" if cell is None else str(cell)
-    return f"'{text}" if text.lstrip(" ").startswith(ACTIVE) else text
+def _inert(cell: str | None) -> str:
+    return f"'{cell}" if cell and cell.lstrip(" ").startswith(ACTIVE) else cell or ""

@@ -1,9 +1,7 @@
-"""What feeds tell of a release, and of themselves. Pure."""
+"""What feeds tell of a release. Pure."""
 
 import re
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -12,20 +10,8 @@ UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
 )
 
 
-@dataclass(frozen=True)
-class Channel:
-    """A feed: its own address and its server's, both absolute, and when its data last changed."""
-
-    url: str
-    home: str
-    updated: datetime | None
-    following: str | None = None
-    title: str = "New releases on Spotify"
-
-
-@dataclass(frozen=True)
-class Release:
-    """One release; `cover` and `url` are addresses of Spotify's."""
+class Release(NamedTuple):
+    """One release; `cover` and `url` are addresses of Spotify's, times are as the API has them."""
 
     spotify_id: str
     uri: str
@@ -37,8 +23,8 @@ class Release:
     tracks: int | None
     release_date: str | None
     released_on: str | None
-    first_seen: datetime
-    updated: datetime
+    first_seen: str
+    updated: str
 
     @classmethod
     def read(cls, json: bytes) -> Self:
@@ -49,15 +35,15 @@ class Release:
             spotify_id=album["spotify_id"],
             uri=album["uri"],
             name=clean(album["name"]),
-            artists=tuple((clean(each["name"]), each["spotify_id"]) for each in album["artists"]),
+            artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
             url=album["external_urls"].get("spotify"),
             cover=images[0]["url"] if images else None,
             kind=album["album_type"],
             tracks=album["total_tracks"],
             release_date=album["release_date"],
             released_on=album["released_on"],
-            first_seen=datetime.fromisoformat(album["created_at"]),
-            updated=datetime.fromisoformat(album["updated_at"]),
+            first_seen=album["created_at"],
+            updated=album["updated_at"],
         )
 
     @property
@@ -79,4 +65,4 @@ class Release:
 
 def clean(text: str) -> str:
     """Text that any format can hold."""
-    return UNPRINTABLE.sub("\ufffd", text)
+    return text if text.isprintable() else UNPRINTABLE.sub("\ufffd", text)

@@ -1,0 +1,61 @@
+"""The items of a list: which ones, and their JSON put together from what is ready. Pure."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import orjson
+
+from server.catalog import selection
+from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.selection import Listed
+from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
+
+Item = Listed | AlbumEntry
+
+
+def listed(snapshot: Snapshot, query: ReleaseQuery) -> Sequence[Item]:
+    """The unpaged answer, in order: artists with their releases, or releases."""
+    if isinstance(query, ArtistsQuery):
+        return selection.artists(snapshot.albums, query)
+    return selection.albums(snapshot.albums, query)
+
+
+def written(page: Sequence[Item], query: ReleaseQuery, rest: bytes) -> bytes:
+    """An object with these items before the fields of `rest`, an object that is not empty."""
+    pieces = [b'{"items":[']
+    for item in page:
+        pieces += _item(item, query)
+        pieces.append(b",")
+    if page:
+        pieces.pop()
+    pieces += (b"],", rest[1:])
+    return b"".join(pieces)
+
+
+def _item(item: Item, query: ReleaseQuery) -> Pieces:
+    if isinstance(item, AlbumEntry):
+        return _album(item, query)
+    albums = [_album(album, query) for album in item.albums]
+    if isinstance(query, ArtistsQuery) and query.fields:
+        return (_some(item, albums, query.fields),)
+    return item.artist.pieces(albums)
+
+
+def _some(item: Listed, albums: list[Pieces], names: tuple[str, ...]) -> bytes:
+    """An artist with only the fields that are asked for."""
+    fragments = [orjson.Fragment(b"".join(album)) for album in albums]
+    fields = {**orjson.loads(item.artist.json), "latest_album": fragments[0], "albums": fragments}
+    return orjson.dumps({name: fields[name] for name in names})
+
+
+def _album(album: AlbumEntry, query: ReleaseQuery) -> Pieces:
+    """A release as it is held, or with its markets."""
+    if "markets" not in query.include:
+        return (album.json,)
+    return album.json[:-1], b',"available_markets":', _markets(album.markets), b"}"
+
+
+@lru_cache(maxsize=256)
+def _markets(codes: str | None) -> bytes:
+    """A list of markets, which most releases share, as JSON."""
+    return orjson.dumps(None if codes is None else codes.split())
