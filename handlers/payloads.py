@@ -10,8 +10,6 @@ from server.catalog.query import ReleaseQuery
 
 Load = Callable[[str], Awaitable[Found | None]]
 
-OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
-
 
 class PayloadHandler(BaseHandler):
     """Sends a payload in the coding that the client prefers, or 304 if it has it already."""
@@ -23,17 +21,14 @@ class PayloadHandler(BaseHandler):
 
     def send(self, chosen: Representation) -> None:
         """Answer with it, or with 304 (RFC 9110 section 13.1.2)."""
-        if_none_match = self.request.headers.get("If-None-Match")
-        if if_none_match is not None and negotiation.matches(if_none_match, chosen.etag):
-            self.set_status(304)
-            for name, value in chosen.headers:
-                if name not in OF_A_BODY:
-                    self.set_header(name, value)
-            self.finish()
-            return
-        for name, value in chosen.headers:
+        unmodified = negotiation.is_unmodified(self.request.headers.get("If-None-Match"), chosen)
+        for name, value in negotiation.headers_of(chosen, unmodified):
             self.set_header(name, value)
-        self.finish(chosen.body)
+        if unmodified:
+            self.set_status(304)
+            self.finish()
+        else:
+            self.finish(chosen.body)
 
 
 class QueryHandler(PayloadHandler):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,12 +24,14 @@ from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
 from server.keeper import DatabaseKeeper
+from server.lane.memo import Memo
 from server.login.watch import ConsentWatch
 from server.metrics import Metrics
 from server.notices import Listener
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
+from server.tasks import Tasks
 from server.threads import Threads
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
@@ -94,23 +96,32 @@ class Freshet:
             origin,
         )
         self.access_log = AccessLog(settings.access_log)
-        self.site = Site(self._routes(), self.access_log, NotFoundHandler)
-        self.timers = [
+        self.memo = Memo(
+            self.cache.shelf, self.cache.demand, self._count_hits, time.time, time.monotonic
+        )
+        self.site = Site(self.routes(), self.access_log, NotFoundHandler, self.memo)
+        self.timers = self._timers()
+        self.tasks = Tasks()
+        self.port = settings.port
+
+    def _timers(self) -> list[PeriodicCallback]:
+        """What is done again and again, once the database is there."""
+        timers = [
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
             PeriodicCallback(self._look_around, LOOK_SECONDS * 1000),
         ]
-        if settings.sync_interval:
-            self.timers += [
+        if self.settings.sync_interval:
+            timers += [
                 PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000),
                 PeriodicCallback(self.details.tick, DETAILS_TICK * 1000),
                 PeriodicCallback(self.retention.tick, RETENTION_TICK * 1000),
             ]
-        self._tasks: list[asyncio.Task[None]] = []
-        self.port = settings.port
+        return timers
 
-    def _routes(self) -> list[Any]:
+    def routes(self) -> list[Any]:
+        """What is answered, and by which handler."""
         return routes.table(
             self.settings,
             database=self.database,
@@ -124,6 +135,11 @@ class Freshet:
             probe=self.probe,
         )
 
+    def _count_hits(self, route: str, method: str, status: int, hits: int) -> None:
+        """The fast lane has sent so many answers."""
+        self.access_log.count(hits)
+        self.metrics.lane_hits[route, method, str(status)] += hits
+
     def _interval(self) -> timedelta:
         """How far apart syncs are at the moment; zero when there are none."""
         return timedelta(seconds=self.syncer.schedule.interval)
@@ -136,13 +152,13 @@ class Freshet:
     def start(self) -> None:
         """Listen, and begin everything else behind it. Raises AddressUnavailable."""
         self.port = self.site.listen(self.settings.host, self.settings.port)
-        self._spawn(self._boot())
+        self.tasks.spawn(self._boot())
 
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self.keeper.connect()
         await self._try(self.watch.begin())
-        self._spawn(self.listener.run())
+        self.tasks.spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self._data_changed())
@@ -198,29 +214,16 @@ class Freshet:
         except DatabaseError as error:
             log.warning("database_unavailable", reason=str(error))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(_tell_of_a_crash)
-        self._tasks.append(task)
-
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
         self.broadcast.close()
         await self.site.close()
         for timer in self.timers:
             timer.stop()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.tasks.stop()
         await self.syncer.stop()
         self.access_log.summarise()
         await self.upstream.stop()
         self.builders.close(BUILD_SECONDS)
         self.database.close()
         log.info("server_stopped")
-
-
-def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:
-    """A part that ends by an error we did not foresee must not do so silently."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("task_crashed", exc_info=error)

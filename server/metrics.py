@@ -3,6 +3,7 @@
 Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -40,6 +41,7 @@ class Metrics(Collector):
         self._gauges = gauges
         self._days_to_reconsent = days_to_reconsent
         self._token_renewals = token_renewals
+        self.lane_hits: Counter[tuple[str, str, str]] = Counter()
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
@@ -62,6 +64,14 @@ class Metrics(Collector):
         for grant in ("refresh_token", "client_credentials"):
             renewals.add_metric([grant], self._token_renewals.get(grant, 0))
         yield renewals
+        hits = CounterMetricFamily(
+            "freshet_lane_answers",
+            "Answers sent by the fast lane.",
+            labels=["route", "method", "status"],
+        )
+        for labels, count in self.lane_hits.items():
+            hits.add_metric(labels, count)
+        yield hits
         for gauge in self._gauges():
             yield _family(gauge)
 

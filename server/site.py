@@ -1,23 +1,30 @@
 """The HTTP server: listens, knows what is in flight, and closes without cutting anybody off."""
 
 import asyncio
+import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.ioloop import PeriodicCallback
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from server.access_log import AccessLog
 from server.errors import AddressUnavailable
+from server.lane.door import Door
+from server.lane.lane import Lane
+from server.lane.loan import LendingServer
+from server.lane.memo import Memo
 
 MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
 BODY_SECONDS = 10.0
 IDLE_SECONDS = 75
+BACKLOG = 1024  # connections that wait to be accepted
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
+LAST_CALL_SECONDS = 0.25  # for requests on their way, at the end
 
 
 class CountingApplication(Application):
@@ -54,45 +61,82 @@ class _Counted(HTTPMessageDelegate):
 
 
 class Site:
-    """The routes on an address. `not_found` answers for addresses without a route."""
+    """The routes on an address. `not_found` answers for addresses without a route.
+
+    With a `memo`, what that knows is answered by the fast lane.
+    """
 
     def __init__(
-        self, routes: list[Any], access_log: AccessLog, not_found: type[RequestHandler] | None
+        self,
+        routes: list[Any],
+        access_log: AccessLog,
+        not_found: type[RequestHandler] | None,
+        memo: Memo | None = None,
     ) -> None:
         self._application = CountingApplication(
             routes, default_handler_class=not_found, log_function=access_log
         )
-        self._server = HTTPServer(
+        self._server = LendingServer(
             self._application,
             max_header_size=MAX_HEAD_BYTES,
             max_body_size=MAX_BODY_BYTES,
             body_timeout=BODY_SECONDS,
             idle_connection_timeout=IDLE_SECONDS,
         )
+        self._tell = access_log.hit if access_log.tells_hits else None
+        self._memo = memo
+        self.lane: Lane | None = None
+        self.door: Door | None = None
+        self._timer: PeriodicCallback | None = None
 
     @property
     def in_flight(self) -> int:
         """How many requests are being answered right now."""
-        return self._application.in_flight
+        return self._application.in_flight + (self.lane.busy if self.lane else 0)
 
-    def listen(self, host: str, port: int) -> int:
-        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable."""
+    def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen, on a free port if `port` is 0, which may be `shared` by processes; the port.
+
+        Raises AddressUnavailable.
+        """
         try:
-            sockets = bind_sockets(port, host)
+            sockets = bind_sockets(port, host, backlog=BACKLOG, reuse_port=shared)
         except (OSError, UnicodeError) as error:
             raise AddressUnavailable(
                 f"{host}:{port} cannot be listened on: {error}. If another Freshet runs there, "
                 "stop it, or take another port with -p"
             ) from error
-        self._server.add_sockets(sockets)
+        if self._memo is None:
+            self._server.add_sockets(sockets)
+        else:
+            self._open(sockets, self._memo)
         chosen: int = sockets[0].getsockname()[1]
         return chosen
+
+    def _open(self, sockets: list[socket.socket], memo: Memo) -> None:
+        for each in sockets:  # whose connections inherit it
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.lane = Lane(memo, self._server, self._tell)
+        self._timer = PeriodicCallback(self.lane.tick, 1000)
+        self._timer.start()
+        self.door = Door(sockets, self.lane.take, self.lane.make_room)
+        self.door.open()
 
     async def close(self) -> None:
         """Listen no more, let what is in flight be answered, then close the idle connections."""
         self._server.stop()
+        self._server.conn_params.no_keep_alive = True  # and clients are told so
+        if self.lane is not None and self.door is not None:
+            self.door.close()
+            self.lane.drain()
+            if self.lane.idle:
+                await asyncio.sleep(LAST_CALL_SECONDS)
         for _ in range(round(DRAIN_SECONDS / DRAIN_STEP)):
             if not self.in_flight:
                 break
             await asyncio.sleep(DRAIN_STEP)
+        if self.lane is not None and self._timer is not None:
+            self._timer.stop()
+            await self.lane.close()
+            self.lane.tick()
         await self._server.close_all_connections()

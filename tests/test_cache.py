@@ -12,6 +12,7 @@ import pytest
 from server.catalog.cache import MAX_DAYS, PayloadCache
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
+from server.catalog.shelf import MAX_BYTES
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
 from tests.conftest import Clock, until
@@ -325,7 +326,7 @@ async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig)
     for number in range(5000):
         await rig.get(f"offset={number}&spelling={number}")
     cache = rig.cache
-    assert cache._ready.currsize <= cache._ready.maxsize
+    assert cache.shelf.size <= MAX_BYTES
 
 
 @pytest.mark.gen_test

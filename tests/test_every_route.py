@@ -59,7 +59,7 @@ class Heard:
 def addresses(freshet: Freshet) -> list[str]:
     """An address of each route, which its pattern has to match."""
     found = []
-    for pattern, *_ in freshet._routes():
+    for pattern, *_ in freshet.routes():
         kind = "artist" if "/artists/" in pattern else "album"
         address = re.sub(r"\([^()]*\{22\}\)", spotify_id(kind, 0), pattern)
         address = STATIC if address.startswith("/static/") else address

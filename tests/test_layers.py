@@ -39,6 +39,7 @@ PURE = {
     "server.catalog.titles",
     "server.catalog.versions",
     "server.catalog.negotiation",
+    "server.catalog.shelf",
     "server.spotify.parse",
     "server.spotify.consent",
     "server.spotify.profile",
@@ -143,6 +144,8 @@ def allowed(name: str, target: str) -> bool:
     if inside(name, "server.login"):
         forbidden = inside(target, "server.catalog", "handlers", "server.spotify.standin")
         return not forbidden and target not in WIRING
+    if inside(name, "server.lane"):
+        return inside(target, "server.lane", "server.catalog", "server.errors")
     if inside(name, "server.catalog"):
         return not inside(target, "handlers", "server.spotify.standin") and target not in WIRING
     return not inside(target, "handlers", "models", "server.catalog", "server.spotify") and (

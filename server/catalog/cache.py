@@ -15,20 +15,19 @@ from functools import partial
 from typing import Any
 
 import structlog
-from cachetools import LRUCache, TLRUCache
+from cachetools import LRUCache
 
 from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.demand import Demand
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.shelf import Key, Shelf
 from server.catalog.snapshot import Freshness, Snapshot
 from server.errors import DatabaseError, NothingThere, NothingYet
 
 Found = tuple[bytes, Freshness]
-Key = tuple[str, Coding]  # a query in its normal form, or a path
 
-MAX_BYTES = 32 * 1024 * 1024
 MAX_DAYS = 4  # of days gone by, whose releases are held at once
 WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
@@ -68,8 +67,8 @@ class PayloadCache:
         self._timer = timer
         self._snapshot: Snapshot | None = None
         self._reload_at = 0.0
-        self._ready = self._empty()
-        self._demand = Demand()
+        self.shelf = Shelf(timer, self._good_until)
+        self.demand = Demand()
         self._days: LRUCache[str, Snapshot] = LRUCache(MAX_DAYS)
         self._building: dict[tuple[int, Key], asyncio.Task[Representation]] = {}
         self._refreshing = asyncio.Lock()
@@ -82,8 +81,8 @@ class PayloadCache:
 
     def peek(self, path: str, query_string: str, coding: Coding) -> Representation | None:
         """The warm path: the answer to a raw query string if it is ready, by two look-ups."""
-        href = self._demand.find(path, query_string)
-        return None if href is None else self._ready.get((href, coding))
+        href = self.demand.find(path, query_string)
+        return None if href is None else self.shelf.get((href, coding))
 
     async def get(
         self, kind: type[ReleaseQuery], query_string: str, coding: Coding
@@ -95,10 +94,10 @@ class PayloadCache:
         """
         query = queries.parse(kind, query_string)
         href = query.href
-        ready = self._ready.get((href, coding))
+        ready = self.shelf.get((href, coding))
         if ready is None:
             ready = await self._made(query, (href, coding))
-        self._demand.met(kind.path, query_string, href)
+        self.demand.met(kind.path, query_string, href)
         return ready
 
     async def single(
@@ -108,7 +107,7 @@ class PayloadCache:
 
         Raises NothingThere if that finds nothing, or a DatabaseError.
         """
-        ready = self._ready.get((path, coding))
+        ready = self.shelf.get((path, coding))
         if ready is None:
             snapshot, found = self._snapshot, await load()
             if found is None:
@@ -116,7 +115,7 @@ class PayloadCache:
             payload = payloads.seal(*found, self._max_age, payloads.LINK)
             ready = await self._compute(payload.coded, coding)
             if snapshot is self._snapshot:
-                self._keep((path, coding), ready)
+                self.shelf.keep((path, coding), ready)
         return ready
 
     async def refresh(self) -> None:
@@ -128,7 +127,7 @@ class PayloadCache:
             snapshot = await self._load()
             stale = self.is_stale(snapshot)
             wanted: dict[str, ReleaseQuery] = {ArtistsQuery().href: ArtistsQuery()}
-            for href in self._demand.most(WARMED):
+            for href in self.demand.most(WARMED):
                 query = queries.of_href(href)
                 if query.at is None:
                     wanted.setdefault(href, query)
@@ -138,11 +137,11 @@ class PayloadCache:
             self._snapshot = snapshot
             self._days.clear()
             self._reload_at = self._timer() + self._ttl
-            self._ready = self._empty()
+            self.shelf.begin_anew()
             for key, ready in made.items():
-                self._keep(key, ready)
-            self._demand.begin_anew()
-            self._demand.learn(ArtistsQuery.path, "", ArtistsQuery().href)
+                self.shelf.keep(key, ready)
+            self.demand.begin_anew()
+            self.demand.learn(ArtistsQuery.path, "", ArtistsQuery().href)
         log.info(
             "cache_invalidated", releases=len(snapshot.albums), warmed=len(made) // len(CODINGS)
         )
@@ -176,7 +175,7 @@ class PayloadCache:
         made = await self._compute(self._build_all, shown, {href: query}, (coding,), stale)
         ready: Representation = made[key]
         if snapshot is self._snapshot:
-            self._keep(key, ready)
+            self.shelf.keep(key, ready)
         return ready
 
     async def _day(self, day: str, snapshot: Snapshot) -> Snapshot:
@@ -199,23 +198,15 @@ class PayloadCache:
         whole = {href: make(snapshot, query) for href, query in wanted.items()}
         return {(href, each): whole[href].coded(each) for href in whole for each in codings}
 
-    def _keep(self, key: Key, ready: Representation) -> None:
-        if ready.size <= MAX_BYTES:
-            self._ready[key] = ready
-
-    def _empty(self) -> "TLRUCache[Key, Representation]":
-        return TLRUCache(MAX_BYTES, self._expiry, self._timer, getsizeof=lambda each: each.size)
-
-    def _expiry(self, _key: Key, _ready: Representation, now: float) -> float:
-        """When the snapshot is due to be read again, or when the answer turns stale if sooner."""
-        expiry = min(now + self._ttl, self._reload_at)
+    def _good_until(self) -> float:
+        """When the snapshot is due to be read again, or when answers turn stale if sooner."""
         complete_at = self._snapshot.freshness.complete_at if self._snapshot else None
         stale_after = STALE_AFTER * self._interval()
         if complete_at and stale_after:
             left = (complete_at + stale_after - self._now()).total_seconds()
             if left > 0:
-                expiry = min(expiry, now + left)
-        return expiry
+                return min(self._reload_at, self._timer() + left)
+        return self._reload_at
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS

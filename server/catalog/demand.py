@@ -17,11 +17,15 @@ class Demand:
         self._spellings: LRUCache[tuple[str, str], str] = LRUCache(MAX_SPELLINGS)
         self._asked: Counter[str] = Counter()
 
+    def known(self, path: str, query_string: str) -> str | None:
+        """What a spelling means, if that is known."""
+        return self._spellings.get((path, query_string))
+
     def find(self, path: str, query_string: str) -> str | None:
-        """What a spelling means, if that is known; it counts as asked for."""
-        href = self._spellings.get((path, query_string))
+        """The same, but it counts as asked for."""
+        href = self.known(path, query_string)
         if href is not None:
-            self._count(href)
+            self.count(href)
         return href
 
     def learn(self, path: str, query_string: str, href: str) -> None:
@@ -31,7 +35,7 @@ class Demand:
     def met(self, path: str, query_string: str, href: str) -> None:
         """Remember what a spelling means, and count it."""
         self.learn(path, query_string, href)
-        self._count(href)
+        self.count(href)
 
     def most(self, count: int) -> list[str]:
         """What is asked for most, by its normal form."""
@@ -41,6 +45,7 @@ class Demand:
         """Count from zero."""
         self._asked.clear()
 
-    def _count(self, href: str) -> None:
+    def count(self, href: str, times: int = 1) -> None:
+        """It was asked for."""
         if href in self._asked or len(self._asked) < MAX_SPELLINGS:
-            self._asked[href] += 1
+            self._asked[href] += times

@@ -3,9 +3,10 @@
 import re
 from functools import lru_cache
 
-from server.catalog.payload import Coding
+from server.catalog.payload import Coding, Representation
 
 PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
+OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
 QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 
 
@@ -43,3 +44,15 @@ def matches(if_none_match: str, etag: str) -> bool:
         return True
     tags = (part.strip().removeprefix("W/") for part in if_none_match.split(","))
     return etag in tags
+
+
+def is_unmodified(if_none_match: str | None, ready: Representation) -> bool:
+    """Whether 304 is the answer (RFC 9110 section 13.1.2)."""
+    return if_none_match is not None and matches(if_none_match, ready.etag)
+
+
+def headers_of(ready: Representation, unmodified: bool) -> tuple[tuple[str, str], ...]:
+    """The headers of an answer, or of the 304 in its place (RFC 9110 section 15.4.5)."""
+    if not unmodified:
+        return ready.headers
+    return tuple(each for each in ready.headers if each[0] not in OF_A_BODY)

@@ -1,0 +1,74 @@
+"""An answer as it goes over the wire, byte for byte what the handlers would send."""
+
+from http.client import responses
+
+from tornado.httputil import HTTPHeaders
+
+from server.catalog.negotiation import headers_of
+from server.catalog.payload import Representation
+
+SERVER = "Freshet"
+
+
+class Answer:
+    """Ready but for its `Date`. `hits` counts how often it was sent since that was last set.
+
+    `route` names what it answers, for counts; `href` the query, for what is warmed after a sync.
+    `closes` says that the connection ends with it; `length` counts the body's bytes.
+    """
+
+    __slots__ = (
+        "_after",
+        "_before",
+        "closes",
+        "hits",
+        "href",
+        "length",
+        "method",
+        "route",
+        "status",
+        "wire",
+    )
+
+    def __init__(
+        self,
+        ready: Representation,
+        *,
+        method: str,
+        unmodified: bool,
+        closes: bool,
+        route: str,
+        href: str,
+    ) -> None:
+        self.method = method
+        self.status = 304 if unmodified else 200
+        self.closes = closes
+        self.route = route
+        self.href = href
+        self.hits = 0
+        self.wire: bytes | None = None
+        headers = HTTPHeaders({"Server": SERVER, "Content-Type": "", "Date": ""})
+        if unmodified:  # what Tornado takes away from an answer without a body
+            del headers["Content-Type"]
+        for name, value in headers_of(ready, unmodified):
+            headers[name] = value
+        if closes:
+            headers["Connection"] = "close"
+        lines = [f"{name}: {value}\r\n" for name, value in headers.get_all()]
+        date = lines.index("Date: \r\n")
+        start = f"HTTP/1.1 {self.status} {responses[self.status]}\r\n"
+        self._before = (start + "".join(lines[:date]) + "Date: ").encode("latin-1")
+        self.length = len(ready.body) if method == "GET" and not unmodified else 0
+        self._after = ("\r\n" + "".join(lines[date + 1 :]) + "\r\n").encode("latin-1")
+        if self.length:
+            self._after += ready.body
+
+    @property
+    def size(self) -> int:
+        """Bytes on the wire, near enough."""
+        return len(self._before) + len(self._after) + 29
+
+    def dated(self, date: bytes) -> bytes:
+        """The whole answer with this `Date`, kept as `wire` until that is cleared."""
+        self.wire = b"".join((self._before, date, self._after))
+        return self.wire

@@ -1,0 +1,23 @@
+"""A client's connection while it is in the lane."""
+
+import socket
+from typing import Any
+
+
+class Connection:
+    """`unread` are requests read but not answered yet, `unsent` what the client has yet to take.
+
+    `seen` is the second in which something last went over it; `ends` says that it is closed once
+    all is sent.
+    """
+
+    __slots__ = ("address", "descriptor", "ends", "seen", "socket", "unread", "unsent")
+
+    def __init__(self, connection: socket.socket, address: Any, seen: int) -> None:
+        self.socket = connection
+        self.descriptor = connection.fileno()
+        self.address = address
+        self.seen = seen
+        self.ends = False
+        self.unread = b""
+        self.unsent: memoryview | None = None

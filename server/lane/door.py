@@ -1,0 +1,74 @@
+"""Accepting connections, also when the system has no room for more."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+MOST_AT_ONCE = 128  # connections accepted before those that are there have their turn
+REST_SECONDS = 1.0
+ROOM = 64  # idle connections closed when there is none
+
+log = structlog.get_logger()
+
+
+class Door:
+    """Passes connections on to `take(connection, address)`.
+
+    When no descriptor is left (EMFILE, ENFILE) or no memory, it asks for room, and tries again
+    after REST_SECONDS; who knocks meanwhile waits in the system's queue.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        take: Callable[[socket.socket, Any], None],
+        make_room: Callable[[int], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._sockets = sockets
+        self._take = take
+        self._make_room = make_room
+        self._resting: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    def open(self) -> None:
+        """Accept from now on."""
+        self._resting = None
+        for each in self._sockets:
+            self._loop.add_reader(each.fileno(), self._accept, each, MOST_AT_ONCE)
+
+    def close(self) -> None:
+        """Take in who has come already, and listen no more."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._resting is not None:
+            self._resting.cancel()
+        for each in self._sockets:
+            self._loop.remove_reader(each.fileno())
+            self._accept(each, socket.SOMAXCONN)
+            each.close()
+
+    def _accept(self, listening: socket.socket, most: int) -> None:
+        for _ in range(most):
+            try:
+                connection, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._rest(error)
+                return
+            connection.setblocking(False)
+            self._take(connection, address)
+
+    def _rest(self, error: OSError) -> None:
+        if self._is_closed:
+            return
+        log.warning("connections_waiting", reason=error.strerror, retry_seconds=REST_SECONDS)
+        self._make_room(ROOM)
+        for each in self._sockets:
+            self._loop.remove_reader(each.fileno())
+        self._resting = self._loop.call_later(REST_SECONDS, self.open)

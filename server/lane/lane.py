@@ -1,0 +1,224 @@
+"""Connections in the lane: read, look up, send; and lend what is not known."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from server.lane.answer import Answer
+from server.lane.connection import Connection
+from server.lane.loan import LendingServer
+from server.lane.memo import Memo
+
+READ_BYTES = 16 * 1024
+MOST_BYTES = 128 * 1024  # of pipelined answers, before other clients have their turn
+IDLE_SECONDS = 75
+LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goes
+LINGER_STEPS = 25
+BLANK_LINE = b"\r\n\r\n"
+
+Tell = Callable[[str, str, int, int, float], None]
+
+
+class Lane:
+    """Serves the connections it is given, on the running loop; to be made on it.
+
+    `tell(method, target, status, body bytes, seconds)`, if given, is called for each answer sent.
+    It works on any loop that has `add_reader`: asyncio's and uvloop's alike.
+    """
+
+    def __init__(self, memo: Memo, tornado: LendingServer, tell: Tell | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._memo = memo
+        self._known = memo.answers if tell is None else {}  # what needs no more than to be sent
+        self._tornado = tornado
+        self._tell = tell
+        self._connections: dict[int, Connection] = {}
+        self._second = 0
+        self._is_open = True
+        self._drains = False
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are here, and not lent."""
+        return list(self._connections.values())
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        return sum(each.unsent is None and not each.unread for each in self._connections.values())
+
+    @property
+    def busy(self) -> int:
+        """How many connections have answers that are not sent yet."""
+        return len(self._connections) - self.idle
+
+    def take(self, connection: socket.socket, address: Any, unread: bytes = b"") -> None:
+        """Serve a connection from now on, of which `unread` has been read already."""
+        if not self._is_open:
+            connection.close()
+            return
+        made = Connection(connection, address, self._second)
+        self._connections[made.descriptor] = made
+        self._loop.add_reader(made.descriptor, self._read, made)
+        if unread:
+            self._serve(made, unread)
+
+    def tick(self) -> None:
+        """A second has passed: tell the memo, and close who has been silent for too long."""
+        self._second += 1
+        self._memo.tick()
+        if self._second % 5 == 0:
+            self._close_idle(self._second - IDLE_SECONDS, len(self._connections))
+
+    def make_room(self, count: int) -> None:
+        """Close up to `count` of those that have been silent the longest."""
+        self._close_idle(self._second - 1, count)
+
+    def drain(self) -> None:
+        """Let Tornado answer from now on, which says that the connection closes."""
+        self._drains, self._known = True, {}
+
+    async def close(self) -> None:
+        """Close every connection, idle ones so that no client takes it for a failure."""
+        self.drain()
+        self._is_open = False
+        for each in tuple(self._connections.values()):
+            if each.unsent is not None:
+                self._close(each)
+                continue
+            try:
+                each.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self._close(each)
+        for _ in range(LINGER_STEPS):
+            if not self._connections:
+                break
+            await asyncio.sleep(LINGER_SECONDS / LINGER_STEPS)
+        for each in tuple(self._connections.values()):
+            self._close(each)
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            data = connection.socket.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            data = b""
+        answer = self._known.get(data)
+        if answer is None or answer.closes:
+            self._begin(connection, data)
+            return
+        answer.hits += 1
+        connection.seen = self._second
+        self._send(connection, answer.wire or self._memo.wire(answer))
+
+    def _begin(self, connection: Connection, data: bytes) -> None:
+        """All that is not exactly one known head."""
+        if data and self._is_open:
+            connection.seen = self._second
+            self._serve(connection, data)
+        else:
+            self._close(connection)
+
+    def _serve(self, connection: Connection, data: bytes) -> None:
+        """Answer as many requests as are known, then lend the connection for the next one."""
+        began, wires, size, start = self._loop.time(), [], 0, 0
+        sent: list[tuple[bytes, Answer]] = []
+        while size < MOST_BYTES and not connection.ends:
+            end = data.find(BLANK_LINE, start) + len(BLANK_LINE)
+            answer = self._find(data[start:end]) if end >= len(BLANK_LINE) else None
+            if answer is None:
+                break
+            answer.hits += 1
+            wires.append(self._memo.wire(answer))
+            sent.append((data[start:end], answer))
+            size += len(wires[-1])
+            connection.ends = answer.closes
+            start = end
+        connection.unread = b"" if connection.ends else data[start:]
+        if wires:
+            self._send(connection, b"".join(wires))
+            self._tell_of(sent, began)
+        else:
+            self._lend(connection)
+
+    def _find(self, head: bytes) -> Answer | None:
+        if self._drains:
+            return None
+        return self._memo.answers.get(head) or self._memo.learn(head)
+
+    def _tell_of(self, sent: list[tuple[bytes, Answer]], began: float) -> None:
+        if self._tell is not None:
+            seconds = self._loop.time() - began
+            for head, answer in sent:
+                target = head.split(b" ", 2)[1].decode("ascii")
+                self._tell(answer.method, target, answer.status, answer.length, seconds)
+
+    def _send(self, connection: Connection, wire: bytes | memoryview) -> None:
+        try:
+            sent = connection.socket.send(wire)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            self._close(connection)
+            return
+        if sent != len(wire):
+            self._wait(connection, memoryview(wire)[sent:])
+        elif connection.unread or connection.ends:
+            self._go_on_later(connection)
+
+    def _wait(self, connection: Connection, unsent: memoryview) -> None:
+        """Read nothing more from a client before it has taken what it was sent."""
+        connection.unsent = unsent
+        self._loop.remove_reader(connection.descriptor)
+        self._loop.add_writer(connection.descriptor, self._write, connection)
+
+    def _write(self, connection: Connection) -> None:
+        unsent, connection.unsent = connection.unsent, None
+        assert unsent is not None
+        self._loop.remove_writer(connection.descriptor)
+        connection.seen = self._second
+        self._loop.add_reader(connection.descriptor, self._read, connection)
+        self._send(connection, unsent)
+
+    def _go_on_later(self, connection: Connection) -> None:
+        """Close what has ended; else it is the turn of others before that of what is unread."""
+        if connection.ends:
+            self._close(connection)
+            return
+        self._loop.remove_reader(connection.descriptor)
+        self._loop.call_soon(self._go_on, connection)
+
+    def _go_on(self, connection: Connection) -> None:
+        if self._connections.get(connection.descriptor) is connection:
+            self._loop.add_reader(connection.descriptor, self._read, connection)
+            self._serve(connection, connection.unread)
+
+    def _lend(self, connection: Connection) -> None:
+        """Have Tornado answer what comes first of what is unread."""
+        self._forget(connection)
+        back = partial(self._take_back, connection.address)
+        self._tornado.lend(connection.socket, connection.address, connection.unread, back)
+
+    def _take_back(self, address: Any, connection: socket.socket, unread: bytes) -> None:
+        with suppress(OSError):  # Tornado has turned it off
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.take(connection, address, unread)
+
+    def _close_idle(self, since: int, most: int) -> None:
+        silent = [each for each in self._connections.values() if each.seen <= since]
+        for each in sorted(silent, key=lambda each: each.seen)[:most]:
+            self._close(each)
+
+    def _close(self, connection: Connection) -> None:
+        if self._connections.get(connection.descriptor) is connection:
+            self._forget(connection)
+            connection.socket.close()
+
+    def _forget(self, connection: Connection) -> None:
+        del self._connections[connection.descriptor]
+        self._loop.remove_reader(connection.descriptor)
+        self._loop.remove_writer(connection.descriptor)

@@ -1,0 +1,128 @@
+"""What the lane knows: request heads, to the byte, and the answer to each."""
+
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+
+from server.catalog import negotiation
+from server.catalog.demand import Demand
+from server.catalog.query import KINDS
+from server.catalog.shelf import Shelf
+from server.lane import head as heads
+from server.lane.answer import Answer
+from server.lane.head import Request
+
+MAX_BYTES = 16 * 1024 * 1024  # of heads and answers together; then all is learnt anew
+MAX_ANSWER_BYTES = 2 * 1024 * 1024  # larger ones are for Tornado
+ENTRY_BYTES = 400  # of an entry beside them
+SINGLE = re.compile(r"/api/(artists|albums)/[0-9A-Za-z]{22}/?")
+LISTS = {path.rstrip("/"): path for path in KINDS}
+
+Count = Callable[[str, str, int, int], None]
+Key = tuple[str, str, str, bool, bool]
+
+
+class Memo:
+    """Answers by request head; all are forgotten when the shelf begins anew, or their time is up.
+
+    `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
+    is the wall clock in seconds since 1970, for `Date`; `timer` the one that the shelf goes by.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        demand: Demand,
+        count: Count,
+        clock: Callable[[], float],
+        timer: Callable[[], float],
+    ) -> None:
+        self._shelf = shelf
+        self._demand = demand
+        self._count = count
+        self._clock = clock
+        self._timer = timer
+        self._date = b""
+        self._answers: dict[Key, Answer] = {}
+        self._in_use: list[Answer] = []
+        self._bytes = 0
+        self._good_until = 0.0
+        self.answers: dict[bytes, Answer] = {}
+        shelf.watch(self.forget)
+        self.tick()
+
+    def learn(self, head: bytes) -> Answer | None:
+        """The answer to a head that is not known yet; None if it is not for the lane."""
+        request = heads.read(head)
+        answer = None if request is None else self._find(request)
+        if answer is not None:
+            self._bytes += len(head) + ENTRY_BYTES
+            if self._bytes > MAX_BYTES:
+                self.forget()
+                return self.learn(head)
+            self.answers[head] = answer
+        return answer
+
+    def wire(self, answer: Answer) -> bytes:
+        """The bytes to send now."""
+        if answer.wire is None:
+            self._in_use.append(answer)
+            return answer.dated(self._date)
+        return answer.wire
+
+    def tick(self) -> None:
+        """Tell what was sent, and renew the date; to be called once a second."""
+        for answer in self._in_use:
+            self._count(answer.route, answer.method, answer.status, answer.hits)
+            if answer.route in KINDS:
+                self._demand.count(answer.href, answer.hits)
+            answer.wire, answer.hits = None, 0
+        self._in_use.clear()
+        self._date = formatdate(self._clock(), usegmt=True).encode()
+        if self.answers and self._timer() >= self._good_until:
+            self.forget()
+
+    def forget(self) -> None:
+        """Other answers are on the shelf now."""
+        self.answers.clear()
+        self._answers.clear()
+        self._bytes = 0
+
+    def _find(self, request: Request) -> Answer | None:
+        found = self._locate(request)
+        if found is None:
+            return None
+        route, href = found
+        coding = negotiation.coding(request.accept_encoding)
+        ready = self._shelf.get((href, coding))
+        if ready is None or ready.size > MAX_ANSWER_BYTES:
+            return None
+        unmodified = negotiation.is_unmodified(request.if_none_match, ready)
+        key = (href, coding, request.method, unmodified, request.closes)
+        answer = self._answers.get(key)
+        if answer is None:
+            answer = Answer(
+                ready,
+                method=request.method,
+                unmodified=unmodified,
+                closes=request.closes,
+                route=route,
+                href=href,
+            )
+            good_until = self._shelf.good_until()
+            self._good_until = min(self._good_until, good_until) if self._answers else good_until
+            self._answers[key] = answer
+            self._bytes += 2 * answer.size + ENTRY_BYTES  # as parts, and as the bytes of a second
+        return answer
+
+    def _locate(self, request: Request) -> tuple[str, str] | None:
+        """The route of a request and the key of its answer in the cache."""
+        path = request.path.rstrip("/")
+        single = SINGLE.fullmatch(request.path)
+        if single is not None and not request.query:
+            return f"/api/{single[1]}/{{spotify_id}}/", path
+        route = LISTS.get(path)
+        if route is None or request.path not in (route, path):
+            return None
+        href = self._demand.known(route, request.query)
+        return None if href is None else (route, href)

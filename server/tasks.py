@@ -1,0 +1,34 @@
+"""What runs in the background for as long as the server does."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class Tasks:
+    """Holds on to tasks, tells of those that crash, and ends them all."""
+
+    def __init__(self) -> None:
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until it ends, or until `stop`."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(_tell_of_a_crash)
+        self._tasks.append(task)
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and wait for its end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:
+    """A part that ends by an error we did not foresee must not do so silently."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("task_crashed", exc_info=error)

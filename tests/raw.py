@@ -1,0 +1,32 @@
+"""Bytes over a connection, for what no HTTP client would send, and what comes back."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+
+QUIET_SECONDS = 0.25  # after so long without a byte, all that was due has come
+VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+async def exchange(port: int, pieces: Sequence[bytes], quiet: float = QUIET_SECONDS) -> bytes:
+    """Send pieces one after the other, and read until the server closes or says nothing more.
+
+    Dates and ids of requests are blanked, so that two answers can be compared.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    received = bytearray()
+    try:
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0)
+        while chunk := await asyncio.wait_for(reader.read(65536), quiet):
+            received += chunk
+        received += b"<closed>"
+    except TimeoutError:
+        received += b"<open>"
+    except ConnectionError:
+        received += b"<closed>"
+    finally:
+        writer.close()
+    return VARYING.sub(b"", bytes(received))

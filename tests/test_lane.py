@@ -1,0 +1,308 @@
+"""The fast lane is invisible: the same bytes as the handlers, whatever comes over the wire."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import URL
+from tornado.httpclient import AsyncHTTPClient
+
+from handlers.base import NotFoundHandler
+from server import config
+from server.access_log import AccessLog
+from server.app import Freshet
+from server.config import Settings
+from server.site import Site
+from server.spotify.standin import AppKind, Catalogue, StandIn
+from tests.conftest import ROOT, SECRET, until
+from tests.examples import albums, spotify_id
+from tests.raw import exchange
+
+HOST = b"Host: freshet\r\n"
+LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
+WARM = (
+    "/api/artists/",
+    "/api/artists",
+    "/api/artists/?limit=2",
+    "/api/albums/?sort=name",
+    "/feeds/albums.atom",
+    "/feeds/albums.csv?limit=1",
+    f"/api/artists/{spotify_id('artist', 1)}/",
+    f"/api/albums/{spotify_id('album', 1)}",
+)
+
+
+class Pair:
+    """One server twice: with its lane, and the same handlers without it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, url: URL) -> None:
+        self.loop = loop
+        self._url = url
+
+    async def start(self) -> None:
+        catalogue = Catalogue(albums(5), recent_days=None)
+        self.standin = StandIn(kind=AppKind.EXTENDED, catalogue=catalogue)
+        self.standin.start()
+        self.freshet = Freshet(
+            config.load(
+                Settings,
+                client_id="standin-client",
+                client_secret="standin-secret",
+                secret=SECRET,
+                database_url=self._url.render_as_string(hide_password=False),
+                port=0,
+                spotify_api_url=self.standin.api_url,
+                spotify_accounts_url=self.standin.accounts_url,
+            )
+        )
+        self.freshet.start()
+        snapshot = self.freshet.cache
+        await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
+        for timer in self.freshet.timers:  # nothing new comes while answers are compared
+            timer.stop()
+        self.plain = Site(self.freshet.routes(), AccessLog("off"), NotFoundHandler)
+        self.plain_port = self.plain.listen("127.0.0.1", 0)
+        await self.warm()
+
+    async def warm(self) -> None:
+        client = AsyncHTTPClient(force_instance=True)
+        for path in WARM:
+            for coding in ("br", "gzip", "identity"):
+                address = f"http://127.0.0.1:{self.plain_port}{path}"
+                headers = {"Accept-Encoding": coding}
+                await client.fetch(address, headers=headers, decompress_response=False)
+        client.close()
+
+    async def stop(self) -> None:
+        await self.plain.close()
+        await self.freshet.stop()
+        await self.standin.stop()
+
+    def ask(self, *pieces: bytes, quiet: float = 0.25) -> bytes:
+        """What the server with the lane says, after it was seen that both say the same."""
+
+        async def both() -> tuple[bytes, bytes]:
+            return await asyncio.gather(
+                exchange(self.freshet.port, pieces, quiet), exchange(self.plain_port, pieces, quiet)
+            )
+
+        ours, theirs = self.loop.run_until_complete(both())
+        assert ours == theirs
+        return ours
+
+    @property
+    def hits(self) -> int:
+        """How many answers the lane has sent."""
+        self.freshet.memo.tick()
+        return sum(self.freshet.metrics.lane_hits.values())
+
+
+@pytest.fixture(params=["asyncio", "uvloop"], scope="module")
+def pair(
+    request: pytest.FixtureRequest, new_database: Callable[[str], Any], migrated: str
+) -> Iterator[Pair]:
+    new_loop = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    with new_database(migrated) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        made = Pair(loop, url)
+        loop.run_until_complete(made.start())
+        yield made
+        loop.run_until_complete(made.stop())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def get(target: str, *fields: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:
+    lines = [f"{method} {target} {version}", "Host: freshet", *fields, "", ""]
+    return "\r\n".join(lines).encode("latin-1")
+
+
+@pytest.mark.parametrize("coding", ["", "Accept-Encoding: gzip", "Accept-Encoding: br, gzip"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", WARM)
+def test_what_is_warm_is_answered_by_the_lane_as_by_the_handlers(
+    pair: Pair, path: str, method: str, coding: str
+) -> None:
+    fields = [coding] if coding else []
+    before = pair.hits
+    answer = pair.ask(get(path, *fields, "Connection: close", method=method), quiet=2)
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"<closed>")
+    assert pair.hits == before + 1
+
+
+@pytest.mark.parametrize("path", WARM)
+def test_what_the_client_has_already_is_not_sent_again(pair: Pair, path: str) -> None:
+    first = pair.ask(get(path, "Connection: close"), quiet=2)
+    etag = first.split(b"\r\nEtag: ")[1].split(b"\r\n")[0].decode()
+    before = pair.hits
+    for tags in (etag, f"W/{etag}", f'"x", {etag}', "*"):
+        answer = pair.ask(get(path, f"If-None-Match: {tags}", "Connection: close"), quiet=2)
+        assert answer.startswith(b"HTTP/1.1 304 Not Modified\r\n")
+    assert pair.hits == before + 4
+
+
+def test_an_answer_is_the_same_in_whatever_pieces_the_request_comes(pair: Pair) -> None:
+    request = get("/api/artists/", "Accept-Encoding: gzip") + LAST
+    whole = pair.ask(request, quiet=2)
+    for cut in range(1, len(request)):
+        assert pair.ask(request[:cut], request[cut:], quiet=2) == whole
+    assert pair.ask(*[bytes([each]) for each in request], quiet=2) == whole
+
+
+def test_warm_and_cold_requests_are_mixed_on_one_connection_and_pipelined(pair: Pair) -> None:
+    before = pair.hits
+    requests = [
+        get("/api/artists/"),
+        get("/api/artists/?limit=3&offset=1"),
+        get("/api/artists/"),
+        get("/api/nothing"),
+        get("/api/artists/", method="HEAD"),
+        get("/api/artists/?limit=0"),
+        get("/api/artists/?limit=2"),
+        get("/healthz"),
+        get("/feeds/albums.atom"),
+        LAST,
+    ]
+    assert pair.ask(b"".join(requests), quiet=2).count(b"HTTP/1.1 ") == len(requests)
+    assert pair.hits > before
+
+
+def test_a_connection_comes_back_to_the_lane_after_something_else(pair: Pair) -> None:
+    async def alternate() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", pair.freshet.port)
+        for request in 5 * [get("/healthz"), get("/api/artists/")]:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.split(b"Content-Length: ")[1].split(b"\r\n")[0])
+            await reader.readexactly(length)
+        writer.close()
+
+    before = pair.hits
+    pair.loop.run_until_complete(alternate())
+    assert pair.hits == before + 5
+
+
+ODD = {
+    "bare line feeds": b"GET /api/artists/ HTTP/1.1\nHost: freshet\n\n",
+    "one bare line feed": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\n\r\n",
+    "a blank line first": b"\r\nGET /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "a folded field": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\nX: a\r\n b\r\n\r\n",
+    "a blank before the colon": b"GET /api/artists/ HTTP/1.1\r\nHost : freshet\r\n\r\n",
+    "no host": b"GET /api/artists/ HTTP/1.1\r\n\r\n",
+    "no host but fields": b"GET /api/artists/ HTTP/1.1\r\nAccept: */*\r\n\r\n",
+    "two hosts": b"GET /api/artists/ HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    "a host with a comma": b"GET /api/artists/ HTTP/1.1\r\nHost: a,b\r\n\r\n",
+    "an odd host": b"GET /api/artists/ HTTP/1.1\r\nHost: a/b\r\n\r\n",
+    "an empty host": b"GET /api/artists/ HTTP/1.1\r\nHost:\r\n\r\n",
+    "a null byte": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\nX: \0\r\n\r\n",
+    "latin letters": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\nX: \xe9\r\n\r\n",
+    "no version": b"GET /api/artists/\r\nHost: freshet\r\n\r\n",
+    "version 2": b"GET /api/artists/ HTTP/2.0\r\nHost: freshet\r\n\r\n",
+    "two blanks": b"GET  /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "a small method": b"get /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "absolute form": b"GET http://freshet/api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "asterisk form": b"OPTIONS * HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "authority form": b"CONNECT freshet:80 HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "another method": get("/api/artists/", method="DELETE"),
+    "a fragment": get("/api/artists/#x"),
+    "an escaped path": get("/api/%61rtists/"),
+    "two slashes": get("/api/artists//"),
+    "http 1.0": get("/api/artists/", version="HTTP/1.0"),
+    "http 1.0 kept alive": get("/api/artists/", "Connection: keep-alive", version="HTTP/1.0"),
+    "expect": get("/api/artists/", "Expect: 100-continue"),
+    "upgrade": get("/api/artists/", "Upgrade: websocket", "Connection: Upgrade"),
+    "upgrade to http 2": get(
+        "/api/artists/",
+        "Connection: Upgrade, HTTP2-Settings",
+        "Upgrade: h2c",
+        "HTTP2-Settings: AAA",
+    ),
+    "keep-alive said": get("/api/artists/", "Connection: keep-alive"),
+    "odd connection": get("/api/artists/", "Connection: foo"),
+    "two codings fields": get("/api/artists/", "Accept-Encoding: gzip", "Accept-Encoding: br"),
+    "a body": get("/api/artists/", "Content-Length: 5") + b"hello",
+    "an empty body": get("/api/artists/", "Content-Length: 0"),
+    "a body in chunks": get("/api/artists/", "Transfer-Encoding: chunked")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "a body that is a request": get("/api/artists/", "Content-Length: 40") + get("/healthz")[:40],
+    "CL.TE": get("/api/artists/", "Content-Length: 4", "Transfer-Encoding: chunked")
+    + b"0\r\n\r\n"
+    + get("/admin"),
+    "TE.CL": get("/api/artists/", "Transfer-Encoding: chunked", "Content-Length: 4")
+    + b"5c\r\n"
+    + get("/admin"),
+    "TE odd": get("/api/artists/", "Transfer-Encoding: xchunked") + b"0\r\n\r\n",
+    "TE with a blank": get("/api/artists/", "Transfer-Encoding : chunked") + b"0\r\n\r\n",
+    "two lengths": get("/api/artists/", "Content-Length: 0", "Content-Length: 9"),
+    "a signed length": get("/api/artists/", "Content-Length: +0"),
+    "64 kB of a field": get("/api/artists/", "X: " + 64000 * "x"),
+    "64 kB of fields": get("/api/artists/", *[f"X-{n}: {60 * 'x'}" for n in range(900)]),
+    "a query of 70 kB": get("/api/artists/?" + 70000 * "x"),
+    "2 000 parameters": get("/api/artists/?" + 2000 * "a&"),
+    "a query to one artist": get(f"/api/artists/{spotify_id('artist', 1)}?" + 1100 * "a&"),
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "http 2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "an event stream, and on": get("/api/events", method="HEAD"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_odd_is_answered_as_without_the_lane(pair: Pair, name: str) -> None:
+    pair.ask(ODD[name])
+    pair.ask(get("/api/artists/") + ODD[name] + LAST)
+    middle = len(ODD[name]) // 2
+    pair.ask(ODD[name][:middle], ODD[name][middle:] + get("/api/artists/"), LAST)
+
+
+FIELDS = st.sampled_from(
+    [
+        "Accept-Encoding: gzip",
+        "Accept-Encoding: br;q=0.5, gzip;q=0.4",
+        "Accept-Encoding: *",
+        "accept-encoding:deflate",
+        "If-None-Match: *",
+        'If-None-Match: "nothing"',
+        "Connection: keep-alive",
+        "Connection: Keep-Alive",
+        "User-Agent: someone  ",
+        "X:",
+        "Cookie: a=b; c",
+        "Range: bytes=0-10",
+        "Accept: text/html",
+        "Content-Length: 0",
+        "Expect: 100-continue",
+    ]
+)
+TARGETS = st.sampled_from([*WARM, "/", "/healthz", "/api/artists/?limit=x", "/feeds/albums.atom/"])
+REQUESTS = st.lists(
+    st.builds(
+        lambda target, fields, method: get(target, *fields, method=method),
+        TARGETS,
+        st.lists(FIELDS, max_size=3),
+        st.sampled_from(["GET", "GET", "HEAD", "OPTIONS", "POST"]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(requests=REQUESTS, cuts=st.lists(st.integers(1, 2000), max_size=5))
+def test_random_requests_in_random_pieces_are_answered_as_without_the_lane(
+    pair: Pair, requests: list[bytes], cuts: list[int]
+) -> None:
+    sent = b"".join(requests) + LAST
+    ends = sorted({min(cut, len(sent)) for cut in cuts} | {len(sent)})
+    pieces = [sent[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    answers = pair.ask(*[piece for piece in pieces if piece], quiet=2)
+    assert answers.endswith(b"<closed>")
