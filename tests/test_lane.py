@@ -1,6 +1,7 @@
 """The fast lane is invisible: the same bytes as the handlers, whatever comes over the wire."""
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from server.site import Site
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums, spotify_id
-from tests.raw import exchange
+from tests.raw import VARYING, exchange
 
 HOST = b"Host: freshet\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
@@ -260,6 +261,36 @@ def test_what_is_odd_is_answered_as_without_the_lane(pair: Pair, name: str) -> N
     pair.ask(get("/api/artists/") + ODD[name] + LAST)
     middle = len(ODD[name]) // 2
     pair.ask(ODD[name][:middle], ODD[name][middle:] + get("/api/artists/"), LAST)
+
+
+CURL = {
+    "two on one connection": ["-i", "{root}/api/artists/", "{root}/api/artists/"],
+    "codings": ["--compressed", "-i", "{root}/api/artists/"],
+    "HEAD": ["-I", "{root}/feeds/albums.atom"],
+    "what it has": ["-i", "-H", "If-None-Match: *", "{root}/api/artists/"],
+    "a cold one between": ["-i", "{root}/api/artists/", "{root}/healthz", "{root}/api/artists/"],
+    "a body": ["-i", "-d", "x=y", "{root}/api/artists/", "{root}/api/artists/"],
+    "http 1.0": ["-0", "-i", "{root}/api/artists/"],
+    "a wish for http 2": ["--http2", "-i", "{root}/api/artists/"],
+}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.parametrize("name", CURL)
+def test_curl_sees_no_difference(pair: Pair, name: str) -> None:
+    async def curl(port: int) -> bytes:
+        options = [each.format(root=f"http://freshet:{port}") for each in CURL[name]]
+        process = await asyncio.create_subprocess_exec(
+            "curl", "-s", "--noproxy", "*", "--resolve", f"freshet:{port}:127.0.0.1", *options,
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        assert process.returncode == 0
+        return VARYING.sub(b"", out)
+
+    ours = pair.loop.run_until_complete(curl(pair.freshet.port))
+    assert ours == pair.loop.run_until_complete(curl(pair.plain_port))
+    assert ours.startswith(b"HTTP/1.")
 
 
 FIELDS = st.sampled_from(
