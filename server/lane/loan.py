@@ -15,7 +15,7 @@ from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.iostream import IOStream
 
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")  # as Tornado sees it
-BODY = re.compile(rb"content-length|transfer-encoding|upgrade", re.IGNORECASE)
+BODY = re.compile(rb"content-length|transfer-encoding", re.IGNORECASE)
 MOST_AHEAD = 64 * 1024  # bytes behind a request that are held until it has been answered
 
 GiveBack = Callable[[socket.socket, bytes], None]
