@@ -17,6 +17,7 @@ from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import journal, reader, store
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import PayloadCache
+from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
@@ -39,9 +40,6 @@ KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
-SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
-DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
-RETENTION_TICK = 3600.0  # seconds
 
 log = structlog.get_logger()
 
@@ -81,6 +79,7 @@ class Freshet:
         )
         keep = timedelta(days=settings.retention_days)
         self.retention = Retention(self.database, self._data_changed, keep, now, origin)
+        self.duties = Duties(self.database, self.syncer, self.details, self.retention)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
         self.metrics = Metrics(
@@ -90,7 +89,7 @@ class Freshet:
         )
         self.listener = Listener(
             self.database,
-            {store.CHANNEL: self._data_changed, logins.CHANNEL: self._logins_changed},
+            {store.CHANNEL: self._heard, logins.CHANNEL: self._logins_changed},
             origin,
         )
         self.access_log = AccessLog(settings.access_log)
@@ -101,12 +100,6 @@ class Freshet:
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
             PeriodicCallback(self._look_around, LOOK_SECONDS * 1000),
         ]
-        if settings.sync_interval:
-            self.timers += [
-                PeriodicCallback(self.syncer.tick, SYNC_TICK * 1000),
-                PeriodicCallback(self.details.tick, DETAILS_TICK * 1000),
-                PeriodicCallback(self.retention.tick, RETENTION_TICK * 1000),
-            ]
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
@@ -150,13 +143,10 @@ class Freshet:
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:
             log.info("server_unowned", note="the first account to log in will own it")
-        if self.settings.sync_interval:
-            await self._try(self.syncer.resume())
-            self.details.wake()
         for timer in self.timers:
             timer.start()
         if self.settings.sync_interval:
-            await self.syncer.tick()
+            await self.duties.run()
 
     async def _look_after_database(self) -> None:
         """Start the embedded server again if it has gone; write what it missed meanwhile."""
@@ -178,6 +168,11 @@ class Freshet:
         await self.broadcast.feed()
         await self._load_standing()
 
+    async def _heard(self) -> None:
+        """Another process has brought something, which moves the time of our next sync, too."""
+        await self._data_changed()
+        await self.duties.heed(self.standing.memory, news=True)
+
     async def _look_around(self) -> None:
         """See what others have called; heal a notice that was missed."""
         await self._try(self._load_standing())
@@ -186,6 +181,7 @@ class Freshet:
     async def _load_standing(self) -> None:
         await self.standing.load()
         self.upstream.gate.learn(self.standing.books)
+        await self.duties.heed(self.standing.memory)
 
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""

@@ -13,6 +13,7 @@ from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.doctor import examine
 from server.errors import FreshetError, SettingsError
+from server.refusals import SyncRunning
 from server.serve import serve
 from server.spotify.standin import Fault, read_faults
 from server.upstream import Upstream, make_syncer, utc_now
@@ -80,7 +81,10 @@ def sync(source: str | None) -> None:
     """Sync once, with a progress bar on a terminal. Exits 0 complete, 3 partial, 1 failed."""
     settings = config.load(Settings, sync_source=source)
     log.configure(settings.log_format, "critical", sys.stderr)
-    report = asyncio.run(_sync_once(settings))
+    try:
+        report = asyncio.run(_sync_once(settings))
+    except SyncRunning as running:
+        raise FreshetError(f"another process is syncing. {running}") from running
     click.echo(describe(report))
     raise SystemExit(SYNC_EXIT[report.outcome])
 

@@ -65,6 +65,7 @@ SQL = {
     "server.database",
     "server.schema",
     "server.notices",
+    "server.locks",
     "server.embedded.cluster",
     "server.config",
     "server.addresses",
