@@ -1,7 +1,6 @@
 """The wiring: every part made once, by hand; the routes on one screen; how it starts and stops."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -14,16 +13,16 @@ from tornado.ioloop import PeriodicCallback
 from handlers.base import NotFoundHandler
 from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
-from server.catalog import journal, reader, store
-from server.catalog.broadcast import Broadcast
-from server.catalog.cache import PayloadCache
+from server.catalog import store
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
+from server.downstream import make_broadcast, make_cache
 from server.errors import DatabaseError
+from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.metrics import Metrics
@@ -32,6 +31,7 @@ from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
 from server.threads import Threads
+from server.traffic import Traffic
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
@@ -50,28 +50,24 @@ class Freshet:
     def __init__(self, settings: Settings, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
+        self.instruments = Instruments()
         self.database = Database(settings.database_url)
         self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database)
-        self.builders = Threads(BUILDERS)
-        self.cache = PayloadCache(
-            lambda: self.database.run(reader.load),
-            lambda day: self.database.run(reader.load_day, day),
-            self._build,
-            ttl=settings.cache_ttl,
-            max_age=settings.cache_max_age,
-            root=settings.public_url,
-            interval=self._interval,
-            now=now,
-            timer=time.monotonic,
+        self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
+        self.cache = make_cache(
+            settings, self.database, self.builders, self._interval, now, self.instruments.cache
         )
-        self.broadcast = Broadcast(
-            lambda after, limit: self.database.run(journal.entries, after, limit),
-            lambda limit: self.database.run(journal.latest_entries, limit),
-        )
-        self.upstream = Upstream(settings, self.database, now)
+        self.broadcast = make_broadcast(self.database)
+        self.upstream = Upstream(settings, self.database, now, self.instruments.count_renewal)
         self.syncer = make_syncer(
-            settings, self.database, self.upstream, self._synced, now, origin=origin
+            settings,
+            self.database,
+            self.upstream,
+            self._synced,
+            now,
+            origin=origin,
+            count=self.instruments.count_sync,
         )
         self.standing = Standing(self.database, self.upstream.gate.allowance, now)
         self.details = make_details(
@@ -83,8 +79,8 @@ class Freshet:
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
         self.metrics = Metrics(
+            self.instruments.scraped,
             days_to_reconsent=self.watch.days_left,
-            token_renewals=self.upstream.renewer.renewals,
             gauges=Gauges(self.cache, self.standing, self.syncer, now).read,
         )
         self.listener = Listener(
@@ -92,14 +88,17 @@ class Freshet:
             {store.CHANNEL: self._heard, logins.CHANNEL: self._logins_changed},
             origin,
         )
-        self.access_log = AccessLog(settings.access_log)
-        self.site = Site(self._routes(), self.access_log, NotFoundHandler)
+        table = self._routes()
+        traffic = Traffic(self.instruments.requests, [route[0] for route in table])
+        self.access_log = AccessLog(settings.access_log, traffic)
+        self.site = Site(table, self.access_log, NotFoundHandler)
         self.timers = [
             PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
             PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
             PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
             PeriodicCallback(self._look_around, LOOK_SECONDS * 1000),
         ]
+        self.read = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.port = settings.port
 
@@ -121,14 +120,18 @@ class Freshet:
         """How far apart syncs are at the moment; zero when there are none."""
         return timedelta(seconds=self.syncer.schedule.interval)
 
-    async def _build(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Make payloads in threads of their own, which no frozen database can hold up."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.builders, function, *arguments)
-
     def start(self) -> None:
         """Listen, and begin everything else behind it. Raises AddressUnavailable."""
-        self.port = self.site.listen(self.settings.host, self.settings.port)
+        self.listen()
+        self.begin()
+
+    def listen(self) -> None:
+        """Serve what there is. Raises AddressUnavailable."""
+        shared = self.settings.processes > 1
+        self.port = self.site.listen(self.settings.host, self.settings.port, shared=shared)
+
+    def begin(self) -> None:
+        """Begin everything behind; `read` is set when what the database has can be served."""
         self._spawn(self._boot())
 
     async def _boot(self) -> None:
@@ -139,6 +142,7 @@ class Freshet:
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await self._try(self._data_changed())
+        self.read.set()
         await self._look_after_consent()
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:

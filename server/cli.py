@@ -47,6 +47,11 @@ def main() -> None:
 @click.option("-h", "--host", help="Address to listen on.  [setting HOST, 127.0.0.1]")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Port.  [setting PORT, 5000]")
 @click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="How many processes share the port.  [setting PROCESSES, 1]",
+)
+@click.option(
     "--demo", is_flag=True, help="Use the bundled stand-in for Spotify: no account needed."
 )
 @click.option(
@@ -55,11 +60,14 @@ def main() -> None:
     help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
     " `python -m server.spotify.standin --help` names faults and fields.",
 )
-def run(host: str | None, port: int | None, demo: bool, faults: BinaryIO | None) -> None:
+def run(
+    host: str | None, port: int | None, processes: int | None, demo: bool, faults: BinaryIO | None
+) -> None:
     """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
     if faults and not demo:
         raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
-    serve(with_demo=demo, faults=_faults_in(faults), host=host, port=port)
+    chosen = {"host": host, "port": port, "processes": processes}
+    serve(with_demo=demo, faults=_faults_in(faults), **chosen)
 
 
 @main.command("create_db")

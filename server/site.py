@@ -6,11 +6,10 @@ from urllib.parse import urlsplit
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from server import listening
 from server.access_log import AccessLog
-from server.errors import AddressUnavailable
 
 MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
@@ -75,15 +74,12 @@ class Site:
         """How many requests are being answered right now."""
         return self._application.in_flight
 
-    def listen(self, host: str, port: int) -> int:
-        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable."""
-        try:
-            sockets = bind_sockets(port, host)
-        except (OSError, UnicodeError) as error:
-            raise AddressUnavailable(
-                f"{host}:{port} cannot be listened on: {error}. If another Freshet runs there, "
-                "stop it, or take another port with -p"
-            ) from error
+    def listen(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable.
+
+        `shared` is whether other processes listen there, too.
+        """
+        sockets = listening.bind(host, port, shared=shared)
         self._server.add_sockets(sockets)
         chosen: int = sockets[0].getsockname()[1]
         return chosen

@@ -19,8 +19,10 @@ from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.payload import Payload
 from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.report import announced
 from server.catalog.snapshot import Freshness, Snapshot
-from server.errors import DatabaseError, NothingThere, NothingYet
+from server.errors import NothingThere, NothingYet
+from server.instruments import CacheTally
 
 Found = tuple[bytes, Freshness]
 
@@ -53,7 +55,9 @@ class PayloadCache:
         interval: Callable[[], timedelta],
         now: Callable[[], datetime],
         timer: Callable[[], float],
+        tally: CacheTally | None = None,
     ) -> None:
+        self._tally = tally or CacheTally()
         self._load = load
         self._load_day = load_day
         self._compute = compute
@@ -85,7 +89,10 @@ class PayloadCache:
             return None
         if href in self._asked or len(self._asked) < MAX_SPELLINGS:
             self._asked[href] += 1
-        return self._payloads.get(href)
+        payload = self._payloads.get(href)
+        if payload is not None:
+            self._tally.hits.inc()
+        return payload
 
     async def get(self, kind: type[ReleaseQuery], query_string: str) -> Payload:
         """The payload of a raw query string, made if it is not ready; concurrent callers share it.
@@ -95,7 +102,7 @@ class PayloadCache:
         """
         query = queries.parse(kind, query_string)
         href = query.href
-        payload = self._payloads.get(href)
+        payload = self._found(href)
         if payload is None:
             payload = await self._made(query, href)
         self._spellings[kind.path, query_string] = href
@@ -108,14 +115,20 @@ class PayloadCache:
 
         Raises NothingThere if that finds nothing, or a DatabaseError.
         """
-        payload = self._payloads.get(path)
+        payload = self._found(path)
         if payload is None:
             snapshot, found = self._snapshot, await load()
             if found is None:
                 raise NothingThere("Nothing that is kept has this id.")
             payload = await self._compute(payloads.seal, *found, self._max_age, payloads.LINK)
+            self._tally.builds.inc()
             if snapshot is self._snapshot:
                 self._keep(path, payload)
+        return payload
+
+    def _found(self, href: str) -> Payload | None:
+        payload = self._payloads.get(href)
+        (self._tally.misses if payload is None else self._tally.hits).inc()
         return payload
 
     async def refresh(self) -> None:
@@ -188,6 +201,7 @@ class PayloadCache:
         self, snapshot: Snapshot, wanted: dict[str, ReleaseQuery], stale: bool
     ) -> dict[str, Payload]:
         make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
+        self._tally.builds.inc(len(wanted))
         return {href: make(snapshot, query) for href, query in wanted.items()}
 
     def _keep(self, href: str, payload: Payload) -> None:
@@ -210,12 +224,6 @@ class PayloadCache:
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS
-        task = asyncio.create_task(self._try_refresh())
+        task = asyncio.create_task(announced(self.refresh))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _try_refresh(self) -> None:
-        try:
-            await self.refresh()
-        except DatabaseError as error:
-            log.warning("refresh_failed", reason=str(error), retry_seconds=RETRY_SECONDS)

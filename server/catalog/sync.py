@@ -46,7 +46,9 @@ class Syncer:
         setting: Setting,
         now: Callable[[], datetime],
         origin: str = "",
+        tell: Callable[[Report], None] = tell,
     ) -> None:
+        self._tell = tell
         self._sweepers = sweepers
         self._database = database
         self._announce = announce
@@ -103,15 +105,15 @@ class Syncer:
         """What the timer calls every second: a sync if one is due and none runs."""
         if self._ticking or self.is_running or not self.schedule.is_due():
             return
-        self._ticking, report, busy = True, None, False
+        self._ticking = True
         try:
-            report = await self.sync()
+            await self._plan(await self.sync())
         except SyncRunning:  # what comes of that one sets the time of ours
-            busy = True
             self.schedule.pause(BUSY_SECONDS)
-        finally:  # whatever went wrong, it does not go on every second
-            if not busy:
-                await self._plan(report)
+        except BaseException:  # whatever went wrong, it does not go on every second
+            await self._plan(None)
+            raise
+        finally:
             self._ticking = False
 
     async def begin(self) -> None:
@@ -191,7 +193,7 @@ class Syncer:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
             await announced(self._announce)
-        tell(report)
+        self._tell(report)
         return report
 
     async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
