@@ -52,6 +52,8 @@ class Duties:
         """Go by what others have done; a leader only if that is news. Raises DatabaseError."""
         if self._syncer.schedule.interval and (news or not self.leadership.leads):
             await self._syncer.follow(memory)
+        if news:
+            self._details.wake()
 
     async def _take_up(self) -> None:
         """Go on where the leader before has stopped; with a sync at once if one is due."""
