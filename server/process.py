@@ -3,8 +3,10 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 from contextlib import suppress
+from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,9 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     log.configure(settings.log_format, settings.log_level, process=number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_serve(settings, parent))
+    started_by = parent_process()
+    if started_by is None or not started_by.is_alive():  # so it cannot clear up itself
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 async def _serve(settings: Settings, parent: Connection) -> None:

@@ -124,18 +124,23 @@ def test_a_ctrl_c_reaches_all_and_ends_them_in_good_order(
 def test_a_parent_that_is_killed_takes_its_children_along(
     run: Run, tmp_path: Path, spotify: str
 ) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
     env = environment(f"embedded:{tmp_path / 'data'}", **standin_settings(spotify))
+    env |= {"TMPDIR": str(place)}
     server = run("--processes", "2", env=env)
     server.event("server_started", STARTING)
     server.event("sync_finished", STARTING)
     everybody = descendants(server.process.pid)
     assert len(everybody) > 3
+    assert list(place.iterdir())
     server.process.kill()
     server.process.wait()
     until(lambda: not any(map(is_alive, everybody)), 10)
     assert [line["process"] for line in server.events("server_stopped")] in ([1, 2], [2, 1])
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+    assert not list(place.iterdir()), "nothing is left behind"
 
 
 def test_wrong_settings_are_told_once(manage: Manage) -> None:
