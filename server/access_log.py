@@ -3,6 +3,7 @@
 import logging
 import time
 import uuid
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -17,16 +18,23 @@ class AccessLog:
     """Called by Tornado after each request.
 
     `all`: a line each. `summary`: warm cache hits are counted and told in one line every 10 s, all
-    else has a line. `errors`: lines for 4xx and 5xx only. `off`: nothing.
+    else has a line. `errors`: lines for 4xx and 5xx only. `off`: nothing. `count` hears
+    of every request.
     """
 
-    def __init__(self, mode: Literal["all", "summary", "errors", "off"]) -> None:
+    def __init__(
+        self,
+        mode: Literal["all", "summary", "errors", "off"],
+        count: Callable[[RequestHandler], None] = lambda handler: None,
+    ) -> None:
+        self._count = count
         self._mode = mode
         self._hits = 0
         self._since = time.monotonic()
 
     def __call__(self, handler: RequestHandler) -> None:
         """Count or tell one request."""
+        self._count(handler)
         if self._mode == "summary" and getattr(handler, "warm", False):
             self._hits += 1
             return

@@ -13,6 +13,7 @@ from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.doctor import examine
 from server.errors import FreshetError, SettingsError
+from server.refusals import SyncRunning
 from server.serve import serve
 from server.spotify.standin import Fault, read_faults
 from server.upstream import Upstream, make_syncer, utc_now
@@ -46,6 +47,11 @@ def main() -> None:
 @click.option("-h", "--host", help="Address to listen on.  [setting HOST, 127.0.0.1]")
 @click.option("-p", "--port", type=click.IntRange(0, 65535), help="Port.  [setting PORT, 5000]")
 @click.option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    help="How many processes share the port.  [setting PROCESSES, 1]",
+)
+@click.option(
     "--demo", is_flag=True, help="Use the bundled stand-in for Spotify: no account needed."
 )
 @click.option(
@@ -54,11 +60,14 @@ def main() -> None:
     help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
     " `python -m server.spotify.standin --help` names faults and fields.",
 )
-def run(host: str | None, port: int | None, demo: bool, faults: BinaryIO | None) -> None:
+def run(
+    host: str | None, port: int | None, processes: int | None, demo: bool, faults: BinaryIO | None
+) -> None:
     """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
     if faults and not demo:
         raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
-    serve(with_demo=demo, faults=_faults_in(faults), host=host, port=port)
+    chosen = {"host": host, "port": port, "processes": processes}
+    serve(with_demo=demo, faults=_faults_in(faults), **chosen)
 
 
 @main.command("create_db")
@@ -80,7 +89,10 @@ def sync(source: str | None) -> None:
     """Sync once, with a progress bar on a terminal. Exits 0 complete, 3 partial, 1 failed."""
     settings = config.load(Settings, sync_source=source)
     log.configure(settings.log_format, "critical", sys.stderr)
-    report = asyncio.run(_sync_once(settings))
+    try:
+        report = asyncio.run(_sync_once(settings))
+    except SyncRunning as running:
+        raise FreshetError(f"another process is syncing. {running}") from running
     click.echo(describe(report))
     raise SystemExit(SYNC_EXIT[report.outcome])
 

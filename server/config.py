@@ -77,6 +77,7 @@ class Settings(DatabaseSettings):
     secret: Annotated[SecretStr, AfterValidator(check_secret)]
     host: str = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
+    processes: int = Field(default=1, ge=1, le=64)
     public_url: Annotated[str, AfterValidator(check_public_url)] = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
     )

@@ -122,13 +122,17 @@ class Database:
     """Runs functions in transactions, off the loop.
 
     With an EmbeddedDatabase it also keeps that server running: `connect()` starts it and may be
-    called again after it was lost.
+    called again after it was lost; `postgres` are parameters of its own.
     """
 
-    def __init__(self, address: URL | EmbeddedDatabase) -> None:
+    def __init__(
+        self, address: URL | EmbeddedDatabase, postgres: dict[str, str] | None = None
+    ) -> None:
         self.address = address
         self._postgres = (
-            EmbeddedPostgres(address.directory) if isinstance(address, EmbeddedDatabase) else None
+            EmbeddedPostgres(address.directory, postgres)
+            if isinstance(address, EmbeddedDatabase)
+            else None
         )
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None

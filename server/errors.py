@@ -7,6 +7,7 @@ FreshetError                     500
 ├── DatabaseError                503
 │   ├── DatabaseUnavailable      503  no connection, or it was lost
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
+│   ├── LockLost                 503  another process has got what only one may have
 │   └── EmbeddedPostgresError    503  our own PostgreSQL cannot be made or started
 ├── SpotifyError                 502
 │   ├── SpotifyUnavailable       502  5xx, cut or refused connection
@@ -78,6 +79,10 @@ class DatabaseUnavailable(DatabaseError):
 
 class SchemaMismatch(DatabaseError):
     """The tables are those of another version of Freshet; `create_db` or an upgrade mends it."""
+
+
+class LockLost(DatabaseError):
+    """A lock was lost together with its connection, and another process has it now."""
 
 
 class EmbeddedPostgresError(DatabaseError):

@@ -125,15 +125,17 @@ def configure(
     form: Literal["json", "console"] | None = None,
     level: str = "info",
     stream: TextIO | None = None,
+    process: int | None = None,
 ) -> None:
     """Send every logger of the process through our pipe to `stream` (default stdout).
 
-    `form` None means: console on a terminal, else json. `level` is the least level shown.
+    `form` None means: console on a terminal, else json. `level` is the least level shown. `process`
+    is the number of this one among several, which each line then tells.
     """
     stream = stream or sys.stdout
     form = form or ("console" if stream.isatty() else "json")
     handler = _Handler(stream)
-    handler.setFormatter(_formatter(form, stream))
+    handler.setFormatter(_formatter(form, stream, [] if process is None else [_naming(process)]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -148,7 +150,15 @@ def configure(
     )
 
 
-def _formatter(form: str, stream: TextIO) -> logging.Formatter:
+def _naming(process: int) -> Any:
+    def name_the_process(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("process", process)
+        return event
+
+    return name_the_process
+
+
+def _formatter(form: str, stream: TextIO, first: list[Any]) -> logging.Formatter:
     if isinstance(stream, io.TextIOWrapper):
         if form == "json":
             stream.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
@@ -158,6 +168,7 @@ def _formatter(form: str, stream: TextIO) -> logging.Formatter:
         foreign_pre_chain=[_name_the_library, structlog.stdlib.ExtraAdder(), *SHARED],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *first,
             scrub,
             *_renderers(form, stream),
         ],

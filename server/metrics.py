@@ -1,14 +1,13 @@
-"""Prometheus instruments. They read what the parts count for themselves, when they are asked.
+"""What Prometheus is shown: the instruments, and gauges that are read when it asks.
 
 Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.registry import Collector
 
@@ -26,23 +25,21 @@ class Gauge:
 
 
 class Metrics(Collector):
-    """`days_to_reconsent` gives None while nobody has logged in, `token_renewals` counts grants.
+    """`days_to_reconsent` gives None while nobody has logged in; `gauges` are read at each scrape.
 
-    `gauges` are read at each scrape.
+    They go into `registry`, to what counts for itself.
     """
 
     def __init__(
         self,
+        registry: CollectorRegistry,
         *,
         days_to_reconsent: Callable[[], int | None],
-        token_renewals: Mapping[str, int],
         gauges: Callable[[], Iterable[Gauge]],
     ) -> None:
         self._gauges = gauges
         self._days_to_reconsent = days_to_reconsent
-        self._token_renewals = token_renewals
-        self.lane_hits: Counter[tuple[str, str, str]] = Counter()
-        self._registry = CollectorRegistry()
+        self._registry = registry
         self._registry.register(self)
 
     def text(self) -> bytes:
@@ -58,20 +55,6 @@ class Metrics(Collector):
         if (left := self._days_to_reconsent()) is not None:
             days.add_metric([], left)
         yield days
-        renewals = CounterMetricFamily(
-            "freshet_token_renewals", "Access tokens that Spotify gave.", labels=["grant"]
-        )
-        for grant in ("refresh_token", "client_credentials"):
-            renewals.add_metric([grant], self._token_renewals.get(grant, 0))
-        yield renewals
-        hits = CounterMetricFamily(
-            "freshet_lane_answers",
-            "Answers sent by the fast lane.",
-            labels=["route", "method", "status"],
-        )
-        for labels, count in self.lane_hits.items():
-            hits.add_metric(labels, count)
-        yield hits
         for gauge in self._gauges():
             yield _family(gauge)
 

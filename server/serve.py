@@ -1,10 +1,8 @@
-"""One process from its settings to its end: start, wait for a signal, stop."""
+"""From the settings to the end: start one process or several, wait for a signal, stop."""
 
 import asyncio
-import resource
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -12,7 +10,9 @@ import structlog
 from server import config, demo, log
 from server.app import Freshet
 from server.config import Settings
+from server.process import allow_many_connections, fastest_loop
 from server.spotify.standin import Fault
+from server.supervisor import supervise
 
 logger = structlog.get_logger()
 
@@ -22,9 +22,9 @@ def serve(*, with_demo: bool, faults: Sequence[Fault] = (), **overrides: Any) ->
 
     Raises SettingsError or AddressUnavailable.
     """
-    _allow_many_connections()
+    allow_many_connections()
     settings = None if with_demo else config.load(Settings, **overrides)
-    with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_demo(faults, overrides) if settings is None else _serve(settings))
 
 
@@ -44,33 +44,31 @@ async def _serve(settings: Settings, standin: str | None = None) -> None:
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
+
+    def started(port: int) -> None:
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        logger.info(
+            "server_started",
+            url=f"http://{host}:{port}",
+            mode="demo" if standin else "spotify",
+            spotify=standin or settings.spotify_api_url,
+            processes=settings.processes,
+        )
+
+    if settings.processes > 1:
+        await supervise(settings, stop, started)
+    else:
+        await _serve_alone(settings, stop, started)
+
+
+async def _serve_alone(
+    settings: Settings, stop: asyncio.Event, started: Callable[[int], None]
+) -> None:
     freshet = Freshet(settings)
     freshet.start()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    logger.info(
-        "server_started",
-        url=f"http://{host}:{freshet.port}",
-        mode="demo" if standin else "spotify",
-        spotify=standin or settings.spotify_api_url,
-    )
+    started(freshet.port)
     try:
         await stop.wait()
         logger.info("server_stopping")
     finally:
         await freshet.stop()
-
-
-def _allow_many_connections() -> None:
-    """Use as many file descriptors as the system lets us; the usual soft limit is low."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a limit of its own below the one it names
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _fastest_loop() -> Any:
-    """Uvloop where there is one, else asyncio's own."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

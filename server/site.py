@@ -7,11 +7,10 @@ from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
-from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from server import listening
 from server.access_log import AccessLog
-from server.errors import AddressUnavailable
 from server.lane.door import Door
 from server.lane.lane import Lane
 from server.lane.loan import LendingServer
@@ -21,7 +20,6 @@ MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a c
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
 BODY_SECONDS = 10.0
 IDLE_SECONDS = 75
-BACKLOG = 1024  # connections that wait to be accepted
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
 LAST_CALL_SECONDS = 0.25  # for requests on their way, at the end
@@ -95,17 +93,11 @@ class Site:
         return self._application.in_flight + (self.lane.busy if self.lane else 0)
 
     def listen(self, host: str, port: int, *, shared: bool = False) -> int:
-        """Listen, on a free port if `port` is 0, which may be `shared` by processes; the port.
+        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable.
 
-        Raises AddressUnavailable.
+        `shared` is whether other processes listen there, too.
         """
-        try:
-            sockets = bind_sockets(port, host, backlog=BACKLOG, reuse_port=shared)
-        except (OSError, UnicodeError) as error:
-            raise AddressUnavailable(
-                f"{host}:{port} cannot be listened on: {error}. If another Freshet runs there, "
-                "stop it, or take another port with -p"
-            ) from error
+        sockets = listening.bind(host, port, shared=shared)
         if self._memo is None:
             self._server.add_sockets(sockets)
         else:

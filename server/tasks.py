@@ -1,10 +1,12 @@
 """What runs in the background for as long as the server does."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import structlog
+
+from server.errors import DatabaseError
 
 log = structlog.get_logger()
 
@@ -26,6 +28,14 @@ class Tasks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def attempt(work: Awaitable[None]) -> None:
+    """Do something that comes again anyway; if the database cannot be reached, that is told."""
+    try:
+        await work
+    except DatabaseError as error:
+        log.warning("database_unavailable", reason=str(error))
 
 
 def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:

@@ -1,5 +1,6 @@
 """A pool of threads for what blocks."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -38,6 +39,10 @@ class Threads(Executor):
             self._threads.append(thread)
             thread.start()
         return future
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call a function in one of the threads, from the loop."""
+        return await asyncio.get_running_loop().run_in_executor(self, function, *arguments)
 
     def _run(self) -> None:
         while (job := self._work.get()) is not None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
+from server.catalog.report import Report, tell
 from server.catalog.schedule import Schedule
 from server.catalog.sweeper import Sweeper
 from server.catalog.sync import Syncer
@@ -37,7 +38,13 @@ def utc_now() -> datetime:
 class Upstream:
     """The parts, made once; a server and each command that asks Spotify have one."""
 
-    def __init__(self, settings: Settings, database: Database, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        now: Callable[[], datetime],
+        on_renewal: Callable[[str], None] = lambda grant: None,
+    ) -> None:
         client_id, secret = settings.client_id, settings.client_secret.get_secret_value()
         self.keyring = Keyring(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
@@ -47,7 +54,13 @@ class Upstream:
             self.short_transport, self.gate, settings.spotify_accounts_url, client_id, secret
         )
         self.renewer = Renewer(
-            database, self.accounts, client_id, self.keyring, settings.allowed_users, now
+            database,
+            self.accounts,
+            client_id,
+            self.keyring,
+            settings.allowed_users,
+            now,
+            on_renewal,
         )
         self.tokens = TokenKeeper(self.renewer, now)
         self._api_url = settings.spotify_api_url
@@ -83,8 +96,13 @@ def make_syncer(
     *,
     origin: str = "",
     timer: Callable[[], float] = time.monotonic,
+    count: Callable[[str, float], None] = lambda outcome, seconds: None,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
+
+    def told(report: Report) -> None:
+        tell(report)
+        count(report.outcome, report.duration_ms / 1000)
 
     def sweeper(purpose: Purpose) -> Sweeper:
         return Sweeper(
@@ -103,6 +121,7 @@ def make_syncer(
         setting=settings.sync_source,
         now=now,
         origin=origin,
+        tell=told,
     )
 
 

@@ -4,8 +4,17 @@ import asyncio
 import re
 from collections.abc import Sequence
 
+from server.app import Freshet
+
 QUIET_SECONDS = 0.25  # after so long without a byte, all that was due has come
 VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+async def quiet(freshet: Freshet) -> None:
+    """End all that goes on by itself, so that nothing new comes while answers are compared."""
+    for timer in freshet.timers:
+        timer.stop()
+    await freshet.tasks.stop()
 
 
 async def exchange(port: int, pieces: Sequence[bytes], quiet: float = QUIET_SECONDS) -> bytes:

@@ -47,7 +47,7 @@ def test_the_place_in_a_stream_has_its_bounds_too() -> None:
 
 def test_every_api_route_is_described(make_settings: Any) -> None:
     freshet = Freshet(make_settings())
-    routes = {route[0].replace("\\", "").removesuffix("?") for route in freshet._routes()}
+    routes = {route[0].replace("\\", "").removesuffix("?") for route in freshet.routes()}
     addresses = {
         re.sub(r"\(.*\)", "{spotify_id}", each)
         for each in routes

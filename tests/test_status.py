@@ -127,7 +127,9 @@ async def test_head_is_get_without_a_body_and_nothing_else_is_allowed(
     client = Client(launch_freshet(make_settings(sync_interval=0)))
     whole, head = await client.fetch(path), await client.fetch(path, "HEAD")
     assert (head.code, head.body) == (200, b"")
-    assert head.headers["Content-Length"] == whole.headers["Content-Length"]
+    assert int(head.headers["Content-Length"]) > 0
+    if path != "/metrics":  # which have counted the first request when the second comes
+        assert head.headers["Content-Length"] == whole.headers["Content-Length"]
     refused = await client.fetch(path, "POST")
     assert (refused.code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
 

@@ -200,3 +200,40 @@ async def test_a_stop_gives_up_the_sync_that_was_wished(owned: Any) -> None:
     async with asyncio.timeout(3):
         await stage.freshet.stop()
     assert not stage.freshet.syncer.is_running
+
+
+@pytest.mark.gen_test
+async def test_while_another_process_syncs_it_answers_409(set_stage: SetStage, owned: Any) -> None:
+    first, browser = await owned()
+    second = await set_stage(first.standin, public_url=first.url, sync_source="new-releases")
+    other = second.browser()
+    other.jar = browser.jar
+    slow = Answer(200, {"albums": {"items": [], "total": 0, "next": None}}, delay=0.5)
+    first.standin.answer_next(f"/v1{RELEASES}", slow)
+    assert (await browser.post(PATH)).code == 202
+    await refused(await other.post(PATH), 409, "sync-running")
+    assert not second.freshet.syncer.is_running
+    await until(lambda: not first.freshet.syncer.is_running)
+    assert (await other.post(PATH)).code == 202
+    await until(lambda: not second.freshet.syncer.is_running)
+    assert await first.all("SELECT outcome FROM sync_runs ORDER BY id DESC LIMIT 1") == ["complete"]
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_meets_one_of_another_process_leaves_no_trace(
+    set_stage: SetStage, owned: Any
+) -> None:
+    first, browser = await owned()
+    second = await set_stage(first.standin, public_url=first.url, sync_source="new-releases")
+    slow = Answer(200, {"albums": {"items": [], "total": 0, "next": None}}, delay=0.5)
+    first.standin.answer_next(f"/v1{RELEASES}", slow)
+    assert (await browser.post(PATH)).code == 202
+    calls = len(first.standin.calls)
+    with capture_logs() as logs:
+        await second.freshet.syncer.tick()
+    assert not [line for line in logs if line["event"] in ENDED]
+    assert 3 < second.freshet.syncer.schedule.seconds_left() <= 5, "it is tried again soon"
+    assert second.freshet.syncer.schedule.failures == 0
+    assert len(first.standin.calls) - calls <= 1
+    await until(lambda: not first.freshet.syncer.is_running)
+    assert await first.all("SELECT count(*) FROM sync_runs") == [1]

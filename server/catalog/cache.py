@@ -22,9 +22,11 @@ from server.catalog import query as queries
 from server.catalog.demand import Demand
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.report import announced
 from server.catalog.shelf import Key, Shelf
 from server.catalog.snapshot import Freshness, Snapshot
-from server.errors import DatabaseError, NothingThere, NothingYet
+from server.errors import NothingThere, NothingYet
+from server.instruments import CacheTally
 
 Found = tuple[bytes, Freshness]
 
@@ -55,7 +57,9 @@ class PayloadCache:
         interval: Callable[[], timedelta],
         now: Callable[[], datetime],
         timer: Callable[[], float],
+        tally: CacheTally | None = None,
     ) -> None:
+        self._tally = tally or CacheTally()
         self._load = load
         self._load_day = load_day
         self._compute = compute
@@ -82,7 +86,10 @@ class PayloadCache:
     def peek(self, path: str, query_string: str, coding: Coding) -> Representation | None:
         """The warm path: the answer to a raw query string if it is ready, by two look-ups."""
         href = self.demand.find(path, query_string)
-        return None if href is None else self.shelf.get((href, coding))
+        ready = None if href is None else self.shelf.get((href, coding))
+        if ready is not None:
+            self._tally.hits.inc()
+        return ready
 
     async def get(
         self, kind: type[ReleaseQuery], query_string: str, coding: Coding
@@ -94,7 +101,7 @@ class PayloadCache:
         """
         query = queries.parse(kind, query_string)
         href = query.href
-        ready = self.shelf.get((href, coding))
+        ready = self._found((href, coding))
         if ready is None:
             ready = await self._made(query, (href, coding))
         self.demand.met(kind.path, query_string, href)
@@ -107,15 +114,21 @@ class PayloadCache:
 
         Raises NothingThere if that finds nothing, or a DatabaseError.
         """
-        ready = self.shelf.get((path, coding))
+        ready = self._found((path, coding))
         if ready is None:
             snapshot, found = self._snapshot, await load()
             if found is None:
                 raise NothingThere("Nothing that is kept has this id.")
             payload = payloads.seal(*found, self._max_age, payloads.LINK)
             ready = await self._compute(payload.coded, coding)
+            self._tally.builds.inc()
             if snapshot is self._snapshot:
                 self.shelf.keep((path, coding), ready)
+        return ready
+
+    def _found(self, key: Key) -> Representation | None:
+        ready = self.shelf.get(key)
+        (self._tally.misses if ready is None else self._tally.hits).inc()
         return ready
 
     async def refresh(self) -> None:
@@ -195,6 +208,7 @@ class PayloadCache:
         stale: bool,
     ) -> dict[Key, Representation]:
         make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
+        self._tally.builds.inc(len(wanted) * len(codings))
         whole = {href: make(snapshot, query) for href, query in wanted.items()}
         return {(href, each): whole[href].coded(each) for href in whole for each in codings}
 
@@ -210,12 +224,6 @@ class PayloadCache:
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS
-        task = asyncio.create_task(self._try_refresh())
+        task = asyncio.create_task(announced(self.refresh))
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-    async def _try_refresh(self) -> None:
-        try:
-            await self.refresh()
-        except DatabaseError as error:
-            log.warning("refresh_failed", reason=str(error), retry_seconds=RETRY_SECONDS)

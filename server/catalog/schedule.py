@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 RETRY_SECONDS = 30.0  # after a first failure; twice as long after each further one
+BUSY_SECONDS = 5.0  # after so long it is tried again while another process syncs
 JITTER = 0.05  # of the wait, so that hosts do not march in step
 
 

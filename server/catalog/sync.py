@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -10,16 +9,17 @@ from typing import Any
 
 import structlog
 
-from server.catalog import runs, store
+from server.catalog import runs, store, turn
 from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
-from server.catalog.report import Report, tell
-from server.catalog.schedule import Schedule
+from server.catalog.report import Report, announced, stopwatch, tell
+from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
+from server.locks import SessionLock
 from server.refusals import SyncRunning
 from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Syncer:
-    """Walks new releases from Spotify into the local copy, one sync at a time.
+    """Walks new releases from Spotify into the local copy, one sync at a time in all processes.
 
     `sweepers` differ in how much of the quota they may use. `announce` is awaited after each sync
     that brought something; `now` is the wall clock; `origin` names this process to the others.
@@ -46,7 +46,9 @@ class Syncer:
         setting: Setting,
         now: Callable[[], datetime],
         origin: str = "",
+        tell: Callable[[Report], None] = tell,
     ) -> None:
+        self._tell = tell
         self._sweepers = sweepers
         self._database = database
         self._announce = announce
@@ -87,24 +89,31 @@ class Syncer:
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""
-        memory = await self._database.run(runs.load_memory)
+        await self.follow(await self._database.run(runs.load_memory))
+        log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
+
+    async def follow(self, memory: runs.Memory) -> None:
+        """Go by what another process has done. Raises DatabaseError."""
         outlook = await self._look(memory.source)
         self.schedule.stretch(outlook.spacing)
         if memory.finished_at is not None:
             age = (self._now() - memory.finished_at).total_seconds()
             failed = memory.outcome != "complete"
             self.schedule.resume(age, failed=failed, room_in=outlook.room_in)
-        log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
     async def tick(self) -> None:
         """What the timer calls every second: a sync if one is due and none runs."""
         if self._ticking or self.is_running or not self.schedule.is_due():
             return
-        self._ticking, report = True, None
+        self._ticking = True
         try:
-            report = await self.sync()
-        finally:  # whatever went wrong, it does not go on every second
-            await self._plan(report)
+            await self._plan(await self.sync())
+        except SyncRunning:  # what comes of that one sets the time of ours
+            self.schedule.pause(BUSY_SECONDS)
+        except BaseException:  # whatever went wrong, it does not go on every second
+            await self._plan(None)
+            raise
+        finally:
             self._ticking = False
 
     async def begin(self) -> None:
@@ -118,11 +127,11 @@ class Syncer:
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has begun meanwhile
             raise SyncRunning
-        self._begun = asyncio.create_task(self._sync_once())
+        self._begun = asyncio.create_task(self._sync_once(await turn.take(self._database)))
 
-    async def _sync_once(self) -> None:
+    async def _sync_once(self, ours: SessionLock) -> None:
         """A failure of it changes nothing about when the next one is due."""
-        report = await self.sync(purpose="interactive")
+        report = await self.sync(purpose="interactive", ours=ours)
         if report.outcome == "complete" and self.schedule.interval:
             await self._plan(report)
 
@@ -143,38 +152,48 @@ class Syncer:
             await asyncio.wait(tasks)
 
     async def sync(
-        self, progress: Progress | None = None, purpose: Purpose = "background"
+        self,
+        progress: Progress | None = None,
+        purpose: Purpose = "background",
+        ours: SessionLock | None = None,
     ) -> Report:
-        """One sync. Never raises but when cancelled: it ends in a Report and one event.
+        """One sync, which ends in a Report and one event, unless it is cancelled.
 
-        `progress` is called with the items seen and the total that Spotify claims.
+        `progress` is called with the items seen and the total that Spotify claims. `ours` is our
+        turn if it was taken before. Raises SyncRunning while another process is at it.
         """
         async with self._one_at_a_time:
             self._running = asyncio.current_task()
             try:
-                return await self._cycle(self._sweepers[purpose], progress)
+                return await self._cycle(self._sweepers[purpose], progress, ours)
             finally:
                 self._running = None
 
-    async def _cycle(self, sweeper: Sweeper, progress: Progress | None) -> Report:
-        started, started_at, calls = time.monotonic(), self._now(), sweeper.calls
+    async def _cycle(
+        self, sweeper: Sweeper, progress: Progress | None, ours: SessionLock | None
+    ) -> Report:
+        milliseconds, started_at, calls = stopwatch(), self._now(), sweeper.calls
         try:
-            sweep = await self._fetch(sweeper, progress)
-            tally = await self._database.run(
-                store.record_sweep, sweep, started_at, self._now, self._origin
-            )
-            report = Report.of(sweep, tally, _milliseconds(started))
+            async with (ours or await turn.take(self._database)).kept():
+                sweep = await self._fetch(sweeper, progress)
+                tally = await self._database.run(
+                    store.record_sweep, sweep, started_at, self._now, self._origin
+                )
+            report = Report.of(sweep, tally, milliseconds())
+        except SyncRunning:
+            raise
         except asyncio.CancelledError:
-            made = sweeper.calls - calls
-            log.info("sync_cancelled", calls=made, duration_ms=_milliseconds(started))
+            log.info("sync_cancelled", calls=sweeper.calls - calls, duration_ms=milliseconds())
             raise
         except Exception as error:
-            report = await self._failed(error, started, started_at, sweeper.calls - calls)
+            made = sweeper.calls - calls
+            reason = await self._failed(error, started_at, made)
+            report = Report("failed", None, made, milliseconds(), error=reason)
         else:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
-            await self._announced()
-        tell(report)
+            await announced(self._announce)
+        self._tell(report)
         return report
 
     async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
@@ -187,10 +206,8 @@ class Syncer:
             log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
         return await sweeper.sweep(choice, calls, progress)
 
-    async def _failed(
-        self, error: Exception, started: float, started_at: datetime, made: int
-    ) -> Report:
-        """A sync that brought nothing: what is served stays."""
+    async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:
+        """A sync that brought nothing: what is served stays. The reason, for its event."""
         if not isinstance(error, FreshetError):
             log.exception("sync_crashed")
         if isinstance(error, Paused):
@@ -198,15 +215,7 @@ class Syncer:
         reason = reason_of(error)
         with suppress(DatabaseError):  # the event says it all the same
             await self._database.run(runs.record_failure, made, reason, started_at, self._now())
-        return Report("failed", None, made, _milliseconds(started), error=reason)
-
-    async def _announced(self) -> None:
-        try:
-            await self._announce()
-        except DatabaseError as error:
-            log.warning("refresh_failed", reason=str(error))
-        except Exception:  # what is stored is stored, and the event has to come all the same
-            log.exception("refresh_crashed")
+        return reason
 
     async def _look(self, source: SourceName | None) -> Outlook:
         """What the quota allows for sweeps like the last one."""
@@ -219,7 +228,3 @@ class Syncer:
         swept, pages = self._swept or (source or "search", 0)
         source = source or swept
         return source, pages if source == swept else 0
-
-
-def _milliseconds(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)

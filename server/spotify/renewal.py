@@ -49,7 +49,9 @@ class Renewer:
         keyring: Keyring,
         allowed: Collection[str],
         now: Callable[[], datetime],
+        on_renewal: Callable[[str], None] = lambda grant: None,
     ) -> None:
+        self._on_renewal = on_renewal
         self._database = database
         self._accounts = accounts
         self._app_id = APP_PREFIX + client_id
@@ -177,6 +179,7 @@ class Renewer:
 
     def _received(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
         self.renewals[kind] += 1
+        self._on_renewal(kind)
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
         return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
 

@@ -16,7 +16,7 @@ ASK = """async (path) => {
 def hits(place: Place) -> int:
     """How many answers the lane has sent; it counts them once a second."""
     text = place.server.get("/metrics")[2].decode()
-    return sum(int(float(count)) for count in re.findall(r"^freshet_lane_.*} (.+)$", text, re.M))
+    return sum(int(float(count)) for count in re.findall(r'by="lane".* (.+)', text))
 
 
 def test_chromium_reads_warm_answers_and_everything_else_on_its_connections(

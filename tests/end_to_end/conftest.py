@@ -66,10 +66,15 @@ class Server:
         command = [sys.executable, "-W", "error", str(manage_py), "run"]
         command += ["-h", "127.0.0.1", "-p", str(self.port), *arguments]
         with log.open("wb") as out:
-            self.process = subprocess.Popen(command, env=env, stdout=out, stderr=out, cwd="/")
+            self.process = subprocess.Popen(
+                command, env=env, stdout=out, stderr=out, cwd="/", start_new_session=True
+            )
 
     def lines(self) -> list[dict[str, Any]]:
         return [orjson.loads(line) for line in self.log.read_text().splitlines()]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line["event"] == name]
 
     def event(self, name: str, seconds: float = 20) -> dict[str, Any]:
         """Wait for a log event."""

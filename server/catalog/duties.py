@@ -1,0 +1,62 @@
+"""What one of all processes does for all, by the clock: syncs, artists' details, retention."""
+
+import asyncio
+
+from tornado.ioloop import PeriodicCallback
+
+from server import locks
+from server.catalog.details import ArtistDetails
+from server.catalog.report import announced
+from server.catalog.retention import Retention
+from server.catalog.runs import Memory
+from server.catalog.sync import Syncer
+from server.database import Database
+from server.leadership import Leadership
+from server.locks import SessionLock
+
+SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
+DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
+RETENTION_TICK = 3600.0  # seconds
+
+
+class Duties:
+    """Done while this process leads; otherwise the schedule follows that of the one that does."""
+
+    def __init__(
+        self, database: Database, syncer: Syncer, details: ArtistDetails, retention: Retention
+    ) -> None:
+        self._syncer = syncer
+        self._details = details
+        self.leadership = Leadership(SessionLock(database, locks.LEADER), self._take_up)
+        self._first: asyncio.Task[None] | None = None
+        self._timers = [
+            PeriodicCallback(self.leadership.only(work), seconds * 1000)
+            for work, seconds in (
+                (syncer.tick, SYNC_TICK),
+                (details.tick, DETAILS_TICK),
+                (retention.tick, RETENTION_TICK),
+            )
+        ]
+
+    async def run(self) -> None:
+        """Lead whenever nobody else does, until cancelled."""
+        for timer in self._timers:
+            timer.start()
+        try:
+            await self.leadership.run()
+        finally:
+            for timer in self._timers:
+                timer.stop()
+
+    async def heed(self, memory: Memory, *, news: bool = False) -> None:
+        """Go by what others have done; a leader only if that is news. Raises DatabaseError."""
+        if self._syncer.schedule.interval and (news or not self.leadership.leads):
+            await self._syncer.follow(memory)
+        if news:
+            self._details.wake()
+
+    async def _take_up(self) -> None:
+        """Go on where the leader before has stopped; with a sync at once if one is due."""
+        await announced(self._syncer.resume)
+        self._details.wake()
+        self._first = asyncio.create_task(self._syncer.tick())

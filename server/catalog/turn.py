@@ -1,0 +1,20 @@
+"""Whose turn it is: of all processes on one database, one syncs at a time."""
+
+from server import locks
+from server.database import Database
+from server.locks import SessionLock
+from server.refusals import SyncRunning
+
+
+async def take(database: Database) -> SessionLock:
+    """Our turn, to be kept and released. Raises SyncRunning, or a DatabaseError."""
+    turn = SessionLock(database, locks.SYNC)
+    try:
+        taken = await turn.take()
+    except BaseException:
+        await turn.release()
+        raise
+    if not taken:
+        await turn.release()
+        raise SyncRunning
+    return turn

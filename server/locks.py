@@ -1,0 +1,167 @@
+"""Locks among all processes on one database: each held by a session of its own, and lost with it.
+
+Source: postgresql.org/docs/current/explicit-locking.html (advisory locks).
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from server.database import Database, translated_errors
+from server.errors import DatabaseError, DatabaseUnavailable, LockLost
+from server.threads import Threads
+
+LEADER = 0x6C656164  # any numbers of our own, the same on every host
+SYNC = 0x73796E64
+
+CHECK_SECONDS = 3.0  # how often a holder looks whether the lock is still its own
+ANSWER_SECONDS = 3.0  # how long the database may take to say so
+RELEASE_SECONDS = 1.0
+# A holder that is frozen or whose host has vanished loses the lock within so long.
+SESSION = {
+    "idle_session_timeout": "12s",
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+}
+
+
+class SessionLock:
+    """One lock by its `key`. It has a thread of its own: a busy pool must not look like a loss."""
+
+    def __init__(self, database: Database, key: int) -> None:
+        self._database = database
+        self._key = key
+        self._threads = Threads(1)
+        self._connection: Any = None
+
+    async def take(self) -> bool:
+        """Take the lock unless another session has it; whether it is ours now.
+
+        The connection stays for the next try. Raises DatabaseError.
+        """
+        if self._connection is None:
+            self._connection = await self._connect()
+        return bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
+
+    async def check(self) -> None:
+        """Show that we are alive. Raises DatabaseError if the session, and so the lock, is lost."""
+        await self._ask("SELECT 1")
+
+    async def release(self) -> None:
+        """Let go for good, at once; with a connection that is lost the lock was, too."""
+        with suppress(DatabaseError):
+            await self._ask("SELECT pg_advisory_unlock_all()", seconds=RELEASE_SECONDS)
+        self._drop()
+        self._threads.close(0)
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Keep a taken lock while the body runs, then release it.
+
+        Raises LockLost, and cancels the body, if the connection breaks and another session gets the
+        lock before we have it again.
+        """
+        limit = asyncio.timeout(None)
+        keeper: asyncio.Task[None] | None = None
+        try:
+            async with limit:
+                keeper = asyncio.create_task(self._keep(limit))
+                yield
+        except TimeoutError as error:
+            if limit.expired():
+                raise LockLost("the connection broke, and another process went on") from error
+            raise
+        finally:
+            if keeper is not None:
+                keeper.cancel()
+                await asyncio.wait([keeper])
+            await self.release()
+
+    async def _keep(self, limit: asyncio.Timeout) -> None:
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            with suppress(DatabaseError):  # as long as nobody is answered, nobody gets the lock
+                if not await self._is_ours():
+                    limit.reschedule(asyncio.get_running_loop().time())
+                    return
+
+    async def _is_ours(self) -> bool:
+        try:
+            await self.check()
+        except DatabaseError:
+            return await self.take()
+        return True
+
+    async def _connect(self) -> Any:
+        """A connection of our own; if we are cancelled meanwhile, nobody keeps it."""
+        connecting = asyncio.ensure_future(self._compute(self._open))
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_end_unwanted)
+            raise
+
+    def _open(self) -> Any:
+        with translated_errors():
+            pooled = self._database.engine.raw_connection()
+            connection: Any = pooled.driver_connection
+            pooled.detach()
+            try:
+                connection.set_session(autocommit=True)
+                with connection.cursor() as cursor:
+                    for setting in SESSION.items():  # an old server has not all of them
+                        cursor.execute(
+                            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
+                            setting[::-1],
+                        )
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    async def _ask(self, statement: str, *values: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        """The one value of an answer. Whatever goes wrong, the connection is given up."""
+        if self._connection is None:
+            raise DatabaseUnavailable("there is no connection")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._compute(_value, self._connection, statement, values)
+        except TimeoutError as error:
+            self._drop()
+            raise DatabaseUnavailable(f"no answer in {seconds:.0f} s") from error
+        except DatabaseError:
+            self._drop()
+            raise
+
+    async def _compute(self, function: Any, *arguments: Any) -> Any:
+        if self._threads.closed:
+            raise DatabaseUnavailable("the lock has been released")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, function, *arguments)
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            _end(self._connection)
+            self._connection = None
+
+
+def _value(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
+    with translated_errors(), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchone()[0]
+
+
+def _end(connection: Any) -> None:
+    """Close it; first for the thread that may wait for an answer, or we would wait with it."""
+    with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+def _end_unwanted(connected: "asyncio.Future[Any]") -> None:
+    if not connected.cancelled() and connected.exception() is None:
+        _end(connected.result())

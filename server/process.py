@@ -1,0 +1,89 @@
+"""One of several processes: it starts, serves until its parent says so or has gone, and stops."""
+
+import asyncio
+import os
+import resource
+import shutil
+import signal
+from contextlib import suppress
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from server import instruments, log
+from server.app import Freshet
+from server.config import Settings
+
+WARM_SECONDS = 5.0  # after so long it listens even if it has nothing to serve yet
+LISTENING = b"listening"
+
+logger = structlog.get_logger()
+
+
+def main(settings: Settings, folder: Path, number: int, parent: Connection) -> None:
+    """Serve as process `number`, from 1 on, which each of its log lines tells.
+
+    What is counted goes into files in `folder`.
+
+    Once it listens it says so to its `parent`, who says nothing: the end of that pipe is the sign
+    to stop, also when the parent was killed. A Ctrl-C of the terminal reaches the parent, too.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    allow_many_connections()
+    instruments.share(folder, number)
+    log.configure(settings.log_format, settings.log_level, process=number)
+    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        runner.run(_serve(settings, parent))
+    started_by = parent_process()
+    if started_by is None or not started_by.is_alive():  # so it cannot clear up itself
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _serve(settings: Settings, parent: Connection) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def parent_ends() -> None:
+        loop.remove_reader(parent.fileno())
+        stop.set()
+
+    loop.add_reader(parent.fileno(), parent_ends)
+    freshet = Freshet(settings)
+    freshet.begin()
+    try:
+        await _either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
+        freshet.listen()
+        logger.info("process_started", pid=os.getpid(), port=freshet.port)
+        with suppress(OSError):  # the parent has gone already
+            parent.send_bytes(LISTENING)
+        await stop.wait()
+    finally:
+        await freshet.stop()
+
+
+async def _either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
+    """Wait for one of two events, so long at most."""
+    waiting = [asyncio.create_task(each.wait()) for each in (first, second)]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+
+
+def allow_many_connections() -> None:
+    """Use as many file descriptors as the system lets us; the usual soft limit is low."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS has a limit of its own below the one it names
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def fastest_loop() -> Any:
+    """Uvloop where there is one, else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

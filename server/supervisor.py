@@ -1,0 +1,98 @@
+"""The parent of several processes: what they share, how they start, and how all of them end."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import structlog
+
+from server import process
+from server.addresses import EmbeddedDatabase
+from server.children import Child
+from server.config import Settings
+from server.database import Database
+from server.errors import DatabaseError
+from server.keeper import DatabaseKeeper
+from server.listening import reserved
+
+STOP_SECONDS = 8.0  # what a process gets to end by itself
+KEEP_SECONDS = 5.0  # how often the embedded database is looked after
+CONNECTIONS = 8  # to the database, a process at most
+SPARE_CONNECTIONS = 28  # for commands
+
+log = structlog.get_logger()
+
+
+async def supervise(
+    settings: Settings, stop: asyncio.Event, started: Callable[[int], None]
+) -> None:
+    """Run `settings.processes` of them until `stop`; `started` gets the port once all listen.
+
+    The embedded database is ours, so that it outlives each of them. Raises AddressUnavailable.
+    """
+    with reserved(settings.host, settings.port) as port, _folder() as folder:
+        database = _embedded(settings)
+        looking_after = asyncio.create_task(_look_after(database)) if database else None
+        if database is not None:  # ours before a child can take it
+            await _try_to_start(DatabaseKeeper(database))
+        settings = settings.model_copy(update={"port": port})
+        numbers = range(1, settings.processes + 1)
+        children = [Child(number, process.main, settings, Path(folder)) for number in numbers]
+        running = [asyncio.create_task(child.run()) for child in children]
+        telling = asyncio.create_task(_tell(children, port, started))
+        try:
+            await stop.wait()
+            log.info("server_stopping")
+        finally:
+            telling.cancel()
+            await _end(children, running)
+            if looking_after is not None and database is not None:
+                looking_after.cancel()
+                await asyncio.wait([looking_after])
+                database.close()
+    log.info("server_stopped")
+
+
+def _folder() -> "TemporaryDirectory[str]":
+    """Where the processes count, so that each can tell the sums of all, also of those that died."""
+    return TemporaryDirectory(prefix="freshet-", ignore_cleanup_errors=True)
+
+
+def _embedded(settings: Settings) -> Database | None:
+    address = settings.database_url
+    if not isinstance(address, EmbeddedDatabase):
+        return None
+    connections = CONNECTIONS * settings.processes + SPARE_CONNECTIONS
+    return Database(address, {"max_connections": str(connections)})
+
+
+async def _look_after(database: Database) -> None:
+    keeper = DatabaseKeeper(database)
+    while True:
+        await asyncio.sleep(KEEP_SECONDS)
+        await _try_to_start(keeper)
+
+
+async def _try_to_start(keeper: DatabaseKeeper) -> None:
+    try:
+        await keeper.start()
+    except DatabaseError as error:
+        log.error("database_unavailable", reason=str(error), retry_seconds=KEEP_SECONDS)
+
+
+async def _tell(children: list[Child], port: int, started: Callable[[int], None]) -> None:
+    for child in children:
+        await child.works.wait()
+    started(port)
+
+
+async def _end(children: list[Child], running: list["asyncio.Task[None]"]) -> None:
+    """Let all stop, at the same time; kill those that do not."""
+    for child in children:
+        child.stop()
+    _, slow = await asyncio.wait(running, timeout=STOP_SECONDS)
+    if slow:
+        for child in children:
+            child.kill()
+        await asyncio.wait(slow)

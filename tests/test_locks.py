@@ -1,0 +1,187 @@
+"""Locks and leadership: one holder at a time, whatever happens to connections and processes."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from server import locks
+from server.database import Database
+from server.errors import DatabaseUnavailable, LockLost
+from server.leadership import Leadership
+from server.locks import SessionLock
+from tests.conftest import until
+
+KEY = 4711
+MakeLock = Callable[[], SessionLock]
+
+
+@pytest.fixture
+def lock(database: Database, closing: Any) -> MakeLock:
+    def make() -> SessionLock:
+        lock = SessionLock(database, KEY)
+        closing(lock.release)
+        return lock
+
+    return make
+
+
+def cut(session: Session) -> int:
+    """End the sessions that hold an advisory lock, as a network or an administrator might."""
+    ended = session.execute(
+        text(
+            "SELECT pg_terminate_backend(pid, 2000) FROM pg_locks WHERE locktype = 'advisory'"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+    )
+    return len(ended.all())
+
+
+@pytest.mark.gen_test
+async def test_one_has_it_and_the_next_gets_it_as_soon_as_it_is_released(lock: MakeLock) -> None:
+    first, second = lock(), lock()
+    assert await first.take()
+    assert not await second.take()
+    await first.release()
+    assert await second.take()
+
+
+@pytest.mark.gen_test
+async def test_of_many_that_try_at_once_one_gets_it(lock: MakeLock) -> None:
+    got = await asyncio.gather(*(lock().take() for _ in range(8)))
+    assert sum(got) == 1
+
+
+@pytest.mark.gen_test
+async def test_it_is_lost_with_its_connection_and_the_holder_sees_that(
+    lock: MakeLock, database: Database
+) -> None:
+    first, second = lock(), lock()
+    assert await first.take()
+    await first.check()
+    assert await database.run(cut) == 1
+    with pytest.raises(DatabaseUnavailable):
+        await first.check()
+    assert await second.take()
+
+
+@pytest.mark.gen_test
+async def test_the_server_ends_a_session_that_shows_no_life(
+    lock: MakeLock, database: Database
+) -> None:
+    assert await lock().take()
+    setting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND application_name = 'freshet' AND state = 'idle'"
+    )
+    assert await database.run(lambda session: session.scalar(setting)) == 1
+    assert locks.SESSION["idle_session_timeout"] == "12s"
+
+
+@pytest.mark.gen_test
+async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
+    lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "CHECK_SECONDS", 0.05)
+    first, second = lock(), lock()
+    assert await first.take()
+    async with first.kept():
+        assert await database.run(cut) == 1
+        await asyncio.sleep(0.5)
+        assert not await second.take()
+    assert await second.take(), "and it is released in the end"
+
+
+@pytest.mark.gen_test
+async def test_whoever_loses_it_to_another_is_stopped(
+    lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "CHECK_SECONDS", 0.3)
+    first, second = lock(), lock()
+    assert await first.take()
+    with pytest.raises(LockLost):
+        async with first.kept():
+            await database.run(cut)
+            assert await second.take()
+            await asyncio.sleep(5)
+    assert not await lock().take()
+
+
+@pytest.mark.gen_test
+async def test_cancelling_what_holds_it_releases_it(lock: MakeLock) -> None:
+    first, inside = lock(), asyncio.Event()
+
+    async def hold() -> None:
+        assert await first.take()
+        async with first.kept():
+            inside.set()
+            await asyncio.sleep(60)
+
+    holder = asyncio.create_task(hold())
+    await inside.wait()
+    holder.cancel()
+    await asyncio.wait([holder])
+    assert holder.cancelled()
+    assert await lock().take()
+
+
+@pytest.mark.gen_test
+async def test_a_leader_that_loses_its_connection_stands_down_and_another_leads(
+    lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("server.leadership.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("server.leadership.TRY_SECONDS", 0.1)
+    begun: list[int] = []
+
+    def candidate(number: int) -> Leadership:
+        async def begin() -> None:
+            begun.append(number)
+
+        return Leadership(lock(), begin)
+
+    candidates = [candidate(number) for number in range(3)]
+    with capture_logs() as logs:
+        tasks = [asyncio.create_task(each.run()) for each in candidates]
+        for round_ in range(1, 4):
+            await until(lambda: sum(each.leads for each in candidates) == 1)
+            assert len(begun) == round_
+            await database.run(cut)
+            await until(lambda wanted=round_: len(begun) > wanted)
+            assert sum(each.leads for each in candidates) <= 1
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    assert not any(each.leads for each in candidates)
+    events = [line["event"] for line in logs]
+    assert set(events) == {"leading", "leading_ended"}
+    assert events[0] == "leading"
+    assert events[-1] == "leading_ended"
+    assert events.count("leading") == events.count("leading_ended")
+
+
+@pytest.mark.gen_test
+async def test_a_leader_that_was_frozen_does_nothing_before_it_has_asked(lock: MakeLock) -> None:
+    now, worked = [0.0], []
+
+    async def begin() -> None:
+        """Nothing to take up."""
+
+    async def work() -> None:
+        worked.append(now[0])
+
+    leadership = Leadership(lock(), begin, timer=lambda: now[0])
+    task = asyncio.create_task(leadership.run())
+    guarded = leadership.only(work)
+    await guarded()
+    await until(lambda: leadership.leads)
+    await guarded()
+    now[0] = 11.0
+    assert not leadership.leads
+    await guarded()
+    assert worked == [0.0]
+    task.cancel()
+    await asyncio.wait([task])

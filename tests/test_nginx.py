@@ -1,0 +1,214 @@
+"""deploy/nginx.conf in a real nginx, in front of real servers."""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import brotli
+import orjson
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from server.app import Freshet
+from tests.conftest import ROOT, until
+from tests.examples import albums
+from tests.test_transport import free_port
+
+CONFIG = ROOT / "deploy" / "nginx.conf"
+PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+LIST = "/api/artists/"
+
+
+class Nginx:
+    """One on a port of its own, and what it was asked for."""
+
+    def __init__(self, program: str, folder: Path, *ports: int) -> None:
+        self.port = free_port()
+        text = CONFIG.read_text(encoding="utf-8")
+        places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
+        servers = "\n".join(f"server 127.0.0.1:{port};" for port in ports)
+        for old, new in (
+            ("http {\n", f"http {{\n{places}"),
+            ("server 127.0.0.1:5000;", servers),
+            ("/var/cache/nginx/freshet", f"{folder}/cache"),
+            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "nginx.conf").write_text(text, encoding="utf-8")
+        extra = f"daemon off; pid {folder}/pid;" + (" user root;" if os.geteuid() == 0 else "")
+        self._command = [program, "-p", str(folder), "-e", "stderr", "-c", f"{folder}/nginx.conf"]
+        self._command += ["-g", extra]
+        self._http = AsyncHTTPClient(force_instance=True)
+
+    def check(self) -> None:
+        done = subprocess.run(
+            [*self._command, "-t"], capture_output=True, text=True, timeout=20, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "[warn]" not in done.stderr
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(*self._command)
+        await until(lambda: self._listens())
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return bool(probe.connect_ex(("127.0.0.1", self.port)) == 0)
+
+    async def stop(self) -> None:
+        self._process.terminate()
+        await self._process.wait()
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+        return await self._http.fetch(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            raise_error=False,
+            decompress_response=False,
+            allow_nonstandard_methods=True,
+        )
+
+
+Start = Callable[..., Awaitable[Nginx]]
+
+
+@pytest.fixture
+def start_nginx(tmp_path: Path, closing: Any) -> Start:
+    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        pytest.skip("there is no nginx")
+
+    async def start(*servers: Freshet) -> Nginx:
+        nginx = Nginx(program, tmp_path, *(each.port for each in servers))
+        nginx.check()
+        await nginx.start()
+        closing(nginx.stop)
+        return nginx
+
+    return start
+
+
+@pytest.mark.gen_test
+async def test_the_second_answer_is_nginx_own_and_the_same_to_the_byte(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    freshet = await start_freshet(start_standin())
+    nginx = await start_nginx(freshet)
+    first, second = await nginx.get(LIST), await nginx.get(LIST)
+    assert (first.code, first.headers["X-Cache"]) == (200, "MISS")
+    assert (second.code, second.headers["X-Cache"]) == (200, "HIT")
+    assert first.body == second.body
+    assert orjson.loads(first.body)["total"] > 0
+    for name in ("ETag", "Last-Modified", "Cache-Control", "Vary", "Link", "X-Last-Sync"):
+        assert second.headers[name] == first.headers[name]
+    again = await nginx.get(LIST, If_None_Match=first.headers["ETag"])
+    assert (again.code, again.body, again.headers["X-Cache"]) == (304, b"", "HIT")
+    head = await nginx.get(LIST, "HEAD")
+    assert (head.code, head.body, head.headers["X-Cache"]) == (200, b"", "HIT")
+    assert head.headers["ETag"] == first.headers["ETag"]
+
+
+@pytest.mark.gen_test
+async def test_each_coding_is_kept_once_however_clients_word_it(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    nginx = await start_nginx(await start_freshet(start_standin()))
+    etags = {}
+    for wish, coding, state in (
+        ("gzip, deflate, br, zstd", "br", "MISS"),
+        ("br;q=1.0, gzip;q=0.8, *;q=0.1", "br", "HIT"),
+        ("gzip", "gzip", "MISS"),
+        ("deflate, gzip;q=0.5, br;q=0", "gzip", "HIT"),
+        ("identity", None, "MISS"),
+        ("br;q=0, gzip;q=0.000", None, "HIT"),
+        ("bromide, notgzip", None, "HIT"),
+    ):
+        answer = await nginx.get(LIST, Accept_Encoding=wish)
+        assert answer.headers.get("Content-Encoding") == coding, wish
+        assert answer.headers["X-Cache"] == state, wish
+        assert answer.headers["Vary"] == "Accept-Encoding"
+        etags.setdefault(coding, answer.headers["ETag"])
+        assert etags[coding] == answer.headers["ETag"]
+        if coding == "br":
+            assert orjson.loads(brotli.decompress(answer.body))["total"] > 0
+    assert len(set(etags.values())) == 3
+
+
+@pytest.mark.gen_test
+async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_none(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    freshet = await start_freshet(start_standin(albums(3)), cache_max_age=1)
+    nginx = await start_nginx(freshet)
+    assert (await nginx.get(LIST)).headers["X-Cache"] == "MISS"
+    await asyncio.sleep(2.1)
+    assert (await nginx.get(LIST)).headers["X-Cache"] == "STALE", "and asks anew behind it"
+    await asyncio.sleep(0.2)
+    assert (await nginx.get(LIST)).headers["X-Cache"] == "HIT"
+    await freshet.stop()
+    await asyncio.sleep(2.1)
+    down = await nginx.get(LIST)
+    assert (down.code, down.headers["X-Cache"]) == (200, "STALE")
+    assert (await nginx.get("/api/artists/?limit=1")).code == 502
+
+
+@pytest.mark.gen_test
+async def test_of_many_who_ask_at_once_one_asks_freshet(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    freshet = await start_freshet(start_standin())
+    nginx = await start_nginx(freshet)
+    answers = await asyncio.gather(*(nginx.get("/api/albums/?limit=3") for _ in range(10)))
+    states = sorted(answer.headers["X-Cache"] for answer in answers)
+    assert states == ["HIT"] * 9 + ["MISS"]
+
+
+@pytest.mark.gen_test
+async def test_what_is_not_for_caches_is_not_kept(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    nginx = await start_nginx(await start_freshet(start_standin()))
+    for path in ("/api/status", "/", "/healthz", "/api/changes/", "/metrics"):
+        answer = await nginx.get(path)
+        assert (answer.code, "X-Cache" in answer.headers) == (200, False), path
+    for _ in range(2):
+        refused = await nginx.get("/api/artists/?limit=x")
+        assert (refused.code, refused.headers["X-Cache"]) == (400, "MISS")
+    posted = await nginx.get("/api/sync/", "POST")
+    assert posted.code == 403
+
+
+@pytest.mark.gen_test
+async def test_events_are_passed_on_as_they_come(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    nginx = await start_nginx(await start_freshet(start_standin()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
+    writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    assert b"Content-Type: text/event-stream" in head
+    assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+    writer.close()
+
+
+@pytest.mark.gen_test
+async def test_a_host_that_is_down_is_passed_over(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    standin = start_standin()
+    first, second = await start_freshet(standin), await start_freshet(standin)
+    nginx = await start_nginx(first, second)
+    bodies = {(await nginx.get(f"/api/artists/?limit=2&n={n}")).body for n in range(6)}
+    assert len(bodies) == 1, "hosts answer alike, to the byte"
+    await first.stop()
+    for number in range(6, 12):
+        answer = await nginx.get(f"/api/artists/?limit=2&n={number}")
+        assert (answer.code, answer.headers["X-Cache"]) == (200, "MISS")
+        assert answer.body in bodies
