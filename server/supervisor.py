@@ -56,7 +56,7 @@ async def supervise(
 
 def _folder() -> "TemporaryDirectory[str]":
     """Where the processes count, so that each can tell the sums of all, also of those that died."""
-    return TemporaryDirectory(prefix="freshet-", ignore_cleanup_errors=True)
+    return TemporaryDirectory(prefix="freshet-metrics-", ignore_cleanup_errors=True)
 
 
 def _embedded(settings: Settings) -> Database | None:
