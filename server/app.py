@@ -73,7 +73,7 @@ class Freshet:
             self._synced,
             now,
             origin=origin,
-            count=self.instruments.count_sync,
+            count=self._sync_ended,
         )
         self.standing = Standing(self.database, self.upstream.gate.allowance, now)
         self.details = make_details(
@@ -178,6 +178,11 @@ class Freshet:
     async def _look_after_consent(self) -> None:
         """See how long it lasts, and remind of its end."""
         await attempt(self.watch.tick())
+
+    def _sync_ended(self, outcome: str, seconds: float) -> None:
+        """A sync of ours has ended, well or not; what it has cost is told at once."""
+        self.instruments.count_sync(outcome, seconds)
+        self.tasks.spawn(attempt(self._load_standing()))
 
     async def _synced(self) -> None:
         """A sync of ours has ended that brought something."""

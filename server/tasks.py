@@ -15,19 +15,21 @@ class Tasks:
     """Holds on to tasks, tells of those that crash, and ends them all."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something until it ends, or until `stop`."""
         task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         task.add_done_callback(_tell_of_a_crash)
-        self._tasks.append(task)
 
     async def stop(self) -> None:
         """Cancel what still runs, and wait for its end."""
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def attempt(work: Awaitable[None]) -> None:

@@ -177,8 +177,7 @@ async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
     standin.answer_next("/v1/search", limit)
     report = await freshet.syncer.sync()
     assert report.outcome == "failed"
-    await freshet.cache.refresh()
-    await freshet.standing.load()
+    await until(lambda: freshet.standing.memory.outcome == "failed", 2)  # at once
     status = await status_of(freshet)
     assert status["last_sync"]["outcome"] == "failed"
     assert status["last_sync"]["error"] == "RateLimited"
