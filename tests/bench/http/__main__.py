@@ -13,6 +13,7 @@ from tests.bench.http.freshets import World
 TITLE = "# Benchmarks"
 ROUNDS = 5
 SECONDS = 3.0
+LONGER = 4  # times that, for a turn of the latency, which has to hold whole syncs
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,11 +41,11 @@ def report(chosen: argparse.Namespace) -> str:
             peaks = peak.measure(cores, world, folder, chosen.rounds, chosen.seconds, chosen.only)
             rate = peaks.rows[0].rate("plain")
             times = latency.measure(
-                cores, world, rate, chosen.rounds, chosen.seconds, chosen.changed
+                cores, world, rate, chosen.rounds, LONGER * chosen.seconds, chosen.changed
             )
             lines += table.goals(peaks, times)
             lines += table.peaks(peaks, chosen.rounds, chosen.seconds)
-            lines += table.latencies(times, chosen.seconds)
+            lines += table.latencies(times, LONGER * chosen.seconds)
             if processes.is_possible():
                 found = processes.measure(cores, world, chosen.rounds, chosen.seconds)
                 lines += table.processes(found)

@@ -15,7 +15,7 @@ http {{
   access_log off;
   server_tokens off;
   sendfile on;
-  tcp_nopush {nopush};
+  tcp_nopush on;
   tcp_nodelay on;
   open_file_cache max=100 inactive=1h;
   open_file_cache_valid 1h;
@@ -37,7 +37,6 @@ http {{
   }}
 }}
 """
-NOPUSH = "on"  # measured faster than without it
 
 
 def configure(samples: dict[str, Sample], folder: Path, port: int) -> Path:
@@ -49,7 +48,6 @@ def configure(samples: dict[str, Sample], folder: Path, port: int) -> Path:
             folder=folder,
             port=port,
             locations=locations,
-            nopush=NOPUSH,
             user="user root;\n" if os.geteuid() == 0 else "",  # to read what is ours alone
         )
     )
