@@ -17,14 +17,14 @@ from tests.bench.http.process import descriptors, resident
 from tests.bench.http.sample import CASES
 
 PATH = CASES["plain"][0]
-MINUTE = 60.0  # seconds
+MINUTE = 60  # seconds
 SETTLING = 2  # minutes until memory has to be what it stays
 MOST_GROWTH = 3.0  # MB
 REFRESH_SECONDS = 1.0
 PARTING_SECONDS = 1.0  # until connections that wrk has left are closed
 
 
-def run(cores: Cores, server: Bench, minutes: int, minute: float) -> list[str]:
+def run(cores: Cores, server: Bench, minutes: int, minute: int) -> list[str]:
     """Prints a line a minute; what is wrong in the end."""
     pid, errors = server.process.pid, 0
     memory: list[float] = []
@@ -55,7 +55,7 @@ def run(cores: Cores, server: Bench, minutes: int, minute: float) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=24)
-    parser.add_argument("--minute", type=float, default=MINUTE, help="seconds in one, for trials")
+    parser.add_argument("--minute", type=int, default=MINUTE, help="seconds in one, for trials")
     chosen = parser.parse_args()
     if tools.version("wrk") is None:
         raise SystemExit("wrk is not installed")

@@ -12,14 +12,14 @@ from tests.bench.http.freshets import World
 
 TITLE = "# Benchmarks"
 ROUNDS = 5
-SECONDS = 3.0
+SECONDS = 3
 LONGER = 4  # times that, for a turn of the latency, which has to hold whole syncs
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each turn")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each turn, whole ones")
     parser.add_argument("--only", default="", metavar="TEXT", help="servers with this in the name")
     parser.add_argument("--changed", type=int, default=100, help="albums that change at a time")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the report there, too")

@@ -59,7 +59,7 @@ class Peaks:
 
 
 def measure(
-    cores: Cores, world: World, folder: Path, rounds: int, seconds: float, only: str
+    cores: Cores, world: World, folder: Path, rounds: int, seconds: int, only: str
 ) -> Peaks:
     """Every server whose name holds `only` (and Freshet) has its turn in every round."""
     with ExitStack() as stack:

@@ -21,7 +21,7 @@ def is_possible() -> bool:
     return OPTION in done.stdout
 
 
-def measure(cores: Cores, world: World, rounds: int, seconds: float) -> dict[int, float]:
+def measure(cores: Cores, world: World, rounds: int, seconds: int) -> dict[int, float]:
     """Answers a second by number of processes, which share all cores with the load."""
     environment = world.environment(world.new_database("processes"), RELEASES)
     world.sync(environment)

@@ -25,10 +25,10 @@ class Load:
     text: str
 
 
-def load(cores: Cores, port: int, path: str, seconds: float, coding: str = "identity") -> Load:
+def load(cores: Cores, port: int, path: str, seconds: int, coding: str = "identity") -> Load:
     """Ask a server for so long, from the load's core."""
     asked = [] if coding == "identity" else ["-H", f"Accept-Encoding: {coding}"]
-    command = [tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "--latency"]
+    command = [tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
     command += [*asked, f"http://127.0.0.1:{port}{path}"]
     return read(cores.run(command, cores.load, seconds=seconds + 60))
 
