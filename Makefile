@@ -1,7 +1,9 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test fuzz check bench soak clean
+.PHONY: run install test fuzz check bench soak soak-lane clean
 VENV := .venv
+RIVALS := .venv-bench
+AUTOCANNON := autocannon@9.0.0
 BIN := $(VENV)/bin
 FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
@@ -25,14 +27,17 @@ check: $(VENV)/.installed-dev
 	@$(BIN)/mypy manage.py server handlers models
 	@$(BIN)/python -m pytest tests/test_layers.py
 
-bench: $(VENV)/.installed-dev
+bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults
 
+soak-lane: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.bench.soak --minutes 24
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(FIND_PYTHON); \
@@ -48,4 +53,14 @@ $(VENV)/.installed: requirements.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing the packages of requirements-dev.txt"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# What cannot be installed is left out of `make bench`, and named there.
+$(RIVALS)/.installed: tests/bench/requirements.txt | $(VENV)/bin/python
+	@echo "Installing the servers that Freshet is compared with, and autocannon, in $(RIVALS)"
+	@$(BIN)/python -m venv $(RIVALS)
+	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
+	echo "Not all could be installed."
+	@npm install --silent --no-audit --no-fund --prefix $(RIVALS) $(AUTOCANNON) || \
+	echo "autocannon could not be installed: it takes npm."
 	@touch $@

@@ -1,6 +1,12 @@
-"""`make bench`: compares, in one run on one machine, and prints ratios; never asserts a time."""
+"""`make bench`: compares, in one run on one machine, and prints ratios; never asserts a time.
 
-import platform
+`--write FILE` puts all of it into a file as well; the other options are those of the HTTP part,
+which is first, while the machine has nothing else to remember.
+"""
+
+import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -8,11 +14,21 @@ from sqlalchemy import create_engine
 
 from server import schema
 from server.embedded import EmbeddedPostgres
-from tests.bench import payload, sync, variants, warm
+from tests.bench import payload, sync, variants
+from tests.bench.http import __main__ as http
+
+OTHER = "## Syncs and answers in the making"
 
 
-def main() -> None:
-    print(f"Python {platform.python_version()} on {platform.machine()}\n")
+class Both(StringIO):
+    """Shows what is printed, and keeps it."""
+
+    def write(self, text: str) -> int:
+        print(text, end="", file=sys.__stdout__, flush=True)
+        return super().write(text)
+
+
+def others() -> None:
     with TemporaryDirectory() as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", {"shared_buffers": "512MB"})
         postgres.start()
@@ -23,7 +39,17 @@ def main() -> None:
             payload.main(postgres.url)
         finally:
             postgres.stop()
-    warm.main()
+
+
+def main() -> None:
+    chosen = http.arguments()
+    chosen.module = "bench"
+    text = http.report(chosen)
+    print(text)
+    kept = Both()
+    with redirect_stdout(kept):
+        others()
+    http.write(f"{text}\n{OTHER}\n\n```\n{kept.getvalue().rstrip()}\n```\n", chosen.write)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""Latency at half of the peak: Freshet left alone, and while it syncs 1 000 albums on and on."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from statistics import median
+
+from tests.bench.http import tools
+from tests.bench.http.cores import Cores
+from tests.bench.http.freshets import Bench, World
+from tests.bench.http.sample import CASES
+
+ALBUMS = 1000
+SHARE = 0.5  # of the peak
+SMALLER = 0.8  # times the rate, if one cannot be made
+LEAST = 0.98  # of a rate, to count as made
+PATH = CASES["plain"][0]
+QUANTILES = ("p50", "p99", "p999")
+
+
+@dataclass
+class Latencies:
+    """Milliseconds by quantile, a value a round; `burst` is what autocannon says, if anything."""
+
+    wanted: float
+    rate: float
+    alone: list[dict[str, float]] = field(default_factory=list)
+    syncing: list[dict[str, float]] = field(default_factory=list)
+    syncs: int = 0
+    failed_syncs: int = 0
+    changed: int = 0
+    burst: str = ""
+
+    def median_of(self, rounds: list[dict[str, float]], quantile: str) -> float:
+        return median(each[quantile] for each in rounds)
+
+
+def measure(
+    cores: Cores, world: World, peak: float, rounds: int, seconds: float, changed: int
+) -> Latencies:
+    """By turns; so many albums have `changed` at each quarter of a second."""
+    environment = world.environment(world.new_database("latency"), ALBUMS)
+    world.sync(environment)
+    server = Bench(cores, environment, lane=True)
+    try:
+        wanted = peak * SHARE
+        found = Latencies(wanted, _possible(cores, server.port, wanted), changed=changed)
+        for _ in range(rounds):
+            found.alone.append(steady(cores, server.port, found.rate, seconds))
+            world.standin.tell("change", count=changed)
+            server.tell("sync")
+            try:
+                found.syncing.append(steady(cores, server.port, found.rate, seconds))
+            finally:
+                counts = server.tell("rest")
+                world.standin.tell("change", count=0)
+            found.syncs += counts["complete"]
+            found.failed_syncs += counts["other"]
+        found.burst = autocannon(cores, server.port, found.rate, seconds)
+    finally:
+        server.close()
+    return found
+
+
+def steady(cores: Cores, port: int, rate: float, seconds: float) -> dict[str, float]:
+    """Milliseconds by quantile, and the rate that was made. Raises a SubprocessError."""
+    command = [sys.executable, "-m", "tests.bench.http.steady"]
+    command += [str(port), str(rate), str(seconds), PATH]
+    made: dict[str, float] = json.loads(cores.run(command, cores.load, seconds=seconds * 4 + 30))
+    return made
+
+
+def _possible(cores: Cores, port: int, wanted: float) -> float:
+    """The rate that is wanted, or the highest below it that one core can ask at."""
+    rate = wanted
+    while rate > 100:
+        try:
+            if steady(cores, port, rate, 1.0)["rate"] >= LEAST * rate:
+                return rate
+        except subprocess.SubprocessError:
+            pass
+        rate *= SMALLER
+    return rate
+
+
+def autocannon(cores: Cores, port: int, rate: float, seconds: float) -> str:
+    """What autocannon finds at this rate, in words."""
+    version = tools.autocannon()
+    if version is None:
+        return "autocannon is not installed, and left out."
+    command = [tools.program("node"), str(tools.AUTOCANNON), "--json", "--no-progress"]
+    command += ["-c", "32", "-d", f"{max(round(seconds), 3)}", "-R", f"{rate:.0f}"]
+    done = json.loads(
+        cores.run([*command, f"http://127.0.0.1:{port}{PATH}"], cores.load, seconds=seconds + 60)
+    )
+    times = done["latency"]
+    return (
+        f"autocannon {version} -R {rate:.0f} made {done['requests']['average']:.0f}/s: "
+        f"p50 {times['p50']:g}, p99 {times['p99']:g}, p99.9 {times['p99_9']:g} ms "
+        f"({done['errors'] + done['non2xx'] + done['timeouts']} errors). It sends what a second "
+        "holds in one burst at its beginning, and rounds to whole milliseconds; that is the "
+        "latency at full load, which is why it is not the figure above."
+    )

@@ -1,0 +1,144 @@
+"""What was found, in Markdown that reads as well on a terminal."""
+
+from tests.bench.http.latency import QUANTILES, Latencies
+from tests.bench.http.peak import Peaks, Row
+from tests.bench.http.sample import CASES
+
+BEST_PYTHON = ("FastAPI", "Starlette", "aiohttp", "Granian, RSGI", "Granian, ASGI")
+MOST_MB = 90.0
+
+
+def grid(heads: list[str], rows: list[list[str]]) -> list[str]:
+    """A table; all columns but the first are numbers."""
+    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def line(cells: list[str]) -> str:
+        padded = [cells[0].ljust(widths[0])]
+        padded += [cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True)]
+        return f"| {' | '.join(padded)} |"
+
+    return [line(heads), line(rule), *(line(row) for row in rows)]
+
+
+def peaks(found: Peaks, rounds: int, seconds: float) -> list[str]:
+    """A table for each case, then what its rows are."""
+    lines = ["## Answers a second", ""]
+    lines += [
+        f"Each server has one core to itself, wrk has another: 32 keep-alive connections, "
+        f"{seconds:g} s a turn, every server's turn in each of {rounds} rounds; medians. All send "
+        "the bytes that Freshet sends.",
+        "",
+    ]
+    for case, (path, coding) in CASES.items():
+        lines += [f"`{path}`, {coding}: a body of {found.sizes[case]:,} bytes", ""]
+        lines += [*_case(found, case), ""]
+    lines += ["What they are:", ""]
+    lines += [f"- **{row.name}**: {row.about}" for row in found.rows]
+    lines += ["", "Memory after its turns (RSS): "]
+    lines[-1] += ", ".join(f"{row.name} {row.memory:.0f} MB" for row in found.rows if row.is_ours)
+    lines[-1] += "."
+    errors = {row.name: row.errors for row in found.rows if row.errors}
+    lines += ["", f"Failed requests: {errors or 'none'}."]
+    if found.left_out:
+        lines += ["", "Left out:", "", *(f"- {each}" for each in found.left_out)]
+    return [*lines, ""]
+
+
+def _case(found: Peaks, case: str) -> list[str]:
+    freshet = found.rows[0].rate(case)
+    rows = [
+        [
+            row.name,
+            f"{row.rate(case):,.0f}",
+            f"{freshet / row.rate(case):.2f}",
+            f"{row.quantile(case, 'p50'):.2f}",
+            f"{row.quantile(case, 'p99'):.2f}",
+        ]
+        for row in found.rows
+    ]
+    return grid(["server", "answers/s", "Freshet is × this", "p50 ms", "p99 ms"], rows)
+
+
+def latencies(found: Latencies, seconds: float) -> list[str]:
+    """Alone and syncing, and how much slower that is."""
+    alone = [found.median_of(found.alone, each) for each in QUANTILES]
+    syncing = [found.median_of(found.syncing, each) for each in QUANTILES]
+    rows = [
+        ["Freshet alone", *(f"{each:.2f}" for each in alone)],
+        ["while it syncs", *(f"{each:.2f}" for each in syncing)],
+        ["ratio", *(f"{b / a:.2f}" for a, b in zip(alone, syncing, strict=True))],
+    ]
+    made = min(each["rate"] for each in found.alone + found.syncing)
+    short = (
+        ""
+        if found.rate == found.wanted
+        else (f" Half of the peak would be {found.wanted:,.0f}/s, more than one core can ask at.")
+    )
+    return [
+        "## Latency at a constant rate",
+        "",
+        f"{found.rate:,.0f} requests a second over 32 connections, evenly apart, each timed from "
+        f"the moment it was due (corrected for coordinated omission); medians of "
+        f"{len(found.alone)} rounds of {seconds:g} s by turns; the slowest made {made:,.0f}/s."
+        f"{short} Meanwhile the server made {found.syncs} syncs of 1,000 albums, one after the "
+        f"other, {found.changed:,} of which change each quarter of a second "
+        f"({found.failed_syncs} failed or brought nothing). On a machine of two cores the stand-in "
+        "and PostgreSQL share the load's core, at the lowest priority.",
+        "",
+        *grid(["", "p50 ms", "p99 ms", "p99.9 ms"], rows),
+        "",
+        found.burst,
+        "",
+    ]
+
+
+def processes(found: dict[int, float]) -> list[str]:
+    rows = [
+        [f"{count} process{'es' if count > 1 else ''}", f"{rate:,.0f}", f"{rate / found[1]:.2f}"]
+        for count, rate in found.items()
+    ]
+    about = "They share all cores with the load, which holds them back on a machine of two."
+    heads = ["Freshet", "answers/s", "× one process"]
+    return ["## Processes", "", about, "", *grid(heads, rows), ""]
+
+
+def goals(found: Peaks, times: Latencies | None) -> list[str]:
+    """Each with what was reached."""
+    lines = ["## Goals", ""]
+    for case in ("plain", "gzip"):
+        lines += _rates(found, case)
+    lines.append(
+        _goal(f"at most {MOST_MB:.0f} MB of memory", found.rows[0].memory, MOST_MB, most=True)
+    )
+    if times is not None:
+        alone = times.median_of(times.alone, "p99")
+        ratio = times.median_of(times.syncing, "p99") / alone
+        lines.append(_goal("p99 at half load at most 3 ms", alone, 3, most=True))
+        lines.append(_goal("p99 while it syncs at most 2 × that", ratio, 2, most=True))
+    return [*lines, ""]
+
+
+def _rates(found: Peaks, case: str) -> list[str]:
+    def best(*names: str) -> Row | None:
+        rows = [row for row in found.rows if row.name in names]
+        return max(rows, key=lambda row: row.rate(case), default=None)
+
+    lines = []
+    for least, row, of in (
+        (1.0, best("nginx, from disk"), "nginx"),
+        (3.0, best(*BEST_PYTHON), "the best Python server"),
+        (10.0, best("Tornado, bare handler"), "the bare Tornado handler"),
+    ):
+        what = f"{CASES[case][1]}: at least {least:g} × {of}"
+        if row is None:
+            lines.append(f"- {what}: not measured")
+        else:
+            reached = found.rows[0].rate(case) / row.rate(case)
+            lines.append(_goal(f"{what} ({row.name})", reached, least, most=False))
+    return lines
+
+
+def _goal(what: str, reached: float, goal: float, *, most: bool) -> str:
+    met = reached <= goal if most else reached >= goal
+    return f"- {what}: {reached:.2f} ({'met' if met else 'missed'})"
