@@ -3,7 +3,7 @@
 from typing import Any
 
 from server.catalog.sweep import MarketList, Sweep
-from server.spotify.parse import parse_items
+from server.spotify.items import parse_items
 
 
 def spotify_id(kind: str, number: int) -> str:

@@ -41,6 +41,7 @@ PURE = {
     "server.catalog.negotiation",
     "server.catalog.shelf",
     "server.spotify.parse",
+    "server.spotify.items",
     "server.spotify.consent",
     "server.spotify.profile",
     "server.spotify.standin.faults",

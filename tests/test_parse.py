@@ -12,7 +12,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from server.database import Database
-from server.spotify.parse import Release, parse_items
+from server.spotify.items import parse_items
+from server.spotify.parse import Release
 from tests.conftest import SHARED
 from tests.examples import album, artist, spotify_id
 

@@ -10,11 +10,13 @@ from server.catalog.sweep import MarketList, Proof, Sweep
 from server.errors import SpotifyError, SpotifyTimeout
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
+from server.spotify.items import ParsedPage, Parser
 from server.spotify.paging import ENDPOINTS, Page, SourceName, Walk, is_passing
-from server.spotify.parse import Release, parse_items
+from server.spotify.parse import Release
 from server.spotify.sources import Choice, Setting, Verdict, market_of
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
+AT_ONCE = 4  # items parsed before the loop may turn to those who ask for answers
 
 Progress = Callable[[int, int | None], None]
 
@@ -111,35 +113,43 @@ class Sweeper:
         first: Page | None = choice.first
         for market in dict.fromkeys(markets):
             walk = Walk(self._client, choice.source, market, self._max_releases)
-            items: list[Any] = []
+            parser, seen = Parser(), 0
             try:
                 async for page in walk.pages(first):
-                    items += page.items
+                    wanted = page.items[: max(self._max_releases - seen, 0)]
+                    seen += len(page.items)
                     haul.pages += 1
                     if progress:
-                        progress(haul.seen + len(items), page.total)
+                        progress(haul.seen + seen, page.total)
+                    await _parse(parser, wanted)
             except SpotifyError as error:
                 haul.error = error
             finally:  # also when time is up
-                self._take(haul, walk, market, items)
+                self._take(haul, walk, market, parser.parsed(), seen)
             if haul.error and not is_passing(haul.error):
                 return
             first = None
 
-    def _take(self, haul: _Haul, walk: Walk, market: str, items: list[Any]) -> None:
-        parsed = parse_items(items[: self._max_releases])
-        haul.seen += len(items)
+    def _take(self, haul: _Haul, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
+        haul.seen += seen
         haul.skipped += parsed.skipped
         for release in parsed.releases:
             haul.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
-        if walk.ended and len(items) <= self._max_releases:
-            moved = len(ids) + parsed.skipped < len(items)  # while it was read: one came twice
+        if walk.ended and seen <= self._max_releases:
+            moved = len(ids) + parsed.skipped < seen  # while it was read: one came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:
                 proof = "sure" if walk.pages_met == 1 else "good"
         haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
+
+
+async def _parse(parser: Parser, items: Sequence[Any]) -> None:
+    """Parse a page, and let the loop turn in between."""
+    for start in range(0, len(items), AT_ONCE):
+        parser.take(items[start : start + AT_ONCE])
+        await asyncio.sleep(0)
 
 
 def reason_of(error: Exception) -> str:

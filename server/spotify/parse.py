@@ -6,7 +6,6 @@ are survived here have all been seen in answers since 2014.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, TypeVar
 
@@ -180,38 +179,9 @@ class ArtistDetails(_Parsed):
     followers: Annotated[Count, BeforeValidator(_total)] = None
 
 
-@dataclass(frozen=True)
-class ParsedPage:
-    """The releases of some items, how many items were unusable, and of those how many had no id."""
-
-    releases: list[Release]
-    skipped: int
-    nameless: int
-    skipped_ids: frozenset[str]
-
-
-def parse_items(items: Iterable[Any]) -> ParsedPage:
-    """Parse album objects, in order; the same album twice is one, the first."""
-    releases: dict[str, Release] = {}
-    skipped_ids = []
-    for item in items:
-        try:
-            release = Release.model_validate(item)
-            releases.setdefault(release.spotify_id, release)
-        except ValidationError:
-            skipped_ids.append(_id_of(item))
-    ids = frozenset(each for each in skipped_ids if each is not None)
-    return ParsedPage(list(releases.values()), len(skipped_ids), skipped_ids.count(None), ids)
-
-
 def parse_artists(items: Iterable[Any]) -> list[ArtistDetails]:
     """Parse artist objects; null and broken ones are left out."""
     return _each(ArtistDetails, list(items))
-
-
-def _id_of(item: Any) -> str | None:
-    identity = item.get("id") if isinstance(item, dict) else None
-    return identity if isinstance(identity, str) and ID.fullmatch(identity) else None
 
 
 def _each(model: type[Model], items: list[Any]) -> list[Model]:

@@ -11,8 +11,8 @@ from typing import Literal
 
 from server.errors import EndpointRestricted, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
+from server.spotify.items import parse_items
 from server.spotify.paging import Page, SourceName, is_passing, page
-from server.spotify.parse import parse_items
 
 LADDER: tuple[SourceName, ...] = ("new-releases", "search")
 PROBE_AGAIN = timedelta(days=1)
