@@ -46,7 +46,7 @@ def test_every_command_stands_in_the_readme_and_no_other() -> None:
 
 def test_every_route_stands_in_the_readme_and_no_other(make_settings: object) -> None:
     freshet = Freshet(make_settings())  # type: ignore[operator]
-    routes = {re.sub(r"/\?$", "/", route[0]).replace("\\", "") for route in freshet._routes()}
+    routes = {re.sub(r"/\?$", "/", route[0]).replace("\\", "") for route in freshet.routes()}
     routes = {route for route in routes if not route.startswith("/static/")}
     routes = {re.sub(r"\(.*\)", "{spotify_id}", route) for route in routes}
     told = {route.split(" ")[1].partition("?")[0] for route in table("route") if " " in route}
