@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -263,6 +264,44 @@ def test_what_is_odd_is_answered_as_without_the_lane(pair: Pair, name: str) -> N
     pair.ask(get("/api/artists/") + ODD[name] + LAST)
     middle = len(ODD[name]) // 2
     pair.ask(ODD[name][:middle], ODD[name][middle:] + get("/api/artists/"), LAST)
+
+
+WARM_ONE = get("/api/artists/")
+ENDING = {
+    "one that waits for the database, and warm ones": get("/api/changes/") + 3 * WARM_ONE,
+    "all kinds": WARM_ONE + get("/api/changes/") + WARM_ONE + get("/healthz") + WARM_ONE,
+    "a long one": get("/healthz", "X: " + 20_000 * "x") + WARM_ONE,
+    "more than is read at once": 400 * WARM_ONE,
+}
+
+
+async def all_of(port: int, sent: bytes, *, ends: bool) -> bytes:
+    """What the server says to this before it closes; with `ends` the client closes its half."""
+    loop, received = asyncio.get_running_loop(), bytearray()
+    with socket.socket() as client:
+        client.setblocking(False)
+        await loop.sock_connect(client, ("127.0.0.1", port))
+        await loop.sock_sendall(client, sent)
+        if ends:
+            client.shutdown(socket.SHUT_WR)
+        async with asyncio.timeout(10):
+            while chunk := await loop.sock_recv(client, 65536):
+                received += chunk
+    return bytes(received)
+
+
+@pytest.mark.parametrize("name", ENDING)
+def test_who_has_asked_for_all_and_closes_its_half_is_answered(pair: Pair, name: str) -> None:
+    sent = ENDING[name]
+    answers = pair.loop.run_until_complete(all_of(pair.freshet.port, sent, ends=True))
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == sent.count(b"\r\n\r\n")
+    assert answers.endswith(b"}")
+
+
+def test_what_comes_behind_the_last_request_does_not_cost_its_answer(pair: Pair) -> None:
+    sent = get("/api/artists/", "Connection: close") + 40_000 * b"x"
+    answer = pair.loop.run_until_complete(all_of(pair.freshet.port, sent, ends=False))
+    assert answer.endswith(b"}"), "not cut off by a reset"
 
 
 CURL = {

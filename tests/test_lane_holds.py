@@ -5,6 +5,7 @@ import os
 import resource
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -174,6 +175,29 @@ async def test_clients_that_vanish_leave_nothing_behind(start: Any, connect: Con
     await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     other = await connect(freshet)
     assert (await answer(other)).endswith(END)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("behind", [REQUEST, 100_000 * b"x"], ids=["a request", "100 kB"])
+@pytest.mark.gen_test
+async def test_what_comes_behind_a_stream_of_events_neither_ends_it_nor_keeps_the_loop_busy(
+    start: Any, connect: Connect, behind: bytes, ends: bool
+) -> None:
+    freshet = await start()
+    client = await connect(freshet)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(client, b"GET /api/events HTTP/1.1\r\nHost: freshet\r\n\r\n" + behind)
+    if ends:
+        client.shutdown(socket.SHUT_WR)
+    assert b"text/event-stream" in await loop.sock_recv(client, 65536)
+    began = time.process_time()
+    await asyncio.sleep(0.5)
+    assert time.process_time() - began < 0.25
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            while await loop.sock_recv(client, 65536):
+                pass
+            pytest.fail("the stream was closed")
 
 
 @pytest.mark.gen_test

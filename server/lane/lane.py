@@ -13,6 +13,7 @@ from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 
 READ_BYTES = 16 * 1024
+LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
 MOST_BYTES = 128 * 1024  # of pipelined answers, before other clients have their turn
 IDLE_SECONDS = 75
 LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goes
@@ -187,6 +188,8 @@ class Lane:
     def _go_on_later(self, connection: Connection) -> None:
         """Close what has ended; else it is the turn of others before that of what is unread."""
         if connection.ends:
+            with suppress(OSError):  # what is left unread would take the last answer with it
+                connection.socket.recv(LAST_BYTES)
             self._close(connection)
             return
         self._loop.remove_reader(connection.descriptor)

@@ -35,7 +35,7 @@ class LentStream(IOStream):
         self._given = given
         self._give_back = give_back
         self._head: bytearray | None = bytearray()
-        self._begun = self._is_kept = self._returns = False
+        self._begun = self._is_kept = self._is_deaf = self._returns = False
 
     def begin(self) -> None:
         """Tornado is about to read a request: its first, or one that is not for it any more."""
@@ -67,22 +67,29 @@ class LentStream(IOStream):
         head += buf[:count]
         end = END_OF_HEAD.search(head, max(known - 3, 0))
         if end is not None:
-            self._is_kept = BODY.search(head) is not None
+            self._is_kept = BODY.search(head, 0, end.end()) is not None
             self._given = bytes(head[end.end() :]) + self._given
             self._head = None
             return end.end() - known
         return count
 
     def _look_ahead(self, buf: bytearray | memoryview) -> int | None:
-        """Hold what the client sends before it has its answer."""
+        """Hold what the client sends before it has its answer.
+
+        A client that ends what it says behind further requests has not gone: they are answered.
+        """
+        if self._is_deaf or self.reading():  # what Tornado reads is the head, which is whole
+            return None
         count = super().read_from_fd(buf)
         if count is None:
             return None
         self._given += bytes(buf[:count])
         if count and len(self._given) <= MOST_AHEAD:
             return None
-        self._is_kept = True  # Tornado stops listening when it has something to read
-        return self._take(buf)
+        if not self._given:
+            return 0
+        self._is_deaf = True
+        return 1  # byte, which Tornado never takes: it listens no more when it has one
 
     def close_fd(self) -> None:
         """Close the connection, or give it back."""
