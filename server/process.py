@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from server import instruments, log
+from server import instruments, log, pauses
 from server.app import Freshet
 from server.config import Settings
 
@@ -34,6 +34,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     allow_many_connections()
+    pauses.keep_short()
     instruments.share(folder, number)
     log.configure(settings.log_format, settings.log_level, process=number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
@@ -54,6 +55,7 @@ async def _serve(settings: Settings, parent: Connection) -> None:
     loop.add_reader(parent.fileno(), parent_ends)
     freshet = Freshet(settings)
     freshet.begin()
+    freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
     try:
         await _either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
         freshet.listen()

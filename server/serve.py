@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from server import config, demo, log
+from server import config, demo, log, pauses
 from server.app import Freshet
 from server.config import Settings
 from server.process import allow_many_connections, fastest_loop
@@ -23,6 +23,7 @@ def serve(*, with_demo: bool, faults: Sequence[Fault] = (), **overrides: Any) ->
     Raises SettingsError or AddressUnavailable.
     """
     allow_many_connections()
+    pauses.keep_short()
     settings = None if with_demo else config.load(Settings, **overrides)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(_demo(faults, overrides) if settings is None else _serve(settings))
@@ -66,6 +67,7 @@ async def _serve_alone(
 ) -> None:
     freshet = Freshet(settings)
     freshet.start()
+    freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
     started(freshet.port)
     try:
         await stop.wait()

@@ -9,7 +9,7 @@ from contextlib import suppress
 import uvloop
 
 from handlers.base import NotFoundHandler
-from server import config, log
+from server import config, log, pauses
 from server.app import Freshet
 from server.config import Settings
 from server.site import Site
@@ -31,6 +31,7 @@ class Bench:
             given = self._freshet
             given.site = Site(given.routes(), given.access_log, NotFoundHandler)
         self._freshet.start()
+        self._freshet.tasks.spawn(pauses.forget_the_start(self._freshet.read))
         return self._freshet.port
 
     async def sync(self) -> None:
@@ -67,6 +68,7 @@ class Bench:
 
 
 async def main() -> None:
+    pauses.keep_short()
     bench = Bench()
     await obey(
         {"start": bench.start, "sync": bench.sync, "refresh": bench.refresh, "rest": bench.rest}

@@ -1,0 +1,39 @@
+"""Pauses of the loop are short: threads give way, and garbage is looked for in small heaps."""
+
+import asyncio
+import gc
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from server import pauses
+
+
+@pytest.fixture
+def python_as_it_was() -> Iterator[None]:
+    """What is set here is set for the whole process."""
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    yield
+    sys.setswitchinterval(interval)
+    gc.set_threshold(*thresholds)
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("python_as_it_was")
+@pytest.mark.gen_test
+async def test_what_is_there_at_the_start_is_left_out_of_later_collections() -> None:
+    read = asyncio.Event()
+    task = asyncio.create_task(pauses.forget_the_start(read))
+    await asyncio.sleep(0)
+    assert gc.get_freeze_count() == 0
+    read.set()
+    await task
+    assert gc.get_freeze_count() > 10_000
+
+
+@pytest.mark.usefixtures("python_as_it_was")
+def test_threads_give_way_sooner_than_by_default() -> None:
+    pauses.keep_short()
+    assert sys.getswitchinterval() < 0.001
+    assert gc.get_threshold()[0] > 700
