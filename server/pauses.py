@@ -4,7 +4,7 @@ By default a thread may keep Python for itself for 5 ms at a time, and each full
 garbage looks at all that was imported, 0.1 s long. Measured with a sync of 1 000 albums under way,
 the longest pause of the loop falls from 150 ms to about 10 ms.
 
-Sources: docs.python.org/3/library/sys.html#sys.setswitchinterval, docs.python.org/3/library/gc.html.
+Sources: docs.python.org/3/library/sys.html (setswitchinterval), docs.python.org/3/library/gc.html.
 """
 
 import asyncio
