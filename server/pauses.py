@@ -11,7 +11,7 @@ import asyncio
 import gc
 import sys
 
-SWITCH_SECONDS = 0.0002
+SWITCH_SECONDS = 0.00005
 COLLECT_AFTER = (2000, 10, 100)  # objects, and collections of the generation before
 
 

@@ -16,7 +16,8 @@ from server.spotify.parse import Release
 from server.spotify.sources import Choice, Setting, Verdict, market_of
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
-AT_ONCE = 4  # items parsed before the loop may turn to those who ask for answers
+AT_ONCE = 2  # items parsed before the loop turns to those who ask for answers
+REST_SECONDS = 0.002  # so long; parsing on and on would take most of the loop
 
 Progress = Callable[[int, int | None], None]
 
@@ -149,7 +150,7 @@ async def _parse(parser: Parser, items: Sequence[Any]) -> None:
     """Parse a page, and let the loop turn in between."""
     for start in range(0, len(items), AT_ONCE):
         parser.take(items[start : start + AT_ONCE])
-        await asyncio.sleep(0)
+        await asyncio.sleep(REST_SECONDS)
 
 
 def reason_of(error: Exception) -> str:
