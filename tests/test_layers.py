@@ -69,6 +69,7 @@ SQL = {
     "server.login.store",
     "server.database",
     "server.schema",
+    "server.migrations",
     "server.notices",
     "server.locks",
     "server.embedded.cluster",

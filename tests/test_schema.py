@@ -14,7 +14,7 @@ from sqlalchemy import URL, Engine, inspect, make_url, text
 
 from alembic import command
 from models import Base
-from server import schema
+from server import migrations, schema
 from server.database import make_engine
 from server.embedded import EmbeddedPostgres
 from server.errors import DatabaseUnavailable, SchemaMismatch
@@ -26,7 +26,7 @@ OURS = set(Base.metadata.tables)
 CREATE = """
 import sys
 from sqlalchemy import make_url
-from server import schema
+from server import migrations, schema
 from server.database import make_engine
 engine = make_engine(make_url(sys.argv[1]))
 print("ready", flush=True)
@@ -124,13 +124,13 @@ def test_an_empty_database_is_brought_to_the_newest_revision(engine: Engine) -> 
 def test_migrations_make_exactly_what_the_models_say(engine: Engine) -> None:
     schema.create(engine)
     with engine.connect() as connection:
-        command.check(schema.alembic_config(connection=connection))
+        command.check(migrations.alembic_config(connection=connection))
 
 
 def test_down_to_nothing_and_up_again(engine: Engine) -> None:
     schema.create(engine)
     with engine.begin() as connection:
-        command.downgrade(schema.alembic_config(connection=connection), "base")
+        command.downgrade(migrations.alembic_config(connection=connection), "base")
     assert tables(engine) == {"alembic_version"}
     with engine.connect() as connection:
         assert schema.current(connection) is None
