@@ -55,7 +55,7 @@ class Standing:
         """Read what is known now. Raises DatabaseError, and keeps what was known."""
         self.books = await self._database.run(quota.read_all, self.now())
         memory = await self._database.run(runs.load_memory)
-        if self.days is None or memory.finished_at != self.memory.finished_at:
+        if self.days is None or memory != self.memory:
             self.days = await self._database.run(diary.read, self.now())
         self.memory = memory
 

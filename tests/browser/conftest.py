@@ -193,6 +193,10 @@ def photograph() -> Callable[[Page, str], None]:
     folder.mkdir(parents=True, exist_ok=True)
 
     def save(page: Page, name: str) -> None:
+        page.evaluate(
+            "document.querySelectorAll('img').forEach(each => { each.loading = 'eager'; })"
+        )
+        page.wait_for_function("[...document.images].every(each => each.complete)")
         page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return save
