@@ -1,7 +1,7 @@
 """`/api/openapi.json` and `/api/docs/`: what this API is, for programs and for people."""
 
 from handlers.base import BaseHandler
-from handlers.pages import POLICY, PageHandler, Pages
+from handlers.pages import SCRIPTED, PageHandler, Pages
 from handlers.payloads import PayloadHandler
 from server.catalog import payload
 from server.catalog.fields import address
@@ -12,7 +12,6 @@ from server.errors import InvalidParameters, ParameterFault
 
 Coded = dict[Coding, Representation]
 
-SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 TRIED = "_operation"  # the parameter that names what a form without scripts tries
 
 

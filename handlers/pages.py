@@ -9,8 +9,9 @@ from tornado.template import Loader
 from tornado.web import StaticFileHandler
 
 from handlers.base import BaseHandler
+from server import __version__
 from server.addresses import origin_of
-from server.errors import FreshetError
+from server.errors import FreshetError, InvalidParameters
 from server.login.failures import ForeignOrigin, LoginFailed
 
 HERE = Path(__file__).parent
@@ -19,13 +20,21 @@ POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'; script-src 'none'"
 )
+SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
+SPOTIFY = "https://api.spotify.com"
+COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
 
 class Pages:
-    """The templates, and how this server is reached: `public_url` is its PUBLIC_URL."""
+    """The templates, and how this server is reached: `public_url` is its PUBLIC_URL.
 
-    def __init__(self, public_url: str) -> None:
+    `api_url` is where Spotify is asked; if that is something else, its pictures are there too.
+    """
+
+    def __init__(self, public_url: str, api_url: str = SPOTIFY) -> None:
         self._loader = Loader(str(HERE / "templates"))
+        elsewhere = () if origin_of(api_url) == SPOTIFY else (origin_of(api_url),)
+        self.pictured = f"{SCRIPTED}; img-src 'self' {' '.join((*COVERS, *elsewhere))}"
         self.public_url = public_url
         self.root = urlsplit(public_url).path.rstrip("/")
         self.origin = origin_of(public_url)
@@ -33,7 +42,7 @@ class Pages:
 
     def render(self, name: str, **values: Any) -> bytes:
         """A page; what is put into it is escaped."""
-        return self._loader.load(name).generate(root=self.root, **values)
+        return self._loader.load(name).generate(root=self.root, version=__version__, **values)
 
     def cookie(self, name: str) -> str:
         """A cookie's full name: under https, one that no other host and no http can set.
@@ -55,10 +64,10 @@ class PageHandler(BaseHandler):
         self.set_status(204)
         self.set_header("Allow", self.allowed_methods())
 
-    def send_page(self, name: str, status: int = 200, **values: Any) -> None:
+    def send_page(self, name: str, status: int = 200, policy: str = POLICY, **values: Any) -> None:
         """Render a template and answer with it."""
         self.set_status(status)
-        self.set_page_headers()
+        self.set_page_headers(policy)
         self.set_header("Cache-Control", "no-store")
         self.finish(self._pages.render(name, **values))
 
@@ -77,6 +86,8 @@ class PageHandler(BaseHandler):
         if isinstance(error, FreshetError):
             status_code, title = error.status, error.title
             advice = "This usually passes. Try again in a moment."
+            if error.public:
+                advice = str(error)
             if error.retry_after is not None:
                 self.set_header("Retry-After", str(error.retry_after))
         if isinstance(error, LoginFailed):
@@ -85,8 +96,9 @@ class PageHandler(BaseHandler):
             self.set_header("Allow", self.allowed_methods())
             advice = "This address only answers the buttons on the start page."
         again = error.again if isinstance(error, LoginFailed) else None
-        values = {"title": title, "advice": advice, "again": again, "request_id": self.request_id}
-        self.send_page("error.html", status_code, **values)
+        faults = error.faults if isinstance(error, InvalidParameters) else ()
+        values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
+        self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)
 
     def refuse_foreign_posts(self) -> None:
         """Raise ForeignOrigin unless a page of ours has sent this form.

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 
 from handlers import docs
+from handlers.artist import ArtistHandler
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.changes import ChangesHandler
 from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
+from handlers.overview import OverviewHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.status import MetricsHandler, StatusHandler
@@ -54,24 +56,26 @@ def table(
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
 
-    site = Pages(settings.public_url)
-    pages = {"pages": site}
+    site = Pages(settings.public_url, settings.spotify_api_url)
+    pages, files = {"pages": site}, {"path": str(STATIC)}
     description = openapi()
     document = docs.describe(orjson.dumps(description))
     readable = manual.read(description)
     documents = {"manual": readable, "page": docs.ready(docs.render(site, readable))}
     login = {**pages, "desk": desk}
-    home = {"owned": not settings.allowed_users}
-    known = {"cache": cache, "watch": watch, "standing": standing}
-    status = {**known, "syncer": syncer}
+    account = {**login, "watch": watch, "owned": not settings.allowed_users}
+    known = {"cache": cache, "standing": standing}
+    shown = {**account, **known}
     return [
-        (r"/", HomeHandler, {**login, **known, **home}),
+        (r"/", HomeHandler, shown),
+        (rf"/artists/{ID}/?", ArtistHandler, {**account, "cache": cache, "load": artist}),
+        (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         (r"/auth/login/?", LoginHandler, login),
         (r"/auth/authorize/?", LoginHandler, login),
         (r"/auth/callback/?", CallbackHandler, login),
         (r"/auth/logout/?", LogoutHandler, login),
         (r"/auth/disconnect/?", DisconnectHandler, login),
-        (r"/static/(freshet\.(?:css|svg)|docs\.(?:css|js))", StaticHandler, {"path": str(STATIC)}),
+        (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
         *[
             (_pattern(kind.path), QueryHandler, {"cache": cache, "kind": kind})
             for kind in KINDS.values()
@@ -83,7 +87,7 @@ def table(
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", docs.OpenApiHandler, {"document": document}),
         (r"/api/docs/?", docs.DocsHandler, {**pages, **documents}),
-        (r"/api/status", StatusHandler, status),
+        (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/healthz", HealthHandler),
         (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),

@@ -9,7 +9,8 @@ import brotli
 import orjson
 import pytest
 
-from server.catalog.cache import MAX_DAYS, PayloadCache
+from server.catalog.cache import PayloadCache
+from server.catalog.days import MAX_DAYS
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.shelf import MAX_BYTES

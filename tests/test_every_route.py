@@ -23,8 +23,9 @@ from tests.test_albums import Stage
 
 LIVE = {"/api/events", "/api/status", "/healthz", "/readyz", "/metrics"}  # never kept
 STATIC = "/static/freshet.css"
+PUBLIC = {"/", "/status", f"/artists/{spotify_id('artist', 0)}/"}
 PERSONAL = {  # of the browser's session, in no other origin's reach
-    "/",
+    *PUBLIC,
     "/auth/login/",
     "/auth/authorize/",
     "/auth/callback/",
@@ -159,7 +160,7 @@ async def test_whoever_has_an_answer_is_not_sent_it_again(stage: Stage, routes: 
 
 @pytest.mark.gen_test
 async def test_head_is_get_without_the_body(stage: Stage, routes: list[str]) -> None:
-    asked = [path for path in routes if path not in PERSONAL - {"/"}]
+    asked = [path for path in routes if path not in PERSONAL - PUBLIC]
     for path in asked:
         for coding in DECODE:
             whole = await ask(stage, path, Accept_Encoding=coding)
@@ -196,11 +197,11 @@ async def test_it_is_told_how_long_an_answer_may_be_kept(stage: Stage, routes: l
     fresh = f"public, max-age={seconds}, stale-while-revalidate=60, stale-if-error=86400"
     others = {
         **dict.fromkeys((STATIC, "/api/openapi.json", "/api/docs/"), "public, max-age=3600"),
-        **dict.fromkeys({"/", *LIVE}, "no-store"),
+        **dict.fromkeys(PUBLIC | LIVE, "no-store"),
         "/api/changes/": "no-cache",
     }
     for path in routes:
-        if path not in PERSONAL - {"/"}:
+        if path not in PERSONAL - PUBLIC:
             answer = await ask(stage, path)
             assert answer.headers["Cache-Control"] == others.get(path, fresh), path
             assert answer.headers["X-Content-Type-Options"] == "nosniff", path

@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any
 
 import structlog
-from cachetools import LRUCache
 
 from server.catalog import payload as payloads
 from server.catalog import query as queries
+from server.catalog.days import Days
 from server.catalog.demand import Demand
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
@@ -30,7 +30,6 @@ from server.instruments import CacheTally
 
 Found = tuple[bytes, Freshness]
 
-MAX_DAYS = 4  # of days gone by, whose releases are held at once
 WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
 STALE_AFTER = 3  # sync intervals without a complete sync
@@ -61,7 +60,7 @@ class PayloadCache:
     ) -> None:
         self._tally = tally or CacheTally()
         self._load = load
-        self._load_day = load_day
+        self._days = Days(load_day)
         self._compute = compute
         self._ttl = ttl
         self._max_age = max_age
@@ -73,7 +72,6 @@ class PayloadCache:
         self._reload_at = 0.0
         self.shelf = Shelf(timer, self._good_until)
         self.demand = Demand()
-        self._days: LRUCache[str, Snapshot] = LRUCache(MAX_DAYS)
         self._building: dict[tuple[int, Key], asyncio.Task[Representation]] = {}
         self._refreshing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
@@ -148,7 +146,7 @@ class PayloadCache:
             if snapshot.freshness.synced_at is not None:
                 made = await self._compute(self._build_all, snapshot, wanted, CODINGS, stale)
             self._snapshot = snapshot
-            self._days.clear()
+            self._days.begin_anew()
             self._reload_at = self._timer() + self._ttl
             self.shelf.begin_anew()
             for key, ready in made.items():
@@ -167,12 +165,22 @@ class PayloadCache:
         complete_at = snapshot.freshness.complete_at
         return complete_at is None or self._now() - complete_at > stale_after
 
-    async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
+    async def shown(self, day: str | None) -> Snapshot:
+        """What is served now, or was listed on a day. Raises NothingYet or a DatabaseError."""
+        served = self._served()
+        return served if day is None else await self._days.read(day)
+
+    def _served(self) -> Snapshot:
+        """What is served now; when its time is up, a new one is on its way."""
         snapshot = self._snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
             raise NothingYet
         if self._timer() >= self._reload_at:
             self._reload_in_background()
+        return snapshot
+
+    async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
+        snapshot = self._served()
         whose = (id(snapshot), key)  # what an older snapshot gives would go back in time
         task = self._building.get(whose)
         if task is None:
@@ -183,22 +191,13 @@ class PayloadCache:
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
         stale = self.is_stale(snapshot)
-        shown = snapshot if query.at is None else await self._day(query.at, snapshot)
+        shown = snapshot if query.at is None else await self._days.read(query.at)
         href, coding = key
         made = await self._compute(self._build_all, shown, {href: query}, (coding,), stale)
         ready: Representation = made[key]
         if snapshot is self._snapshot:
             self.shelf.keep(key, ready)
         return ready
-
-    async def _day(self, day: str, snapshot: Snapshot) -> Snapshot:
-        """The releases of a day gone by, read once; as fresh as what is served now."""
-        if day not in self._days:
-            read = await self._load_day(day)
-            if snapshot is self._snapshot:
-                self._days[day] = read
-            return read
-        return self._days[day]
 
     def _build_all(
         self,

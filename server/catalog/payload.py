@@ -68,7 +68,7 @@ def build(
     listed = items.listed(snapshot, query)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
-    following, preceding = _neighbours(query, len(listed))
+    following, preceding = neighbours(query, len(listed))
     link = _link(following, preceding)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
@@ -143,7 +143,7 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
     return body
 
 
-def _neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
+def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
     """The next and the previous page of a query with a limit; they overlap nothing."""
     if query.limit is None:
         return None, None

@@ -20,6 +20,7 @@ from server.catalog.snapshot import DEPTH
 from server.errors import InvalidParameters, ParameterFault, UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
+WALL_PAGE = 48  # releases
 SHOWN = 100  # characters of a wrong value that an error repeats
 ARTIST_FIELDS = tuple(ArtistShape.model_fields)
 
@@ -126,6 +127,15 @@ class TableQuery(AlbumsQuery):
     """The parameters of `GET /feeds/albums.csv`."""
 
     path: ClassVar[str] = "/feeds/albums.csv"
+
+
+class WallQuery(AlbumsQuery):
+    """The parameters of `GET /`: those of `/api/albums/`, but pages of many releases."""
+
+    path: ClassVar[str] = "/"
+
+    release_limit: WholeNumber = Field(DEPTH, ge=1, le=DEPTH)
+    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] = WALL_PAGE
 
 
 FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server.catalog import runs
+from server.catalog import diary, runs
+from server.catalog.diary import Day
 from server.catalog.runs import Memory
 from server.database import Database
 from server.spotify import quota
@@ -36,7 +37,8 @@ class Bucket:
 class Standing:
     """Read anew by `load`; no request reads a table. `memory` is what past syncs have left.
 
-    `books` are what is known of each endpoint.
+    `books` are what is known of each endpoint, `days` what the last ones have brought; None as long
+    as the database has not answered. `now` is the clock it goes by.
     """
 
     def __init__(
@@ -44,14 +46,18 @@ class Standing:
     ) -> None:
         self._database = database
         self._allowance = allowance
-        self._now = now
+        self.now = now
         self.books: dict[str, Book] = {}
         self.memory = Memory({})
+        self.days: tuple[Day, ...] | None = None
 
     async def load(self) -> None:
         """Read what is known now. Raises DatabaseError, and keeps what was known."""
-        self.books = await self._database.run(quota.read_all, self._now())
-        self.memory = await self._database.run(runs.load_memory)
+        self.books = await self._database.run(quota.read_all, self.now())
+        memory = await self._database.run(runs.load_memory)
+        if self.days is None or memory != self.memory:
+            self.days = await self._database.run(diary.read, self.now())
+        self.memory = memory
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
         """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""
@@ -63,7 +69,7 @@ class Standing:
         ]
 
     def _bucket(self, name: str, book: Book, sweeps: int | None) -> Bucket:
-        now, per_day = self._now(), self._allowance.per_day
+        now, per_day = self.now(), self._allowance.per_day
         calls, pause = used(book.windows, now), book.pause
         paused = pause is not None and pause.seconds_left(now) > 0
         return Bucket(

@@ -20,11 +20,13 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
+from server.database import make_engine
 from server.spotify import logins
 from server.spotify.standin.world import Listener
+from tests.conftest import ROOT
 from tests.end_to_end.conftest import (
     Server,
     environment,
@@ -101,7 +103,7 @@ def place(
         env = environment(database_url, **standin_settings(spotify))
         server = Server(manage_py, log, "-p", str(port), env=env)
         server.port = port
-        engine = create_engine(database_url)
+        engine = make_engine(database_url)
         try:
             server.event("sync_finished", 60)
             yield Place(url, server, engine)
@@ -186,11 +188,15 @@ def foreign_page() -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def photograph() -> Callable[[Page, str], None]:
-    """Save a picture of a whole page in the folder that FRESHET_SCREENSHOTS names, if it does."""
-    folder = os.environ.get("FRESHET_SCREENSHOTS")
+    """Save a picture of a whole page in build/screenshots, or where FRESHET_SCREENSHOTS says."""
+    folder = Path(os.environ.get("FRESHET_SCREENSHOTS") or ROOT / "build" / "screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
 
     def save(page: Page, name: str) -> None:
-        if folder:
-            page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
+        page.evaluate(
+            "document.querySelectorAll('img').forEach(each => { each.loading = 'eager'; })"
+        )
+        page.wait_for_function("[...document.images].every(each => each.complete)")
+        page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return save

@@ -1,0 +1,51 @@
+"""What pages tell of the login: who is looking, how long the consent lasts, what may be done."""
+
+import asyncio
+from typing import Any
+
+from handlers.pages import PageHandler, Pages
+from server.catalog.wording import moment
+from server.errors import DatabaseError
+from server.login.desk import LoginDesk
+from server.login.store import Visitor
+from server.login.watch import ConsentWatch
+
+VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
+
+
+class AccountHandler(PageHandler):
+    """Reads the database only for a browser that brings a session."""
+
+    def initialize(  # type: ignore[override]
+        self, pages: Pages, desk: LoginDesk, watch: ConsentWatch, owned: bool
+    ) -> None:
+        """Take the login from the wiring; `owned`: the first to log in owns the server."""
+        super().initialize(pages)
+        self._desk, self._watch, self._owned = desk, watch, owned
+
+    async def visitor(self) -> Visitor | None:
+        """Who is looking; nobody, as long as that cannot be asked."""
+        try:
+            async with asyncio.timeout(VISITOR_SECONDS):
+                return await self._desk.visitor(self.session_token)
+        except (DatabaseError, TimeoutError):
+            return None
+
+    def account(self, visitor: Visitor | None) -> dict[str, Any]:
+        """What `account.html` shows."""
+        return {
+            "visitor": visitor,
+            "known": self._watch.known,
+            "consent": self._watch.consent,
+            "days_left": self._watch.days_left(),
+            "action": self._action(visitor),
+            "owned": self._owned,
+            "moment": moment,
+        }
+
+    def _action(self, visitor: Visitor | None) -> str:
+        """What the button to Spotify says."""
+        if visitor is None:
+            return "Log in with Spotify"
+        consent = self._watch.consent
+        return "Renew consent" if consent and consent.state == "active" else "Log in again"

@@ -1,0 +1,96 @@
+"""`/status`: what operators want to see, as a page; and a sync now for who is logged in."""
+
+from typing import Any
+
+from handlers.account import AccountHandler
+from handlers.pages import SCRIPTED
+from server.catalog import chart, diary
+from server.catalog.alarm import is_stuck
+from server.catalog.cache import PayloadCache
+from server.catalog.snapshot import Freshness
+from server.catalog.standing import Standing
+from server.catalog.sync import Syncer
+from server.catalog.wording import counted, day_words, duration
+from server.errors import Paused
+from server.login.failures import NotLoggedIn
+from server.refusals import SyncPaused
+from server.spotify.sources import LADDER
+
+DONE = {"sync": "A sync has begun. What it brings is here when it has ended."}
+SOURCES = {
+    "new-releases": "Spotify’s list of new releases",
+    "search": "Spotify’s search for new albums",
+}
+
+
+class OverviewHandler(AccountHandler):
+    """All from memory, but for a browser with a session."""
+
+    def initialize(  # type: ignore[override]
+        self,
+        cache: PayloadCache,
+        standing: Standing,
+        syncer: Syncer,
+        **login: Any,
+    ) -> None:
+        """Take what is told from the wiring."""
+        super().initialize(**login)
+        self._cache, self._standing, self._syncer = cache, standing, syncer
+
+    async def get(self) -> None:
+        """Send the page."""
+        done = DONE.get(self.get_query_argument("done", ""))
+        visitor, snapshot = await self.visitor(), self._cache.snapshot
+        freshness = snapshot.freshness if snapshot else Freshness()
+        self.send_page(
+            "status.html",
+            policy=SCRIPTED,
+            title="Status",
+            done=done if visitor else None,
+            freshness=freshness,
+            source=SOURCES.get(freshness.source or ""),
+            names=SOURCES,
+            verdicts={name: self._standing.memory.verdicts.get(name) for name in LADDER},
+            stale=snapshot is not None and self._cache.is_stale(snapshot),
+            stuck=is_stuck(freshness.new_at, freshness.complete_at),
+            last=self._standing.memory,
+            next_at=self._syncer.next_at(),
+            interval=self._syncer.schedule.interval,
+            running=self._syncer.is_running,
+            buckets=self._syncer.buckets(self._standing, freshness.source),
+            now=self._standing.now(),
+            counted=counted,
+            day_words=day_words,
+            duration=duration,
+            **self._history(),
+            **self.account(visitor),
+        )
+
+    head = get
+
+    async def post(self) -> None:
+        """Start a sync, as `POST /api/sync/` does, and show this page again."""
+        self.refuse_foreign_posts()
+        if await self._desk.visitor(self.session_token) is None:
+            raise NotLoggedIn
+        try:
+            await self._syncer.begin()
+        except Paused as pause:
+            raise SyncPaused(pause) from pause
+        self.go("/status?done=sync")
+
+    def _history(self) -> dict[str, Any]:
+        """The last thirty days, to be drawn and to be read."""
+        days = diary.complete(self._standing.days or (), self._standing.now().date())
+        added = chart.draw([day.added for day in days])
+        syncs = chart.draw([day.syncs for day in days], [day.failed for day in days])
+        return {
+            "remembered": self._standing.days is not None,
+            "days": days,
+            "charts": (
+                ("New releases a day", "added", added, sum(day.added for day in days)),
+                ("Syncs a day", "syncs", syncs, sum(day.syncs for day in days)),
+            ),
+            "view": f"0 0 {chart.WIDTH} {chart.HEIGHT}",
+            "ground": chart.HEIGHT,
+        }

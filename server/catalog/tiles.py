@@ -1,0 +1,98 @@
+"""Releases and artists as pages show them: a picture, names, links, a line about them. Pure."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from server.catalog.release import clean
+from server.catalog.wording import counted, date_words
+
+KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
+ADDRESS = re.compile(r"https?://[^\s,]+")  # what a browser may be led to, and srcset can hold
+LEAST_WIDTH = 200  # pixels; what is narrower looks poor on a wall
+
+
+class Picture(NamedTuple):
+    """A picture on Spotify's servers: one address, and all of them with their widths (srcset)."""
+
+    address: str
+    sources: str
+    width: int | None
+    height: int | None
+
+    @classmethod
+    def of(cls, images: Iterable[dict[str, Any]] | None) -> Self | None:
+        """The picture that comes in these sizes, widest first; None if there is none."""
+        good = [each for each in images or () if ADDRESS.fullmatch(each["url"])]
+        if not good:
+            return None
+        wide = [each for each in good if (each["width"] or 0) >= LEAST_WIDTH]
+        best = wide[-1] if wide else good[0]
+        sources = ", ".join(f"{each['url']} {each['width']}w" for each in wide)
+        return cls(best["url"], sources, best["width"], best["height"])
+
+
+class Tile(NamedTuple):
+    """A release on the wall; `url` is where it can be heard, `date` as Spotify has it."""
+
+    spotify_id: str
+    name: str
+    artists: tuple[tuple[str, str], ...]
+    url: str | None
+    picture: Picture | None
+    kind: str
+    about: str
+    date: str | None
+    day: str
+
+    @classmethod
+    def of(cls, album: dict[str, Any]) -> Self:
+        """A release as the API shows it."""
+        kind = KINDS.get(album["album_type"], "Release")
+        tracks = album["total_tracks"]
+        return cls(
+            spotify_id=album["spotify_id"],
+            name=clean(album["name"]),
+            artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
+            url=address(album["external_urls"]),
+            picture=Picture.of(album["images"]),
+            kind=kind,
+            about=f"{kind}, {counted(tracks, 'track')}" if tracks else kind,
+            date=album["release_date"],
+            day=date_words(album["release_date"]),
+        )
+
+
+class Portrait(NamedTuple):
+    """An artist with a page of its own, and its releases, latest first."""
+
+    spotify_id: str
+    name: str
+    url: str | None
+    picture: Picture | None
+    genres: tuple[str, ...]
+    followers: str | None
+    releases: tuple[Tile, ...]
+
+    @classmethod
+    def read(cls, json: bytes) -> Self:
+        """Read an artist from the JSON that the API shows of it."""
+        artist: dict[str, Any] = orjson.loads(json)
+        followers = artist["followers"]
+        return cls(
+            spotify_id=artist["spotify_id"],
+            name=clean(artist["name"]),
+            url=address(artist["external_urls"]),
+            picture=Picture.of(artist["images"]),
+            genres=tuple(clean(each) for each in artist["genres"] or ()),
+            followers=None if followers is None else counted(followers, "follower"),
+            releases=tuple(Tile.of(each) for each in artist["albums"]),
+        )
+
+
+def address(urls: dict[str, str]) -> str | None:
+    """Where Spotify shows something, if that is an address of the web."""
+    url = urls.get("spotify", "")
+    return url if ADDRESS.fullmatch(url) else None

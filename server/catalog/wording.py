@@ -1,0 +1,42 @@
+"""Times, dates and numbers as people read them. Pure."""
+
+from datetime import date, datetime
+
+
+def moment(time: datetime) -> str:
+    """A time in UTC: 20 November 2026, 05:00 UTC."""
+    return f"{time.day} {time:%B %Y, %H:%M} UTC"
+
+
+def day_words(day: date) -> str:
+    """A day in short: 20 Nov 2026."""
+    return f"{day.day} {day:%b %Y}"
+
+
+def date_words(text: str | None) -> str:
+    """A date of Spotify's, of 4, 7 or 10 characters, as exact as it is: 20 Nov 2026."""
+    if text is None:
+        return "undated"
+    try:
+        if len(text) == 7:
+            return f"{date.fromisoformat(text + '-01'):%b %Y}"
+        return day_words(date.fromisoformat(text)) if len(text) == 10 else text
+    except ValueError:  # 0000-00-00 has been seen
+        return text
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: 1 track, 2 tracks."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(
+        ",", "\N{NARROW NO-BREAK SPACE}"
+    )
+
+
+def duration(seconds: float) -> str:
+    """A time span in its two greatest units: 2 h 5 min."""
+    minutes, left = divmod(round(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = {"d": days, "h": hours, "min": minutes, "s": left}
+    told = [f"{count} {unit}" for unit, count in parts.items() if count]
+    return " ".join(told[:2]) or "0 s"

@@ -1,0 +1,349 @@
+"""The wall, the status and artists in Chromium: at three widths, light and dark, live and without
+scripts, by click, by key and to axe-core, which looks for what shuts people out.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from handlers.pages import STATIC
+from models import SyncRun
+from server.catalog import store
+from server.database import make_engine
+from tests.browser.conftest import PATIENCE, Place
+from tests.browser.test_login import log_in, press, tab_to
+from tests.end_to_end.conftest import Server, environment
+from tests.examples import album, artist, sweep
+
+WIDTHS = (360, 768, 1440)
+MOST_BYTES = 60_000  # of our style sheets and scripts together
+MISSING = "the server responded with a status of 404"
+BAD = "the server responded with a status of 400"
+RELEASES = "#tiles > li"
+MEASURES = """image => {
+  const box = image.getBoundingClientRect(), style = getComputedStyle(image);
+  const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return {
+    shape: box.width / box.height, own: image.naturalWidth / image.naturalHeight,
+    fit: style.objectFit,
+    bare: middle === image && style.borderRadius === '0px' && style.filter === 'none'
+      && style.opacity === '1' && style.clipPath === 'none',
+  };
+}"""
+
+
+def take(place: Place, *items: dict[str, Any]) -> None:
+    """Bring releases in, as a sync of another server on the same database would."""
+    now = datetime.now(UTC)
+    with Session(place.engine) as session, session.begin():
+        store.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
+
+
+def novelty(number: int) -> dict[str, Any]:
+    """A release that comes before all others; its cover would be on a server out of reach."""
+    today = datetime.now(UTC).date() + timedelta(days=400 + number)
+    who = [artist(number, name="Late Comer")]
+    return album(number, name=f"Novelty {number}", release_date=str(today), images=[], artists=who)
+
+
+def stations(page: Page, place: Place) -> Iterator[str]:
+    """Go to each kind of page in each of its states; its name once it is there."""
+    for name, path in (
+        ("wall", ""),
+        ("wall-filtered", "?q=a&market=DE&exclude=versions&type=album,single"),
+        ("wall-nothing", "?q=nothing+like+it"),
+        ("wall-long-ago", "?at=2020-01-01"),
+        ("wall-wrong", "?at=2020&sort=up"),
+        ("status", "status"),
+        ("artist", artist_path(place)),
+        ("artist-missing", f"artists/{'x' * 22}/"),
+    ):
+        page.goto(place.url + path)
+        yield name
+
+
+def artist_path(place: Place) -> str:
+    """The address of an artist with a picture and genres, if there is any, under the root."""
+    found = re.findall(rb'href="/(artists/\w{22}/)"', place.server.get("/")[2])
+    return str(found[0].decode())
+
+
+def remember(place: Place) -> None:
+    """A month of syncs, some of which failed; the last is complete."""
+    if syncs_told(place) > 50:
+        return
+    now = datetime.now(UTC)
+    nothing = {"calls": 10, "updated": 0, "gone": 0, "skipped": 0, "changed": False}
+    rows = []
+    for back in range(29, -1, -1):
+        for turn in range(2 + back % 3):
+            failed = back % 7 == 3 and not turn
+            at = now - timedelta(days=back, minutes=9 - turn if back else 0)
+            rows.append(
+                {
+                    "source": None if failed else "search",
+                    "why": None if failed else "new-releases is refused: 403 Forbidden",
+                    "outcome": "failed" if failed else "complete",
+                    "started_at": at,
+                    "finished_at": at,
+                    "seen": 96,
+                    "added": 0 if failed else (back * 7) % 23 + 1,
+                    "error": None,
+                    **nothing,
+                }
+            )
+    with Session(place.engine) as session, session.begin():
+        session.execute(insert(SyncRun), rows)
+    deadline = time.monotonic() + PATIENCE / 1000
+    while syncs_told(place) <= 50:
+        assert time.monotonic() < deadline, "the server did not hear of the syncs"
+        time.sleep(0.1)
+
+
+def syncs_told(place: Place) -> int:
+    """How many syncs of the last thirty days the status tells of."""
+    found = re.search(rb"Syncs a day: (\d+) in thirty days", place.server.get("/status")[2])
+    return int(found[1]) if found else 0
+
+
+def is_sound(page: Page, station: str) -> None:
+    """Nothing on the page shuts anybody out, as far as a program can tell."""
+    found = Axe().run(page).response["violations"]
+    grave = [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert not grave, station
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_for_everybody_at_every_width(
+    new_context: Callable[..., BrowserContext],
+    place: Place,
+    expected: list[str],
+    photograph: Callable[[Page, str], None],
+    scheme: Literal["light", "dark"],
+) -> None:
+    expected += [MISSING, BAD]
+    remember(place)
+    page = new_context(color_scheme=scheme, reduced_motion="reduce").new_page()
+    for station in stations(page, place):
+        assert page.locator("h1").count() == 1, station
+        for landmark in ("banner", "main", "contentinfo"):
+            expect(page.get_by_role(landmark)).to_have_count(1)
+        feeds = page.locator('link[rel="alternate"]').evaluate_all(
+            "all => all.map(each => each.type)"
+        )
+        assert feeds == ["application/atom+xml", "application/feed+json"], station
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{station} is {wide} wide"
+            is_sound(page, f"{station} at {width} in {scheme}")
+            photograph(page, f"{station}-{width}-{scheme}")
+
+
+def test_covers_are_spotifys_own_whole_and_lead_there(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    images = page.locator(f"{RELEASES} img")
+    assert images.count() >= 20
+    for image in images.all()[:8]:
+        image.scroll_into_view_if_needed()
+        expect(image).to_have_js_property("complete", value=True)
+        told = image.evaluate(MEASURES)
+        assert told["bare"], told
+        assert told["fit"] == "contain" or abs(told["shape"] - told["own"]) < 0.01
+        assert re.match(r"http://127\.0\.0\.1:\d+/image/", image.get_attribute("src") or "")
+        assert not (image.get_attribute("src") or "").startswith(place.url)
+        assert image.get_attribute("alt")
+    for release in page.locator(RELEASES).all()[:8]:
+        link = release.locator("a.release")
+        assert re.search(r"/open/album/\w{22}$", link.get_attribute("href") or "")
+        expect(link).to_contain_text("On Spotify")
+
+
+def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
+    new_context: Callable[..., BrowserContext], place: Place
+) -> None:
+    page = new_context(java_script_enabled=False).new_page()
+    page.goto(place.url)
+    first = page.locator(f"{RELEASES} .name").first.inner_text()
+    page.get_by_label("Artist or release").fill(first)
+    press(page, "Show")
+    expect(page.locator(f"{RELEASES} .name").first).to_have_text(first)
+    expect(page.locator("#count")).to_have_text(re.compile("^[1-9] releases?$"))
+    page.get_by_role("link", name="Remove: “").click()
+    assert page.url == place.url
+    page.get_by_role("navigation", name="Types").get_by_role("link", name="Singles").click()
+    assert page.url == f"{place.url}?type=single"
+    about = page.locator(f"{RELEASES} .about").all_inner_texts()
+    assert about
+    assert all("Single" in each for each in about)
+    page.get_by_text("More filters").click()
+    page.get_by_label("Order").select_option("A to Z")
+    page.get_by_label("Other versions").check()
+    page.get_by_label("Various Artists").check()
+    press(page, "Show")
+    expect(page.get_by_role("list", name="Filters in use").get_by_role("listitem")).to_have_count(2)
+    assert all("Single" in each for each in page.locator(f"{RELEASES} .about").all_inner_texts())
+    page.goto(f"{place.url}?limit=5")
+    shown = page.locator(f"{RELEASES} .name").all_inner_texts()
+    page.get_by_role("link", name="More", exact=True).click()
+    assert page.locator(f"{RELEASES} .name").all_inner_texts() != shown
+    page.get_by_role("link", name="Newer").click()
+    assert page.locator(f"{RELEASES} .name").all_inner_texts() == shown
+    page.get_by_role("navigation", name="Days gone by").get_by_role("link").first.click()
+    assert "at=" in page.url
+    page.get_by_role("link", name="Now", exact=True).click()
+    assert "at=" not in page.url
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_what_is_new_waits_behind_a_button_and_then_comes_in(
+    new_context: Callable[..., BrowserContext],
+    place: Place,
+    motion: Literal["reduce", "no-preference"],
+) -> None:
+    page = new_context(reduced_motion=motion).new_page()
+    with page.expect_response(re.compile("/api/events")):
+        page.goto(place.url)
+    first = page.locator(RELEASES).first.get_attribute("id")
+    number = 1 if motion == "reduce" else 2
+    time.sleep(0.5)  # until the stream has its place
+    take(place, novelty(number))
+    news = page.locator("#news")
+    expect(news.get_by_role("button")).to_have_text("Show 1 new release")
+    expect(news).to_have_attribute("aria-live", "polite")
+    assert page.locator(RELEASES).first.get_attribute("id") == first, "nothing moves by itself"
+    news.get_by_role("button").press("Enter")
+    new = page.locator(RELEASES).first
+    expect(new).to_contain_text(f"Novelty {number}")
+    expect(new.locator("a.release")).to_be_focused()
+    expect(news).to_have_text("1 new release is shown.")
+    assert page.locator(RELEASES).nth(1).get_attribute("id") == first
+    name = new.evaluate("each => getComputedStyle(each).animationName")
+    assert name == ("none" if motion == "reduce" else "arrive")
+    page.reload()
+    expect(page.locator(RELEASES).first).to_contain_text(f"Novelty {number}")
+
+
+def test_the_keyboard_leads_past_the_head_to_every_release_and_shows_where_it_is(
+    page: Page, place: Place
+) -> None:
+    page.goto(place.url)
+    focus = page.locator(":focus")
+    page.keyboard.press("Tab")
+    expect(focus).to_have_text("Skip to the content")
+    expect(focus).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(focus).to_have_attribute("id", "q")
+    seen = []
+    while "release" not in (focus.get_attribute("class") or "").split():
+        outline = focus.evaluate("element => getComputedStyle(element).outline")
+        assert "solid 3px" in outline, focus.inner_text()
+        page.keyboard.press("Tab")
+        seen.append(focus.inner_text())
+        assert len(seen) < 15, seen
+    assert "3px" in focus.evaluate("element => getComputedStyle(element).outline")
+
+
+def test_the_status_has_a_chart_that_can_be_read_as_a_table_too(page: Page, place: Place) -> None:
+    page.goto(f"{place.url}status")
+    expect(page.get_by_role("img", name="New releases a day")).to_be_visible()
+    expect(page.get_by_role("img", name="Syncs a day")).to_be_visible()
+    assert page.locator(".chart").first.locator("g").count() == 30
+    page.get_by_text("As a table").click()
+    rows = page.get_by_role("table", name="New releases and syncs").get_by_role("row")
+    expect(rows).to_have_count(31)
+    new = int(rows.nth(1).get_by_role("cell").first.inner_text())
+    assert new > 0, "today the first sync has brought all"
+    expect(page.get_by_role("button", name="Sync now")).to_have_count(0)
+
+
+def test_who_is_logged_in_syncs_by_a_button(page: Page, place: Place) -> None:
+    log_in(page, place)
+    page.goto(f"{place.url}status")
+    before = len(place.server.events("sync_finished"))
+    tab_to_button(page, "Sync now")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("A sync has begun")
+    deadline = time.monotonic() + PATIENCE / 1000
+    while len(place.server.events("sync_finished")) == before:
+        assert time.monotonic() < deadline, "no sync has ended"
+        time.sleep(0.05)
+
+
+def tab_to_button(page: Page, name: str) -> None:
+    tab_to(page, "Account")
+    tab_to(page, name)
+
+
+def test_a_sync_cannot_be_begun_from_elsewhere(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    expected.append("the server responded with a status of 403")
+    log_in(page, place)
+    before = len(place.server.events("sync_finished"))
+    form = f'<form method="post" action="{place.url}status"><button>Win</button></form>'
+    page.goto(foreign_page(f"{form}<script>document.forms[0].submit()</script>"))
+    expect(page.get_by_role("heading")).to_have_text("This was not sent by a page of this server")
+    assert len(place.server.events("sync_finished")) == before
+
+
+def test_an_artist_is_reached_from_the_wall_and_leads_to_spotify(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    link: Locator = page.locator(".by a").nth(5)
+    name = link.inner_text()
+    link.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(name)
+    assert page.locator(".wall > li").count() >= 1
+    target = page.get_by_role("link", name="Listen on Spotify").get_attribute("href")
+    assert re.search(r"/(open/)?artist/\w{22}$", target or "")
+
+
+def test_our_styles_and_scripts_are_small() -> None:
+    sizes = {each.name: each.stat().st_size for each in STATIC.iterdir()}
+    assert set(sizes) == {"freshet.css", "freshet.js", "freshet.svg", "docs.css", "docs.js"}
+    assert sum(sizes.values()) <= MOST_BYTES
+
+
+def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
+    chromium: Browser,
+    new_database: Callable[[str], Any],
+    migrated: str,
+    manage_py: Path,
+    tmp_path: Path,
+) -> None:
+    with new_database(migrated) as database_url:
+        env = environment(database_url, SYNC_INTERVAL="0")
+        server = Server(manage_py, tmp_path / "log", env=env)
+        engine = make_engine(database_url)
+        try:
+            server.event("server_started")
+            there = Place(f"http://127.0.0.1:{server.port}/", server, engine)
+            page = chromium.new_page()
+            with page.expect_response(re.compile("/api/events")):
+                page.goto(there.url)
+            expect(page.get_by_text("Nothing yet")).to_be_visible()
+            is_sound(page, "waiting")
+            time.sleep(0.5)
+            take(there, novelty(1))
+            expect(page.locator(RELEASES)).to_have_count(1)
+            page.close()
+            assert server.stop() == 0
+        finally:
+            engine.dispose()
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()

@@ -1,0 +1,329 @@
+"""The wall, the status and artists as pages: what they say in each state, and in what language."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from html import unescape
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import event
+
+from server.catalog import chart, diary, wall
+from server.catalog.diary import Day
+from server.catalog.query import AlbumsQuery
+from server.catalog.tiles import Picture
+from server.catalog.wording import counted, date_words, duration
+from server.errors import InvalidParameters, UriTooLong
+from server.spotify import quota
+from server.spotify.cooldown import Pause
+from server.spotify.standin import Answer
+from tests.browsing import Browser, SetStage, Stage, read_page, set_stage
+from tests.conftest import until
+from tests.examples import album, albums, artist, spotify_id
+from tests.test_home import Outline
+
+__all__ = ["set_stage"]
+
+TODAY = date(2026, 11, 20)
+RELEASES = "/browse/new-releases"
+FILTERS = [
+    "",
+    "?type=single",
+    "?q=ALBUM+1",
+    "?market=DE",
+    "?at=2026-11-20",
+    "?at=2020-01-01",
+    "?sort=-name&limit=3",
+    "?limit=2&offset=3",
+    "?exclude=versions,various_artists",
+    "?released_after=2026-11&released_before=2026",
+]
+
+
+def mixed() -> list[dict[str, Any]]:
+    """Releases of several kinds, in several markets."""
+    kinds = ("album", "single", "compilation")
+    return [
+        album(n, album_type=kinds[n % 3], available_markets=["DE"] if n % 2 else ["US"])
+        for n in range(8)
+    ]
+
+
+@pytest.fixture
+def synced(set_stage: SetStage, start_standin: Any, clock: Any) -> Callable[..., Any]:
+    """A server that has synced these releases once, and a browser at it."""
+
+    async def make(items: list[Any] | None = None, **settings: Any) -> tuple[Stage, Browser]:
+        standin = start_standin(mixed() if items is None else items, clock=clock)
+        stage = await set_stage(standin, **{"sync_source": "new-releases", **settings})
+        await stage.freshet.syncer.sync()
+        return stage, stage.browser()
+
+    return make
+
+
+def hung(page: str) -> list[str]:
+    """The ids of the releases on a wall, in order."""
+    ids = [each["id"] for tag, each in Outline(page).seen if tag == "li" and "id" in each]
+    return [str(each).removeprefix("r-") for each in ids]
+
+
+@pytest.mark.gen_test
+async def test_the_wall_understands_what_the_api_understands(synced: Any) -> None:
+    _, browser = await synced()
+    for query in FILTERS:
+        page = read_page(await browser.get(f"/{query}"))
+        answer = orjson.loads((await browser.get(f"/api/albums/{query}")).body)
+        assert hung(page) == [each["spotify_id"] for each in answer["items"]], query
+    assert "No release is like that" in read_page(await browser.get("/?q=nothing"))
+
+
+def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
+    assert wall.read("q=&market=&at=&sort=").href == "/"
+    assert wall.read("type=single&type=album&exclude=versions").href == (
+        "/?type=album,single&exclude=versions"
+    )
+    for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
+        with pytest.raises(InvalidParameters):
+            wall.read(repeated)
+    with pytest.raises(UriTooLong):
+        wall.read("q=" + "a" * 5000)
+
+
+def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
+    asked = wall.read(
+        "q=a&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
+        "&released_after=2026&released_before=2026-11"
+    )
+    shown = wall.empty(asked, TODAY)
+    links = [*shown.kinds, *shown.chosen, *shown.days]
+    assert len(links) == 5 + 7 + 3
+    for link in links:
+        assert wall.read(link.href.partition("?")[2]).href == link.href
+        assert "offset" not in link.href, "another wall begins at its beginning"
+    assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
+    assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
+    for link in shown.feeds:
+        assert link.href.startswith("/feeds/albums.")
+        assert "limit" not in link.href
+        assert "market=DE" in link.href
+
+
+def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
+    ours, theirs = wall.read(""), AlbumsQuery()
+    differing = {
+        name for name in AlbumsQuery.model_fields if getattr(ours, name) != getattr(theirs, name)
+    }
+    assert differing == {"limit", "release_limit"}
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("at=2026", "must be a day: YYYY-MM-DD"),
+        ("market=Germany", "must be a country's code of two letters"),
+        ("sort=up", "must be 'released'"),
+        ("limit=0", "must be greater than or equal to 1"),
+        ("type=vinyl", "must be 'album'"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_wrong_value_is_told_in_words_and_not_repeated(
+    set_stage: SetStage, query: str, sentence: str
+) -> None:
+    browser = (await set_stage()).browser()
+    page = unescape(read_page(await browser.get(f"/?{query}"), 400))
+    name, _, value = query.partition("=")
+    assert f"<code>{name}</code>" in page
+    assert sentence in page
+    assert f">{value}<" not in page
+
+
+@pytest.mark.gen_test
+async def test_an_address_that_is_too_long_is_a_page_too(set_stage: SetStage) -> None:
+    browser = (await set_stage()).browser()
+    assert "too long" in read_page(await browser.get(f"/?q={'a' * 5000}"), 414)
+
+
+@pytest.mark.gen_test
+async def test_names_and_addresses_of_spotifys_are_text_and_nothing_else(synced: Any) -> None:
+    evil = "<script>alert(1)</script>\"'"
+    images = [{"url": f"https://i.scdn.co/{n}", "height": n, "width": n} for n in (640, 300)]
+    foul = [{"url": "javascript:alert(1)", "height": 640, "width": 640}]
+    items = [
+        album(0, name=evil, artists=[artist(0, name=evil)], images=images),
+        album(1, external_urls={"spotify": "javascript:alert(1)"}, images=foul),
+    ]
+    _, browser = await synced(items)
+    for path in ("/", f"/artists/{spotify_id('artist', 0)}/"):
+        page = read_page(await browser.get(path))
+        assert "<script>" not in page
+        assert evil in unescape(page)
+        assert "javascript:" not in page
+        assert "https://i.scdn.co/640 640w, https://i.scdn.co/300 300w" in page
+
+
+@pytest.mark.gen_test
+async def test_before_the_first_sync_the_page_says_so_and_looks_again(set_stage: SetStage) -> None:
+    page = read_page(await (await set_stage()).browser().get("/"))
+    assert "Nothing yet" in page
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+    assert "/api/events" in page
+
+
+@pytest.mark.gen_test
+async def test_only_the_top_of_the_newest_is_live(synced: Any) -> None:
+    _, browser = await synced()
+    live_ones = {"": True, "?q=album": True, "?sort=-seen": True}
+    others = dict.fromkeys(["?at=2026-11-20", "?limit=2&offset=2", "?sort=name"], False)
+    for query, live in {**live_ones, **others}.items():
+        page = read_page(await browser.get(f"/{query}"))
+        assert ("data-live" in page) is live, query
+        assert ('aria-live="polite"' in page) is live, query
+
+
+@pytest.mark.gen_test
+async def test_an_artist_has_a_page_and_nobody_has_none(synced: Any) -> None:
+    _, browser = await synced([album(n, artists=[artist(0)]) for n in range(3)])
+    path = f"/artists/{spotify_id('artist', 0)}"
+    for each in (path, f"{path}/"):
+        page = read_page(await browser.get(each))
+        assert "<title>Artist 0 · Freshet</title>" in page
+        assert sorted(hung(page)) == [spotify_id("album", n) for n in range(3)]
+        assert f"https://open.spotify.com/artist/{spotify_id('artist', 0)}" in page
+    missing = read_page(await browser.get(f"/artists/{spotify_id('artist', 7)}/"), 404)
+    assert "Nothing that is kept has this id." in missing
+
+
+@pytest.mark.gen_test
+async def test_the_status_costs_a_stranger_no_statement(synced: Any) -> None:
+    stage, browser = await synced()
+    await stage.freshet.standing.load()
+    statements: list[str] = []
+    engine = stage.freshet.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
+    page = read_page(await browser.get("/status"))
+    assert statements == []
+    assert "Spotify’s list of new releases" in page
+    assert "8 in all, 8 at most" in page
+    assert '<th scope="row"><code>/browse/new-releases</code></th>' in page
+    assert "Sync now" not in page
+
+
+@pytest.mark.gen_test
+async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -> None:
+    stage, browser = await synced()
+    await browser.log_in()
+    database = stage.freshet.database
+    url = database.engine.url
+    database._replace_engine(url.set(database="nowhere"))
+    page = read_page(await browser.get("/status"))
+    assert "Last complete one" in page
+    assert "Sync now" not in page, "who is looking is not known"
+    database._replace_engine(url)
+    assert "Sync now" in read_page(await browser.get("/status"))
+
+
+@pytest.mark.gen_test
+async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Any) -> None:
+    stage, browser = await synced()
+    pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
+    await stage.freshet.database.run(quota.pause, RELEASES, pause)
+    await stage.freshet.syncer.sync()
+    await stage.freshet.standing.load()
+    page = read_page(await browser.get("/status"))
+    assert "until 20 November 2026, 05:10 UTC" in page
+    assert "failed, 0 s ago" in page
+    assert 'class="failed"' in page
+
+
+@pytest.mark.gen_test
+async def test_who_is_logged_in_syncs_from_the_status(synced: Any) -> None:
+    stage, browser = await synced()
+    await browser.log_in()
+    before = stage.standin.calls_to(f"/v1{RELEASES}")
+    response = await browser.post("/status")
+    assert (response.code, response.headers["Location"]) == (303, f"{stage.url}/status?done=sync")
+    await until(lambda: not stage.freshet.syncer.is_running)
+    assert stage.standin.calls_to(f"/v1{RELEASES}") > before
+    assert "A sync has begun" in read_page(await browser.get("/status?done=sync"))
+    assert "A sync has begun" not in read_page(await stage.browser().get("/status?done=sync"))
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, clock: Any) -> None:
+    stage, browser = await synced()
+    assert "You are not logged in" in read_page(await browser.post("/status"), 403)
+    await browser.log_in()
+    for origin, site in (("https://evil.example", "cross-site"), (None, "same-site"), (None, None)):
+        page = read_page(await browser.post("/status", origin=origin, site=site), 403)
+        assert "not sent by a page of this server" in page
+    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.2))
+    assert (await browser.post("/status")).code == 303
+    assert "A sync is running already" in read_page(await browser.post("/status"), 409)
+    await until(lambda: not stage.freshet.syncer.is_running)
+    pause = Pause(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
+    await stage.freshet.database.run(quota.pause, RELEASES, pause)
+    response = await browser.post("/status")
+    assert "A sync may begin in 777 seconds." in read_page(response, 429)
+    assert response.headers["Retry-After"] == "777"
+
+
+@pytest.mark.gen_test
+async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Any) -> None:
+    stage, _ = await synced()
+    clock.moment = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
+    stage.standin.misbehave("502", times=None)
+    assert (await stage.freshet.syncer.sync()).outcome == "failed"
+    days = await stage.freshet.database.run(diary.read, clock())
+    assert days == (Day(date(2026, 11, 20), 1, 0, 8), Day(date(2026, 11, 21), 1, 1, 0))
+    whole = diary.complete(days, date(2026, 11, 21))
+    assert len(whole) == 30
+    assert whole[-2:] == list(days)
+    assert whole[0] == Day(date(2026, 10, 23))
+
+
+def test_the_tallest_bar_fills_the_chart_and_the_least_can_be_seen() -> None:
+    drawn = chart.draw([0, 1, 1000], [0, 0, 500])
+    assert drawn.most == 1000
+    assert [bar.top for bar in drawn.bars] == [chart.HEIGHT, chart.HEIGHT - 1.5, 0]
+    assert [bar.part_top for bar in drawn.bars] == [chart.HEIGHT, chart.HEIGHT, 50]
+    assert all(bar.x + bar.width <= chart.WIDTH for bar in drawn.bars)
+    assert chart.draw([0, 0]).most == 0
+    assert chart.draw([]).bars == []
+
+
+def test_a_picture_is_asked_for_in_a_size_that_looks_well() -> None:
+    images: Any = [{"url": f"https://i/{n}", "height": n, "width": n} for n in (640, 300, 64)]
+    found = Picture.of(images)
+    assert found == ("https://i/300", "https://i/640 640w, https://i/300 300w", 300, 300)
+    unknown = Picture.of([{"url": "https://i/x", "height": None, "width": None}])
+    assert unknown == ("https://i/x", "", None, None)
+    for none in (None, [], [{"url": "https://i/a b", "height": 1, "width": 1}]):
+        assert Picture.of(none) is None
+
+
+def test_dates_and_numbers_are_told_as_people_read_them() -> None:
+    dates = {"2026-11-20": "20 Nov 2026", "2026-11": "Nov 2026", "2026": "2026", "0000": "0000",
+             None: "undated", "0000-00": "0000-00"}  # fmt: skip
+    assert {each: date_words(each) for each in dates} == dates
+    assert [counted(n, "track") for n in (1, 2, 12345)] == [
+        "1 track",
+        "2 tracks",
+        "12\u202f345 tracks",
+    ]
+    seconds = {0: "0 s", 59: "59 s", 3600: "1 h", 3725: "1 h 2 min", 90061: "1 d 1 h", -5: "0 s"}
+    assert {each: duration(each) for each in seconds} == seconds
+
+
+@pytest.mark.gen_test
+async def test_a_wall_of_many_releases_is_turned_page_by_page(synced: Any) -> None:
+    _, browser = await synced(albums(60))
+    page = read_page(await browser.get("/"))
+    assert "1–48 of 60 releases" in page
+    assert 'rel="next" href="/?offset=48"' in page
+    rest = read_page(await browser.get("/?offset=48"))
+    assert not set(hung(page)) & set(hung(rest))
+    assert len({*hung(page), *hung(rest)}) == 60
+    assert "There is no more" in read_page(await browser.get("/?offset=99"))
