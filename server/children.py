@@ -22,11 +22,19 @@ class Child:
     """Runs `target(*arguments, pipe)` in a fresh interpreter, as number `number` in the log.
 
     The child sends one message once it works. It never gets one: the end of the pipe tells it to
-    stop, so it also stops when we are killed. `works` is set by that message.
+    stop, so it also stops when we are killed. `works` is set by that message; `died` is called
+    each time it has.
     """
 
-    def __init__(self, number: int, target: Callable[..., None], *arguments: Any) -> None:
+    def __init__(
+        self,
+        number: int,
+        target: Callable[..., None],
+        *arguments: Any,
+        died: Callable[[], None] = lambda: None,
+    ) -> None:
         self._number = number
+        self._died = died
         self._target = target
         self._arguments = arguments
         self._process: Any = None
@@ -103,6 +111,7 @@ class Child:
         loop.remove_reader(self._process.sentinel)
         self._process.join()
         self._close_pipe()
+        self._died()
         code = self._process.exitcode
         died_of = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
         return {"pid": self._process.pid, **died_of}

@@ -37,13 +37,13 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     instruments.share(folder, number)
     log.configure(settings.log_format, settings.log_level, process=number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(_serve(settings, parent))
+        runner.run(_serve(settings, number, parent))
     started_by = parent_process()
     if started_by is None or not started_by.is_alive():  # so it cannot clear up itself
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _serve(settings: Settings, parent: Connection) -> None:
+async def _serve(settings: Settings, number: int, parent: Connection) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
@@ -52,7 +52,7 @@ async def _serve(settings: Settings, parent: Connection) -> None:
         stop.set()
 
     loop.add_reader(parent.fileno(), parent_ends)
-    freshet = Freshet(settings)
+    freshet = Freshet(settings, process=number)
     freshet.begin()
     try:
         await _either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
 
-from server import process
+from server import instruments, process
 from server.addresses import EmbeddedDatabase
 from server.children import Child
 from server.config import Settings
@@ -37,8 +38,7 @@ async def supervise(
         if database is not None:  # ours before a child can take it
             await _try_to_start(DatabaseKeeper(database))
         settings = settings.model_copy(update={"port": port})
-        numbers = range(1, settings.processes + 1)
-        children = [Child(number, process.main, settings, Path(folder)) for number in numbers]
+        children = _children(settings, Path(folder))
         running = [asyncio.create_task(child.run()) for child in children]
         telling = asyncio.create_task(_tell(children, port, started))
         try:
@@ -57,6 +57,15 @@ async def supervise(
 def _folder() -> "TemporaryDirectory[str]":
     """Where the processes count, so that each can tell the sums of all, also of those that died."""
     return TemporaryDirectory(prefix="freshet-metrics-", ignore_cleanup_errors=True)
+
+
+def _children(settings: Settings, folder: Path) -> list[Child]:
+    return [
+        Child(
+            number, process.main, settings, folder, died=partial(instruments.forget, folder, number)
+        )
+        for number in range(1, settings.processes + 1)
+    ]
 
 
 def _embedded(settings: Settings) -> Database | None:

@@ -82,6 +82,7 @@ WIRING = {
     "server.routes",
     "server.upstream",
     "server.downstream",
+    "server.telemetry",
     "server.doctor",
     "server.serve",
     "server.process",
