@@ -89,6 +89,7 @@ WIRING = {
     "server.supervisor",
     "server.demo",
     "server.cli",
+    "server.postgres",
     "server.__main__",
 }
 
