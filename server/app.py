@@ -16,6 +16,7 @@ from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import store
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
+from server.catalog.report import Report
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config import Settings
@@ -24,12 +25,12 @@ from server.downstream import make_broadcast, make_cache, make_memo
 from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
-from server.metrics import Metrics
 from server.notices import Listener
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
 from server.tasks import Tasks, attempt
+from server.telemetry import count_sync, make_count, make_metrics
 from server.threads import Threads
 from server.traffic import Traffic
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
@@ -45,35 +46,33 @@ log = structlog.get_logger()
 
 
 class Freshet:
-    """One process of the server. `start()` listens at once; the database may come later."""
+    """One process of the server, the only one or number `process` of several.
+
+    `start()` listens at once; the database may come later.
+    """
 
     def __init__(
         self,
         settings: Settings,
         now: Callable[[], datetime] = utc_now,
         *,
+        process: int = 1,
         with_lane: bool = True,
     ) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
-        self.instruments = Instruments()
-        self.database = Database(settings.database_url)
+        self.instruments = counted = Instruments(process)
+        self.database = database = Database(settings.database_url)
         self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
         self.cache = make_cache(
-            settings, self.database, self.builders, self._interval, now, self.instruments.cache
+            settings, self.database, self.builders, self._interval, now, counted.cache
         )
         self.broadcast = make_broadcast(self.database)
-        self.upstream = Upstream(settings, self.database, now, self.instruments.count_renewal)
+        self.upstream = Upstream(settings, self.database, now, counted.renewal, counted.call)
         self.syncer = make_syncer(
-            settings,
-            self.database,
-            self.upstream,
-            self._synced,
-            now,
-            origin=origin,
-            count=self._sync_ended,
+            settings, database, self.upstream, self._synced, now, origin=origin, count=self._ended
         )
         self.standing = Standing(self.database, self.upstream.gate.allowance, now)
         self.details = make_details(
@@ -84,10 +83,9 @@ class Freshet:
         self.duties = Duties(self.database, self.syncer, self.details, self.retention)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
-        self.metrics = Metrics(
-            self.instruments.scraped,
-            days_to_reconsent=self.watch.days_left,
-            gauges=Gauges(self.cache, self.standing, self.syncer, self.broadcast, now).read,
+        gauges = Gauges(self.cache, self.standing, self.syncer, now)
+        self.metrics = make_metrics(
+            counted, self.database, gauges, self.duties, self.broadcast, self.watch
         )
         self.listener = Listener(
             self.database,
@@ -95,9 +93,11 @@ class Freshet:
             origin,
         )
         table = self.routes()
-        traffic = Traffic(self.instruments.requests, [route[0] for route in table])
+        traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic)
-        self.memo = make_memo(self.cache, self._count_hits) if with_lane else None
+        self.memo = (
+            make_memo(self.cache, make_count(counted, self.access_log)) if with_lane else None
+        )
         self.site = Site(table, self.access_log, NotFoundHandler, self.memo)
         self.timers = self._timers()
         self.read = asyncio.Event()
@@ -106,12 +106,13 @@ class Freshet:
 
     def _timers(self) -> list[PeriodicCallback]:
         """What each process does again and again, once the database is there."""
-        return [
-            PeriodicCallback(self.access_log.summarise, SUMMARY_SECONDS * 1000),
-            PeriodicCallback(self._look_after_database, KEEP_SECONDS * 1000),
-            PeriodicCallback(self._look_after_consent, CONSENT_SECONDS * 1000),
-            PeriodicCallback(self._look_around, LOOK_SECONDS * 1000),
-        ]
+        works = {
+            self.access_log.summarise: SUMMARY_SECONDS,
+            self._look_after_database: KEEP_SECONDS,
+            self._look_after_consent: CONSENT_SECONDS,
+            self._look_around: LOOK_SECONDS,
+        }
+        return [PeriodicCallback(work, seconds * 1000) for work, seconds in works.items()]
 
     def routes(self) -> list[Any]:
         """What is answered, and by which handler."""
@@ -127,12 +128,6 @@ class Freshet:
             metrics=self.metrics,
             probe=self.probe,
         )
-
-    def _count_hits(self, route: str, method: str, status: int, hits: int) -> None:
-        """The fast lane has sent so many answers."""
-        self.access_log.count(hits)
-        self.instruments.requests.add(route, method, status, "lane", hits)
-        self.instruments.cache.hits.inc(hits)
 
     def _interval(self) -> timedelta:
         """How far apart syncs are at the moment; zero when there are none."""
@@ -150,6 +145,7 @@ class Freshet:
 
     def begin(self) -> None:
         """Begin everything behind; `read` is set when what the database has can be served."""
+        self.metrics.start()
         self.tasks.spawn(self._boot())
 
     async def _boot(self) -> None:
@@ -179,9 +175,9 @@ class Freshet:
         """See how long it lasts, and remind of its end."""
         await attempt(self.watch.tick())
 
-    def _sync_ended(self, outcome: str, seconds: float) -> None:
+    def _ended(self, report: Report) -> None:
         """A sync of ours has ended, well or not; what it has cost is told at once."""
-        self.instruments.count_sync(outcome, seconds)
+        count_sync(self.instruments, report)
         self.tasks.spawn(attempt(self._load_standing()))
 
     async def _synced(self) -> None:
@@ -224,6 +220,7 @@ class Freshet:
         await self.tasks.stop()
         await self.syncer.stop()
         self.access_log.summarise()
+        self.metrics.stop()
         await self.upstream.stop()
         self.builders.close(BUILD_SECONDS)
         self.database.close()

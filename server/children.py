@@ -14,6 +14,7 @@ import structlog
 EARLY_SECONDS = 10.0  # one that dies within so long of its start is started again after a pause
 FIRST_PAUSE = 1.0  # seconds; twice as long after each further such death
 LONGEST_PAUSE = 30.0
+BEAT_SECONDS = 1.0  # how often a child says that its loop turns
 
 log = structlog.get_logger()
 
@@ -21,18 +22,27 @@ log = structlog.get_logger()
 class Child:
     """Runs `target(*arguments, pipe)` in a fresh interpreter, as number `number` in the log.
 
-    The child sends one message once it works. It never gets one: the end of the pipe tells it to
-    stop, so it also stops when we are killed. `works` is set by that message.
+    The child sends a message once it works, which sets `works`, and may send more to show that it
+    lives: `missed` is set to 0 by each. It never gets one: the end of the pipe tells it to stop, so
+    it also stops when we are killed. `died` is called each time it has.
     """
 
-    def __init__(self, number: int, target: Callable[..., None], *arguments: Any) -> None:
+    def __init__(
+        self,
+        number: int,
+        target: Callable[..., None],
+        *arguments: Any,
+        died: Callable[[], None] = lambda: None,
+    ) -> None:
         self._number = number
+        self._died = died
         self._target = target
         self._arguments = arguments
         self._process: Any = None
         self._pipe: Connection | None = None
         self._stopping = asyncio.Event()
         self.works = asyncio.Event()
+        self.missed = 0
 
     async def run(self) -> None:
         """Keep it running until `stop`."""
@@ -62,10 +72,10 @@ class Child:
         if self._process is not None and not self.works.is_set():
             self._process.terminate()  # it may be importing, which nobody has to wait for
 
-    def kill(self) -> None:
+    def kill(self, reason: str) -> None:
         """End it at once, whatever it is at."""
         if self._process is not None and self._process.is_alive():
-            log.error("process_killed", process=self._number, reason="it did not stop in time")
+            log.error("process_killed", process=self._number, reason=reason)
             self._process.kill()
 
     def _start(self) -> None:
@@ -90,10 +100,13 @@ class Child:
 
     def _hear(self) -> None:
         assert self._pipe is not None
-        asyncio.get_running_loop().remove_reader(self._pipe.fileno())
-        with suppress(EOFError, OSError):
+        try:
             self._pipe.recv_bytes()
-            self.works.set()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(self._pipe.fileno())
+            return
+        self.missed = 0
+        self.works.set()
 
     async def _end(self) -> dict[str, Any]:
         """Wait for its end; what it died of."""
@@ -103,6 +116,7 @@ class Child:
         loop.remove_reader(self._process.sentinel)
         self._process.join()
         self._close_pipe()
+        self._died()
         code = self._process.exitcode
         died_of = {"signal": signal.Signals(-code).name} if code < 0 else {"exit_code": code}
         return {"pid": self._process.pid, **died_of}

@@ -136,7 +136,8 @@ class Database:
         )
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None
-        self._threads = Threads(THREADS)
+        self.threads = Threads(THREADS)
+        self.reachable = False  # by what was tried last
         if self._postgres is not None:
             _forget_other_servers()
 
@@ -153,7 +154,7 @@ class Database:
         Blocks for 0.1 s when the embedded server has to start, 2 s the very first time. Returns
         whether it has started it.
         """
-        if self._threads.closed:
+        if self.threads.closed:
             raise DatabaseUnavailable("the database has been closed")
         started = self._postgres is not None and self._postgres.start()
         url = self._url if self._postgres is None else self._postgres.url
@@ -182,13 +183,19 @@ class Database:
             ):
                 return function(session, *args, **kwargs)
 
-        return await self.compute(call)
+        try:
+            result = await self.compute(call)
+        except DatabaseUnavailable:
+            self.reachable = False
+            raise
+        self.reachable = True
+        return result
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Call blocking or lengthy `function(*args)` in one of the threads, without a database."""
-        if self._threads.closed:
+        if self.threads.closed:
             raise DatabaseUnavailable("the database has been closed")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
 
     def close(self) -> None:
         """Close every connection and stop the embedded server if it is ours; takes 10 s at most.
@@ -196,7 +203,7 @@ class Database:
         What runs may finish, but a query that takes longer than CLOSE_SECONDS is left behind; the
         server rolls it back.
         """
-        self._threads.close(CLOSE_SECONDS)
+        self.threads.close(CLOSE_SECONDS)
         if self._engine is not None:
             self._engine.dispose()
         if self._postgres is not None:

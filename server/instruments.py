@@ -7,10 +7,12 @@ import os
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from server.requests import Requests
+from server.vitals import Vitals
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
-REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -23,44 +25,9 @@ def share(folder: Path, number: int) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
 
 
-class Requests:
-    """Answered requests. Routes, methods and reasons have to be few; whoever counts sees to that.
-
-    `by` says who answered, and `seconds` are those of handlers.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._counter = Counter(
-            "freshet_http_requests",
-            "Requests that were answered.",
-            ["route", "method", "status", "by"],
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "freshet_http_request_seconds",
-            "Seconds that handlers took for an answer.",
-            ["route"],
-            buckets=REQUEST_SECONDS,
-            registry=registry,
-        )
-        self._counters: dict[tuple[str, str, int, str], Counter] = {}
-        self._timers: dict[str, Histogram] = {}
-
-    def add(self, route: str, method: str, status: int, by: str, count: int = 1) -> None:
-        """Count one request, or many alike."""
-        key = route, method, status, by
-        counter = self._counters.get(key)
-        if counter is None:
-            counter = self._counter.labels(route, method, str(status), by)
-            self._counters[key] = counter
-        counter.inc(count)
-
-    def time(self, route: str, seconds: float) -> None:
-        """Note how long a handler took."""
-        timer = self._timers.get(route)
-        if timer is None:
-            timer = self._timers[route] = self._seconds.labels(route)
-        timer.observe(seconds)
+def forget(folder: Path, number: int) -> None:
+    """Process `number` has died: its counts stay in `folder`, but how it is, nobody tells."""
+    mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
 
 
 class CacheTally:
@@ -77,13 +44,14 @@ class CacheTally:
 
 
 class Instruments:
-    """All of them, made once. `scraped` is what Prometheus is to be shown."""
+    """All of them, made once, for process `process`. `scraped` is what Prometheus is shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, process: int = 1) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         self.requests = Requests(registry)
         self.cache = CacheTally(registry)
+        self.vitals = Vitals(registry, process)
         self._syncs = Histogram(
             "freshet_sync_seconds",
             "Seconds that syncs took, by how they ended.",
@@ -100,6 +68,20 @@ class Instruments:
             ["grant"],
             registry=registry,
         )
+        self._releases = Counter(
+            "freshet_releases",
+            "Releases that syncs have added, updated, or found gone from the list.",
+            ["change"],
+            registry=registry,
+        )
+        self._calls = Counter(
+            "freshet_spotify_calls",
+            "Calls to an endpoint of Spotify's that were answered, by status.",
+            ["bucket", "status"],
+            registry=registry,
+        )
+        for change in ("added", "updated", "gone"):
+            self._releases.labels(change)
         for outcome in ("complete", "partial", "failed"):
             self._outcomes.labels(outcome)
         for grant in ("refresh_token", "client_credentials"):
@@ -109,11 +91,17 @@ class Instruments:
             self.scraped = CollectorRegistry()
             MultiProcessCollector(self.scraped)  # type: ignore[no-untyped-call]
 
-    def count_sync(self, outcome: str, seconds: float) -> None:
-        """A sync has ended."""
+    def count_sync(self, outcome: str, seconds: float, **releases: int) -> None:
+        """A sync has ended, which has `added`, `updated` and found `gone` so many releases."""
         self._outcomes.labels(outcome).inc()
         self._syncs.labels(outcome).observe(seconds)
+        for change, count in releases.items():
+            self._releases.labels(change).inc(count)
 
-    def count_renewal(self, grant: str) -> None:
+    def call(self, bucket: str, status: int) -> None:
+        """Spotify has answered a call."""
+        self._calls.labels(bucket, str(status)).inc()
+
+    def renewal(self, grant: str) -> None:
         """Spotify has given a token."""
         self._renewals.labels(grant).inc()

@@ -3,15 +3,23 @@
 Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.registry import Collector
+from tornado.ioloop import PeriodicCallback
+
+from server import __version__
+from server.instruments import Instruments
 
 __all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
+
+FLUSH_SECONDS = 1.0  # how long counts of requests wait
+REFRESH_SECONDS = 5.0  # how old what other processes tell of this one may get
 
 
 @dataclass(frozen=True)
@@ -27,27 +35,51 @@ class Gauge:
 class Metrics(Collector):
     """`days_to_reconsent` gives None while nobody has logged in; `gauges` are read at each scrape.
 
-    They go into `registry`, to what counts for itself.
+    They go beside what the instruments of this process, and of those it shares them with, tell.
     """
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        instruments: Instruments,
         *,
         days_to_reconsent: Callable[[], int | None],
         gauges: Callable[[], Iterable[Gauge]],
     ) -> None:
         self._gauges = gauges
         self._days_to_reconsent = days_to_reconsent
-        self._registry = registry
-        self._registry.register(self)
+        self._instruments = instruments
+        instruments.scraped.register(self)
+        self._timers = [
+            PeriodicCallback(instruments.requests.flush, FLUSH_SECONDS * 1000),
+            PeriodicCallback(instruments.vitals.refresh, REFRESH_SECONDS * 1000),
+        ]
+
+    def start(self) -> None:
+        """Keep current what other processes tell of this one."""
+        for timer in self._timers:
+            timer.start()
+
+    def stop(self) -> None:
+        """Tell the last, and no more."""
+        for timer in self._timers:
+            timer.stop()
+        self._instruments.requests.flush()
 
     def text(self) -> bytes:
         """Every instrument, as text."""
-        return generate_latest(self._registry)
+        self._instruments.requests.flush()
+        self._instruments.vitals.refresh()
+        return generate_latest(self._instruments.scraped)
 
     def collect(self) -> Iterator[Metric]:
         """What the registry calls for each scrape."""
+        build = GaugeMetricFamily(
+            "freshet_build_info",
+            "1, for the version of Freshet and of Python.",
+            labels=["version", "python"],
+        )
+        build.add_metric([__version__, platform.python_version()], 1)
+        yield build
         days = GaugeMetricFamily(
             "freshet_days_to_reconsent",
             "Whole days until the login needs a new consent; absent while nobody has logged in.",

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import select
 import shutil
 import signal
 from contextlib import suppress
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from tornado.ioloop import PeriodicCallback
 
 from server import instruments, log, pauses
 from server.app import Freshet
+from server.children import BEAT_SECONDS
 from server.config import Settings
 
 WARM_SECONDS = 5.0  # after so long it listens even if it has nothing to serve yet
-LISTENING = b"listening"
+LISTENING, ALIVE = b"listening", b"alive"
 
 logger = structlog.get_logger()
 
@@ -28,8 +31,9 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
 
     What is counted goes into files in `folder`.
 
-    Once it listens it says so to its `parent`, who says nothing: the end of that pipe is the sign
-    to stop, also when the parent was killed. A Ctrl-C of the terminal reaches the parent, too.
+    Once it listens it says so to its `parent`, and every second that its loop turns. The parent
+    says nothing: the end of that pipe is the sign to stop, also when the parent was killed. A
+    Ctrl-C of the terminal reaches the parent, too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
@@ -38,13 +42,13 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     instruments.share(folder, number)
     log.configure(settings.log_format, settings.log_level, process=number)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(_serve(settings, parent))
+        runner.run(_serve(settings, number, parent))
     started_by = parent_process()
     if started_by is None or not started_by.is_alive():  # so it cannot clear up itself
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _serve(settings: Settings, parent: Connection) -> None:
+async def _serve(settings: Settings, number: int, parent: Connection) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
@@ -53,18 +57,29 @@ async def _serve(settings: Settings, parent: Connection) -> None:
         stop.set()
 
     loop.add_reader(parent.fileno(), parent_ends)
-    freshet = Freshet(settings)
+    freshet = Freshet(settings, process=number)
+    beat = PeriodicCallback(lambda: _say(parent, ALIVE), BEAT_SECONDS * 1000)
     freshet.begin()
     freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
     try:
         await _either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
         freshet.listen()
         logger.info("process_started", pid=os.getpid(), port=freshet.port)
-        with suppress(OSError):  # the parent has gone already
-            parent.send_bytes(LISTENING)
+        _say(parent, LISTENING)
+        beat.start()
         await stop.wait()
     finally:
+        beat.stop()
         await freshet.stop()
+
+
+def _say(parent: Connection, message: bytes) -> None:
+    """Tell the parent, but neither wait while it is frozen nor mind that it has gone."""
+    room = select.poll()
+    room.register(parent.fileno(), select.POLLOUT)
+    with suppress(OSError):
+        if room.poll(0):
+            parent.send_bytes(message)
 
 
 async def _either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """From the settings to the end: start one process or several, wait for a signal, stop."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import structlog
 from server import config, demo, log, pauses
 from server.app import Freshet
 from server.config import Settings
+from server.notify import Notifier
 from server.process import allow_many_connections, fastest_loop
 from server.spotify.standin import Fault
 from server.supervisor import supervise
@@ -41,7 +43,7 @@ async def _demo(faults: Sequence[Fault], overrides: dict[str, Any]) -> None:
 
 async def _serve(settings: Settings, standin: str | None = None) -> None:
     log.configure(settings.log_format, settings.log_level)
-    stop = asyncio.Event()
+    stop, manager = asyncio.Event(), Notifier.of(os.environ)
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
@@ -55,15 +57,24 @@ async def _serve(settings: Settings, standin: str | None = None) -> None:
             spotify=standin or settings.spotify_api_url,
             processes=settings.processes,
         )
+        manager.ready()
 
-    if settings.processes > 1:
-        await supervise(settings, stop, started)
-    else:
-        await _serve_alone(settings, stop, started)
+    def stopping() -> None:
+        logger.info("server_stopping")
+        manager.stopping()
+
+    with manager.watched():
+        if settings.processes > 1:
+            await supervise(settings, stop, started, stopping, manager.patience)
+        else:
+            await _serve_alone(settings, stop, started, stopping)
 
 
 async def _serve_alone(
-    settings: Settings, stop: asyncio.Event, started: Callable[[int], None]
+    settings: Settings,
+    stop: asyncio.Event,
+    started: Callable[[int], None],
+    stopping: Callable[[], None],
 ) -> None:
     freshet = Freshet(settings)
     freshet.start()
@@ -71,6 +82,6 @@ async def _serve_alone(
     started(freshet.port)
     try:
         await stop.wait()
-        logger.info("server_stopping")
+        stopping()
     finally:
         await freshet.stop()

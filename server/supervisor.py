@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import structlog
 
-from server import process
+from server import instruments, process
 from server.addresses import EmbeddedDatabase
-from server.children import Child
+from server.children import BEAT_SECONDS, Child
 from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
@@ -25,11 +26,17 @@ log = structlog.get_logger()
 
 
 async def supervise(
-    settings: Settings, stop: asyncio.Event, started: Callable[[int], None]
+    settings: Settings,
+    stop: asyncio.Event,
+    started: Callable[[int], None],
+    stopping: Callable[[], None],
+    patience: float = 0,
 ) -> None:
     """Run `settings.processes` of them until `stop`; `started` gets the port once all listen.
 
-    The embedded database is ours, so that it outlives each of them. Raises AddressUnavailable.
+    The embedded database is ours, so that it outlives each of them. One whose loop has not turned
+    for `patience` seconds, if that is not 0, is killed and started again. Raises
+    AddressUnavailable.
     """
     with reserved(settings.host, settings.port) as port, _folder() as folder:
         database = _embedded(settings)
@@ -37,15 +44,17 @@ async def supervise(
         if database is not None:  # ours before a child can take it
             await _try_to_start(DatabaseKeeper(database))
         settings = settings.model_copy(update={"port": port})
-        numbers = range(1, settings.processes + 1)
-        children = [Child(number, process.main, settings, Path(folder)) for number in numbers]
+        children = _children(settings, Path(folder))
         running = [asyncio.create_task(child.run()) for child in children]
-        telling = asyncio.create_task(_tell(children, port, started))
+        tasks = [asyncio.create_task(_tell(children, port, started))]
+        if patience:
+            tasks.append(asyncio.create_task(_mind(children, patience)))
         try:
             await stop.wait()
-            log.info("server_stopping")
+            stopping()
         finally:
-            telling.cancel()
+            for task in tasks:
+                task.cancel()
             await _end(children, running)
             if looking_after is not None and database is not None:
                 looking_after.cancel()
@@ -57,6 +66,15 @@ async def supervise(
 def _folder() -> "TemporaryDirectory[str]":
     """Where the processes count, so that each can tell the sums of all, also of those that died."""
     return TemporaryDirectory(prefix="freshet-metrics-", ignore_cleanup_errors=True)
+
+
+def _children(settings: Settings, folder: Path) -> list[Child]:
+    return [
+        Child(
+            number, process.main, settings, folder, died=partial(instruments.forget, folder, number)
+        )
+        for number in range(1, settings.processes + 1)
+    ]
 
 
 def _embedded(settings: Settings) -> Database | None:
@@ -87,6 +105,16 @@ async def _tell(children: list[Child], port: int, started: Callable[[int], None]
     started(port)
 
 
+async def _mind(children: list[Child], patience: float) -> None:
+    """Kill those whose loop is stuck, so that they are started again."""
+    while True:
+        await asyncio.sleep(BEAT_SECONDS)  # and not by the clock, which runs on while we are frozen
+        for child in children:
+            child.missed += 1
+            if child.works.is_set() and child.missed * BEAT_SECONDS >= patience:
+                child.kill(f"its loop has not turned for {patience:g} s")
+
+
 async def _end(children: list[Child], running: list["asyncio.Task[None]"]) -> None:
     """Let all stop, at the same time; kill those that do not."""
     for child in children:
@@ -94,5 +122,5 @@ async def _end(children: list[Child], running: list["asyncio.Task[None]"]) -> No
     _, slow = await asyncio.wait(running, timeout=STOP_SECONDS)
     if slow:
         for child in children:
-            child.kill()
+            child.kill("it did not stop in time")
         await asyncio.wait(slow)

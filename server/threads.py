@@ -26,6 +26,16 @@ class Threads(Executor):
         self._futures: set[Future[Any]] = set()
         self.closed = False
 
+    @property
+    def waiting(self) -> int:
+        """How many calls wait for a thread."""
+        return 0 if self.closed else self._work.qsize()
+
+    @property
+    def busy(self) -> int:
+        """How many calls are under way."""
+        return max(len(self._futures) - self.waiting, 0)
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call a function in one of the threads."""
         if self.closed:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from tornado.web import RequestHandler
 
-from server.instruments import Requests
+from server.requests import Requests
 
 OTHER = "other"
 BLANK = " "  # in place of what varies; no address has one

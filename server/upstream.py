@@ -44,12 +44,13 @@ class Upstream:
         database: Database,
         now: Callable[[], datetime],
         on_renewal: Callable[[str], None] = lambda grant: None,
+        on_call: Callable[[str, int], None] = lambda bucket, status: None,
     ) -> None:
         client_id, secret = settings.client_id, settings.client_secret.get_secret_value()
         self.keyring = Keyring(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
         self.short_transport = Transport(TOKEN_SECONDS)  # no token waits behind a slow page
-        self.gate = Gate(database, settings.quota_per_day, now)
+        self.gate = Gate(database, settings.quota_per_day, now, on_call)
         self.accounts = Accounts(
             self.short_transport, self.gate, settings.spotify_accounts_url, client_id, secret
         )
@@ -96,13 +97,13 @@ def make_syncer(
     *,
     origin: str = "",
     timer: Callable[[], float] = time.monotonic,
-    count: Callable[[str, float], None] = lambda outcome, seconds: None,
+    count: Callable[[Report], None] = lambda report: None,
 ) -> Syncer:
     """The part that fetches new releases, as the settings want it."""
 
     def told(report: Report) -> None:
         tell(report)
-        count(report.outcome, report.duration_ms / 1000)
+        count(report)
 
     def sweeper(purpose: Purpose) -> Sweeper:
         return Sweeper(

@@ -80,6 +80,6 @@ async def test_one_that_does_not_stop_is_killed(tmp_path: Path, closing: Any) ->
     _, slow = await asyncio.wait([running], timeout=0.3)
     assert slow == {running}
     with capture_logs() as logs:
-        child.kill()
+        child.kill("it did not stop in time")
         await asyncio.wait_for(running, 5)
     assert [line["event"] for line in logs] == ["process_killed"]

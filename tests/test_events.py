@@ -344,7 +344,7 @@ async def test_metrics_count_the_streams_that_are_open(start: Serve) -> None:
     freshet = await start()
 
     async def counted() -> float:
-        return (await samples_of(freshet))["freshet_event_listeners"]
+        return (await samples_of(freshet))["freshet_event_listeners[1]"]
 
     assert await counted() == 0
     ears = [await Ear.open(freshet.port) for _ in range(3)]

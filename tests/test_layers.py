@@ -89,12 +89,14 @@ WIRING = {
     "server.routes",
     "server.upstream",
     "server.downstream",
+    "server.telemetry",
     "server.doctor",
     "server.serve",
     "server.process",
     "server.supervisor",
     "server.demo",
     "server.cli",
+    "server.postgres",
     "server.__main__",
 }
 

@@ -1,10 +1,9 @@
-"""What Prometheus is told of freshness, Spotify's limits and listeners, from memory."""
+"""What Prometheus is told of freshness and Spotify's limits, from memory."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from server.catalog.alarm import is_stuck
-from server.catalog.broadcast import Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import Freshness
 from server.catalog.standing import Bucket, Standing
@@ -20,13 +19,11 @@ class Gauges:
         cache: PayloadCache,
         standing: Standing,
         syncer: Syncer,
-        broadcast: Broadcast,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
         self._standing = standing
         self._syncer = syncer
-        self._broadcast = broadcast
         self._now = now
 
     def read(self) -> list[Gauge]:
@@ -38,11 +35,6 @@ class Gauges:
         return [
             *of_buckets(buckets, now),
             *of_freshness(freshness, interval, now),
-            Gauge(
-                "freshet_event_listeners",
-                "Event streams that are open in this process.",
-                self._broadcast.listeners,
-            ),
         ]
 
 
@@ -74,13 +66,13 @@ def of_freshness(freshness: Freshness, interval: float, now: datetime) -> Iterat
     """How old the data is, and whether anything comes in; ages are absent before there is one."""
     yield Gauge("freshet_sync_interval_seconds", "Seconds between syncs; 0 is never.", interval)
     ages = {
-        "freshet_last_complete_sync_age_seconds": freshness.complete_at,
-        "freshet_last_new_release_age_seconds": freshness.new_at,
+        "freshet_last_complete_sync_age_seconds": ("the last complete sync", freshness.complete_at),
+        "freshet_last_new_release_age_seconds": ("a sync last added any", freshness.new_at),
     }
-    for name, moment in ages.items():
+    for name, (what, moment) in ages.items():
         if moment is not None:
             age = max((now - moment).total_seconds(), 0)
-            yield Gauge(name, "Seconds since that was.", age)
+            yield Gauge(name, f"Seconds since {what}.", age)
     yield Gauge(
         "freshet_feed_stuck",
         "1 if syncs are complete and yet nothing new has come for 72 hours.",

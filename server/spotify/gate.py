@@ -25,10 +25,20 @@ log = structlog.get_logger()
 
 
 class Gate:
-    """Every call goes `through`; `per_day` is how many a bucket may have in 24 hours."""
+    """Every call goes `through`; `per_day` is how many a bucket may have in 24 hours.
 
-    def __init__(self, database: Database, per_day: int, now: Callable[[], datetime]) -> None:
+    `count` hears of each answer: its bucket and its status.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        per_day: int,
+        now: Callable[[], datetime],
+        count: Callable[[str, int], None] = lambda bucket, status: None,
+    ) -> None:
         self._database = database
+        self._count = count
         self.allowance = Allowance(per_day)
         self._now = now
         self._books: dict[str, Book] = {}
@@ -47,6 +57,7 @@ class Gate:
         """
         await self._enter(bucket, purpose)
         response = await call()
+        self._count(bucket, response.status)
         if response.status == 429:
             raise await self._pause(bucket, response)
         if response.status < 500:

@@ -183,15 +183,19 @@ def test_one_scrape_tells_the_sums_of_all_processes_also_of_one_that_died(
     until(both_have_answered, 20)
     assert server.get("/api/albums/0000000000000000000000/")[0] == 404
     assert server.get("/nothing/here")[0] == 404
+    assert server.get("/api/artists/?limit=7")[0] == 200
+    artists = "freshet_http_requests_total[lane][GET][/api/artists/][200]"
+    until(lambda: samples(server).get(artists) == asked, 5)  # each tells once a second
+    time.sleep(1)
     told = samples(server)
-    artists = "freshet_http_requests_total[handler][GET][/api/artists/][200]"
-    assert told[artists] == asked
+    assert {told[f"process_open_fds[{number}]"] > 0 for number in (1, 2)} == {True}
+    assert sorted(told[f"freshet_leader[{number}]"] for number in (1, 2)) == [0, 1]
     one = "freshet_http_requests_total[handler][GET][/api/albums/{spotify_id}/][404]"
     assert told[one] == 1
     assert told["freshet_http_requests_total[handler][GET][other][404]"] == 1
-    assert told["freshet_http_request_seconds_count[/api/artists/]"] == asked
+    assert told["freshet_http_request_seconds_count[/api/artists/]"] == 1
     assert told["freshet_cache_hits_total"] == asked
-    assert told["freshet_cache_misses_total"] == 1
+    assert told["freshet_cache_misses_total"] == 2
     assert told["freshet_cache_builds_total"] >= 2, "each process makes its own"
     assert told["freshet_syncs_total[complete]"] == 1
     assert told["freshet_sync_seconds_count[complete]"] == 1
@@ -202,8 +206,11 @@ def test_one_scrape_tells_the_sums_of_all_processes_also_of_one_that_died(
     until(lambda: all(pids(server)[number] != before[number] for number in (1, 2)), STARTING)
     for _ in range(6):
         server.get("/api/artists/")
+    until(lambda: samples(server).get(artists) == asked + 6, 5)
     again = samples(server)
-    assert again[artists] == asked + 6
+    started = {name: told[name] for name in told if name.startswith("process_start_time")}
+    assert len(started) == 2
+    assert all(again[name] >= value for name, value in started.items())
     for name, value in told.items():
         if "_total" in name or "_count" in name or "_bucket" in name:
             assert again[name] >= value, name

@@ -1,0 +1,77 @@
+"""Answered requests: counted in plain numbers, which the library is told once a second.
+
+Its counters take locks and, shared by processes, write to files: 8 to 13 µs a request.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+
+
+class Requests:
+    """Answered requests. Routes, methods and reasons have to be few; whoever counts sees to that.
+
+    `by` says who answered, and `seconds` are those of handlers. All that was counted is to be seen
+    after `flush`.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "freshet_http_requests",
+            "Requests that were answered.",
+            ["route", "method", "status", "by"],
+            registry=registry,
+        )
+        self._seconds = _Histogram(
+            "freshet_http_request_seconds",
+            "Seconds that handlers took for an answer.",
+            ["route"],
+            buckets=REQUEST_SECONDS,
+            registry=registry,
+        )
+        self._counts: dict[tuple[str, str, int, str], int] = {}
+        self._timings: dict[str, _Timings] = {}
+
+    def add(self, route: str, method: str, status: int, by: str, count: int = 1) -> None:
+        """Count one request, or many alike."""
+        key = route, method, status, by
+        self._counts[key] = self._counts.get(key, 0) + count
+
+    def time(self, route: str, seconds: float) -> None:
+        """Note how long a handler took."""
+        timings = self._timings.get(route)
+        if timings is None:
+            timings = self._timings[route] = _Timings()
+        timings.counts[bisect_left(REQUEST_SECONDS, seconds)] += 1
+        timings.seconds += seconds
+
+    def flush(self) -> None:
+        """Tell the library what has been counted since the last time."""
+        for (route, method, status, by), count in self._counts.items():
+            self._counter.labels(route, method, str(status), by).inc(count)
+        for route, timings in self._timings.items():
+            self._seconds.labels(route).add(timings.counts, timings.seconds)
+        self._counts.clear()
+        self._timings.clear()
+
+
+class _Timings:
+    """How many requests took how long: one number for each bound, and one beyond."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(REQUEST_SECONDS) + 1)
+        self.seconds = 0.0
+
+
+class _Histogram(Histogram):
+    """One that takes many observations at once, which the library's cannot."""
+
+    def add(self, counts: Sequence[int], seconds: float) -> None:
+        """So many in each bucket, which took so many seconds together."""
+        self._sum.inc(seconds)
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            if count:
+                bucket.inc(count)

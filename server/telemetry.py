@@ -1,0 +1,96 @@
+"""What Prometheus is shown, wired to the parts that know."""
+
+from typing import Any
+
+from server.access_log import AccessLog
+from server.catalog.broadcast import Broadcast
+from server.catalog.duties import Duties
+from server.catalog.gauges import Gauges
+from server.catalog.report import Report
+from server.database import THREADS, Database
+from server.errors import DatabaseUnavailable
+from server.instruments import Instruments
+from server.lane.memo import Count
+from server.login.watch import ConsentWatch
+from server.metrics import Metrics
+
+
+def make_metrics(
+    instruments: Instruments,
+    database: Database,
+    gauges: Gauges,
+    duties: Duties,
+    broadcast: Broadcast,
+    watch: ConsentWatch,
+) -> Metrics:
+    """The part that is scraped."""
+    for name, text, read in (
+        (
+            "freshet_leader",
+            "1 if this process leads: syncs by the clock.",
+            lambda: float(duties.leadership.leads),
+        ),
+        (
+            "freshet_event_listeners",
+            "Event streams that are open in a process.",
+            lambda: float(broadcast.listeners),
+        ),
+        (
+            "freshet_database_up",
+            "1 if the database answered a process when that last asked, every 10 s at least.",
+            lambda: float(database.reachable),
+        ),
+        (
+            "freshet_database_connections_in_use",
+            "Connections of a process's pool that are in use.",
+            lambda: connections_in_use(database),
+        ),
+        (
+            "freshet_database_connections_max",
+            "Connections that a process's pool may have.",
+            lambda: float(THREADS),
+        ),
+        (
+            "freshet_database_threads_busy",
+            "Threads of a process that wait for the database.",
+            lambda: float(database.threads.busy),
+        ),
+        (
+            "freshet_database_calls_waiting",
+            "Calls to the database for which no thread is free yet.",
+            lambda: float(database.threads.waiting),
+        ),
+    ):
+        instruments.vitals.add(name, text, read)
+    return Metrics(instruments, days_to_reconsent=watch.days_left, gauges=gauges.read)
+
+
+def make_count(instruments: Instruments, access_log: AccessLog) -> Count:
+    """What hears of answers that the fast lane has sent."""
+
+    def count(route: str, method: str, status: int, hits: int) -> None:
+        access_log.count(hits)
+        instruments.requests.add(route, method, status, "lane", hits)
+        instruments.cache.hits.inc(hits)
+
+    return count
+
+
+def count_sync(instruments: Instruments, report: Report) -> None:
+    """A sync has ended, well or not."""
+    instruments.count_sync(
+        report.outcome,
+        report.duration_ms / 1000,
+        added=report.added,
+        updated=report.updated,
+        gone=report.gone,
+    )
+
+
+def connections_in_use(database: Database) -> float:
+    """How many connections of the pool are; none before there is one."""
+    try:
+        pool: Any = database.engine.pool
+    except DatabaseUnavailable:
+        return 0
+    return float(pool.checkedout())

@@ -1,0 +1,55 @@
+"""How each process is: its leadership, its hold on the database, and what it takes of the system.
+
+Source: prometheus.io/docs/instrumenting/writing_clientlibs (the names of the process metrics).
+"""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+
+SYSTEM = {
+    "process_resident_memory_bytes": "Memory of a process that is in RAM.",
+    "process_virtual_memory_bytes": "Memory that a process has addresses for.",
+    "process_open_fds": "File descriptors that a process has open, sockets among them.",
+    "process_max_fds": "File descriptors that a process may have open.",
+    "process_start_time_seconds": "When a process started, in Unix time.",
+}
+CPU = "process_cpu_seconds"
+
+
+class Vitals:
+    """Gauges with the number of their process, which are read by `refresh`.
+
+    Processes that count in the same folder tell each other's: as they were at the last `refresh`.
+    """
+
+    def __init__(self, registry: CollectorRegistry, process: int) -> None:
+        self._registry = registry
+        self._process = str(process)
+        self._readings: list[tuple[Gauge, Callable[[], float]]] = []
+        self._system = ProcessCollector(registry=None)
+        self._gauges = {name: self._gauge(name, text) for name, text in SYSTEM.items()}
+        self._cpu = Counter(
+            CPU, "CPU time that a process has used.", ["process"], registry=registry
+        ).labels(self._process)
+        self._cpu_told = 0.0
+
+    def add(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """One more gauge; `text` is its sentence."""
+        self._readings.append((self._gauge(name, text), read))
+
+    def refresh(self) -> None:
+        """Read all of them; what the system does not tell (macOS has no /proc) stays 0."""
+        for gauge, read in self._readings:
+            gauge.set(read())
+        told = {metric.name: metric.samples[0].value for metric in self._system.collect()}
+        for name, each in self._gauges.items():
+            each.set(told.get(name, 0))
+        used = told.get(CPU, 0.0)
+        self._cpu.inc(max(used - self._cpu_told, 0.0))
+        self._cpu_told = used
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(
+            name, text, ["process"], registry=self._registry, multiprocess_mode="livemax"
+        ).labels(self._process)
