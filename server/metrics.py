@@ -56,6 +56,7 @@ class Metrics(Collector):
 
     def start(self) -> None:
         """Keep current what other processes tell of this one."""
+        self._instruments.vitals.refresh()
         for timer in self._timers:
             timer.start()
 

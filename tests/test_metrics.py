@@ -48,6 +48,7 @@ def rows() -> dict[str, tuple[str, ...]]:
 async def complete(start_standin: Any, start_freshet: Any) -> Freshet:
     """A server that has something to tell with each of its metrics."""
     freshet: Freshet = await start_freshet(start_standin())
+    await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
     await until(freshet.listener.listening.is_set)
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
     await until(lambda: freshet.watch.consent)
@@ -104,7 +105,8 @@ def test_times_told_in_bulk_are_those_told_one_by_one(times: list[float]) -> Non
 @pytest.mark.gen_test
 async def test_a_process_tells_how_it_is(start_standin: Any, start_freshet: Any) -> None:
     freshet = await start_freshet(start_standin(albums(5)))
-    await until(lambda: freshet.duties.leadership.leads and not freshet.syncer.is_running)
+    await until(lambda: freshet.duties.leadership.leads)
+    await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
     samples = await samples_of(freshet)
     assert samples["freshet_leader[1]"] == 1
     assert samples["freshet_database_up[1]"] == 1
@@ -180,3 +182,15 @@ def test_a_process_alone_needs_no_folder() -> None:
     made.requests.flush()
     assert b'route="/",status="200"} 3.0' in generate_latest(made.scraped)
     assert instruments.FOLDER not in os.environ
+
+
+@pytest.mark.gen_test
+async def test_how_a_process_is_can_be_told_by_others_from_its_start(
+    make_settings: Any, launch_freshet: Any
+) -> None:
+    freshet = launch_freshet(make_settings(sync_interval=0))
+    text = generate_latest(freshet.instruments.scraped).decode()  # as it is, without a refresh
+    (started,) = re.findall(
+        r'^process_start_time_seconds\{process="1"\} (\S+)$', text, re.MULTILINE
+    )
+    assert float(started) > 1e9

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from tests.test_metrics import rows
+from tests.test_metrics import complete, rows
 
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
@@ -60,9 +60,14 @@ def promtool() -> Promtool:
     if program is None:
         pytest.skip("there is no promtool")
 
-    def run(*arguments: str) -> None:
+    def run(*arguments: str, told: str = "") -> None:
         done = subprocess.run(
-            [program, *arguments], capture_output=True, text=True, timeout=60, check=False
+            [program, *arguments],
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -166,3 +171,13 @@ def test_ci_installs_what_these_tests_need() -> None:
     run = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "needed+=(prometheus)" in run
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+@pytest.mark.gen_test
+async def test_prometheus_has_nothing_against_our_names(
+    promtool: Promtool, start_standin: Any, start_freshet: Any
+) -> None:
+    freshet = await complete(start_standin, start_freshet)
+    lines = freshet.metrics.text().decode().splitlines(keepends=True)
+    days = "freshet_days_to_reconsent"  # whole days are what Spotify's consent is counted in
+    promtool("check", "metrics", told="".join(line for line in lines if days not in line))
