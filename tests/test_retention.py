@@ -185,3 +185,18 @@ async def test_a_clock_that_jumps_ahead_for_a_while_deletes_nothing(
     await keeper.take(albums(2))
     assert (await keeper.retention.clear()).albums == 0
     assert await keeper.count(Album) == 5
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_was_behind_deletes_nothing_before_the_next_sync_has_seen_it_again(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.pass_days(2, albums(5))
+    right = clock.moment
+    clock.forward(days=-100)
+    await keeper.take(albums(5))
+    clock.moment = right
+    assert (await keeper.retention.clear()).albums == 0
+    await keeper.take(albums(5))
+    assert (await keeper.retention.clear()).albums == 0
+    assert await keeper.count(Album) == 5

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from models import Album, AlbumArtist, Artist, Change, SyncRun
 from server.catalog.listings import AlbumChange, record_changes
 from server.catalog.rows import IN_BULK
+from server.catalog.runs import latest_at
 from server.catalog.store import CHANNEL, WRITERS_LOCK
 from server.database import Database
 from server.errors import DatabaseError
@@ -98,14 +99,16 @@ def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = 
 
 
 def _is_steady(session: Session, now: datetime) -> bool:
-    """Whether syncs were complete both today and the day before.
+    """Whether syncs were complete both today and the day before, the latest one today.
 
-    A clock that has just jumped ahead makes everything look old, but not for two days in a row.
+    A clock that has just jumped ahead makes everything look old, but not for two days in a row; and
+    one that was behind and has been put right does, until the next sync has seen everything again.
     """
     complete = select(SyncRun.id).where(SyncRun.outcome == "complete")
     today = complete.where(SyncRun.finished_at.between(now - RECENT, now)).exists()
     before = complete.where(SyncRun.finished_at.between(now - 2 * RECENT, now - RECENT)).exists()
-    return bool(session.scalar(select(today & before)))
+    latest = latest_at(SyncRun.outcome == "complete")
+    return bool(session.scalar(select(today & before & latest.between(now - RECENT, now))))
 
 
 def _clear_albums(session: Session, before: datetime) -> list[str]:

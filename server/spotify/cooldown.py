@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -22,12 +22,20 @@ class Pause:
     unnamed: int = 0
 
     def seconds_left(self, now: datetime) -> int:
-        """Whole seconds until it is over, 0 when it is over.
+        """Whole seconds until it is over, 0 when it is over."""
+        left = math.ceil((self.put_right(now).until - now).total_seconds())
+        return max(left, 0)
 
-        A clock that was put back does not prolong it beyond the longest.
+    def put_right(self, now: datetime) -> "Pause":
+        """The same pause, but none that begins in the future, nor one that is too long.
+
+        It began on a clock that ran ahead and was put back since; so it begins now.
         """
-        left = math.ceil((self.until - now).total_seconds())
-        return min(max(left, 0), LONGEST_PAUSE)
+        longest = timedelta(seconds=LONGEST_PAUSE)
+        if self.since > now:
+            length = min(self.until - self.since, longest)
+            return replace(self, since=now, until=now + length)
+        return replace(self, until=min(self.until, now + longest))
 
 
 def named_pause(retry_after: str | None, now: datetime) -> int | None:

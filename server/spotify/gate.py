@@ -16,7 +16,7 @@ import structlog
 from server.database import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify import quota
-from server.spotify.cooldown import LONGEST_PAUSE, Pause, named_pause, next_pause
+from server.spotify.cooldown import Pause, named_pause, next_pause
 from server.spotify.ledger import Allowance, Purpose, hour_of, room_at, used
 from server.spotify.quota import Book
 from server.spotify.transport import Response
@@ -96,11 +96,10 @@ class Gate:
             self._learn(bucket, book)
 
     async def _draw_back(self, bucket: str) -> None:
-        """After a clock that ran ahead was put right, a pause ends two days from now."""
+        """After a clock that ran ahead was put right, a pause of then begins now."""
         now, pause = self._now(), self._book(bucket).pause
-        latest = now + timedelta(seconds=LONGEST_PAUSE)
-        if pause is not None and pause.until > latest:
-            self._books[bucket] = replace(self._book(bucket), pause=replace(pause, until=latest))
+        if pause is not None and (right := pause.put_right(now)) != pause:
+            self._books[bucket] = replace(self._book(bucket), pause=right)
             with suppress(DatabaseError):
                 await self._database.run(quota.read, bucket, now)
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Cooldown, Quota
-from server.spotify.cooldown import LONGEST_PAUSE, Pause
+from server.spotify.cooldown import Pause
 from server.spotify.ledger import REACH, Windows, hour_of, used
 
 LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
@@ -50,19 +50,24 @@ def read(session: Session, bucket: str, now: datetime) -> Book:
         select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
     )
     windows = {row.window: row.calls for row in rows}
-    row = session.get(Cooldown, bucket)
-    latest = now + timedelta(seconds=LONGEST_PAUSE)
-    if any(window > now for window in windows) or (row and row.until > latest):
-        return _drawn_back(session, bucket, now, latest)
-    return Book(windows, _pause(row))
+    pause = _pause(session.get(Cooldown, bucket))
+    if any(window > now for window in windows) or (pause and pause != pause.put_right(now)):
+        return _drawn_back(session, bucket, now)
+    return Book(windows, pause)
 
 
 def read_all(session: Session, now: datetime) -> dict[str, Book]:
-    """What is known of every bucket that was asked in the last day, or is paused."""
+    """What is known of every bucket that was asked in the last day, or is paused.
+
+    A pause that a clock ahead has left begins to pass, also while nobody asks.
+    """
     windows: dict[str, dict[datetime, int]] = {}
     for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
         windows.setdefault(row.bucket, {})[row.window] = row.calls
-    pauses = {row.bucket: _pause(row) for row in session.scalars(select(Cooldown))}
+    pauses = {row.bucket: _pause_of(row) for row in session.scalars(select(Cooldown))}
+    for bucket, pause in pauses.items():
+        if pause != pause.put_right(now):
+            pauses[bucket] = _drawn_back(session, bucket, now).pause or pause
     return {
         bucket: Book(windows.get(bucket, {}), pauses.get(bucket))
         for bucket in sorted({*windows, *pauses})
@@ -109,17 +114,16 @@ def prune(session: Session, now: datetime) -> None:
     session.execute(delete(Quota).where(Quota.window <= now - REACH - KEPT))
 
 
-def _drawn_back(session: Session, bucket: str, now: datetime, latest: datetime) -> Book:
-    """After a clock that ran ahead was put right: its calls count from now, its pause ends."""
+def _drawn_back(session: Session, bucket: str, now: datetime) -> Book:
+    """After a clock that ran ahead was put right: its calls count from now, its pause begins."""
     ahead = delete(Quota).where(Quota.bucket == bucket, Quota.window > now)
     calls = session.scalars(ahead.returning(Quota.calls)).all()
     count(session, {(bucket, hour_of(now)): sum(calls)})
-    session.execute(
-        update(Cooldown)
-        .where(Cooldown.bucket == bucket, Cooldown.until > latest)
-        .values(until=latest)
-    )
-    session.expire_all()
+    row = session.get(Cooldown, bucket, with_for_update=True)
+    if row is not None:
+        right = _pause_of(row).put_right(now)
+        row.since, row.until = right.since, right.until
+        session.flush()
     return read(session, bucket, now)
 
 
@@ -128,4 +132,8 @@ def _lock(session: Session, bucket: str) -> None:
 
 
 def _pause(row: Cooldown | None) -> Pause | None:
-    return None if row is None else Pause(row.since, row.until, row.reason, row.unnamed)
+    return None if row is None else _pause_of(row)
+
+
+def _pause_of(row: Cooldown) -> Pause:
+    return Pause(row.since, row.until, row.reason, row.unnamed)

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,22 @@ def manage(manage_py: Path) -> Manage:
 
 
 class Server:
-    """A running `manage.py run`, its log lines, and a way to ask it."""
+    """A running `manage.py run`, its log lines, and a way to ask it.
 
-    def __init__(self, manage_py: Path, log: Path, *arguments: str, env: dict[str, str]) -> None:
+    `through` is a command that becomes the one that is given to it.
+    """
+
+    def __init__(
+        self,
+        manage_py: Path,
+        log: Path,
+        *arguments: str,
+        env: dict[str, str],
+        through: Sequence[str] = (),
+    ) -> None:
         self.port = free_port()
         self.log = log
-        command = [sys.executable, "-W", "error", str(manage_py), "run"]
+        command = [*through, sys.executable, "-W", "error", str(manage_py), "run"]
         command += ["-h", "127.0.0.1", "-p", str(self.port), *arguments]
         with log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -115,8 +125,9 @@ def free_port() -> int:
 def run(tmp_path: Path, manage_py: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(*arguments: str, env: dict[str, str]) -> Server:
-        servers.append(Server(manage_py, tmp_path / f"log{len(servers)}", *arguments, env=env))
+    def start(*arguments: str, env: dict[str, str], through: Sequence[str] = ()) -> Server:
+        log = tmp_path / f"log{len(servers)}"
+        servers.append(Server(manage_py, log, *arguments, env=env, through=through))
         return servers[-1]
 
     yield start

@@ -1,11 +1,63 @@
 """The long form of these tests is for `make soak`."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from sqlalchemy import URL, create_engine
+
+from server import schema
+from tests.conftest import MEMORY
+from tests.end_to_end.conftest import manage, manage_py, run, standin_process
+from tests.faults.place import Frail, connected
+
+__all__ = ["manage", "manage_py", "run"]
 
 
 @pytest.fixture
 def long() -> bool:
     """Whether there is time: FRESHET_SOAK is set."""
     return bool(os.environ.get("FRESHET_SOAK"))
+
+
+@pytest.fixture(scope="session")
+def frail() -> Iterator[Frail]:
+    """A PostgreSQL that loses nothing when it is killed, unlike that of the other tests."""
+    roomy = os.access(MEMORY, os.W_OK)
+    with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
+        server = Frail(Path(folder) / "data")
+        engine = create_engine(server.url.set(database="migrated"))
+        schema.create(engine)
+        engine.dispose()
+        yield server
+        server.stop()
+
+
+@pytest.fixture
+def url(frail: Frail) -> Iterator[URL]:
+    """A database of a test's own in it, with the schema made."""
+    admin = frail.url.set(database="postgres")
+    with connected(admin) as cursor:
+        cursor.execute("CREATE DATABASE faults TEMPLATE migrated STRATEGY file_copy")
+    yield frail.url.set(database="faults")
+    frail.revive()
+    with connected(admin) as cursor:
+        cursor.execute("DROP DATABASE faults WITH (FORCE)")
+
+
+@pytest.fixture
+def publishing() -> Iterator[str]:
+    """The address of a stand-in that brings out three releases a second."""
+    with standin_process("--publish-every", "0.33") as address:
+        yield address
+
+
+@pytest.fixture
+def slow_spotify(tmp_path: Path) -> Iterator[str]:
+    """The address of a stand-in that takes half a minute for the fifth page."""
+    faults = tmp_path / "faults.json"
+    faults.write_text('[{"fault": "slow", "path": "/v1/search", "after": 4, "seconds": 30}]')
+    with standin_process("--faults", str(faults)) as address:
+        yield address

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,7 +22,6 @@ from server.spotify.ledger import bucket_of
 from server.spotify.standin import StandIn
 from server.spotify.transport import Transport
 from server.upstream import Upstream, make_details, make_syncer
-from tests.conftest import Clock
 
 SOME_TIME = timedelta(seconds=3)
 
@@ -48,18 +47,23 @@ class Record:
 
 
 class Simulation:
-    """A syncer and the details on a stand-in; `transport_seconds` is real time."""
+    """A syncer and the details on a stand-in; `transport_seconds` is real time.
+
+    `timer` tells seconds that go by whatever the clock says; without it the clock does.
+    """
 
     def __init__(
         self,
         standin: StandIn,
         database: Database,
         settings: Settings,
-        clock: Clock,
+        clock: Any,
         transport_seconds: float = 20,
+        timer: Callable[[], float] | None = None,
     ) -> None:
         self.standin, self.database, self.clock = standin, database, clock
         self.settings, self._transport_seconds = settings, transport_seconds
+        self._timer = timer or (lambda: clock().timestamp())
         self.record = Record()
         self._seq = 0
         self._boot()
@@ -68,9 +72,13 @@ class Simulation:
         self.upstream = Upstream(self.settings, self.database, self.clock)
         self.upstream.transport.close()
         self.upstream.transport = Transport(self._transport_seconds)
-        timer = lambda: self.clock().timestamp()  # noqa: E731
         self.syncer = make_syncer(
-            self.settings, self.database, self.upstream, self._announce, self.clock, timer=timer
+            self.settings,
+            self.database,
+            self.upstream,
+            self._announce,
+            self.clock,
+            timer=self._timer,
         )
         self.details = make_details(
             self.database, self.upstream, self.syncer, self._announce, self.clock
@@ -141,7 +149,7 @@ class Simulation:
 
     def listed(self, source: str | None) -> set[str]:
         """What the stand-in has in the list of a source at this moment."""
-        catalogue, today = self.standin.catalogue, self.clock().date()
+        catalogue, today = self.standin.catalogue, self.standin.world.clock().date()
         items = catalogue.listing() if source == "new-releases" else catalogue.new(today)
         ids = {item["id"] for item in items if isinstance(item, dict)}
         return ids - catalogue.withheld
