@@ -151,11 +151,11 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self.keeper.connect()
-        await attempt(self.watch.begin())
+        await attempt(self.watch.begin)
         self.tasks.spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
-        await attempt(self._data_changed())
+        await attempt(self._data_changed)
         self.read.set()
         await self._look_after_consent()
         unowned = self.watch.known and self.watch.consent is None
@@ -168,17 +168,17 @@ class Freshet:
 
     async def _look_after_database(self) -> None:
         """Start the embedded server again if it has gone; write what it missed meanwhile."""
-        await attempt(self.keeper.start())
-        await attempt(self.upstream.save())
+        await attempt(self.keeper.start)
+        await attempt(self.upstream.save)
 
     async def _look_after_consent(self) -> None:
         """See how long it lasts, and remind of its end."""
-        await attempt(self.watch.tick())
+        await attempt(self.watch.tick)
 
     def _ended(self, report: Report) -> None:
         """A sync of ours has ended, well or not; what it has cost is told at once."""
         count_sync(self.instruments, report)
-        self.tasks.spawn(attempt(self._load_standing()))
+        self.tasks.spawn(attempt(self._load_standing))
 
     async def _synced(self) -> None:
         """A sync of ours has ended that brought something."""
@@ -198,8 +198,8 @@ class Freshet:
 
     async def _look_around(self) -> None:
         """See what others have called; heal a notice that was missed."""
-        await attempt(self._load_standing())
-        await attempt(self.broadcast.feed())
+        await attempt(self._load_standing)
+        await attempt(self.broadcast.feed)
 
     async def _load_standing(self) -> None:
         await self.standing.load()
@@ -209,7 +209,7 @@ class Freshet:
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""
         self.upstream.tokens.forget()
-        await attempt(self.watch.load())
+        await attempt(self.watch.load)
 
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""

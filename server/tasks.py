@@ -1,7 +1,7 @@
 """What runs in the background for as long as the server does."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -32,10 +32,10 @@ class Tasks:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def attempt(work: Awaitable[None]) -> None:
+async def attempt(work: Callable[[], Awaitable[None]]) -> None:
     """Do something that comes again anyway; if the database cannot be reached, that is told."""
     try:
-        await work
+        await work()
     except DatabaseError as error:
         log.warning("database_unavailable", reason=str(error))
 

@@ -14,6 +14,7 @@ from server.spotify.standin import StandIn
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums, artist
+from tests.raw import quiet
 
 START = Any
 
@@ -324,6 +325,7 @@ async def test_a_warm_request_touches_neither_the_database_nor_spotify(connect: 
     client = await connect()
     await client.fetch("/api/artists/")
     await until(lambda: client.freshet.syncer.seconds_left() > 0)  # the first sync is over
+    await quiet(client.freshet)
     statements: list[str] = []
     engine = client.freshet.database.engine
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

@@ -377,7 +377,7 @@ async def test_closing_waits_for_what_runs_and_drops_what_waits(address: URL) ->
         others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         assert connection.execute(text(others)).scalar_one() == 1
         connection.engine.dispose()
-    assert not [each for each in threading.enumerate() if each.name == "database"]
+    await until(lambda: not [t for t in threading.enumerate() if t.name == "database"])
 
 
 def start_closing(address: str, go: Path) -> "tuple[subprocess.Popen[str], int]":

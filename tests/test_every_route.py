@@ -166,7 +166,9 @@ async def test_head_is_get_without_the_body(stage: Stage, routes: list[str]) -> 
             whole = await ask(stage, path, Accept_Encoding=coding)
             head = await ask(stage, path, "HEAD", Accept_Encoding=coding)
             assert whole.status == head.status == 200, path
-            assert head.lasting == whole.lasting, path
+            if path != "/metrics":  # which is longer with each request that counts
+                assert head.lasting == whole.lasting, path
+            assert head.lasting.keys() == whole.lasting.keys(), path
             assert head.body == b"", path
             assert whole.body or path == "/api/events", path
 

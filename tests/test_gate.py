@@ -100,7 +100,7 @@ async def test_what_is_spent_comes_back_a_day_later_and_not_before(
     assert await one.many(30) == 18
 
 
-@pytest.mark.gen_test
+@pytest.mark.gen_test(timeout=60)
 async def test_in_any_24_hours_there_are_never_more_calls_than_the_quota(
     caller: Make, clock: Clock
 ) -> None:
