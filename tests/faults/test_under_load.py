@@ -45,7 +45,7 @@ def told(load: Load) -> str:
 async def test_a_server_that_is_told_to_end_answers_all_that_is_asked(
     run: Run, env: dict[str, str], long: bool
 ) -> None:
-    for _ in range(20 if long else 2):
+    for _ in range(20 if long else 1):
         server = await begun(run(env=env))
         load = Load([server.port])
         async with load.running():
