@@ -40,6 +40,10 @@ __all__ = ["manage_py"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
+ALL_IMAGES = """() => Promise.all(Array.from(document.images, image => {
+  image.loading = 'eager';
+  return image.complete || new Promise(done => { image.onload = image.onerror = () => done(); });
+})).then(() => null)"""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -193,10 +197,7 @@ def photograph() -> Callable[[Page, str], None]:
     folder.mkdir(parents=True, exist_ok=True)
 
     def save(page: Page, name: str) -> None:
-        page.evaluate(
-            "document.querySelectorAll('img').forEach(each => { each.loading = 'eager'; })"
-        )
-        page.wait_for_function("[...document.images].every(each => each.complete)")
+        page.evaluate(ALL_IMAGES)
         page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return save
