@@ -136,10 +136,11 @@ class Freshet:
     def start(self) -> None:
         """Listen, and begin everything else behind it. Raises AddressUnavailable."""
         self.listen()
+        self.site.open()
         self.begin()
 
     def listen(self) -> None:
-        """Serve what there is. Raises AddressUnavailable."""
+        """Let clients come; they wait until the site opens. Raises AddressUnavailable."""
         shared = self.settings.processes > 1
         self.port = self.site.listen(self.settings.host, self.settings.port, shared=shared)
 

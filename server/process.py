@@ -20,7 +20,7 @@ from server.app import Freshet
 from server.children import BEAT_SECONDS
 from server.config import Settings
 
-WARM_SECONDS = 5.0  # after so long it listens even if it has nothing to serve yet
+WARM_SECONDS = 5.0  # after so long it answers even if it has nothing to serve yet
 LISTENING, ALIVE = b"listening", b"alive"
 
 logger = structlog.get_logger()
@@ -62,8 +62,9 @@ async def _serve(settings: Settings, number: int, parent: Connection) -> None:
     freshet.begin()
     freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
     try:
-        await _either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
+        await either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
         freshet.listen()
+        freshet.site.open()
         logger.info("process_started", pid=os.getpid(), port=freshet.port)
         _say(parent, LISTENING)
         beat.start()
@@ -82,7 +83,7 @@ def _say(parent: Connection, message: bytes) -> None:
             parent.send_bytes(message)
 
 
-async def _either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
+async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) -> None:
     """Wait for one of two events, so long at most."""
     waiting = [asyncio.create_task(each.wait()) for each in (first, second)]
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,7 @@ from server import config, demo, log, pauses
 from server.app import Freshet
 from server.config import Settings
 from server.notify import Notifier
-from server.process import allow_many_connections, fastest_loop
+from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop
 from server.spotify.standin import Fault
 from server.supervisor import supervise
 
@@ -77,10 +77,13 @@ async def _serve_alone(
     stopping: Callable[[], None],
 ) -> None:
     freshet = Freshet(settings)
-    freshet.start()
+    freshet.listen()
+    freshet.begin()
     freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
     started(freshet.port)
     try:
+        await either(stop, freshet.read, WARM_SECONDS)  # who comes meanwhile waits
+        freshet.site.open()
         await stop.wait()
         stopping()
     finally:

@@ -83,6 +83,7 @@ class Site:
         )
         self._tell = access_log.hit if access_log.tells_hits else None
         self._memo = memo
+        self._sockets: list[socket.socket] = []
         self.lane: Lane | None = None
         self.door: Door | None = None
         self._timer: PeriodicCallback | None = None
@@ -95,23 +96,23 @@ class Site:
     def listen(self, host: str, port: int, *, shared: bool = False) -> int:
         """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable.
 
-        `shared` is whether other processes listen there, too.
+        `shared` is whether other processes listen there, too. Clients wait until `open`.
         """
-        sockets = listening.bind(host, port, shared=shared)
-        if self._memo is None:
-            self._server.add_sockets(sockets)
-        else:
-            self._open(sockets, self._memo)
-        chosen: int = sockets[0].getsockname()[1]
+        self._sockets = listening.bind(host, port, shared=shared)
+        chosen: int = self._sockets[0].getsockname()[1]
         return chosen
 
-    def _open(self, sockets: list[socket.socket], memo: Memo) -> None:
-        for each in sockets:  # whose connections inherit it
+    def open(self) -> None:
+        """Answer who has come and who comes."""
+        if self._memo is None:
+            self._server.add_sockets(self._sockets)
+            return
+        for each in self._sockets:  # whose connections inherit it
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.lane = Lane(memo, self._server, self._tell)
+        self.lane = Lane(self._memo, self._server, self._tell)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
-        self.door = Door(sockets, self.lane.take, self.lane.make_room)
+        self.door = Door(self._sockets, self.lane.take, self.lane.make_room)
         self.door.open()
 
     async def close(self) -> None:
@@ -132,3 +133,5 @@ class Site:
             await self.lane.close()
             self.lane.tick()
         await self._server.close_all_connections()
+        for each in self._sockets:  # if it never opened
+            each.close()

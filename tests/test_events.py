@@ -133,6 +133,7 @@ class Booth:
         routes = [(r"/api/events", EventsHandler, handed)]
         self.site = Site(routes, AccessLog("off"), NotFoundHandler)
         self.port = self.site.listen("127.0.0.1", 0)
+        self.site.open()
 
     async def _read(self, after: int, limit: int) -> list[Entry]:
         self.reads += 1

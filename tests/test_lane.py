@@ -68,6 +68,7 @@ class Pair:
         await quiet(self.freshet)
         self.plain = Site(self.freshet.routes(), AccessLog("off"), NotFoundHandler)
         self.plain_port = self.plain.listen("127.0.0.1", 0)
+        self.plain.open()
         await self.warm()
 
     async def warm(self) -> None:

@@ -11,7 +11,8 @@ import orjson
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from server import schema
+from alembic import command
+from server import migrations, schema
 from server.database import Database
 from server.keyring import Keyring
 from server.spotify import logins
@@ -75,8 +76,8 @@ def test_a_schema_that_is_ahead_is_refused_with_a_reason_and_not_touched(
     with connected(url) as cursor:
         cursor.execute("UPDATE alembic_version SET version_num = '9999'")
         cursor.execute("ALTER TABLE albums ADD COLUMN of_the_future text")
-    for command in ("create_db", "sync"):
-        refused = manage(command, env=env)
+    for name in ("create_db", "sync"):
+        refused = manage(name, env=env)
         assert refused.returncode == 1
         assert "migrated by a newer one; upgrade this one" in refused.stderr
         assert "Traceback" not in refused.stderr
@@ -106,7 +107,7 @@ def test_a_schema_that_is_behind_is_migrated_by_the_server_also_after_it_was_kil
     here = stored(url)
     engine = create_engine(url)
     with engine.begin() as connection:
-        schema.command.downgrade(schema.alembic_config(connection=connection), "-1")
+        command.downgrade(migrations.alembic_config(connection=connection), "-1")
     [behind] = rows(url, "SELECT version_num FROM alembic_version")
     if cut:
         with engine.begin() as holder:  # the migration waits in the middle of its transaction
