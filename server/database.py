@@ -4,7 +4,6 @@ SQLAlchemy's drivers block, so every use crosses `Database.run` into a small poo
 loop never waits. Driver errors become DatabaseUnavailable here and are known nowhere else.
 """
 
-import asyncio
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -195,7 +194,7 @@ class Database:
         """Call blocking or lengthy `function(*args)` in one of the threads, without a database."""
         if self.threads.closed:
             raise DatabaseUnavailable("the database has been closed")
-        return await asyncio.get_running_loop().run_in_executor(self.threads, function, *args)
+        return await self.threads.call(function, *args)
 
     def close(self) -> None:
         """Close every connection and stop the embedded server if it is ours; takes 10 s at most.

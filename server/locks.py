@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from server import dedicated
 from server.database import Database, translated_errors
 from server.errors import DatabaseError, DatabaseUnavailable, LockLost
 from server.threads import Threads
@@ -44,7 +45,7 @@ class SessionLock:
         The connection stays for the next try. Raises DatabaseError.
         """
         if self._connection is None:
-            self._connection = await self._connect()
+            self._connection = await dedicated.connect(self._database, self._compute, _watch)
         return bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
 
     async def check(self) -> None:
@@ -96,33 +97,6 @@ class SessionLock:
             return await self.take()
         return True
 
-    async def _connect(self) -> Any:
-        """A connection of our own; if we are cancelled meanwhile, nobody keeps it."""
-        connecting = asyncio.ensure_future(self._compute(self._open))
-        try:
-            return await asyncio.shield(connecting)
-        except asyncio.CancelledError:
-            connecting.add_done_callback(_end_unwanted)
-            raise
-
-    def _open(self) -> Any:
-        with translated_errors():
-            pooled = self._database.engine.raw_connection()
-            connection: Any = pooled.driver_connection
-            pooled.detach()
-            try:
-                connection.set_session(autocommit=True)
-                with connection.cursor() as cursor:
-                    for setting in SESSION.items():  # an old server has not all of them
-                        cursor.execute(
-                            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s",
-                            setting[::-1],
-                        )
-            except BaseException:
-                connection.close()
-                raise
-            return connection
-
     async def _ask(self, statement: str, *values: Any, seconds: float = ANSWER_SECONDS) -> Any:
         """The one value of an answer. Whatever goes wrong, the connection is given up."""
         if self._connection is None:
@@ -140,13 +114,20 @@ class SessionLock:
     async def _compute(self, function: Any, *arguments: Any) -> Any:
         if self._threads.closed:
             raise DatabaseUnavailable("the lock has been released")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, function, *arguments)
+        return await self._threads.call(function, *arguments)
 
     def _drop(self) -> None:
         if self._connection is not None:
             _end(self._connection)
             self._connection = None
+
+
+def _watch(cursor: Any) -> None:
+    """Have the server look after this session; an old one has not all of the settings."""
+    for setting in SESSION.items():
+        cursor.execute(
+            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s", setting[::-1]
+        )
 
 
 def _value(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
@@ -160,8 +141,3 @@ def _end(connection: Any) -> None:
     with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def _end_unwanted(connected: "asyncio.Future[Any]") -> None:
-    if not connected.cancelled() and connected.exception() is None:
-        _end(connected.result())

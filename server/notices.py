@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from server import dedicated
 from server.database import Database, translated_errors
 from server.errors import DatabaseError
 
@@ -43,7 +44,9 @@ class Listener:
         may_have_missed = False
         while True:
             try:
-                connection = await self._connect()
+                connection = await dedicated.connect(
+                    self._database, self._database.compute, self._subscribe
+                )
                 self.listening.set()
                 try:
                     await self._hear(connection, may_have_missed)
@@ -54,29 +57,9 @@ class Listener:
             may_have_missed = True
             await asyncio.sleep(self._retry_seconds)
 
-    async def _connect(self) -> Any:
-        """A connection that listens; if we are cancelled meanwhile, nobody keeps it."""
-        subscribing = asyncio.ensure_future(self._database.compute(self._subscribe))
-        try:
-            return await asyncio.shield(subscribing)
-        except asyncio.CancelledError:
-            subscribing.add_done_callback(_close_unwanted)
-            raise
-
-    def _subscribe(self) -> Any:
-        with translated_errors():
-            pooled = self._database.engine.raw_connection()
-            connection: Any = pooled.driver_connection
-            pooled.detach()
-            try:
-                connection.set_session(autocommit=True)
-                with connection.cursor() as cursor:
-                    for channel in self._channels:
-                        cursor.execute(f'LISTEN "{channel}"')
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+    def _subscribe(self, cursor: Any) -> None:
+        for channel in self._channels:
+            cursor.execute(f'LISTEN "{channel}"')
 
     async def _hear(self, connection: Any, told: bool) -> None:
         """Pass notices on until the connection is lost, which raises DatabaseUnavailable.
@@ -113,8 +96,3 @@ async def _readable(descriptor: int) -> None:
         await readable.wait()
     finally:
         loop.remove_reader(descriptor)
-
-
-def _close_unwanted(subscribed: "asyncio.Future[Any]") -> None:
-    if not subscribed.cancelled() and subscribed.exception() is None:
-        subscribed.result().close()
