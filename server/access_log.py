@@ -43,15 +43,13 @@ class AccessLog:
             return
         request = handler.request
         length = 0 if request.method == "HEAD" else int(handler._headers.get("Content-Length", "0"))
-        log.log(
-            logging.WARNING if status >= 500 else logging.INFO,
-            "http_request",
-            request_id=getattr(handler, "request_id", None),
-            method=request.method,
-            path=(request.uri or "")[:300],
-            status=status,
-            duration_ms=round(request.request_time() * 1000, 2),
-            bytes=length,
+        _tell(
+            getattr(handler, "request_id", None),
+            request.method or "",
+            request.uri or "",
+            status,
+            length,
+            request.request_time(),
             warm=getattr(handler, "warm", False),
         )
 
@@ -67,16 +65,7 @@ class AccessLog:
 
     def hit(self, method: str, target: str, status: int, length: int, seconds: float) -> None:
         """Tell one answer of the fast lane."""
-        log.info(
-            "http_request",
-            request_id=str(uuid.uuid4()),
-            method=method,
-            path=target[:300],
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            bytes=length,
-            warm=True,
-        )
+        _tell(str(uuid.uuid4()), method, target, status, length, seconds, warm=True)
 
     def summarise(self) -> None:
         """Tell how many hits there were since the last time, if any."""
@@ -84,3 +73,26 @@ class AccessLog:
         if self._hits:
             log.info("http_summary", hits=self._hits, seconds=round(now - self._since, 1))
         self._hits, self._since = 0, now
+
+
+def _tell(
+    request_id: str | None,
+    method: str,
+    target: str,
+    status: int,
+    length: int,
+    seconds: float,
+    *,
+    warm: bool,
+) -> None:
+    log.log(
+        logging.WARNING if status >= 500 else logging.INFO,
+        "http_request",
+        request_id=request_id,
+        method=method,
+        path=target[:300],
+        status=status,
+        duration_ms=round(seconds * 1000, 2),
+        bytes=length,
+        warm=warm,
+    )
