@@ -11,9 +11,7 @@ from server.catalog.snapshot import Freshness
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.catalog.wording import counted, day_words, duration
-from server.errors import Paused
 from server.login.failures import NotLoggedIn
-from server.refusals import SyncPaused
 from server.spotify.sources import LADDER
 
 DONE = {"sync": "A sync has begun. What it brings is here when it has ended."}
@@ -73,10 +71,7 @@ class OverviewHandler(AccountHandler):
         self.refuse_foreign_posts()
         if await self._desk.visitor(self.session_token) is None:
             raise NotLoggedIn
-        try:
-            await self._syncer.begin()
-        except Paused as pause:
-            raise SyncPaused(pause) from pause
+        await self._syncer.begin()
         self.go("/status?done=sync")
 
     def _history(self) -> dict[str, Any]:

@@ -6,9 +6,8 @@ from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
 from handlers.pages import Pages
 from server.catalog.sync import Syncer
-from server.errors import Paused
 from server.login.desk import LoginDesk
-from server.refusals import LoginRequired, SyncPaused
+from server.refusals import LoginRequired
 
 
 class SyncHandler(AuthHandler):
@@ -26,10 +25,7 @@ class SyncHandler(AuthHandler):
         self.refuse_foreign_posts()
         if await self._desk.visitor(self.session_token) is None:
             raise LoginRequired
-        try:
-            await self._syncer.begin()
-        except Paused as pause:
-            raise SyncPaused(pause) from pause
+        await self._syncer.begin()
         self.write_json({"status": "started"}, 202)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from server.catalog.sweep import MarketList, Proof, Sweep
-from server.errors import SpotifyError, SpotifyTimeout
+from server.errors import Paused, SpotifyError, SpotifyTimeout
+from server.refusals import SyncPaused
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.items import ParsedPage, Parser
@@ -78,8 +79,11 @@ class Sweeper:
         return self._client.calls
 
     async def check(self, source: SourceName, calls: int) -> None:
-        """Raise a Paused if a source may not be asked so often now; asks nothing."""
-        await self._client.check(ENDPOINTS[source].path, calls)
+        """Raise SyncPaused if a source may not be asked so often now; asks nothing."""
+        try:
+            await self._client.check(ENDPOINTS[source].path, calls)
+        except Paused as pause:
+            raise SyncPaused(pause) from pause
 
     def _too_long(self) -> SpotifyTimeout:
         return SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")

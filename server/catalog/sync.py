@@ -119,7 +119,7 @@ class Syncer:
     async def begin(self) -> None:
         """Start a sync because a person wants it, who may use all of the quota, and leave it.
 
-        Raises SyncRunning, a Paused if Spotify may not be asked now, or a DatabaseError.
+        Raises SyncRunning, SyncPaused if Spotify may not be asked now, or a DatabaseError.
         """
         if not self.is_running:
             memory = await self._database.run(runs.load_memory)
