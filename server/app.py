@@ -23,7 +23,7 @@ from server.config import Settings
 from server.database import Database
 from server.downstream import make_broadcast, make_cache, make_memo
 from server.instruments import Instruments
-from server.keeper import DatabaseKeeper
+from server.keeper import KEEP_SECONDS, DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
 from server.readiness import DatabaseProbe
@@ -37,7 +37,6 @@ from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
 LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
-KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
@@ -57,7 +56,6 @@ class Freshet:
         now: Callable[[], datetime] = utc_now,
         *,
         process: int = 1,
-        with_lane: bool = True,
     ) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
@@ -95,9 +93,7 @@ class Freshet:
         table = self.routes()
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic)
-        self.memo = (
-            make_memo(self.cache, make_count(counted, self.access_log)) if with_lane else None
-        )
+        self.memo = make_memo(self.cache, make_count(counted, self.access_log))
         self.site = Site(table, self.access_log, NotFoundHandler, self.memo)
         self.timers = self._timers()
         self.read = asyncio.Event()
@@ -177,9 +173,10 @@ class Freshet:
         await attempt(self.watch.tick)
 
     def _ended(self, report: Report) -> None:
-        """A sync of ours has ended, well or not; what it has cost is told at once."""
+        """A sync of ours has ended, well or not; what a failed one has cost is told at once."""
         count_sync(self.instruments, report)
-        self.tasks.spawn(attempt(self._load_standing))
+        if report.outcome == "failed":  # after the others, `_data_changed` has looked
+            self.tasks.spawn(attempt(self._load_standing))
 
     async def _synced(self) -> None:
         """A sync of ours has ended that brought something."""

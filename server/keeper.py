@@ -9,6 +9,7 @@ from server.database import Database
 from server.errors import DatabaseError
 
 LONGEST_BACKOFF = 30.0  # seconds
+KEEP_SECONDS = 5.0  # how often it is looked whether the embedded server runs
 
 log = structlog.get_logger()
 

@@ -14,11 +14,10 @@ from server.children import BEAT_SECONDS, Child
 from server.config import Settings
 from server.database import Database
 from server.errors import DatabaseError
-from server.keeper import DatabaseKeeper
+from server.keeper import KEEP_SECONDS, DatabaseKeeper
 from server.listening import reserved
 
 STOP_SECONDS = 8.0  # what a process gets to end by itself
-KEEP_SECONDS = 5.0  # how often the embedded database is looked after
 CONNECTIONS = 8  # to the database, a process at most
 SPARE_CONNECTIONS = 28  # for commands
 

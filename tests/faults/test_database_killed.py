@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from server.app import KEEP_SECONDS
+from server.keeper import KEEP_SECONDS
 from tests.end_to_end.conftest import Server, environment, standin_settings
 from tests.faults.place import (
     OFTEN,
