@@ -6,7 +6,7 @@ from handlers.account import AccountHandler
 from server.catalog import wall
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
-from server.catalog.snapshot import Freshness
+from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.wall import Wall
 from server.catalog.wording import date_words
@@ -36,7 +36,7 @@ class HomeHandler(AccountHandler):
         done = DONE.get(self.get_query_argument("done", ""))
         shown, visitor = await self._wall(), await self.visitor()
         snapshot = self._cache.snapshot
-        freshness = snapshot.freshness if snapshot else Freshness()
+        freshness = freshness_of(snapshot)
         self.send_page(
             "home.html",
             policy=self._pages.pictured,

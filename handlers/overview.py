@@ -7,7 +7,7 @@ from handlers.pages import SCRIPTED
 from server.catalog import chart, diary
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
-from server.catalog.snapshot import Freshness
+from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.catalog.wording import counted, day_words, duration
@@ -39,7 +39,7 @@ class OverviewHandler(AccountHandler):
         """Send the page."""
         done = DONE.get(self.get_query_argument("done", ""))
         visitor, snapshot = await self.visitor(), self._cache.snapshot
-        freshness = snapshot.freshness if snapshot else Freshness()
+        freshness = freshness_of(snapshot)
         self.send_page(
             "status.html",
             policy=SCRIPTED,

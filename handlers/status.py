@@ -8,7 +8,7 @@ from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
 from server.catalog.payload import LINK
 from server.catalog.runs import Memory
-from server.catalog.snapshot import Freshness, utc
+from server.catalog.snapshot import Freshness, freshness_of, utc
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
@@ -31,7 +31,7 @@ class StatusHandler(BaseHandler):
     def get(self) -> None:
         """Send it; its shape is `status_schemas.Status`."""
         snapshot = self._cache.snapshot
-        freshness = snapshot.freshness if snapshot else Freshness()
+        freshness = freshness_of(snapshot)
         self.set_header("Access-Control-Allow-Origin", "*")
         self.set_header("Access-Control-Expose-Headers", "Link")
         self.set_header("Link", LINK)

@@ -128,7 +128,7 @@ def test_nginx_understands_what_compose_makes_of_its_file(tmp_path: Path) -> Non
     assert (shell, option) == ("sh", "-c")
     made = command.split(" && ")[0]
     made = made.replace("/etc/freshet/nginx.conf", shlex.quote(str(CONFIG)))
-    made = made.replace("/tmp/nginx.conf", shlex.quote(str(tmp_path / "nginx.conf")))
+    made = made.replace("/var/cache/nginx/nginx.conf", shlex.quote(str(tmp_path / "nginx.conf")))
     subprocess.run(["sh", "-c", made], check=True, timeout=20)
     text = (tmp_path / "nginx.conf").read_text(encoding="utf-8")
     for wanted in ("listen 8080;", "server web:5000 resolve;", "resolver 127.0.0.11 valid=5s;"):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
-from server.catalog.snapshot import Freshness
+from server.catalog.snapshot import Freshness, freshness_of
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sync import Syncer
 from server.metrics import Gauge
@@ -29,7 +29,7 @@ class Gauges:
     def read(self) -> list[Gauge]:
         """All of them, as they are now."""
         snapshot, now = self._cache.snapshot, self._now()
-        freshness = snapshot.freshness if snapshot else Freshness()
+        freshness = freshness_of(snapshot)
         buckets = self._syncer.buckets(self._standing, freshness.source)
         interval = self._syncer.schedule.interval
         return [

@@ -96,6 +96,11 @@ class Snapshot:
     freshness: Freshness
 
 
+def freshness_of(snapshot: Snapshot | None) -> Freshness:
+    """How fresh what is served is; nothing is known before the first snapshot."""
+    return snapshot.freshness if snapshot else Freshness()
+
+
 def trimmed(json: bytes) -> bytes:
     """JSON to be held: a copy, for orjson's bytes keep a buffer of up to eight times their size."""
     return bytes(memoryview(json))
