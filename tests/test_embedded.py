@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from sqlalchemy import create_engine
 
@@ -27,6 +26,7 @@ from server.embedded.identity import identity
 from server.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
 from tests.conftest import ROOT
+from tests.cursors import cursor_on
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -228,19 +228,12 @@ def hold(spares: list[Holder]) -> Iterator[Callable[..., Holder]]:
         holder.close()
 
 
-@contextlib.contextmanager
-def connected(folder: Path) -> Iterator[Any]:
+def connected(folder: Path) -> contextlib.AbstractContextManager[Any]:
     running = PostmasterFile.read(folder)
     assert running is not None
-    connection = psycopg2.connect(
+    return cursor_on(
         host=running.socket_folder, port=running.port, user="freshet", dbname="postgres"
     )
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
 
 
 def execute(folder: Path, statement: str) -> None:

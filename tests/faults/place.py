@@ -7,16 +7,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
-import psycopg2
 from sqlalchemy import URL
 
 from server.embedded import EmbeddedPostgres
 from server.embedded.processes import PostmasterFile
+from tests.cursors import cursor_on
 from tests.end_to_end.conftest import Server
 from tests.end_to_end.test_processes import descendants, is_alive
 
@@ -143,21 +143,14 @@ def percentile(seconds: list[float], share: float = 0.99) -> float:
     return 1000 * sorted(seconds)[int(share * (len(seconds) - 1))]
 
 
-@contextmanager
-def connected(url: URL) -> Iterator[Any]:
+def connected(url: URL) -> AbstractContextManager[Any]:
     """A cursor that commits at once."""
-    connection = psycopg2.connect(
+    return cursor_on(
         host=url.query.get("host"),
         port=url.query.get("port"),
         user=url.username,
         dbname=url.database,
     )
-    connection.autocommit = True
-    try:
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from server.catalog.schemas import ArtistsPage
 from server.config import Settings
 from server.database import Database
 from server.spotify.ledger import bucket_of
-from server.spotify.standin import StandIn
+from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
 from server.upstream import Upstream, make_details, make_syncer
+from tests.conftest import Clock
 
 SOME_TIME = timedelta(seconds=3)
 
@@ -231,3 +232,14 @@ async def settle(simulation: Simulation) -> None:
     for _ in range(2):
         simulation.clock.forward(seconds=max(simulation.syncer.schedule.seconds_left(), 0) + 1)
         await simulation.tick()
+
+
+def new_app(start: Callable[..., StandIn], kind: AppKind, clock: Clock) -> StandIn:
+    """The stand-in as a new app meets Spotify: with 600 calls a day to each endpoint."""
+    return start(
+        kind=kind,
+        clock=clock,
+        catalogue=Catalogue.generate(today=clock().date()),
+        quota=600,
+        calls_kept=1_000_000,
+    )

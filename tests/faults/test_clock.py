@@ -12,9 +12,9 @@ from models import Album, Change
 from server.catalog.retention import Retention
 from server.config import Settings
 from server.database import Database
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock
-from tests.faults.simulation import Simulation
+from tests.faults.simulation import Simulation, new_app
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -75,13 +75,7 @@ def live(
     closing: Any,
 ) -> Callable[..., Life]:
     def start(kind: AppKind) -> Life:
-        standin = start_standin(
-            kind=kind,
-            clock=clock,
-            catalogue=Catalogue.generate(today=clock().date()),
-            quota=600,
-            calls_kept=1_000_000,
-        )
+        standin = new_app(start_standin, kind, clock)
         life = Life(standin, database, make_settings(standin), clock)
         closing(life.simulation.stop)
         return life

@@ -9,9 +9,9 @@ import pytest
 
 from server.config import Settings
 from server.database import Database
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock
-from tests.faults.simulation import Simulation, live, settle
+from tests.faults.simulation import Simulation, live, new_app, settle
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("502", {}),
@@ -47,13 +47,7 @@ async def test_a_month_without_a_lock_out_and_with_nothing_missed(
     long: bool,
     kind: AppKind,
 ) -> None:
-    standin = start_standin(
-        kind=kind,
-        clock=clock,
-        catalogue=Catalogue.generate(today=clock().date()),
-        quota=600,
-        calls_kept=1_000_000,
-    )
+    standin = new_app(start_standin, kind, clock)
     for name, options in FAULTS:
         standin.misbehave(name, times=None, rate=RATE / len(FAULTS), **options)
     simulation = Simulation(standin, database, make_settings(standin), clock)
