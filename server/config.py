@@ -11,14 +11,15 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
+    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
 from server.addresses import ROOT, check_public_url
@@ -39,11 +40,10 @@ ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
 NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that were no UTF-8
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(BaseModel):
     """What every command needs: the database and how to log."""
 
-    model_config = SettingsConfigDict(
-        env_ignore_empty=True,
+    model_config = ConfigDict(
         extra="ignore",
         frozen=True,
         arbitrary_types_allowed=True,

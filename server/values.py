@@ -4,7 +4,6 @@ import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
-from pydantic_settings import NoDecode
 from sqlalchemy import URL
 
 from server.addresses import EmbeddedDatabase, check_address, parse_database_url
@@ -57,7 +56,7 @@ def split_markets(value: object) -> object:
     return codes
 
 
-Markets = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_markets)]
-AccountIds = Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_accounts)]
+Markets = Annotated[tuple[str, ...], BeforeValidator(split_markets)]
+AccountIds = Annotated[tuple[str, ...], BeforeValidator(split_accounts)]
 Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]
 ServiceUrl = Annotated[str, AfterValidator(check_address)]
