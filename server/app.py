@@ -123,6 +123,7 @@ class Freshet:
             syncer=self.syncer,
             metrics=self.metrics,
             probe=self.probe,
+            builders=self.builders,
         )
 
     def _interval(self) -> timedelta:

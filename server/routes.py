@@ -4,24 +4,22 @@ import re
 from collections.abc import Awaitable
 from typing import Any
 
-import orjson
-
-from handlers import docs
 from handlers.artist import ArtistHandler
 from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
 from handlers.changes import ChangesHandler
+from handlers.docs import DocsHandler, OpenApiHandler
 from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.overview import OverviewHandler
 from handlers.pages import STATIC, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
+from handlers.reference import References
 from handlers.status import MetricsHandler, StatusHandler
 from handlers.sync import SyncHandler
-from server.catalog import manual, objects
+from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
-from server.catalog.description import openapi
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -31,6 +29,7 @@ from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
 from server.metrics import Metrics
 from server.readiness import DatabaseProbe
+from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"
 
@@ -47,6 +46,7 @@ def table(
     syncer: Syncer,
     metrics: Metrics,
     probe: DatabaseProbe,
+    builders: Threads,
 ) -> list[Any]:
     """Every route but the one for addresses that no route knows."""
 
@@ -58,10 +58,7 @@ def table(
 
     site = Pages(settings.public_url, settings.spotify_api_url)
     pages, files = {"pages": site}, {"path": str(STATIC)}
-    description = openapi()
-    document = docs.describe(orjson.dumps(description))
-    readable = manual.read(description)
-    documents = {"manual": readable, "page": docs.ready(docs.render(site, readable))}
+    described = {"references": References(site, builders)}
     login = {**pages, "desk": desk}
     account = {**login, "watch": watch, "owned": not settings.allowed_users}
     known = {"cache": cache, "standing": standing}
@@ -85,8 +82,8 @@ def table(
         (r"/api/changes/?", ChangesHandler, {"database": database}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
-        (r"/api/openapi\.json", docs.OpenApiHandler, {"document": document}),
-        (r"/api/docs/?", docs.DocsHandler, {**pages, **documents}),
+        (r"/api/openapi\.json", OpenApiHandler, described),
+        (r"/api/docs/?", DocsHandler, {**pages, **described}),
         (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/healthz", HealthHandler),

@@ -139,11 +139,6 @@ def _operation(
     )
 
 
-def _explained(fields: tuple[Field, ...], known: list[Operation]) -> Operation | None:
-    alike = (each for each in known if {*fields} <= {*each.fields})
-    return next(alike, None) if len(fields) > 1 else None
-
-
 def _anchor(wish: str, known: list[Operation]) -> str:
     """A name that an address can end in, which no earlier operation has."""
     name = re.sub(r"[^A-Za-z0-9_]+", "-", wish).strip("-") or "call"
