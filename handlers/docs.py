@@ -3,9 +3,7 @@
 from handlers.base import BaseHandler
 from handlers.pages import SCRIPTED, PageHandler, Pages
 from handlers.payloads import PayloadHandler
-from handlers.reference import TRIED, References
-from server.catalog.fields import address
-from server.catalog.manual import Manual
+from handlers.reference import TRIED, Reference, References
 from server.errors import InvalidParameters, ParameterFault
 
 
@@ -38,26 +36,26 @@ class DocsHandler(PageHandler, PayloadHandler):
         """Send the page, or go where a form of it means to."""
         reference = await self._references.get()
         if TRIED in self.request.query_arguments:
-            self._try(reference.manual)
+            self._try(reference)
             return
         self.set_page_headers(SCRIPTED)
         self.send(reference.page[self.coding])
 
     head = get
 
-    def _try(self, manual: Manual) -> None:
+    def _try(self, reference: Reference) -> None:
         """Browsers send empty fields, repeat names and fill no gaps in a path; the API is strict.
 
         So the address is made here as the script of the page makes it. It is relative: the policy
         lets a form lead nowhere but to the origin that the page has come from.
         """
         wanted = self.get_query_argument(TRIED)
-        operation = manual.operation(wanted)
+        operation = reference.manual.operation(wanted)
         if operation is None or not operation.can_be_tried:
             raise InvalidParameters([ParameterFault(TRIED, wanted[:100], "is not known here")])
         names = {each.name for each in operation.fields}
         given = {name: self.get_query_arguments(name, strip=False) for name in names}
-        target = address(operation.path, operation.fields, given)
+        target = operation.address(given)
         if target is None:
             gaps = [each.name for each in operation.fields if each.place == "path"]
             raise InvalidParameters([ParameterFault(gap, "", "is needed") for gap in gaps])

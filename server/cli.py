@@ -2,20 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, config, log, schema
+from server import __version__, config, log, schema, serve
 from server.catalog.report import Report
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.doctor import examine
 from server.errors import FreshetError, SettingsError
 from server.refusals import SyncRunning
-from server.serve import serve
-from server.spotify.standin import Fault, read_faults
 from server.upstream import Upstream, make_syncer, utc_now
 
 WRONG_SETTINGS = 2
@@ -67,7 +65,7 @@ def run(
     if faults and not demo:
         raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
     chosen = {"host": host, "port": port, "processes": processes}
-    serve(with_demo=demo, faults=_faults_in(faults), **chosen)
+    serve.run(_demo(faults, chosen) if demo else serve.serve(config.load(Settings, **chosen)))
 
 
 @main.command("create_db")
@@ -111,14 +109,17 @@ def show_config() -> None:
         click.echo(f"{name}={value}")
 
 
-def _faults_in(file: BinaryIO | None) -> tuple[Fault, ...]:
-    """The faults of a file, none without one; click tells what is wrong with it."""
-    if file is None:
-        return ()
+def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:
+    """The demo with the faults of a file, if there is one; click tells what is wrong with it."""
+    from server.demo import serve_demo  # with the stand-in behind it, which nobody else needs
+    from server.spotify.standin import read_faults
+
+    if faults is None:
+        return serve_demo(**chosen)
     try:
-        return read_faults(file.read())
+        return serve_demo(read_faults(faults.read()), **chosen)
     except (OSError, ValueError) as error:
-        raise click.UsageError(f"{file.name}: {error}") from error
+        raise click.UsageError(f"{faults.name}: {error}") from error
 
 
 async def _sync_once(settings: Settings) -> Report:

@@ -9,6 +9,7 @@ from typing import Any
 from server.addresses import ROOT
 from server.config import Settings, load
 from server.errors import FreshetError
+from server.serve import serve
 from server.spotify.standin import AppKind, Fault, StandIn
 
 FOLDER = ROOT / "var" / "demo"
@@ -17,6 +18,19 @@ SYNC_SECONDS = 20
 CLIENT_ID = "freshet-demo"
 CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
 STANDIN_PORT = 5001  # a fixed one keeps the addresses of covers the same after a restart
+
+
+async def serve_demo(faults: Sequence[Fault] = (), **overrides: Any) -> None:
+    """Serve until SIGTERM or SIGINT; the stand-in misbehaves as `faults` say.
+
+    Raises FreshetError if a demo runs already, SettingsError or AddressUnavailable.
+    """
+    with only_one():
+        standin = start_standin(faults)
+        try:
+            await serve(settings(standin, **overrides), standin.accounts_url)
+        finally:
+            await standin.stop()
 
 
 def start_standin(faults: Sequence[Fault] = ()) -> StandIn:

@@ -3,45 +3,34 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
-from server import config, demo, log, pauses
+from server import log, pauses
 from server.app import Freshet
 from server.config import Settings
 from server.notify import Notifier
 from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop
-from server.spotify.standin import Fault
 from server.supervisor import supervise
 
 logger = structlog.get_logger()
 
 
-def serve(*, with_demo: bool, faults: Sequence[Fault] = (), **overrides: Any) -> None:
-    """Run until SIGTERM or SIGINT; the demo's stand-in misbehaves as `faults` say.
-
-    Raises SettingsError or AddressUnavailable.
-    """
+def run(server: Coroutine[Any, Any, None]) -> None:
+    """Run a server on the fastest loop, to its end."""
     allow_many_connections()
     pauses.keep_short()
-    settings = None if with_demo else config.load(Settings, **overrides)
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(_demo(faults, overrides) if settings is None else _serve(settings))
+        runner.run(server)
 
 
-async def _demo(faults: Sequence[Fault], overrides: dict[str, Any]) -> None:
-    with demo.only_one():
-        standin = demo.start_standin(faults)
-        try:
-            settings = demo.settings(standin, **overrides)
-            await _serve(settings, standin=standin.accounts_url)
-        finally:
-            await standin.stop()
+async def serve(settings: Settings, standin: str | None = None) -> None:
+    """Serve until SIGTERM or SIGINT; `standin` is the address of what plays Spotify, if anything.
 
-
-async def _serve(settings: Settings, standin: str | None = None) -> None:
+    Raises AddressUnavailable.
+    """
     log.configure(settings.log_format, settings.log_level)
     stop, manager = asyncio.Event(), Notifier.of(os.environ)
     loop = asyncio.get_running_loop()

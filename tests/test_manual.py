@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from handlers import reference
+from handlers import writing
 from handlers.pages import STATIC, Pages
 from server.catalog import manual
 from server.catalog.description import openapi
@@ -125,7 +125,7 @@ MADE_UP: dict[str, Any] = {
 
 
 def page_of(document: dict[str, Any], url: str = "http://127.0.0.1:5000") -> str:
-    return reference.render(Pages(url), manual.read(document)).decode()
+    return writing.render(Pages(url), manual.read(document)).decode()
 
 
 def names(outline: Outline) -> set[str]:

@@ -1,12 +1,12 @@
 """What the page of the API shows, read from the OpenAPI document and nothing else. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from server.catalog.answers import Answer, Content, read_answer, read_contents
-from server.catalog.fields import Field, read_field
+from server.catalog.fields import Field, address, read_field
 from server.catalog.outline import Outline, Schemas
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
@@ -45,6 +45,10 @@ class Operation:
     def in_path(self) -> bool:
         """Whether the address has gaps that have to be filled."""
         return any(each.place == "path" for each in self.fields)
+
+    def address(self, given: Mapping[str, list[str]]) -> str | None:
+        """The address that its form means when it is filled so; None if a gap is left."""
+        return address(self.path, self.fields, given)
 
     def command(self, base: str) -> str:
         """The call by curl; gaps stay as they are written."""
