@@ -9,7 +9,12 @@ from typing import Literal
 import structlog
 from tornado.web import RequestHandler
 
+from server.lines import tell_quickly
+from server.scrubber import scrub_text
+
 SUMMARY_SECONDS = 10.0
+LONGEST_PATH = 300  # characters that are told of an address
+MOST_PATHS = 1000  # whose masked form is kept for the next time
 
 log = structlog.get_logger()
 
@@ -31,6 +36,7 @@ class AccessLog:
         self._mode = mode
         self._hits = 0
         self._since = time.monotonic()
+        self._paths: dict[str, str] = {}
 
     def __call__(self, handler: RequestHandler) -> None:
         """Count or tell one request."""
@@ -65,7 +71,21 @@ class AccessLog:
 
     def hit(self, method: str, target: str, status: int, length: int, seconds: float) -> None:
         """Tell one answer of the fast lane."""
-        _tell(str(uuid.uuid4()), method, target, status, length, seconds, warm=True)
+        path = self._paths.get(target)
+        if path is None:
+            if len(self._paths) == MOST_PATHS:
+                self._paths.clear()
+            path = self._paths[target] = scrub_text(target[:LONGEST_PATH])
+        tell_quickly(
+            "http_request",
+            request_id=str(uuid.uuid4()),
+            method=method,
+            path=path,
+            status=status,
+            duration_ms=round(seconds * 1000, 2),
+            bytes=length,
+            warm=True,
+        )
 
     def summarise(self) -> None:
         """Tell how many hits there were since the last time, if any."""
@@ -90,7 +110,7 @@ def _tell(
         "http_request",
         request_id=request_id,
         method=method,
-        path=target[:300],
+        path=target[:LONGEST_PATH],
         status=status,
         duration_ms=round(seconds * 1000, 2),
         bytes=length,

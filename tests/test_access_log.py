@@ -1,6 +1,7 @@
 """The access log: a line a request or counted, as `ACCESS_LOG` says, and no secret in any."""
 
 import io
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -226,3 +227,20 @@ async def test_the_answer_to_head_sends_no_bytes(site_with: Any) -> None:
     await site.ask("/page", method="HEAD")
     (line,) = await site.logged(1)
     assert (line["method"], line["status"], line["bytes"]) == ("HEAD", 200, 0)
+
+
+def test_an_answer_of_the_fast_lane_has_the_same_line_with_its_secrets_masked() -> None:
+    stream = io.StringIO()
+    configure("json", "info", stream)
+    logging.getLogger().handlers[:] = logging.getLogger().handlers[-1:]
+    access_log = AccessLog("all")
+    for _ in range(2):
+        access_log.hit("HEAD", f"/api/artists/?q=x&code={TOKEN}&{'y' * 400}", 304, 0, 0.0123)
+    first, second = map(orjson.loads, stream.getvalue().splitlines())
+    assert first.pop("request_id") != second.pop("request_id")
+    assert first.pop("timestamp") <= second.pop("timestamp")
+    assert first == second
+    assert TOKEN not in first["path"]
+    assert len(first["path"]) <= 300
+    assert (first["method"], first["status"], first["bytes"]) == ("HEAD", 304, 0)
+    assert (first["duration_ms"], first["warm"], first["level"]) == (12.3, True, "info")

@@ -55,6 +55,7 @@ PURE = {
     "server.login.attempt",
     "server.login.diagnosis",
     "server.login.failures",
+    "server.scrubber",
 }
 SQL = {
     "server.catalog.store",
@@ -83,7 +84,14 @@ SQL = {
     "server.values",
     "server.readiness",
 }
-ALONE = {"server", "server.errors", "server.log", "server.addresses", "server.embedded.launcher"}
+ALONE = {
+    "server",
+    "server.errors",
+    "server.scrubber",
+    "server.addresses",
+    "server.embedded.launcher",
+}
+LOGGING = {"server.log": {"server.lines", "server.scrubber"}, "server.lines": {"server.scrubber"}}
 WIRING = {
     "server.app",
     "server.routes",
@@ -145,6 +153,8 @@ def allowed(name: str, target: str) -> bool:
         return inside(target, "server.spotify.standin")
     if name in ALONE:
         return False
+    if name in LOGGING:
+        return target in LOGGING[name]
     if name == "server.config":
         return target in ("server.errors", "server.addresses", "server.values")
     if name == "server.values":

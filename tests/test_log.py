@@ -21,7 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from server.log import MASK, configure, scrub, scrub_text
+from server.lines import LineHandler, tell_quickly
+from server.log import configure
+from server.scrubber import MASK, scrub, scrub_text
 from tests.conftest import ROOT
 
 TOKEN = "BQDx-9_aZ.token~of+a/long=="
@@ -56,7 +58,7 @@ def lines() -> Callable[[], list[dict[str, Any]]]:
 def let_pytest_not_listen() -> None:
     """Its own handlers stumble over what ours must take; they are put back after the test."""
     root = logging.getLogger()
-    root.handlers[:] = [each for each in root.handlers if type(each).__module__ == "server.log"]
+    root.handlers[:] = [each for each in root.handlers if isinstance(each, LineHandler)]
 
 
 class Terminal(io.StringIO):
@@ -254,6 +256,59 @@ def test_a_line_that_a_library_got_wrong_is_told_as_lost(
     (line,) = lines()
     assert (line["event"], line["logger"]) == ("log_line_lost", "library")
     assert capfd.readouterr() == ("", "")
+
+
+# The short cut for the many
+
+
+HIT = {"request_id": "r", "path": "/api/artists/?q=é", "status": 200, "duration_ms": 0.03}
+
+
+def without_time(line: dict[str, Any]) -> list[Any]:
+    at = datetime.fromisoformat(line["timestamp"])
+    assert abs((datetime.now(UTC) - at).total_seconds()) < 60
+    assert line["timestamp"].endswith("Z")
+    return [pair for pair in line.items() if pair[0] != "timestamp"]
+
+
+@pytest.mark.parametrize("process", [None, 3])
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+def test_a_line_by_the_short_cut_is_the_one_that_the_pipe_would_write(
+    process: int | None, level: str
+) -> None:
+    let_pytest_not_listen()
+    stream = io.StringIO()
+    configure("json", level, stream, process)
+    logging.getLogger().handlers[:] = logging.getLogger().handlers[-1:]
+    structlog.get_logger().info("http_request", **HIT)
+    tell_quickly("http_request", **HIT)
+    logged = [orjson.loads(line) for line in stream.getvalue().splitlines()]
+    assert len(logged) == (0 if level == "warning" else 2)
+    assert not logged or sorted(without_time(logged[0])) == sorted(without_time(logged[1]))
+    assert not logged or list(logged[1])[:3] == ["timestamp", "level", "event"]
+
+
+def test_on_a_terminal_the_short_cut_is_the_way_through_the_pipe() -> None:
+    let_pytest_not_listen()
+    stream = io.StringIO()
+    configure("console", "info", stream)
+    tell_quickly("http_request", **HIT)
+    assert "http_request" in stream.getvalue()
+    assert "{" not in stream.getvalue()
+
+
+def test_a_line_by_the_short_cut_is_lost_rather_than_the_program() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            if "http_request" in text:
+                raise OSError(28, "No space left on device")
+            return super().write(text)
+
+    let_pytest_not_listen()
+    stream = Full()
+    configure("json", "info", stream)
+    tell_quickly("http_request", **HIT)
+    assert orjson.loads(stream.getvalue())["event"] == "log_line_lost"
 
 
 # Secrets

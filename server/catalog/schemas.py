@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Shape(BaseModel):
     """An object with exactly these fields, all always present."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # most are never asked
 
 
 class ImageShape(Shape):

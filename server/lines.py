@@ -1,0 +1,58 @@
+"""Log lines on their way out: a handler that survives its stream, and a short cut for the many."""
+
+import logging
+import sys
+from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from server.scrubber import scrub_text
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Loses a line rather than the program, and says so where that is possible.
+
+    `process` is the number that lines tell, if any; without `takes_json` they are for people.
+    """
+
+    def __init__(self, stream: TextIO, process: int | None, *, takes_json: bool) -> None:
+        super().__init__(stream)
+        self.takes_json = takes_json
+        self.process = {} if process is None else {"process": process}
+
+    def write(self, line: dict[str, Any]) -> None:
+        """A line that is ready but for the number of the process."""
+        with self.lock or nullcontext():
+            try:
+                self.stream.write(orjson.dumps(line | self.process).decode() + self.terminator)
+                self.flush()
+            except Exception:
+                self.handleError(logging.makeLogRecord({"name": __name__}))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """The stream is closed, or a library's words do not fit its form."""
+        reason = scrub_text(repr(sys.exc_info()[1]))
+        line = {"level": "error", "event": "log_line_lost", "logger": record.name, "reason": reason}
+        with suppress(Exception):
+            self.stream.write(orjson.dumps(line).decode() + self.terminator)
+
+
+def tell_quickly(event: str, **fields: Any) -> None:
+    """Log an event of level info past most of the pipe, in a tenth of the time.
+
+    For what is logged ten thousand times a second. Whoever calls sees to it that the fields are of
+    JSON's types and hold no secret; the context's own are not added.
+    """
+    root = logging.getLogger()
+    if root.level > logging.INFO:
+        return
+    ours = [each for each in root.handlers if isinstance(each, LineHandler) and each.takes_json]
+    if len(ours) < len(root.handlers):
+        structlog.get_logger().info(event, **fields)
+        return
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    for handler in ours:
+        handler.write({"timestamp": now, "level": "info", "event": event, **fields})
