@@ -27,7 +27,8 @@ class LineHandler(logging.StreamHandler[TextIO]):
         """A line that is ready but for the number of the process."""
         with self.lock or nullcontext():
             try:
-                self.stream.write(orjson.dumps(line | self.process).decode() + self.terminator)
+                text = orjson.dumps(line | self.process, option=orjson.OPT_UTC_Z).decode()
+                self.stream.write(text + self.terminator)
                 self.flush()
             except Exception:
                 self.handleError(logging.makeLogRecord({"name": __name__}))
@@ -53,6 +54,5 @@ def tell_quickly(event: str, **fields: Any) -> None:
     if len(ours) < len(root.handlers):
         structlog.get_logger().info(event, **fields)
         return
-    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     for handler in ours:
-        handler.write({"timestamp": now, "level": "info", "event": event, **fields})
+        handler.write({"timestamp": datetime.now(UTC), "level": "info", "event": event, **fields})

@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import orjson
 import pytest
@@ -237,7 +238,9 @@ def test_an_answer_of_the_fast_lane_has_the_same_line_with_its_secrets_masked() 
     for _ in range(2):
         access_log.hit("HEAD", f"/api/artists/?q=x&code={TOKEN}&{'y' * 400}", 304, 0, 0.0123)
     first, second = map(orjson.loads, stream.getvalue().splitlines())
-    assert first.pop("request_id") != second.pop("request_id")
+    ids = [UUID(line.pop("request_id")) for line in (first, second)]
+    assert ids[0] != ids[1]
+    assert {(each.version, each.variant) for each in ids} == {(4, RFC_4122)}
     assert first.pop("timestamp") <= second.pop("timestamp")
     assert first == second
     assert TOKEN not in first["path"]
