@@ -33,7 +33,7 @@ class Lane:
     def __init__(self, memo: Memo, tornado: LendingServer, tell: Tell | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._memo = memo
-        self._known = memo.answers if tell is None else {}  # what needs no more than to be sent
+        self._known = memo.answers  # what needs no more than to be sent
         self._tornado = tornado
         self._tell = tell
         self._connections: dict[int, Connection] = {}
@@ -114,7 +114,10 @@ class Lane:
             return
         answer.hits += 1
         connection.seen = self._second
+        began = 0.0 if self._tell is None else self._loop.time()
         self._send(connection, answer.wire or self._memo.wire(answer))
+        if began:
+            self._tell_of([(data, answer)], began)
 
     def _begin(self, connection: Connection, data: bytes) -> None:
         """All that is not exactly one known head."""
