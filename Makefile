@@ -56,11 +56,15 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@touch $@
 
 # What cannot be installed is left out of `make bench`, and named there.
-$(RIVALS)/.installed: tests/bench/requirements.txt | $(VENV)/bin/python
+$(RIVALS)/.installed: tests/bench/requirements.txt tests/bench/http/steady.c requirements.txt | $(VENV)/bin/python
 	@echo "Installing the servers that Freshet is compared with, and autocannon, in $(RIVALS)"
 	@$(BIN)/python -m venv $(RIVALS)
 	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
 	echo "Not all could be installed."
+	@$(BIN)/python -m venv $(RIVALS)/user
+	@$(RIVALS)/user/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@npm install --silent --no-audit --no-fund --prefix $(RIVALS) $(AUTOCANNON) || \
 	echo "autocannon could not be installed: it takes npm."
+	@cc -O2 -Wall -o $(RIVALS)/steady tests/bench/http/steady.c || \
+	echo "There is no load at a constant rate: it takes a C compiler, cc."
 	@touch $@

@@ -39,13 +39,16 @@ def report(chosen: argparse.Namespace) -> str:
         world = World(cores, folder)
         try:
             peaks = peak.measure(cores, world, folder, chosen.rounds, chosen.seconds, chosen.only)
-            rate = peaks.rows[0].rate("plain")
-            times = latency.measure(
-                cores, world, rate, chosen.rounds, LONGER * chosen.seconds, chosen.changed
-            )
+            rate, longer = peaks.rows[0].rate("plain"), LONGER * chosen.seconds
+            times = None
+            if tools.STEADY.exists():
+                times = latency.measure(cores, world, rate, chosen.rounds, longer, chosen.changed)
             lines += table.goals(peaks, times)
             lines += table.peaks(peaks, chosen.rounds, chosen.seconds)
-            lines += table.latencies(times, LONGER * chosen.seconds)
+            if times is not None:
+                lines += table.latencies(times, longer)
+            else:
+                lines += ["Latency at a constant rate is left out: it takes a C compiler, cc.", ""]
             if processes.is_possible():
                 found = processes.measure(cores, world, chosen.rounds, chosen.seconds)
                 lines += table.processes(found)

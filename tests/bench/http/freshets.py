@@ -11,6 +11,7 @@ from sqlalchemy import URL, create_engine, text
 from server import schema
 from server.addresses import ROOT
 from server.embedded import EmbeddedPostgres
+from tests.bench.http import tools
 from tests.bench.http.control import Servant
 from tests.bench.http.cores import POLITE, Cores
 from tests.bench.http.process import await_answer, free_port, stop
@@ -100,7 +101,7 @@ class Manage:
     def __init__(self, cores: Cores, environment: dict[str, str], *where: int, args: Any = ()):
         self.port = int(environment["PORT"])
         self.process = cores.start(
-            [sys.executable, "manage.py", "run", *args],
+            [tools.freshets_python(), "manage.py", "run", *args],
             *where,
             cwd=ROOT,
             env=environment,

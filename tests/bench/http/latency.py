@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -64,9 +63,11 @@ def measure(
 
 
 def steady(cores: Cores, port: int, rate: float, seconds: float) -> dict[str, float]:
-    """Milliseconds by quantile, and the rate that was made. Raises a SubprocessError."""
-    command = [sys.executable, "-m", "tests.bench.http.steady"]
-    command += [str(port), str(rate), str(seconds), PATH]
+    """Milliseconds by quantile, the rate that was made, and the generator's share of its core.
+
+    Raises a SubprocessError.
+    """
+    command = [str(tools.STEADY), str(port), str(rate), str(seconds), PATH]
     made: dict[str, float] = json.loads(cores.run(command, cores.load, seconds=seconds * 4 + 30))
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 from tests.bench.http import rivals, sample, tools, wrk
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, Manage, World
-from tests.bench.http.process import resident
+from tests.bench.http.process import cpu_seconds, resident
 
 RELEASES = 100
 OURS = {
@@ -22,7 +22,10 @@ OURS = {
 
 @dataclass
 class Row:
-    """A server, and its loads by case, one a round; `memory` is in MB, of Freshet alone."""
+    """A server, and its loads by case, one a round; `memory` is in MB, of Freshet alone.
+
+    `costs` are microseconds of the server's CPU time an answer, by case, one a round.
+    """
 
     name: str
     about: str
@@ -30,6 +33,7 @@ class Row:
     process: Any
     is_ours: bool
     loads: dict[str, list[wrk.Load]] = field(default_factory=dict)
+    costs: dict[str, list[float]] = field(default_factory=dict)
     memory: float = 0.0
 
     def path(self, case: str) -> str:
@@ -37,6 +41,9 @@ class Row:
 
     def rate(self, case: str) -> float:
         return median(each.rate for each in self.loads[case])
+
+    def cost(self, case: str) -> float:
+        return median(self.costs[case])
 
     def quantile(self, case: str, name: str) -> float:
         return median(getattr(each, name) for each in self.loads[case])
@@ -71,8 +78,11 @@ def measure(
         for number in range(rounds):
             for case, (_, coding) in sample.CASES.items():
                 for row in rows[number % len(rows) :] + rows[: number % len(rows)]:
+                    before = cpu_seconds(row.process.pid)
                     done = wrk.load(cores, row.port, row.path(case), seconds, coding)
+                    spent = cpu_seconds(row.process.pid) - before
                     row.loads.setdefault(case, []).append(done)
+                    row.costs.setdefault(case, []).append(1e6 * spent / (done.rate * seconds))
         for row in ours:
             row.memory = resident(row.process.pid)
     return Peaks(rows, {case: len(each.body) for case, each in samples.items()}, left_out)

@@ -1,5 +1,6 @@
 """A server's process: whether it answers, how much memory it holds, its end."""
 
+import os
 import subprocess
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse
@@ -10,6 +11,7 @@ from typing import Any
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
 STEP = 0.1
+TICKS = os.sysconf("SC_CLK_TCK")  # of /proc/PID/stat, a second
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -60,6 +62,24 @@ def resident(pid: int) -> float:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024 / 1e6
     return 0.0
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU time that a process and those that it has started have used."""
+    used: dict[int, float] = {}
+    children: dict[int, list[int]] = {}
+    for each in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = each.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it has ended
+            continue
+        number = int(each.parent.name)
+        used[number] = (int(fields[11]) + int(fields[12])) / TICKS
+        children.setdefault(int(fields[1]), []).append(number)
+    family = [pid]
+    for member in family:  # which grows meanwhile
+        family += children.get(member, [])
+    return sum(used.get(member, 0.0) for member in family)
 
 
 def descriptors(pid: int) -> int:

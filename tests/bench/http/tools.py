@@ -4,11 +4,14 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from server.addresses import ROOT
 
 VENV = ROOT / ".venv-bench"
+USER = VENV / "user" / "bin" / "python"
+STEADY = VENV / "steady"
 AUTOCANNON = VENV / "node_modules" / "autocannon" / "autocannon.js"
 PACKAGES = "aiohttp fastapi granian httptools starlette uvicorn uvloop".split()
 ASK = """
@@ -26,6 +29,11 @@ print(json.dumps(found))
 def python() -> Path:
     """The Python that has the other servers' packages."""
     return VENV / "bin" / "python"
+
+
+def freshets_python() -> str:
+    """The Python that has what users of Freshet install, and nothing else; else this one."""
+    return str(USER) if USER.exists() else sys.executable
 
 
 def packages() -> dict[str, str]:
