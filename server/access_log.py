@@ -47,6 +47,7 @@ class AccessLog:
             getattr(handler, "request_id", None),
             request.method or "",
             request.uri or "",
+            request.remote_ip or "",
             status,
             length,
             request.request_time(),
@@ -63,9 +64,11 @@ class AccessLog:
         if self._mode == "summary":
             self._hits += hits
 
-    def hit(self, method: str, target: str, status: int, length: int, seconds: float) -> None:
+    def hit(
+        self, method: str, target: str, client: str, status: int, length: int, seconds: float
+    ) -> None:
         """Tell one answer of the fast lane."""
-        _tell(str(uuid.uuid4()), method, target, status, length, seconds, warm=True)
+        _tell(str(uuid.uuid4()), method, target, client, status, length, seconds, warm=True)
 
     def summarise(self) -> None:
         """Tell how many hits there were since the last time, if any."""
@@ -79,6 +82,7 @@ def _tell(
     request_id: str | None,
     method: str,
     target: str,
+    client: str,
     status: int,
     length: int,
     seconds: float,
@@ -91,6 +95,7 @@ def _tell(
         request_id=request_id,
         method=method,
         path=target[:300],
+        client=client,
         status=status,
         duration_ms=round(seconds * 1000, 2),
         bytes=length,

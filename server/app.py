@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from tornado.ioloop import PeriodicCallback
@@ -26,6 +27,7 @@ from server.instruments import Instruments
 from server.keeper import KEEP_SECONDS, DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
+from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
@@ -94,7 +96,8 @@ class Freshet:
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic)
         self.memo = make_memo(self.cache, make_count(counted, self.access_log))
-        self.site = Site(table, self.access_log, NotFoundHandler, self.memo)
+        proxies = TrustedProxies(settings.trusted_proxies, urlsplit(settings.public_url).scheme)
+        self.site = Site(table, self.access_log, NotFoundHandler, self.memo, proxies)
         self.timers = self._timers()
         self.read = asyncio.Event()
         self.tasks = Tasks()

@@ -154,6 +154,7 @@ async def test_a_line_says_what_was_asked_and_what_came_of_it(site_with: Any) ->
         "event": "http_request",
         "method": "GET",
         "path": "/page?limit=5",
+        "client": "127.0.0.1",
         "status": 200,
         "bytes": 5,
         "warm": False,
