@@ -207,7 +207,7 @@ async def test_the_status_costs_a_stranger_no_statement(synced: Any) -> None:
     assert statements == []
     assert "Spotify’s list of new releases" in page
     assert "8 in all, 8 at most" in page
-    assert '<th scope="row"><code>/browse/new-releases</code></th>' in page
+    assert '<th scope="rowgroup" colspan="4"><code>/browse/new-releases</code></th>' in page
     assert "Sync now" not in page
 
 
