@@ -24,7 +24,7 @@ from server.config import Settings
 from server.database import Database
 from server.downstream import make_broadcast, make_cache, make_memo
 from server.instruments import Instruments
-from server.keeper import KEEP_SECONDS, DatabaseKeeper
+from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
 from server.proxies import TrustedProxies
@@ -38,6 +38,7 @@ from server.traffic import Traffic
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
+MAKE_UP_SECONDS = 5.0
 LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
@@ -107,7 +108,7 @@ class Freshet:
         """What each process does again and again, once the database is there."""
         works = {
             self.access_log.summarise: SUMMARY_SECONDS,
-            self._look_after_database: KEEP_SECONDS,
+            self._make_up: MAKE_UP_SECONDS,
             self._look_after_consent: CONSENT_SECONDS,
             self._look_around: LOOK_SECONDS,
         }
@@ -151,6 +152,7 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self.keeper.connect()
+        self.tasks.spawn(self.keeper.watch())
         await attempt(self.watch.begin)
         self.tasks.spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
@@ -166,9 +168,8 @@ class Freshet:
         if self.settings.sync_interval:
             await self.duties.run()
 
-    async def _look_after_database(self) -> None:
-        """Start the embedded server again if it has gone; write what it missed meanwhile."""
-        await attempt(self.keeper.start)
+    async def _make_up(self) -> None:
+        """Write what could not be written while the database was away."""
         await attempt(self.upstream.save)
 
     async def _look_after_consent(self) -> None:
