@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from server.catalog import runs, store, turn
+from server.catalog import choosing, runs, store, turn
 from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, announced, stopwatch, tell
@@ -199,11 +199,8 @@ class Syncer:
     async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
         """All pages of the chosen source; a page that fails after the first makes it partial."""
         calls = sweeper.calls
-        memory = await self._database.run(runs.load_memory)
-        choice = await sweeper.choose(memory.verdicts, self._now(), self.schedule.failures)
-        await self._database.run(runs.keep_verdicts, choice.verdicts.items())
-        if memory.source not in (None, choice.source):
-            log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
+        failures = self.schedule.failures
+        choice = await choosing.choose(sweeper, self._database, self._now(), failures)
         return await sweeper.sweep(choice, calls, progress)
 
     async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:
