@@ -42,11 +42,13 @@ class LoginHandler(AuthHandler):
         self.redirect(begun.url)
 
     def _is_elsewhere(self) -> bool:
-        """Whether the browser came by another name, under which the callback's cookie would miss.
+        """Whether the browser came by another address, at which the callback's cookie would miss.
 
-        People write localhost for 127.0.0.1. They are sent on once; a proxy may hide the name.
+        People write localhost for 127.0.0.1, or http for https. They are sent on once; a proxy may
+        hide the name.
         """
-        return self.request.host_name.strip("[]") != urlsplit(self._pages.origin).hostname
+        ours, request = urlsplit(self._pages.origin), self.request
+        return (request.protocol, request.host_name.strip("[]")) != (ours.scheme, ours.hostname)
 
     def _attempts(self) -> list[str]:
         """The names, without prefix, of cookies of logins that have begun; browsers send old first.

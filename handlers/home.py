@@ -40,7 +40,7 @@ class HomeHandler(AccountHandler):
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
-            title="Freshet",
+            title=f"“{shown.written}”" if shown.query.q else "Freshet",
             wall=shown,
             sorts=wall.SORTS,
             date_words=date_words,
@@ -58,7 +58,8 @@ class HomeHandler(AccountHandler):
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
         asked, today = wall.read(self.request.query), self._standing.now().date()
+        written = wall.written(self.request.query)
         try:
-            return wall.build(await self._cache.shown(asked.at), asked, today)
+            return wall.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:
-            return wall.empty(asked, today)
+            return wall.empty(asked, today, written)

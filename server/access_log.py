@@ -53,6 +53,7 @@ class AccessLog:
             getattr(handler, "request_id", None),
             request.method or "",
             request.uri or "",
+            request.remote_ip or "",
             status,
             length,
             request.request_time(),
@@ -69,7 +70,9 @@ class AccessLog:
         if self._mode == "summary":
             self._hits += hits
 
-    def hit(self, method: str, target: str, status: int, length: int, seconds: float) -> None:
+    def hit(
+        self, method: str, target: str, client: str, status: int, length: int, seconds: float
+    ) -> None:
         """Tell one answer of the fast lane."""
         path = self._paths.get(target)
         if path is None:
@@ -81,6 +84,7 @@ class AccessLog:
             request_id=_new_id(),
             method=method,
             path=path,
+            client=client,
             status=status,
             duration_ms=round(seconds * 1000, 2),
             bytes=length,
@@ -105,6 +109,7 @@ def _tell(
     request_id: str | None,
     method: str,
     target: str,
+    client: str,
     status: int,
     length: int,
     seconds: float,
@@ -117,6 +122,7 @@ def _tell(
         request_id=request_id,
         method=method,
         path=target[:LONGEST_PATH],
+        client=client,
         status=status,
         duration_ms=round(seconds * 1000, 2),
         bytes=length,

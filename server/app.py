@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from tornado.ioloop import PeriodicCallback
@@ -23,9 +24,10 @@ from server.config import Settings
 from server.database import Database
 from server.downstream import make_broadcast, make_cache, make_memo
 from server.instruments import Instruments
-from server.keeper import KEEP_SECONDS, DatabaseKeeper
+from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
+from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
@@ -36,6 +38,7 @@ from server.traffic import Traffic
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
+MAKE_UP_SECONDS = 5.0
 LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
@@ -94,7 +97,8 @@ class Freshet:
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic)
         self.memo = make_memo(self.cache, make_count(counted, self.access_log))
-        self.site = Site(table, self.access_log, NotFoundHandler, self.memo)
+        proxies = TrustedProxies(settings.trusted_proxies, urlsplit(settings.public_url).scheme)
+        self.site = Site(table, self.access_log, NotFoundHandler, self.memo, proxies)
         self.timers = self._timers()
         self.read = asyncio.Event()
         self.tasks = Tasks()
@@ -104,7 +108,7 @@ class Freshet:
         """What each process does again and again, once the database is there."""
         works = {
             self.access_log.summarise: SUMMARY_SECONDS,
-            self._look_after_database: KEEP_SECONDS,
+            self._make_up: MAKE_UP_SECONDS,
             self._look_after_consent: CONSENT_SECONDS,
             self._look_around: LOOK_SECONDS,
         }
@@ -149,6 +153,7 @@ class Freshet:
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
         await self.keeper.connect()
+        self.tasks.spawn(self.keeper.watch())
         await attempt(self.watch.begin)
         self.tasks.spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
@@ -164,9 +169,8 @@ class Freshet:
         if self.settings.sync_interval:
             await self.duties.run()
 
-    async def _look_after_database(self) -> None:
-        """Start the embedded server again if it has gone; write what it missed meanwhile."""
-        await attempt(self.keeper.start)
+    async def _make_up(self) -> None:
+        """Write what could not be written while the database was away."""
         await attempt(self.upstream.save)
 
     async def _look_after_consent(self) -> None:

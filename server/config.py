@@ -30,6 +30,7 @@ from server.values import (
     AccountIds,
     Database,
     Markets,
+    Networks,
     ServiceUrl,
     check_secret,
     check_sync_interval,
@@ -82,6 +83,7 @@ class Settings(DatabaseSettings):
         default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
     )
     allowed_users: AccountIds = ()
+    trusted_proxies: Networks = ()
     sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
     sync_markets: Markets = ()
@@ -213,6 +215,6 @@ def describe(settings: DatabaseSettings) -> dict[str, str]:
         elif isinstance(value, URL):
             value = value.set(drivername="postgresql").render_as_string(hide_password=True)
         elif isinstance(value, tuple):
-            value = ",".join(value)
+            value = ",".join(str(each) for each in value)
         shown[field.upper()] = "" if value is None else str(value)
     return shown

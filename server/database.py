@@ -45,7 +45,6 @@ LOST = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
-
 REFUSED = (  # by a standby, by a full disk, or to a user without the right
     psycopg2.errors.ReadOnlySqlTransaction,
     psycopg2.errors.InsufficientPrivilege,
@@ -104,6 +103,8 @@ def translated_errors() -> Iterator[None]:
     except LOST as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()
         raise DatabaseUnavailable(reason[0] if reason else type(error).__name__) from error
+    except OF_ANOTHER_VERSION as error:
+        raise SchemaMismatch("the tables are of another version: run create_db") from error
     except sqlalchemy.exc.DBAPIError as error:
         if error.connection_invalidated:
             raise DatabaseUnavailable("the connection was lost") from error

@@ -5,11 +5,13 @@ import asyncio
 import structlog
 
 from server import schema
+from server.addresses import EmbeddedDatabase
 from server.database import Database
 from server.errors import DatabaseError
 
 LONGEST_BACKOFF = 30.0  # seconds
-KEEP_SECONDS = 5.0  # how often it is looked whether the embedded server runs
+WATCH_SECONDS = 0.5  # how often it is looked whether the embedded server runs
+REST_SECONDS = 5.0  # after a start that failed
 
 log = structlog.get_logger()
 
@@ -32,6 +34,23 @@ class DatabaseKeeper:
                 log.error("database_unavailable", reason=str(error), retry_seconds=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_BACKOFF)
+
+    async def watch(self) -> None:
+        """Start the embedded server, if there is one, whenever it has gone, until cancelled."""
+        if not isinstance(self._database.address, EmbeddedDatabase):
+            return
+        while True:
+            there = await self.try_to_start()
+            await asyncio.sleep(WATCH_SECONDS if there else REST_SECONDS)
+
+    async def try_to_start(self) -> bool:
+        """Start the embedded server if it does not run; whether it does now. Tells if not."""
+        try:
+            await self.start()
+        except DatabaseError as error:
+            log.error("database_unavailable", reason=str(error), retry_seconds=REST_SECONDS)
+            return False
+        return True
 
     async def start(self) -> None:
         """Start the embedded server if it does not run. Raises DatabaseError."""

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 class Leadership:
-    """Led by whoever has the lock, until its connection is lost.
+    """Led by whoever has the lock, until its connection is lost or the schema is a newer version's.
 
     `begin` is awaited each time before this process leads; a DatabaseError of it is for it to tell.
     """
@@ -66,7 +66,7 @@ class Leadership:
         try:
             while True:
                 asked_at = self._timer()
-                await self._lock.check()
+                await self._lock.check_schema()
                 if self._confirmed_at is None:
                     log.info("leading")
                 self._confirmed_at = asked_at

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from server import dedicated
+from server import dedicated, schema
 from server.database import Database, translated_errors
-from server.errors import DatabaseError, DatabaseUnavailable, LockLost
+from server.errors import DatabaseError, DatabaseUnavailable, LockLost, SchemaMismatch
 from server.threads import Threads
 
 LEADER = 0x6C656164  # any numbers of our own, the same on every host
@@ -42,15 +42,28 @@ class SessionLock:
     async def take(self) -> bool:
         """Take the lock unless another session has it; whether it is ours now.
 
-        The connection stays for the next try. Raises DatabaseError.
+        The connection stays for the next try. Raises DatabaseError; SchemaMismatch if what it is
+        for is left to another version of this program.
         """
         if self._connection is None:
             self._connection = await dedicated.connect(self._database, self._compute, _watch)
-        return bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
+        taken = bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
+        if taken:
+            await self.check_schema()
+        return taken
 
     async def check(self) -> None:
         """Show that we are alive. Raises DatabaseError if the session, and so the lock, is lost."""
         await self._ask("SELECT 1")
+
+    async def check_schema(self) -> None:
+        """Let go, and raise SchemaMismatch, if the schema is not this program's any more."""
+        found = await self._ask(schema.FIND)
+        try:
+            schema.require(found)
+        except SchemaMismatch:
+            self._drop()
+            raise
 
     async def release(self) -> None:
         """Let go for good, at once; with a connection that is lost the lock was, too."""
@@ -94,7 +107,10 @@ class SessionLock:
         try:
             await self.check()
         except DatabaseError:
-            return await self.take()
+            try:
+                return await self.take()
+            except SchemaMismatch:
+                return False
         return True
 
     async def _ask(self, statement: str, *values: Any, seconds: float = ANSWER_SECONDS) -> Any:

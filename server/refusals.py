@@ -14,7 +14,22 @@ class LoginRequired(RequestError):
         super().__init__("Only who is logged in on the start page may do this.")
 
 
-class SyncRunning(RequestError):
+class NotOurTurn(RequestError):
+    """Others make the next sync, not this process."""
+
+
+class ServerOutdated(NotOurTurn):
+    """A sync was asked for of a server whose database is of another version by now."""
+
+    status = 503
+    kind = "server-outdated"
+    title = "This server is to be upgraded"
+
+    def __init__(self) -> None:
+        super().__init__("The database is of another version by now; its servers make the syncs.")
+
+
+class SyncRunning(NotOurTurn):
     """A sync was asked for while one is under way."""
 
     status = 409

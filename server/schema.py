@@ -17,6 +17,7 @@ from server.errors import DatabaseUnavailable, SchemaMismatch
 
 VERSIONS = ROOT / "alembic" / "versions"
 REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
+FIND = "SELECT max(version_num) FROM alembic_version"  # for who has no engine
 MIGRATION_LOCK = 0x46726573  # any number of our own, the same on every host
 
 
@@ -72,7 +73,12 @@ def migrate(engine: Engine, revision: str) -> str:
 
 def check(connection: Connection) -> None:
     """Raise SchemaMismatch unless the database is at the revision this program is written for."""
-    found, wanted = current(connection), newest()
+    require(current(connection))
+
+
+def require(found: str | None) -> None:
+    """Raise SchemaMismatch unless the revision that was found is this program's."""
+    wanted = newest()
     if found != wanted:
         raise SchemaMismatch(
             f"the schema is at revision {found or 'none'}, this Freshet needs {wanted}: "

@@ -11,10 +11,12 @@ from tornado.web import Application, RequestHandler
 
 from server import listening
 from server.access_log import AccessLog
+from server.lane.answer import Answer
 from server.lane.door import Door
 from server.lane.lane import Lane
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.proxies import TrustedProxies
 
 MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
@@ -30,8 +32,13 @@ class CountingApplication(Application):
 
     in_flight = 0
 
+    def __init__(self, proxies: TrustedProxies, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._proxies = proxies
+
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """The handler of a request, also of one in absolute form (RFC 9112 section 3.2.2)."""
+        self._proxies.correct(request)
         if not request.path.startswith("/"):
             request.path = urlsplit(request.path).path or "/"
         return _Counted(super().find_handler(request, **kwargs), self)
@@ -61,7 +68,7 @@ class _Counted(HTTPMessageDelegate):
 class Site:
     """The routes on an address. `not_found` answers for addresses without a route.
 
-    With a `memo`, what that knows is answered by the fast lane.
+    With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
     """
 
     def __init__(
@@ -70,9 +77,12 @@ class Site:
         access_log: AccessLog,
         not_found: type[RequestHandler] | None,
         memo: Memo | None = None,
+        proxies: TrustedProxies | None = None,
     ) -> None:
+        self._access_log = access_log
+        self._proxies = proxies or TrustedProxies()
         self._application = CountingApplication(
-            routes, default_handler_class=not_found, log_function=access_log
+            self._proxies, routes, default_handler_class=not_found, log_function=access_log
         )
         self._server = LendingServer(
             self._application,
@@ -81,7 +91,6 @@ class Site:
             body_timeout=BODY_SECONDS,
             idle_connection_timeout=IDLE_SECONDS,
         )
-        self._tell = access_log.hit if access_log.tells_hits else None
         self._memo = memo
         self._sockets: list[socket.socket] = []
         self.lane: Lane | None = None
@@ -109,11 +118,18 @@ class Site:
             return
         for each in self._sockets:  # whose connections inherit it
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.lane = Lane(self._memo, self._server, self._tell)
+        tell = self._tell if self._access_log.tells_hits else None
+        self.lane = Lane(self._memo, self._server, tell)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
         self.door = Door(self._sockets, self.lane.take, self.lane.make_room)
         self.door.open()
+
+    def _tell(self, answer: Answer, head: bytes, address: Any, seconds: float) -> None:
+        """Log an answer of the fast lane."""
+        target = head.split(b" ", 2)[1].decode("ascii")
+        client = self._proxies.client(address[0], head)
+        self._access_log.hit(answer.method, target, client, answer.status, answer.length, seconds)
 
     async def close(self) -> None:
         """Listen no more, let what is in flight be answered, then close the idle connections."""

@@ -13,8 +13,7 @@ from server.addresses import EmbeddedDatabase
 from server.children import BEAT_SECONDS, Child
 from server.config import Settings
 from server.database import Database
-from server.errors import DatabaseError
-from server.keeper import KEEP_SECONDS, DatabaseKeeper
+from server.keeper import DatabaseKeeper
 from server.listening import reserved
 
 STOP_SECONDS = 8.0  # what a process gets to end by itself
@@ -39,9 +38,11 @@ async def supervise(
     """
     with reserved(settings.host, settings.port) as port, _folder() as folder:
         database = _embedded(settings)
-        looking_after = asyncio.create_task(_look_after(database)) if database else None
-        if database is not None:  # ours before a child can take it
-            await _try_to_start(DatabaseKeeper(database))
+        looking_after: asyncio.Task[None] | None = None
+        if database is not None:
+            keeper = DatabaseKeeper(database)
+            await keeper.try_to_start()  # ours before a child can take it
+            looking_after = asyncio.create_task(keeper.watch())
         settings = settings.model_copy(update={"port": port})
         children = _children(settings, Path(folder))
         running = [asyncio.create_task(child.run()) for child in children]
@@ -82,20 +83,6 @@ def _embedded(settings: Settings) -> Database | None:
         return None
     connections = CONNECTIONS * settings.processes + SPARE_CONNECTIONS
     return Database(address, {"max_connections": str(connections)})
-
-
-async def _look_after(database: Database) -> None:
-    keeper = DatabaseKeeper(database)
-    while True:
-        await asyncio.sleep(KEEP_SECONDS)
-        await _try_to_start(keeper)
-
-
-async def _try_to_start(keeper: DatabaseKeeper) -> None:
-    try:
-        await keeper.start()
-    except DatabaseError as error:
-        log.error("database_unavailable", reason=str(error), retry_seconds=KEEP_SECONDS)
 
 
 async def _tell(children: list[Child], port: int, started: Callable[[int], None]) -> None:

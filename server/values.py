@@ -1,6 +1,7 @@
 """How the values of settings are read and checked; a ValueError says what mends one."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
@@ -56,6 +57,34 @@ def split_markets(value: object) -> object:
     return codes
 
 
+def split_networks(value: object) -> object:
+    """A comma list of addresses and networks, each once; every malformed one is told."""
+    if not isinstance(value, str):
+        return value
+    networks, wrong = [], []
+    for part in dict.fromkeys(part.strip() for part in value.split(",") if part.strip()):
+        try:
+            networks.append(ip_network(part))
+        except ValueError:
+            network = _network_of(part)
+            wrong.append(f"{part} ({network} is the network)" if network else part)
+    if wrong:
+        raise ValueError(
+            "must be addresses and networks with commas between (10.0.0.0/8, ::1), not "
+            + ", ".join(wrong)
+        )
+    return tuple(networks)
+
+
+def _network_of(part: str) -> str | None:
+    """The network that an address with a length is in: 10.1.2.3/8 is often written for it."""
+    try:
+        return str(ip_network(part, strict=False))
+    except ValueError:
+        return None
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(split_networks)]
 Markets = Annotated[tuple[str, ...], BeforeValidator(split_markets)]
 AccountIds = Annotated[tuple[str, ...], BeforeValidator(split_accounts)]
 Database = Annotated[URL | EmbeddedDatabase, BeforeValidator(parse_database_url)]

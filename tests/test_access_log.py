@@ -1,7 +1,9 @@
 """The access log: a line a request or counted, as `ACCESS_LOG` says, and no secret in any."""
 
+import asyncio
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import RFC_4122, UUID
@@ -17,6 +19,7 @@ from handlers.base import BaseHandler
 from server.access_log import AccessLog
 from server.log import configure
 from tests.conftest import until
+from tests.examples import albums
 from tests.test_log import logging_as_it_was
 
 __all__ = ["logging_as_it_was"]
@@ -156,6 +159,7 @@ async def test_a_line_says_what_was_asked_and_what_came_of_it(site_with: Any) ->
         "event": "http_request",
         "method": "GET",
         "path": "/page?limit=5",
+        "client": "127.0.0.1",
         "status": 200,
         "bytes": 5,
         "warm": False,
@@ -236,7 +240,8 @@ def test_an_answer_of_the_fast_lane_has_the_same_line_with_its_secrets_masked() 
     logging.getLogger().handlers[:] = logging.getLogger().handlers[-1:]
     access_log = AccessLog("all")
     for _ in range(2):
-        access_log.hit("HEAD", f"/api/artists/?q=x&code={TOKEN}&{'y' * 400}", 304, 0, 0.0123)
+        target = f"/api/artists/?q=x&code={TOKEN}&{'y' * 400}"
+        access_log.hit("HEAD", target, "127.0.0.1", 304, 0, 0.0123)
     first, second = map(orjson.loads, stream.getvalue().splitlines())
     ids = [UUID(line.pop("request_id")) for line in (first, second)]
     assert ids[0] != ids[1]
@@ -247,3 +252,27 @@ def test_an_answer_of_the_fast_lane_has_the_same_line_with_its_secrets_masked() 
     assert len(first["path"]) <= 300
     assert (first["method"], first["status"], first["bytes"]) == ("HEAD", 304, 0)
     assert (first["duration_ms"], first["warm"], first["level"]) == (12.3, True, "info")
+
+
+@pytest.mark.gen_test
+async def test_each_answer_of_the_fast_lane_on_one_connection_has_a_line(
+    start_standin: Any, start_freshet: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(5)), access_log="all")
+    stream = io.StringIO()
+    configure("json", "info", stream)
+    request = b"GET /api/artists/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+    sizes = []
+    for asked in (request, request, request, 2 * request):
+        writer.write(asked)
+        for _ in range(asked.count(request)):
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            sizes.append(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
+            await reader.readexactly(sizes[-1])
+    writer.close()
+    lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
+    told = [line for line in lines if line["event"] == "http_request"]
+    assert [line["bytes"] for line in told] == sizes
+    assert [line["warm"] for line in told[1:]] == 4 * [True]
+    assert {line["client"] for line in told} == {"127.0.0.1"}

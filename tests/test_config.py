@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ DEFAULTS = {
     "PORT": 5000,
     "PUBLIC_URL": "http://127.0.0.1:5000",
     "ALLOWED_USERS": (),
+    "TRUSTED_PROXIES": (),
     "SYNC_INTERVAL": 1800,
     "SYNC_SOURCE": "auto",
     "SYNC_MARKETS": (),
@@ -95,6 +97,11 @@ GOOD = {
         ("aB3dE5fG7h", ("aB3dE5fG7h",)),
         (" one, two.2_x ,three", ("one", "two.2_x", "three")),
         ("one,,", ("one",)),
+    ],
+    "TRUSTED_PROXIES": [
+        ("10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+        ("127.0.0.1,,127.0.0.1", (ip_network("127.0.0.1"),)),
+        ("fd00::/8", (ip_network("fd00::/8"),)),
     ],
     "SYNC_INTERVAL": [("0", 0), ("5", 5), ("86400", 86400)],
     "SYNC_SOURCE": [("auto", "auto"), ("new-releases", "new-releases"), ("search", "search")],
@@ -149,6 +156,7 @@ BAD = {
         "http://192.168.1.5:5000",
     ],
     "ALLOWED_USERS": ["https://open.spotify.com/user/x", "spotify:user:x", "me@example.org", "a b"],
+    "TRUSTED_PROXIES": ["nginx", "10.0.0.0/33", "10.0.0.1/8", "10.0.0", "*", "::1 10.0.0.1"],
     "SYNC_INTERVAL": ["-1", "1", "4", "soon", "9" * 30],
     "SYNC_SOURCE": ["both", "Search"],
     "SYNC_MARKETS": ["Germany", "D", "DE;US", "49", "ÄÖ"],
@@ -216,6 +224,12 @@ def test_a_setting_that_is_needed_is_told_with_its_mend(load_with: LoadWith, nam
 def test_localhost_is_refused_with_what_to_write_instead(load_with: LoadWith) -> None:
     faults = faults_of(lambda: load_with(PUBLIC_URL="http://localhost:5000"))
     assert "http://127.0.0.1:PORT" in faults["PUBLIC_URL"]
+
+
+def test_every_malformed_proxy_is_told_and_what_was_meant(load_with: LoadWith) -> None:
+    given = "nginx, ::1, 10.1.2.3/8, 10.0.0.0/99"
+    fault = faults_of(lambda: load_with(TRUSTED_PROXIES=given))["TRUSTED_PROXIES"]
+    assert fault.endswith("not nginx, 10.1.2.3/8 (10.0.0.0/8 is the network), 10.0.0.0/99")
 
 
 def test_all_faults_are_told_together() -> None:

@@ -9,9 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from server import locks
+from server import locks, schema
 from server.database import Database
-from server.errors import DatabaseUnavailable, LockLost
+from server.errors import DatabaseUnavailable, LockLost, SchemaMismatch
 from server.leadership import Leadership
 from server.locks import SessionLock
 from tests.conftest import until
@@ -48,6 +48,28 @@ async def test_one_has_it_and_the_next_gets_it_as_soon_as_it_is_released(lock: M
     assert not await second.take()
     await first.release()
     assert await second.take()
+
+
+@pytest.mark.gen_test
+async def test_nobody_gets_it_on_a_schema_of_another_version(
+    lock: MakeLock, database: Database
+) -> None:
+    def move(session: Session, revision: str) -> None:
+        session.execute(text("UPDATE alembic_version SET version_num = :new"), {"new": revision})
+
+    first, second = lock(), lock()
+    assert await first.take()
+    await database.run(move, "9999")
+    with pytest.raises(SchemaMismatch, match="9999"):
+        await first.check_schema()
+    with pytest.raises(SchemaMismatch, match="9999"):
+        await first.take()
+    await database.run(move, schema.newest())
+    assert await second.take(), "the first has let go"
+    assert not await first.take()
+    await database.run(lambda session: session.execute(text("DROP TABLE alembic_version")))
+    with pytest.raises(SchemaMismatch):
+        await second.check_schema()
 
 
 @pytest.mark.gen_test

@@ -1,6 +1,7 @@
 """deploy/nginx.conf in a real nginx, in front of real servers."""
 
 import asyncio
+import io
 import os
 import shutil
 import socket
@@ -15,9 +16,13 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from server.app import Freshet
+from server.log import configure
 from tests.conftest import ROOT, until
 from tests.examples import albums
+from tests.test_log import logging_as_it_was
 from tests.test_transport import free_port
+
+__all__ = ["logging_as_it_was"]
 
 CONFIG = ROOT / "deploy" / "nginx.conf"
 PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -168,6 +173,26 @@ async def test_of_many_who_ask_at_once_one_asks_freshet(
     answers = await asyncio.gather(*(nginx.get("/api/albums/?limit=3") for _ in range(10)))
     states = sorted(answer.headers["X-Cache"] for answer in answers)
     assert states == ["HIT"] * 9 + ["MISS"]
+
+
+@pytest.mark.parametrize("path", [LIST, "/healthz"])
+@pytest.mark.gen_test
+async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
+    start_standin: Any, start_freshet: Any, start_nginx: Start, path: str
+) -> None:
+    freshet = await start_freshet(start_standin(), access_log="all", trusted_proxies="127.0.0.1")
+    nginx = await start_nginx(freshet)
+    configure("json", "info", stream := io.StringIO())
+    forged = {"X_Forwarded_For": "192.0.2.1", "X_Real_Ip": "192.0.2.2"}
+    for number in range(8):
+        answer = await nginx.get(f"{path}?limit={1 + number}", **forged)
+        assert answer.code == 200
+    assert freshet.site.lane is not None
+    await until(lambda: 1 <= len(freshet.site.lane.connections) <= (os.cpu_count() or 1))
+    lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
+    # The test is nginx's client, at the address of a proxy: what it says of its own is believed.
+    told = [line["client"] for line in lines if line["event"] == "http_request"]
+    assert told == ["192.0.2.1"] * 8
 
 
 @pytest.mark.gen_test

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -77,6 +78,47 @@ async def test_the_wall_understands_what_the_api_understands(synced: Any) -> Non
         answer = orjson.loads((await browser.get(f"/api/albums/{query}")).body)
         assert hung(page) == [each["spotify_id"] for each in answer["items"]], query
     assert "No release is like that" in read_page(await browser.get("/?q=nothing"))
+
+
+@pytest.mark.gen_test
+async def test_a_search_is_shown_as_it_was_written_and_its_links_are_canonical(synced: Any) -> None:
+    _, browser = await synced()
+    for written, shown in (
+        ("  ÁLBUM   1 ", "ÁLBUM 1"),
+        ("Ålbum\t1", "Ålbum 1"),
+        ("album\x1f1", "album 1"),
+    ):
+        page = read_page(await browser.get(f"/?q={quote(written)}&limit=1"))
+        outline = Outline(page)
+        (field,) = [each for tag, each in outline.seen if tag == "input" and each["name"] == "q"]
+        assert field["value"] == shown
+        assert f"<title>“{shown}” · Freshet</title>" in page
+        assert f"</span>“{shown}” <span" in page
+        links = [each for each in outline.all("a", "href") if "q=" in str(each)]
+        links += [each for each in outline.all("link", "href") if "q=" in str(each)]
+        assert len(links) > 5
+        assert all("q=album+1" in str(each) for each in links)
+
+
+@pytest.mark.gen_test
+async def test_what_was_written_into_the_search_is_text_and_no_markup(synced: Any) -> None:
+    _, browser = await synced()
+    written = "\"><b>&amp;</title><script>alert('x')</script>"
+    page = read_page(await browser.get(f"/?q={quote(written)}"))
+    (field,) = [each for tag, each in Outline(page).seen if tag == "input" and each["name"] == "q"]
+    assert field["value"] == written
+    assert "<script>" not in page.lower()
+    assert "<b>" not in page
+    assert page.count("</title>") == 1
+
+
+@pytest.mark.parametrize("blank", ["", "%20%20", "%CC%81"])
+@pytest.mark.gen_test
+async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank: str) -> None:
+    _, browser = await synced()
+    page = read_page(await browser.get(f"/?q={blank}"))
+    assert "<title>Freshet</title>" in page
+    assert "Filters in use" not in page
 
 
 def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
@@ -207,7 +249,7 @@ async def test_the_status_costs_a_stranger_no_statement(synced: Any) -> None:
     assert statements == []
     assert "Spotify’s list of new releases" in page
     assert "8 in all, 8 at most" in page
-    assert '<th scope="row"><code>/browse/new-releases</code></th>' in page
+    assert '<th scope="rowgroup" colspan="4"><code>/browse/new-releases</code></th>' in page
     assert "Sync now" not in page
 
 

@@ -70,9 +70,10 @@ def named(count: int, first: int = 0) -> list[str]:
 @pytest.mark.gen_test
 async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of: ClientOf) -> None:
     standin = start_standin(albums(60))
-    choice = await choose(client_of(standin), "auto", {}, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
     assert choice.source == "new-releases"
-    assert choice.verdicts == {
+    assert learnt == {
         "new-releases": Verdict(True, None, NOW, "2026-11-20"),
         "search": Verdict(True, None, NOW, "2026-11-20"),
     }
@@ -86,9 +87,10 @@ async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
-    choice = await choose(client_of(standin), "auto", {}, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
     assert choice.source == "search"
-    assert choice.verdicts == {
+    assert learnt == {
         "new-releases": Verdict(False, "403 Forbidden", NOW),
         "search": Verdict(True, None, NOW, "2026-11-20"),
     }
@@ -106,9 +108,10 @@ async def test_any_refusal_of_the_endpoint_alone_leads_to_search(
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, refusal, path=NEW)
-    choice = await choose(client_of(standin), "auto", {}, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
     assert choice.source == "search"
-    assert not choice.verdicts["new-releases"].allowed
+    assert not learnt["new-releases"].allowed
 
 
 @pytest.mark.gen_test
@@ -117,9 +120,10 @@ async def test_a_restriction_is_remembered_for_a_day(
 ) -> None:
     standin = start_standin(albums(3))
     known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))}
-    choice = await choose(client_of(standin), "auto", known, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert choice.source == "search"
-    assert choice.verdicts == {"search": Verdict(True, None, NOW, "2026-11-20")}
+    assert learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
     assert standin.calls_to(NEW) == 0
 
 
@@ -127,9 +131,10 @@ async def test_a_restriction_is_remembered_for_a_day(
 async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: ClientOf) -> None:
     standin = start_standin(albums(3))
     known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
-    choice = await choose(client_of(standin), "auto", known, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert choice.source == "new-releases"
-    assert choice.verdicts["new-releases"] == Verdict(True, None, NOW, "2026-11-20")
+    assert learnt["new-releases"] == Verdict(True, None, NOW, "2026-11-20")
 
 
 @pytest.mark.gen_test
@@ -138,9 +143,10 @@ async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     known = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
-    choice = await choose(client_of(standin), "auto", known, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert (choice.source, choice.substitute) == ("search", False)
-    assert not choice.verdicts["new-releases"].allowed
+    assert not learnt["new-releases"].allowed
 
 
 @pytest.mark.parametrize("refusal", [PREMIUM, UNREGISTERED], ids=["premium", "registration"])
@@ -155,7 +161,7 @@ async def test_a_refusal_of_the_whole_app_is_no_restriction(
     assert standin.calls_to(SEARCH) == 0
 
 
-@pytest.mark.parametrize("refusal", [FORBIDDEN, PREMIUM, LIMITED, Answer(503)])
+@pytest.mark.parametrize("refusal", [FORBIDDEN, PREMIUM, Answer(503)])
 @pytest.mark.gen_test
 async def test_when_search_does_not_answer_either_no_verdict_is_reached(
     start_standin: Any, client_of: ClientOf, refusal: Answer
@@ -163,8 +169,38 @@ async def test_when_search_does_not_answer_either_no_verdict_is_reached(
     standin = start_standin(albums(3))
     script(standin, FORBIDDEN, path=NEW)
     script(standin, refusal)
+    learnt: dict[Any, Verdict] = {}
     with pytest.raises(SpotifyError, match=str(refusal.status)):
-        await choose(client_of(standin), "auto", {}, NOW)
+        await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    assert learnt == {}
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_is_remembered_though_the_other_source_pauses(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
+    script(standin, LIMITED)
+    client, learnt = client_of(standin), {}
+    for _ in range(3):
+        with pytest.raises(RateLimited) as caught:
+            await choose(client, "auto", dict(learnt), NOW, learnt=learnt)
+        assert caught.value.seconds == 86236
+    assert learnt == {"new-releases": Verdict(False, "403 Forbidden", NOW)}
+    assert (standin.calls_to(NEW), standin.calls_to(SEARCH)) == (1, 1)
+
+
+@pytest.mark.gen_test
+async def test_what_a_source_has_answered_is_learnt_though_the_one_in_use_fails(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(3))
+    script(standin, Answer(502))
+    known, learnt = {"search": Verdict(True, None, AN_HOUR_AGO, "2026-11-21")}, {}
+    known["new-releases"] = Verdict(True, None, A_DAY_AGO, "2026-11-19")
+    with pytest.raises(SpotifyUnavailable):
+        await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
+    assert learnt == {"new-releases": Verdict(True, None, NOW, "2026-11-20")}
 
 
 @pytest.mark.gen_test
@@ -173,9 +209,10 @@ async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restric
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, LIMITED, path=NEW)
-    choice = await choose(client_of(standin), "auto", {}, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
     assert choice.source == "search"
-    assert choice.verdicts == {"search": Verdict(True, None, NOW, "2026-11-20")}
+    assert learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
 
 
 @pytest.mark.gen_test
@@ -206,8 +243,9 @@ async def test_a_forced_source_is_asked_whatever_is_remembered(
 ) -> None:
     standin = start_standin(albums(3))
     known = {source: Verdict(False, "403 Forbidden", AN_HOUR_AGO)}
-    choice = await choose(client_of(standin), source, known, NOW)
-    assert (choice.source, choice.verdicts) == (source, {})
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), source, known, NOW, learnt=learnt)
+    assert (choice.source, learnt) == (source, {})
     assert standin.calls_to(NEW if source == "new-releases" else SEARCH) == 1
 
 
@@ -480,10 +518,11 @@ async def test_where_both_are_allowed_the_fresher_one_is_taken(
     standin = start_standin()
     script(standin, answer(dated(10, "2026-08-01")), path=NEW)
     script(standin, answer(dated(10, "2026-11-20", 50)))
-    choice = await choose(client_of(standin), "auto", {}, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
     assert choice.source == "search"
     assert choice.why == "new-releases is less fresh: its newest is of 2026-08-01"
-    assert choice.verdicts["new-releases"] == Verdict(True, None, NOW, "2026-08-01")
+    assert learnt["new-releases"] == Verdict(True, None, NOW, "2026-08-01")
     assert not choice.substitute
 
 
@@ -574,9 +613,10 @@ async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
     standin = start_standin(albums(3))
     known = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
     script(standin, Answer(502))
-    choice = await choose(client_of(standin), "auto", known, NOW)
+    learnt: dict[Any, Verdict] = {}
+    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert (choice.source, choice.substitute) == ("new-releases", False)
-    assert "search" not in choice.verdicts
+    assert "search" not in learnt
 
 
 @pytest.mark.gen_test
@@ -598,9 +638,10 @@ async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_
     script(standin, *[Answer(429, b"Too many requests")] * 500, path=NEW)
     client, known = client_of(standin), {}
     for _ in range(7 * 48):
-        choice = await choose(client, "auto", known, clock())
+        learnt: dict[Any, Verdict] = {}
+        choice = await choose(client, "auto", known, clock(), learnt=learnt)
         assert choice.source == "search"
-        known |= choice.verdicts
+        known |= learnt
         clock.forward(minutes=30)
     assert standin.calls_to(NEW) <= 12
 

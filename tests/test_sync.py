@@ -91,6 +91,22 @@ async def test_where_new_releases_is_refused_search_is_asked_and_that_is_remembe
 
 
 @pytest.mark.gen_test
+async def test_a_refusal_is_remembered_though_the_sync_fails_for_a_pause_of_the_other(
+    rig: Callable[..., Rig],
+) -> None:
+    restricted = rig(albums(35), kind=AppKind.RESTRICTED)
+    restricted.standin.answer_next("/v1/search", Answer(429, b"", {"Retry-After": "600"}))
+    for _ in range(3):
+        report, _ = await restricted.sync()
+        assert report.outcome == "failed"
+    assert restricted.standin.calls_to(NEW_RELEASES) == 1
+    assert restricted.standin.calls_to("/v1/search") == 1
+    assert [(row.name, row.verdict) for row in restricted.rows(Source)] == [
+        ("new-releases", "restricted")
+    ]
+
+
+@pytest.mark.gen_test
 async def test_one_token_serves_every_sync(rig: Callable[..., Rig]) -> None:
     full = rig(albums(3))
     for _ in range(3):

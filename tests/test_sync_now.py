@@ -237,3 +237,13 @@ async def test_a_sync_that_meets_one_of_another_process_leaves_no_trace(
     assert len(first.standin.calls) - calls <= 1
     await until(lambda: not first.freshet.syncer.is_running)
     assert await first.all("SELECT count(*) FROM sync_runs") == [1]
+
+
+@pytest.mark.gen_test
+async def test_a_server_whose_database_is_of_a_newer_version_makes_no_sync(owned: Any) -> None:
+    stage, browser = await owned()
+    await stage.execute("UPDATE alembic_version SET version_num = '9999'")
+    with capture_logs() as logs:
+        await refused(await browser.post(PATH), 503, "server-outdated")
+    assert [line for line in logs if line["event"] in ENDED] == []
+    assert await stage.all("SELECT id FROM sync_runs") == []

@@ -57,7 +57,11 @@ class Sweeper:
         self._seconds = seconds
 
     async def choose(
-        self, verdicts: Mapping[SourceName, Verdict], now: datetime, failures: int
+        self,
+        verdicts: Mapping[SourceName, Verdict],
+        now: datetime,
+        failures: int,
+        learnt: dict[SourceName, Verdict],
     ) -> Choice:
         """The source to sweep, as `sources.choose` finds it. Raises a SpotifyError."""
         try:
@@ -69,6 +73,7 @@ class Sweeper:
                     now,
                     market=self._markets[0],
                     failures=failures,
+                    learnt=learnt,
                 )
         except TimeoutError as error:
             raise self._too_long() from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from server.catalog import runs, store, turn
+from server.catalog import choosing, runs, store, turn
 from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, announced, stopwatch, tell
@@ -20,7 +20,7 @@ from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.locks import SessionLock
-from server.refusals import SyncRunning
+from server.refusals import NotOurTurn, SyncRunning
 from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
 from server.spotify.sources import LADDER, Setting
@@ -108,7 +108,7 @@ class Syncer:
         self._ticking = True
         try:
             await self._plan(await self.sync())
-        except SyncRunning:  # what comes of that one sets the time of ours
+        except NotOurTurn:  # what comes of that one sets the time of ours
             self.schedule.pause(BUSY_SECONDS)
         except BaseException:  # whatever went wrong, it does not go on every second
             await self._plan(None)
@@ -119,7 +119,7 @@ class Syncer:
     async def begin(self) -> None:
         """Start a sync because a person wants it, who may use all of the quota, and leave it.
 
-        Raises SyncRunning, SyncPaused if Spotify may not be asked now, or a DatabaseError.
+        Raises NotOurTurn, SyncPaused if Spotify may not be asked now, or a DatabaseError.
         """
         if not self.is_running:
             memory = await self._database.run(runs.load_memory)
@@ -160,7 +160,7 @@ class Syncer:
         """One sync, which ends in a Report and one event, unless it is cancelled.
 
         `progress` is called with the items seen and the total that Spotify claims. `ours` is our
-        turn if it was taken before. Raises SyncRunning while another process is at it.
+        turn if it was taken before. Raises NotOurTurn if others are at it.
         """
         async with self._one_at_a_time:
             self._running = asyncio.current_task()
@@ -180,7 +180,7 @@ class Syncer:
                     store.record_sweep, sweep, started_at, self._now, self._origin
                 )
             report = Report.of(sweep, tally, milliseconds())
-        except SyncRunning:
+        except NotOurTurn:
             raise
         except asyncio.CancelledError:
             log.info("sync_cancelled", calls=sweeper.calls - calls, duration_ms=milliseconds())
@@ -199,11 +199,8 @@ class Syncer:
     async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
         """All pages of the chosen source; a page that fails after the first makes it partial."""
         calls = sweeper.calls
-        memory = await self._database.run(runs.load_memory)
-        choice = await sweeper.choose(memory.verdicts, self._now(), self.schedule.failures)
-        await self._database.run(runs.keep_verdicts, choice.verdicts.items())
-        if memory.source not in (None, choice.source):
-            log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
+        failures = self.schedule.failures
+        choice = await choosing.choose(sweeper, self._database, self._now(), failures)
         return await sweeper.sweep(choice, calls, progress)
 
     async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:

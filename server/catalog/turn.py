@@ -2,15 +2,19 @@
 
 from server import locks
 from server.database import Database
+from server.errors import SchemaMismatch
 from server.locks import SessionLock
-from server.refusals import SyncRunning
+from server.refusals import ServerOutdated, SyncRunning
 
 
 async def take(database: Database) -> SessionLock:
-    """Our turn, to be kept and released. Raises SyncRunning, or a DatabaseError."""
+    """Our turn, to be kept and released. Raises NotOurTurn, or a DatabaseError."""
     turn = SessionLock(database, locks.SYNC)
     try:
         taken = await turn.take()
+    except SchemaMismatch as error:
+        await turn.release()
+        raise ServerOutdated from error
     except BaseException:
         await turn.release()
         raise

@@ -1,5 +1,6 @@
 """The wall of new releases: what a page of it shows, and where its links lead. Pure."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -27,6 +28,7 @@ SORTS = {
     "-name": "Z to A",
 }
 FEED_NAMES = ("Atom", "JSON Feed", "Calendar", "CSV")
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 NOT_IN_FEEDS = {"release_limit", "limit", "offset"}
 
 
@@ -40,9 +42,13 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True)
 class Wall:
-    """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for."""
+    """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for.
+
+    `written` is the search as somebody wrote it; the query has its normal form.
+    """
 
     query: WallQuery
+    written: str
     tiles: tuple[Tile, ...]
     total: int
     first: int
@@ -87,30 +93,39 @@ def read(query_string: str) -> WallQuery:
     return query.parse(WallQuery, urlencode(pairs))
 
 
-def empty(asked: WallQuery, today: date) -> Wall:
+def written(query_string: str) -> str:
+    """The search that an address or a form asks for, to the letter but for blanks and controls."""
+    if len(query_string) > MAX_QUERY_LENGTH:
+        return ""
+    searches = dict(parse_qsl(query_string, errors="replace")).get("q", "")
+    return " ".join(CONTROLS.sub(" ", searches).split())
+
+
+def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
     """The wall before there is anything to hang there."""
-    return _wall(asked, (), 0, today)
+    return _wall(asked, (), 0, today, written)
 
 
-def build(snapshot: Snapshot, asked: WallQuery, today: date) -> Wall:
+def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
     """The page that a query asks for; `today` is the day in UTC."""
     listed = selection.albums(snapshot.albums, asked)
     page = listed[asked.offset : asked.offset + asked.limit]
     tiles = tuple(Tile.of(orjson.loads(entry.json)) for entry in page)
-    return _wall(asked, tiles, len(listed), today)
+    return _wall(asked, tiles, len(listed), today, written)
 
 
-def _wall(asked: WallQuery, tiles: tuple[Tile, ...], total: int, today: date) -> Wall:
+def _wall(asked: WallQuery, tiles: tuple[Tile, ...], total: int, today: date, written: str) -> Wall:
     following, preceding = payload.neighbours(asked, total)
     return Wall(
         query=asked,
+        written=written,
         tiles=tiles,
         total=total,
         first=asked.offset + 1,
         following=following,
         preceding=preceding,
         kinds=tuple(_kinds(asked)),
-        chosen=tuple(_chosen(asked)),
+        chosen=tuple(_chosen(asked, written)),
         days=tuple(_days(asked, today)),
         feeds=tuple(_feeds(asked)),
         kept=tuple(_kept(asked)),
@@ -128,10 +143,10 @@ def _kinds(asked: WallQuery) -> Iterator[Link]:
         yield Link(KINDS[kind], _with(asked, type=(kind,)), asked.type == (kind,))
 
 
-def _chosen(asked: WallQuery) -> Iterator[Link]:
+def _chosen(asked: WallQuery, written: str) -> Iterator[Link]:
     """What narrows the wall, each leading to the wall without it."""
     if asked.q:
-        yield Link(f"“{asked.q}”", _with(asked, q=None))
+        yield Link(f"“{written or asked.q}”", _with(asked, q=None))
     if len(asked.type) > 1:
         names = [KINDS[kind] for kind in asked.type]
         yield Link(" and ".join((", ".join(names[:-1]), names[-1])), _with(asked, type=()))

@@ -12,6 +12,12 @@ MAX_BYTES = 4096  # longer ones are rare, and would fill the memory that knows t
 PLAIN = re.compile(
     rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[ -~]*\r\n)+\r\n"
 )
+# What proxies add, other for each client or request; no answer depends on it.
+OF_PROXIES = re.compile(
+    rb"(?<=\r\n)(?:X-Forwarded-[a-z\-]+|X-Real-Ip|X-Request-Id|Forwarded|Via|Traceparent|Tracestate)"
+    rb":[ -~]*\r\n",
+    re.IGNORECASE,
+)
 HOST = re.compile(r"[0-9A-Za-z.\-\[\]:]+")
 OF_A_BODY_OR_MORE = frozenset(
     {"Content-Length", "Transfer-Encoding", "Expect", "Upgrade", "Trailer"}
@@ -28,6 +34,11 @@ class Request:
     accept_encoding: str
     if_none_match: str | None
     closes: bool
+
+
+def without_proxies(head: bytes) -> bytes:
+    """A head without what proxies have told of themselves and the client."""
+    return OF_PROXIES.sub(b"", head)
 
 
 def read(head: bytes) -> Request | None:

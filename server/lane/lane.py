@@ -20,13 +20,13 @@ LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goe
 LINGER_STEPS = 25
 BLANK_LINE = b"\r\n\r\n"
 
-Tell = Callable[[str, str, int, int, float], None]
+Tell = Callable[[Answer, bytes, Any, float], None]
 
 
 class Lane:
     """Serves the connections it is given, on the running loop; to be made on it.
 
-    `tell(method, target, status, body bytes, seconds)`, if given, is called for each answer sent.
+    `tell(answer, head, address, seconds)`, if given, is called for each answer sent to an address.
     It works on any loop that has `add_reader`: asyncio's and uvloop's alike.
     """
 
@@ -117,7 +117,7 @@ class Lane:
         began = 0.0 if self._tell is None else self._loop.time()
         self._send(connection, answer.wire or self._memo.wire(answer))
         if began:
-            self._tell_of([(data, answer)], began)
+            self._tell_of([(data, answer)], connection.address, began)
 
     def _begin(self, connection: Connection, data: bytes) -> None:
         """All that is not exactly one known head."""
@@ -145,7 +145,7 @@ class Lane:
         connection.unread = b"" if connection.ends else data[start:]
         if wires:
             self._send(connection, b"".join(wires))
-            self._tell_of(sent, began)
+            self._tell_of(sent, connection.address, began)
         else:
             self._lend(connection)
 
@@ -154,12 +154,11 @@ class Lane:
             return None
         return self._memo.answers.get(head) or self._memo.learn(head)
 
-    def _tell_of(self, sent: list[tuple[bytes, Answer]], began: float) -> None:
+    def _tell_of(self, sent: list[tuple[bytes, Answer]], address: Any, began: float) -> None:
         if self._tell is not None:
             seconds = self._loop.time() - began
             for head, answer in sent:
-                target = head.split(b" ", 2)[1].decode("ascii")
-                self._tell(answer.method, target, answer.status, answer.length, seconds)
+                self._tell(answer, head, address, seconds)
 
     def _send(self, connection: Connection, wire: bytes | memoryview) -> None:
         try:

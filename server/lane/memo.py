@@ -53,14 +53,17 @@ class Memo:
 
     def learn(self, head: bytes) -> Answer | None:
         """The answer to a head that is not known yet; None if it is not for the lane."""
-        request = heads.read(head)
+        shared = heads.without_proxies(head)  # one for all clients of a proxy
+        if shared != head and (known := self.answers.get(shared)):
+            return known
+        request = heads.read(shared)
         answer = None if request is None else self._find(request)
         if answer is not None:
-            self._bytes += len(head) + ENTRY_BYTES
+            self._bytes += len(shared) + ENTRY_BYTES
             if self._bytes > MAX_BYTES:
                 self.forget()
                 return self.learn(head)
-            self.answers[head] = answer
+            self.answers[shared] = answer
         return answer
 
     def wire(self, answer: Answer) -> bytes:

@@ -38,14 +38,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Choice:
-    """The source to sweep, its first page, and the verdicts that choosing has brought.
+    """The source to sweep, and its first page.
 
     A `substitute` serves only as long as a better source does not answer.
     """
 
     source: SourceName
     first: Page
-    verdicts: dict[SourceName, Verdict]
     why: str
     substitute: bool = False
 
@@ -58,17 +57,20 @@ async def choose(
     *,
     market: str = "",
     failures: int = 0,
+    learnt: dict[SourceName, Verdict] | None = None,
 ) -> Choice:
     """Take the source that this app may use and that is fresher; `setting` can force one.
 
-    A refusal is believed when another source answers with the same token; it is then remembered for
-    a day. A pause that Spotify asks for on one source does not stop another, and is no refusal.
-    `failures` counts the failed syncs before this one. Raises a SpotifyError if none answers.
+    A refusal is believed when another source answers with the same token, or only pauses; it is
+    then remembered for a day. A pause that Spotify asks for on one source does not stop another,
+    and is no refusal. `failures` counts the failed syncs before this one; `learnt` is filled with
+    new verdicts, to be remembered also if this raises. Raises a SpotifyError if none answers.
     """
     if setting != "auto":
         first = await page(client, setting, 0, market_of(setting, market))
-        return Choice(setting, first, {}, "SYNC_SOURCE names it")
-    look = _Look(client, verdicts, now, market, patient=failures < PATIENCE)
+        return Choice(setting, first, "SYNC_SOURCE names it")
+    learnt = {} if learnt is None else learnt
+    look = _Look(client, verdicts, now, market, learnt, patient=failures < PATIENCE)
     in_use, *_ = ranked = look.ranked()
     for source in ranked:
         if look.is_due(source) and not await look.open(source) and source == in_use:
@@ -89,6 +91,7 @@ class _Look:
         verdicts: Mapping[SourceName, Verdict],
         now: datetime,
         market: str,
+        learnt: dict[SourceName, Verdict],
         *,
         patient: bool,
     ) -> None:
@@ -98,7 +101,7 @@ class _Look:
         self._market = market
         self._patient = patient
         self._first: dict[SourceName, Page] = {}
-        self._learnt: dict[SourceName, Verdict] = {}
+        self._learnt = learnt
         self._errors: dict[SourceName, SpotifyError] = {}
 
     def is_due(self, source: SourceName) -> bool:
@@ -140,19 +143,25 @@ class _Look:
 
     def choice(self, source: SourceName) -> Choice:
         """The choice of a source that has answered; by its answer, refusals of others are true."""
-        for each, error in self._errors.items():
-            if isinstance(error, EndpointRestricted):
-                self._learnt[each] = Verdict(False, str(error), self._now)
+        self._believe_refusals()
         ranked = self.ranked()
         waiting = [each for each in ranked[: ranked.index(source)] if each in self._errors]
         why = self._why(source, waiting)
-        return Choice(source, self._first[source], self._learnt, why, bool(waiting))
+        return Choice(source, self._first[source], why, bool(waiting))
 
     def error(self) -> SpotifyError:
         """Why no source can be swept: the shortest pause if there is one, else the last word."""
         errors = [self._errors[source] for source in LADDER if source in self._errors]
         pauses = [each for each in errors if isinstance(each, Paused)]
-        return min(pauses, key=lambda each: each.seconds) if pauses else errors[-1]
+        if not pauses:
+            return errors[-1]
+        self._believe_refusals()  # or each try until the pause is over would ask again
+        return min(pauses, key=lambda each: each.seconds)
+
+    def _believe_refusals(self) -> None:
+        for each, error in self._errors.items():
+            if isinstance(error, EndpointRestricted):
+                self._learnt[each] = Verdict(False, str(error), self._now)
 
     def _verdict(self, source: SourceName) -> Verdict | None:
         return self._learnt.get(source) or self._known.get(source)

@@ -19,12 +19,20 @@ from handlers.pages import STATIC
 from models import SyncRun
 from server.catalog import store
 from server.database import make_engine
+from server.spotify import quota
+from server.spotify.cooldown import Pause
+from server.spotify.ledger import hour_of
 from tests.browser.conftest import PATIENCE, Place
 from tests.browser.test_login import log_in, press, tab_to
 from tests.end_to_end.conftest import Server, environment
 from tests.examples import album, artist, sweep
 
 WIDTHS = (360, 768, 1440)
+NOBODYS = "/artists/{id}/related-artists"  # a bucket that is in nobody's way
+SCROLLED = """() => Array.from(document.querySelectorAll('main *'))
+  .filter(each => each.scrollWidth > each.clientWidth && each.clientWidth > 1
+    && getComputedStyle(each).overflowX !== 'visible')
+  .map(each => each.outerHTML.slice(0, 100))"""
 MOST_BYTES = 60_000  # of our style sheets and scripts together
 MISSING = "the server responded with a status of 404"
 BAD = "the server responded with a status of 400"
@@ -101,10 +109,13 @@ def remember(place: Place) -> None:
                     **nothing,
                 }
             )
+    reason = "429 Too Many Requests: API rate limit exceeded"
     with Session(place.engine) as session, session.begin():
         session.execute(insert(SyncRun), rows)
+        quota.count(session, {(NOBODYS, hour_of(now)): 12_345})
+        quota.pause(session, NOBODYS, Pause(now, now + timedelta(hours=40), reason))
     deadline = time.monotonic() + PATIENCE / 1000
-    while syncs_told(place) <= 50:
+    while syncs_told(place) <= 50 or NOBODYS.encode() not in place.server.get("/status")[2]:
         assert time.monotonic() < deadline, "the server did not hear of the syncs"
         time.sleep(0.1)
 
@@ -149,6 +160,7 @@ def test_every_page_is_for_everybody_at_every_width(
             page.set_viewport_size({"width": width, "height": 900})
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{station} is {wide} wide"
+            assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
             is_sound(page, f"{station} at {width} in {scheme}")
             photograph(page, f"{station}-{width}-{scheme}")
 

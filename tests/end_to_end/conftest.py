@@ -125,9 +125,14 @@ def free_port() -> int:
 def run(tmp_path: Path, manage_py: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(*arguments: str, env: dict[str, str], through: Sequence[str] = ()) -> Server:
+    def start(
+        *arguments: str,
+        env: dict[str, str],
+        through: Sequence[str] = (),
+        program: Path = manage_py,
+    ) -> Server:
         log = tmp_path / f"log{len(servers)}"
-        servers.append(Server(manage_py, log, *arguments, env=env, through=through))
+        servers.append(Server(program, log, *arguments, env=env, through=through))
         return servers[-1]
 
     yield start

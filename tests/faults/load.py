@@ -17,14 +17,19 @@ class Closed(Exception):
 class Load:
     """`connections` clients of the servers on `ports`, who go to the next one if one refuses.
 
+    Each asks again `pause` seconds after an answer.
+
     `failed` are requests that got no whole answer with 200. `again` counts those that were sent
     anew, for the server had closed the idle connection that they were sent on, `cut` those of them
     that were the first of a connection; `refused` are connections that nobody wanted.
     """
 
-    def __init__(self, ports: Sequence[int], connections: int = CONNECTIONS) -> None:
+    def __init__(
+        self, ports: Sequence[int], connections: int = CONNECTIONS, pause: float = 0
+    ) -> None:
         self._ports = ports
         self._connections = connections
+        self._pause = pause
         self._over = False
         self.answered = self.again = self.cut = self.refused = 0
         self.failed: list[str] = []
@@ -61,6 +66,8 @@ class Load:
                 self.answered += 1
                 self.seconds.append(time.monotonic() - began)
             asked += 1
+            if self._pause:
+                await asyncio.sleep(self._pause)
             if not keeps or number < FRESH:
                 wire[1].close()
                 wire = None

@@ -1,0 +1,85 @@
+"""Proxies in front of the server whose word on the client is taken (`TRUSTED_PROXIES`).
+
+There is no standard for what they say. Source: developer.mozilla.org, X-Forwarded-For and -Proto.
+"""
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, split_host_and_port
+
+Network = IPv4Network | IPv6Network
+
+WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")  # as some proxies write addresses
+HOST = re.compile(r"[0-9A-Za-z.\-\[\]:]+")
+
+
+class TrustedProxies:
+    """`scheme` is what clients come by as long as no proxy says otherwise.
+
+    A header of anybody but these proxies is not looked at. Each of them adds the address it was
+    asked from at the right of X-Forwarded-For, so the client is the rightmost one that is not
+    itself a proxy's; what stands further left, anybody may have written.
+    """
+
+    def __init__(self, networks: Sequence[Network] = (), scheme: str = "http") -> None:
+        self._networks = networks
+        self._scheme = scheme
+
+    def client(self, peer: str, head: bytes) -> str:
+        """The address of whom a request head that came from `peer` is from."""
+        if not self._networks or not self._trusts(_address(peer)):
+            return peer
+        fields = head.decode("latin-1").partition("\r\n")[2]
+        return self._trace(peer, HTTPHeaders.parse(fields))[0]
+
+    def correct(self, request: HTTPServerRequest) -> None:
+        """Let a request tell of the client, not of the proxies it came through."""
+        request.protocol = self._scheme
+        if not self._trusts(_address(request.remote_ip or "")):
+            return
+        headers = request.headers
+        request.remote_ip, hop = self._trace(request.remote_ip or "", headers)
+        scheme = _said(headers.get("X-Forwarded-Proto", ""), hop)
+        if scheme in ("http", "https"):
+            request.protocol = scheme
+        host = _said(headers.get("X-Forwarded-Host", ""), hop)
+        if HOST.fullmatch(host):
+            request.host = host
+            request.host_name = split_host_and_port(host)[0]
+
+    def _trace(self, peer: str, headers: HTTPHeaders) -> tuple[str, int]:
+        """The client's address, and which entry from the right it is; garbage ends the search."""
+        client, hop = peer, 0
+        said = headers.get("X-Forwarded-For") or headers.get("X-Real-Ip", "")
+        for number, entry in enumerate(reversed(said.split(","))):
+            address = _address(entry)
+            if address is None:
+                break
+            client, hop = str(address), number
+            if not self._trusts(address):
+                break
+        return client, hop
+
+    def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
+        return address is not None and any(address in each for each in self._networks)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, with or without a port; None if it is anything else."""
+    text = text.strip()
+    if match := WITH_PORT.fullmatch(text):
+        text = match[1] or match[2]
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _said(value: str, hop: int) -> str:
+    """What was said of the client, in a list that may be shorter than that of addresses."""
+    entries = [entry.strip().lower() for entry in reversed(value.split(","))]
+    return entries[min(hop, len(entries) - 1)]
