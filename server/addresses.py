@@ -4,6 +4,7 @@ What is wrong with one is a ValueError in words that say how to mend it.
 """
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -88,3 +89,12 @@ def origin_of(address: str) -> str:
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, usual) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
+
+
+def forget_other_servers() -> None:
+    """Drop libpq's variables: an embedded server's address is complete, they are about others.
+
+    PGHOSTADDR would lead elsewhere, PGSERVICE and PGSSLMODE to a refusal.
+    """
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]

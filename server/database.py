@@ -4,7 +4,6 @@ SQLAlchemy's drivers block, so every use crosses `Database.run` into a small poo
 loop never waits. Driver errors become DatabaseUnavailable here and are known nowhere else.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,7 +15,7 @@ import sqlalchemy.exc
 from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.orm import Session
 
-from server.addresses import EmbeddedDatabase
+from server.addresses import EmbeddedDatabase, forget_other_servers
 from server.embedded import EmbeddedPostgres
 from server.errors import DatabaseUnavailable, SchemaMismatch
 from server.threads import Threads
@@ -137,9 +136,10 @@ class Database:
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None
         self.threads = Threads(THREADS)
+        self._starter = Threads(1, gives_way=False)  # or PostgreSQL would inherit that
         self.reachable = False  # by what was tried last
         if self._postgres is not None:
-            _forget_other_servers()
+            forget_other_servers()
 
     @property
     def engine(self) -> Engine:
@@ -161,6 +161,12 @@ class Database:
         if url is not None and (self._engine is None or self._engine.url != url):
             self._replace_engine(url)
         return started
+
+    async def start(self) -> bool:
+        """Do that in a thread."""
+        if self._starter.closed:
+            raise DatabaseUnavailable("the database has been closed")
+        return await self._starter.call(self.connect)
 
     def _replace_engine(self, url: URL) -> None:
         if self._engine is not None:
@@ -204,19 +210,11 @@ class Database:
         server rolls it back.
         """
         self.threads.close(CLOSE_SECONDS)
+        self._starter.close(CLOSE_SECONDS)
         if self._engine is not None:
             self._engine.dispose()
         if self._postgres is not None:
             self._postgres.stop()
-
-
-def _forget_other_servers() -> None:
-    """Drop libpq's variables: an embedded server's address is complete, they are about others.
-
-    PGHOSTADDR would lead elsewhere, PGSERVICE and PGSSLMODE to a refusal.
-    """
-    for name in [name for name in os.environ if name.startswith("PG")]:
-        del os.environ[name]
 
 
 @contextmanager

@@ -54,5 +54,5 @@ class DatabaseKeeper:
 
     async def start(self) -> None:
         """Start the embedded server if it does not run. Raises DatabaseError."""
-        if await self._database.compute(self._database.connect):
+        if await self._database.start():
             log.info("database_started", address=str(self._database.address))

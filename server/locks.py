@@ -36,7 +36,7 @@ class SessionLock:
     def __init__(self, database: Database, key: int) -> None:
         self._database = database
         self._key = key
-        self._threads = Threads(1)
+        self._threads = Threads(1, gives_way=False)
         self._connection: Any = None
 
     async def take(self) -> bool:

@@ -8,6 +8,8 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from server import pauses
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -15,12 +17,15 @@ T = TypeVar("T")
 class Threads(Executor):
     """Up to `most` threads, which the end of the process does not wait for.
 
+    They give way to the loop, unless that would be passed on to programs that they start.
+
     Those of ThreadPoolExecutor are always joined at exit, so one frozen database server would keep
     the process for ever.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, gives_way: bool = True) -> None:
         self._most = most
+        self._gives_way = gives_way
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._futures: set[Future[Any]] = set()
@@ -55,6 +60,8 @@ class Threads(Executor):
         return await asyncio.get_running_loop().run_in_executor(self, function, *arguments)
 
     def _run(self) -> None:
+        if self._gives_way:
+            pauses.give_way()
         while (job := self._work.get()) is not None:
             job()
             del job  # or what it holds would live on until the next one

@@ -2,12 +2,14 @@
 
 import asyncio
 import gc
+import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 
 from server import pauses
+from server.threads import Threads
 
 
 @pytest.fixture
@@ -37,3 +39,15 @@ def test_threads_give_way_sooner_than_by_default() -> None:
     pauses.keep_short()
     assert sys.getswitchinterval() < 0.001
     assert gc.get_threshold()[0] > 700
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="threads elsewhere have no niceness of their own"
+)
+@pytest.mark.gen_test
+async def test_threads_are_nicer_than_the_loop_unless_they_start_programs() -> None:
+    ours, theirs = os.getpriority(os.PRIO_PROCESS, 0), []
+    for threads in (Threads(1), Threads(1, gives_way=False)):
+        theirs.append(await threads.call(os.getpriority, os.PRIO_PROCESS, 0))
+        threads.close(1.0)
+    assert theirs == [min(ours + pauses.NICER, 19), ours]

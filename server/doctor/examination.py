@@ -62,7 +62,7 @@ async def _database(database: Database) -> Finding:
     if isinstance(address, EmbeddedDatabase) and not address.directory.exists():
         return Finding("note", "database", f"{address} is not there yet; the first run makes it")
     try:
-        await database.compute(database.connect)
+        await database.start()
         await database.run(lambda session: schema.check(session.connection()))
     except DatabaseError as error:
         mend = "is DATABASE_URL right, and does the server run?"
