@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.http import latency, machine, peak, processes, table, tools
+from tests.bench.http import latency, machine, peak, processes, rivals, table, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import World
 
@@ -42,7 +43,10 @@ def report(chosen: argparse.Namespace) -> str:
             rate, longer = peaks.rows[0].rate("plain"), LONGER * chosen.seconds
             times = None
             if tools.STEADY.exists():
-                times = latency.measure(cores, world, rate, chosen.rounds, longer, chosen.changed)
+                with nginx_beside(cores, peaks, folder) as nginx:
+                    times = latency.measure(
+                        cores, world, nginx, rate, chosen.rounds, longer, chosen.changed
+                    )
             lines += table.goals(peaks, times)
             lines += table.peaks(peaks, chosen.rounds, chosen.seconds)
             if times is not None:
@@ -57,6 +61,16 @@ def report(chosen: argparse.Namespace) -> str:
         finally:
             world.close()
     return "\n".join(lines)
+
+
+@contextmanager
+def nginx_beside(cores: Cores, peaks: peak.Peaks, folder: Path) -> Iterator[rivals.Running | None]:
+    """An nginx that answers the same, to compare with; None where there is none."""
+    if rivals.missing(rivals.NGINX, {}):
+        yield None
+        return
+    with closing(rivals.Running(cores, rivals.NGINX, peaks.samples, folder)) as running:
+        yield running
 
 
 def write(text: str, file: Path | None) -> None:

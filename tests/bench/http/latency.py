@@ -2,10 +2,11 @@
 
 import json
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from statistics import median
 
-from tests.bench.http import tools
+from tests.bench.http import rivals, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, World
 from tests.bench.http.sample import CASES
@@ -15,17 +16,25 @@ SHARE = 0.5  # of the peak
 SMALLER = 0.8  # times the rate, if one cannot be made
 LEAST = 0.98  # of a rate, to count as made
 PATH = CASES["plain"][0]
+NGINX_PATH = "/plain"
+STOLEN_SECONDS = 2.0
 QUANTILES = ("p50", "p99", "p999")
 
 
 @dataclass
 class Latencies:
-    """Milliseconds by quantile, a value a round; `burst` is what autocannon says, if anything."""
+    """Milliseconds by quantile, a value a round; `burst` is what autocannon says, if anything.
+
+    `stolen` are the shares of time in which the machine did not let a program go on that had one of
+    the cores to itself.
+    """
 
     wanted: float
     rate: float
     alone: list[dict[str, float]] = field(default_factory=list)
     syncing: list[dict[str, float]] = field(default_factory=list)
+    nginx: list[dict[str, float]] = field(default_factory=list)
+    stolen: list[float] = field(default_factory=list)
     syncs: int = 0
     failed_syncs: int = 0
     changed: int = 0
@@ -36,7 +45,13 @@ class Latencies:
 
 
 def measure(
-    cores: Cores, world: World, peak: float, rounds: int, seconds: float, changed: int
+    cores: Cores,
+    world: World,
+    nginx: rivals.Running | None,
+    peak: float,
+    rounds: int,
+    seconds: float,
+    changed: int,
 ) -> Latencies:
     """By turns; so many albums have `changed` at each quarter of a second."""
     environment = world.environment(world.new_database("latency"), ALBUMS)
@@ -46,6 +61,9 @@ def measure(
         wanted = peak * SHARE
         found = Latencies(wanted, _possible(cores, server.port, wanted), changed=changed)
         for _ in range(rounds):
+            found.stolen += [stolen(cores, core) for core in (cores.server, cores.load)]
+            if nginx is not None:
+                found.nginx.append(steady(cores, nginx.port, found.rate, seconds, NGINX_PATH))
             found.alone.append(steady(cores, server.port, found.rate, seconds))
             world.standin.tell("change", count=changed)
             server.tell("sync")
@@ -62,12 +80,20 @@ def measure(
     return found
 
 
-def steady(cores: Cores, port: int, rate: float, seconds: float) -> dict[str, float]:
+def stolen(cores: Cores, core: int) -> float:
+    """The share of STOLEN_SECONDS that a program that did nothing else did not get of a core."""
+    command = [sys.executable, "-m", "tests.bench.http.stolen", str(STOLEN_SECONDS)]
+    return float(cores.run(command, core, seconds=STOLEN_SECONDS * 4 + 10))
+
+
+def steady(
+    cores: Cores, port: int, rate: float, seconds: float, path: str = PATH
+) -> dict[str, float]:
     """Milliseconds by quantile, the rate that was made, and the generator's share of its core.
 
     Raises a SubprocessError.
     """
-    command = [str(tools.STEADY), str(port), str(rate), str(seconds), PATH]
+    command = [str(tools.STEADY), str(port), str(rate), str(seconds), path]
     made: dict[str, float] = json.loads(cores.run(command, cores.load, seconds=seconds * 4 + 30))
     return made
 

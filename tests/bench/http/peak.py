@@ -55,10 +55,10 @@ class Row:
 
 @dataclass
 class Peaks:
-    """What came of it; `sizes` are bytes of body by case, `left_out` says what and why."""
+    """What came of it; `samples` are what all answered, `left_out` says what and why."""
 
     rows: list[Row]
-    sizes: dict[str, int]
+    samples: dict[str, sample.Sample]
     left_out: list[str]
 
     def row(self, name: str) -> Row | None:
@@ -85,7 +85,7 @@ def measure(
                     row.costs.setdefault(case, []).append(1e6 * spent / (done.rate * seconds))
         for row in ours:
             row.memory = resident(row.process.pid)
-    return Peaks(rows, {case: len(each.body) for case, each in samples.items()}, left_out)
+    return Peaks(rows, samples, left_out)
 
 
 def _start_ours(cores: Cores, world: World, stack: ExitStack, only: str) -> list[Row]:
