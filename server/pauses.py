@@ -20,6 +20,7 @@ import sys
 NICER = 10
 SWITCH_SECONDS = 0.00005
 COLLECT_AFTER = (2000, 10, 100)  # objects, and collections of the generation before
+COLLECT_ALL_AFTER = 10  # of those, once the heap is small: it takes 3 ms then
 
 
 def keep_short() -> None:
@@ -43,3 +44,4 @@ async def forget_the_start(read: asyncio.Event) -> None:
     await read.wait()
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER[:2], COLLECT_ALL_AFTER)
