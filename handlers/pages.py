@@ -1,6 +1,7 @@
 """What all pages for people share: templates, headers, errors in words, and their own origin."""
 
 import http.client
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +26,12 @@ SPOTIFY = "https://api.spotify.com"
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
 
+@cache
+def templates() -> Loader:
+    """All of them, each compiled when it is needed first."""
+    return Loader(str(HERE / "templates"))
+
+
 class Pages:
     """The templates, and how this server is reached: `public_url` is its PUBLIC_URL.
 
@@ -32,7 +39,6 @@ class Pages:
     """
 
     def __init__(self, public_url: str, api_url: str = SPOTIFY) -> None:
-        self._loader = Loader(str(HERE / "templates"))
         elsewhere = () if origin_of(api_url) == SPOTIFY else (origin_of(api_url),)
         self.pictured = f"{SCRIPTED}; img-src 'self' {' '.join((*COVERS, *elsewhere))}"
         self.public_url = public_url
@@ -42,7 +48,7 @@ class Pages:
 
     def render(self, name: str, **values: Any) -> bytes:
         """A page; what is put into it is escaped."""
-        return self._loader.load(name).generate(root=self.root, version=__version__, **values)
+        return templates().load(name).generate(root=self.root, version=__version__, **values)
 
     def cookie(self, name: str) -> str:
         """A cookie's full name: under https, one that no other host and no http can set.

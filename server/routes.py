@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable
+from functools import cache, lru_cache
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from server.catalog import manual, objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.description import openapi
+from server.catalog.manual import Manual
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -58,10 +60,8 @@ def table(
 
     site = Pages(settings.public_url, settings.spotify_api_url)
     pages, files = {"pages": site}, {"path": str(STATIC)}
-    description = openapi()
-    document = docs.describe(orjson.dumps(description))
-    readable = manual.read(description)
-    documents = {"manual": readable, "page": docs.ready(docs.render(site, readable))}
+    document, readable = _description()
+    documents = {"manual": readable, "page": _documentation(settings.public_url)}
     login = {**pages, "desk": desk}
     account = {**login, "watch": watch, "owned": not settings.allowed_users}
     known = {"cache": cache, "standing": standing}
@@ -92,6 +92,20 @@ def table(
         (r"/healthz", HealthHandler),
         (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),
     ]
+
+
+@cache
+def _description() -> tuple[docs.Coded, Manual]:
+    """What this API is, for programs and for people; it changes with the program only."""
+    description = openapi()
+    return docs.describe(orjson.dumps(description)), manual.read(description)
+
+
+@lru_cache(maxsize=1)
+def _documentation(public_url: str) -> docs.Coded:
+    """The page of the API for a server that is reached there."""
+    _, readable = _description()
+    return docs.ready(docs.render(Pages(public_url), readable))
 
 
 def _pattern(path: str) -> str:

@@ -32,11 +32,13 @@ from tests.end_to_end.conftest import (
     environment,
     free_port,
     manage_py,
+    nursery,
     standin_process,
     standin_settings,
 )
+from tests.nursery import Nursery
 
-__all__ = ["manage_py"]
+__all__ = ["manage_py", "nursery"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
@@ -94,6 +96,7 @@ def place(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
+    nursery: Nursery,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """One server for all tests of the module."""
@@ -102,10 +105,10 @@ def place(
     url = f"http://127.0.0.1:{port}/"
     with (
         new_database(migrated) as database_url,
-        standin_process("--redirect-uri", f"{url}auth/callback/") as spotify,
+        standin_process("--redirect-uri", f"{url}auth/callback/", nursery=nursery) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify))
-        server = Server(manage_py, log, "-p", str(port), env=env)
+        server = Server(manage_py, log, "-p", str(port), env=env, nursery=nursery)
         server.port = port
         engine = make_engine(database_url)
         try:

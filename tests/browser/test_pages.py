@@ -23,6 +23,7 @@ from tests.browser.conftest import PATIENCE, Place
 from tests.browser.test_login import log_in, press, tab_to
 from tests.end_to_end.conftest import Server, environment
 from tests.examples import album, artist, sweep
+from tests.nursery import Nursery
 
 WIDTHS = (360, 768, 1440)
 MOST_BYTES = 60_000  # of our style sheets and scripts together
@@ -323,11 +324,12 @@ def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
+    nursery: Nursery,
     tmp_path: Path,
 ) -> None:
     with new_database(migrated) as database_url:
         env = environment(database_url, SYNC_INTERVAL="0")
-        server = Server(manage_py, tmp_path / "log", env=env)
+        server = Server(manage_py, tmp_path / "log", env=env, nursery=nursery)
         engine = make_engine(database_url)
         try:
             server.event("server_started")

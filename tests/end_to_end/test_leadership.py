@@ -17,6 +17,7 @@ from tests.end_to_end.conftest import (
     standin_process,
     standin_settings,
 )
+from tests.nursery import Nursery
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
 Run = Callable[..., Server]
@@ -71,12 +72,12 @@ def test_another_leads_when_the_leader_has_gone(
 
 
 def test_a_command_says_that_a_server_is_syncing_and_works_when_it_has_ended(
-    run: Run, manage: Manage, database_url: URL, tmp_path: Path
+    run: Run, manage: Manage, nursery: Nursery, database_url: URL, tmp_path: Path
 ) -> None:
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "slow", "path": "/v1/search", "times": 4, "seconds": 3}]')
     assert read_faults(faults.read_bytes())
-    with standin_process("--faults", str(faults)) as spotify:
+    with standin_process("--faults", str(faults), nursery=nursery) as spotify:
         env = environment(database_url, **standin_settings(spotify))
         server = run(env=env)
         server.event("leading")
