@@ -45,6 +45,12 @@ class Clock:
 
 
 @pytest.fixture
+def long() -> bool:
+    """Whether there is time: FRESHET_SOAK is set."""
+    return bool(os.environ.get("FRESHET_SOAK"))
+
+
+@pytest.fixture
 def clock() -> Clock:
     return Clock(datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC))
 

@@ -11,6 +11,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -68,6 +69,7 @@ class Nursery:
         self.tree = tree
         self._folder = folder
         self._numbers = count()
+        self._turn = threading.Lock()
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", __file__, str(tree)],
             stdin=subprocess.PIPE,
@@ -96,9 +98,10 @@ class Nursery:
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order).encode() + b"\n")
-        self._process.stdin.flush()
-        return Born(int(self._process.stdout.readline()), status)
+        with self._turn:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            return Born(int(self._process.stdout.readline()), status)
 
     def close(self) -> None:
         self._process.communicate(timeout=10)

@@ -150,11 +150,12 @@ def free_port() -> int:
 def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[..., Server]]:
     """Start a server, in a fresh interpreter if that is what is to be proved."""
     servers: list[Server] = []
+    numbers = count()
 
     def start(
         *arguments: str, env: dict[str, str], through: Sequence[str] = (), fresh: bool = False
     ) -> Server:
-        log, source = tmp_path / f"log{len(servers)}", None if fresh else nursery
+        log, source = tmp_path / f"log{next(numbers)}", None if fresh else nursery
         made = Server(manage_py, log, *arguments, env=env, nursery=source, through=through)
         servers.append(made)
         return made

@@ -17,12 +17,6 @@ from tests.nursery import Nursery
 __all__ = ["manage", "manage_py", "nursery", "run"]
 
 
-@pytest.fixture
-def long() -> bool:
-    """Whether there is time: FRESHET_SOAK is set."""
-    return bool(os.environ.get("FRESHET_SOAK"))
-
-
 @pytest.fixture(scope="session")
 def frail() -> Iterator[Frail]:
     """A PostgreSQL that loses nothing when it is killed, unlike that of the other tests."""
