@@ -1,6 +1,7 @@
 """What tests share: a real PostgreSQL with a database each, a loop each, the stand-in."""
 
 import asyncio
+import gc
 import itertools
 import os
 import shutil
@@ -27,7 +28,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SECRET = "a secret for tests that is long enough"
 MEMORY = "/dev/shm"
-FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_POSTGRES = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
 
@@ -223,6 +231,12 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays, so that no collection of garbage has to look at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
