@@ -1,7 +1,6 @@
 """What tests share: a real PostgreSQL with a database each, a loop each, the stand-in."""
 
 import asyncio
-import gc
 import itertools
 import os
 import shutil
@@ -231,12 +230,6 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
-
-
-def pytest_collection_finish() -> None:
-    """What is there by now stays, so that no collection of garbage has to look at it again."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
