@@ -31,7 +31,7 @@ bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
 
 soak: $(VENV)/.installed-dev
-	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults tests/browser
 
 soak-lane: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench.soak --minutes 24

@@ -27,7 +27,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SECRET = "a secret for tests that is long enough"
 MEMORY = "/dev/shm"
-FAST_POSTGRES = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+FAST_POSTGRES = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",
+}
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
 
@@ -42,6 +49,12 @@ class Clock:
 
     def forward(self, **time: float) -> None:
         self.moment += timedelta(**time)
+
+
+@pytest.fixture
+def long() -> bool:
+    """Whether there is time: FRESHET_SOAK is set."""
+    return bool(os.environ.get("FRESHET_SOAK"))
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +11,7 @@ from structlog.testing import capture_logs
 
 from server.children import Child
 from tests.conftest import until
-
-
-def work(folder: Path, number: int, pipe: Connection) -> None:
-    """Say so and go on until the pipe ends."""
-    (folder / f"{number}-{os.getpid()}").touch()
-    pipe.send_bytes(b"works")
-    pipe.poll(30)
-
-
-def fail(folder: Path, number: int, pipe: Connection) -> None:
-    (folder / f"{number}-{os.getpid()}").touch()
-    sys.exit(7)
-
-
-def ignore_the_end(folder: Path, number: int, pipe: Connection) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pipe.send_bytes(b"works")
-    while True:
-        signal.pause()
+from tests.deeds import fail, ignore_the_end, work
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import (
@@ -32,18 +32,23 @@ from tests.end_to_end.conftest import (
     environment,
     free_port,
     manage_py,
+    nursery,
     standin_process,
     standin_settings,
 )
+from tests.nursery import Nursery
 
-__all__ = ["manage_py"]
+__all__ = ["manage_py", "nursery"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+WIDTHS = (360, 768, 1440)
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
 ALL_IMAGES = """() => Promise.all(Array.from(document.images, image => {
   image.loading = 'eager';
   return image.complete || new Promise(done => { image.onload = image.onerror = () => done(); });
 })).then(() => null)"""
+
+Looks = Callable[[int], Iterator[tuple[int, Literal["light", "dark"]]]]
 
 expect.set_options(timeout=PATIENCE)
 
@@ -94,6 +99,7 @@ def place(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
+    nursery: Nursery,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """One server for all tests of the module."""
@@ -102,10 +108,10 @@ def place(
     url = f"http://127.0.0.1:{port}/"
     with (
         new_database(migrated) as database_url,
-        standin_process("--redirect-uri", f"{url}auth/callback/") as spotify,
+        standin_process("--redirect-uri", f"{url}auth/callback/", nursery=nursery) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify))
-        server = Server(manage_py, log, "-p", str(port), env=env)
+        server = Server(manage_py, log, "-p", str(port), env=env, nursery=nursery)
         server.port = port
         engine = make_engine(database_url)
         try:
@@ -188,6 +194,22 @@ def foreign_page() -> Iterator[Callable[[str], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture
+def looks(long: bool) -> Looks:
+    """The widths and schemes for page number so-and-so: all widths in the light, one in the dark.
+
+    In the dark, widths take turns with the pages; FRESHET_SOAK has each page in all six ways.
+    """
+
+    def chosen(number: int) -> Iterator[tuple[int, Literal["light", "dark"]]]:
+        for place, width in enumerate(WIDTHS):
+            yield width, "light"
+            if long or place == number % len(WIDTHS):
+                yield width, "dark"
+
+    return chosen
 
 
 @pytest.fixture

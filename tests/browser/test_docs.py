@@ -9,11 +9,10 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from server.catalog import manual
 from server.catalog.description import openapi
-from tests.browser.conftest import Place
+from tests.browser.conftest import WIDTHS, Looks, Place
 from tests.browser.test_login import CONTRASTS, SCHEMES
 
 BAD = "the server responded with a status of 400"
-WIDTHS = (360, 800, 1440)
 ICON = "/favicon.ico"  # JSON names no icon, so the browser looks there
 EVERYTHING = "document.querySelectorAll('details').forEach(each => { each.open = true; })"
 
@@ -207,15 +206,14 @@ def test_patterns_are_understood_by_the_browser(docs: Page) -> None:
 
 
 def test_it_fits_every_screen_and_stands_out_in_light_and_dark(
-    docs: Page, photograph: Callable[[Page, str], None]
+    docs: Page, looks: Looks, photograph: Callable[[Page, str], None]
 ) -> None:
     submit(docs, "getStatus")
     expect(state(docs, "getStatus")).to_contain_text("200 OK")
-    for width in WIDTHS:
+    for width, scheme in looks(0):
         docs.set_viewport_size({"width": width, "height": 900})
-        for scheme in SCHEMES:
-            docs.emulate_media(color_scheme=scheme)
-            photograph(docs, f"docs-{width}-{scheme}")
+        docs.emulate_media(color_scheme=scheme)
+        photograph(docs, f"docs-{width}-{scheme}")
     docs.evaluate(EVERYTHING)
     grounds = set()
     for width in WIDTHS:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.conftest import ROOT, SECRET
+from tests.nursery import Born, Nursery
 
 NOTHING = {"PATH": "/usr/bin:/bin"}
 
@@ -44,15 +46,31 @@ def manage_py(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree / "manage.py"
 
 
-@pytest.fixture
-def manage(manage_py: Path) -> Manage:
-    """Run a command to its end."""
+@pytest.fixture(scope="session")
+def nursery(manage_py: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Where processes come from that need not be fresh interpreters."""
+    nursery = Nursery(manage_py.parent, tmp_path_factory.mktemp("nursery"))
+    yield nursery
+    nursery.close()
 
-    def run(*arguments: str, env: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+
+@pytest.fixture
+def manage(nursery: Nursery, manage_py: Path, tmp_path: Path) -> Manage:
+    """Run a command to its end, in a fresh interpreter if that is what is to be proved."""
+    numbers = count()
+
+    def run(
+        *arguments: str, env: dict[str, str], fresh: bool = False
+    ) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-W", "error", str(manage_py), *arguments]
-        return subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=60, cwd="/", check=False
-        )
+        if fresh:
+            return subprocess.run(
+                command, env=env, capture_output=True, text=True, timeout=60, cwd="/", check=False
+            )
+        number = next(numbers)
+        out, errors = tmp_path / f"manage{number}.out", tmp_path / f"manage{number}.err"
+        code = nursery.start(str(manage_py), arguments, env, out, errors).wait(60)
+        return subprocess.CompletedProcess(command, code, out.read_text(), errors.read_text())
 
     return run
 
@@ -60,7 +78,8 @@ def manage(manage_py: Path) -> Manage:
 class Server:
     """A running `manage.py run`, its log lines, and a way to ask it.
 
-    `through` is a command that becomes the one that is given to it.
+    It comes from the nursery; without one it is a fresh interpreter. `through` is a command that
+    becomes the one that is given to it, which takes a fresh one.
     """
 
     def __init__(
@@ -69,12 +88,18 @@ class Server:
         log: Path,
         *arguments: str,
         env: dict[str, str],
+        nursery: Nursery | None = None,
         through: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.log = log
-        command = [*through, sys.executable, "-W", "error", str(manage_py), "run"]
-        command += ["-h", "127.0.0.1", "-p", str(self.port), *arguments]
+        words = ["run", "-h", "127.0.0.1", "-p", str(self.port), *arguments]
+        log.touch()
+        self.process: Born | subprocess.Popen[bytes]
+        if nursery is not None and not through:
+            self.process = nursery.start(str(manage_py), words, env, log)
+            return
+        command = [*through, sys.executable, "-W", "error", str(manage_py), *words]
         with log.open("wb") as out:
             self.process = subprocess.Popen(
                 command, env=env, stdout=out, stderr=out, cwd="/", start_new_session=True
@@ -122,18 +147,23 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def run(tmp_path: Path, manage_py: Path) -> Iterator[Callable[..., Server]]:
+def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[..., Server]]:
+    """Start a server, in a fresh interpreter if that is what is to be proved."""
     servers: list[Server] = []
+    numbers = count()
 
     def start(
         *arguments: str,
         env: dict[str, str],
         through: Sequence[str] = (),
         program: Path = manage_py,
+        fresh: bool = False,
     ) -> Server:
-        log = tmp_path / f"log{len(servers)}"
-        servers.append(Server(program, log, *arguments, env=env, through=through))
-        return servers[-1]
+        log = tmp_path / f"log{next(numbers)}"
+        source = None if fresh or program != manage_py else nursery
+        made = Server(program, log, *arguments, env=env, nursery=source, through=through)
+        servers.append(made)
+        return made
 
     yield start
     for server in servers:
@@ -143,18 +173,23 @@ def run(tmp_path: Path, manage_py: Path) -> Iterator[Callable[..., Server]]:
 
 
 @contextmanager
-def standin_process(*arguments: str) -> Iterator[str]:
-    """A stand-in in a process of its own; its address."""
-    port = free_port()
-    command = [sys.executable, "-m", "server.spotify.standin", "--port", str(port), *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+def standin_process(*arguments: str, nursery: Nursery | None = None) -> Iterator[str]:
+    """A stand-in in a process of its own, a fresh interpreter without a nursery; its address."""
+    port, module = free_port(), "server.spotify.standin"
+    words = ["--port", str(port), *arguments]
+    process: Born | subprocess.Popen[bytes]
+    if nursery is not None:
+        process = nursery.start(module, words, NOTHING)
+    else:
+        command = [sys.executable, "-m", module, *words]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     break
-            time.sleep(0.05)
+            time.sleep(0.01)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -162,8 +197,8 @@ def standin_process(*arguments: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def spotify() -> Iterator[str]:
-    with standin_process() as address:
+def spotify(nursery: Nursery) -> Iterator[str]:
+    with standin_process(nursery=nursery) as address:
         yield address
 
 

@@ -1,7 +1,11 @@
-"""The commands as a user runs them: a process each, with nothing but the environment given."""
+"""The commands as a user runs them: a process each, with nothing but the environment given.
+
+One of each kind is a fresh interpreter; the others come from the nursery.
+"""
 
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +30,7 @@ def test_create_db_makes_the_schema_and_keeps_what_is_there(
     manage: Manage, empty_database_url: URL
 ) -> None:
     env = environment(empty_database_url)
-    first = manage("create_db", env=env)
+    first = manage("create_db", env=env, fresh=True)
     assert (first.returncode, first.stderr) == (0, "")
     assert re.fullmatch(r"The database is at revision \w+, the newest.\n", first.stdout)
     engine = create_engine(empty_database_url)
@@ -58,7 +62,7 @@ def test_sync_brings_releases_in_and_tells_what_it_did(
     manage: Manage, database_url: URL, spotify: str
 ) -> None:
     env = environment(database_url, **standin_settings(spotify))
-    first = manage("sync", env=env)
+    first = manage("sync", env=env, fresh=True)
     assert first.returncode == 0, first.stderr
     assert "The sync from search is complete" in first.stdout
     assert re.search(r"\d+ releases seen, [1-9]\d* added", first.stdout)
@@ -110,7 +114,7 @@ def test_doctor_refuses_localhost_with_the_mend_and_goes_on(
 
 def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
     env = NOTHING | {"CLIENT_ID": "x", "PORT": "http", "PUBLIC_URL": "http://localhost:5000"}
-    result = manage("run", env=env)
+    result = manage("run", env=env, fresh=True)
     assert result.returncode == 2
     for name in ("CLIENT_SECRET", "SECRET", "PORT", "PUBLIC_URL"):
         assert f"  {name} " in result.stderr
@@ -121,7 +125,7 @@ def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
 
 
 def test_help_names_every_command_and_each_has_help_of_its_own(manage: Manage) -> None:
-    result = manage("--help", env=NOTHING)
+    result = manage("--help", env=NOTHING, fresh=True)
     assert result.returncode == 0
     assert result.stdout.startswith("Usage: manage.py")
     for name in main.commands:
@@ -133,7 +137,7 @@ def test_help_names_every_command_and_each_has_help_of_its_own(manage: Manage) -
 def test_run_serves_syncs_and_stops_cleanly(
     run: Callable[..., Server], database_url: URL, spotify: str
 ) -> None:
-    server = run(env=environment(database_url, **standin_settings(spotify)))
+    server = run(env=environment(database_url, **standin_settings(spotify)), fresh=True)
     finished = server.event("sync_finished")
     assert finished["outcome"] == "complete"
     status, headers, body = server.get("/api/artists/")
@@ -238,8 +242,9 @@ def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[...,
 
 
 def test_the_demo_shows_what_happens_when_spotify_misbehaves(
-    run: Callable[..., Server], tmp_path: Path
+    run: Callable[..., Server], manage_py: Path, tmp_path: Path
 ) -> None:
+    shutil.rmtree(manage_py.parent / "var", ignore_errors=True)  # or it went on where one ended
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "premium", "times": null}]')
     server = run("--demo", "--faults", str(faults), env=NOTHING)

@@ -18,7 +18,7 @@ from server.catalog.description import openapi
 from tests.end_to_end.conftest import Server, environment, standin_settings
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
-EXAMPLES = 500 if LONG else 10  # an operation
+EXAMPLES = 500 if LONG else 3  # an operation
 PHASES = "fuzzing" if LONG else "coverage,fuzzing"  # the long form does not repeat what is the same
 STREAM = "/api/events"
 CHECKED = """

@@ -74,7 +74,7 @@ def descendants(pid: int) -> set[int]:
 def test_two_processes_serve_the_demo_and_one_that_is_killed_comes_back(
     run: Run, manage: Manage
 ) -> None:
-    server = run("--demo", "--processes", "2", env=NOTHING | {"ACCESS_LOG": "all"})
+    server = run("--demo", "--processes", "2", env=NOTHING | {"ACCESS_LOG": "all"}, fresh=True)
     started = server.event("server_started", STARTING)
     assert (started["processes"], started["mode"]) == (2, "demo")
     assert len(server.events("server_started")) == 1

@@ -10,16 +10,11 @@ from sqlalchemy import URL, create_engine
 
 from server import schema
 from tests.conftest import MEMORY
-from tests.end_to_end.conftest import manage, manage_py, run, standin_process
+from tests.end_to_end.conftest import manage, manage_py, nursery, run, standin_process
 from tests.faults.place import Frail, connected
+from tests.nursery import Nursery
 
-__all__ = ["manage", "manage_py", "run"]
-
-
-@pytest.fixture
-def long() -> bool:
-    """Whether there is time: FRESHET_SOAK is set."""
-    return bool(os.environ.get("FRESHET_SOAK"))
+__all__ = ["manage", "manage_py", "nursery", "run"]
 
 
 @pytest.fixture(scope="session")
@@ -48,16 +43,16 @@ def url(frail: Frail) -> Iterator[URL]:
 
 
 @pytest.fixture
-def publishing() -> Iterator[str]:
+def publishing(nursery: Nursery) -> Iterator[str]:
     """The address of a stand-in that brings out three releases a second."""
-    with standin_process("--publish-every", "0.33") as address:
+    with standin_process("--publish-every", "0.33", nursery=nursery) as address:
         yield address
 
 
 @pytest.fixture
-def slow_spotify(tmp_path: Path) -> Iterator[str]:
+def slow_spotify(nursery: Nursery, tmp_path: Path) -> Iterator[str]:
     """The address of a stand-in that takes half a minute for the fifth page."""
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "slow", "path": "/v1/search", "after": 4, "seconds": 30}]')
-    with standin_process("--faults", str(faults)) as address:
+    with standin_process("--faults", str(faults), nursery=nursery) as address:
         yield address

@@ -234,12 +234,12 @@ async def settle(simulation: Simulation) -> None:
         await simulation.tick()
 
 
-def new_app(start: Callable[..., StandIn], kind: AppKind, clock: Clock) -> StandIn:
+def new_app(start: Callable[..., StandIn], kind: AppKind, clock: Clock, size: int = 120) -> StandIn:
     """The stand-in as a new app meets Spotify: with 600 calls a day to each endpoint."""
     return start(
         kind=kind,
         clock=clock,
-        catalogue=Catalogue.generate(today=clock().date()),
+        catalogue=Catalogue.generate(today=clock().date(), size=size),
         quota=600,
         calls_kept=1_000_000,
     )

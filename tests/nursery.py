@@ -1,0 +1,159 @@
+"""The program in processes of their own that need not import it first: each is forked from one
+that has. A second of imports, for each of the hundred processes that the tests start, is saved.
+
+Run as a program it is that one process: it reads orders from its input, one JSON object a line,
+and answers each with the number of the process that carries it out.
+"""
+
+import json
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+PROGRAMS = ("server.cli", "argparse")
+STEP = 0.005  # seconds
+
+
+class Born:
+    """A process from the nursery: as much of `subprocess.Popen` as tests use."""
+
+    def __init__(self, pid: int, status: Path) -> None:
+        self.pid = pid
+        self._status = status
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        try:
+            return int(self._status.read_text())
+        except FileNotFoundError:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+            time.sleep(STEP)
+        return code
+
+    def send_signal(self, sign: int) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, sign)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class Nursery:
+    """Starts the program in `tree`, as `python -W error` would; `folder` is for its own files."""
+
+    def __init__(self, tree: Path, folder: Path) -> None:
+        self.tree = tree
+        self._folder = folder
+        self._numbers = count()
+        self._turn = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "error", __file__, str(tree)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
+
+    def start(
+        self,
+        program: str,
+        arguments: Sequence[str],
+        env: dict[str, str],
+        out: Path | str = os.devnull,
+        errors: Path | str | None = None,
+    ) -> Born:
+        """Run a file, or a module whose name it is; errors go where all else does unless told."""
+        status = self._folder / str(next(self._numbers))
+        order = {
+            "program": program,
+            "arguments": list(arguments),
+            "env": env,
+            "out": str(out),
+            "errors": str(errors or out),
+            "status": str(status),
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._turn:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+            return Born(int(self._process.stdout.readline()), status)
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
+
+
+def main() -> None:
+    """Take orders until the input ends; whoever is born returns from here as the program."""
+    sys.path[0] = sys.argv[1]
+    for name in PROGRAMS:
+        import_module(name)
+    answers = os.dup(1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin.buffer:
+        order = json.loads(line)
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if pid := os.fork():
+            os.write(answers, b"%d\n" % pid)
+            _tell_the_end(pid, Path(order["status"]))
+        os.close(answers)
+        _become(order)
+        return
+
+
+def _tell_the_end(pid: int, status: Path) -> None:
+    """Only a parent hears how a process has ended."""
+    for descriptor in range(3):
+        os.close(descriptor)
+    _, ended = os.waitpid(pid, 0)
+    new = status.with_suffix(".new")
+    new.write_text(str(os.waitstatus_to_exitcode(ended)))
+    new.rename(status)
+    os._exit(0)
+
+
+def _become(order: dict[str, Any]) -> None:
+    os.setsid()
+    for descriptor, file in ((0, os.devnull), (1, order["out"]), (2, order["errors"])):
+        opened = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        os.dup2(opened, descriptor)
+        os.close(opened)
+    os.chdir("/")
+    os.environ.clear()
+    os.environ.update(order["env"])
+    program = order["program"]
+    sys.argv = [program, *order["arguments"]]
+    if program.endswith(".py"):
+        runpy.run_path(program, run_name="__main__")
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
