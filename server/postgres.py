@@ -1,7 +1,7 @@
 """Runs one of PostgreSQL's programs on the database of DATABASE_URL, whichever that is.
 
 `python -m server.postgres pg_dump -Fc -f FILE` keeps all there is in a file, and
-`python -m server.postgres pg_restore --clean --if-exists --create --no-owner -d postgres FILE`
+`python -m server.postgres pg_restore -e --clean --if-exists --create --no-owner -d postgres FILE`
 brings it back; `psql` looks into it. An embedded server is started for it if none runs. The
 programs are the embedded PostgreSQL's, which also understand servers that are older.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -114,7 +115,7 @@ class Lane:
             return
         answer.hits += 1
         connection.seen = self._second
-        began = 0.0 if self._tell is None else self._loop.time()
+        began = 0.0 if self._tell is None else time.perf_counter()
         self._send(connection, answer.wire or self._memo.wire(answer))
         if began:
             self._tell_of([(data, answer)], connection.address, began)
@@ -129,7 +130,7 @@ class Lane:
 
     def _serve(self, connection: Connection, data: bytes) -> None:
         """Answer as many requests as are known, then lend the connection for the next one."""
-        began, wires, size, start = self._loop.time(), [], 0, 0
+        began, wires, size, start = time.perf_counter(), [], 0, 0
         sent: list[tuple[bytes, Answer]] = []
         while size < MOST_BYTES and not connection.ends:
             end = data.find(BLANK_LINE, start) + len(BLANK_LINE)
@@ -156,7 +157,7 @@ class Lane:
 
     def _tell_of(self, sent: list[tuple[bytes, Answer]], address: Any, began: float) -> None:
         if self._tell is not None:
-            seconds = self._loop.time() - began
+            seconds = time.perf_counter() - began
             for head, answer in sent:
                 self._tell(answer, head, address, seconds)
 
