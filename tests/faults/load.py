@@ -49,7 +49,11 @@ class Load:
         wire, asked = None, 0
         while not self._over:
             if wire is None:
-                wire, asked = await self._connect(number), 0
+                try:
+                    wire, asked = await self._connect(number), 0
+                except ConnectionResetError as error:  # it waited with one that was killed
+                    self.failed.append(repr(error))
+                    continue
                 if wire is None:
                     return
             began = time.monotonic()
