@@ -4,7 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal
 
 import structlog
 from tornado.web import RequestHandler
@@ -12,6 +13,7 @@ from tornado.web import RequestHandler
 from server.lines import tell_quickly
 from server.scrubber import scrub_text
 
+EVENT = "http_request"
 SUMMARY_SECONDS = 10.0
 LONGEST_PATH = 300  # characters that are told of an address
 MOST_PATHS = 1000  # whose masked form is kept for the next time
@@ -36,7 +38,7 @@ class AccessLog:
         self._mode = mode
         self._hits = 0
         self._since = time.monotonic()
-        self._paths: dict[str, str] = {}
+        self._masked = lru_cache(MOST_PATHS)(_masked)
 
     def __call__(self, handler: RequestHandler) -> None:
         """Count or tell one request."""
@@ -49,15 +51,19 @@ class AccessLog:
             return
         request = handler.request
         length = 0 if request.method == "HEAD" else int(handler._headers.get("Content-Length", "0"))
-        _tell(
-            getattr(handler, "request_id", None),
-            request.method or "",
-            request.uri or "",
-            request.remote_ip or "",
-            status,
-            length,
-            request.request_time(),
-            warm=getattr(handler, "warm", False),
+        log.log(
+            logging.WARNING if status >= 500 else logging.INFO,
+            EVENT,
+            **_fields(
+                getattr(handler, "request_id", None),
+                request.method or "",
+                (request.uri or "")[:LONGEST_PATH],
+                request.remote_ip or "",
+                status,
+                length,
+                request.request_time(),
+                warm=getattr(handler, "warm", False),
+            ),
         )
 
     @property
@@ -74,22 +80,9 @@ class AccessLog:
         self, method: str, target: str, client: str, status: int, length: int, seconds: float
     ) -> None:
         """Tell one answer of the fast lane."""
-        path = self._paths.get(target)
-        if path is None:
-            if len(self._paths) == MOST_PATHS:
-                self._paths.clear()
-            path = self._paths[target] = scrub_text(target[:LONGEST_PATH])
-        tell_quickly(
-            "http_request",
-            request_id=_new_id(),
-            method=method,
-            path=path,
-            client=client,
-            status=status,
-            duration_ms=round(seconds * 1000, 2),
-            bytes=length,
-            warm=True,
-        )
+        path = self._masked(target)
+        fields = _fields(_new_id(), method, path, client, status, length, seconds, warm=True)
+        tell_quickly(EVENT, **fields)
 
     def summarise(self) -> None:
         """Tell how many hits there were since the last time, if any."""
@@ -105,26 +98,30 @@ def _new_id() -> str:
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
-def _tell(
+def _masked(target: str) -> str:
+    """What is told of an address, its secrets masked as the pipe would mask them."""
+    return scrub_text(target[:LONGEST_PATH])
+
+
+def _fields(
     request_id: str | None,
     method: str,
-    target: str,
+    path: str,
     client: str,
     status: int,
     length: int,
     seconds: float,
     *,
     warm: bool,
-) -> None:
-    log.log(
-        logging.WARNING if status >= 500 else logging.INFO,
-        "http_request",
-        request_id=request_id,
-        method=method,
-        path=target[:LONGEST_PATH],
-        client=client,
-        status=status,
-        duration_ms=round(seconds * 1000, 2),
-        bytes=length,
-        warm=warm,
-    )
+) -> dict[str, Any]:
+    """What a line tells of one answer."""
+    return {
+        "request_id": request_id,
+        "method": method,
+        "path": path,
+        "client": client,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 2),
+        "bytes": length,
+        "warm": warm,
+    }
