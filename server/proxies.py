@@ -9,10 +9,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, split_host_and_port
 
+from server.lane.head import HOST
+
 Network = IPv4Network | IPv6Network
 
 WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")  # as some proxies write addresses
-HOST = re.compile(r"[0-9A-Za-z.\-\[\]:]+")
 
 
 class TrustedProxies:
@@ -29,7 +30,7 @@ class TrustedProxies:
 
     def client(self, peer: str, head: bytes) -> str:
         """The address of whom a request head that came from `peer` is from."""
-        if not self._networks or not self._trusts(_address(peer)):
+        if not self._is_proxy(peer):
             return peer
         fields = head.decode("latin-1").partition("\r\n")[2]
         return self._trace(peer, HTTPHeaders.parse(fields))[0]
@@ -37,7 +38,7 @@ class TrustedProxies:
     def correct(self, request: HTTPServerRequest) -> None:
         """Let a request tell of the client, not of the proxies it came through."""
         request.protocol = self._scheme
-        if not self._trusts(_address(request.remote_ip or "")):
+        if not self._is_proxy(request.remote_ip or ""):
             return
         headers = request.headers
         request.remote_ip, hop = self._trace(request.remote_ip or "", headers)
@@ -61,6 +62,9 @@ class TrustedProxies:
             if not self._trusts(address):
                 break
         return client, hop
+
+    def _is_proxy(self, peer: str) -> bool:
+        return bool(self._networks) and self._trusts(_address(peer))
 
     def _trusts(self, address: IPv4Address | IPv6Address | None) -> bool:
         return address is not None and any(address in each for each in self._networks)
