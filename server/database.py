@@ -164,9 +164,7 @@ class Database:
 
     async def start(self) -> bool:
         """Do that in a thread."""
-        if self._starter.closed:
-            raise DatabaseUnavailable("the database has been closed")
-        return await self._starter.call(self.connect)
+        return await _call(self._starter, self.connect)
 
     def _replace_engine(self, url: URL) -> None:
         if self._engine is not None:
@@ -199,9 +197,7 @@ class Database:
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
         """Call blocking or lengthy `function(*args)` in one of the threads, without a database."""
-        if self.threads.closed:
-            raise DatabaseUnavailable("the database has been closed")
-        return await self.threads.call(function, *args)
+        return await _call(self.threads, function, *args)
 
     def close(self) -> None:
         """Close every connection and stop the embedded server if it is ours; takes 10 s at most.
@@ -215,6 +211,12 @@ class Database:
             self._engine.dispose()
         if self._postgres is not None:
             self._postgres.stop()
+
+
+async def _call(threads: Threads, function: Callable[..., T], *args: Any) -> T:
+    if threads.closed:
+        raise DatabaseUnavailable("the database has been closed")
+    return await threads.call(function, *args)
 
 
 @contextmanager
