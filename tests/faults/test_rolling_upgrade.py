@@ -16,7 +16,7 @@ from tests.conftest import until
 from tests.end_to_end.conftest import Server, environment, standin_settings
 from tests.faults.load import Load
 from tests.faults.place import OFTEN, connected, serves, stored
-from tests.faults.test_under_load import told
+from tests.faults.test_under_load import begun, told
 
 Run = Callable[..., Server]
 STARTING = 20.0  # seconds
@@ -56,20 +56,17 @@ async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_
 ) -> None:
     env = environment(url, **standin_settings(publishing), **OFTEN) | {"ACCESS_LOG": "off"}
 
-    async def begun(server: Server) -> Server:
-        await until(lambda: server.events("server_started"), STARTING)
-        await until(lambda: serves(server), STARTING)
-        return server
-
     async def replaced(old: Server) -> Server:
         old.process.send_signal(signal.SIGTERM)
         await until(lambda: old.process.poll() is not None, 10)
         assert old.process.returncode == 0
         new = run("-p", str(old.port), env=env, program=next_version)
         new.port = old.port
-        return await begun(new)
+        return await begun(new, STARTING)
 
-    leader, other = await asyncio.gather(begun(run(env=env)), begun(run(env=env)))
+    leader, other = await asyncio.gather(
+        begun(run(env=env), STARTING), begun(run(env=env), STARTING)
+    )
     await until(lambda: leader.events("leading") or other.events("leading"), STARTING)
     if other.events("leading"):
         leader, other = other, leader

@@ -27,9 +27,9 @@ def env(manage: Manage, database_url: URL, publishing: str) -> dict[str, str]:
     return env
 
 
-async def begun(server: Server) -> Server:
-    await until(lambda: server.events("server_started"), STARTING)
-    await until(lambda: serves(server), STARTING)
+async def begun(server: Server, seconds: float = STARTING) -> Server:
+    await until(lambda: server.events("server_started"), seconds)
+    await until(lambda: serves(server), seconds)
     return server
 
 
