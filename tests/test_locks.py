@@ -160,6 +160,10 @@ async def test_cancelling_what_holds_it_releases_it(lock: MakeLock) -> None:
     assert await lock().take()
 
 
+def names(logs: Any) -> list[str]:
+    return [line["event"] for line in logs]
+
+
 @pytest.mark.gen_test
 async def test_a_leader_that_loses_its_connection_stands_down_and_another_leads(
     lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
@@ -182,12 +186,13 @@ async def test_a_leader_that_loses_its_connection_stands_down_and_another_leads(
             assert len(begun) == round_
             await database.run(cut)
             await until(lambda wanted=round_: len(begun) > wanted)
+            await until(lambda wanted=round_: names(logs).count("leading_ended") == wanted)
             assert sum(each.leads for each in candidates) <= 1
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
     assert not any(each.leads for each in candidates)
-    events = [line["event"] for line in logs]
+    events = names(logs)
     assert set(events) == {"leading", "leading_ended"}
     assert events[0] == "leading"
     assert events[-1] == "leading_ended"
