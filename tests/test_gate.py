@@ -291,6 +291,21 @@ async def test_calls_of_a_clock_that_ran_ahead_count_from_when_it_is_put_right(
 
 
 @pytest.mark.gen_test
+async def test_a_clock_that_is_put_back_by_a_day_frees_the_quota_hour_by_hour(
+    caller: Make, clock: Clock
+) -> None:
+    for _ in range(24):
+        assert await caller(per_day=53).many(2) == 2
+        clock.forward(hours=1)
+    clock.forward(days=-1)
+    made = []
+    for _ in range(24):
+        clock.forward(hours=1)
+        made.append(await caller(per_day=53).many(5))
+    assert made == [0, 0, *[2] * 22]
+
+
+@pytest.mark.gen_test
 async def test_a_pause_of_a_clock_that_ran_ahead_begins_when_it_is_put_right(
     caller: Make, clock: Clock, database: Database
 ) -> None:

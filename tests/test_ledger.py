@@ -13,6 +13,7 @@ from server.spotify.ledger import (
     Allowance,
     bucket_of,
     hour_of,
+    put_right,
     room_at,
     spacing,
     used,
@@ -143,3 +144,40 @@ def test_what_is_left_lasts_until_more_comes_back() -> None:
     windows = {start - 20 * HOUR: 440}
     # 10 calls are left for the 4 h 40 min until the 440 count no more: one sweep, then wait.
     assert spacing(windows, NOW, 10, 450) == (start + 5 * HOUR - NOW) / 2
+
+
+def hours_from_now(calls: dict[int, int]) -> dict[datetime, int]:
+    return {hour_of(NOW) + hour * HOUR: number for hour, number in calls.items()}
+
+
+def test_a_clock_that_was_put_back_leaves_the_calls_as_far_apart_as_they_were() -> None:
+    before = hours_from_now(dict.fromkeys(range(-20, 25), 1))
+    assert put_right(before, NOW) == hours_from_now(dict.fromkeys(range(-44, 1), 1))
+
+
+def test_calls_that_a_right_clock_counted_before_one_that_ran_ahead_stay_where_they_are() -> None:
+    before = hours_from_now({-3: 5, -2: 6, 22: 7, 24: 8})
+    assert put_right(before, NOW) == hours_from_now({-3: 5, -2: 6 + 7, 0: 8})
+
+
+def test_of_calls_of_two_wrong_clocks_none_stays_in_the_future() -> None:
+    before = hours_from_now({-3: 5, 24: 6, 2400: 7})
+    assert put_right(before, NOW) == hours_from_now({-3: 5, 24 - 2400: 6, 0: 7})
+
+
+@given(
+    st.dictionaries(st.integers(-60, 60), st.integers(1, 9), min_size=1).map(hours_from_now),
+    st.integers(0, 59),
+)
+def test_a_clock_put_back_loses_no_call_and_lets_none_be_newer_than_now(
+    before: dict[datetime, int], minute: int
+) -> None:
+    now = NOW.replace(minute=minute)
+    after = put_right(before, now)
+    assert sum(after.values()) == sum(before.values())
+    assert max(after) <= hour_of(now)
+    assert put_right(after, now) == after
+    if max(before) <= now:
+        assert after == before
+    else:
+        assert after[hour_of(now)] >= before[max(before)]

@@ -6,6 +6,7 @@ here. Source: `Spotify blocks a bucket for a day after about 600 calls` (seen; n
 """
 
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Literal
 
 HOUR = timedelta(hours=1)
 REACH = timedelta(hours=25)  # how long an hour counts after it has begun
+SILENCE = timedelta(hours=3)  # without a call, after which the clock may have been put forward
 RESERVED = 10  # one call in so many is kept for what a person asks for
 
 Purpose = Literal["interactive", "background", "tokens"]
@@ -51,6 +53,27 @@ def hour_of(moment: datetime) -> datetime:
 def used(windows: Windows, now: datetime) -> int:
     """The calls of the last 24 hours."""
     return sum(calls for start, calls in windows.items() if start + REACH > now)
+
+
+def put_right(windows: Windows, now: datetime) -> Windows:
+    """The same calls, but none in the future: a clock has been put back since they were counted.
+
+    The newest were made in this hour, for all that is known; the others as long before them as
+    their clock said. So it is for those before a silence only if they lie in the future, too: the
+    clock may have been right until then.
+    """
+    first = newest = max(windows, default=now)
+    ahead = newest - hour_of(now)
+    if ahead < HOUR:
+        return windows
+    for start in sorted(windows, reverse=True):
+        if first - start > SILENCE:
+            break
+        first = start
+    right: Counter[datetime] = Counter()
+    for start, calls in windows.items():
+        right[start - ahead if start >= min(first, now) else start] += calls
+    return right
 
 
 def room_at(windows: Windows, now: datetime, calls: int, most: int) -> datetime | None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Cooldown, Quota
 from server.spotify.cooldown import Pause
-from server.spotify.ledger import REACH, Windows, hour_of, used
+from server.spotify.ledger import REACH, Windows, hour_of, put_right, used
 
 LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
 KEPT = timedelta(days=30)
@@ -115,14 +115,17 @@ def prune(session: Session, now: datetime) -> None:
 
 
 def _drawn_back(session: Session, bucket: str, now: datetime) -> Book:
-    """After a clock that ran ahead was put right: its calls count from now, its pause begins."""
-    ahead = delete(Quota).where(Quota.bucket == bucket, Quota.window > now)
-    calls = session.scalars(ahead.returning(Quota.calls)).all()
-    count(session, {(bucket, hour_of(now)): sum(calls)})
+    """After a clock that ran ahead was put right: no call is in the future, its pause begins."""
+    _lock(session, bucket)
+    rows = session.execute(
+        delete(Quota).where(Quota.bucket == bucket).returning(Quota.window, Quota.calls)
+    )
+    right = put_right({row.window: row.calls for row in rows}, now)
+    count(session, {(bucket, window): calls for window, calls in right.items()})
     row = session.get(Cooldown, bucket, with_for_update=True)
     if row is not None:
-        right = _pause_of(row).put_right(now)
-        row.since, row.until = right.since, right.until
+        pause = _pause_of(row).put_right(now)
+        row.since, row.until = pause.since, pause.until
         session.flush()
     return read(session, bucket, now)
 
