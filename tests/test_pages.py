@@ -28,6 +28,7 @@ __all__ = ["set_stage"]
 
 TODAY = date(2026, 11, 20)
 RELEASES = "/browse/new-releases"
+AS_BROWSERS = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 FILTERS = [
     "",
     "?type=single",
@@ -236,6 +237,37 @@ async def test_an_artist_has_a_page_and_nobody_has_none(synced: Any) -> None:
         assert f"https://open.spotify.com/artist/{spotify_id('artist', 0)}" in page
     missing = read_page(await browser.get(f"/artists/{spotify_id('artist', 7)}/"), 404)
     assert "Nothing that is kept has this id." in missing
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PROPFIND"])
+@pytest.mark.gen_test
+async def test_an_unknown_address_is_a_page_for_who_looks_for_one(
+    set_stage: SetStage, method: str
+) -> None:
+    browser = (await set_stage()).browser()
+    for path in ("/nowhere", "/artists/", "/auth/none", "/static/none.css", "/apiary"):
+        response = await browser.request(method, path, "", Accept=AS_BROWSERS)
+        page = read_page(response, 404)
+        assert "There is nothing at this address" in page, path
+        assert '<a class="button" href="/">To the start page</a>' in page, path
+        assert response.headers["Vary"] == "Accept", path
+        assert path not in page, "what somebody else has made up is not repeated"
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/html, application/json"])
+@pytest.mark.gen_test
+async def test_an_unknown_address_is_a_problem_for_programs(
+    set_stage: SetStage, accept: str
+) -> None:
+    browser = (await set_stage()).browser()
+    for path in ("/nowhere", "/api", "/api/none", "/feeds/none", "/feeds"):
+        for each in (accept, AS_BROWSERS) if path != "/nowhere" else (accept,):
+            response = await browser.get(path, Accept=each)
+            assert response.code == 404, path
+            assert response.headers["Content-Type"] == "application/problem+json", (path, each)
+            told = orjson.loads(response.body)
+            assert (told["type"], told["title"]) == ("/problems/not-found", "Not Found")
+            assert told["detail"] == "There is nothing at this address; it may be misspelt."
 
 
 @pytest.mark.gen_test
