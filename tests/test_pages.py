@@ -123,27 +123,28 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank
 
 
 def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
-    assert wall.read("q=&market=&at=&sort=").href == "/"
-    assert wall.read("type=single&type=album&exclude=versions").href == (
+    assert wall.read("q=&market=&at=&sort=", TODAY).href == "/"
+    assert wall.read("type=single&type=album&exclude=versions", TODAY).href == (
         "/?type=album,single&exclude=versions"
     )
     for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
         with pytest.raises(InvalidParameters):
-            wall.read(repeated)
+            wall.read(repeated, TODAY)
     with pytest.raises(UriTooLong):
-        wall.read("q=" + "a" * 5000)
+        wall.read("q=" + "a" * 5000, TODAY)
 
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     asked = wall.read(
         "q=a&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
-        "&released_after=2026&released_before=2026-11"
+        "&released_after=2026&released_before=2026-11",
+        TODAY,
     )
     shown = wall.empty(asked, TODAY)
     links = [*shown.kinds, *shown.chosen, *shown.days]
     assert len(links) == 5 + 7 + 3
     for link in links:
-        assert wall.read(link.href.partition("?")[2]).href == link.href
+        assert wall.read(link.href.partition("?")[2], TODAY).href == link.href
         assert "offset" not in link.href, "another wall begins at its beginning"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
@@ -154,7 +155,7 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
 
 
 def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
-    ours, theirs = wall.read(""), AlbumsQuery()
+    ours, theirs = wall.read("", TODAY), AlbumsQuery()
     differing = {
         name for name in AlbumsQuery.model_fields if getattr(ours, name) != getattr(theirs, name)
     }
@@ -165,6 +166,7 @@ def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
     ("query", "sentence"),
     [
         ("at=2026", "must be a day: YYYY-MM-DD"),
+        ("at=2026-11-21", "must not be after today, which is 2026-11-20 in UTC"),
         ("market=Germany", "must be a country's code of two letters"),
         ("sort=up", "must be 'released'"),
         ("limit=0", "must be greater than or equal to 1"),
