@@ -65,7 +65,7 @@ def table(
     shown = {**account, **known}
     return [
         (r"/", HomeHandler, shown),
-        (rf"/artists/{ID}/?", ArtistHandler, {**account, "cache": cache, "load": artist}),
+        (rf"/artists/{ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         (r"/auth/login/?", LoginHandler, login),
         (r"/auth/authorize/?", LoginHandler, login),

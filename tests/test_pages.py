@@ -14,7 +14,7 @@ from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
 from server.catalog.query import AlbumsQuery
 from server.catalog.tiles import Picture
-from server.catalog.wording import counted, date_words, duration
+from server.catalog.wording import coming_words, counted, date_words, duration
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify import quota
 from server.spotify.cooldown import Pause
@@ -391,6 +391,41 @@ def test_dates_and_numbers_are_told_as_people_read_them() -> None:
     ]
     seconds = {0: "0 s", 59: "59 s", 3600: "1 h", 3725: "1 h 2 min", 90061: "1 d 1 h", -5: "0 s"}
     assert {each: duration(each) for each in seconds} == seconds
+
+
+@pytest.mark.gen_test
+async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Any) -> None:
+    items = [
+        album(n, artists=[artist(0)], release_date=day, release_date_precision=precision)
+        for n, (day, precision) in enumerate(
+            [("2026-12-11", "day"), ("2027", "year"), ("2026-11-20", "day"), ("2026-11", "month")]
+        )
+    ]
+    _, browser = await synced(items)
+    for path in ("/", f"/artists/{spotify_id('artist', 0)}/"):
+        page = read_page(await browser.get(path))
+        assert '<strong>Out on <time datetime="2026-12-11">11 Dec 2026</time></strong>' in page
+        assert '<strong>Out in <time datetime="2027">2027</time></strong>' in page
+        assert '<p class="about"><time datetime="2026-11-20">20 Nov 2026</time>' in page
+        assert '<p class="about"><time datetime="2026-11">Nov 2026</time>' in page
+    clock.moment = datetime(2026, 12, 11, tzinfo=UTC)
+    assert "Out on" not in read_page(await browser.get("/"))
+
+
+@pytest.mark.gen_test
+async def test_the_status_words_dates_as_the_wall_does(synced: Any) -> None:
+    stage, browser = await synced([album(0, release_date="2025-11-20")], sync_source="auto")
+    await stage.freshet.standing.load()
+    page = read_page(await browser.get("/status"))
+    assert "<dt>Newest release</dt><dd>20 Nov 2025</dd>" in page
+    assert "newest release there 20 Nov 2025" in page
+    assert "2025-11-20" not in page
+
+
+def test_only_a_date_that_has_not_begun_is_to_come() -> None:
+    coming = {"2026-11-21": "Out on", "2026-12": "Out in", "2027": "Out in"}
+    words = coming | dict.fromkeys(["2026-11-20", "2026-11", "2026", "2025-12-31", "0000", None])
+    assert {each: coming_words(each, TODAY) for each in words} == words
 
 
 @pytest.mark.gen_test

@@ -111,7 +111,7 @@ def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") 
     """The page that a query asks for; `today` is the day in UTC."""
     listed = selection.albums(snapshot.albums, asked)
     page = listed[asked.offset : asked.offset + asked.limit]
-    tiles = tuple(Tile.of(orjson.loads(entry.json)) for entry in page)
+    tiles = tuple(Tile.of(orjson.loads(entry.json), today) for entry in page)
     return _wall(asked, tiles, len(listed), today, written)
 
 
