@@ -13,7 +13,7 @@ from sqlalchemy import event
 from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
 from server.catalog.query import AlbumsQuery
-from server.catalog.tiles import Picture
+from server.catalog.tiles import Picture, Tile
 from server.catalog.wording import coming_words, counted, date_words, duration
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify import quota
@@ -378,6 +378,28 @@ def test_a_picture_is_asked_for_in_a_size_that_looks_well() -> None:
     assert unknown == ("https://i/x", "", None, None)
     for none in (None, [], [{"url": "https://i/a b", "height": 1, "width": 1}]):
         assert Picture.of(none) is None
+
+
+@pytest.mark.gen_test
+async def test_a_picture_says_of_what_it_is(synced: Any) -> None:
+    many = [artist(n) for n in range(6)]
+    items = [
+        album(0, name="Blue", album_type="EP", artists=[artist(0)]),
+        album(1, name="Red", album_type="single", artists=many),
+        album(2, name="<Q>", album_type="mixtape", artists=many[:2]),
+    ]
+    _, browser = await synced(items)
+    page = read_page(await browser.get("/"))
+    told = {str(each["alt"]) for tag, each in Outline(page).seen if tag == "img" and each["alt"]}
+    assert told == {
+        "Cover of Blue, EP by Artist 0",
+        "Cover of Red, single by Artist 0, Artist 1, Artist 2, Artist 3 and 2 more",
+        "Cover of <Q>, release by Artist 0, Artist 1",
+    }
+
+
+def test_a_cover_of_nobodys_names_nobody() -> None:
+    assert Tile.of(album(0, spotify_id="", artists=[]), TODAY).alt == "Cover of Album 0, album"
 
 
 def test_dates_and_numbers_are_told_as_people_read_them() -> None:

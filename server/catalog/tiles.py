@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from server.catalog.release import clean
+from server.catalog.release import KINDS, clean
 from server.catalog.wording import coming_words, counted, date_words
 
-KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 ADDRESS = re.compile(r"https?://[^\s,]+")  # what a browser may be led to, and srcset can hold
+NAMED = 4  # artists of a release; how many more there are is counted
 LEAST_WIDTH = 200  # pixels; what is narrower looks poor on a wall
 
 
@@ -69,6 +69,24 @@ class Tile(NamedTuple):
             day=date_words(album["release_date"]),
             coming=coming_words(album["release_date"], today),
         )
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """The artists who are named, with their ids."""
+        return self.artists[:NAMED]
+
+    @property
+    def more(self) -> str:
+        """How many artists there are beside those, in words."""
+        left = len(self.artists) - NAMED
+        return f" and {left} more" if left > 0 else ""
+
+    @property
+    def alt(self) -> str:
+        """What its cover is: Cover of Blue, EP by Ann, Bob."""
+        by = ", ".join(name for name, _ in self.named)
+        kind = self.kind if self.kind.isupper() else self.kind.lower()
+        return f"Cover of {self.name}, {kind}{f' by {by}' if by else ''}{self.more}"
 
 
 class Portrait(NamedTuple):
