@@ -5,6 +5,7 @@ from typing import Any
 from handlers.account import AccountHandler
 from handlers.payloads import Load
 from server.catalog.cache import PayloadCache
+from server.catalog.standing import Standing
 from server.catalog.tiles import Portrait
 from server.catalog.wording import counted
 
@@ -12,17 +13,23 @@ from server.catalog.wording import counted
 class ArtistHandler(AccountHandler):
     """Shows what `/api/artists/{spotify_id}/` answers, from the same shelf."""
 
-    def initialize(self, cache: PayloadCache, load: Load, **login: Any) -> None:  # type: ignore[override]
+    def initialize(  # type: ignore[override]
+        self,
+        cache: PayloadCache,
+        standing: Standing,
+        load: Load,
+        **login: Any,
+    ) -> None:
         """Take the cache from the wiring; `load` reads an artist from the database."""
         super().initialize(**login)
-        self._cache, self._load = cache, load
+        self._cache, self._standing, self._load = cache, standing, load
 
     async def get(self, spotify_id: str) -> None:
         """Send the page, or one that says that there is no such artist."""
         ready = await self._cache.single(
             f"/api/artists/{spotify_id}", "identity", lambda: self._load(spotify_id)
         )
-        artist = Portrait.read(ready.body)
+        artist = Portrait.read(ready.body, self._standing.now().date())
         self.send_page(
             "artist.html",
             policy=self._pages.pictured,

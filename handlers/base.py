@@ -107,15 +107,3 @@ class BaseHandler(RequestHandler):
                 path=self.request.path,
                 exc_info=(typ, value, tb),
             )
-
-
-class NotFoundHandler(BaseHandler):
-    """Every address that no route knows."""
-
-    def prepare(self) -> None:
-        """There is nothing here."""
-        raise HTTPError(404)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Whatever the method, even one that Tornado does not know."""
-        super().write_error(404 if status_code == 405 else status_code, **kwargs)

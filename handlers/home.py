@@ -57,7 +57,8 @@ class HomeHandler(AccountHandler):
 
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
-        asked, today = wall.read(self.request.query), self._standing.now().date()
+        today = self._standing.now().date()
+        asked = wall.read(self.request.query, today)
         written = wall.written(self.request.query)
         try:
             return wall.build(await self._cache.shown(asked.at), asked, today, written)

@@ -10,7 +10,7 @@ from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
-from server.catalog.wording import counted, day_words, duration
+from server.catalog.wording import counted, date_words, day_words, duration
 from server.login.failures import NotLoggedIn
 from server.spotify.sources import LADDER
 
@@ -58,6 +58,7 @@ class OverviewHandler(AccountHandler):
             buckets=self._syncer.buckets(self._standing, freshness.source),
             now=self._standing.now(),
             counted=counted,
+            date_words=date_words,
             day_words=day_words,
             duration=duration,
             **self._history(),

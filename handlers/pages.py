@@ -11,7 +11,8 @@ from tornado.web import StaticFileHandler
 from handlers.base import BaseHandler
 from server import __version__
 from server.addresses import origin_of
-from server.errors import FreshetError, InvalidParameters
+from server.catalog.negotiation import prefers_page
+from server.errors import FreshetError, InvalidParameters, NothingThere
 from server.login.failures import ForeignOrigin, LoginFailed
 
 HERE = Path(__file__).parent
@@ -22,6 +23,8 @@ POLICY = (
 )
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 SPOTIFY = "https://api.spotify.com"
+NOWHERE = "There is nothing at this address; it may be misspelt."
+FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
 
@@ -143,6 +146,30 @@ class PageHandler(BaseHandler):
         """Send the browser to a path of ours."""
         self.set_header("Cache-Control", "no-store")
         self.redirect(self._pages.public_url + path, status=303)
+
+
+class NotFoundHandler(PageHandler):
+    """Every address that no route knows: a page for who wants one, or else a problem."""
+
+    def prepare(self) -> None:
+        """There is nothing here. Raises NothingThere."""
+        raise NothingThere(NOWHERE)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Whatever the method, even one that Tornado does not know."""
+        if status_code == 405:
+            kwargs["exc_info"] = (NothingThere, NothingThere(NOWHERE), None)
+        self.set_header("Vary", "Accept")
+        answer = PageHandler if self._is_for_people else BaseHandler
+        answer.write_error(self, NothingThere.status, **kwargs)
+
+    @property
+    def _is_for_people(self) -> bool:
+        """Under the API and the feeds all errors are problems."""
+        path = self.request.path
+        if any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS):
+            return False
+        return prefers_page(", ".join(self.request.headers.get_list("Accept")))
 
 
 class StaticHandler(BaseHandler, StaticFileHandler):

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from handlers.base import NotFoundHandler
 from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import store
@@ -98,7 +97,7 @@ class Freshet:
         self.access_log = AccessLog(settings.access_log, traffic)
         self.memo = make_memo(self.cache, make_count(counted, self.access_log))
         proxies = TrustedProxies(settings.trusted_proxies, urlsplit(settings.public_url).scheme)
-        self.site = Site(table, self.access_log, NotFoundHandler, self.memo, proxies)
+        self.site = Site(table, self.access_log, routes.elsewhere(settings), self.memo, proxies)
         self.timers = self._timers()
         self.read = asyncio.Event()
         self.tasks = Tasks()

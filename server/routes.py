@@ -12,7 +12,7 @@ from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.overview import OverviewHandler
-from handlers.pages import STATIC, Pages, StaticHandler
+from handlers.pages import STATIC, NotFoundHandler, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.reference import References
 from handlers.status import MetricsHandler, StatusHandler
@@ -65,7 +65,7 @@ def table(
     shown = {**account, **known}
     return [
         (r"/", HomeHandler, shown),
-        (rf"/artists/{ID}/?", ArtistHandler, {**account, "cache": cache, "load": artist}),
+        (rf"/artists/{ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         (r"/auth/login/?", LoginHandler, login),
         (r"/auth/authorize/?", LoginHandler, login),
@@ -89,6 +89,11 @@ def table(
         (r"/healthz", HealthHandler),
         (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),
     ]
+
+
+def elsewhere(settings: Settings) -> tuple[type[NotFoundHandler], dict[str, Any]]:
+    """What answers at all other addresses, and what that is given."""
+    return NotFoundHandler, {"pages": Pages(settings.public_url)}
 
 
 def _pattern(path: str) -> str:

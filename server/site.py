@@ -66,7 +66,7 @@ class _Counted(HTTPMessageDelegate):
 
 
 class Site:
-    """The routes on an address. `not_found` answers for addresses without a route.
+    """The routes on an address. `not_found` answers, given these values, where no route does.
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
     """
@@ -75,14 +75,18 @@ class Site:
         self,
         routes: list[Any],
         access_log: AccessLog,
-        not_found: type[RequestHandler] | None,
+        not_found: tuple[type[RequestHandler], dict[str, Any]],
         memo: Memo | None = None,
         proxies: TrustedProxies | None = None,
     ) -> None:
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
         self._application = CountingApplication(
-            self._proxies, routes, default_handler_class=not_found, log_function=access_log
+            self._proxies,
+            routes,
+            default_handler_class=not_found[0],
+            default_handler_args=not_found[1],
+            log_function=access_log,
         )
         self._server = LendingServer(
             self._application,

@@ -22,6 +22,7 @@ from server.config import Settings
 from server.database import Database
 from server.embedded import EmbeddedPostgres
 from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.upstream import utc_now
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -202,8 +203,8 @@ def make_settings(database_url: URL) -> Callable[..., Settings]:
 def launch_freshet(closing: Any) -> Callable[..., Freshet]:
     """Start a whole server in this process; it is stopped afterwards."""
 
-    def launch(settings: Settings) -> Freshet:
-        freshet = Freshet(settings)
+    def launch(settings: Settings, now: Callable[[], datetime] = utc_now) -> Freshet:
+        freshet = Freshet(settings, now)
         freshet.start()
         closing(freshet.stop)
         return freshet

@@ -9,9 +9,10 @@ import pytest
 
 from server.app import Freshet
 from server.catalog import store
+from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistShape, ArtistsPage
 from tests.client import Client
-from tests.conftest import until
+from tests.conftest import Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -37,9 +38,11 @@ class Stage:
 
 
 @pytest.fixture
-def set_stage(make_settings: Callable[..., Any], launch_freshet: Any) -> Callable[..., Any]:
+def set_stage(
+    make_settings: Callable[..., Any], launch_freshet: Any, clock: Clock
+) -> Callable[..., Any]:
     async def make() -> Stage:
-        freshet = launch_freshet(make_settings(sync_interval=0))
+        freshet = launch_freshet(make_settings(sync_interval=0), clock)
         await until(lambda: all(timer.is_running() for timer in freshet.timers))
         return Stage(freshet)
 
@@ -104,6 +107,24 @@ async def test_a_day_gone_by_shows_what_was_listed_then(set_stage: Any) -> None:
     assert [item["name"] for item in page["items"]] == ["Artist 1", "Artist 2"]
     ArtistsPage.model_validate(page)
     assert page["href"] == "/api/artists/?at=2026-11-02&sort=name"
+
+
+@pytest.mark.gen_test
+async def test_of_a_day_to_come_nothing_is_known(set_stage: Any, clock: Clock) -> None:
+    stage = await set_stage()
+    await stage.take([album(1)], START)
+    clock.moment = datetime(2026, 11, 3, 23, 59, 59, tzinfo=UTC)
+    for path in KINDS:
+        assert (await stage.client.fetch(f"{path}?at=2026-11-03")).code == 200, path
+        answer = await stage.client.fetch(f"{path}?at=2026-11-04&limit=0")
+        assert answer.code == 400, path
+        limit, at = orjson.loads(answer.body)["errors"]
+        assert limit["parameter"] == "limit"
+        reason = "must not be after today, which is 2026-11-03 in UTC"
+        assert at == {"parameter": "at", "value": "2026-11-04", "reason": reason}, path
+    clock.forward(seconds=1)
+    for path in KINDS:
+        assert (await stage.client.fetch(f"{path}?at=2026-11-04")).code == 200, path
 
 
 @pytest.mark.gen_test

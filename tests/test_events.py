@@ -14,8 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from handlers.base import NotFoundHandler
 from handlers.events import EventsHandler
+from handlers.pages import NotFoundHandler, Pages
 from server.access_log import AccessLog
 from server.app import Freshet
 from server.catalog import journal, store
@@ -131,7 +131,8 @@ class Booth:
         self.broadcast = Broadcast(self._read, self._read_latest, held, most)
         handed = {"broadcast": self.broadcast, **patience}
         routes = [(r"/api/events", EventsHandler, handed)]
-        self.site = Site(routes, AccessLog("off"), NotFoundHandler)
+        elsewhere = (NotFoundHandler, {"pages": Pages("http://127.0.0.1:5000")})
+        self.site = Site(routes, AccessLog("off"), elsewhere)
         self.port = self.site.listen("127.0.0.1", 0)
         self.site.open()
 

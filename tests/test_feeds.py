@@ -308,3 +308,11 @@ def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
 def test_a_release_by_many_names_them_all_in_order() -> None:
     many = [{"name": f"N{n}", "spotify_id": artist(n)["id"]} for n in range(3)]
     assert release(artists=many).title == "N0, N1, N2 – Album"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("ep", "EP"), ("single", "Single"), ("audiobook", "Audiobook"), (None, "Release")],
+)
+def test_kinds_of_releases_are_written_as_people_write_them(kind: str | None, words: str) -> None:
+    assert release(album_type=kind).about == f"{words}, 3 tracks, 2026-11-20"

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 from tornado.httpclient import AsyncHTTPClient
 
-from handlers.base import NotFoundHandler
-from server import config
+from server import config, routes
 from server.access_log import AccessLog
 from server.app import Freshet
 from server.config import Settings
@@ -66,7 +65,8 @@ class Pair:
         snapshot = self.freshet.cache
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
         await quiet(self.freshet)
-        self.plain = Site(self.freshet.routes(), AccessLog("off"), NotFoundHandler)
+        elsewhere = routes.elsewhere(self.freshet.settings)
+        self.plain = Site(self.freshet.routes(), AccessLog("off"), elsewhere)
         self.plain_port = self.plain.listen("127.0.0.1", 0)
         self.plain.open()
         await self.warm()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.negotiation import coding, matches
+from server.catalog.negotiation import coding, matches, prefers_page
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,34 @@ def test_a_client_that_has_the_answer_is_recognised(header: str) -> None:
 @pytest.mark.parametrize("header", ["", "abc", '"ab"', '"abc', '"x", "y"', "**", '"ABC"'])
 def test_a_client_that_has_another_answer_is_not(header: str) -> None:
     assert not matches(header, '"abc"')
+
+
+@pytest.mark.parametrize(
+    ("header", "wanted"),
+    [
+        ("text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8", True),
+        ("text/html", True),
+        ("TEXT/HTML; Charset=utf-8", True),
+        ("text/*", True),
+        ("text/html;q=0.9, application/json;q=0.8", True),
+        ("text/html;level=1;q=0.5, */*;q=0.1", True),
+        ("text/html, application/*;q=0.9", True),
+        ("", False),
+        ("*/*", False),
+        ("application/json", False),
+        ("application/problem+json, text/html;q=0.9", False),
+        ("text/html, application/json", False),
+        ("text/html;q=0.5, */*", False),
+        ("text/html;q=0, text/*", False),
+        ("text/html;q=0", False),
+        ("image/avif,image/webp,*/*;q=0.8", False),
+        (",;,/;q", False),
+    ],
+)
+def test_only_who_likes_a_page_better_than_data_gets_one(header: str, wanted: bool) -> None:
+    assert prefers_page(header) is wanted
+
+
+@given(st.text(max_size=100))
+def test_any_accept_header_is_understood(header: str) -> None:
+    assert prefers_page(header) in (True, False)

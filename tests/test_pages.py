@@ -13,8 +13,8 @@ from sqlalchemy import event
 from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
 from server.catalog.query import AlbumsQuery
-from server.catalog.tiles import Picture
-from server.catalog.wording import counted, date_words, duration
+from server.catalog.tiles import Picture, Tile
+from server.catalog.wording import coming_words, counted, date_words, duration
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify import quota
 from server.spotify.cooldown import Pause
@@ -28,6 +28,7 @@ __all__ = ["set_stage"]
 
 TODAY = date(2026, 11, 20)
 RELEASES = "/browse/new-releases"
+AS_BROWSERS = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 FILTERS = [
     "",
     "?type=single",
@@ -122,27 +123,28 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank
 
 
 def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
-    assert wall.read("q=&market=&at=&sort=").href == "/"
-    assert wall.read("type=single&type=album&exclude=versions").href == (
+    assert wall.read("q=&market=&at=&sort=", TODAY).href == "/"
+    assert wall.read("type=single&type=album&exclude=versions", TODAY).href == (
         "/?type=album,single&exclude=versions"
     )
     for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
         with pytest.raises(InvalidParameters):
-            wall.read(repeated)
+            wall.read(repeated, TODAY)
     with pytest.raises(UriTooLong):
-        wall.read("q=" + "a" * 5000)
+        wall.read("q=" + "a" * 5000, TODAY)
 
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     asked = wall.read(
         "q=a&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
-        "&released_after=2026&released_before=2026-11"
+        "&released_after=2026&released_before=2026-11",
+        TODAY,
     )
     shown = wall.empty(asked, TODAY)
     links = [*shown.kinds, *shown.chosen, *shown.days]
     assert len(links) == 5 + 7 + 3
     for link in links:
-        assert wall.read(link.href.partition("?")[2]).href == link.href
+        assert wall.read(link.href.partition("?")[2], TODAY).href == link.href
         assert "offset" not in link.href, "another wall begins at its beginning"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
@@ -153,7 +155,7 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
 
 
 def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
-    ours, theirs = wall.read(""), AlbumsQuery()
+    ours, theirs = wall.read("", TODAY), AlbumsQuery()
     differing = {
         name for name in AlbumsQuery.model_fields if getattr(ours, name) != getattr(theirs, name)
     }
@@ -164,6 +166,7 @@ def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
     ("query", "sentence"),
     [
         ("at=2026", "must be a day: YYYY-MM-DD"),
+        ("at=2026-11-21", "must not be after today, which is 2026-11-20 in UTC"),
         ("market=Germany", "must be a country's code of two letters"),
         ("sort=up", "must be 'released'"),
         ("limit=0", "must be greater than or equal to 1"),
@@ -236,6 +239,37 @@ async def test_an_artist_has_a_page_and_nobody_has_none(synced: Any) -> None:
         assert f"https://open.spotify.com/artist/{spotify_id('artist', 0)}" in page
     missing = read_page(await browser.get(f"/artists/{spotify_id('artist', 7)}/"), 404)
     assert "Nothing that is kept has this id." in missing
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PROPFIND"])
+@pytest.mark.gen_test
+async def test_an_unknown_address_is_a_page_for_who_looks_for_one(
+    set_stage: SetStage, method: str
+) -> None:
+    browser = (await set_stage()).browser()
+    for path in ("/nowhere", "/artists/", "/auth/none", "/static/none.css", "/apiary"):
+        response = await browser.request(method, path, "", Accept=AS_BROWSERS)
+        page = read_page(response, 404)
+        assert "There is nothing at this address" in page, path
+        assert '<a class="button" href="/">To the start page</a>' in page, path
+        assert response.headers["Vary"] == "Accept", path
+        assert path not in page, "what somebody else has made up is not repeated"
+
+
+@pytest.mark.parametrize("accept", ["", "*/*", "application/json", "text/html, application/json"])
+@pytest.mark.gen_test
+async def test_an_unknown_address_is_a_problem_for_programs(
+    set_stage: SetStage, accept: str
+) -> None:
+    browser = (await set_stage()).browser()
+    for path in ("/nowhere", "/api", "/api/none", "/feeds/none", "/feeds"):
+        for each in (accept, AS_BROWSERS) if path != "/nowhere" else (accept,):
+            response = await browser.get(path, Accept=each)
+            assert response.code == 404, path
+            assert response.headers["Content-Type"] == "application/problem+json", (path, each)
+            told = orjson.loads(response.body)
+            assert (told["type"], told["title"]) == ("/problems/not-found", "Not Found")
+            assert told["detail"] == "There is nothing at this address; it may be misspelt."
 
 
 @pytest.mark.gen_test
@@ -346,6 +380,28 @@ def test_a_picture_is_asked_for_in_a_size_that_looks_well() -> None:
         assert Picture.of(none) is None
 
 
+@pytest.mark.gen_test
+async def test_a_picture_says_of_what_it_is(synced: Any) -> None:
+    many = [artist(n) for n in range(6)]
+    items = [
+        album(0, name="Blue", album_type="EP", artists=[artist(0)]),
+        album(1, name="Red", album_type="single", artists=many),
+        album(2, name="<Q>", album_type="mixtape", artists=many[:2]),
+    ]
+    _, browser = await synced(items)
+    page = read_page(await browser.get("/"))
+    told = {str(each["alt"]) for tag, each in Outline(page).seen if tag == "img" and each["alt"]}
+    assert told == {
+        "Cover of Blue, EP by Artist 0",
+        "Cover of Red, single by Artist 0, Artist 1, Artist 2, Artist 3 and 2 more",
+        "Cover of <Q>, release by Artist 0, Artist 1",
+    }
+
+
+def test_a_cover_of_nobodys_names_nobody() -> None:
+    assert Tile.of(album(0, spotify_id="", artists=[]), TODAY).alt == "Cover of Album 0, album"
+
+
 def test_dates_and_numbers_are_told_as_people_read_them() -> None:
     dates = {"2026-11-20": "20 Nov 2026", "2026-11": "Nov 2026", "2026": "2026", "0000": "0000",
              None: "undated", "0000-00": "0000-00"}  # fmt: skip
@@ -357,6 +413,41 @@ def test_dates_and_numbers_are_told_as_people_read_them() -> None:
     ]
     seconds = {0: "0 s", 59: "59 s", 3600: "1 h", 3725: "1 h 2 min", 90061: "1 d 1 h", -5: "0 s"}
     assert {each: duration(each) for each in seconds} == seconds
+
+
+@pytest.mark.gen_test
+async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Any) -> None:
+    items = [
+        album(n, artists=[artist(0)], release_date=day, release_date_precision=precision)
+        for n, (day, precision) in enumerate(
+            [("2026-12-11", "day"), ("2027", "year"), ("2026-11-20", "day"), ("2026-11", "month")]
+        )
+    ]
+    _, browser = await synced(items)
+    for path in ("/", f"/artists/{spotify_id('artist', 0)}/"):
+        page = read_page(await browser.get(path))
+        assert '<strong>Out on <time datetime="2026-12-11">11 Dec 2026</time></strong>' in page
+        assert '<strong>Out in <time datetime="2027">2027</time></strong>' in page
+        assert '<p class="about"><time datetime="2026-11-20">20 Nov 2026</time>' in page
+        assert '<p class="about"><time datetime="2026-11">Nov 2026</time>' in page
+    clock.moment = datetime(2026, 12, 11, tzinfo=UTC)
+    assert "Out on" not in read_page(await browser.get("/"))
+
+
+@pytest.mark.gen_test
+async def test_the_status_words_dates_as_the_wall_does(synced: Any) -> None:
+    stage, browser = await synced([album(0, release_date="2025-11-20")], sync_source="auto")
+    await stage.freshet.standing.load()
+    page = read_page(await browser.get("/status"))
+    assert "<dt>Newest release</dt><dd>20 Nov 2025</dd>" in page
+    assert "newest release there 20 Nov 2025" in page
+    assert "2025-11-20" not in page
+
+
+def test_only_a_date_that_has_not_begun_is_to_come() -> None:
+    coming = {"2026-11-21": "Out on", "2026-12": "Out in", "2027": "Out in"}
+    words = coming | dict.fromkeys(["2026-11-20", "2026-11", "2026", "2025-12-31", "0000", None])
+    assert {each: coming_words(each, TODAY) for each in words} == words
 
 
 @pytest.mark.gen_test

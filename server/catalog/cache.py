@@ -97,7 +97,7 @@ class PayloadCache:
         Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync, and a
         DatabaseError if a day gone by has to be read and cannot.
         """
-        query = queries.parse(kind, query_string)
+        query = queries.parse(kind, query_string, self._now().date())
         href = query.href
         ready = self._found((href, coding))
         if ready is None:

@@ -1,4 +1,4 @@
-"""Which coding a client wants, and whether it has the answer already (RFC 9110 12.5.3, 13.1.2)."""
+"""What a client wants: which coding, a page or data, or nothing again (RFC 9110 12.5, 13.1.2)."""
 
 import re
 from functools import lru_cache
@@ -36,6 +36,25 @@ def coding(accept_encoding: str) -> Coding:
         if weight > 0 and weight >= best_weight:
             best, best_weight = each, weight
     return best
+
+
+@lru_cache(maxsize=1024)
+def prefers_page(accept: str) -> bool:
+    """Whether an `Accept` header ("" when there is none) asks for HTML rather than for JSON.
+
+    The most exact range counts; who likes both alike, as by `*/*`, gets JSON.
+    Source: RFC 9110 section 12.5.1.
+    """
+    weights: dict[str, float] = {}
+    for part in accept.lower().split(","):
+        name, *parameters = part.split(";")
+        found = [quality for each in parameters if (quality := QUALITY.fullmatch(each))]
+        weight = float(found[0][1]) if found else 1.0
+        weights[name.strip()] = max(weight, weights.get(name.strip(), 0.0))
+    rest = weights.get("*/*", 0.0)
+    html = weights.get("text/html", weights.get("text/*", rest))
+    as_json = weights.get("application/json", weights.get("application/*", rest))
+    return html > max(as_json, weights.get("application/problem+json", 0.0))
 
 
 def matches(if_none_match: str, etag: str) -> bool:

@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
 from server.catalog.titles import folded
 
@@ -53,6 +53,14 @@ def _day(value: Any) -> Any:
     return _part_of_a_date(value)
 
 
+def _known(value: str, info: ValidationInfo) -> str:
+    """Of a day after the context's `today` nothing is known; without it any day will do."""
+    today: date | None = (info.context or {}).get("today")
+    if today is not None and value > today.isoformat():
+        raise ValueError(f"must not be after today, which is {today} in UTC")
+    return value
+
+
 def _market(value: Any) -> Any:
     if isinstance(value, str) and not MARKET.fullmatch(value := value.upper()):
         raise ValueError("must be a country's code of two letters (ISO 3166-1 alpha-2)")
@@ -94,7 +102,7 @@ MONTHS = "|".join(
 PartialDate = Annotated[
     str, BeforeValidator(_part_of_a_date), _described(pattern=f"^[1-9][0-9]{{3}}(-({MONTHS}))?$")
 ]
-Day = Annotated[str, BeforeValidator(_day), _described(format="date")]
+Day = Annotated[str, BeforeValidator(_day), AfterValidator(_known), _described(format="date")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern="^[A-Za-z]{2}$")]
 Search = Annotated[
     str | None, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)

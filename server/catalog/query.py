@@ -1,5 +1,6 @@
 """What a request asks for: parsed, checked and brought to a normal form once. Pure."""
 
+from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -63,7 +64,9 @@ class ReleaseQuery(BaseModel):
         description="ISO 3166-1 alpha-2: what is known to be there, or of which nothing is known.",
     )
     at: Day | None = Field(
-        None, description="A day (UTC): the releases that were listed on it, not the latest."
+        None,
+        description="A day (UTC), today at the latest: the releases that were listed on it, not "
+        "the latest.",
     )
     q: Search = Field(
         None,
@@ -163,10 +166,11 @@ def of_href(href: str) -> ReleaseQuery:
     return parse(KINDS[path], query_string)
 
 
-def parse(kind: type[AnyQuery], query_string: str) -> AnyQuery:
+def parse(kind: type[AnyQuery], query_string: str, today: date | None = None) -> AnyQuery:
     """Read a raw query string. Unknown names are ignored.
 
-    Raises InvalidParameters naming every fault, or UriTooLong.
+    No day after `today` may be asked for; None is for what has been checked already. Raises
+    InvalidParameters naming every fault, or UriTooLong.
     """
     if len(query_string) > MAX_QUERY_LENGTH:
         raise UriTooLong(f"The query string may have {MAX_QUERY_LENGTH} characters.")
@@ -178,7 +182,7 @@ def parse(kind: type[AnyQuery], query_string: str) -> AnyQuery:
         elif name in kind.model_fields:
             given[name] = value
     try:
-        query = kind.model_validate(given)
+        query = kind.model_validate(given, context={"today": today})
     except ValidationError as error:
         reasons: dict[str, str] = {}
         for detail in error.errors():

@@ -8,6 +8,7 @@ import orjson
 UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
 )
+KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 
 
 class Release(NamedTuple):
@@ -60,7 +61,8 @@ class Release(NamedTuple):
     def about(self) -> str:
         """A sentence about it."""
         tracks = f", {self.tracks} track{'' if self.tracks == 1 else 's'}" if self.tracks else ""
-        return f"{(self.kind or 'release').capitalize()}{tracks}, {self.release_date or 'undated'}"
+        kind = KINDS.get(self.kind or "", (self.kind or "release").capitalize())
+        return f"{kind}{tracks}, {self.release_date or 'undated'}"
 
 
 def clean(text: str) -> str:

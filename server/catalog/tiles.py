@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, NamedTuple, Self
 
 import orjson
 
-from server.catalog.release import clean
-from server.catalog.wording import counted, date_words
+from server.catalog.release import KINDS, clean
+from server.catalog.wording import coming_words, counted, date_words
 
-KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 ADDRESS = re.compile(r"https?://[^\s,]+")  # what a browser may be led to, and srcset can hold
+NAMED = 4  # artists of a release; how many more there are is counted
 LEAST_WIDTH = 200  # pixels; what is narrower looks poor on a wall
 
 
@@ -35,7 +36,10 @@ class Picture(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A release on the wall; `url` is where it can be heard, `date` as Spotify has it."""
+    """A release on the wall; `url` is where it can be heard, `dated` as Spotify has it.
+
+    `coming` says in words that its day is to come, and goes before `day`.
+    """
 
     spotify_id: str
     name: str
@@ -44,12 +48,13 @@ class Tile(NamedTuple):
     picture: Picture | None
     kind: str
     about: str
-    date: str | None
+    dated: str | None
     day: str
+    coming: str | None
 
     @classmethod
-    def of(cls, album: dict[str, Any]) -> Self:
-        """A release as the API shows it."""
+    def of(cls, album: dict[str, Any], today: date) -> Self:
+        """A release as the API shows it; `today` is the day in UTC."""
         kind = KINDS.get(album["album_type"], "Release")
         tracks = album["total_tracks"]
         return cls(
@@ -60,9 +65,28 @@ class Tile(NamedTuple):
             picture=Picture.of(album["images"]),
             kind=kind,
             about=f"{kind}, {counted(tracks, 'track')}" if tracks else kind,
-            date=album["release_date"],
+            dated=album["release_date"],
             day=date_words(album["release_date"]),
+            coming=coming_words(album["release_date"], today),
         )
+
+    @property
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """The artists who are named, with their ids."""
+        return self.artists[:NAMED]
+
+    @property
+    def more(self) -> str:
+        """How many artists there are beside those, in words."""
+        left = len(self.artists) - NAMED
+        return f" and {left} more" if left > 0 else ""
+
+    @property
+    def alt(self) -> str:
+        """What its cover is: Cover of Blue, EP by Ann, Bob."""
+        by = ", ".join(name for name, _ in self.named)
+        kind = self.kind if self.kind.isupper() else self.kind.lower()
+        return f"Cover of {self.name}, {kind}{f' by {by}' if by else ''}{self.more}"
 
 
 class Portrait(NamedTuple):
@@ -77,8 +101,8 @@ class Portrait(NamedTuple):
     releases: tuple[Tile, ...]
 
     @classmethod
-    def read(cls, json: bytes) -> Self:
-        """Read an artist from the JSON that the API shows of it."""
+    def read(cls, json: bytes, today: date) -> Self:
+        """Read an artist from the JSON that the API shows of it; `today` is the day in UTC."""
         artist: dict[str, Any] = orjson.loads(json)
         followers = artist["followers"]
         return cls(
@@ -88,7 +112,7 @@ class Portrait(NamedTuple):
             picture=Picture.of(artist["images"]),
             genres=tuple(clean(each) for each in artist["genres"] or ()),
             followers=None if followers is None else counted(followers, "follower"),
-            releases=tuple(Tile.of(each) for each in artist["albums"]),
+            releases=tuple(Tile.of(each, today) for each in artist["albums"]),
         )
 
 

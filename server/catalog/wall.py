@@ -75,13 +75,14 @@ class Wall:
         return asked.at is None and asked.offset == 0 and asked.sort in ("-released", "-seen")
 
 
-def read(query_string: str) -> WallQuery:
-    """What an address or a form asks for. Raises InvalidParameters or UriTooLong.
+def read(query_string: str, today: date) -> WallQuery:
+    """What an address or a form asks for; `today` is the day in UTC.
 
     Forms send fields that are empty, and repeat the name of a list; the language has neither.
+    Raises InvalidParameters or UriTooLong.
     """
     if len(query_string) > MAX_QUERY_LENGTH:
-        return query.parse(WallQuery, query_string)
+        return query.parse(WallQuery, query_string, today)
     lists: dict[str, list[str]] = {}
     pairs: list[tuple[str, str]] = []
     for name, value in parse_qsl(query_string, errors="replace"):  # the empty ones are left out
@@ -90,7 +91,7 @@ def read(query_string: str) -> WallQuery:
         else:
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
-    return query.parse(WallQuery, urlencode(pairs))
+    return query.parse(WallQuery, urlencode(pairs), today)
 
 
 def written(query_string: str) -> str:
@@ -110,7 +111,7 @@ def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") 
     """The page that a query asks for; `today` is the day in UTC."""
     listed = selection.albums(snapshot.albums, asked)
     page = listed[asked.offset : asked.offset + asked.limit]
-    tiles = tuple(Tile.of(orjson.loads(entry.json)) for entry in page)
+    tiles = tuple(Tile.of(orjson.loads(entry.json), today) for entry in page)
     return _wall(asked, tiles, len(listed), today, written)
 
 

@@ -25,6 +25,16 @@ def date_words(text: str | None) -> str:
         return text
 
 
+def coming_words(text: str | None, today: date) -> str | None:
+    """What stands before a date of Spotify's that is to come, as exact as it is; None if it is not.
+
+    A year or a month that has begun is not to come.
+    """
+    if text is None or text <= today.isoformat()[: len(text)]:
+        return None
+    return "Out on" if len(text) == 10 else "Out in"
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things: 1 track, 2 tracks."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(

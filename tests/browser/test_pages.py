@@ -76,6 +76,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
         ("status", "status"),
         ("artist", artist_path(place)),
         ("artist-missing", f"artists/{'x' * 22}/"),
+        ("nowhere", "no/such/page"),
     ):
         page.goto(place.url + path)
         yield name

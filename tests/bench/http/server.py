@@ -8,8 +8,7 @@ from contextlib import suppress
 
 import uvloop
 
-from handlers.base import NotFoundHandler
-from server import config, log, pauses
+from server import config, log, pauses, routes
 from server.app import Freshet
 from server.config import Settings
 from server.site import Site
@@ -29,7 +28,8 @@ class Bench:
         log.configure("json", "warning")
         if not lane:
             given = self._freshet
-            given.site = Site(given.routes(), given.access_log, NotFoundHandler)
+            elsewhere = routes.elsewhere(given.settings)
+            given.site = Site(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
         self._freshet.tasks.spawn(pauses.forget_the_start(self._freshet.read))
         return self._freshet.port
