@@ -8,6 +8,7 @@ from sqlalchemy import URL
 
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
 from tests.end_to_end.test_two_servers import heard_of_the_sync, sent_alike
+from tests.faults.balance import stored
 from tests.faults.place import (
     OFTEN,
     listed,
@@ -15,7 +16,6 @@ from tests.faults.place import (
     next_sync,
     overlaps,
     serves,
-    stored,
     syncs,
     until,
 )
