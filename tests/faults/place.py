@@ -1,4 +1,4 @@
-"""What faults of real processes share: a PostgreSQL to kill, a reader, and a balance."""
+"""What faults of real processes share: a PostgreSQL to kill, and a reader."""
 
 import base64
 import http.client
@@ -164,37 +164,6 @@ def locked(url: URL, table: str) -> Iterator[Callable[[], bool]]:
             return bool(looking.fetchone()[0])
 
         yield somebody_waits
-
-
-BALANCE = """
-SELECT (SELECT count(*) FROM albums),
-       (SELECT coalesce(sum(added), 0) FROM sync_runs),
-       (SELECT count(*) FROM changes WHERE kind = 'added'),
-       (SELECT count(DISTINCT album) FROM changes WHERE kind = 'added'),
-       (SELECT count(DISTINCT album_id) FROM album_artists),
-       (SELECT count(DISTINCT album_id) FROM listings),
-       (SELECT coalesce(sum(updated), 0) - (SELECT count(*) FROM changes WHERE kind = 'updated')
-        FROM sync_runs),
-       (SELECT count(*) FROM artists
-        WHERE NOT EXISTS (SELECT FROM album_artists WHERE artist_id = artists.id)),
-       (SELECT count(*) FROM changes WHERE kind IN ('gone', 'deleted'))
-"""
-
-
-def stored(url: URL) -> set[str]:
-    """Spotify's ids of the albums that are here.
-
-    Every one of them came whole: with its artists, its listing, one entry of the journal, and in
-    the account of a sync. So no sync has left half of what it brought, and none brought anything
-    twice.
-    """
-    with connected(url) as cursor:
-        cursor.execute(BALANCE)
-        albums, *counts, updated, alone, left = cursor.fetchone()
-        assert counts == [albums] * len(counts), "a half sync, or a release that came twice"
-        assert (updated, alone, left) == (0, 0, 0)
-        cursor.execute("SELECT spotify_id FROM albums")
-        return {row[0] for row in cursor.fetchall()}
 
 
 def overlaps(url: URL) -> int:

@@ -18,7 +18,8 @@ from server.keyring import Keyring
 from server.spotify import logins
 from tests.conftest import SECRET
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
-from tests.faults.place import OFTEN, connected, next_sync, serves, stored, until
+from tests.faults.balance import stored
+from tests.faults.place import OFTEN, connected, next_sync, serves, until
 from tests.test_logins import GRANT, ROBIN
 
 Run = Callable[..., Server]

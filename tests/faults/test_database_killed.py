@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.end_to_end.conftest import Server, environment, standin_settings
+from tests.faults.balance import stored
 from tests.faults.place import (
     OFTEN,
     Frail,
@@ -24,7 +25,6 @@ from tests.faults.place import (
     overlaps,
     postmaster,
     serves,
-    stored,
     until,
 )
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import Server, environment, standin_settings
-from tests.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves, stored, until
+from tests.faults.balance import stored
+from tests.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves, until
 
 Run = Callable[..., Server]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own is root's to mount")

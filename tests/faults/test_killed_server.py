@@ -3,24 +3,29 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import orjson
 from sqlalchemy import URL
 
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
 from tests.end_to_end.test_two_servers import heard_of_the_sync, sent_alike
+from tests.faults.balance import stored
 from tests.faults.place import (
+    ARTISTS,
     OFTEN,
+    connected,
     listed,
     locked,
     next_sync,
     overlaps,
     serves,
-    stored,
     syncs,
     until,
 )
 
 Run = Callable[..., Server]
+DETAILS = ("images", "genres", "popularity", "followers", "updated_at")
 SERVED_SECONDS = 5.0  # from the start of the program to the first answer with content
 
 
@@ -89,6 +94,58 @@ def moments(number: int) -> Iterator[float]:
     """Seconds after a server leads, around those in which it syncs."""
     die = random.Random(7)
     return (die.uniform(0, 0.5) for _ in range(number))
+
+
+def served_by(server: Server) -> tuple[str, dict[str, Any]]:
+    """When the data was last synced, and the answer."""
+    _, told, body = server.get(f"{ARTISTS}?release_limit=200")
+    return told["x-last-sync"], orjson.loads(body)
+
+
+def without_details(answer: dict[str, Any]) -> dict[str, Any]:
+    """What syncs alone bring."""
+    artists = [
+        {name: value for name, value in artist.items() if name not in DETAILS}
+        for artist in answer["items"]
+    ]
+    return {**answer, "items": artists, "as_of": None}
+
+
+def with_images(answer: dict[str, Any]) -> set[str]:
+    return {artist["spotify_id"] for artist in answer["items"] if artist["images"]}
+
+
+def stored_details(url: URL) -> set[str]:
+    """Spotify's ids of the artists that have images."""
+    with connected(url) as cursor:
+        cursor.execute("SELECT spotify_id FROM artists WHERE images <> '[]'")
+        return {row[0] for row in cursor.fetchall()}
+
+
+def test_what_is_served_after_a_kill_in_a_sync_is_the_sync_before_and_then_the_next_one(
+    run: Run, manage: Manage, url: URL, publishing: str
+) -> None:
+    """Artists' details are no part of a sync: what has come of them is shown a little sooner."""
+    env = environment(url, **standin_settings(publishing), **OFTEN) | {"SYNC_INTERVAL": "8"}
+    fill(manage, env, url)
+    server = run(env=env)
+    until(lambda: stored_details(url), 15)
+    with locked(url, "changes") as somebody_waits:
+        until(somebody_waits, 20)
+        synced_at, before = served_by(server)
+        details = stored_details(url)
+        assert details > with_images(before), "stored, and not shown yet"
+        kill(server)
+        server = run(env=env)
+        served(server)
+        again_at, after = served_by(server)
+    assert again_at == synced_at
+    assert without_details(after) == without_details(before), "nothing of the sync cut off"
+    assert with_images(after) == details
+    new = run(env=env | {"SYNC_INTERVAL": "0"})
+    served(new)
+    until(lambda: served_by(server) == served_by(new) and served_by(new)[0] > synced_at, 30)
+    assert without_details(served_by(new)[1]) != without_details(before)
 
 
 def test_a_leader_killed_in_its_transaction_has_an_heir_that_brings_each_release_once(

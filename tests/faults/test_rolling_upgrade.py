@@ -14,8 +14,9 @@ from sqlalchemy import URL
 from server import schema
 from tests.conftest import until
 from tests.end_to_end.conftest import Server, environment, standin_settings
+from tests.faults.balance import stored
 from tests.faults.load import Load
-from tests.faults.place import OFTEN, connected, serves, stored
+from tests.faults.place import OFTEN, connected, serves
 from tests.faults.test_under_load import begun, told
 
 Run = Callable[..., Server]
