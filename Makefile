@@ -15,6 +15,7 @@ run: $(VENV)/.installed
 	exec $(BIN)/python manage.py run --demo; fi
 
 install: $(VENV)/.installed
+	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once .env has a CLIENT_ID."
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

@@ -13,6 +13,8 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 ROOT = Path(__file__).resolve().parent.parent
+SPOTIFY_ACCOUNTS = "https://accounts.spotify.com"
+DASHBOARD = "https://developer.spotify.com/dashboard"
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,13 @@ def origin_of(address: str) -> str:
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, usual) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
+
+
+def entry_of_app(accounts_url: str) -> str:
+    """Where the app's credentials stand, in words: on Spotify's dashboard, or at what plays it."""
+    if accounts_url == SPOTIFY_ACCOUNTS:
+        return f"the app's page at {DASHBOARD}"
+    return f"the app's entry at {accounts_url}, which SPOTIFY_ACCOUNTS_URL names"
 
 
 def forget_other_servers() -> None:

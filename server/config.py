@@ -22,7 +22,7 @@ from pydantic import (
 )
 from sqlalchemy import URL
 
-from server.addresses import ROOT, check_public_url
+from server.addresses import ROOT, SPOTIFY_ACCOUNTS, check_public_url
 from server.errors import SettingsError
 from server.values import (
     A_YEAR,
@@ -94,7 +94,7 @@ class Settings(DatabaseSettings):
     cache_max_age: int = Field(default=15, ge=0, le=A_YEAR)
     access_log: Literal["all", "summary", "errors", "off"] = "summary"
     spotify_api_url: ServiceUrl = "https://api.spotify.com/v1"
-    spotify_accounts_url: ServiceUrl = "https://accounts.spotify.com"
+    spotify_accounts_url: ServiceUrl = SPOTIFY_ACCOUNTS
 
     @field_validator("quota_per_day", mode="after")
     @classmethod

@@ -1,9 +1,6 @@
 """Runs one of PostgreSQL's programs on the database of DATABASE_URL, whichever that is.
 
-`python -m server.postgres pg_dump -Fc -f FILE` keeps all there is in a file, and
-`python -m server.postgres pg_restore -e --clean --if-exists --create --no-owner -d postgres FILE`
-brings it back; `psql` looks into it. An embedded server is started for it if none runs. The
-programs are the embedded PostgreSQL's, which also understand servers that are older.
+The programs are the embedded PostgreSQL's, which also understand servers that are older.
 
 Source: postgresql.org/docs/current/libpq-envars.html.
 """
@@ -11,6 +8,8 @@ Source: postgresql.org/docs/current/libpq-envars.html.
 import os
 import subprocess
 import sys
+from difflib import get_close_matches
+from textwrap import fill
 from typing import Any
 
 import click
@@ -19,21 +18,40 @@ from server import config
 from server.config import DatabaseSettings
 from server.database import open_engine
 from server.embedded.programs import binaries
-from server.errors import EmbeddedPostgresError, FreshetError, SettingsError
+from server.errors import FreshetError, SettingsError
 
+USAGE = """\
+Usage: python -m server.postgres PROGRAM [ARGUMENT]...
+
+  Runs one of PostgreSQL's programs on the database that DATABASE_URL names, with
+  these arguments. An embedded server is started for it if none runs.
+
+Examples:
+  pg_dump -Fc -f FILE    keeps all there is in a file
+  pg_restore -e --clean --if-exists --create --no-owner -d postgres FILE
+                         brings it back
+  psql                   looks into it
+  psql --help            says what psql can do
+"""
+HELP = ("-h", "--help")
+WRONG_USAGE = 2
 ODD_NAMES = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
+
+
+def programs() -> list[str]:
+    """The names of all programs there are. Raises EmbeddedPostgresError if there are none."""
+    return sorted(each.name for each in binaries().iterdir() if each.is_file())
 
 
 def run(program: str, *arguments: str) -> int:
     """Run it to its end, on our own streams; its exit code. Raises FreshetError."""
-    path = binaries() / os.path.basename(program)
-    if not path.exists():
-        raise EmbeddedPostgresError(f"there is no program {program} in {path.parent}")
     settings = config.load(DatabaseSettings)
     with open_engine(settings.database_url) as engine:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return subprocess.run(
-            [str(path), *arguments], env=env | environment(engine.url), check=False
+            [str(binaries() / program), *arguments],
+            env=env | environment(engine.url),
+            check=False,
         ).returncode
 
 
@@ -52,18 +70,31 @@ def environment(url: Any) -> dict[str, str]:
 
 
 def main() -> int:
-    """What the command line says."""
-    if len(sys.argv) < 2:
-        click.echo(__doc__, err=True)
-        return 2
+    """What the command line says; the exit code, 2 if it cannot be understood."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in HELP:
+        click.echo(USAGE, err=not arguments, nl=False)
+        return 0 if arguments else WRONG_USAGE
     try:
-        return run(*sys.argv[1:])
+        if arguments[0] not in (known := programs()):
+            click.echo(_unknown(arguments[0], known), err=True)
+            return WRONG_USAGE
+        return run(*arguments)
     except SettingsError as error:
         click.echo("; ".join(f"{name} {fault}" for name, fault in error.faults.items()), err=True)
-        return 2
+        return WRONG_USAGE
     except FreshetError as error:
         click.echo(f"Freshet stopped: {error}", err=True)
         return 1
+
+
+def _unknown(program: str, known: list[str]) -> str:
+    likely = get_close_matches(program, known, 1)
+    there = fill(", ".join(known), 78, initial_indent="  ", subsequent_indent="  ")
+    return (
+        f"PostgreSQL has no program {program!r}{f'; is it {likely[0]}?' if likely else '.'}\n"
+        f"There are:\n{there}\n`python -m server.postgres --help` says more."
+    )
 
 
 if __name__ == "__main__":

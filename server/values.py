@@ -7,12 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from sqlalchemy import URL
 
-from server.addresses import EmbeddedDatabase, check_address, parse_database_url
+from server.addresses import DASHBOARD, EmbeddedDatabase, check_address, parse_database_url
 
 A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
 MARKET = re.compile("[A-Z]{2}")
 
-DASHBOARD = "https://developer.spotify.com/dashboard"
 MENDS = {
     "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
     "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",

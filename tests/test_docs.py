@@ -1,6 +1,7 @@
 """The documents name every command, setting, route and parameter, and nothing else."""
 
 import re
+import subprocess
 from pathlib import Path
 
 from server.app import Freshet
@@ -78,3 +79,14 @@ def test_what_setup_cfg_allows_is_what_requirements_pin() -> None:
         re.findall(r"^([a-z0-9-]+)==", pinned.split("# What those bring")[0], re.MULTILINE)
     )
     assert wanted == direct
+
+
+def test_an_installation_ends_with_what_comes_next(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    for file in ("bin/python", ".installed"):  # it has been installed already
+        (tmp_path / file).touch()
+    command = ["make", "--no-print-directory", "install", f"VENV={tmp_path}"]
+    env = {"PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    (line,) = done.stdout.splitlines()
+    assert "Next: `make run`" in line

@@ -1,5 +1,9 @@
 """`manage.py doctor` finds what is wrong, names its mend, and changes nothing."""
 
+import signal
+import sys
+from asyncio import create_subprocess_exec
+from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, text
 
+from server.addresses import entry_of_app
+from server.config import Settings
 from server.database import Database
 from server.doctor import Finding, examine
 from server.keyring import Keyring
@@ -17,7 +23,7 @@ from server.spotify.ledger import hour_of
 from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
-from tests.conftest import SECRET
+from tests.conftest import ROOT, SECRET
 from tests.test_transport import free_port
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
@@ -136,8 +142,34 @@ async def test_wrong_credentials_are_told_with_their_mend(
     standin = start_standin()
     found = await report(standin, CLIENT_SECRET="not-the-secret")
     assert found["credentials"].level == "fault"
-    assert "developer.spotify.com/dashboard" in (found["credentials"].mend or "")
+    mend = found["credentials"].mend or ""
+    assert mend.startswith(f"compare them with the app's entry at {standin.accounts_url}")
+    assert "developer.spotify.com" not in mend + found["redirect URI"].text
     assert standin.calls_to("/v1") == 0
+
+
+def test_only_where_spotify_itself_is_asked_its_dashboard_is_named() -> None:
+    assert entry_of_app(Settings.model_fields["spotify_accounts_url"].default) == (
+        "the app's page at https://developer.spotify.com/dashboard"
+    )
+    assert "spotify.com" not in entry_of_app("http://127.0.0.1:9090")
+
+
+@pytest.mark.gen_test
+async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report: Report) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "server.spotify.standin", "--port", str(port)]
+    process = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(5)]
+    assert lines[0].startswith(f"# A stand-in for Spotify is at http://127.0.0.1:{port}")
+    found = await report(**dict(line.split("=", 1) for line in lines[1:]))
+    assert found["credentials"].level == found["search"].level == "ok"
+    second = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
+    said = f"Port {port} cannot be had: Address already in use\n".encode()
+    assert (await second.communicate(), second.returncode) == ((b"", said), 1)
+    process.send_signal(signal.SIGINT)
+    assert await process.communicate() == (b"", b"")
 
 
 @pytest.mark.gen_test

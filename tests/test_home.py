@@ -80,6 +80,8 @@ async def test_a_stranger_at_a_new_server_may_log_in_and_is_told_what_that_means
         "/static/freshet.css",
         "/feeds/albums.atom",
         "/feeds/albums.json",
+        "/feeds/albums.ics",
+        "/feeds/albums.csv",
         "/",
     ]
 

@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
-from server.catalog.query import AlbumsQuery
+from server.catalog.query import FEEDS, AlbumsQuery
 from server.catalog.tiles import Picture, Tile
 from server.catalog.wording import coming_words, counted, date_words, duration
 from server.errors import InvalidParameters, UriTooLong
@@ -152,6 +152,24 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
         assert link.href.startswith("/feeds/albums.")
         assert "limit" not in link.href
         assert "market=DE" in link.href
+
+
+@pytest.mark.gen_test
+async def test_every_page_leads_readers_to_every_feed_of_its_releases(synced: Any) -> None:
+    _, browser = await synced()
+    portrait = f"/artists/{spotify_id('artist', 0)}/"
+    paths = {"/": "", "/?q=album+1&limit=3": "?q=album+1", portrait: "", "/api/docs/": ""}
+    for path, query in paths.items():
+        page = (await browser.get(path)).body.decode()
+        links = [
+            (str(each["href"]), each["type"])
+            for tag, each in Outline(page).seen
+            if tag == "link" and each["rel"] == "alternate"
+        ]
+        assert [href for href, _ in links] == [f"{kind.path}{query}" for kind in FEEDS], path
+        for href, media_type in links:
+            feed = await browser.get(href)
+            assert feed.headers["Content-Type"].partition(";")[0] == media_type, (path, href)
 
 
 def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:

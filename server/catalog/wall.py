@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import orjson
 
 from server.catalog import payload, query, selection
+from server.catalog.feeds import FORMATS
 from server.catalog.query import FEEDS, MAX_QUERY_LENGTH, AlbumType, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
@@ -40,6 +41,14 @@ class Link(NamedTuple):
     current: bool = False
 
 
+class Feed(NamedTuple):
+    """A feed of the same releases, under this server's root."""
+
+    text: str
+    href: str
+    media_type: str
+
+
 @dataclass(frozen=True)
 class Wall:
     """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for.
@@ -57,7 +66,7 @@ class Wall:
     kinds: tuple[Link, ...]
     chosen: tuple[Link, ...]
     days: tuple[Link, ...]
-    feeds: tuple[Link, ...]
+    feeds: tuple[Feed, ...]
     kept: tuple[tuple[str, str], ...]
 
     @property
@@ -179,11 +188,12 @@ def _days(asked: WallQuery, today: date) -> Iterator[Link]:
         yield Link("Now", _with(asked, at=None))
 
 
-def _feeds(asked: WallQuery) -> Iterator[Link]:
+def _feeds(asked: WallQuery) -> Iterator[Feed]:
     """The same releases as feeds."""
     wanted = asked.model_dump(exclude_defaults=True, exclude=NOT_IN_FEEDS)
     for name, kind in zip(FEED_NAMES, FEEDS, strict=True):
-        yield Link(name, kind.model_validate(wanted).href)
+        media_type = FORMATS[kind.path].content_type.partition(";")[0]
+        yield Feed(name, kind.model_validate(wanted).href, media_type)
 
 
 def _kept(asked: WallQuery) -> Iterator[tuple[str, str]]:

@@ -9,13 +9,12 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from server import config, schema
-from server.addresses import EmbeddedDatabase
+from server.addresses import EmbeddedDatabase, entry_of_app
 from server.config import DatabaseSettings, Settings
 from server.database import Database
 from server.doctor import login, spotify
 from server.doctor.finding import Finding
 from server.errors import DatabaseError, SettingsError
-from server.login.failures import DASHBOARD
 from server.login.watch import ConsentWatch
 from server.upstream import Upstream, utc_now
 
@@ -47,7 +46,8 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
 
 
 def _addresses(settings: Settings) -> list[Finding]:
-    text = f"{settings.redirect_uri} (as the app's page at {DASHBOARD} has to name it)"
+    entry = entry_of_app(settings.spotify_accounts_url)
+    text = f"{settings.redirect_uri} (which has to stand to the letter in {entry})"
     findings = [Finding("ok", "redirect URI", text)]
     public = urlsplit(settings.public_url)
     if public.scheme == "http" and (public.port or 80) != settings.port:

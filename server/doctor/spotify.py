@@ -16,7 +16,7 @@ from server.errors import (
     RateLimited,
     SpotifyError,
 )
-from server.login.failures import DASHBOARD, OwnerWithoutPremium
+from server.login.failures import OwnerWithoutPremium
 from server.spotify import quota
 from server.spotify.ledger import used
 from server.spotify.paging import ENDPOINTS, SourceName
@@ -52,7 +52,7 @@ async def credentials(upstream: Upstream) -> AsyncIterator[Finding]:
         grant = await upstream.accounts.client_credentials()
     except CredentialsRejected:
         text = "Spotify does not know this CLIENT_ID and CLIENT_SECRET"
-        mend = f"compare them with the app's page at {DASHBOARD}"
+        mend = f"compare them with {upstream.accounts.entry}"
         yield Finding("fault", "credentials", text, mend)
         return
     except SpotifyError as error:
@@ -67,7 +67,7 @@ async def credentials(upstream: Upstream) -> AsyncIterator[Finding]:
 
 
 async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding:
-    endpoint = ENDPOINTS[source]
+    endpoint, look = ENDPOINTS[source], f"look at {upstream.accounts.entry}"
     try:
         await upstream.client("interactive").get_as(
             token, endpoint.path, **endpoint.parameters, limit=1
@@ -83,11 +83,11 @@ async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding
     except EndpointRestricted:
         if source == "new-releases":
             return Finding("note", source, "not for this app, as for nearly all; search is used")
-        return Finding("fault", source, "not for this app", f"look at its page at {DASHBOARD}")
+        return Finding("fault", source, "not for this app", look)
     except AppRefused as error:
         if "premium" in str(error).lower():
             return Finding("fault", source, OwnerWithoutPremium.title, OwnerWithoutPremium.advice)
-        return Finding("fault", source, str(error), f"look at the app's page at {DASHBOARD}")
+        return Finding("fault", source, str(error), look)
     except SpotifyError as error:
         return Finding("fault", source, str(error), "try again in a while")
     return Finding("ok", source, "this app may use it")

@@ -169,7 +169,7 @@ class ClientRefused(LoginFailed):
     status = 502
     kind = "client-refused"
     title = "Spotify does not know this server’s CLIENT_ID and CLIENT_SECRET"
-    advice = f"Whoever runs it has to compare them with the app's page at {DASHBOARD}."
+    advice = "Whoever runs it has to mend them: `python manage.py doctor` says where they stand."
 
 
 class OwnerWithoutPremium(LoginFailed):

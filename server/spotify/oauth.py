@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from server.addresses import entry_of_app
 from server.errors import (
     BadAnswer,
     CredentialsRejected,
@@ -57,6 +58,7 @@ class Accounts:
         self._client_id = client_id
         self._consent_url = f"{url}/authorize"
         self._url = f"{url}/api/token"
+        self.entry = entry_of_app(url)  # where the credentials stand, in words
         self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
 
     def consent_url(
@@ -103,7 +105,7 @@ class Accounts:
             "tokens",
         )
         if response.status != 200:
-            raise _refusal(response)
+            raise _refusal(response, self.entry)
         try:
             content = response.json()
         except BadAnswer:  # which quotes the body, and so perhaps a token
@@ -111,7 +113,7 @@ class Accounts:
         return _read_grant(content)
 
 
-def _refusal(response: Response) -> SpotifyError:
+def _refusal(response: Response, entry: str) -> SpotifyError:
     """Name what a status other than 200 means; Spotify sends `invalid_client` as 400, or 401."""
     if response.status >= 500:
         return SpotifyUnavailable(f"the accounts service answered {response.status}")
@@ -122,8 +124,7 @@ def _refusal(response: Response) -> SpotifyError:
     error, description = content.get("error"), content.get("error_description")
     if error == "invalid_client":
         return CredentialsRejected(
-            "Spotify does not know this CLIENT_ID and CLIENT_SECRET; compare them with your app's "
-            "page at https://developer.spotify.com/dashboard"
+            f"Spotify does not know this CLIENT_ID and CLIENT_SECRET; compare them with {entry}"
         )
     reason = quotable(" ".join(word for word in (error, description) if isinstance(word, str)))
     if error == "invalid_grant":

@@ -36,6 +36,7 @@ SCROLLED = """() => Array.from(document.querySelectorAll('main *'))
 MOST_BYTES = 60_000  # of our style sheets and scripts together
 VIOLATIONS = {"resultTypes": ["violations"]}  # of the rest, no more than one example is told
 COLOURS = {**VIOLATIONS, "runOnly": ["color-contrast"]}  # all that a scheme changes
+FEEDS = ["application/atom+xml", "application/feed+json", "text/calendar", "text/csv"]
 MISSING = "the server responded with a status of 404"
 BAD = "the server responded with a status of 400"
 RELEASES = "#tiles > li"
@@ -158,7 +159,7 @@ def test_every_page_is_for_everybody_at_every_width(
         feeds = page.locator('link[rel="alternate"]').evaluate_all(
             "all => all.map(each => each.type)"
         )
-        assert feeds == ["application/atom+xml", "application/feed+json"], station
+        assert feeds == FEEDS, station
         for width, scheme in looks(number):
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900})

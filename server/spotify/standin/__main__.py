@@ -2,7 +2,10 @@
 
 import argparse
 import asyncio
+import os
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 
@@ -41,6 +44,19 @@ A request meets the first fault of the list that concerns it, and no other.
 """
 
 
+def greeting(standin: StandIn) -> str:
+    """Where it is, and what lets Freshet ask it: lines as they have to stand in `.env`."""
+    return "\n".join(
+        (
+            f"# A stand-in for Spotify is at {standin.accounts_url}. In .env, it is asked by:",
+            f"CLIENT_ID={standin.world.client_id}",
+            f"CLIENT_SECRET={standin.world.client_secret}",
+            f"SPOTIFY_API_URL={standin.api_url}",
+            f"SPOTIFY_ACCOUNTS_URL={standin.accounts_url}",
+        )
+    )
+
+
 async def serve(arguments: argparse.Namespace) -> None:
     """Listen until interrupted."""
     standin = StandIn(
@@ -51,8 +67,11 @@ async def serve(arguments: argparse.Namespace) -> None:
         quota=arguments.quota,
         rate_limit=arguments.rate_limit,
     )
-    standin.start(arguments.port)
-    print(f"Stand-in for Spotify on {standin.accounts_url}")  # noqa: T201 - for people
+    try:
+        standin.start(arguments.port)
+    except OSError as error:
+        sys.exit(f"Port {arguments.port} cannot be had: {os.strerror(error.errno or 0)}")
+    print(greeting(standin), flush=True)  # noqa: T201 - for people
     await asyncio.Event().wait()
 
 
@@ -88,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--faults", type=faults_in, default=(), metavar="FILE", help="see below")
     parser.add_argument("--quota", type=calls, metavar="N", help="calls an endpoint in 24 hours")
     parser.add_argument("--rate-limit", type=calls, metavar="N", help="calls in 30 seconds")
-    asyncio.run(serve(parser.parse_args(arguments)))
+    with suppress(KeyboardInterrupt):  # which is how people end it
+        asyncio.run(serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":
