@@ -99,7 +99,7 @@ class Reader(threading.Thread):
     """Reads a path again and again on one connection while it is entered.
 
     A connection that was closed before a request is made anew. `seconds` are those of the answers
-    with 200, `failures` all else.
+    with 200, `failures` all else and when it was.
     """
 
     def __init__(self, server: Server, path: str = ARTISTS, pause: float = 0.005) -> None:
@@ -119,16 +119,18 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=10)
+        entered = time.monotonic()
         while not self._over.wait(self._pause):
             began = time.monotonic()
+            moment = f"{began - entered:.1f} s after the first"
             try:
                 connection.request("GET", self._path)
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status != 200:
-                    self.failures.append(str(answer.status))
+                    self.failures.append(f"{answer.status} {moment}")
             except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
+                self.failures.append(f"{error!r} {moment}")
                 connection.close()
             self.seconds.append(time.monotonic() - began)
         connection.close()

@@ -69,10 +69,10 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has th
         server.send_signal(signal.SIGTERM)
         await server.wait()
         stopped = time.monotonic() - began
+        for ear in ears + warm:
+            ear.close()
         spreads = ", ".join(f"{each:.2f}" for each in seconds)
         print(f"\n{MANY} listeners: {spreads} s; {grown:.1f} MB; stop in {stopped:.2f} s")
         assert max(seconds) < 1
         assert grown <= 60
         assert stopped < 3
-        for ear in ears + warm:
-            ear.close()

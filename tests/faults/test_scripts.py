@@ -3,13 +3,14 @@
 Hypothesis writes the scripts: faults, releases, withdrawals, restarts and time, a sync after each.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from tornado.ioloop import IOLoop
 
@@ -18,7 +19,7 @@ from server.config import Settings
 from server.database import Database
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from tests.conftest import Clock
-from tests.faults.simulation import Simulation
+from tests.faults.simulation import Record, Simulation
 
 ANYWHERE = [
     "502", "503", "500", "504", "cut", "truncated", "cut-json", "not-json", "empty", "garbage",
@@ -54,6 +55,12 @@ STEP = st.one_of(
 )
 SCRIPT = st.lists(STEP, min_size=1, max_size=14)  # under a day, so that no doubt becomes a proof
 START = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+TWICE = text("""
+    SELECT album
+    FROM (SELECT album, kind, lag(kind, 1, 'gone') OVER (PARTITION BY album ORDER BY seq) AS before
+          FROM changes WHERE kind IN ('added', 'gone')) AS told
+    WHERE kind = before
+""")  # came though it was there, or went though it was not
 
 
 class Play:
@@ -103,10 +110,7 @@ class Play:
         simulation = self.simulation
         assert simulation.calls_in_pauses() == []
         assert simulation.record.falsely_gone == []
-        count = select(func.count()).select_from
-        assert await simulation.all(count(Album)) == await simulation.all(
-            select(func.count(func.distinct(Album.spotify_id)))
-        )
+        assert await simulation.all(TWICE) == []
         page = await simulation.answer()
         ids = [artist.spotify_id for artist in page.items]
         assert len(ids) == len(set(ids)) == page.count
@@ -133,7 +137,7 @@ def _empty(session: Session) -> None:
 
 async def play(
     script: list[tuple[Any, ...]], database: Database, make_settings: Callable[..., Settings]
-) -> None:
+) -> Record:
     clock = Clock(START)
     catalogue = Catalogue.generate(today=clock().date(), size=45, quirks=False)
     standin = StandIn(
@@ -145,6 +149,7 @@ async def play(
     simulation = Simulation(standin, database, settings, clock, transport_seconds=0.25)
     try:
         await Play(simulation).run(script)
+        return simulation.record
     finally:
         await simulation.stop()
         await standin.stop()
@@ -153,6 +158,8 @@ async def play(
 def test_whatever_spotify_does_nothing_is_lost_and_nothing_asked_in_vain(
     io_loop: IOLoop, database: Database, make_settings: Callable[..., Settings], long: bool
 ) -> None:
+    totals: Counter[str] = Counter()
+
     @settings(
         max_examples=400 if long else 3,
         deadline=None,
@@ -162,6 +169,13 @@ def test_whatever_spotify_does_nothing_is_lost_and_nothing_asked_in_vain(
     )
     @given(SCRIPT)
     def check(script: list[tuple[Any, ...]]) -> None:
-        io_loop.run_sync(lambda: play(script, database, make_settings), timeout=120)
+        record = io_loop.run_sync(lambda: play(script, database, make_settings), timeout=120)
+        totals.update(record.outcomes, scripts=1, steps=len(script), pauses=len(record.pauses))
+        totals.update(released=len(record.published))
 
     check()
+    print(
+        f"\n{totals['scripts']} scripts of {totals['steps']} steps: {totals['complete']} syncs "
+        f"complete, {totals['partial']} partial, {totals['failed']} failed; {totals['pauses']} "
+        f"pauses, 0 calls in them; {totals['released']} released, 0 lost, 0 twice, 0 falsely gone"
+    )
