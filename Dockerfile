@@ -1,4 +1,5 @@
-# Two stages: what builds the environment stays behind; what runs is not root, and has no pip.
+# Two stages: what builds the environment stays behind; what runs is not root, and its environment
+# has no pip.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
 COPY requirements.txt .

@@ -115,6 +115,19 @@ def test_no_service_may_more_than_it_must(name: str) -> None:
     assert "privileged" not in service
 
 
+def test_one_image_is_built_once_for_all_that_run_it() -> None:
+    users = {name for name, service in SERVICES.items() if service["image"] == "freshet"}
+    assert users == {"web", "migrations"}
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["web"]
+
+
+@pytest.mark.parametrize("name", ["web", "migrations"])
+def test_no_container_leaves_a_volume_behind_nor_writes_to_one(name: str) -> None:
+    volume = the("VOLUME").text
+    assert volume in SERVICES[name]["tmpfs"], "or Docker makes a nameless one for each container"
+    assert "volumes" not in SERVICES[name]
+
+
 def test_the_database_cannot_be_reached_but_by_servers() -> None:
     assert COMPOSE["networks"]["inside"]["internal"] is True
     assert SERVICES["db"]["networks"] == ["inside"]
