@@ -58,8 +58,7 @@ class HomeHandler(AccountHandler):
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
         today = self._standing.now().date()
-        asked = wall.read(self.request.query, today)
-        written = wall.written(self.request.query)
+        asked, written = wall.read(self.request.query, today)
         try:
             return wall.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:

@@ -84,14 +84,14 @@ class Wall:
         return asked.at is None and asked.offset == 0 and asked.sort in ("-released", "-seen")
 
 
-def read(query_string: str, today: date) -> WallQuery:
-    """What an address or a form asks for; `today` is the day in UTC.
+def read(query_string: str, today: date) -> tuple[WallQuery, str]:
+    """What an address or a form asks for, and its search as it was written, but for controls.
 
     Forms send fields that are empty, and repeat the name of a list; the language has neither.
-    Raises InvalidParameters or UriTooLong.
+    `today` is the day in UTC. Raises InvalidParameters or UriTooLong.
     """
     if len(query_string) > MAX_QUERY_LENGTH:
-        return query.parse(WallQuery, query_string, today)
+        return query.parse(WallQuery, query_string, today), ""
     lists: dict[str, list[str]] = {}
     pairs: list[tuple[str, str]] = []
     for name, value in parse_qsl(query_string, errors="replace"):  # the empty ones are left out
@@ -100,15 +100,8 @@ def read(query_string: str, today: date) -> WallQuery:
         else:
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
-    return query.parse(WallQuery, urlencode(pairs), today)
-
-
-def written(query_string: str) -> str:
-    """The search that an address or a form asks for, to the letter but for blanks and controls."""
-    if len(query_string) > MAX_QUERY_LENGTH:
-        return ""
-    searches = dict(parse_qsl(query_string, errors="replace")).get("q", "")
-    return " ".join(CONTROLS.sub(" ", searches).split())
+    written = CONTROLS.sub(" ", dict(pairs).get("q", ""))
+    return query.parse(WallQuery, urlencode(pairs), today), " ".join(written.split())
 
 
 def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
