@@ -2,9 +2,10 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from tornado.ioloop import PeriodicCallback
 
 from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
-from server.catalog import store
+from server.catalog import store, turn
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.report import Report
@@ -89,7 +90,11 @@ class Freshet:
         )
         self.listener = Listener(
             self.database,
-            {store.CHANNEL: self._heard, logins.CHANNEL: self._logins_changed},
+            {
+                store.CHANNEL: self._heard,
+                turn.CHANNEL: self.standing.look,
+                logins.CHANNEL: self._logins_changed,
+            },
             origin,
         )
         table = self.routes()
@@ -105,9 +110,9 @@ class Freshet:
 
     def _timers(self) -> list[PeriodicCallback]:
         """What each process does again and again, once the database is there."""
-        works = {
+        works: dict[Callable[[], Awaitable[None] | None], float] = {
             self.access_log.summarise: SUMMARY_SECONDS,
-            self._make_up: MAKE_UP_SECONDS,
+            partial(attempt, self.upstream.save): MAKE_UP_SECONDS,  # what waits for the database
             self._look_after_consent: CONSENT_SECONDS,
             self._look_around: LOOK_SECONDS,
         }
@@ -167,10 +172,6 @@ class Freshet:
             timer.start()
         if self.settings.sync_interval:
             await self.duties.run()
-
-    async def _make_up(self) -> None:
-        """Write what could not be written while the database was away."""
-        await attempt(self.upstream.save)
 
     async def _look_after_consent(self) -> None:
         """See how long it lasts, and remind of its end."""

@@ -10,6 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
 from server import dedicated, schema
 from server.database import Database, translated_errors
 from server.errors import DatabaseError, DatabaseUnavailable, LockLost, SchemaMismatch
@@ -28,14 +31,26 @@ SESSION = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
 }
+HELD = text(
+    "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+    "WHERE datname = current_database() AND locktype = 'advisory' AND granted "
+    "AND classid = 0 AND objid = :key AND objsubid = 1)"
+)
 
 
 class SessionLock:
-    """One lock by its `key`. It has a thread of its own: a busy pool must not look like a loss."""
+    """One lock by its `key`. It has a thread of its own: a busy pool must not look like a loss.
 
-    def __init__(self, database: Database, key: int) -> None:
+    With a `channel` all who listen to that are told, as by `origin`, when it is taken and released.
+    """
+
+    def __init__(
+        self, database: Database, key: int, channel: str | None = None, origin: str = ""
+    ) -> None:
         self._database = database
         self._key = key
+        self._channel = channel
+        self._origin = origin
         self._threads = Threads(1, gives_way=False)
         self._connection: Any = None
 
@@ -50,6 +65,7 @@ class SessionLock:
         taken = bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
         if taken:
             await self.check_schema()
+            await self._tell()
         return taken
 
     async def check(self) -> None:
@@ -69,8 +85,13 @@ class SessionLock:
         """Let go for good, at once; with a connection that is lost the lock was, too."""
         with suppress(DatabaseError):
             await self._ask("SELECT pg_advisory_unlock_all()", seconds=RELEASE_SECONDS)
+            await self._tell()
         self._drop()
         self._threads.close(0)
+
+    async def _tell(self) -> None:
+        if self._channel is not None:
+            await self._ask("SELECT pg_notify(%s, %s)", self._channel, self._origin)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -136,6 +157,11 @@ class SessionLock:
         if self._connection is not None:
             _end(self._connection)
             self._connection = None
+
+
+def is_held(session: Session, key: int) -> bool:
+    """Whether any session has a lock on this database; keys are below 2 ** 32."""
+    return bool(session.scalar(HELD, {"key": key}))
 
 
 def _watch(cursor: Any) -> None:

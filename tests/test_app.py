@@ -114,6 +114,8 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
     assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 3
     standin.catalogue.albums.insert(0, album(9))
     async with asyncio.timeout(20):
+        while (await client.fetch("/readyz")).code == 200:  # by a session that has yet to hear
+            await asyncio.sleep(0.01)
         while (await client.fetch("/readyz")).code != 200:
             await asyncio.sleep(0.1)
     assert (await freshet.syncer.sync()).added == 1

@@ -1,5 +1,6 @@
 """The wall, the status and artists as pages: what they say in each state, and in what language."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from html import unescape
@@ -343,6 +344,19 @@ async def test_who_is_logged_in_syncs_from_the_status(synced: Any) -> None:
     assert stage.standin.calls_to(f"/v1{RELEASES}") > before
     assert "A sync has begun" in read_page(await browser.get("/status?done=sync"))
     assert "A sync has begun" not in read_page(await stage.browser().get("/status?done=sync"))
+
+
+@pytest.mark.gen_test
+async def test_the_status_says_since_when_a_sync_runs(synced: Any) -> None:
+    stage, browser = await synced()
+    assert "running" not in read_page(await browser.get("/status"))
+    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=1))
+    sync = asyncio.create_task(stage.freshet.syncer.sync())
+    await until(lambda: stage.freshet.syncer.running_since)
+    page = read_page(await browser.get("/status"))
+    assert "one has been running since 20 November 2026, 05:00 UTC" in page
+    await sync
+    assert "running" not in read_page(await browser.get("/status"))
 
 
 @pytest.mark.gen_test

@@ -1,5 +1,6 @@
 """`/api/status` and `/metrics`: what operators watch, from memory."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,29 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
     assert status["sync_interval"] == 1800
     wait = datetime.fromisoformat(status["next_sync_at"]) - datetime.now(UTC)
     assert timedelta(seconds=1600) < wait < timedelta(seconds=1900)
+
+
+@pytest.mark.parametrize("outcome", ["complete", "failed"])
+@pytest.mark.gen_test
+async def test_every_process_tells_that_one_of_them_syncs(
+    start_standin: Any, start_freshet: Any, launch_freshet: Any, make_settings: Any, outcome: str
+) -> None:
+    standin = start_standin(albums(5), kind=AppKind.RESTRICTED)
+    first = await start_freshet(standin, sync_source="search")
+    second = launch_freshet(make_settings(standin, sync_interval=0))
+    await until(second.listener.listening.is_set)
+    await until(lambda: not first.syncer.is_running and not second.standing.syncing)
+    both = (first, second)
+    assert [(await status_of(each))["running"] for each in both] == [False, False]
+    page = {"albums": {"items": [], "total": 0, "next": None}}
+    status = 200 if outcome == "complete" else 403
+    standin.answer_next("/v1/search", Answer(status, page, delay=3))
+    sync = asyncio.create_task(first.syncer.sync())
+    await until(lambda: second.standing.syncing, 2.5)  # at once, not when it looks again
+    assert [(await status_of(each))["running"] for each in both] == [True, True]
+    assert (await sync).outcome == outcome
+    await until(lambda: not second.standing.syncing, 2.5)
+    assert [(await status_of(each))["running"] for each in both] == [False, False]
 
 
 @pytest.mark.gen_test

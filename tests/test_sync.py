@@ -11,8 +11,10 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
+from server.catalog import turn
 from server.catalog.sync import Report, Syncer
 from server.database import Database
+from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.upstream import Upstream, make_syncer
 from tests.conftest import Clock, until
@@ -74,6 +76,24 @@ async def test_all_pages_come_in_and_the_end_is_announced_once(rig: Callable[...
     assert full.announced == 1
     assert [line["event"] for line in logs if line["event"] in OUTCOMES] == ["sync_finished"]
     assert len(full.rows(Album)) == 95
+
+
+@pytest.mark.gen_test
+async def test_a_sync_that_has_its_turn_is_told_of_when_it_begins(rig: Callable[..., Rig]) -> None:
+    full = rig(albums(5), sync_source="new-releases")
+    _, logs = await full.sync()
+    begun = {"event": "sync_started", "source": "new-releases", "trigger": "clock"}
+    told = [line for line in logs if line["event"] in ("sync_started", *OUTCOMES)]
+    assert [line["event"] for line in told] == ["sync_started", "sync_finished"]
+    assert told[0].items() >= begun.items()
+    with capture_logs() as logs:
+        await full.syncer.sync(purpose="interactive")
+    assert [line["trigger"] for line in logs if line["event"] == "sync_started"] == ["person"]
+    others = await turn.take(full.database)
+    with capture_logs() as logs, pytest.raises(SyncRunning):
+        await full.syncer.sync()
+    await others.release()
+    assert logs == []
 
 
 @pytest.mark.gen_test

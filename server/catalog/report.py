@@ -9,7 +9,9 @@ import structlog
 
 from server.catalog.sweep import Sweep, Tally
 from server.errors import DatabaseError
+from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
+from server.spotify.sources import Setting
 
 log = structlog.get_logger()
 
@@ -49,6 +51,12 @@ class Report:
             pages=sweep.pages,
             error=sweep.error,
         )
+
+
+def tell_start(setting: Setting, purpose: Purpose) -> None:
+    """Log that a sync has begun: which source SYNC_SOURCE names, and who wanted it."""
+    trigger = "person" if purpose == "interactive" else "clock"
+    log.info("sync_started", source=setting, trigger=trigger)
 
 
 def tell(report: Report) -> None:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from server import locks
 from server.catalog import diary, runs
 from server.catalog.diary import Day
 from server.catalog.runs import Memory
 from server.database import Database
+from server.errors import DatabaseError
 from server.spotify import quota
 from server.spotify.ledger import Allowance, used
 from server.spotify.paging import ENDPOINTS
@@ -37,8 +39,9 @@ class Bucket:
 class Standing:
     """Read anew by `load`; no request reads a table. `memory` is what past syncs have left.
 
-    `books` are what is known of each endpoint, `days` what the last ones have brought; None as long
-    as the database has not answered. `now` is the clock it goes by.
+    `syncing` is whether any process was at it then. `books` are what is known of each endpoint,
+    `days` what the last ones have brought; None as long as the database has not answered. `now` is
+    the clock it goes by.
     """
 
     def __init__(
@@ -50,14 +53,24 @@ class Standing:
         self.books: dict[str, Book] = {}
         self.memory = Memory({})
         self.days: tuple[Day, ...] | None = None
+        self.syncing = False
 
     async def load(self) -> None:
         """Read what is known now. Raises DatabaseError, and keeps what was known."""
+        await self.look()
         self.books = await self._database.run(quota.read_all, self.now())
         memory = await self._database.run(runs.load_memory)
         if self.days is None or memory != self.memory:
             self.days = await self._database.run(diary.read, self.now())
         self.memory = memory
+
+    async def look(self) -> None:
+        """See whether any process syncs. Raises DatabaseError; it is not known to, then."""
+        try:
+            self.syncing = await self._database.run(locks.is_held, locks.SYNC)
+        except DatabaseError:
+            self.syncing = False
+            raise
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
         """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""

@@ -65,6 +65,10 @@ class Status(Shape):
     partial: bool = Field(description="The last sync missed pages.")
     why: str | None = Field(description="What made the source the source.")
     last_sync: SyncShape | None
+    running: bool = Field(
+        description="A sync is under way. That another process makes one is known after 10 seconds "
+        "at most, and mostly at once."
+    )
     next_sync_at: datetime | None = Field(description="Null where this process does not sync.")
     sync_interval: int = Field(description="Seconds between syncs, as the quota allows; 0: never.")
     newest_release: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")

@@ -1,22 +1,22 @@
-"""The cycle: fetch, parse, upsert, announce – and exactly one event about it."""
+"""The cycle: fetch, parse, upsert, announce – and exactly one event that it ends in."""
 
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from server.catalog import choosing, runs, store, turn
 from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
-from server.catalog.report import Report, announced, stopwatch, tell
+from server.catalog.report import Report, announced, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
+from server.catalog.under_way import UnderWay
 from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.locks import SessionLock
@@ -58,17 +58,19 @@ class Syncer:
         self._now = now
         self._origin = origin
         self._stuck = StuckFeed()
-        self._one_at_a_time = asyncio.Lock()
+        self._under_way = UnderWay()
         self._ticking = False
-        self._running: asyncio.Task[Any] | None = None
-        self._begun: asyncio.Task[None] | None = None
         self._swept: tuple[SourceName, int] | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether a sync is under way."""
-        begun = self._begun is not None and not self._begun.done()
-        return begun or self._one_at_a_time.locked()
+        """Whether a sync of this process is under way."""
+        return self._under_way.is_running
+
+    @property
+    def running_since(self) -> datetime | None:
+        """When the one that is under way began; None if none is, or its turn has yet to come."""
+        return self._under_way.since
 
     def seconds_left(self) -> int:
         """Whole seconds until the next sync is due."""
@@ -127,7 +129,8 @@ class Syncer:
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has begun meanwhile
             raise SyncRunning
-        self._begun = asyncio.create_task(self._sync_once(await turn.take(self._database)))
+        ours = await turn.take(self._database, self._origin)
+        self._under_way.begin(self._sync_once(ours))
 
     async def _sync_once(self, ours: SessionLock) -> None:
         """A failure of it changes nothing about when the next one is due."""
@@ -145,11 +148,7 @@ class Syncer:
 
     async def stop(self) -> None:
         """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
-        tasks = {task for task in (self._running, self._begun) if task and not task.done()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await self._under_way.stop()
 
     async def sync(
         self,
@@ -162,19 +161,18 @@ class Syncer:
         `progress` is called with the items seen and the total that Spotify claims. `ours` is our
         turn if it was taken before. Raises NotOurTurn if others are at it.
         """
-        async with self._one_at_a_time:
-            self._running = asyncio.current_task()
-            try:
-                return await self._cycle(self._sweepers[purpose], progress, ours)
-            finally:
-                self._running = None
+        async with self._under_way.alone():
+            return await self._cycle(purpose, progress, ours)
 
     async def _cycle(
-        self, sweeper: Sweeper, progress: Progress | None, ours: SessionLock | None
+        self, purpose: Purpose, progress: Progress | None, ours: SessionLock | None
     ) -> Report:
+        sweeper = self._sweepers[purpose]
         milliseconds, started_at, calls = stopwatch(), self._now(), sweeper.calls
         try:
-            async with (ours or await turn.take(self._database)).kept():
+            async with (ours or await turn.take(self._database, self._origin)).kept():
+                self._under_way.since = started_at
+                tell_start(self._setting, purpose)
                 sweep = await self._fetch(sweeper, progress)
                 tally = await self._database.run(
                     store.record_sweep, sweep, started_at, self._now, self._origin

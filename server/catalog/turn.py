@@ -6,10 +6,15 @@ from server.errors import SchemaMismatch
 from server.locks import SessionLock
 from server.refusals import ServerOutdated, SyncRunning
 
+CHANNEL = "freshet_turn"  # of NOTIFY: one has been taken, or has ended
 
-async def take(database: Database) -> SessionLock:
-    """Our turn, to be kept and released. Raises NotOurTurn, or a DatabaseError."""
-    turn = SessionLock(database, locks.SYNC)
+
+async def take(database: Database, origin: str = "") -> SessionLock:
+    """Our turn, to be kept and released; all processes are told, `origin` being ours.
+
+    Raises NotOurTurn, or a DatabaseError.
+    """
+    turn = SessionLock(database, locks.SYNC, CHANNEL, origin)
     try:
         taken = await turn.take()
     except SchemaMismatch as error:

@@ -20,6 +20,8 @@ from tests.faults.place import OFTEN, connected, serves
 from tests.faults.test_under_load import begun, told
 
 Run = Callable[..., Server]
+LIST = "/api/artists/"
+HEARD = 5.0  # seconds for all to have heard of one sync before the next
 STARTING = 20.0  # seconds
 HANDED_OVER = 6.0  # seconds from the migration to another leader: 3 to see it, 2 to try
 NEXT = "9000"
@@ -87,7 +89,7 @@ async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_
         assert f"the schema is at revision {NEXT}" in body
         assert readiness(newer)[0] == 200
         assert serves(leader)
-        assert leader.get("/api/artists/")[2] == newer.get("/api/artists/")[2]
+        await until(lambda: leader.get(LIST)[2] == newer.get(LIST)[2], HEARD)
 
         newest = await replaced(leader)
         await asyncio.sleep(0.2)

@@ -1,0 +1,45 @@
+"""The sync of this process that is under way: one at a time."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+
+class UnderWay:
+    """Lets one sync run after the other. `since` is when the one that has its turn began."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = asyncio.Lock()
+        self._running: asyncio.Task[Any] | None = None
+        self._begun: asyncio.Task[None] | None = None
+        self.since: datetime | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a sync is under way."""
+        begun = self._begun is not None and not self._begun.done()
+        return begun or self._one_at_a_time.locked()
+
+    def begin(self, sync: Coroutine[Any, Any, None]) -> None:
+        """Start a sync that nobody waits for."""
+        self._begun = asyncio.create_task(sync)
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Run the body as a sync, once no other runs."""
+        async with self._one_at_a_time:
+            self._running = asyncio.current_task()
+            try:
+                yield
+            finally:
+                self._running = self.since = None
+
+    async def stop(self) -> None:
+        """Cancel what runs, if anything does, and wait for its end."""
+        tasks = {task for task in (self._running, self._begun) if task and not task.done()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
