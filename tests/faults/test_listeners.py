@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from server.database import Database
-from tests.conftest import ROOT, SECRET
+from tests.conftest import ROOT, SECRET, until
 from tests.test_events import listen, spread
 from tests.test_transport import free_port
 
@@ -23,6 +24,11 @@ def resident(pid: int) -> float:
     """Megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1024**2
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has the short form
@@ -58,7 +64,7 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has th
                 await server.wait()
 
         closing(end)
-        await asyncio.sleep(3)
+        await until(lambda: is_open(port), 20)
         warm = await listen(port, 10)
         await spread(warm, database, 0)
         before = resident(server.pid)
