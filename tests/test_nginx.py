@@ -258,7 +258,7 @@ async def test_hosts_may_be_replaced_one_soon_after_the_other(
     answers = [await nginx.get(f"/status?n={n}") for n in range(4)]
     assert {answer.code for answer in answers} == {200}, "and nginx knows that one is down"
     await start_freshet(standin, port=port)
-    await asyncio.sleep(2.2)
+    await asyncio.sleep(3.1)  # nginx counts in whole seconds
     await second.stop()
     answers = [await nginx.get(f"/status?n={n}") for n in range(4)]
     assert {answer.code for answer in answers} == {200}
