@@ -66,6 +66,13 @@ def test_the_image_has_two_stages_and_runs_as_nobody_special() -> None:
     assert f"chown {uid}:{gid} /app/var" in made
 
 
+def test_what_a_strict_umask_gave_to_its_owner_alone_can_be_read_in_the_image() -> None:
+    runs = [step for step in LAST if step.word == "RUN"]
+    copies = [step for step in LAST if step.word == "COPY" and "--from" not in step.text]
+    assert "chmod -R a+rX /app " in runs[-1].text
+    assert all(LAST.index(step) < LAST.index(runs[-1]) for step in copies)
+
+
 def test_what_runs_has_neither_pip_nor_anything_to_build_with() -> None:
     for step in LAST:
         if step.word == "RUN":
