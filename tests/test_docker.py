@@ -126,6 +126,7 @@ def test_one_image_is_built_once_for_all_that_run_it() -> None:
     users = {name for name, service in SERVICES.items() if service["image"] == "freshet"}
     assert users == {"web", "migrations"}
     assert [name for name, service in SERVICES.items() if "build" in service] == ["web"]
+    assert {SERVICES[name]["pull_policy"] for name in users} == {"never"}, "it is no one else's"
 
 
 @pytest.mark.parametrize("name", ["web", "migrations"])
