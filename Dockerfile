@@ -22,6 +22,7 @@ COPY models models
 COPY alembic alembic
 RUN mkdir -p /app/var \
     && chown 10001:10001 /app/var \
+    && chmod -R a+rX /app \
     && /venv/bin/python -m compileall -q server handlers models
 ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001

@@ -66,6 +66,13 @@ def test_the_image_has_two_stages_and_runs_as_nobody_special() -> None:
     assert f"chown {uid}:{gid} /app/var" in made
 
 
+def test_what_a_strict_umask_gave_to_its_owner_alone_can_be_read_in_the_image() -> None:
+    runs = [step for step in LAST if step.word == "RUN"]
+    copies = [step for step in LAST if step.word == "COPY" and "--from" not in step.text]
+    assert "chmod -R a+rX /app " in runs[-1].text
+    assert all(LAST.index(step) < LAST.index(runs[-1]) for step in copies)
+
+
 def test_what_runs_has_neither_pip_nor_anything_to_build_with() -> None:
     for step in LAST:
         if step.word == "RUN":
@@ -119,6 +126,7 @@ def test_one_image_is_built_once_for_all_that_run_it() -> None:
     users = {name for name, service in SERVICES.items() if service["image"] == "freshet"}
     assert users == {"web", "migrations"}
     assert [name for name, service in SERVICES.items() if "build" in service] == ["web"]
+    assert {SERVICES[name]["pull_policy"] for name in users} == {"never"}, "it is no one else's"
 
 
 @pytest.mark.parametrize("name", ["web", "migrations"])
@@ -144,17 +152,17 @@ def test_nginx_understands_what_compose_makes_of_its_file(tmp_path: Path) -> Non
     made = made.replace("/var/cache/nginx/nginx.conf", shlex.quote(str(tmp_path / "nginx.conf")))
     subprocess.run(["sh", "-c", made], check=True, timeout=20)
     text = (tmp_path / "nginx.conf").read_text(encoding="utf-8")
-    for wanted in ("listen 8080;", "server web:5000 resolve;", "resolver 127.0.0.11 valid=5s;"):
+    for wanted in ("listen 8080;", "server web:5000 resolve ", "resolver 127.0.0.11 valid=5s;"):
         assert wanted in text
     port = SERVICES["web"]["environment"]["PORT"]
-    assert f"server web:{port} resolve;" in text
+    assert f"server web:{port} resolve " in text
     (published,) = SERVICES["nginx"]["ports"]
     assert published.endswith(":8080")
     program = shutil.which("nginx", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
     if program is None:
         pytest.skip("there is no nginx")
     # What an nginx before 1.27.3 does not know, and names that only Docker's network has.
-    text = text.replace("server web:5000 resolve;", "server 127.0.0.1:5000;")
+    text = text.replace("server web:5000 resolve ", "server 127.0.0.1:5000 ")
     places = "".join(f"{name}_temp_path {tmp_path}/{name};\n" for name in PLACES)
     text = text.replace("http { ", f"http {{ {places}").replace("/var/cache/nginx", str(tmp_path))
     (tmp_path / "nginx.conf").write_text(text, encoding="utf-8")

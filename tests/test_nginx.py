@@ -3,10 +3,13 @@
 import asyncio
 import io
 import os
+import re
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,11 @@ class Nginx:
         self.port = free_port()
         text = CONFIG.read_text(encoding="utf-8")
         places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
-        servers = "\n".join(f"server 127.0.0.1:{port};" for port in ports)
+        (line,) = re.findall(r"^ +(server 127\.0\.0\.1:5000 .*;)$", text, re.MULTILINE)
+        servers = "\n".join(line.replace("5000", str(port)) for port in ports)
         for old, new in (
             ("http {\n", f"http {{\n{places}"),
-            ("server 127.0.0.1:5000;", servers),
+            (line, servers),
             ("/var/cache/nginx/freshet", f"{folder}/cache"),
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
         ):
@@ -67,8 +71,14 @@ class Nginx:
             return bool(probe.connect_ex(("127.0.0.1", self.port)) == 0)
 
     async def stop(self) -> None:
-        self._process.terminate()
+        with suppress(ProcessLookupError):
+            self._process.terminate()
         await self._process.wait()
+
+    async def quit(self) -> int:
+        """Its exit code when it is to end in good order, as Docker asks it to."""
+        self._process.send_signal(signal.SIGQUIT)
+        return await asyncio.wait_for(self._process.wait(), 9)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
         return await self._http.fetch(
@@ -221,6 +231,37 @@ async def test_events_are_passed_on_as_they_come(
     assert b"Content-Type: text/event-stream" in head
     assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
     writer.close()
+
+
+@pytest.mark.gen_test(timeout=20)
+async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    nginx = await start_nginx(await start_freshet(start_standin()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
+    writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+    assert await nginx.quit() == 0, "before Docker kills it, which is after 10 s"
+    await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_hosts_may_be_replaced_one_soon_after_the_other(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    standin = start_standin()
+    first, second = await start_freshet(standin), await start_freshet(standin)
+    nginx = await start_nginx(first, second)
+    port = first.port
+    await first.stop()
+    answers = [await nginx.get(f"/status?n={n}") for n in range(4)]
+    assert {answer.code for answer in answers} == {200}, "and nginx knows that one is down"
+    await start_freshet(standin, port=port)
+    await asyncio.sleep(3.1)  # nginx counts in whole seconds
+    await second.stop()
+    answers = [await nginx.get(f"/status?n={n}") for n in range(4)]
+    assert {answer.code for answer in answers} == {200}
 
 
 @pytest.mark.gen_test
