@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from tornado.ioloop import PeriodicCallback
 
 from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
@@ -31,7 +30,7 @@ from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
-from server.tasks import Tasks, attempt
+from server.tasks import Tasks, Timers, attempt
 from server.telemetry import count_sync, make_count, make_metrics
 from server.threads import Threads
 from server.traffic import Traffic
@@ -108,15 +107,16 @@ class Freshet:
         self.tasks = Tasks()
         self.port = settings.port
 
-    def _timers(self) -> list[PeriodicCallback]:
+    def _timers(self) -> Timers:
         """What each process does again and again, once the database is there."""
-        works: dict[Callable[[], Awaitable[None] | None], float] = {
-            self.access_log.summarise: SUMMARY_SECONDS,
-            partial(attempt, self.upstream.save): MAKE_UP_SECONDS,  # what waits for the database
-            self._look_after_consent: CONSENT_SECONDS,
-            self._look_around: LOOK_SECONDS,
-        }
-        return [PeriodicCallback(work, seconds * 1000) for work, seconds in works.items()]
+        return Timers(
+            (
+                (self.access_log.summarise, SUMMARY_SECONDS),
+                (partial(attempt, self.upstream.save), MAKE_UP_SECONDS),
+                (self._look_after_consent, CONSENT_SECONDS),
+                (self._look_around, LOOK_SECONDS),
+            )
+        )
 
     def routes(self) -> list[Any]:
         """What is answered, and by which handler."""
@@ -168,8 +168,7 @@ class Freshet:
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:
             log.info("server_unowned", note="the first account to log in will own it")
-        for timer in self.timers:
-            timer.start()
+        self.timers.start()
         if self.settings.sync_interval:
             await self.duties.run()
 
@@ -218,8 +217,7 @@ class Freshet:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
         self.broadcast.close()
         await self.site.close()
-        for timer in self.timers:
-            timer.stop()
+        await self.timers.stop()
         await self.tasks.stop()
         await self.syncer.stop()
         self.access_log.summarise()

@@ -1,10 +1,12 @@
 """What runs in the background for as long as the server does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from functools import partial
 from typing import Any
 
 import structlog
+from tornado.ioloop import PeriodicCallback
 
 from server.errors import DatabaseError
 
@@ -30,6 +32,47 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Timers:
+    """Do each of `works` again and again: what is done, and how many seconds after the last time.
+
+    What takes longer is not begun anew before it has ended.
+    """
+
+    def __init__(self, works: Iterable[tuple[Callable[[], Awaitable[None] | None], float]]) -> None:
+        self._timers = [
+            PeriodicCallback(partial(self._do, work), seconds * 1000) for work, seconds in works
+        ]
+        self._under_way: set[asyncio.Future[None]] = set()
+
+    @property
+    def are_running(self) -> bool:
+        """Whether they have been started, and not been stopped since."""
+        return all(timer.is_running() for timer in self._timers)
+
+    def start(self) -> None:
+        """Begin; each is done for the first time when its seconds are over."""
+        for timer in self._timers:
+            timer.start()
+
+    async def stop(self) -> None:
+        """Do nothing more; cancel what is under way, and wait for its end."""
+        for timer in self._timers:
+            timer.stop()
+        tasks = tuple(self._under_way)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _do(self, work: Callable[[], Awaitable[None] | None]) -> None:
+        if (pending := work()) is not None:
+            task = asyncio.ensure_future(pending)
+            self._under_way.add(task)
+            try:
+                await task
+            finally:
+                self._under_way.discard(task)
 
 
 async def attempt(work: Callable[[], Awaitable[None]]) -> None:

@@ -263,7 +263,7 @@ def set_stage(make_settings: Any, start_standin: Any, closing: Any, clock: Clock
                 browser.close()
 
         closing(close_browsers)
-        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        await until(lambda: freshet.timers.are_running)
         return stage
 
     return make

@@ -12,8 +12,7 @@ VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 
 async def quiet(freshet: Freshet) -> None:
     """End all that goes on by itself, so that nothing new comes while answers are compared."""
-    for timer in freshet.timers:
-        timer.stop()
+    await freshet.timers.stop()
     await freshet.tasks.stop()
 
 

@@ -43,7 +43,7 @@ def set_stage(
 ) -> Callable[..., Any]:
     async def make() -> Stage:
         freshet = launch_freshet(make_settings(sync_interval=0), clock)
-        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        await until(lambda: freshet.timers.are_running)
         return Stage(freshet)
 
     return make

@@ -141,3 +141,17 @@ async def test_stopping_before_the_database_is_there_is_no_trouble(
     freshet = Freshet(make_settings(start_standin(albums(3))))
     freshet.start()
     await freshet.stop()
+
+
+@pytest.mark.gen_test
+async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    standin = start_standin(albums(2))
+    standin.misbehave("slow", path="/v1/artists", seconds=0.5, times=None)
+    freshet: Freshet = await start_freshet(standin)
+    await until(lambda: standin.calls_to("/v1/artists"))
+    with capture_logs() as logs:
+        await freshet.stop()
+        await asyncio.sleep(0.6)
+    assert [line["event"] for line in logs][-1] == "server_stopped"

@@ -115,7 +115,7 @@ def start(make_settings: Any, launch_freshet: Any) -> Serve:
 
     async def make(**overrides: Any) -> Freshet:
         freshet: Freshet = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
-        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        await until(lambda: freshet.timers.are_running)
         return freshet
 
     return make

@@ -98,7 +98,7 @@ def stage(
     async def begin() -> None:
         freshet.start()
         closing(freshet.stop)
-        await until(lambda: all(timer.is_running() for timer in freshet.timers))
+        await until(lambda: freshet.timers.are_running)
         await made.take(albums(3), clock())
 
     io_loop.run_sync(begin)
@@ -296,7 +296,7 @@ async def test_with_nothing_to_serve_it_is_said_when_to_come_again(
     make_settings: Any, launch_freshet: Any
 ) -> None:
     freshet = launch_freshet(make_settings(sync_interval=0))
-    await until(lambda: all(timer.is_running() for timer in freshet.timers))
+    await until(lambda: freshet.timers.are_running)
     stage = Stage(freshet)
     await stage.freshet.cache.refresh()
     freshet.database._engine = None

@@ -269,6 +269,7 @@ async def test_a_host_that_is_down_is_passed_over(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     standin = start_standin()
+    standin.misbehave("forbidden", path="/v1/artists", times=None)  # or details come meanwhile
     first, second = await start_freshet(standin), await start_freshet(standin)
     nginx = await start_nginx(first, second)
     bodies = {(await nginx.get(f"/api/artists/?limit=2&n={n}")).body for n in range(6)}

@@ -2,8 +2,6 @@
 
 import asyncio
 
-from tornado.ioloop import PeriodicCallback
-
 from server import locks
 from server.catalog.details import ArtistDetails
 from server.catalog.report import announced
@@ -13,6 +11,7 @@ from server.catalog.sync import Syncer
 from server.database import Database
 from server.leadership import Leadership
 from server.locks import SessionLock
+from server.tasks import Timers
 
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
 DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
@@ -29,24 +28,22 @@ class Duties:
         self._details = details
         self.leadership = Leadership(SessionLock(database, locks.LEADER), self._take_up)
         self._first: asyncio.Task[None] | None = None
-        self._timers = [
-            PeriodicCallback(self.leadership.only(work), seconds * 1000)
+        self._timers = Timers(
+            (self.leadership.only(work), seconds)
             for work, seconds in (
                 (syncer.tick, SYNC_TICK),
                 (details.tick, DETAILS_TICK),
                 (retention.tick, RETENTION_TICK),
             )
-        ]
+        )
 
     async def run(self) -> None:
         """Lead whenever nobody else does, until cancelled."""
-        for timer in self._timers:
-            timer.start()
+        self._timers.start()
         try:
             await self.leadership.run()
         finally:
-            for timer in self._timers:
-                timer.stop()
+            await self._timers.stop()
 
     async def heed(self, memory: Memory, *, news: bool = False) -> None:
         """Go by what others have done; a leader only if that is news. Raises DatabaseError."""
