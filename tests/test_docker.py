@@ -152,7 +152,7 @@ def test_nginx_understands_what_compose_makes_of_its_file(tmp_path: Path) -> Non
     made = made.replace("/var/cache/nginx/nginx.conf", shlex.quote(str(tmp_path / "nginx.conf")))
     subprocess.run(["sh", "-c", made], check=True, timeout=20)
     text = (tmp_path / "nginx.conf").read_text(encoding="utf-8")
-    for wanted in ("listen 8080;", "server web:5000 resolve ", "resolver 127.0.0.11 valid=5s;"):
+    for wanted in ("listen 8080;", "server web:5000 resolve ", "resolver 127.0.0.11 valid=1s;"):
         assert wanted in text
     port = SERVICES["web"]["environment"]["PORT"]
     assert f"server web:{port} resolve " in text
