@@ -47,6 +47,13 @@ class Record:
     falsely_gone: list[str] = field(default_factory=list)
 
 
+class Patience(Transport):
+    """A transport that can be told to wait longer, for then a busy machine is no stall."""
+
+    def wait(self, seconds: float) -> None:
+        self._seconds = seconds
+
+
 class Simulation:
     """A syncer and the details on a stand-in; `transport_seconds` is real time.
 
@@ -72,7 +79,7 @@ class Simulation:
     def _boot(self) -> None:
         self.upstream = Upstream(self.settings, self.database, self.clock)
         self.upstream.transport.close()
-        self.upstream.transport = Transport(self._transport_seconds)
+        self.upstream.transport = self.transport = Patience(self._transport_seconds)
         self.syncer = make_syncer(
             self.settings,
             self.database,

@@ -119,11 +119,12 @@ class Play:
         """When Spotify behaves again, all that it lists is here and no failure is left."""
         simulation = self.simulation
         simulation.standin.behave()
+        simulation.transport.wait(20)
         simulation.clock.forward(hours=49)
         for _ in range(3):
             report = await simulation.sync()
             simulation.clock.forward(hours=1)
-        assert report.outcome == "complete"
+        assert report.outcome == "complete", report.error
         assert simulation.listed(report.source) <= await self.stored()
         opened = select(Album.spotify_id).join(Listing).where(Listing.until.is_(None))
         assert simulation.listed(report.source) <= set(await simulation.all(opened))
