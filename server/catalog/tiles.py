@@ -83,10 +83,8 @@ class Tile(NamedTuple):
 
     @property
     def alt(self) -> str:
-        """What its cover is: Cover of Blue, EP by Ann, Bob."""
-        by = ", ".join(name for name, _ in self.named)
-        kind = self.kind if self.kind.isupper() else self.kind.lower()
-        return f"Cover of {self.name}, {kind}{f' by {by}' if by else ''}{self.more}"
+        """What its cover is: Cover of the EP. Name and artists are beside it, and read once."""
+        return f"Cover of the {self.kind if self.kind.isupper() else self.kind.lower()}"
 
 
 class Portrait(NamedTuple):
