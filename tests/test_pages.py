@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
-from server.catalog.query import FEEDS, AlbumsQuery
-from server.catalog.tiles import Picture, Tile
+from server.catalog.query import FEEDS, AlbumsQuery, WallQuery
+from server.catalog.tiles import Picture
 from server.catalog.wording import coming_words, counted, date_words, duration
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify import quota
@@ -123,9 +123,14 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank
     assert "Filters in use" not in page
 
 
+def asked_by(query_string: str) -> WallQuery:
+    query, _ = wall.read(query_string, TODAY)
+    return query
+
+
 def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
-    assert wall.read("q=&market=&at=&sort=", TODAY).href == "/"
-    assert wall.read("type=single&type=album&exclude=versions", TODAY).href == (
+    assert asked_by("q=&market=&at=&sort=").href == "/"
+    assert asked_by("type=single&type=album&exclude=versions").href == (
         "/?type=album,single&exclude=versions"
     )
     for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
@@ -136,16 +141,17 @@ def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
 
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
-    asked = wall.read(
-        "q=a&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
+    asked, written = wall.read(
+        "q=A&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
         "&released_after=2026&released_before=2026-11",
         TODAY,
     )
-    shown = wall.empty(asked, TODAY)
+    assert (asked.q, written) == ("a", "A")
+    shown = wall.empty(asked, TODAY, written)
     links = [*shown.kinds, *shown.chosen, *shown.days]
     assert len(links) == 5 + 7 + 3
     for link in links:
-        assert wall.read(link.href.partition("?")[2], TODAY).href == link.href
+        assert asked_by(link.href.partition("?")[2]).href == link.href
         assert "offset" not in link.href, "another wall begins at its beginning"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
@@ -174,7 +180,7 @@ async def test_every_page_leads_readers_to_every_feed_of_its_releases(synced: An
 
 
 def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
-    ours, theirs = wall.read("", TODAY), AlbumsQuery()
+    ours, theirs = asked_by(""), AlbumsQuery()
     differing = {
         name for name in AlbumsQuery.model_fields if getattr(ours, name) != getattr(theirs, name)
     }
