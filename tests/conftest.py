@@ -1,12 +1,15 @@
 """What tests share: a real PostgreSQL with a database each, a loop each, the stand-in."""
 
 import asyncio
+import gc
 import itertools
 import os
+import pickle
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +26,7 @@ from server.database import Database
 from server.embedded import EmbeddedPostgres
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.upstream import utc_now
+from tests import statements
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -37,6 +41,18 @@ FAST_POSTGRES = {
     "autovacuum": "off",
 }
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
+
+
+def pytest_configure() -> None:
+    """Until all is imported nothing becomes garbage, and afterwards that is never looked at."""
+    gc.disable()
+    statements.share()
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class Clock:
@@ -159,6 +175,12 @@ def closing(io_loop: IOLoop) -> Iterator[Callable[[Callable[[], Awaitable[Any]]]
         io_loop.asyncio_loop.run_until_complete(ending())
 
 
+@cache
+def pickled_catalogue(today: date) -> bytes:
+    """What a stand-in has if it is not told; to make it takes as long as many a test."""
+    return pickle.dumps(Catalogue.generate(today=today))
+
+
 @pytest.fixture
 def start_standin(closing: Any) -> Callable[..., StandIn]:
     """Start a stand-in from inside a test's coroutine; it is stopped afterwards."""
@@ -166,6 +188,9 @@ def start_standin(closing: Any) -> Callable[..., StandIn]:
     def start(items: list[Any] | None = None, **options: Any) -> StandIn:
         if items is not None:
             options["catalogue"] = Catalogue(items, recent_days=None)
+        elif "catalogue" not in options:
+            now = options.get("clock", utc_now)()
+            options["catalogue"] = pickle.loads(pickled_catalogue(now.astimezone(UTC).date()))
         standin = StandIn(kind=options.pop("kind", AppKind.EXTENDED), **options)
         standin.start()
         closing(standin.stop)

@@ -16,10 +16,11 @@ from server.threads import Threads
 def python_as_it_was() -> Iterator[None]:
     """What is set here is set for the whole process."""
     interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    gc.unfreeze()  # see conftest.py
     yield
     sys.setswitchinterval(interval)
     gc.set_threshold(*thresholds)
-    gc.unfreeze()
+    gc.freeze()
 
 
 @pytest.mark.usefixtures("python_as_it_was")

@@ -17,6 +17,8 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Page,
+    ViewportSize,
+    WebError,
     expect,
     sync_playwright,
 )
@@ -42,6 +44,7 @@ __all__ = ["manage_py", "nursery"]
 
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (360, 768, 1440)
+SIZE: ViewportSize = {"width": 1280, "height": 720}  # playwright's own
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
 ALL_IMAGES = """() => Promise.all(Array.from(document.images, image => {
   image.loading = 'eager';
@@ -71,9 +74,9 @@ class Place:
             time.sleep(0.01)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Of a module, not of the session: playwright's loop would be in the way of other tests'."""
+    """Not of the session: playwright's loop would be in the way of other tests'."""
     path = next(filter(runs, map(shutil.which, CHROMIUMS)), None)
     if path is None:
         pytest.skip(f"no Chromium that runs: none of {', '.join(CHROMIUMS)}")
@@ -94,7 +97,7 @@ def runs(path: str | None) -> bool:
     return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def place(
     new_database: Callable[[str], Any],
     migrated: str,
@@ -102,7 +105,7 @@ def place(
     nursery: Nursery,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
-    """One server for all tests of the module."""
+    """One server for all tests in a browser."""
     port = free_port()
     log = tmp_path_factory.mktemp("place") / "log"
     url = f"http://127.0.0.1:{port}/"
@@ -133,39 +136,74 @@ def expected() -> list[str]:
 
 
 @pytest.fixture
-def new_context(
-    chromium: Browser, place: Place, expected: list[str]
-) -> Iterator[Callable[..., BrowserContext]]:
-    """Open browser profiles, each with cookies of its own, on a server without a login.
+def listen(place: Place, expected: list[str]) -> Iterator[Callable[[BrowserContext], None]]:
+    """Hear what consoles say, violations of the Content-Security-Policy above all.
 
-    What their consoles say, violations of the Content-Security-Policy above all, fails the test.
+    That fails the test, which begins on a server without a login.
     """
     place.forget_everybody()
-    contexts: list[BrowserContext] = []
     said: list[str] = []
+    heard: list[BrowserContext] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        said.append(f"{message.type}: {message.text} {message.location['url']}")
+
+    def mourn(error: WebError) -> None:
+        said.append(f"uncaught: {error.error}")
+
+    def listen(context: BrowserContext) -> None:
+        context.on("console", hear)
+        context.on("weberror", mourn)
+        heard.append(context)
+
+    yield listen
+    for context in heard:
+        context.remove_listener("console", hear)
+        context.remove_listener("weberror", mourn)
+    assert not [each for each in said if not any(part in each for part in expected)]
+
+
+@pytest.fixture
+def new_context(
+    chromium: Browser, listen: Callable[[BrowserContext], None]
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Open browser profiles, each with cookies of its own."""
+    contexts: list[BrowserContext] = []
 
     def make(**options: Any) -> BrowserContext:
         context = chromium.new_context(**options)
         context.set_default_timeout(PATIENCE)
-        context.on("console", lambda message: said.append(line(message)))
-        context.on("weberror", lambda error: said.append(f"uncaught: {error.error}"))
+        listen(context)
         contexts.append(context)
         return context
 
     yield make
     for context in contexts:
         context.close()
-    assert not [each for each in said if not any(part in each for part in expected)]
 
 
-def line(message: ConsoleMessage) -> str:
-    """What the console said, and of which address."""
-    return f"{message.type}: {message.text} {message.location['url']}"
+@pytest.fixture(scope="package")
+def window(chromium: Browser) -> Iterator[Page]:
+    """One for many tests: a process for each costs more than most of them."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
 
 
 @pytest.fixture
-def page(new_context: Callable[..., BrowserContext]) -> Page:
-    return new_context().new_page()
+def page(window: Page, listen: Callable[[BrowserContext], None]) -> Iterator[Page]:
+    """An empty page of a profile in which no other test has left anything."""
+    listen(window.context)
+    yield window
+    for tab in window.context.pages:
+        if tab != window:
+            tab.close()
+    window.unroute_all()
+    window.emulate_media(color_scheme="null", reduced_motion="null")
+    window.set_viewport_size(SIZE)
+    window.goto("about:blank")
+    window.context.clear_cookies()
 
 
 @pytest.fixture
@@ -213,13 +251,17 @@ def looks(long: bool) -> Looks:
 
 
 @pytest.fixture
-def photograph() -> Callable[[Page, str], None]:
-    """Save a picture of a whole page in build/screenshots, or where FRESHET_SCREENSHOTS says."""
+def photograph(long: bool) -> Callable[[Page, str], None]:
+    """Load all pictures of a page, and save one of the whole page if that is asked for.
+
+    FRESHET_SCREENSHOTS says where; FRESHET_SOAK without it saves in build/screenshots.
+    """
     folder = Path(os.environ.get("FRESHET_SCREENSHOTS") or ROOT / "build" / "screenshots")
-    folder.mkdir(parents=True, exist_ok=True)
+    asked = long or "FRESHET_SCREENSHOTS" in os.environ
 
     def save(page: Page, name: str) -> None:
         page.evaluate(ALL_IMAGES)
-        page.screenshot(path=folder / f"{name}.png", full_page=True)
+        if asked:
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
 
     return save

@@ -16,6 +16,7 @@ from tests.faults.place import percentile, serves
 
 Run = Callable[..., Server]
 STARTING = 30.0  # seconds
+PAUSE = 0.004  # seconds; clients that make none take the time a server needs to start
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ async def test_a_process_of_two_that_ends_fails_no_request_and_one_that_is_kille
         for sign in (signal.SIGTERM, signal.SIGKILL):
             before = pids(server)
             victim = number % 2 + 1
-            load = Load([server.port])
+            load = Load([server.port], pause=0 if long else PAUSE)
             async with load.running():
                 await asyncio.sleep(0.5)
                 os.kill(before[victim], sign)
@@ -96,7 +97,7 @@ async def test_two_servers_restarted_one_after_the_other_fail_no_request(
     run: Run, env: dict[str, str], long: bool
 ) -> None:
     servers = [await begun(run(env=env)), await begun(run(env=env))]
-    load = Load([server.port for server in servers])
+    load = Load([server.port for server in servers], pause=0 if long else PAUSE)
     async with load.running():
         for number in range(10 if long else 2):
             old = servers[number % 2]
