@@ -202,14 +202,15 @@ async def test_any_answer_ends_the_doubling_but_not_a_broken_service(
 
 @pytest.mark.gen_test
 async def test_a_late_answer_does_not_end_a_pause_that_has_begun_meanwhile(caller: Make) -> None:
-    one, released = caller(), asyncio.Event()
+    one, asked, released = caller(), asyncio.Event(), asyncio.Event()
 
     async def late() -> Response:
+        asked.set()
         await released.wait()
         return OK
 
     slow = asyncio.create_task(one.gate.through(late, SEARCH, "background"))
-    await asyncio.sleep(0.05)
+    await asked.wait()
     await one.many(1, answer=LIMITED)
     released.set()
     await slow
