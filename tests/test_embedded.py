@@ -34,13 +34,13 @@ SETTINGS = {"fsync": "off"}  # a kill is no power cut: what was committed must b
 BUSY = "SELECT count(*) FROM generate_series(1, 1e12::bigint)"
 
 HOLDER = """
-import json, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from server.embedded import EmbeddedPostgres
 from server.errors import EmbeddedPostgresError
 from server.embedded.processes import PostmasterFile
 
-signal.signal(signal.SIGINT, lambda *_: print('"interrupted"', flush=True))
+signal.signal(signal.SIGINT, lambda *_: os.write(1, b'"interrupted"\\n'))
 server = EmbeddedPostgres(Path(json.loads(sys.stdin.readline())), json.loads(sys.stdin.readline()))
 for line in sys.stdin:
     answer = {}
