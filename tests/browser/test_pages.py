@@ -243,8 +243,7 @@ def test_what_is_new_waits_behind_a_button_and_then_comes_in(
     with page.expect_response(re.compile("/api/events")):
         page.goto(place.url)
     first = page.locator(RELEASES).first.get_attribute("id")
-    number = 1 if motion == "reduce" else 2
-    time.sleep(0.5)  # until the stream has its place
+    number = page.get_by_text("Novelty").count() + 1
     take(place, novelty(number))
     news = page.locator("#news")
     expect(news.get_by_role("button")).to_have_text("Show 1 new release")
@@ -363,7 +362,6 @@ def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
                 page.goto(there.url)
             expect(page.get_by_text("Nothing yet")).to_be_visible()
             is_sound(page, "waiting")
-            time.sleep(0.5)
             take(there, novelty(1))
             expect(page.locator(RELEASES)).to_have_count(1)
             page.close()
