@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import hypothesis
 import pytest
 from sqlalchemy import URL, create_engine, text
 from tornado.ioloop import IOLoop
@@ -47,6 +48,8 @@ def pytest_configure() -> None:
     """Until all is imported nothing becomes garbage, and afterwards that is never looked at."""
     gc.disable()
     statements.share()
+    hypothesis.settings.register_profile("noisy", deadline=None)  # what takes long may have waited
+    hypothesis.settings.load_profile("noisy")
 
 
 def pytest_collection_finish() -> None:

@@ -133,7 +133,7 @@ def test_dots_that_browsers_take_out_of_a_path_are_refused(target: str) -> None:
 ODD = st.sampled_from([*"/\\\t\r\n .:@?#%[]é", "//", "evil.example", "https:", "%2f", "auth/"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text() | st.lists(ODD, max_size=8).map("".join))
 @example("/\ud800")
 @example("/\\\t/evil.example")
@@ -254,7 +254,6 @@ def test_garbage_is_no_cookie_of_ours(cookie: str) -> None:
     assert unseal(cookie, COOKIES) is None
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_no_text_made_up_is_a_cookie_of_ours(cookie: str) -> None:
     assert unseal(cookie, COOKIES) is None
@@ -276,7 +275,6 @@ def test_the_cookie_of_the_longest_next_is_one_that_browsers_keep(letter: str) -
     assert len("__Host-freshet_login_0123456789abcdef") + len(cookie) <= LONGEST_COOKIE
 
 
-@settings(deadline=None)
 @given(st.text() | st.just("\ud800"))
 def test_a_fingerprint_is_the_sha_256_even_of_half_a_character(word: str) -> None:
     expected = hashlib.sha256(word.encode("utf-8", "surrogatepass")).digest()

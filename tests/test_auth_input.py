@@ -86,7 +86,7 @@ async def test_no_text_at_all_bends_the_way_to_spotify(set_stage: SetStage) -> N
     stage = await set_stage()
     browser, examples = stage.browser(), list[str]()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.text())
     def collect(text: str) -> None:
         examples.append(text)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import URL
 from tornado.httputil import HTTPHeaders
@@ -347,14 +347,12 @@ def test_a_pause_as_seconds_or_as_a_date(retry_after: str | None, seconds: int |
     assert named_pause(retry_after, NOW) == seconds
 
 
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [+-]?\w+")))
 def test_a_pause_that_is_named_is_between_a_second_and_two_days(retry_after: str) -> None:
     seconds = named_pause(retry_after, NOW)
     assert seconds is None or 1 <= seconds <= LONGEST_PAUSE
 
 
-@settings(deadline=None)
 @given(
     st.integers(0, 999).filter(lambda status: status != 200),
     st.one_of(

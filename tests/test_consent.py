@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.spotify.consent import REMIND_FROM, Consent, State, end_of_consent
@@ -45,7 +45,6 @@ def test_a_consent_ends_six_calendar_months_later(authorized: str, end: str) -> 
     assert end_of_consent(at) == datetime.fromisoformat(end).replace(tzinfo=UTC)
 
 
-@settings(deadline=None)
 @given(MOMENTS)
 def test_the_end_has_the_day_and_time_of_the_beginning_where_the_month_has_it(
     at: datetime,
@@ -57,14 +56,12 @@ def test_the_end_has_the_day_and_time_of_the_beginning_where_the_month_has_it(
     assert timedelta(days=181) <= end - at <= timedelta(days=184)
 
 
-@settings(deadline=None)
 @given(MOMENTS, MOMENTS)
 def test_a_later_consent_never_ends_sooner(one: datetime, other: datetime) -> None:
     earlier, later = sorted((one, other))
     assert end_of_consent(earlier) <= end_of_consent(later)
 
 
-@settings(deadline=None)
 @given(MOMENTS)
 def test_the_stand_in_counts_the_same_months(at: datetime) -> None:
     assert end_of_consent(at) == months_later(at, 6)
@@ -95,7 +92,6 @@ def test_whole_days_are_left_and_never_less_than_none(before_the_end: timedelta,
     assert held.days_left(held.ends_at - before_the_end) == days
 
 
-@settings(deadline=None)
 @given(MOMENTS, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=400)), STATES)
 def test_days_only_become_fewer(
     at: datetime, now: datetime, later: timedelta, state: State
@@ -104,13 +100,11 @@ def test_days_only_become_fewer(
     assert held.days_left(now) >= held.days_left(now + later) >= 0
 
 
-@settings(deadline=None)
 @given(MOMENTS, MOMENTS)
 def test_a_consent_that_is_needed_has_no_days_left(at: datetime, now: datetime) -> None:
     assert consent(at, "consent_needed").days_left(now) == 0
 
 
-@settings(deadline=None)
 @given(MOMENTS, MOMENTS)
 def test_a_consent_that_cannot_be_read_lasts_as_long_as_any(at: datetime, now: datetime) -> None:
     assert consent(at, "unreadable").days_left(now) == consent(at).days_left(now)

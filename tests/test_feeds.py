@@ -288,7 +288,7 @@ def test_a_hostile_name_breaks_no_format_and_computes_nothing(name: str) -> None
     assert not row["name"].lstrip(" ").startswith(tuple("=+-@\t\r\n＝＋－＠"))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.text(st.characters(codec="utf-8"), max_size=60), max_size=4))
 def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
     releases = [

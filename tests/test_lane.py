@@ -373,9 +373,7 @@ REQUESTS = st.lists(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(requests=REQUESTS, cuts=st.lists(st.integers(1, 2000), max_size=5))
 def test_random_requests_in_random_pieces_are_answered_as_without_the_lane(
     pair: Pair, requests: list[bytes], cuts: list[int]

@@ -4,7 +4,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.spotify.ledger import (
@@ -105,7 +105,6 @@ def test_the_widest_of_all_distances_counts() -> None:
     assert spacing(windows, NOW, 5, 450) == (start + 25 * HOUR - NOW) / 3
 
 
-@settings(deadline=None)
 @given(HOURS, st.integers(1, 100), st.integers(1, 600))
 def test_when_there_is_room_the_calls_fit_and_a_moment_earlier_they_do_not(
     windows: dict[datetime, int], calls: int, most: int
@@ -119,7 +118,6 @@ def test_when_there_is_room_the_calls_fit_and_a_moment_earlier_they_do_not(
         assert used(windows, moment - timedelta(seconds=1)) + calls > most
 
 
-@settings(deadline=None)
 @given(HOURS, st.integers(1, 30), st.integers(30, 600))
 def test_sweeps_at_the_spacing_always_find_room(
     windows: dict[datetime, int], cost: int, most: int
@@ -133,7 +131,6 @@ def test_sweeps_at_the_spacing_always_find_room(
         books[hour_of(now)] = books.get(hour_of(now), 0) + cost
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(30, 600))
 def test_a_fresh_day_is_spread_evenly(cost: int, most: int) -> None:
     assert spacing({}, NOW, cost, most) == REACH / (most // cost)

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -477,7 +477,6 @@ def numbers(value: Any) -> list[int]:
     return [value] if isinstance(value, int) else []
 
 
-@settings(deadline=None)
 @given(st.lists(mostly(ALBUMS), max_size=5))
 def test_whatever_comes_nothing_is_raised_and_every_release_is_sound(items: list[Any]) -> None:
     page = parse_items(items)

@@ -284,7 +284,7 @@ snapshots = st.lists(
 ).map(lambda rows: Snapshot(tuple(release(n, a, k, title) for a, k, n, title in rows), FRESH))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     snapshots,
     st.integers(1, 5),

@@ -95,7 +95,7 @@ def test_a_name_is_short_on_one_line_and_can_be_stored(name: str, shown: str | N
     assert read_profile({"id": "robin", "display_name": name}).display_name == shown
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(ANSWERS)
 @example({"id": "app:standin-client", "account_id": "app:standin-client"})
 @example({"id": "\x00", "account_id": "A", "display_name": "\x00"})

@@ -172,7 +172,7 @@ FILTERS = st.fixed_dictionaries(
 ).map(lambda given_: "&".join(f"{name}={value}" for name, value in given_.items()))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(RELEASES, FILTERS, st.integers(1, 7))
 def test_pages_together_are_the_whole_answer_whatever_is_filtered(
     albums: list[AlbumEntry], filters: str, limit: int
@@ -187,7 +187,7 @@ def test_pages_together_are_the_whole_answer_whatever_is_filtered(
     assert paged == whole
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=100))
 def test_a_search_brought_to_its_normal_form_is_the_same_search(words: str) -> None:
     read = parse(f"q={quote(words)}")

@@ -184,7 +184,7 @@ PIECES = (
 TITLES = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=40)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TITLES)
 def test_to_strip_a_title_twice_is_to_strip_it_once(title: str) -> None:
     once = titles.strip(title)
@@ -293,7 +293,6 @@ RELEASES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(RELEASES)
 def test_to_fold_twice_is_to_fold_once_and_every_work_stays(albums: list[AlbumEntry]) -> None:
     folded = versions.fold(albums)

@@ -163,7 +163,6 @@ def test_whatever_spotify_does_nothing_is_lost_and_nothing_asked_in_vain(
 
     @settings(
         max_examples=400 if long else 3,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
         derandomize=not long,
