@@ -54,7 +54,7 @@ class OverviewHandler(AccountHandler):
             last=self._standing.memory,
             next_at=self._syncer.next_at(),
             interval=self._syncer.schedule.interval,
-            running=self._syncer.is_running or self._standing.syncing,
+            running=self._syncer.runs_anywhere(self._standing),
             since=self._syncer.running_since,
             buckets=self._syncer.buckets(self._standing, freshness.source),
             now=self._standing.now(),

@@ -46,7 +46,7 @@ class StatusHandler(BaseHandler):
                 "partial": freshness.partial,
                 "why": freshness.why,
                 "last_sync": _last_sync(self._standing.memory),
-                "running": self._syncer.is_running or self._standing.syncing,
+                "running": self._syncer.runs_anywhere(self._standing),
                 "next_sync_at": utc(self._syncer.next_at()),
                 "sync_interval": round(self._syncer.schedule.interval),
                 "newest_release": freshness.newest_release,

@@ -28,10 +28,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel what still runs, and wait for its end."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks)
 
 
 class Timers:
@@ -60,10 +57,7 @@ class Timers:
         """Do nothing more; cancel what is under way, and wait for its end."""
         for timer in self._timers:
             timer.stop()
-        tasks = tuple(self._under_way)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._under_way)
 
     async def _do(self, work: Callable[[], Awaitable[None] | None]) -> None:
         if (pending := work()) is not None:
@@ -73,6 +67,14 @@ class Timers:
                 await task
             finally:
                 self._under_way.discard(task)
+
+
+async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel tasks, and wait until each has ended, however it does."""
+    ending = tuple(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 async def attempt(work: Callable[[], Awaitable[None]]) -> None:

@@ -166,14 +166,19 @@ def of_href(href: str) -> ReleaseQuery:
     return parse(KINDS[path], query_string)
 
 
+def check_length(query_string: str) -> None:
+    """Refuse a query string that is longer than any has to be. Raises UriTooLong."""
+    if len(query_string) > MAX_QUERY_LENGTH:
+        raise UriTooLong(f"The query string may have {MAX_QUERY_LENGTH} characters.")
+
+
 def parse(kind: type[AnyQuery], query_string: str, today: date | None = None) -> AnyQuery:
     """Read a raw query string. Unknown names are ignored.
 
     No day after `today` may be asked for; None is for what has been checked already. Raises
     InvalidParameters naming every fault, or UriTooLong.
     """
-    if len(query_string) > MAX_QUERY_LENGTH:
-        raise UriTooLong(f"The query string may have {MAX_QUERY_LENGTH} characters.")
+    check_length(query_string)
     given: dict[str, str] = {}
     faults: list[ParameterFault] = []
     for name, value in parse_qsl(query_string, keep_blank_values=True, errors="replace"):

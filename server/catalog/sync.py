@@ -67,6 +67,10 @@ class Syncer:
         """Whether a sync of this process is under way."""
         return self._under_way.is_running
 
+    def runs_anywhere(self, standing: Standing) -> bool:
+        """Whether a sync of any process is under way, as far as is known here."""
+        return self.is_running or standing.syncing
+
     @property
     def running_since(self) -> datetime | None:
         """When the one that is under way began; None if none is, or its turn has yet to come."""

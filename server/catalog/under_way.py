@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from server.tasks import end
+
 
 class UnderWay:
     """Lets one sync run after the other. `since` is when the one that has its turn began."""
@@ -38,8 +40,4 @@ class UnderWay:
 
     async def stop(self) -> None:
         """Cancel what runs, if anything does, and wait for its end."""
-        tasks = {task for task in (self._running, self._begun) if task and not task.done()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end({task for task in (self._running, self._begun) if task and not task.done()})

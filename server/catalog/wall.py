@@ -11,7 +11,7 @@ import orjson
 
 from server.catalog import payload, query, selection
 from server.catalog.feeds import FORMATS
-from server.catalog.query import FEEDS, MAX_QUERY_LENGTH, AlbumType, WallQuery
+from server.catalog.query import FEEDS, AlbumType, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
 from server.catalog.wording import counted, date_words
@@ -90,8 +90,7 @@ def read(query_string: str, today: date) -> tuple[WallQuery, str]:
     Forms send fields that are empty, and repeat the name of a list; the language has neither.
     `today` is the day in UTC. Raises InvalidParameters or UriTooLong.
     """
-    if len(query_string) > MAX_QUERY_LENGTH:
-        return query.parse(WallQuery, query_string, today), ""
+    query.check_length(query_string)
     lists: dict[str, list[str]] = {}
     pairs: list[tuple[str, str]] = []
     for name, value in parse_qsl(query_string, errors="replace"):  # the empty ones are left out
