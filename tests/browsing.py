@@ -20,7 +20,7 @@ from server.addresses import origin_of
 from server.app import Freshet
 from server.spotify.standin import StandIn
 from tests.conftest import Clock, until
-from tests.test_transport import free_port
+from tests.ports import free_port
 
 LONGEST_COOKIE = 4096  # characters of name and value; browsers drop what is longer
 OWN = "own"

@@ -24,7 +24,7 @@ from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
 from tests.conftest import ROOT, SECRET
-from tests.test_transport import free_port
+from tests.ports import free_port
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
 NOTHING_THERE = "http://127.0.0.1:9"

@@ -28,8 +28,8 @@ from server.site import Site
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums, sweep
+from tests.ports import free_port
 from tests.test_status import samples_of
-from tests.test_transport import free_port
 
 LISTENERS = 300
 

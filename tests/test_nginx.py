@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -22,8 +21,8 @@ from server.app import Freshet
 from server.log import configure
 from tests.conftest import ROOT, until
 from tests.examples import albums
+from tests.ports import free_port, is_open
 from tests.test_log import logging_as_it_was
-from tests.test_transport import free_port
 
 __all__ = ["logging_as_it_was"]
 
@@ -64,16 +63,18 @@ class Nginx:
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(*self._command)
-        await until(lambda: self._listens())
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return bool(probe.connect_ex(("127.0.0.1", self.port)) == 0)
+        await until(lambda: is_open(self.port))
 
     async def stop(self) -> None:
         with suppress(ProcessLookupError):
             self._process.terminate()
         await self._process.wait()
+
+    async def stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection on which events have been asked for."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+        return reader, writer
 
     async def quit(self) -> int:
         """Its exit code when it is to end in good order, as Docker asks it to."""
@@ -225,8 +226,7 @@ async def test_events_are_passed_on_as_they_come(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+    reader, writer = await nginx.stream()
     head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
     assert b"Content-Type: text/event-stream" in head
     assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
@@ -238,8 +238,7 @@ async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
-    reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
-    writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+    reader, writer = await nginx.stream()
     await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
     assert await nginx.quit() == 0, "before Docker kills it, which is after 10 s"
     await asyncio.wait_for(reader.read(), 5)

@@ -20,7 +20,8 @@ from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Transport
 from tests.conftest import SHARED
 from tests.gates import gate_in_memory
-from tests.test_transport import StartRaw, free_port, http, start_raw, transport
+from tests.ports import free_port
+from tests.test_transport import StartRaw, http, start_raw, transport
 
 __all__ = ["start_raw", "transport"]
 

@@ -36,7 +36,8 @@ from server.upstream import Upstream, make_syncer
 from tests.conftest import SECRET, Clock
 from tests.examples import albums
 from tests.gates import accounts_of, gate_in_memory
-from tests.test_transport import free_port, transport
+from tests.ports import free_port
+from tests.test_transport import transport
 
 __all__ = ["transport"]
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -13,6 +12,7 @@ from tornado.httputil import HTTPHeaders
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
+from tests.ports import free_port
 
 MEBIBYTE = 1024 * 1024
 
@@ -85,13 +85,6 @@ def chunked(body: bytes, *headers: str) -> bytes:
     pieces = [body[start : start + 65536] for start in range(0, len(body), 65536)]
     parts = [b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces]
     return "\r\n".join(lines).encode() + b"".join(parts) + b"0\r\n\r\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.mark.gen_test

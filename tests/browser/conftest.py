@@ -32,13 +32,13 @@ from tests.conftest import ROOT
 from tests.end_to_end.conftest import (
     Server,
     environment,
-    free_port,
     manage_py,
     nursery,
     standin_process,
     standin_settings,
 )
 from tests.nursery import Nursery
+from tests.ports import free_port
 
 __all__ = ["manage_py", "nursery"]
 

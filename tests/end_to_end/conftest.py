@@ -18,6 +18,7 @@ from sqlalchemy import URL
 
 from tests.conftest import ROOT, SECRET
 from tests.nursery import Born, Nursery
+from tests.ports import free_port, is_open
 
 NOTHING = {"PATH": "/usr/bin:/bin"}
 
@@ -140,12 +141,6 @@ class Server:
         return self.process.wait(15)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
-
-
 @pytest.fixture
 def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[..., Server]]:
     """Start a server, in a fresh interpreter if that is what is to be proved."""
@@ -185,10 +180,7 @@ def standin_process(*arguments: str, nursery: Nursery | None = None) -> Iterator
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while time.monotonic() < deadline and not is_open(port):
             time.sleep(0.01)
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -16,14 +16,8 @@ from sqlalchemy import URL, create_engine, text
 
 from server.cli import main
 from tests.conftest import SECRET
-from tests.end_to_end.conftest import (
-    NOTHING,
-    Manage,
-    Server,
-    environment,
-    free_port,
-    standin_settings,
-)
+from tests.end_to_end.conftest import NOTHING, Manage, Server, environment, standin_settings
+from tests.ports import free_port
 
 
 def test_create_db_makes_the_schema_and_keeps_what_is_there(

@@ -25,7 +25,8 @@ import pytest
 
 from tests.conftest import ROOT, SECRET
 from tests.dockerfile import Step, steps
-from tests.end_to_end.conftest import free_port, standin_settings
+from tests.end_to_end.conftest import standin_settings
+from tests.ports import free_port
 
 STEPS = steps(ROOT / "Dockerfile")
 INSTALLING = 300  # seconds; the packages come from the network

@@ -3,7 +3,6 @@
 import os
 import select
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from tests.end_to_end.conftest import (
     environment,
     standin_settings,
 )
+from tests.ports import is_open
 
 Run = Callable[..., Server]
 STARTING = 60.0  # seconds; three interpreters on a busy machine
@@ -138,8 +138,7 @@ def test_a_parent_that_is_killed_takes_its_children_along(
     server.process.wait()
     until(lambda: not any(map(is_alive, everybody)), 10)
     assert [line["process"] for line in server.events("server_stopped")] in ([1, 2], [2, 1])
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", server.port)) != 0
+    assert not is_open(server.port)
     assert not list(place.iterdir()), "nothing is left behind"
 
 

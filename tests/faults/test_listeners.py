@@ -4,7 +4,6 @@ import asyncio
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 from pathlib import Path
@@ -14,8 +13,8 @@ import pytest
 
 from server.database import Database
 from tests.conftest import ROOT, SECRET, until
+from tests.ports import free_port, is_open
 from tests.test_events import listen, spread
-from tests.test_transport import free_port
 
 MANY = 2000
 
@@ -24,11 +23,6 @@ def resident(pid: int) -> float:
     """Megabytes."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * resource.getpagesize() / 1024**2
-
-
-def is_open(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has the short form

@@ -16,11 +16,10 @@ from tests.conftest import until
 from tests.end_to_end.conftest import Server, environment, standin_settings
 from tests.faults.balance import stored
 from tests.faults.load import Load
-from tests.faults.place import OFTEN, connected, serves
+from tests.faults.place import ARTISTS, OFTEN, connected, serves
 from tests.faults.test_under_load import begun, told
 
 Run = Callable[..., Server]
-LIST = "/api/artists/"
 HEARD = 5.0  # seconds for all to have heard of one sync before the next
 STARTING = 20.0  # seconds
 HANDED_OVER = 6.0  # seconds from the migration to another leader: 3 to see it, 2 to try
@@ -91,7 +90,7 @@ async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_
         assert serves(leader)
         # Before its first sync, the newer one may show details of artists that came after the last.
         await until(lambda: newer.events("sync_finished"), 10)
-        await until(lambda: leader.get(LIST)[2] == newer.get(LIST)[2], HEARD)
+        await until(lambda: leader.get(ARTISTS)[2] == newer.get(ARTISTS)[2], HEARD)
 
         newest = await replaced(leader)
         await asyncio.sleep(0.2)

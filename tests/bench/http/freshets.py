@@ -14,7 +14,8 @@ from server.embedded import EmbeddedPostgres
 from tests.bench.http import tools
 from tests.bench.http.control import Servant
 from tests.bench.http.cores import POLITE, Cores
-from tests.bench.http.process import await_answer, free_port, stop
+from tests.bench.http.process import await_answer, stop
+from tests.ports import free_port
 
 PATH = "/api/artists/"
 SYNC_SECONDS = 120.0

@@ -5,7 +5,6 @@ import subprocess
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
-from socket import create_server
 from typing import Any
 
 START_SECONDS = 60.0
@@ -14,12 +13,6 @@ STEP = 0.1
 TICKS = os.sysconf("SC_CLK_TCK")  # of /proc/PID/stat, a second
 
 Answer = tuple[int, dict[str, str], bytes]
-
-
-def free_port() -> int:
-    with create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        return port
 
 
 def fetch(port: int, path: str, **headers: str) -> Answer:
