@@ -25,7 +25,7 @@ fuzz: $(VENV)/.installed-dev
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy manage.py server handlers models
+	@$(BIN)/mypy manage.py server handlers models tests
 	@$(BIN)/python -m pytest tests/test_layers.py
 
 bench: $(VENV)/.installed-dev $(RIVALS)/.installed

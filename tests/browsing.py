@@ -292,7 +292,7 @@ def parameters(url: str) -> dict[str, str]:
 def landing(base: str, location: str) -> str:
     """The address to which a browser goes that gets `location` from `base`."""
     target = re.sub(r"[\t\r\n]", "", location.strip("".join(map(chr, range(33)))))
-    path, mark, rest = re.match(r"([^?#]*)([?#]?)(.*)", target, re.DOTALL).groups()  # type: ignore[union-attr]
+    path, mark, rest = re.findall(r"(?s)^([^?#]*)([?#]?)(.*)", target)[0]
     path = path.replace("\\", "/")
     if with_scheme := re.match(r"([A-Za-z][A-Za-z0-9+.-]*):(/*)", path):
         scheme, slashes = with_scheme[1].lower(), with_scheme[2]
@@ -303,4 +303,4 @@ def landing(base: str, location: str) -> str:
         path = path[with_scheme.end() :]
     if path.startswith("//"):
         return f"{urlsplit(base).scheme}://{path.lstrip('/')}{mark}{rest}"
-    return urljoin(base, path + mark + rest)
+    return urljoin(base, f"{path}{mark}{rest}")

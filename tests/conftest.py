@@ -17,7 +17,6 @@ from typing import Any
 import hypothesis
 import pytest
 from sqlalchemy import URL, create_engine, text
-from tornado.ioloop import IOLoop
 from tornado.platform.asyncio import AsyncIOLoop
 
 from server import config, schema
@@ -154,7 +153,7 @@ def database(database_url: URL) -> Iterator[Database]:
 
 
 @pytest.fixture
-def io_loop() -> Iterator[IOLoop]:
+def io_loop() -> Iterator[AsyncIOLoop]:
     """pytest-tornado's loop, but cleaned up: what a test leaves running is cancelled."""
     loop = AsyncIOLoop(make_current=False)
     asyncio.set_event_loop(loop.asyncio_loop)
@@ -170,7 +169,7 @@ def io_loop() -> Iterator[IOLoop]:
 
 
 @pytest.fixture
-def closing(io_loop: IOLoop) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], None]]:
+def closing(io_loop: AsyncIOLoop) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], None]]:
     """Register coroutine functions to be awaited at the end of the test, last first."""
     endings: list[Callable[[], Awaitable[Any]]] = []
     yield endings.append

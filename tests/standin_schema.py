@@ -46,7 +46,7 @@ class Description:
 
 def _told(error: Any) -> str:
     if error.validator == "required":
-        return "missing " + error.message.split("'")[1]
+        return "missing " + str(error.message).split("'")[1]
     if error.instance is None:
         return "null"
     return str(error.message)

@@ -4,7 +4,7 @@ Each has an engine, which otherwise would begin by compiling the same statements
 tests on the database took. In a server there is one engine for all its life.
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sqlalchemy import Engine
 from sqlalchemy.dialects import registry
@@ -16,7 +16,7 @@ class Dialect(PGDialect_psycopg2):
     """SQLAlchemy's own; those that were made alike are one, and so is what they compile."""
 
     supports_statement_cache = True
-    compiled: ClassVar = LRUCache(2000)
+    compiled: ClassVar[LRUCache[Any, Any]] = LRUCache(2000)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dialect) and self._made == other._made

@@ -78,7 +78,7 @@ DEFAULTS = {
     "SPOTIFY_API_URL": "https://api.spotify.com/v1",
     "SPOTIFY_ACCOUNTS_URL": "https://accounts.spotify.com",
 }
-GOOD = {
+GOOD: dict[str, list[Any]] = {
     "CLIENT_ID": [("abc", "abc"), (" abc ", "abc")],
     "CLIENT_SECRET": [("s3cret", "s3cret"), (" s3cret\n", "s3cret")],
     "SECRET": [("x" * 32, "x" * 32), (f"{'x' * 32},{'y' * 40}", f"{'x' * 32},{'y' * 40}")],
@@ -261,7 +261,7 @@ def test_what_the_command_line_gives_wins_and_none_is_not_given(load_with: LoadW
 
 def test_settings_cannot_be_changed(load_with: LoadWith) -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_with().port = 1
+        load_with().port = 1  # type: ignore[misc]  # what is tested
 
 
 # The database's address

@@ -70,6 +70,11 @@ def written(ending: str, *releases: Release) -> bytes:
     return FORMATS[f"/feeds/albums.{ending}"].write(CHANNEL, releases)
 
 
+def events_of(ics: bytes) -> list[Any]:
+    """What a calendar holds; of which type a property is, only its name tells."""
+    return list(Calendar.from_ical(ics).walk("VEVENT"))
+
+
 def faults_of(atom: bytes) -> list[str]:
     """What the schema of RFC 4287 (its appendix B) has against a feed, its Schematron rules too."""
     schema = etree.RelaxNG(etree.parse(ROOT / "tests" / "atom.rng"))
@@ -226,8 +231,9 @@ def test_a_json_feed_keeps_the_rules_of_version_1_1() -> None:
 
 def test_a_calendar_holds_only_what_has_a_day() -> None:
     undated = release(release_date="2026-11", released_on=None)
-    calendar = Calendar.from_ical(written("ics", release(), undated))
-    (event,) = calendar.walk("VEVENT")
+    ics = written("ics", release(), undated)
+    calendar = Calendar.from_ical(ics)
+    (event,) = events_of(ics)
     assert event["DTSTART"].dt == date(2026, 11, 20)
     assert event["DTEND"].dt == date(2026, 11, 21)
     assert event["DTSTART"].params["VALUE"] == "DATE"
@@ -238,7 +244,7 @@ def test_a_calendar_holds_only_what_has_a_day() -> None:
 
 
 def test_an_event_tells_when_it_was_seen_and_where_to_hear_it() -> None:
-    (event,) = Calendar.from_ical(written("ics", release())).walk("VEVENT")
+    (event,) = events_of(written("ics", release()))
     assert event["CREATED"].dt == datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
     assert event["DTSTAMP"].dt == event["LAST-MODIFIED"].dt
     assert event["DTSTAMP"].dt == datetime(2026, 11, 21, 5, 0, 12, tzinfo=UTC)
@@ -252,7 +258,7 @@ def test_an_event_tells_when_it_was_seen_and_where_to_hear_it() -> None:
 
 def test_an_address_that_holds_a_line_end_begins_no_line_of_its_own() -> None:
     crooked = release(external_urls={"spotify": "https://x.example/\r\nATTACH:y"})
-    (event,) = Calendar.from_ical(written("ics", crooked)).walk("VEVENT")
+    (event,) = events_of(written("ics", crooked))
     assert event["URL"] == "https://x.example/ATTACH:y"
     assert "ATTACH" not in event
 
@@ -279,7 +285,7 @@ def test_a_calendars_lines_are_folded_and_end_as_they_must() -> None:
 def test_a_hostile_name_breaks_no_format_and_computes_nothing(name: str) -> None:
     one = release(name)
     assert [each.text for each in Xml.fromstring(written("atom", one)).iter(f"{ATOM}name")][1:]
-    (event,) = Calendar.from_ical(written("ics", one)).walk("VEVENT")
+    (event,) = events_of(written("ics", one))
     assert event["SUMMARY"] == lines(one.title)
     assert orjson.loads(written("json", one))["items"][0]["authors"][0]["name"] == one.by
     (row,) = rows(written("csv", one))
@@ -296,7 +302,7 @@ def test_no_name_at_all_breaks_a_format(names: list[str]) -> None:
     ]
     assert len(list(Xml.fromstring(written("atom", *releases)).iter(f"{ATOM}entry"))) == len(names)
     assert faults_of(written("atom", *releases)) == []
-    events = Calendar.from_ical(written("ics", *releases)).walk("VEVENT")
+    events = events_of(written("ics", *releases))
     assert [event["SUMMARY"] for event in events] == [lines(each.title) for each in releases]
     assert all(len(line) <= 75 for line in written("ics", *releases).split(b"\r\n"))
     assert len(orjson.loads(written("json", *releases))["items"]) == len(names)

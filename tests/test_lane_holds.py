@@ -116,6 +116,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded(start: Any, connect: Conn
     await until(lambda: lane_of(freshet).busy)
     await asyncio.sleep(0.3)
     (waiting,) = [each for each in lane_of(freshet).connections if each.unsent is not None]
+    assert waiting.unsent is not None
     assert len(waiting.unsent) < 512 * 1024
     assert len(waiting.unread) <= 16 * 1024
     sending.cancel()

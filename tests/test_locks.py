@@ -180,13 +180,17 @@ async def test_a_leader_that_loses_its_connection_stands_down_and_another_leads(
 
     candidates = [candidate(number) for number in range(3)]
     with capture_logs() as logs:
+
+        async def has_changed(times: int) -> None:
+            await until(lambda: len(begun) > times)
+            await until(lambda: names(logs).count("leading_ended") == times)
+
         tasks = [asyncio.create_task(each.run()) for each in candidates]
         for round_ in range(1, 4):
             await until(lambda: sum(each.leads for each in candidates) == 1)
             assert len(begun) == round_
             await database.run(cut)
-            await until(lambda wanted=round_: len(begun) > wanted)
-            await until(lambda wanted=round_: names(logs).count("leading_ended") == wanted)
+            await has_changed(round_)
             assert sum(each.leads for each in candidates) <= 1
         for task in tasks:
             task.cancel()

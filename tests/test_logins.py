@@ -384,8 +384,8 @@ async def test_the_database_holds_no_token_in_plain_and_no_session_either(
 def test_every_process_hears_of_a_login_that_comes_dies_or_goes_and_of_nothing_else(
     database: Database, database_url: URL
 ) -> None:
-    parts = database_url.translate_connect_args(username="user", database="dbname")
-    connection: Any = psycopg2.connect(**parts, **database_url.query)
+    parts: dict[str, Any] = database_url.translate_connect_args(username="user", database="dbname")
+    connection: Any = psycopg2.connect(**parts | dict(database_url.query))
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(f"LISTEN {logins.CHANNEL}; LISTEN the_end")

@@ -268,7 +268,9 @@ def test_streams_are_linked_and_not_fetched() -> None:
 
 
 def test_anchors_are_never_the_same() -> None:
-    paths = {path: {"get": {"responses": {}}} for path in ("/a-b", "/a/b", "/a_b", "/ä", "/ö")}
+    paths: dict[str, Any] = {
+        path: {"get": {"responses": {}}} for path in ("/a-b", "/a/b", "/a_b", "/ä", "/ö")
+    }
     anchors = [each.anchor for each in manual.read({"paths": paths}).operations]
     assert anchors == ["get-a-b", "get-a-b-2", "get-a_b", "get", "get-2"]
 

@@ -136,7 +136,7 @@ async def test_each_coding_is_kept_once_however_clients_word_it(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
-    etags = {}
+    etags: dict[str | None, str] = {}
     for wish, coding, state in (
         ("gzip, deflate, br, zstd", "br", "MISS"),
         ("br;q=1.0, gzip;q=0.8, *;q=0.1", "br", "HIT"),

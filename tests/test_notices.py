@@ -199,15 +199,19 @@ async def test_a_notice_that_waits_for_us_does_not_spin_the_loop(
 
 async def loses_and_finds(database: Database, town: Town) -> None:
     heard = Counter()
+
+    async def is_told(times: int) -> None:
+        await until(lambda: heard.calls == times)
+
     async with listening(database, town, heard) as task:
         for round_ in (1, 2):
             town.cut()
-            await until(lambda expected=2 * round_ - 1: heard.calls == expected)
+            await is_told(2 * round_ - 1)
             await until(lambda: town.listeners() == 1)
             await asyncio.sleep(0.1)
             assert heard.calls == 2 * round_ - 1
             town.tell()
-            await until(lambda expected=2 * round_: heard.calls == expected)
+            await is_told(2 * round_)
         assert not task.done()
     await until(lambda: town.listeners() == 0)
 

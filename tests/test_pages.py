@@ -155,9 +155,9 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
         assert "offset" not in link.href, "another wall begins at its beginning"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
-    for link in shown.feeds:
-        assert link.href.startswith("/feeds/albums.")
-        assert "limit" not in link.href
+    for feed in shown.feeds:
+        assert feed.href.startswith("/feeds/albums.")
+        assert "limit" not in feed.href
         assert "market=DE" in link.href
 
 

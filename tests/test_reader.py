@@ -13,6 +13,7 @@ from server.catalog import freshness, reader, runs, store
 from server.catalog.release import Release
 from server.catalog.snapshot import DEPTH, HELD, Snapshot
 from server.database import Database
+from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
@@ -186,8 +187,8 @@ def test_a_run_that_brought_new_albums_is_the_newest_of_its_kind_at_once(
     with Session(database.engine) as session, session.begin():
         for hours, items in ((0, []), (1, albums(1)), (2, albums(1)), (3, albums(2))):
             at = START + timedelta(hours=hours)
-            took.append(store.record_sweep(session, sweep(items), at, lambda at=at: at))
-    news = [(each.new_at - START) / timedelta(hours=1) for each in took]
+            took.append(store.record_sweep(session, sweep(items), at, Clock(at)))
+    news = [each.new_at and (each.new_at - START) / timedelta(hours=1) for each in took]
     assert news == [0, 1, 1, 3]
 
 

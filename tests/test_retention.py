@@ -44,7 +44,7 @@ class Keeper:
         return await self.database.run(lambda session: list(session.scalars(statement)))
 
     async def count(self, model: Any) -> int:
-        return (await self.all(select(func.count()).select_from(model)))[0]
+        return int((await self.all(select(func.count()).select_from(model)))[0])
 
 
 @pytest.fixture

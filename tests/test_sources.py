@@ -15,7 +15,7 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.client import SpotifyClient
-from server.spotify.paging import Page, Walk, read_page
+from server.spotify.paging import Page, SourceName, Walk, read_page
 from server.spotify.sources import Choice, Verdict, choose
 from server.spotify.standin import Answer, AppKind, StandIn
 from tests.examples import album, albums
@@ -32,6 +32,8 @@ UNREGISTERED = Answer(403, b"Check settings on the dashboard, the user may not b
 LIMITED = Answer(429, b"Too many requests", {"Retry-After": "86236"})
 AN_HOUR_AGO = NOW - timedelta(hours=1)
 A_DAY_AGO = NOW - timedelta(days=1)
+
+Verdicts = dict[SourceName, Verdict]
 
 
 def answer(items: list[Any], following: Any = None, total: Any = 100) -> Answer:
@@ -119,7 +121,9 @@ async def test_a_restriction_is_remembered_for_a_day(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
-    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))}
+    known: Verdicts = {
+        "new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))
+    }
     learnt: dict[Any, Verdict] = {}
     choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert choice.source == "search"
@@ -130,7 +134,7 @@ async def test_a_restriction_is_remembered_for_a_day(
 @pytest.mark.gen_test
 async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: ClientOf) -> None:
     standin = start_standin(albums(3))
-    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
+    known: Verdicts = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
     learnt: dict[Any, Verdict] = {}
     choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert choice.source == "new-releases"
@@ -142,7 +146,7 @@ async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
-    known = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
+    known: Verdicts = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
     learnt: dict[Any, Verdict] = {}
     choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert (choice.source, choice.substitute) == ("search", False)
@@ -181,7 +185,8 @@ async def test_a_refusal_is_remembered_though_the_other_source_pauses(
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     script(standin, LIMITED)
-    client, learnt = client_of(standin), {}
+    client = client_of(standin)
+    learnt: Verdicts = {}
     for _ in range(3):
         with pytest.raises(RateLimited) as caught:
             await choose(client, "auto", dict(learnt), NOW, learnt=learnt)
@@ -196,8 +201,11 @@ async def test_what_a_source_has_answered_is_learnt_though_the_one_in_use_fails(
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, Answer(502))
-    known, learnt = {"search": Verdict(True, None, AN_HOUR_AGO, "2026-11-21")}, {}
-    known["new-releases"] = Verdict(True, None, A_DAY_AGO, "2026-11-19")
+    known: Verdicts = {
+        "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-21"),
+        "new-releases": Verdict(True, None, A_DAY_AGO, "2026-11-19"),
+    }
+    learnt: Verdicts = {}
     with pytest.raises(SpotifyUnavailable):
         await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
     assert learnt == {"new-releases": Verdict(True, None, NOW, "2026-11-20")}
@@ -550,7 +558,7 @@ async def test_within_a_day_what_was_learnt_decides_and_the_other_is_not_asked(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
-    known = {
+    known: Verdicts = {
         "new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-08-01"),
         "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-20"),
     }
@@ -572,7 +580,7 @@ async def test_a_verdict_from_the_future_is_probed_again(
 # When a source does not answer
 
 
-BOTH = {
+BOTH: Verdicts = {
     "new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20"),
     "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-19"),
 }
@@ -611,7 +619,7 @@ async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
-    known = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
+    known: Verdicts = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
     script(standin, Answer(502))
     learnt: dict[Any, Verdict] = {}
     choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
@@ -624,7 +632,7 @@ async def test_a_refused_source_that_is_broken_when_probed_again_stops_nothing(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
-    known = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
+    known: Verdicts = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
     script(standin, Answer(502), path=NEW)
     choice = await choose(client_of(standin), "auto", known, NOW)
     assert (choice.source, choice.substitute) == ("search", False)
@@ -636,7 +644,8 @@ async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, *[Answer(429, b"Too many requests")] * 500, path=NEW)
-    client, known = client_of(standin), {}
+    client = client_of(standin)
+    known: Verdicts = {}
     for _ in range(7 * 48):
         learnt: dict[Any, Verdict] = {}
         choice = await choose(client, "auto", known, clock(), learnt=learnt)

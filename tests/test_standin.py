@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -152,7 +152,7 @@ def opened(io_loop: Any, clock: Clock) -> Iterator[Any]:
 
 
 @pytest.fixture
-def app(opened: Any) -> App:
+def app(opened: Callable[..., App]) -> App:
     return opened()
 
 
@@ -191,7 +191,8 @@ async def test_cancelling_leads_back_with_access_denied(app: App) -> None:
 @pytest.mark.gen_test
 async def test_the_form_of_the_page_leads_to_where_the_answer_is_taken(app: App) -> None:
     text = (await app.fetch(authorize(state='"><i>&amp;'))).body.decode()
-    action = ElementTree.fromstring(re.search(r"<form.*?</form>", text, re.S)[0]).get("action")
+    (form,) = re.findall(r"<form.*?</form>", text, re.S)
+    action = ElementTree.fromstring(form).get("action")
     assert action is not None
     assert "<i>" not in text
     back = await app.fetch(action, method="POST", body="answer=agree")
@@ -536,7 +537,7 @@ async def test_tag_new_means_the_last_two_weeks_and_what_has_no_clear_date(opene
 
 @pytest.mark.gen_test
 async def test_broken_items_are_served_as_they_are(opened: Any) -> None:
-    broken = [None, 17, "album", [], {}, {"id": 3, "artists": [None, "x", {"id": None}]}]
+    broken: list[Any] = [None, 17, "album", [], {}, {"id": 3, "artists": [None, "x", {"id": None}]}]
     app = await opened(kind=AppKind.EXTENDED, catalogue=Catalogue(broken)).use_own_token()
     for path in ("/browse/new-releases", "/search?q=tag:new&type=album"):
         assert (await app.json(path))["albums"]["items"] == broken

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
 from server.catalog import turn
-from server.catalog.sync import Report, Syncer
+from server.catalog.report import Report
+from server.catalog.sync import Syncer
 from server.database import Database
 from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn

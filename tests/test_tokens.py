@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing as closed_after
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ WAITING = (
 
 KeeperOf = Callable[..., TokenKeeper]
 ClientOf = Callable[[StandIn, TokenKeeper], SpotifyClient]
-LogIn = Callable[..., Awaitable[Grant]]
+LogIn = Callable[..., Coroutine[Any, Any, Grant]]
 
 
 @pytest.fixture
@@ -790,8 +790,8 @@ async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
     for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name]):
         keeper = keeper_of(standin, allowed=listed)
         assert listener_of(standin, await keeper.access_token()) is None
-    for listed in ([ROBIN.account_id, SAM.account_id], [ROBIN.id], {ROBIN.account_id}):
-        keeper = keeper_of(standin, allowed=listed)
+    for also in ([ROBIN.account_id, SAM.account_id], [ROBIN.id], {ROBIN.account_id}):
+        keeper = keeper_of(standin, allowed=also)
         assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
 
 

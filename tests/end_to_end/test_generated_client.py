@@ -78,7 +78,7 @@ def read_events(client: Any, asked: dict[str, Any]) -> str:
         assert stream.status_code == 200
         text = ""
         for piece in stream.iter_text():
-            text += piece
+            text += str(piece)
             if "data: " in text and text.endswith("\n\n"):
                 return text
     raise AssertionError(f"the stream ended after {text!r}")

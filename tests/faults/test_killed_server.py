@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import orjson
@@ -159,12 +160,12 @@ def test_a_leader_killed_in_its_transaction_has_an_heir_that_brings_each_release
             leader, heir = run(env=env), run(env=env)
             idle = run(env=env | {"SYNC_INTERVAL": "0"})
             for server in (leader, heir, idle):
-                until(lambda server=server: serves(server), 20)
+                until(partial(serves, server), 20)
             until(somebody_waits, 20)
             if heir.events("leading"):
                 leader, heir = heir, leader
             kill(leader)
-            seconds.append(until(lambda heir=heir: heir.events("leading"), 15))
+            seconds.append(until(partial(heir.events, "leading"), 15))
         due = listed(publishing)
         assert compared(heir, idle) > 30
         here = stored(url)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import URL
@@ -34,6 +35,18 @@ async def begun(server: Server, seconds: float = STARTING) -> Server:
     return server
 
 
+def has_ended(server: Server) -> bool:
+    return server.process.poll() is not None
+
+
+def is_refused(load: Load) -> bool:
+    return load.refused == CONNECTIONS
+
+
+def is_another(server: Server, process: int, before: int) -> bool:
+    return pids(server)[process] != before
+
+
 def told(load: Load) -> str:
     return (
         f"{load.answered} answered, {len(load.failed)} failed, {load.again} sent again "
@@ -53,8 +66,8 @@ async def test_a_server_that_is_told_to_end_answers_all_that_is_asked(
             await asyncio.sleep(1)
             before = load.answered
             server.process.send_signal(signal.SIGTERM)
-            await until(lambda server=server: server.process.poll() is not None, 10)
-            await until(lambda load=load: load.refused == CONNECTIONS, 10)
+            await until(partial(has_ended, server), 10)
+            await until(partial(is_refused, load), 10)
         print(f"\nSIGTERM: {told(load)}, {load.answered - before} of them after it")
         assert server.process.returncode == 0
         assert before > 100
@@ -77,10 +90,7 @@ async def test_a_process_of_two_that_ends_fails_no_request_and_one_that_is_kille
             async with load.running():
                 await asyncio.sleep(0.5)
                 os.kill(before[victim], sign)
-                await until(
-                    lambda victim=victim, before=before: pids(server)[victim] != before[victim],
-                    STARTING,
-                )
+                await until(partial(is_another, server, victim, before[victim]), STARTING)
                 await asyncio.sleep(0.5)
             print(f"\n{sign.name} to one of two: {told(load)}")
             assert load.refused == 0
@@ -102,7 +112,7 @@ async def test_two_servers_restarted_one_after_the_other_fail_no_request(
         for number in range(10 if long else 2):
             old = servers[number % 2]
             old.process.send_signal(signal.SIGTERM)
-            await until(lambda old=old: old.process.poll() is not None, 10)
+            await until(partial(has_ended, old), 10)
             new = run("-p", str(old.port), env=env)
             new.port = old.port
             servers[number % 2] = await begun(new)

@@ -46,7 +46,7 @@ class Row:
         return median(self.costs[case])
 
     def quantile(self, case: str, name: str) -> float:
-        return median(getattr(each, name) for each in self.loads[case])
+        return median(float(getattr(each, name)) for each in self.loads[case])
 
     @property
     def errors(self) -> int:
