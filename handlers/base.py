@@ -8,8 +8,11 @@ import orjson
 import structlog
 from tornado.web import HTTPError, RequestHandler
 
+from server.catalog.negotiation import SHARED
 from server.errors import FreshetError, InvalidParameters
 
+# `*` covers every header but Authorization (Fetch standard, section 4.8).
+ANY_HEADER = "*, Authorization"
 CORS_SECONDS = "86400"  # how long a browser may remember a preflight
 
 log = structlog.get_logger()
@@ -19,11 +22,19 @@ class BaseHandler(RequestHandler):
     """The only room that knows status codes: every exception becomes a problem (RFC 9457) here."""
 
     warm = False
+    shared = True  # with scripts of other origins
     _request_id: str | None = None
 
     def set_default_headers(self) -> None:
-        """Tornado names itself and its version; nobody needs to know."""
+        """Replace Tornado's name and version, and say who may read the answer."""
         self.set_header("Server", "Freshet")
+        if self.shared:
+            self.share()
+
+    def share(self) -> None:
+        """Let scripts of any origin read this answer."""
+        for name, value in SHARED.items():
+            self.set_header(name, value)
 
     def compute_etag(self) -> str | None:
         """No hashing on a request: whoever has an ETag sets it."""
@@ -38,13 +49,13 @@ class BaseHandler(RequestHandler):
         return self._request_id
 
     def options(self, *_: str) -> None:
-        """What may be asked here, from any origin."""
+        """List the methods, and let scripts of other origins send any header to what is shared."""
         self.set_status(204)
         self.set_header("Allow", self.allowed_methods())
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Allow-Methods", self.allowed_methods())
-        self.set_header("Access-Control-Allow-Headers", "If-None-Match")
-        self.set_header("Access-Control-Max-Age", CORS_SECONDS)
+        if self.shared:
+            self.set_header("Access-Control-Allow-Methods", self.allowed_methods())
+            self.set_header("Access-Control-Allow-Headers", ANY_HEADER)
+            self.set_header("Access-Control-Max-Age", CORS_SECONDS)
 
     def allowed_methods(self) -> str:
         """The methods this handler has, for `Allow`."""
@@ -71,8 +82,7 @@ class BaseHandler(RequestHandler):
         self.set_header("Content-Type", "application/problem+json")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "Retry-After")
+        self.share()
         if problem["status"] == 405:
             self.set_header("Allow", self.allowed_methods())
         if isinstance(error, FreshetError) and error.retry_after is not None:

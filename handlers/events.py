@@ -38,11 +38,6 @@ class EventsHandler(BaseHandler):
         self._beat = beat
         self._patience = patience
 
-    def options(self, *_: str) -> None:
-        """What may be asked here; scripts that stream without EventSource name their place."""
-        super().options()
-        self.set_header("Access-Control-Allow-Headers", LAST_EVENT_ID)
-
     def head(self) -> None:
         """The headers of a stream."""
         self._place()
@@ -95,6 +90,4 @@ class EventsHandler(BaseHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # or nginx would hold events back
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "Link")
         self.set_header("Link", LINK)

@@ -8,6 +8,8 @@ from server.readiness import DatabaseProbe
 class HealthHandler(BaseHandler):
     """Alive: the loop turns. Touches nothing else."""
 
+    shared = False
+
     def get(self) -> None:
         """Say so."""
         self.write_json({"status": "ok"})
@@ -17,6 +19,8 @@ class HealthHandler(BaseHandler):
 
 class ReadyHandler(BaseHandler):
     """Ready: the database answers, its schema is current, and there is something to serve."""
+
+    shared = False
 
     def initialize(self, probe: DatabaseProbe, cache: PayloadCache) -> None:
         """Take what is asked from the wiring."""

@@ -58,14 +58,11 @@ class Pages:
 class PageHandler(BaseHandler):
     """Answers with HTML, also to errors."""
 
+    shared = False
+
     def initialize(self, pages: Pages) -> None:
         """Take the templates from the wiring."""
         self._pages = pages
-
-    def options(self, *_: str) -> None:
-        """What may be asked here; pages are not for other origins."""
-        self.set_status(204)
-        self.set_header("Allow", self.allowed_methods())
 
     def send_page(self, name: str, status: int = 200, policy: str = POLICY, **values: Any) -> None:
         """Render a template and answer with it."""
@@ -152,8 +149,14 @@ class NotFoundHandler(PageHandler):
     """Every address that no route knows: a page for who wants one, or else a problem."""
 
     def prepare(self) -> None:
-        """There is nothing here. Raises NothingThere."""
-        raise NothingThere(NOWHERE)
+        """Answer a preflight, so that its script can read the problem. Raises NothingThere."""
+        request = self.request
+        if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
+            raise NothingThere(NOWHERE)
+        self.shared = True
+        self.share()
+        self.options()
+        self.finish()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Whatever the method, even one that Tornado does not know."""
@@ -175,6 +178,7 @@ class NotFoundHandler(PageHandler):
 class StaticHandler(BaseHandler, StaticFileHandler):
     """Style sheets and a script, which change with the program only."""
 
+    shared = False
     compute_etag = StaticFileHandler.compute_etag
 
     def set_extra_headers(self, _path: str) -> None:

@@ -32,8 +32,6 @@ class StatusHandler(BaseHandler):
         """Send it; its shape is `status_schemas.Status`."""
         snapshot = self._cache.snapshot
         freshness = freshness_of(snapshot)
-        self.set_header("Access-Control-Allow-Origin", "*")
-        self.set_header("Access-Control-Expose-Headers", "Link")
         self.set_header("Link", LINK)
         self.write_json(
             {
@@ -111,6 +109,8 @@ def _source(name: str, known: Verdict | None) -> dict[str, Any]:
 
 class MetricsHandler(BaseHandler):
     """The instruments, in Prometheus' text format."""
+
+    shared = False
 
     def initialize(self, metrics: Metrics) -> None:
         """Take the instruments from the wiring."""

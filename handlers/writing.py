@@ -20,13 +20,8 @@ def make(pages: Pages) -> Reference:
 
 
 def describe(document: bytes) -> Coded:
-    """The description in every coding, for scripts of any origin."""
-    open_to_all = (
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Expose-Headers", payload.EXPOSED),
-        ("Link", payload.LINK),
-    )
-    return _coded(Payload(document, (*_kept(payload.JSON), *open_to_all)))
+    """The description in every coding."""
+    return _coded(Payload(document, (*_kept(payload.JSON), ("Link", payload.LINK))))
 
 
 def render(pages: Pages, manual: Manual) -> bytes:

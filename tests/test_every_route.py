@@ -21,7 +21,6 @@ from tests.conftest import Clock, until
 from tests.examples import albums, spotify_id
 from tests.test_albums import Stage
 
-LIVE = {"/api/events", "/api/status", "/healthz", "/readyz", "/metrics"}  # never kept
 STATIC = "/static/freshet.css"
 PUBLIC = {"/", "/status", f"/artists/{spotify_id('artist', 0)}/"}
 PERSONAL = {  # of the browser's session, in no other origin's reach
@@ -34,6 +33,9 @@ PERSONAL = {  # of the browser's session, in no other origin's reach
     "/api/sync/",
 }
 PAGES = {*PERSONAL, "/api/docs/"}
+OPERATORS = {"/healthz", "/readyz", "/metrics"}
+LIVE = {"/api/events", "/api/status", *OPERATORS}  # never kept
+CLOSED = {*PAGES, *OPERATORS, STATIC}  # to scripts of other origins
 UNLINKED = {"/api/openapi.json", "/api/docs/"} | PERSONAL
 OWN = {"Date", "Transfer-Encoding"}  # a HEAD may leave out the latter (RFC 9112 section 6.1)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -138,6 +140,13 @@ def assert_problem(heard: Heard, status: int, path: str) -> None:
     assert heard.headers["X-Content-Type-Options"] == "nosniff", path
 
 
+def assert_open(heard: Heard, path: str) -> None:
+    """Scripts of any origin may read it and its headers, but never with the user's cookies."""
+    assert heard.headers["Access-Control-Allow-Origin"] == "*", path
+    assert heard.headers["Access-Control-Expose-Headers"] == "*", path
+    assert "Access-Control-Allow-Credentials" not in heard.headers, path
+
+
 def test_those_that_promise_less_are_routes(routes: list[str]) -> None:
     assert {STATIC, *LIVE, *PAGES, *UNLINKED} <= set(routes)
 
@@ -217,7 +226,6 @@ async def test_every_answer_of_the_api_leads_to_its_description(
         if path.startswith(("/api/", "/feeds/")) and path not in UNLINKED:
             answer = await ask(stage, path)
             assert '</api/openapi.json>; rel="service-desc"' in answer.headers["Link"], path
-            assert "Link" in answer.headers["Access-Control-Expose-Headers"].split(", "), path
     assert (await ask(stage, "/api/openapi.json")).status == 200
 
 
@@ -229,15 +237,50 @@ async def test_scripts_of_any_origin_may_read_what_is_public(
         options = await ask(stage, path, "OPTIONS", Origin="https://a.example")
         assert (options.status, options.body) == (204, b""), path
         assert "OPTIONS" in options.headers["Allow"].split(", "), path
-        if path in PAGES:
+        if path in CLOSED:
             assert not [name for name in options.headers if name.startswith("Access-Control")], path
             continue
         assert options.headers["Access-Control-Allow-Origin"] == "*", path
         assert options.headers["Access-Control-Allow-Methods"] == options.headers["Allow"], path
-        if path.startswith(("/api/", "/feeds/")):
-            answer = await ask(stage, path, Origin="https://a.example")
-            assert answer.headers["Access-Control-Allow-Origin"] == "*", path
-            assert "Access-Control-Allow-Credentials" not in answer.headers, path
+        for method in ("GET", "HEAD", "DELETE"):
+            answer = await ask(stage, path, method, Origin="https://a.example", Content_Length="0")
+            assert_open(answer, path)
+
+
+@pytest.mark.gen_test
+async def test_scripts_of_any_origin_may_send_every_header_to_what_is_public(
+    stage: Stage, routes: list[str]
+) -> None:
+    asked = "authorization,cache-control,content-type,if-modified-since,last-event-id,x-any"
+    wish = {"Access_Control_Request_Method": "GET", "Access_Control_Request_Headers": asked}
+    for path in [each for each in routes if each not in CLOSED]:
+        options = await ask(stage, path, "OPTIONS", Origin="https://a.example", **wish)
+        allowed = options.headers["Access-Control-Allow-Headers"].lower().split(", ")
+        assert set(allowed) == {"*", "authorization"}, f"{path}: the one is not part of the other"
+        assert int(options.headers["Access-Control-Max-Age"]) > 0, path
+
+
+@pytest.mark.gen_test
+async def test_scripts_of_any_origin_may_read_that_nothing_is_new_and_every_problem(
+    stage: Stage,
+) -> None:
+    etag = (await ask(stage, "/api/artists/")).headers["ETag"]
+    for status, path, headers in (
+        (304, "/api/artists/", {"If_None_Match": etag}),
+        (304, "/api/changes/", {"If_None_Match": "*"}),
+        (400, "/api/artists/?limit=x", {}),
+        (400, "/api/events?after=x", {}),
+        (404, "/api/artists/none/", {}),
+        (404, "/nothing", {}),
+        (414, f"/api/albums/?x={'y' * 5000}", {}),
+    ):
+        answer = await ask(stage, path, Origin="https://a.example", **headers)
+        assert answer.status == status, path
+        assert_open(answer, path)
+    wish = {"Access_Control_Request_Method": "GET", "Access_Control_Request_Headers": "x-any"}
+    options = await ask(stage, "/api/none", "OPTIONS", Origin="https://a.example", **wish)
+    assert (options.status, options.headers["Access-Control-Allow-Origin"]) == (204, "*")
+    assert (await ask(stage, "/api/none", "OPTIONS")).status == 404, "which is no preflight"
 
 
 @pytest.mark.gen_test

@@ -209,8 +209,6 @@ def test_headers_are_those_of_the_contract() -> None:
         "Content-Type": "application/json; charset=utf-8",
         "Cache-Control": "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400",
         "Vary": "Accept-Encoding",
-        "Access-Control-Allow-Origin": "*",
-        "Access-Control-Expose-Headers": "ETag, Link, X-Last-Sync",
         "X-Content-Type-Options": "nosniff",
         "Link": '</api/artists/?limit=1&offset=2>; rel="next", '
         '</api/artists/?limit=1>; rel="prev", </api/openapi.json>; rel="service-desc"',

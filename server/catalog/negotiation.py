@@ -6,6 +6,9 @@ from functools import lru_cache
 from server.catalog.payload import Coding, Representation
 
 PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
+# What lets scripts of any origin read an answer and all its headers, but never with the cookies of
+# its reader (Fetch standard, section 3.3).
+SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
 OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
 QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 

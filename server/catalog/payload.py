@@ -24,12 +24,11 @@ BROTLI_QUALITIES = 5, 2
 OVERHEAD_BYTES = 1350  # of a representation beside its body
 JSON = "application/json; charset=utf-8"
 LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
-EXPOSED = "ETag, Link, X-Last-Sync"  # what scripts of other origins may read
 
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """An answer in one coding: its bytes, its strong ETag, and all headers but `Date`."""
+    """An answer in one coding: its bytes, its strong ETag, and the headers that are its own."""
 
     body: bytes
     etag: str
@@ -106,8 +105,6 @@ def seal(
             f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400",
         ),
         ("Vary", "Accept-Encoding"),
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
         ("Link", link),
     ]
@@ -124,8 +121,6 @@ def unkept(body: bytes) -> Payload:
         ("Content-Type", JSON),
         ("Cache-Control", "no-cache"),
         ("Vary", "Accept-Encoding"),
-        ("Access-Control-Allow-Origin", "*"),
-        ("Access-Control-Expose-Headers", EXPOSED),
         ("X-Content-Type-Options", "nosniff"),
         ("Link", LINK),
     )

@@ -4,7 +4,7 @@ from http.client import responses
 
 from tornado.httputil import HTTPHeaders
 
-from server.catalog.negotiation import headers_of
+from server.catalog.negotiation import SHARED, headers_of
 from server.catalog.payload import Representation
 
 SERVER = "Freshet"
@@ -47,7 +47,7 @@ class Answer:
         self.href = href
         self.hits = 0
         self.wire: bytes | None = None
-        headers = HTTPHeaders({"Server": SERVER, "Content-Type": "", "Date": ""})
+        headers = HTTPHeaders({"Server": SERVER, "Content-Type": "", "Date": "", **SHARED})
         if unmodified:  # what Tornado takes away from an answer without a body
             del headers["Content-Type"]
         for name, value in headers_of(ready, unmodified):
