@@ -453,14 +453,18 @@ async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Any) ->
         )
     ]
     _, browser = await synced(items)
-    for path in ("/", f"/artists/{spotify_id('artist', 0)}/"):
+    for path in ("/?upcoming=include", f"/artists/{spotify_id('artist', 0)}/"):
         page = read_page(await browser.get(path))
         assert '<strong>Out on <time datetime="2026-12-11">11 Dec 2026</time></strong>' in page
         assert '<strong>Out in <time datetime="2027">2027</time></strong>' in page
         assert '<p class="about"><time datetime="2026-11-20">20 Nov 2026</time>' in page
         assert '<p class="about"><time datetime="2026-11">Nov 2026</time>' in page
+    released = spotify_id("album", 2), spotify_id("album", 3)
+    assert hung(read_page(await browser.get("/"))) == list(released)
     clock.moment = datetime(2026, 12, 11, tzinfo=UTC)
-    assert "Out on" not in read_page(await browser.get("/"))
+    page = read_page(await browser.get("/"))
+    assert hung(page) == [spotify_id("album", 0), *released]
+    assert "Out on" not in page
 
 
 @pytest.mark.gen_test

@@ -64,7 +64,7 @@ SNAPSHOT = Snapshot(
 
 
 def made(query_string: str, snapshot: Snapshot = SNAPSHOT, **options: Any) -> Payload:
-    given_ = {"stale": False, "max_age": 15, **options}
+    given_ = {"today": FRESH.as_of, "stale": False, "max_age": 15, **options}
     return payload.build(snapshot, parse(query_string), **given_)
 
 

@@ -13,9 +13,11 @@ from server.catalog import payload, query, selection
 from server.catalog.parameters import searchable
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.catalog.wording import coming_words
 from server.errors import InvalidParameters
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+TODAY = AT.date()
 FRESH = Freshness(AT, AT, AT, "search", False)
 
 
@@ -49,7 +51,7 @@ def release(
 
 
 def chosen(albums: list[AlbumEntry], query_string: str) -> list[int]:
-    window = selection.window(albums, parse(query_string))
+    window = selection.window(albums, parse(query_string), TODAY)
     return [orjson.loads(album.json)["n"] for album in window]
 
 
@@ -76,6 +78,36 @@ def test_dates_are_compared_at_the_coarser_precision_and_bounds_are_inside(
     albums = [release(1, date)]
     assert bool(chosen(albums, f"released_after={bound}")) is after
     assert bool(chosen(albums, f"released_before={bound}")) is before
+
+
+UPCOMING = {
+    "2026-11-21": True,
+    "2026-12": True,
+    "2027": True,
+    "9999-12-31": True,
+    "2026-11-20": False,
+    "2026-11": False,
+    "2026": False,
+    "0000": False,
+    None: False,
+}
+
+
+@pytest.mark.parametrize(("date", "upcoming"), UPCOMING.items())
+def test_a_release_is_upcoming_until_its_day_month_or_year_begins(
+    date: str | None, upcoming: bool
+) -> None:
+    albums = [release(1, date)]
+    assert bool(chosen(albums, "upcoming=only")) is upcoming
+    assert bool(chosen(albums, "")) is not upcoming
+    assert chosen(albums, "upcoming=include") == [1]
+    assert (coming_words(date, TODAY) is not None) is upcoming, "pages say the same"
+
+
+def test_only_what_leaves_nothing_upcoming_out_is_the_same_on_every_day() -> None:
+    for query_string in ("", "sort=-seen", "at=2026-11-01", "q=x", "upcoming=only"):
+        assert query.depends_on_today(parse(query_string)), query_string
+    assert not query.depends_on_today(parse("upcoming=include&sort=-seen&type=ep"))
 
 
 def test_a_market_shows_what_is_there_and_what_is_unknown() -> None:
@@ -120,14 +152,15 @@ def test_no_letter_and_more_than_a_hundred_are_refused(words: str) -> None:
 
 
 def test_the_limit_counts_what_the_filters_leave() -> None:
-    albums = [release(n, f"2026-11-{30 - n:02}", "DE" if n % 2 else "US") for n in range(1, 21)]
+    albums = [release(n, f"2026-10-{30 - n:02}", "DE" if n % 2 else "US") for n in range(1, 21)]
     assert chosen(albums, "market=DE&release_limit=3") == [1, 3, 5]
-    assert chosen(albums, "market=DE&released_before=2026-11-20&release_limit=3") == [11, 13, 15]
+    assert chosen(albums, "market=DE&released_before=2026-10-20&release_limit=3") == [11, 13, 15]
 
 
 def body(albums: list[AlbumEntry], query_string: str) -> dict[str, Any]:
     snapshot = Snapshot(tuple(albums), FRESH)
-    built = payload.build(snapshot, parse(query_string), stale=False, max_age=15)
+    read = parse(query_string)
+    built = payload.build(snapshot, read, today=TODAY, stale=False, max_age=15)
     content: dict[str, Any] = orjson.loads(built.body)
     return content
 

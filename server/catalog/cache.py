@@ -207,8 +207,9 @@ class PayloadCache:
         stale: bool,
     ) -> dict[Key, Representation]:
         make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
+        today = self._now().date()
         self._tally.builds.inc(len(wanted) * len(codings))
-        whole = {href: make(snapshot, query) for href, query in wanted.items()}
+        whole = {href: make(snapshot, query, today=today) for href, query in wanted.items()}
         return {(href, each): whole[href].coded(each) for href in whole for each in codings}
 
     def _good_until(self) -> float:

@@ -1,6 +1,7 @@
 """The items of a list: which ones, and their JSON put together from what is ready. Pure."""
 
 from collections.abc import Sequence
+from datetime import date
 from functools import lru_cache
 
 import orjson
@@ -13,11 +14,14 @@ from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
 Item = Listed | AlbumEntry
 
 
-def listed(snapshot: Snapshot, query: ReleaseQuery) -> Sequence[Item]:
-    """The unpaged answer, in order: artists with their releases, or releases."""
+def listed(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Item]:
+    """The unpaged answer, in order: artists with their releases, or releases.
+
+    `today` is the day in UTC.
+    """
     if isinstance(query, ArtistsQuery):
-        return selection.artists(snapshot.albums, query)
-    return selection.albums(snapshot.albums, query)
+        return selection.artists(snapshot.albums, query, today)
+    return selection.albums(snapshot.albums, query, today)
 
 
 def written(page: Sequence[Item], query: ReleaseQuery, rest: bytes) -> bytes:

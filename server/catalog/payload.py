@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from email.utils import format_datetime
 from typing import Literal
 
@@ -58,13 +59,19 @@ class Payload:
 
 
 def build(
-    snapshot: Snapshot, query: ReleaseQuery, *, stale: bool, max_age: int, root: str = ""
+    snapshot: Snapshot,
+    query: ReleaseQuery,
+    *,
+    today: date,
+    stale: bool,
+    max_age: int,
+    root: str = "",
 ) -> Payload:
-    """Answer `query` from `snapshot`.
+    """Answer `query` from `snapshot` on the day `today` (UTC).
 
     `max_age` is what caches are told, in seconds; `root` the address of this server, for feeds.
     """
-    listed = items.listed(snapshot, query)
+    listed = items.listed(snapshot, query, today)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
     following, preceding = neighbours(query, len(listed))

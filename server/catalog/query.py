@@ -27,6 +27,7 @@ ARTIST_FIELDS = tuple(ArtistShape.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
 Exclusion = Literal["various_artists", "versions"]
+Upcoming = Literal["exclude", "include", "only"]
 Extra = Literal["markets"]
 Sort = Literal["released", "-released", "seen", "-seen", "name", "-name"]
 ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
@@ -53,6 +54,11 @@ class ReleaseQuery(BaseModel):
         (),
         description="Comma list of what is left out: releases by Various Artists; all versions of "
         "a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
+    )
+    upcoming: Upcoming = Field(
+        "exclude",
+        description="Releases whose day (UTC) has not come yet: exclude, include, or only them. "
+        "A date without a day counts as upcoming until its month or year begins.",
     )
     released_after: PartialDate | None = Field(
         None,
@@ -164,6 +170,14 @@ def of_href(href: str) -> ReleaseQuery:
     """The query that has this normal form."""
     path, _, query_string = href.partition("?")
     return parse(KINDS[path], query_string)
+
+
+def depends_on_today(query: ReleaseQuery) -> bool:
+    """Tell whether the answer to `query` can differ from one day (UTC) to the next.
+
+    Such an answer is good until the next midnight (UTC) at the latest, whatever the data does.
+    """
+    return query.upcoming != "include"
 
 
 def check_length(query_string: str) -> None:

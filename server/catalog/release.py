@@ -1,6 +1,7 @@
-"""What feeds tell of a release. Pure."""
+"""What feeds tell of a release, and whether its day is to come. Pure."""
 
 import re
+from datetime import date
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -63,6 +64,14 @@ class Release(NamedTuple):
         tracks = f", {self.tracks} track{'' if self.tracks == 1 else 's'}" if self.tracks else ""
         kind = KINDS.get(self.kind or "", (self.kind or "release").capitalize())
         return f"{kind}{tracks}, {self.release_date or 'undated'}"
+
+
+def is_upcoming(release_date: str | None, today: date) -> bool:
+    """Tell whether a release date of 4, 7 or 10 characters lies after `today` (UTC).
+
+    A month or a year that has begun does not; an unknown date does not either.
+    """
+    return release_date is not None and release_date > today.isoformat()[: len(release_date)]
 
 
 def clean(text: str) -> str:

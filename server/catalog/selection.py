@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TypeVar
 
 from server.catalog import titles, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
+from server.catalog.release import is_upcoming
 from server.catalog.snapshot import HELD, AlbumEntry, ArtistEntry
 
 Test = Callable[[AlbumEntry], bool]
@@ -22,26 +23,27 @@ class Listed:
     albums: list[AlbumEntry]
 
 
-def artists(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[Listed]:
-    """The artists of the window, `releases` being latest first."""
+def artists(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[Listed]:
+    """The artists of the window, `releases` being latest first and `today` the day in UTC."""
     listed: dict[str, Listed] = {}
-    for album in window(releases, query):
+    for album in window(releases, query, today):
         for artist in album.artists:
             listed.setdefault(artist.spotify_id, Listed(artist, [])).albums.append(album)
     return _sorted(list(listed.values()), query.sort, _of_artist, _first_seen)
 
 
-def albums(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[AlbumEntry]:
-    """The releases of the window."""
-    return _sorted(window(releases, query), query.sort, _of_album, lambda album: album.created_at)
+def albums(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[AlbumEntry]:
+    """The releases of the window, `releases` being latest first and `today` the day in UTC."""
+    chosen = window(releases, query, today)
+    return _sorted(chosen, query.sort, _of_album, lambda album: album.created_at)
 
 
-def window(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[AlbumEntry]:
+def window(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[AlbumEntry]:
     """The latest releases of those that pass every filter, as many as are wanted."""
     if query.type:
         releases = [album for album in releases if album.album_type in query.type]
     releases = releases[:HELD]  # further down only the rarer types are whole
-    tests = _tests(query)
+    tests = _tests(query, today)
     if tests:
         releases = [album for album in releases if all(test(album) for test in tests)]
     if "versions" in query.exclude:
@@ -49,8 +51,11 @@ def window(releases: Sequence[AlbumEntry], query: ReleaseQuery) -> list[AlbumEnt
     return list(releases[: query.release_limit])
 
 
-def _tests(query: ReleaseQuery) -> list[Test]:
+def _tests(query: ReleaseQuery, today: date) -> list[Test]:
     tests: list[Test] = []
+    if query.upcoming != "include":
+        wanted = query.upcoming == "only"
+        tests.append(lambda album: is_upcoming(album.release_date, today) is wanted)
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
     if after := query.released_after:

@@ -110,7 +110,7 @@ def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
 
 def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
     """The page that a query asks for; `today` is the day in UTC."""
-    listed = selection.albums(snapshot.albums, asked)
+    listed = selection.albums(snapshot.albums, asked, today)
     page = listed[asked.offset : asked.offset + asked.limit]
     tiles = tuple(Tile.of(orjson.loads(entry.json), today) for entry in page)
     return _wall(asked, tiles, len(listed), today, written)

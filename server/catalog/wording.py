@@ -2,6 +2,8 @@
 
 from datetime import date, datetime
 
+from server.catalog.release import is_upcoming
+
 
 def moment(time: datetime) -> str:
     """A time in UTC: 20 November 2026, 05:00 UTC."""
@@ -30,7 +32,7 @@ def coming_words(text: str | None, today: date) -> str | None:
 
     A year or a month that has begun is not to come.
     """
-    if text is None or text <= today.isoformat()[: len(text)]:
+    if text is None or not is_upcoming(text, today):
         return None
     return "Out on" if len(text) == 10 else "Out in"
 

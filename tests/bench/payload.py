@@ -1,5 +1,6 @@
 """The default payload with 1 000 albums in the table, and with 1 000 000."""
 
+from datetime import date
 from statistics import median
 
 from sqlalchemy import URL, text
@@ -12,6 +13,7 @@ from server.database import make_engine
 from tests.bench.measure import seconds, show
 
 ROUNDS = 15
+TODAY = date(2026, 11, 20)
 SMALL, LARGE = 1_000, 1_000_000
 
 ARTISTS = """
@@ -43,7 +45,7 @@ def main(url: URL) -> None:
     def build() -> None:
         with Session(engine) as session:
             snapshot = reader.load(session)
-        payload.build(snapshot, ArtistsQuery(), stale=False, max_age=15)
+        payload.build(snapshot, ArtistsQuery(), today=TODAY, stale=False, max_age=15)
 
     def fill(first: int, last: int) -> None:
         with engine.begin() as connection:

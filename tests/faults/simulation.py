@@ -215,7 +215,8 @@ class Simulation:
     async def answer(self) -> ArtistsPage:
         """What would be served now, held against its shape."""
         snapshot = await self.database.run(reader.load)
-        built = payload.build(snapshot, ArtistsQuery(release_limit=200), stale=False, max_age=15)
+        query, today = ArtistsQuery(release_limit=200), self.clock().date()
+        built = payload.build(snapshot, query, today=today, stale=False, max_age=15)
         return ArtistsPage.model_validate_json(built.body)
 
 
