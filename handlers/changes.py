@@ -3,7 +3,7 @@
 import orjson
 
 from handlers.payloads import PayloadHandler
-from server.catalog import journal, payload, query
+from server.catalog import freshness, journal, payload, query
 from server.catalog.query import ChangesQuery
 from server.catalog.snapshot import TIMES
 from server.database import Database
@@ -19,9 +19,10 @@ class ChangesHandler(PayloadHandler):
     async def get(self) -> None:
         """Send a piece of the journal, and where the next one begins."""
         asked = query.parse(ChangesQuery, self.request.query)
+        dated = await self._database.run(freshness.read)  # first: it must not be newer than these
         items = await self._database.run(journal.read, asked.after, asked.limit)
         following = items[-1]["seq"] if items else asked.after
         body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
-        self.send(await self._database.compute(payload.unkept(body).coded, self.coding))
+        self.send(await self._database.compute(payload.unkept(body, dated).coded, self.coding))
 
     head = get

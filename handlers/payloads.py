@@ -1,5 +1,6 @@
 """Answers of the catalogue: ready made, or made first, and sent as the client can take them."""
 
+import time
 from collections.abc import Awaitable, Callable
 
 from handlers.base import BaseHandler
@@ -20,8 +21,11 @@ class PayloadHandler(BaseHandler):
         return negotiation.coding(self.request.headers.get("Accept-Encoding", ""))
 
     def send(self, chosen: Representation) -> None:
-        """Answer with it, or with 304 (RFC 9110 section 13.1.2)."""
-        unmodified = negotiation.is_unmodified(self.request.headers.get("If-None-Match"), chosen)
+        """Answer a GET or HEAD with it, or with 304 if the client has it already."""
+        headers = self.request.headers
+        unmodified = negotiation.is_unmodified(
+            chosen, headers.get("If-None-Match"), headers.get("If-Modified-Since"), time.time()
+        )
         for name, value in negotiation.headers_of(chosen, unmodified):
             self.set_header(name, value)
         if unmodified:

@@ -66,6 +66,21 @@ async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(set_stage
 
 
 @pytest.mark.gen_test
+async def test_a_date_alone_tells_what_a_follower_has_already(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.take(albums(3), START)
+    first = await stage.client.fetch("/api/changes/")
+    date = first.headers["Last-Modified"]
+    assert first.headers["X-Last-Sync"] == orjson.loads(first.body)["items"][-1]["at"]
+    again = await stage.client.fetch("/api/changes/", If_Modified_Since=date)
+    assert (again.code, again.body) == (304, b"")
+    await stage.take([*albums(3), album(9)], START + timedelta(seconds=1))
+    newer = await stage.client.fetch("/api/changes/", If_Modified_Since=date)
+    assert (newer.code, len(orjson.loads(newer.body)["items"])) == (200, 4)
+    assert newer.headers["Last-Modified"] != date
+
+
+@pytest.mark.gen_test
 async def test_it_is_conditional_coded_and_open_to_all(set_stage: SetStage) -> None:
     stage = await set_stage()
     await stage.take(albums(3), START)

@@ -168,6 +168,26 @@ async def test_whoever_has_an_answer_is_not_sent_it_again(stage: Stage, routes: 
 
 
 @pytest.mark.gen_test
+async def test_whoever_has_an_answer_of_that_date_is_not_sent_it_again(
+    stage: Stage, routes: list[str]
+) -> None:
+    undated = {"/api/openapi.json", "/api/docs/"}  # of which only the program's version is known
+    for path in [*kept(routes), STATIC]:
+        first = await ask(stage, path)
+        assert ("Last-Modified" in first.headers) is (path not in undated), path
+        date = first.headers.get("Last-Modified", "Fri, 20 Nov 2026 05:00:12 GMT")
+        for method in ("GET", "HEAD"):
+            again = await ask(stage, path, method, If_Modified_Since=date)
+            assert again.status == (200 if path in undated else 304), (path, method)
+            assert again.headers.get("Last-Modified") == first.headers.get("Last-Modified"), path
+        older = {"If_Modified_Since": "Thu, 01 Jan 1998 00:00:00 GMT"}
+        other = {"If_Modified_Since": date, "If_None_Match": '"x"'}
+        for headers in (older, other):
+            answer = await ask(stage, path, **headers)
+            assert (answer.status, answer.body) == (200, first.body), (path, headers)
+
+
+@pytest.mark.gen_test
 async def test_head_is_get_without_the_body(stage: Stage, routes: list[str]) -> None:
     asked = [path for path in routes if path not in PERSONAL - PUBLIC]
     for path in asked:

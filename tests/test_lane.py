@@ -160,6 +160,25 @@ def test_what_the_client_has_already_is_not_sent_again(pair: Pair, path: str) ->
     assert pair.hits == before + 4
 
 
+@pytest.mark.parametrize("path", WARM)
+def test_what_is_no_newer_than_the_copy_of_the_client_is_not_sent_again(
+    pair: Pair, path: str
+) -> None:
+    first = pair.ask(get(path, "Connection: close"), quiet=2)
+    date = first.split(b"\r\nLast-Modified: ")[1].split(b"\r\n")[0].decode()
+    before = pair.hits
+    for status, *fields in (
+        (b"304 Not Modified", f"If-Modified-Since: {date}"),
+        (b"200 OK", "If-Modified-Since: Fri, 31 Dec 2100 00:00:00 GMT"),
+        (b"200 OK", "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT"),
+        (b"200 OK", "If-Modified-Since: yesterday"),
+        (b"200 OK", f"If-Modified-Since: {date}", 'If-None-Match: "x"'),
+    ):
+        answer = pair.ask(get(path, *fields, "Connection: close"), quiet=2)
+        assert answer.startswith(b"HTTP/1.1 " + status)
+    assert pair.hits == before + 5
+
+
 def test_an_answer_is_the_same_in_whatever_pieces_the_request_comes(pair: Pair) -> None:
     request = get("/api/artists/", "Accept-Encoding: gzip") + LAST
     whole = pair.ask(request, quiet=2)
@@ -349,6 +368,8 @@ FIELDS = st.sampled_from(
         "accept-encoding:deflate",
         "If-None-Match: *",
         'If-None-Match: "nothing"',
+        "If-Modified-Since: Fri, 31 Dec 2100 00:00:00 GMT",
+        "If-Modified-Since: Thu, 01 Jan 2026 00:00:00 GMT",
         "Connection: keep-alive",
         "Connection: Keep-Alive",
         "User-Agent: someone  ",

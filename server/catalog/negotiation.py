@@ -1,6 +1,8 @@
-"""What a client wants: which coding, a page or data, or nothing again (RFC 9110 12.5, 13.1.2)."""
+"""What a client wants: which coding, a page or data, or nothing again (RFC 9110 12.5, 13.1)."""
 
 import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from server.catalog.payload import Coding, Representation
@@ -10,6 +12,14 @@ PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
 # its reader (Fetch standard, section 3.3).
 SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
 OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
+# The three forms of a date (RFC 9110 section 5.6.7).
+MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+HTTP_DATE = re.compile(
+    rf"[A-Z][a-z]{{2}}, \d\d {MONTH} [1-9]\d{{3}} \d\d:\d\d:\d\d GMT"
+    rf"|[A-Z][a-z]{{5,8}}, \d\d-{MONTH}-\d\d \d\d:\d\d:\d\d GMT"
+    rf"|[A-Z][a-z]{{2}} {MONTH} [\d ]\d \d\d:\d\d:\d\d [1-9]\d{{3}}",
+    re.ASCII,
+)
 QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 
 
@@ -68,9 +78,35 @@ def matches(if_none_match: str, etag: str) -> bool:
     return etag in tags
 
 
-def is_unmodified(if_none_match: str | None, ready: Representation) -> bool:
-    """Whether 304 is the answer (RFC 9110 section 13.1.2)."""
-    return if_none_match is not None and matches(if_none_match, ready.etag)
+def is_unmodified(
+    ready: Representation, if_none_match: str | None, if_modified_since: str | None, now: float
+) -> bool:
+    """Tell whether 304 is the answer to a GET or HEAD (RFC 9110 section 13.2.2).
+
+    An ETag is more exact than a date, which has whole seconds: beside `if_none_match` a date is
+    ignored. So is a date that cannot be read, and one after `now` (seconds since 1970), which a
+    clock that ran ahead may have given out, unless it is the very date of the answer.
+    """
+    if if_none_match is not None:
+        return matches(if_none_match, ready.etag)
+    if if_modified_since is None:
+        return False
+    since = read_date(if_modified_since)
+    modified = read_date(dict(ready.headers).get("Last-Modified", ""))
+    if since is None or modified is None:
+        return False
+    return since == modified or modified < since <= now
+
+
+def read_date(http_date: str) -> float | None:
+    """Return the seconds since 1970 of a date; None unless it has a form that RFC 9110 names."""
+    text = http_date.strip(" \t")
+    if HTTP_DATE.fullmatch(text) is None:
+        return None
+    try:
+        return parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
 
 
 def headers_of(ready: Representation, unmodified: bool) -> tuple[tuple[str, str], ...]:

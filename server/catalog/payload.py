@@ -115,15 +115,14 @@ def seal(
         ("X-Content-Type-Options", "nosniff"),
         ("Link", link),
     ]
-    if freshness.synced_at:  # the body tells when each album was last seen, so it dates from then
-        dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
-        headers.append(("Last-Modified", format_datetime(max(dates), usegmt=True)))
-        headers.append(("X-Last-Sync", str(utc(freshness.synced_at))))
-    return Payload(body, tuple(headers))
+    return Payload(body, (*headers, *_dates(freshness)))
 
 
-def unkept(body: bytes) -> Payload:
-    """A body with the headers of an answer that caches have to ask about each time."""
+def unkept(body: bytes, freshness: Freshness) -> Payload:
+    """Add the headers of an answer that caches have to ask about each time.
+
+    `freshness` must not be newer than the body, or a client would be told that nothing has changed.
+    """
     headers = (
         ("Content-Type", JSON),
         ("Cache-Control", "no-cache"),
@@ -131,7 +130,17 @@ def unkept(body: bytes) -> Payload:
         ("X-Content-Type-Options", "nosniff"),
         ("Link", LINK),
     )
-    return Payload(body, headers)
+    return Payload(body, (*headers, *_dates(freshness)))
+
+
+def _dates(freshness: Freshness) -> list[tuple[str, str]]:
+    if freshness.synced_at is None:
+        return []
+    dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
+    return [  # the body tells when each album was last seen, so it dates from the sync
+        ("Last-Modified", format_datetime(max(dates), usegmt=True)),
+        ("X-Last-Sync", str(utc(freshness.synced_at))),
+    ]
 
 
 def _compressed(body: bytes, coding: Coding) -> bytes:

@@ -33,6 +33,7 @@ class Request:
     query: str
     accept_encoding: str
     if_none_match: str | None
+    if_modified_since: str | None
     closes: bool
 
 
@@ -66,5 +67,6 @@ def read(head: bytes) -> Request | None:
         query,
         headers.get("Accept-Encoding", ""),
         headers.get("If-None-Match"),
+        headers.get("If-Modified-Since"),
         connection == "close",
     )

@@ -100,7 +100,9 @@ class Memo:
         ready = self._shelf.get((href, coding))
         if ready is None or ready.size > MAX_ANSWER_BYTES:
             return None
-        unmodified = negotiation.is_unmodified(request.if_none_match, ready)
+        unmodified = negotiation.is_unmodified(
+            ready, request.if_none_match, request.if_modified_since, self._clock()
+        )
         key = (href, coding, request.method, unmodified, request.closes)
         answer = self._answers.get(key)
         if answer is None:
