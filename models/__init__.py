@@ -4,7 +4,7 @@ from models.album import Album
 from models.album_artist import AlbumArtist
 from models.artist import Artist
 from models.base import Base
-from models.change import Change
+from models.change import Change, JournalFloor
 from models.cooldown import Cooldown
 from models.listing import Listing
 from models.login import Login
@@ -22,6 +22,7 @@ __all__ = [
     "BrowserSession",
     "Change",
     "Cooldown",
+    "JournalFloor",
     "Listing",
     "Login",
     "Quota",

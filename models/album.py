@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Index, Text
+from sqlalchemy import Index, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Surrogate, Timestamps
@@ -15,7 +15,7 @@ class Album(Surrogate, Timestamps, Base):
     `release_date` has 4, 7 or 10 characters (`release_date_precision` year, month or day) and sorts
     bytewise, so that a day comes before its month and a month before its year in descending order.
     `position` is the place in the listing when the album was first seen, which settles the order of
-    what came in one sync.
+    what came in one sync. `significant_at` is when anything last changed that feeds tell about.
     """
 
     __tablename__ = "albums"
@@ -36,6 +36,7 @@ class Album(Surrogate, Timestamps, Base):
     available_markets: Mapped[list[str] | None]
     position: Mapped[int]
     last_seen_at: Mapped[datetime]
+    significant_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
 LATEST_FIRST = (

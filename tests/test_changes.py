@@ -43,6 +43,8 @@ async def test_each_kind_of_change_is_told_with_its_detail(set_stage: SetStage) 
     ]
     assert told[2]["detail"] == {"name": {"old": "Album 1", "new": "Renamed"}}
     assert told[2]["at"] == "2026-11-01T13:00:00Z"
+    names = [each["release"]["name"] for each in told]
+    assert names == ["Album 1", "Album 2", "Renamed", "Album 2"]
 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])

@@ -2,8 +2,9 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as Xml
 
@@ -214,6 +215,40 @@ async def test_atom_feeds_are_valid_as_they_are_served(set_stage: Callable[..., 
         body = (await stage.client.fetch(f"/feeds/albums.atom{query}")).body
         assert faults_of(body) == [], query
         assert (b"<entry>" in body) == (query != "?q=nothing"), query
+
+
+@pytest.mark.gen_test
+async def test_only_significant_changes_move_the_times_of_feeds(
+    set_stage: Callable[..., Any],
+) -> None:
+    stage: Stage = await set_stage()
+
+    async def times() -> list[str]:
+        feed = Xml.fromstring((await stage.client.fetch("/feeds/albums.atom")).body)
+        atom = [each.text or "" for each in feed.iter(f"{ATOM}updated")]
+        (item,) = (await stage.get("/feeds/albums.json"))["items"]
+        body = (await stage.client.fetch("/feeds/albums.ics")).body
+        stamps = re.findall("(?:DTSTAMP|LAST-MODIFIED):(.+)\r\n", body.decode())
+        assert len(atom) == len(stamps) == 2
+        return [re.sub("[-:]", "", each) for each in (*atom, item["date_modified"], *stamps)]
+
+    async def etags() -> list[str]:
+        return [(await stage.client.fetch(path)).headers["ETag"] for path in FORMATS]
+
+    await stage.take([album(1)], START)
+    assert set(await times()) == {"20261101T120000Z"}
+    before = await etags()
+    await stage.take([album(1, available_markets=["DE"])], START + timedelta(hours=1))
+    assert (await stage.get("/api/albums/"))["items"][0]["updated_at"] == "2026-11-01T13:00:00Z"
+    assert set(await times()) == {"20261101T120000Z"}
+    assert await etags() == before, "there is nothing new to fetch"
+    await stage.take([album(1, name="Renamed")], START + timedelta(hours=2))
+    assert set(await times()) == {"20261101T140000Z"}
+    assert not set(await etags()) & set(before)
+
+
+def test_an_empty_feed_was_updated_with_the_data() -> None:
+    assert b"<updated>2026-11-01T12:00:00Z</updated>" in written("atom")
 
 
 def test_a_json_feed_keeps_the_rules_of_version_1_1() -> None:

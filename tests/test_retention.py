@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Change, Listing, Quota, SyncRun
+from models import Album, AlbumArtist, Artist, Change, JournalFloor, Listing, Quota, SyncRun
 from server.catalog import retention, store
 from server.catalog.retention import Retention
 from server.database import Database
@@ -73,8 +73,10 @@ async def test_each_deletion_is_journalled(keeper: Keeper, clock: Clock) -> None
     await keeper.take(albums(3))
     await keeper.pass_days(91, albums(1, 7))
     await keeper.retention.clear()
-    deleted = await keeper.all(select(Change.album).where(Change.kind == "deleted"))
-    assert deleted == [spotify_id("album", number) for number in range(3)]
+    deleted = await keeper.all(select(Change).where(Change.kind == "deleted"))
+    assert [each.album for each in deleted] == [spotify_id("album", number) for number in range(3)]
+    assert [each.release["name"] for each in deleted] == ["Album 0", "Album 1", "Album 2"]
+    assert [each.release["artists"][0]["name"] for each in deleted][:1] == ["Artist 0"]
 
 
 @pytest.mark.gen_test
@@ -127,6 +129,7 @@ async def test_old_journals_go_but_what_tells_how_fresh_all_is_stays(
         clock.forward(days=45)
     clock.forward(days=46)
     await database.run(_age_all, clock() - timedelta(days=300))
+    (last,) = await keeper.all(select(func.max(Change.seq)))
     await keeper.pass_days(1, albums(2))
     await keeper.retention.clear()
     outcomes = await keeper.all(select(SyncRun.outcome).order_by(SyncRun.id))
@@ -134,6 +137,7 @@ async def test_old_journals_go_but_what_tells_how_fresh_all_is_stays(
     assert 3 <= outcomes.count("complete") <= 4
     assert await keeper.count(Change) == 0
     assert await keeper.count(Album) == 2
+    assert await keeper.all(select(JournalFloor.seq)) == [last]
 
 
 @pytest.mark.gen_test
@@ -200,3 +204,38 @@ async def test_a_clock_that_was_behind_deletes_nothing_before_the_next_sync_has_
     await keeper.take(albums(5))
     assert (await keeper.retention.clear()).albums == 0
     assert await keeper.count(Album) == 5
+
+
+@pytest.mark.gen_test
+async def test_what_is_kept_of_the_journal_has_no_holes_whatever_the_clock_did(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    """An entry of a clock that ran ahead is the oldest one kept, though younger ones look older."""
+    await keeper.take(albums(2))
+    clock.forward(days=200)
+    await keeper.take(albums(1, 5))
+    clock.forward(days=-200)
+    await keeper.take(albums(3, 10))
+    ahead = await keeper.all(select(func.max(Change.at)))
+    await keeper.pass_days(95, albums(1))
+    kept = await keeper.all(select(Change.seq).order_by(Change.seq))
+    await keeper.retention.clear()
+    oldest, *_ = await keeper.all(select(Change).order_by(Change.seq))
+    assert [oldest.at] == ahead
+    assert await keeper.all(select(JournalFloor.seq)) == [oldest.seq - 1]
+    left = await keeper.all(select(Change.seq).order_by(Change.seq))
+    assert left[: len(kept) - 2] == kept[2:]
+
+
+@pytest.mark.gen_test
+async def test_the_floor_of_the_journal_only_rises(keeper: Keeper, clock: Clock) -> None:
+    floors = []
+    for number in range(3):
+        await keeper.take(albums(2, 10 * number))
+        clock.forward(days=91)
+        await keeper.pass_days(1, albums(1, 100))
+        await keeper.retention.clear()
+        floors += await keeper.all(select(JournalFloor.seq))
+        (oldest,) = await keeper.all(select(func.min(Change.seq)))
+        assert floors[-1] < oldest
+    assert floors == sorted(set(floors))

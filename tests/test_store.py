@@ -81,6 +81,7 @@ def test_an_album_is_kept_with_all_its_fields(copy: Copy) -> None:
     assert [image["width"] for image in kept.images] == [640, 300, 64]
     assert kept.available_markets == ["DE", "SE"]
     assert kept.created_at == kept.updated_at == kept.last_seen_at == copy.at
+    assert kept.significant_at == copy.at
 
 
 def test_a_sync_of_a_thousand_new_albums_takes_at_most_15_statements(copy: Copy) -> None:
@@ -296,3 +297,55 @@ def test_long_names_and_every_script_survive(copy: Copy) -> None:
     ]
     copy.take([album(number, name=name) for number, name in enumerate(names)])
     assert copy.all(select(Album.name).order_by(Album.id)) == names
+
+
+def test_only_a_change_that_feeds_show_counts_as_significant(copy: Copy) -> None:
+    copy.take([album(1, available_markets=["DE"])])
+    created = copy.at
+    copy.take([album(1, available_markets=["DE", "SE"])])
+    (kept,) = copy.all(select(Album))
+    assert (kept.updated_at, kept.significant_at) == (copy.at, created)
+    copy.take([album(1, available_markets=["SE"], name="Renamed")])
+    (kept,) = copy.all(select(Album))
+    assert kept.updated_at == kept.significant_at == copy.at
+    renamed = copy.at
+    credited = album(1, name="Renamed", artists=[artist(1), artist(2)])
+    copy.take([credited])
+    copy.take([{**credited, "available_markets": ["US"]}])
+    (kept,) = copy.all(select(Album))
+    assert renamed < kept.significant_at < kept.updated_at == copy.at
+
+
+def test_each_change_holds_the_release_as_it_was_then(copy: Copy) -> None:
+    single = album(1, album_type="single", total_tracks=5, artists=[artist(1), artist(2)])
+    copy.take([single, album(2)])
+    copy.take([{**single, "name": "Renamed"}])
+    copy.take([{**single, "name": "Renamed"}, album(2)])
+    told = [(each.kind, each.release) for each in copy.all(select(Change).order_by(Change.seq))]
+    assert [(kind, release["name"]) for kind, release in told] == [
+        ("added", "Album 1"),
+        ("added", "Album 2"),
+        ("updated", "Renamed"),
+        ("gone", "Album 2"),
+        ("added", "Album 2"),
+    ]
+    assert told[2][1] == {
+        "name": "Renamed",
+        "artists": [
+            {"spotify_id": spotify_id("artist", number), "name": f"Artist {number}"}
+            for number in (1, 2)
+        ],
+        "kind": "ep",
+        "release_date": "2026-11-20",
+        "url": f"https://open.spotify.com/album/{id_of(1)}",
+        "image": f"https://i.scdn.co/image/{id_of(1)}300",
+    }
+    assert told[1][1] == told[3][1] == told[4][1]
+
+
+def test_a_change_keeps_what_spotify_left_out_this_time(copy: Copy) -> None:
+    copy.take([album(1, artists=[artist(number) for number in range(30)])])
+    copy.take([{"id": id_of(1), "name": "Renamed"}])
+    added, updated = (each.release for each in copy.all(select(Change).order_by(Change.seq)))
+    assert updated == {**added, "name": "Renamed"}
+    assert len(updated["artists"]) == 20

@@ -4,15 +4,101 @@ Syncs and retention write under one lock, which they hold until they commit, so 
 visible in their order: whoever has read up to one has missed none before it.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import groupby
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Change
+from models import Album, AlbumArtist, Artist, Change, JournalFloor
 from server.catalog.entry import Entry
+from server.catalog.release import CREDITED, summary
+from server.catalog.rows import IN_BULK, among, insert_rows
 
-COLUMNS = (Change.seq, Change.kind, Change.at, Change.album, Change.detail)
+COLUMNS = (Change.seq, Change.kind, Change.at, Change.album, Change.detail, Change.release)
+DESCRIBED = (
+    Album.spotify_id,
+    Album.name,
+    Album.album_type,
+    Album.total_tracks,
+    Album.release_date,
+    Album.external_urls,
+    Album.images,
+)
+
+
+@dataclass(frozen=True)
+class AlbumChange:
+    """One entry of the journal: an album (by Spotify's id) was added, updated, is gone or deleted.
+
+    Deleted is what has not been seen for so long that it is no longer kept.
+    """
+
+    album: str
+    kind: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, Any]]:
+    """Return the summaries of albums that are kept, by Spotify's id, in one statement."""
+    if not albums:
+        return {}
+    first = and_(AlbumArtist.album_id == Album.id, AlbumArtist.position < CREDITED)
+    rows = session.execute(
+        select(*DESCRIBED, Artist.spotify_id.label("artist"), Artist.name.label("artist_name"))
+        .outerjoin(AlbumArtist, first)
+        .outerjoin(Artist, Artist.id == AlbumArtist.artist_id)
+        .where(among(Album.spotify_id, albums))
+        .order_by(Album.spotify_id, AlbumArtist.position)
+    )
+    found = {}
+    for spotify_id, group in groupby(rows, lambda row: row.spotify_id):
+        credited = list(group)
+        artists = [(row.artist, row.artist_name) for row in credited if row.artist is not None]
+        found[spotify_id] = summary(dict(credited[0]._mapping), artists)
+    return found
+
+
+def record(
+    session: Session,
+    changes: list[AlbumChange],
+    releases: dict[str, dict[str, Any]],
+    at: datetime,
+) -> None:
+    """Append changes in order, each with what `releases` has of its album."""
+    rows = [
+        {
+            "album": change.album,
+            "kind": change.kind,
+            "detail": change.detail,
+            "at": at,
+            "release": releases.get(change.album),
+        }
+        for change in changes
+    ]
+    insert_rows(session, Change, rows)
+
+
+def prune(session: Session, before: datetime, most: int) -> int:
+    """Delete up to `most` of the oldest entries that are older than `before`; how many that was.
+
+    It stops at the first entry that is younger, so that what is kept has no holes whatever the
+    clock did, and notes how far it came (see `JournalFloor`).
+    """
+    younger = select(func.min(Change.seq)).where(Change.at >= before).scalar_subquery()
+    old = select(Change.seq).where(or_(younger.is_(None), Change.seq < younger))
+    oldest = old.order_by(Change.seq).limit(most).scalar_subquery()
+    gone = delete(Change).where(Change.seq.in_(oldest)).returning(Change.seq)
+    deleted = session.scalars(gone, execution_options=IN_BULK).all()
+    if deleted:
+        floor = insert(JournalFloor).values(id=1, seq=max(deleted))
+        raised = func.greatest(JournalFloor.seq, floor.excluded.seq)
+        session.execute(floor.on_conflict_do_update(index_elements=["id"], set_={"seq": raised}))
+    return len(deleted)
 
 
 def read(session: Session, after: int, limit: int) -> list[dict[str, Any]]:

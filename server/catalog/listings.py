@@ -1,14 +1,14 @@
-"""When albums stood in a list, and the journal of what came, changed and went."""
+"""When albums stood in a list, and which of them came into it or left it."""
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, Change, Listing
-from server.catalog.rows import IN_BULK, insert_rows, recordset
+from models import Album, Listing
+from server.catalog.journal import AlbumChange
+from server.catalog.rows import IN_BULK, recordset
 from server.catalog.sweep import MarketList, Proof, Sweep
 
 OPEN = (
@@ -20,18 +20,6 @@ OPEN = (
     Album.spotify_id,
 )
 MISSED_FOR = timedelta(hours=24)  # so long weak proofs of absence have to agree
-
-
-@dataclass(frozen=True)
-class AlbumChange:
-    """One entry of the journal: an album (by Spotify's id) was added, updated, is gone or deleted.
-
-    Deleted is what has not been seen for so long that it is no longer kept.
-    """
-
-    album: str
-    kind: str
-    detail: dict[str, Any] = field(default_factory=dict)
 
 
 def record_listings(
@@ -130,12 +118,3 @@ def _open_listings(
             select(*values).join(given, given.c.spotify_id == Album.spotify_id),
         )
     )
-
-
-def record_changes(session: Session, changes: list[AlbumChange], at: datetime) -> None:
-    """Append to the journal, in order."""
-    rows = [
-        {"album": change.album, "kind": change.kind, "detail": change.detail, "at": at}
-        for change in changes
-    ]
-    insert_rows(session, Change, rows)

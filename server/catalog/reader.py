@@ -17,7 +17,16 @@ from server.catalog import freshness, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
 from server.catalog.release import Release
-from server.catalog.snapshot import HELD, TIMES, AlbumEntry, ArtistEntry, Edition, Snapshot, trimmed
+from server.catalog.snapshot import (
+    HELD,
+    TIMES,
+    AlbumEntry,
+    ArtistEntry,
+    Edition,
+    Snapshot,
+    trimmed,
+    utc,
+)
 
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
@@ -36,6 +45,7 @@ ALBUM_COLUMNS = (
     Album.created_at,
     Album.updated_at,
     Album.last_seen_at,
+    Album.significant_at,
     # As one text, for there are up to 180, and most albums have the same ones.
     func.array_to_string(Album.available_markets, " ").label("markets"),
 )
@@ -156,7 +166,7 @@ def _album_entry(
         album.release_date,
         "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
-        Release.read(json),
+        Release.read(json, utc(album.significant_at)),
     )
 
 

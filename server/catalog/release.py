@@ -1,6 +1,7 @@
-"""What feeds tell of a release, and whether its day is to come. Pure."""
+"""What feeds and the journal tell of a release, and whether its day is to come. Pure."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple, Self
 
@@ -9,6 +10,13 @@ import orjson
 UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
 )
+# EP, E.P. or EP2 anywhere; at the end in any case, where "Ep." is hardly an episode.
+EP = re.compile(r"(?<!\w\.)\bE\.?P\d*(?!\.?[^\W\d_])|(?i:\bep\W*)$")
+LARGEST_SINGLE, LARGEST_EP = 3, 6  # tracks
+CREDITED = 20  # artists in a summary
+LONGEST_NAME = 200  # characters in a summary
+LONGEST_ADDRESS = 2000  # characters in a summary
+NOTIFIED = 250  # pixels; a cover of at least so many suits a notification
 KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 
 
@@ -29,8 +37,11 @@ class Release(NamedTuple):
     updated: str
 
     @classmethod
-    def read(cls, json: bytes) -> Self:
-        """Read a release from the JSON that the API shows of it."""
+    def read(cls, json: bytes, updated: str | None = None) -> Self:
+        """Read a release from the JSON that the API shows of it.
+
+        `updated` is the time of its last significant change; its last change when not given.
+        """
         album: dict[str, Any] = orjson.loads(json)
         images = album["images"]
         return cls(
@@ -45,7 +56,7 @@ class Release(NamedTuple):
             release_date=album["release_date"],
             released_on=album["released_on"],
             first_seen=album["created_at"],
-            updated=album["updated_at"],
+            updated=updated or album["updated_at"],
         )
 
     @property
@@ -77,3 +88,68 @@ def is_upcoming(release_date: str | None, today: date) -> bool:
 def clean(text: str) -> str:
     """Text that any format can hold."""
     return text if text.isprintable() else UNPRINTABLE.sub("\ufffd", text)
+
+
+def kind_of(album_type: str | None, name: str, tracks: int | None) -> str | None:
+    """Return the kind that people know a release by.
+
+    Spotify calls EPs singles: a single with EP in its title or of 4 to 6 tracks is an `ep`, one of
+    more tracks an `album`. Every other type is its own kind.
+    """
+    if album_type != "single":
+        return album_type
+    if EP.search(name):
+        return "ep"
+    if (tracks or 0) > LARGEST_EP:
+        return "album"
+    return "ep" if (tracks or 0) > LARGEST_SINGLE else "single"
+
+
+def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """Describe a release within bounds, so that a notification needs no further request.
+
+    `album` has the fields of the table, `artists` are (spotify_id, name) in the order of the
+    credits. Only the first 20 artists are named, names end in … after 200 characters, and an
+    address of more than 2,000 characters is null.
+    """
+    return {
+        "name": _shortened(album["name"]),
+        "artists": [
+            {"spotify_id": spotify_id, "name": _shortened(name)}
+            for spotify_id, name in artists[:CREDITED]
+        ],
+        "kind": kind_of(album["album_type"], album["name"], album["total_tracks"]),
+        "release_date": album["release_date"],
+        "url": _bounded(album["external_urls"].get("spotify")),
+        "image": _image(album["images"]),
+    }
+
+
+def significant(album: Mapping[str, Any], artists: Sequence[str] | None) -> tuple[Any, ...]:
+    """Return what makes a change of a release significant to subscribers of feeds.
+
+    Markets, smaller covers and Spotify's own identifiers do not. Source: RFC 4287, section 4.2.15.
+    """
+    return (
+        *(album[name] for name in ("name", "album_type", "release_date", "total_tracks")),
+        album["external_urls"].get("spotify"),
+        album["images"][0]["url"] if album["images"] else None,
+        list(artists or ()),
+    )
+
+
+def _image(images: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the address of the narrowest cover of 250 pixels or more, or else of the widest."""
+    usable = [each for each in images if len(each["url"]) <= LONGEST_ADDRESS]
+    wide = [each for each in usable if (each["width"] or 0) >= NOTIFIED]
+    if wide:
+        return str(min(wide, key=lambda each: each["width"])["url"])
+    return str(usable[0]["url"]) if usable else None
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
+def _bounded(address: str | None) -> str | None:
+    return address if address and len(address) <= LONGEST_ADDRESS else None

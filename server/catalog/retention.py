@@ -12,9 +12,10 @@ import structlog
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Change, SyncRun
-from server.catalog.listings import AlbumChange, record_changes
-from server.catalog.rows import IN_BULK
+from models import Album, AlbumArtist, Artist, SyncRun
+from server.catalog import journal
+from server.catalog.journal import AlbumChange
+from server.catalog.rows import IN_BULK, among
 from server.catalog.runs import latest_at
 from server.catalog.store import CHANNEL, WRITERS_LOCK
 from server.database import Database
@@ -90,12 +91,12 @@ def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = 
     quota.prune(session, now)
     if not _is_steady(session, now):
         return Cleared()
-    albums = _clear_albums(session, now - keep)
-    record_changes(session, [AlbumChange(album, "deleted") for album in albums], now)
+    albums = _clear_albums(session, now - keep, now)
     artists = _clear_artists(session)
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
-    return Cleared(len(albums), artists, _clear_journals(session, now - keep))
+    entries = journal.prune(session, now - keep, BATCH)
+    return Cleared(albums, artists, max(entries, _clear_runs(session, now - keep)))
 
 
 def _is_steady(session: Session, now: datetime) -> bool:
@@ -111,16 +112,18 @@ def _is_steady(session: Session, now: datetime) -> bool:
     return bool(session.scalar(select(today & before & latest.between(now - RECENT, now))))
 
 
-def _clear_albums(session: Session, before: datetime) -> list[str]:
-    """Credits and listings go with their album."""
-    old = (
-        select(Album.id)
-        .where(Album.last_seen_at < before)
-        .order_by(Album.last_seen_at)
-        .limit(BATCH)
-    )
-    gone = delete(Album).where(Album.id.in_(old.scalar_subquery())).returning(Album.spotify_id)
-    return sorted(session.scalars(gone, execution_options=IN_BULK))
+def _clear_albums(session: Session, before: datetime, now: datetime) -> int:
+    """Delete old albums with their credits and listings, and journal what each of them was."""
+    wanted = Album.last_seen_at < before
+    old = select(Album.spotify_id).where(wanted).order_by(Album.last_seen_at).limit(BATCH)
+    albums = sorted(session.scalars(old))
+    if albums:
+        described = journal.describe(session, albums)
+        gone = delete(Album).where(among(Album.spotify_id, albums))
+        session.execute(gone, execution_options=IN_BULK)
+        deleted = [AlbumChange(album, "deleted") for album in albums]
+        journal.record(session, deleted, described, now)
+    return len(albums)
 
 
 def _clear_artists(session: Session) -> int:
@@ -129,11 +132,8 @@ def _clear_artists(session: Session) -> int:
     return len(session.scalars(gone.returning(Artist.id), execution_options=IN_BULK).all())
 
 
-def _clear_journals(session: Session, before: datetime) -> int:
-    """Old entries; the newest run of each outcome stays, for it says how fresh all is."""
-    entries = select(Change.seq).where(Change.at < before).order_by(Change.seq).limit(BATCH)
-    gone = delete(Change).where(Change.seq.in_(entries.scalar_subquery())).returning(Change.seq)
-    changes = len(session.scalars(gone, execution_options=IN_BULK).all())
+def _clear_runs(session: Session, before: datetime) -> int:
+    """Delete old runs; the newest one of each outcome stays, for it says how fresh all is."""
     kinds = SyncRun.outcome, SyncRun.changed, SyncRun.added > 0
     newest = select(func.max(SyncRun.id)).group_by(*kinds)
     runs = (
@@ -143,4 +143,4 @@ def _clear_journals(session: Session, before: datetime) -> int:
         .limit(BATCH)
     )
     old = delete(SyncRun).where(SyncRun.id.in_(runs.scalar_subquery())).returning(SyncRun.id)
-    return max(changes, len(session.scalars(old, execution_options=IN_BULK).all()))
+    return len(session.scalars(old, execution_options=IN_BULK).all())

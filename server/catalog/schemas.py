@@ -128,6 +128,25 @@ class AlbumWithHistory(AlbumShape):
     history: list[ListingShape] = Field(description="Latest first.")
 
 
+class ReleaseSummary(Shape):
+    """A release as it was when it changed: enough for a notification, within bounds."""
+
+    name: str = Field(description="Ends in … after 200 characters.")
+    artists: list[CreditShape] = Field(
+        max_length=20, description="The first 20, in the order of the credits; names as `name`."
+    )
+    kind: str | None = Field(
+        description="`album_type`, but a `single` of 4 to 6 tracks or with EP in its title is an "
+        "`ep`, one of more tracks an `album`."
+    )
+    release_date: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
+    url: str | None = Field(description="The release on Spotify.")
+    image: str | None = Field(
+        description="Its cover: the narrowest of 250 pixels or more (usually 300), or else the "
+        "widest."
+    )
+
+
 class ChangeShape(Shape):
     """One entry of the journal."""
 
@@ -137,6 +156,9 @@ class ChangeShape(Shape):
     )
     at: datetime
     album: str = Field(description="Spotify's id, which outlives the album here.")
+    release: ReleaseSummary | None = Field(
+        description="Null in entries from before version 0.2 whose album is no longer kept."
+    )
     detail: dict[str, ChangedField] = Field(description="Of an update: the fields that differ.")
 
 

@@ -13,7 +13,10 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
-from server.catalog.listings import AlbumChange, record_changes, record_listings
+from server.catalog import journal
+from server.catalog.journal import AlbumChange
+from server.catalog.listings import record_listings
+from server.catalog.release import significant, summary
 from server.catalog.rows import IN_BULK, Row, among, insert_rows, upsert_rows
 from server.catalog.runs import record_run
 from server.catalog.sweep import Sweep, Tally
@@ -52,11 +55,13 @@ def record_sweep(
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     at, tally = now(), Tally()
-    artist_ids = _record_artists(session, sweep.releases, at, tally)
+    credited = _first_credits(sweep.releases)
+    artist_ids = _record_artists(session, credited, at, tally)
     known = _known_albums(session, sweep.releases)
-    changes = _record_albums(session, sweep.releases, known, artist_ids, at)
+    changes, described = _record_albums(session, sweep.releases, known, credited, artist_ids, at)
     changes += record_listings(session, sweep, started_at, at)
-    record_changes(session, changes, at)
+    others = {change.album for change in changes} - described.keys()  # which left, or came back
+    journal.record(session, changes, described | journal.describe(session, others), at)
     tally.added = sum(change.kind == "added" for change in changes)
     tally.updated = sum(change.kind == "updated" for change in changes)
     tally.gone = sum(change.kind == "gone" for change in changes)
@@ -65,14 +70,19 @@ def record_sweep(
     return tally
 
 
-def _record_artists(
-    session: Session, releases: list[Release], at: datetime, tally: Tally
-) -> dict[str, int]:
-    """Upsert the credited artists; our id by Spotify's."""
+def _first_credits(releases: list[Release]) -> dict[str, Credit]:
+    """Return one credit for each artist, by Spotify's id."""
     credited: dict[str, Credit] = {}
     for release in releases:
         for credit in release.artists:
             credited.setdefault(credit.spotify_id, credit)
+    return credited
+
+
+def _record_artists(
+    session: Session, credited: dict[str, Credit], at: datetime, tally: Tally
+) -> dict[str, int]:
+    """Upsert the credited artists; our id by Spotify's."""
     known = _by_spotify_id(session, Artist, ARTIST_FIELDS, among(Artist.spotify_id, credited))
     rows = []
     for spotify_id, credit in credited.items():
@@ -94,7 +104,7 @@ def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
     tables again and again while it has no statistics.
     """
     wanted = among(Album.spotify_id, [release.spotify_id for release in releases])
-    known = _by_spotify_id(session, Album, ALBUM_FIELDS, wanted)
+    known = _by_spotify_id(session, Album, (*ALBUM_FIELDS, "significant_at"), wanted)
     credited = session.execute(
         select(Album.spotify_id, Artist.spotify_id)
         .join_from(Album, AlbumArtist)
@@ -120,11 +130,15 @@ def _record_albums(
     session: Session,
     releases: list[Release],
     known: dict[str, Row],
+    by_artist: dict[str, Credit],
     artist_ids: dict[str, int],
     at: datetime,
-) -> list[AlbumChange]:
-    """Upsert what is new or differs, with its credits; touch the rest. Returns the updates."""
-    rows, recredited, changes = [], [], []
+) -> tuple[list[AlbumChange], dict[str, Row]]:
+    """Upsert what is new or differs, with its credits; touch the rest.
+
+    Returns the updates, and summaries of what was written.
+    """
+    rows, recredited, changes, described = [], [], [], {}
     for position, release in enumerate(releases):
         before = known.get(release.spotify_id, {})
         says = release.model_dump(exclude=IDENTITY)
@@ -134,20 +148,25 @@ def _record_albums(
         after = _merged(says, before)
         after["uri"] = after["uri"] or f"spotify:album:{release.spotify_id}"
         stamps = {"created_at": at, "updated_at": at, "last_seen_at": at, "position": position}
+        artists = credited or before.get("artists")
+        stamps["significant_at"] = _significant_at(before, after, artists, at)
         rows.append({"spotify_id": release.spotify_id, **after, **stamps})
+        if credited:
+            names = [(each, by_artist[each].name) for each in credited]
+            described[release.spotify_id] = summary(after, names)
         if credited and credited != before.get("artists"):
             recredited.append((release.spotify_id, credited))
         if before:
-            detail = _differences(before, {**after, "artists": credited or before.get("artists")})
+            detail = _differences(before, {**after, "artists": artists})
             changes.append(AlbumChange(release.spotify_id, "updated", detail))
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    ids |= upsert_rows(session, Album, rows, ALBUM_FIELDS)
+    ids |= upsert_rows(session, Album, rows, (*ALBUM_FIELDS, "significant_at"))
     _record_credits(session, recredited, known, ids, artist_ids)
     session.execute(
         update(Album).where(among(Album.spotify_id, known)).values(last_seen_at=at),
         execution_options=IN_BULK,
     )
-    return changes
+    return changes, described
 
 
 def _record_credits(
@@ -170,6 +189,14 @@ def _record_credits(
         for position, artist in enumerate(artists)
     ]
     insert_rows(session, AlbumArtist, rows)
+
+
+def _significant_at(before: Row, after: Row, artists: Any, at: datetime) -> datetime:
+    """Return when anything that feeds tell about last changed, `at` the latest."""
+    if before and significant(after, artists) == significant(before, before.get("artists")):
+        unchanged: datetime = before["significant_at"]
+        return unchanged
+    return at
 
 
 def _differs(says: Row, before: Row) -> bool:

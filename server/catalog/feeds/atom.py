@@ -13,12 +13,17 @@ NEVER = "1970-01-01T00:00:00Z"  # `updated` has to be there even before the firs
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
-    """A feed with an entry a release; its cover is linked, not copied."""
+    """A feed with an entry a release; its cover is linked, not copied.
+
+    The feed was updated when the latest of its entries was, which is a significant change of that
+    release (RFC 4287, section 4.2.15), or when the data was if it has none.
+    """
+    updated = max((each.updated for each in releases), default=utc(channel.updated) or NEVER)
     following = channel.following and f'<link rel="next" href="{escape(channel.following)}"/>'
     head = (
         f'{DECLARATION}<feed xmlns="{SPACE}">'
         f"<id>{escape(channel.url)}</id><title>{escape(channel.title)}</title>"
-        f"<updated>{utc(channel.updated) or NEVER}</updated><generator>Freshet</generator>"
+        f"<updated>{updated}</updated><generator>Freshet</generator>"
         "<author><name>Spotify</name></author>"
         f"{_link('self', 'application/atom+xml', channel.url)}"
         f"{_link('alternate', 'text/html', channel.home)}{following or ''}"
