@@ -179,7 +179,7 @@ async def test_other_refusals(
     assert client.calls == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"busy", b'{"a": "\xff"}'])
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"busy", b'{"a": "\xff'])
 @pytest.mark.gen_test
 async def test_a_200_without_a_json_object_is_a_bad_answer(
     start_standin: Any, client_of: ClientOf, body: bytes

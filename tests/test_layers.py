@@ -46,6 +46,7 @@ PURE = {
     "server.catalog.shelf",
     "server.spotify.parse",
     "server.spotify.items",
+    "server.spotify.lenient_json",
     "server.spotify.consent",
     "server.spotify.profile",
     "server.spotify.standin.faults",

@@ -235,3 +235,14 @@ def test_the_repr_of_a_grant_shows_no_token() -> None:
 def test_the_accounts_client_shows_no_secret(transport: Transport) -> None:
     accounts = Accounts(transport, gate_in_memory(), "http://127.0.0.1", "id", "hidden")
     assert "hidden" not in repr(accounts)
+
+
+@pytest.mark.parametrize("scope", [b"null", b"7", b"[" * 1000 + b"]" * 1000])
+@pytest.mark.gen_test
+async def test_scopes_that_are_no_text_are_none(
+    start_standin: Any, accounts_of: Any, scope: bytes
+) -> None:
+    standin = start_standin()
+    body = b'{"access_token": "BQa", "expires_in": 9, "scope": ' + scope + b"}"
+    standin.answer_next(TOKEN, Answer(200, body))
+    assert (await accounts_of(standin).client_credentials()).scopes == ()

@@ -4,15 +4,23 @@ import asyncio
 import gzip
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
+from server.spotify.items import parse_items
+from server.spotify.paging import read_page
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
+from tests.examples import albums
 from tests.ports import free_port
+from tests.test_parse import check
 
 MEBIBYTE = 1024 * 1024
 
@@ -296,11 +304,13 @@ NO_OBJECTS = {
     "an array": b"[1, 2]",
     "a text": b'"albums"',
     "null": b"null",
-    "invalid UTF-8": b'{"name": "\xff\xfe"}',
-    "half a surrogate": b'{"name": "\\ud800"}',
-    "not a number": b'{"n": NaN}',
-    "deep nesting": b"[" * 100_000,
+    "a word": b'{"name": nothing}',
+    "brackets without end": b"[" * 100_000,
+    "arrays in arrays": b"[" * 100_000 + b"]" * 100_000,
+    "objects in objects": b'{"a":' * 2000 + b"1" + b"}" * 2000,
+    "deep, and not strict": b'{"n": NaN, "a":' + b"[" * 5000 + b"]" * 5000 + b"}",
     "two objects": b"{}{}",
+    "UTF-16": '{"a": 1}'.encode("utf-16"),
 }
 
 
@@ -308,6 +318,101 @@ NO_OBJECTS = {
 def test_a_body_that_is_no_json_object_is_a_bad_answer(body: bytes) -> None:
     with pytest.raises(BadAnswer, match="not "):
         response(body).json()
+
+
+REPAIRED: dict[str, tuple[bytes, Any]] = {
+    "half a surrogate pair": (b'"Late Night \\ud83d"', "Late Night "),
+    "the other half": (b'"\\udc00 Late Night"', " Late Night"),
+    "both halves in the wrong order": (b'"a\\udc00\\ud83db"', "ab"),
+    "a pair beside half of one": (b'"\\ud83d\\ude00\\ud83d"', "\N{GRINNING FACE}"),
+    "an escaped backslash before it": (b'"\\\\ud83d \\ud83d"', "\\ud83d "),
+    "bytes that are not UTF-8": (b'"Late\xff Night"', "Late\N{REPLACEMENT CHARACTER} Night"),
+    "Latin-1": (b'"Caf\xe9"', "Caf\N{REPLACEMENT CHARACTER}"),
+    "control characters": (b'"a\n\tb\x01\x1f"', "a\n\tb\x01\x1f"),
+    "not a number": (b"NaN", None),
+    "infinity": (b"[Infinity, -Infinity]", [None, None]),
+    "too large a number": (b"1e999", None),
+    "too small a number": (b"-1e999", None),
+    "5000 digits": (b"9" * 5000, None),
+    "5000 digits behind the point": (b"0." + b"3" * 5000, 1 / 3),
+}
+
+
+@pytest.mark.parametrize(("value", "read"), REPAIRED.values(), ids=REPAIRED)
+def test_one_value_that_breaks_the_rules_of_json_harms_no_other(value: bytes, read: Any) -> None:
+    body = b'{"before": "\xc3\xa9", "value": ' + value + b', "after": 3}'
+    content = response(body).json()
+    assert content == {"before": "é", "value": read, "after": 3}
+    orjson.dumps(content)
+
+
+def test_a_byte_order_mark_and_a_repeated_key_are_passed_over() -> None:
+    assert response(b'\xef\xbb\xbf{"a": 1, "a": 2}').json() == {"a": 2}
+    assert response(b'\xef\xbb\xbf{"a\\ud83d": NaN, "a": 2}').json() == {"a": 2}
+
+
+HOSTILE = (
+    *(
+        b"\\ud83d",
+        b"\\u0000",
+        b"\\",
+        b'"',
+        b"\xff",
+        b"\xed\xa0\xbd",
+        b"\x00",
+        b"\n",
+        b"\xef\xbb\xbf",
+    ),
+    *(
+        b"NaN",
+        b"-Infinity",
+        b"1e999",
+        b"-",
+        b"0.",
+        b"9" * 30,
+        b"9" * 5000,
+        b"1.5",
+        b"null",
+        b"true",
+    ),
+    *(b"{", b"}", b"[", b"]", b",", b":", b"[" * 1100, b"]" * 1100, b'{"a":' * 600, b"}" * 600),
+)
+PAGE = orjson.dumps(
+    {"albums": {"items": albums(3), "next": "http://x/?offset=3", "total": 3, "offset": 0}}
+)
+
+
+@st.composite
+def mutilated(draw: st.DrawFn) -> bytes:
+    """A page as Spotify sends it, with pieces cut out, put in and repeated."""
+    body = PAGE
+    for _ in range(draw(st.integers(1, 4))):
+        begin = draw(st.integers(0, len(body)))
+        end = begin + draw(st.integers(0, 40))
+        piece = draw(st.sampled_from(HOSTILE) | st.binary(max_size=6))
+        body = body[:begin] + piece + body[end:]
+    return body
+
+
+@given(mutilated() | st.binary(max_size=60))
+@settings(max_examples=300)
+def test_whatever_body_comes_it_is_an_object_that_can_be_stored_or_a_bad_answer(
+    body: bytes,
+) -> None:
+    answer = response(body)
+    assert answer.reason().isprintable()
+    with suppress(BadAnswer):
+        content = answer.json()
+        assert isinstance(content, dict)
+        orjson.dumps(content)
+        for release in parse_items(read_page(content).items).releases:
+            check(release)
+
+
+@pytest.mark.parametrize("message", ["[" * 1000 + "]" * 1000, '{"a":' * 1000 + "1" + "}" * 1000])
+def test_a_reason_that_is_nested_deeply_is_shown_as_it_came(message: str) -> None:
+    body = f'{{"error": {{"status": 403, "message": {message}}}}}'.encode()
+    assert response(body).reason() == body[:200].decode()
 
 
 def test_the_text_of_a_body_is_short_and_can_be_printed_and_stored() -> None:

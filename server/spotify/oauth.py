@@ -138,10 +138,10 @@ def _read_grant(content: dict[str, Any]) -> Grant:
         raise BadAnswer("the accounts service sent no usable token")
     if type(seconds) is not int or seconds <= 0:
         raise BadAnswer("the accounts service sent no usable token for any time")
-    refresh = content.get("refresh_token")
+    refresh, scope = content.get("refresh_token"), content.get("scope")
     return Grant(
         access_token=token,
         expires_in=min(seconds, LONGEST_LIFE),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
-        scopes=tuple(filter(TOKEN.fullmatch, str(content.get("scope") or "").split())),
+        scopes=tuple(filter(TOKEN.fullmatch, scope.split() if isinstance(scope, str) else ())),
     )

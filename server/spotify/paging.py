@@ -132,8 +132,10 @@ def _offset_of(address: object, before: int) -> int:
     Only this number is taken from the address, never its host: the token goes nowhere but to the
     configured service, and a proxy that passes Spotify's own addresses on works too.
     """
+    if not isinstance(address, str):
+        raise BadAnswer("a next page that is not an address")
     try:
-        offset = int(parse_qs(urlsplit(str(address)).query)["offset"][0])
+        offset = int(parse_qs(urlsplit(address).query)["offset"][0])
     except (ValueError, KeyError) as error:
         raise BadAnswer("a next page without an offset") from error
     if offset <= before:

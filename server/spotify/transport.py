@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import UnsatisfiableReadError
@@ -11,6 +10,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
+from server.spotify import lenient_json
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REQUEST_SECONDS = 20.0
@@ -31,10 +31,10 @@ class Response:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; BadAnswer if it is none."""
+        """Decode the body, leniently, as a JSON object. Raises BadAnswer if it is none."""
         try:
-            content = orjson.loads(self.body)
-        except orjson.JSONDecodeError as error:
+            content = lenient_json.decode(self.body)
+        except ValueError as error:
             raise BadAnswer(f"not JSON: {self.text()!r}") from error
         if not isinstance(content, dict):
             raise BadAnswer(f"not a JSON object: {self.text()!r}")
@@ -47,7 +47,9 @@ class Response:
         except BadAnswer:
             return self.text()
         message = error.get("message") if isinstance(error, dict) else error
-        return "" if message is None else quotable(str(message))
+        if message is None:
+            return ""
+        return quotable(message) if isinstance(message, str) else self.text()
 
     def text(self) -> str:
         """The start of the body, for an operator to read."""
