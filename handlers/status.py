@@ -13,7 +13,8 @@ from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
 from server.metrics import CONTENT_TYPE, Metrics
-from server.spotify.sources import LADDER, Verdict
+from server.spotify.sources import LADDER
+from server.spotify.verdicts import Verdict
 
 
 class StatusHandler(BaseHandler):

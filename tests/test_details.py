@@ -20,6 +20,7 @@ from server.spotify.gate import Gate
 from server.spotify.parse import parse_artists
 from server.spotify.renewal import Renewer
 from server.spotify.standin import Answer, AppKind, StandIn
+from server.spotify.standin.faults import TEXTS
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
 from tests.conftest import SECRET, Clock, until
@@ -382,6 +383,38 @@ async def test_however_many_artists_fail_every_time_the_others_have_their_turn(
         some.details.wake()
     lacking = [kept.spotify_id for kept in await some.artists() if not kept.refreshed_at]
     assert lacking == [spotify_id("artist", number) for number in range(6)]
+
+
+@pytest.mark.parametrize("failure", [Answer(200, b"<html>"), Answer(500)])
+@pytest.mark.gen_test
+async def test_one_artist_that_spoils_the_answer_for_fifty_harms_one_artist(
+    rig: Callable[..., Rig], failure: Answer
+) -> None:
+    some = rig(count=60)
+    poisoned = spotify_id("artist", 0)
+    some.standin.answer_next(f"{MANY}/{poisoned}", failure, times=9)
+    for _ in range(6):
+        some.standin.answer_next(MANY, failure)  # the first group has the artist in it
+        await some.take(albums(60))
+        await some.ticks(20)
+    lacking = [each.spotify_id for each in await some.artists() if each.refreshed_at is None]
+    assert lacking == [poisoned]
+    groups = [each for each in some.asked() if each.startswith("many")]
+    sizes = (50, 10, 25, 25, 12, 12, 6, 6, 3, 3)
+    assert groups == [f"many {size}" for size in sizes]
+
+
+@pytest.mark.parametrize("fault", TEXTS)
+@pytest.mark.gen_test
+async def test_a_text_that_breaks_the_rules_of_json_costs_no_artist(
+    rig: Callable[..., Rig], fault: str
+) -> None:
+    some = rig(count=3)
+    some.standin.misbehave(fault, MANY, times=None)
+    await some.take(albums(3))
+    await some.ticks(2)
+    assert some.asked() == ["many 3"]
+    assert all(each.images is not None for each in await some.artists())
 
 
 @pytest.mark.gen_test

@@ -49,6 +49,7 @@ PURE = {
     "server.spotify.lenient_json",
     "server.spotify.consent",
     "server.spotify.profile",
+    "server.spotify.verdicts",
     "server.spotify.standin.faults",
     "server.spotify.standin.answers",
     "server.spotify.standin.spoilage",

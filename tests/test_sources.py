@@ -16,8 +16,10 @@ from server.errors import (
 )
 from server.spotify.client import SpotifyClient
 from server.spotify.paging import Page, SourceName, Walk, read_page
-from server.spotify.sources import Choice, Verdict, choose
+from server.spotify.sources import Choice, choose
 from server.spotify.standin import Answer, AppKind, StandIn
+from server.spotify.transport import MAX_BODY_BYTES
+from server.spotify.verdicts import Verdict
 from tests.examples import album, albums
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_transport import StartRaw, http, start_raw, transport
@@ -681,15 +683,149 @@ async def test_a_page_that_fails_is_asked_for_once_more(
     assert await swept(client_of(standin)) == named(30)
 
 
+UNREADABLE = {
+    "502": Answer(502),
+    "HTML": Answer(200, b"<html>busy</html>"),
+    "cut JSON": Answer(200, b'{"albums": {"items": ['),
+    "no albums": Answer(200, {"unexpected": True}),
+    "over 8 MiB": Answer(200, b" " * (MAX_BODY_BYTES + 1)),
+}
+
+
+@pytest.mark.parametrize("failure", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.gen_test
+async def test_a_page_that_cannot_be_read_is_skipped_and_the_next_ones_are_fetched(
+    start_standin: Any, client_of: ClientOf, failure: Answer
+) -> None:
+    standin = start_standin(albums(35))
+    client = client_of(standin)
+    script(standin, answer(albums(10), next_to(10), 35), failure, failure)
+    walk = Walk(client, "search", "", 100)
+    assert await names_of(walk) == named(10) + named(15, 20)
+    (gap,) = walk.gaps
+    assert gap.offset == 10
+    assert str(gap).startswith(f"{type(gap.error).__name__}: the page at offset 10 was skipped: ")
+    assert (walk.ended, walk.even) == (True, False)
+    assert client.calls == 5
+
+
+async def names_of(walk: Walk, first: Page | None = None) -> list[str]:
+    return [item["name"] async for page in walk.pages(first) for item in page.items]
+
+
 @pytest.mark.gen_test
 async def test_only_one_page_of_a_walk_is_asked_for_again(
     start_standin: Any, client_of: ClientOf
 ) -> None:
+    standin = start_standin(albums(40))
+    script(standin, answer(albums(10), next_to(10), 40), Answer(502))
+    script(standin, answer(albums(10, 10), next_to(20), 40), Answer(502))
+    walk = Walk(client_of(standin), "search", "", 100)
+    assert await names_of(walk) == named(20) + named(10, 30)
+    assert [gap.offset for gap in walk.gaps] == [20]
+
+
+@pytest.mark.gen_test
+async def test_a_first_page_that_cannot_be_read_is_skipped_like_any_other(
+    start_standin: Any, client_of: ClientOf
+) -> None:
     standin = start_standin(albums(30))
-    script(standin, answer(albums(10), next_to(10)), Answer(502))
-    script(standin, answer(albums(10, 10), next_to(20)), Answer(502))
-    with pytest.raises(SpotifyUnavailable):
-        await swept(client_of(standin))
+    script(standin, Answer(502), Answer(502))
+    walk = Walk(client_of(standin), "search", "DE", 100)
+    assert await names_of(walk) == named(20, 10)
+    (gap,) = walk.gaps
+    assert str(gap) == "SpotifyUnavailable: the page at offset 0 in DE was skipped: 502"
+
+
+@pytest.mark.gen_test
+async def test_three_pages_in_a_row_that_cannot_be_read_end_a_walk(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(100))
+    script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)
+    script(standin, answer(albums(10, 30), next_to(40)), *[Answer(502)] * 3)
+    client = client_of(standin)
+    walk = Walk(client, "search", "", 100)
+    assert await names_of(walk) == named(10) + named(10, 30)
+    assert [gap.offset for gap in walk.gaps] == [10, 20, 40, 50, 60]
+    assert (walk.ended, client.calls) == (False, 8)
+
+
+@pytest.mark.gen_test
+async def test_nothing_is_asked_for_behind_the_last_page_by_the_total(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(20))
+    script(standin, answer(albums(10), next_to(10), 20), Answer(502), Answer(502))
+    client = client_of(standin)
+    walk = Walk(client, "search", "", 100)
+    assert await names_of(walk) == named(10)
+    assert (walk.ended, client.calls, len(walk.gaps)) == (False, 3, 1)
+
+
+@pytest.mark.gen_test
+async def test_a_skipped_page_counts_towards_how_deep_a_list_is_read(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(100))
+    script(standin, answer(albums(10), next_to(10)), Answer(502), Answer(502))
+    client = client_of(standin)
+    assert await names_of(Walk(client, "search", "", 30)) == named(10) + named(10, 20)
+    assert client.calls == 4
+
+
+@pytest.mark.gen_test
+async def test_a_pause_behind_a_skipped_page_ends_the_walk(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(100))
+    script(standin, answer(albums(10), next_to(10)), Answer(502), Answer(502), LIMITED)
+    walk = Walk(client_of(standin), "search", "", 100)
+    with pytest.raises(RateLimited):
+        await names_of(walk)
+    assert [gap.offset for gap in walk.gaps] == [10]
+
+
+@pytest.mark.parametrize("source", ["auto", "new-releases"])
+@pytest.mark.gen_test
+async def test_a_list_whose_first_page_stays_unreadable_is_taken_from_its_second_on(
+    start_standin: Any, client_of: ClientOf, source: Any
+) -> None:
+    standin = start_standin(albums(95))
+    script(standin, *[Answer(200, b"<html>")] * 2, path=NEW)
+    client = client_of(standin)
+    known: dict[SourceName, Verdict] = {"search": Verdict(True, None, AN_HOUR_AGO, "2026-01-01")}
+    with pytest.raises(BadAnswer):
+        await choose(client, source, known, NOW)
+    choice = await choose(client, source, known, NOW, failures=1)
+    assert (choice.source, choice.first.offset, len(choice.first.items)) == ("new-releases", 50, 45)
+    assert choice.gap is not None
+    assert str(choice.gap).startswith("BadAnswer: the page at offset 0 was skipped: not JSON")
+    assert standin.calls_to("/v1") == 3
+
+
+@pytest.mark.parametrize("second", [Answer(502), LIMITED, answer([])])
+@pytest.mark.gen_test
+async def test_a_list_of_which_neither_page_can_be_read_is_not_taken(
+    start_standin: Any, client_of: ClientOf, second: Answer
+) -> None:
+    standin = start_standin(albums(95))
+    script(standin, Answer(200, b"<html>"), second)
+    with pytest.raises(BadAnswer, match="not JSON"):
+        await choose(client_of(standin), "search", {}, NOW, failures=1)
+    assert standin.calls_to("/v1") == 2
+
+
+@pytest.mark.parametrize("refusal", [LIMITED, PREMIUM, FORBIDDEN])
+@pytest.mark.gen_test
+async def test_a_refusal_is_no_reason_to_ask_for_the_second_page(
+    start_standin: Any, client_of: ClientOf, refusal: Answer
+) -> None:
+    standin = start_standin(albums(95))
+    script(standin, refusal)
+    with pytest.raises(SpotifyError):
+        await choose(client_of(standin), "search", {}, NOW, failures=1)
+    assert standin.calls_to("/v1") == 1
 
 
 # What a list proves

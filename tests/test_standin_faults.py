@@ -16,7 +16,7 @@ from server.cli import main
 from server.errors import BadAnswer, SpotifyError, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.standin import Answer, AppKind, Fault, StandIn, __main__, read_faults
 from server.spotify.standin.answers import answer_to
-from server.spotify.standin.faults import ANSWERS, NAMES, PAGES, WIRE
+from server.spotify.standin.faults import ANSWERS, NAMES, PAGES, TEXTS, WIRE
 from server.spotify.standin.misbehaviour import HUGE
 from server.spotify.standin.quotas import LOCKOUT, bucket_of
 from server.spotify.transport import Transport
@@ -454,6 +454,46 @@ async def test_a_page_with_a_cursor_can_be_spoilt_too(open_app: OpenApp) -> None
     assert (await app.json(path))["artists"]["items"] != []
 
 
+# Texts
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("lone-surrogate", rb'"name":"\ud83d'),
+        ("invalid-utf8", b'"name":"\xff'),
+        ("control-character", b'"name":"\x01'),
+        ("byte-order-mark", b'\xef\xbb\xbf{"albums":'),
+        ("not-a-number", b":NaN,"),
+        ("huge-number", b"9" * 5000 + b","),
+    ],
+)
+@pytest.mark.gen_test
+async def test_one_place_of_a_text_can_break_the_rules_of_json(
+    open_app: OpenApp, name: str, part: bytes
+) -> None:
+    app = await open_app(3)
+    right = (await app.get(LISTING)).body
+    app.standin.misbehave(name)
+    wrong = (await app.get(LISTING)).body
+    with pytest.raises(orjson.JSONDecodeError):
+        orjson.loads(wrong)
+    assert wrong.count(part) == 1
+    assert part not in right
+    assert (await app.get(LISTING)).body == right
+
+
+@pytest.mark.gen_test
+async def test_a_fault_in_a_text_waits_for_an_answer_that_has_such_a_place(
+    open_app: OpenApp,
+) -> None:
+    app = await open_app(3)
+    app.standin.misbehave("lone-surrogate")
+    assert (await app.error("/nowhere"))[0] == 404
+    album = (await app.get(f"/albums/{albums(1)[0]['id']}")).body
+    assert rb'"\ud83d' in album
+
+
 # Which requests meet a fault
 
 
@@ -513,9 +553,9 @@ async def test_chance_is_the_same_for_the_same_seed(open_app: OpenApp) -> None:
 
 
 def test_every_fault_has_one_place() -> None:
-    assert len(set(NAMES)) == len(NAMES) == len(ANSWERS) + len(WIRE) + len(PAGES)
+    assert len(set(NAMES)) == len(NAMES) == len((*ANSWERS, *WIRE, *PAGES, *TEXTS))
     assert all(answer_to(Fault(name)) for name in ANSWERS)
-    assert not any(answer_to(Fault(name)) for name in (*WIRE, *PAGES))
+    assert not any(answer_to(Fault(name)) for name in (*WIRE, *PAGES, *TEXTS))
 
 
 @pytest.mark.parametrize(

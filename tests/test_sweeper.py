@@ -8,6 +8,7 @@ import pytest
 from server.catalog.sweep import MarketList
 from server.catalog.sweeper import Sweeper
 from server.spotify.sources import choose
+from server.spotify.standin import Answer
 from tests.examples import album, albums, spotify_id
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_sources import NOW, answer, next_to, script
@@ -87,3 +88,31 @@ async def test_an_unusable_item_with_an_id_is_present(sweep_through: Pass) -> No
     met = await sweep_through([*albums(2), UNUSABLE, NAMELESS])
     assert met.present == {spotify_id("album", 50)}
     assert len(met.ids) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_list_with_a_page_that_was_skipped_proves_nothing(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(30))
+    script(standin, answer(albums(10), next_to(10), 30), Answer(502), Answer(502))
+    client = client_of(standin)
+    sweeper = Sweeper(client, setting="search", max_releases=100)
+    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+    (met,) = sweep.lists
+    assert (met.proof, len(met.ids), sweep.pages_skipped) == ("none", 20, 1)
+    assert not sweep.complete
+
+
+@pytest.mark.gen_test
+async def test_of_several_skipped_pages_the_first_is_named_and_all_are_counted(
+    start_standin: Any, client_of: ClientOf
+) -> None:
+    standin = start_standin(albums(100))
+    script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)
+    client = client_of(standin)
+    sweeper = Sweeper(client, setting="search", max_releases=100)
+    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+    assert (sweep.pages_skipped, len(sweep.releases)) == (2, 80)
+    reason = "SpotifyUnavailable: the page at offset 10 was skipped: 502 (one of 2 pages)"
+    assert sweep.error == reason

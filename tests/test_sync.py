@@ -17,6 +17,7 @@ from server.catalog.sync import Syncer
 from server.database import Database
 from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn
+from server.spotify.standin.faults import TEXTS
 from server.upstream import Upstream, make_syncer
 from tests.conftest import Clock, until
 from tests.examples import album, albums
@@ -183,6 +184,57 @@ async def test_a_page_that_fails_in_the_middle_makes_the_sync_partial(
     assert all(row.until is None for row in full.rows(Listing)), "nothing is marked gone"
     assert full.announced == 2
     assert [line["event"] for line in logs if line["event"] in OUTCOMES] == ["sync_finished"]
+
+
+@pytest.mark.parametrize("fault", TEXTS)
+@pytest.mark.parametrize("source", ["new-releases", "search"])
+@pytest.mark.gen_test
+async def test_a_text_that_breaks_the_rules_of_json_costs_no_release(
+    rig: Callable[..., Rig], fault: str, source: str
+) -> None:
+    full = rig(albums(15), sync_source=source)
+    full.standin.misbehave(fault, times=None)
+    report, _ = await full.sync()
+    assert (report.outcome, report.seen, report.skipped) == ("complete", 15, 0)
+    assert {"Album 1", "Album 7"} <= {row.name for row in full.rows(Album)}
+
+
+@pytest.mark.gen_test
+async def test_a_page_that_cannot_be_read_keeps_no_later_page_away_and_nothing_is_gone(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED)
+    await some.sync()
+    some.standin.catalogue.albums.append(album(100))
+    page = {"albums": {"items": albums(10), "next": "?offset=10", "total": 36}}
+    for _ in range(3):
+        some.standin.answer_next(SEARCH, Answer(200, page))
+        some.standin.answer_next(SEARCH, Answer(200, b"<html>"), times=2)
+        report, logs = await some.sync()
+        assert (report.outcome, report.seen, report.pages_skipped) == ("partial", 26, 1)
+        assert report.error == "BadAnswer: the page at offset 10 was skipped: not JSON: '<html>'"
+        assert report.gone == 0
+    (told,) = [line for line in logs if line["event"] in OUTCOMES]
+    assert told["pages_skipped"] == 1
+    assert [run.added for run in some.rows(SyncRun)] == [35, 1, 0, 0]
+    assert all(row.until is None for row in some.rows(Listing))
+    assert all(row.missed_since is None for row in some.rows(Listing))
+
+
+@pytest.mark.gen_test
+async def test_a_first_page_that_stays_unreadable_costs_only_what_is_on_it(
+    rig: Callable[..., Rig],
+) -> None:
+    some = rig(albums(35), kind=AppKind.RESTRICTED)
+    some.standin.answer_next(SEARCH, Answer(200, b"<html>"))
+    report, _ = await some.sync()
+    assert (report.outcome, report.seen) == ("failed", 0)
+    for _ in range(2):
+        some.standin.answer_next(SEARCH, Answer(200, b"<html>"))
+        report, _ = await some.sync()
+        assert (report.outcome, report.source, report.seen) == ("partial", "search", 25)
+        assert (report.pages, report.pages_skipped, report.gone) == (3, 1, 0)
+    assert some.standin.calls_to(NEW_RELEASES) <= 2, "a refusal is remembered all the same"
 
 
 @pytest.mark.parametrize(

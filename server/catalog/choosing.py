@@ -9,14 +9,19 @@ from server.catalog.sweeper import Sweeper
 from server.database import Database
 from server.errors import SpotifyError
 from server.spotify.paging import SourceName
-from server.spotify.sources import Choice, Verdict
+from server.spotify.sources import Choice
+from server.spotify.verdicts import Verdict
 
 log = structlog.get_logger()
 
 
 async def choose(sweeper: Sweeper, database: Database, now: datetime, failures: int) -> Choice:
-    """The source to sweep after so many failed syncs. Raises a SpotifyError or a DatabaseError."""
+    """The source to sweep after so many failed syncs. Raises a SpotifyError or a DatabaseError.
+
+    A last sync of another process that was not complete counts as one.
+    """
     memory = await database.run(runs.load_memory)
+    failures = max(failures, int(memory.outcome not in (None, "complete")))
     learnt: dict[SourceName, Verdict] = {}
     try:
         choice = await sweeper.choose(memory.verdicts, now, failures, learnt)

@@ -3,15 +3,15 @@
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import islice, takewhile
 
 import structlog
 
 from server.catalog import artists, runs
 from server.database import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
-from server.spotify.artists import ArtistLookup
-from server.spotify.sources import Verdict
+from server.spotify.artists import MOST_IDS, ArtistLookup
+from server.spotify.verdicts import Verdict
 
 ROUND = 500  # artists looked up in the database at once
 TELL_EVERY = 50  # artists changed, after which caches hear of it
@@ -28,7 +28,7 @@ class ArtistDetails:
     """Works through the artists that lack details after each `wake`, a call a `tick`.
 
     `busy` says whether a sync runs; `announce` is awaited when answers have changed. Artists that
-    fail come last in the next round, those that are refused not before a day.
+    fail come last in the next round, in smaller groups, those that are refused not before a day.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ArtistDetails:
         self._queue: deque[str] = deque()
         self._awake = self._ticking = False
         self._kept: Verdict | None = None
-        self._failed: set[str] = set()
+        self._failed: dict[str, int] = {}  # and the size of the group to ask for them in
         self._resume_at: datetime | None = None
         self._refused: dict[str, datetime] = {}
         self._failures = self._refusals = self._changed = self._pauses = 0
@@ -81,7 +81,7 @@ class ArtistDetails:
         if not self._queue:
             await self._begin_round()
         if self._queue:
-            await self._ask(list(islice(self._queue, self._lookup.most)))
+            await self._ask(self._next())
         if self._changed and (self._changed >= TELL_EVERY or not self._queue):
             self._changed = 0
             await self._database.run(artists.tell, self._origin)
@@ -93,10 +93,25 @@ class ArtistDetails:
             self._kept = await self._database.run(runs.load_verdict, SOURCE)
             self._lookup.verdict = self._kept
         wanted = await self._database.run(artists.wanted, self._now(), ROUND)
-        self._failed.intersection_update(wanted)
+        self._failed = {each: self._failed[each] for each in wanted if each in self._failed}
         self._refused = {each: at for each, at in self._refused.items() if self._is_recent(at)}
         willing = [each for each in wanted if each not in self._refused]
-        self._queue.extend(sorted(willing, key=self._failed.__contains__))  # those that failed last
+        willing.sort(key=self._group_of, reverse=True)  # those that failed come last
+        self._queue.extend(willing)
+
+    def _next(self) -> list[str]:
+        """The head of the queue, as many as one call may ask for, and no more than is safe.
+
+        A group that failed is asked for in halves, round by round, so that one artist who makes
+        the answer unreadable keeps no other from having details.
+        """
+        size = min(self._lookup.most, self._group_of(self._queue[0]))
+        head = islice(self._queue, size)
+        return list(takewhile(lambda artist: self._group_of(artist) >= size, head))
+
+    def _group_of(self, artist: str) -> int:
+        """With how many others an artist may be asked for."""
+        return self._failed.get(artist, MOST_IDS)
 
     async def _ask(self, asked: list[str]) -> None:
         """Look up the head of the queue and store what came; what fails comes again next round."""
@@ -139,7 +154,7 @@ class ArtistDetails:
 
     def _pass_over(self, asked: list[str], error: SpotifyError) -> None:
         for _ in asked:
-            self._failed.add(self._queue.popleft())
+            self._failed[self._queue.popleft()] = max(len(asked) // 2, 1)
         self._failures += 1
         if self._failures >= PATIENCE:
             log.warning("details_failed", reason=str(error))

@@ -20,7 +20,8 @@ log = structlog.get_logger()
 class Report:
     """What one sync did; `outcome` is complete, partial or failed, counts are of albums.
 
-    `calls` counts all that Spotify was asked, `pages` those calls that brought a page.
+    `calls` counts all that Spotify was asked, `pages` those calls that brought a page,
+    `pages_skipped` pages that could not be read; `skipped` counts unusable items.
     """
 
     outcome: str
@@ -33,6 +34,7 @@ class Report:
     gone: int = 0
     skipped: int = 0
     pages: int = 0
+    pages_skipped: int = 0
     error: str | None = None
 
     @classmethod
@@ -49,6 +51,7 @@ class Report:
             gone=tally.gone,
             skipped=sweep.skipped,
             pages=sweep.pages,
+            pages_skipped=sweep.pages_skipped,
             error=sweep.error,
         )
 

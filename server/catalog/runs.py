@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from models import Source, SyncRun
 from server.catalog.sweep import Sweep, Tally
 from server.spotify.paging import SourceName
-from server.spotify.sources import LADDER, Verdict
+from server.spotify.sources import LADDER
+from server.spotify.verdicts import Verdict
 
 
 @dataclass(frozen=True)

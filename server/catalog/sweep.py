@@ -31,8 +31,9 @@ class Sweep:
     """What one pass over a source brought: each release once, and the lists that they stood in.
 
     `complete` is false when a page could not be had. `calls` counts all that Spotify was asked for
-    it, `pages` those of them that brought a page; `skipped` counts unusable items. A `substitute`
-    stands in for a better source as long as that does not answer.
+    it, `pages` those of them that brought a page; `pages_skipped` counts pages that could not be
+    read, `skipped` unusable items. A `substitute` stands in for a better source as long as that
+    does not answer.
     """
 
     source: SourceName
@@ -41,6 +42,7 @@ class Sweep:
     complete: bool
     calls: int
     pages: int = 0
+    pages_skipped: int = 0
     skipped: int = 0
     error: str | None = None
     why: str | None = None

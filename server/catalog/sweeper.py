@@ -12,9 +12,10 @@ from server.refusals import SyncPaused
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.items import ParsedPage, Parser
-from server.spotify.paging import ENDPOINTS, Page, SourceName, Walk, is_passing
+from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, Walk, is_passing
 from server.spotify.parse import Release
-from server.spotify.sources import Choice, Setting, Verdict, market_of
+from server.spotify.sources import Choice, Setting, market_of
+from server.spotify.verdicts import Verdict
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
 AT_ONCE = 2  # items parsed before the loop turns to those who ask for answers
@@ -32,7 +33,16 @@ class _Haul:
     pages: int = 0
     skipped: int = 0
     seen: int = 0
+    gaps: list[Gap] = field(default_factory=list)
     error: SpotifyError | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """What is missing and why; what ended the pass goes before what it skipped."""
+        if self.error:
+            return reason_of(self.error)
+        more = f" (one of {len(self.gaps)} pages)" if len(self.gaps) > 1 else ""
+        return f"{self.gaps[0]}{more}" if self.gaps else None
 
 
 class Sweeper:
@@ -108,11 +118,12 @@ class Sweeper:
             source=choice.source,
             releases=list(haul.releases.values()),
             lists=haul.lists,
-            complete=haul.error is None,
+            complete=haul.reason is None,
             calls=self._client.calls - calls,
             pages=haul.pages,
+            pages_skipped=len(haul.gaps),
             skipped=haul.skipped,
-            error=reason_of(haul.error) if haul.error else None,
+            error=haul.reason,
             why=choice.why,
             substitute=choice.substitute,
         )
@@ -121,12 +132,13 @@ class Sweeper:
         """Every market; one whose pages fail does not keep the next from being asked."""
         markets = [market_of(choice.source, market) for market in self._markets]
         first: Page | None = choice.first
+        gap = choice.gap
         for market in dict.fromkeys(markets):
             walk = Walk(self._client, choice.source, market, self._max_releases)
             parser, seen = Parser(), 0
             try:
-                async for page in walk.pages(first):
-                    wanted = page.items[: max(self._max_releases - seen, 0)]
+                async for page in walk.pages(first, gap):
+                    wanted = page.items[: max(self._max_releases - walk.depth, 0)]
                     seen += len(page.items)
                     haul.pages += 1
                     if progress:
@@ -138,16 +150,17 @@ class Sweeper:
                 self._take(haul, walk, market, parser.parsed(), seen)
             if haul.error and not is_passing(haul.error):
                 return
-            first = None
+            first = gap = None
 
     def _take(self, haul: _Haul, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
         haul.seen += seen
+        haul.gaps += walk.gaps
         haul.skipped += parsed.skipped
         for release in parsed.releases:
             haul.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
-        if walk.ended and seen <= self._max_releases:
+        if walk.ended and not walk.gaps and seen <= self._max_releases:
             moved = len(ids) + parsed.skipped < seen  # while it was read: one came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:

@@ -5,12 +5,12 @@ in development mode since February 2026, and …/get-an-artist.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from server.errors import BadAnswer, EndpointRestricted
 from server.spotify.client import SpotifyClient
 from server.spotify.parse import ArtistDetails, parse_artists
-from server.spotify.sources import PROBE_AGAIN, Verdict
+from server.spotify.verdicts import Verdict
 
 MOST_IDS = 50  # in one call
 
@@ -29,7 +29,7 @@ class ArtistLookup:
         known = self.verdict
         if known is None or known.allowed:
             return MOST_IDS
-        return 1 if timedelta(0) <= self._now() - known.probed_at < PROBE_AGAIN else MOST_IDS
+        return MOST_IDS if known.is_due(self._now()) else 1
 
     async def ask(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
         """The details of up to `most` artists; those that Spotify does not know are left out.

@@ -1,7 +1,7 @@
 """The pages of a list of albums, one after the other, as far as Spotify names them."""
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +10,7 @@ from server.spotify.client import SpotifyClient
 
 SourceName = Literal["new-releases", "search"]
 DEEPEST = 1000  # beyond this limit + offset, search answers 400
+MOST_IN_A_ROW = 3  # pages that cannot be read, which end a walk
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,25 @@ ENDPOINTS: dict[SourceName, Endpoint] = {
 
 @dataclass(frozen=True)
 class Page:
-    """One page: raw items, the next one's address as it came, the claimed total."""
+    """One page: raw items, the next one's address as it came, the claimed total, its offset."""
 
     items: list[Any]
     next: Any
     total: int | None
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A page that could not be read and was skipped: where it begins in whose list, and why."""
+
+    offset: int
+    market: str
+    error: SpotifyError
+
+    def __str__(self) -> str:
+        place = f"offset {self.offset} in {self.market}" if self.market else f"offset {self.offset}"
+        return f"{type(self.error).__name__}: the page at {place} was skipped: {self.error}"
 
 
 async def page(client: SpotifyClient, source: SourceName, offset: int, market: str = "") -> Page:
@@ -41,7 +56,7 @@ async def page(client: SpotifyClient, source: SourceName, offset: int, market: s
     endpoint = ENDPOINTS[source]
     parameters = {**endpoint.parameters, **({"market": market} if market else {})}
     answer = await client.get(endpoint.path, **parameters, limit=endpoint.limit, offset=offset)
-    return read_page(answer)
+    return replace(read_page(answer), offset=offset)
 
 
 def read_page(answer: dict[str, Any]) -> Page:
@@ -61,11 +76,13 @@ class Walk:
     """The pages of one list from `first` on, which is asked for when it is not given.
 
     Iterating ends when Spotify names no next page, two pages are empty, `max_releases` items have
-    come, or search would refuse to go deeper; it raises a SpotifyError for a page that cannot be
-    had, after one more try, and BadAnswer for a next page that leads nowhere. Totals and the
-    lengths of pages decide nothing, for they vary in the middle of a sweep; but the list is `even`
-    only if every page was full and as many items came as all the totals said: else what is missing
-    is not surely gone. `ended` tells whether the end of the list was reached.
+    come, or search would refuse to go deeper. A page that cannot be read, after one more try, is
+    skipped, and listed in `gaps`; three of them in a row end the walk. Iterating raises a
+    SpotifyError that concerns every page, such as a pause, and BadAnswer for a next page that leads
+    nowhere. Totals and the lengths of pages decide nothing but whether anything follows a page that
+    was skipped, for they vary in the middle of a sweep; but the list is `even` only if every page
+    was full and as many items came as all the totals said: else what is missing is not surely gone.
+    `ended` tells whether the end of the list was reached.
     """
 
     def __init__(
@@ -77,8 +94,10 @@ class Walk:
         self._most = max_releases
         self._limit = ENDPOINTS[source].limit
         self._tries = 1  # a page that fails is asked for again so often in one walk
+        self._in_a_row = 0
         self._totals: set[int | None] = set()
         self._seen = 0
+        self.gaps: list[Gap] = []
         self.pages_met = 0
         self._full = True
         self.ended = False
@@ -86,23 +105,34 @@ class Walk:
     @property
     def even(self) -> bool:
         """Whether nothing about the pages met so far casts doubt on them."""
-        return self._full and self._totals == {self._seen}
+        return self._full and not self.gaps and self._totals == {self._seen}
 
-    async def pages(self, first: Page | None = None) -> AsyncIterator[Page]:
-        """Each page, the first one included."""
-        current = first or await self._page(0)
-        offset = empty = 0
+    @property
+    def depth(self) -> int:
+        """How many items of the list lie behind: those that came, and those of skipped pages."""
+        return self._seen + self._limit * len(self.gaps)
+
+    async def pages(self, first: Page | None = None, gap: Gap | None = None) -> AsyncIterator[Page]:
+        """Each page, the first one included; `gap` is the page before it, if that was skipped."""
+        self.gaps += [gap] if gap else []
+        offset, empty = (first.offset if first else 0), 0
         for _ in range(2 + 3 * self._most // self._limit):
-            yield current
-            self._look(current)
-            empty += not current.items
-            self.ended = not current.next or empty > 1
-            if self.ended or self._seen >= self._most:
+            current, first = first or await self._page(offset), None
+            if current is None:
+                if not self._goes_on_behind(offset):
+                    return
+                following = offset + self._limit
+            else:
+                yield current
+                self._look(current)
+                empty += not current.items
+                self.ended = not current.next or empty > 1
+                if self.ended:
+                    return
+                following = _offset_of(current.next, offset)
+            if self.depth >= self._most or following + self._limit > DEEPEST:
                 return
-            offset = _offset_of(current.next, offset)
-            if offset + self._limit > DEEPEST:
-                return
-            current = await self._page(offset)
+            offset = following
         raise BadAnswer(f"{self._source} names a next page for ever")
 
     def _look(self, current: Page) -> None:
@@ -111,7 +141,20 @@ class Walk:
         self._seen += len(current.items)
         self._full &= not current.next or len(current.items) >= self._limit
 
-    async def _page(self, offset: int) -> Page:
+    async def _page(self, offset: int) -> Page | None:
+        """One page, or None for one that is skipped."""
+        try:
+            asked = await self._ask(offset)
+        except SpotifyError as error:
+            if not is_passing(error):
+                raise
+            self.gaps.append(Gap(offset, self._market, error))
+            self._in_a_row += 1
+            return None
+        self._in_a_row = 0
+        return asked
+
+    async def _ask(self, offset: int) -> Page:
         try:
             return await page(self._client, self._source, offset, self._market)
         except SpotifyError as error:
@@ -119,6 +162,11 @@ class Walk:
                 raise
             self._tries -= 1
         return await page(self._client, self._source, offset, self._market)
+
+    def _goes_on_behind(self, offset: int) -> bool:
+        """Whether anything may follow a page that was skipped, by the largest total so far."""
+        totals = [total for total in self._totals if total is not None]
+        return self._in_a_row < MOST_IN_A_ROW and (not totals or max(totals) > offset + self._limit)
 
 
 def is_passing(error: SpotifyError) -> bool:

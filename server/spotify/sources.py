@@ -5,6 +5,7 @@ developer.spotify.com/documentation/web-api (changes of February 2026), and answ
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,41 +13,31 @@ from typing import Literal
 from server.errors import EndpointRestricted, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
 from server.spotify.items import parse_items
-from server.spotify.paging import Page, SourceName, is_passing, page
+from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, is_passing, page
+from server.spotify.verdicts import Verdict
 
 LADDER: tuple[SourceName, ...] = ("new-releases", "search")
-PROBE_AGAIN = timedelta(days=1)
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
 MOST = 100  # items of a page that are looked at for this; more than any page has
+NAMED = "SYNC_SOURCE names it"
 UNKNOWN = "9999"  # sorts before every date
 
 Setting = Literal["auto", "new-releases", "search"]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What an app was last told about a source; `reason` is Spotify's.
-
-    `newest` is the newest release date that its first page named, not counting announcements.
-    """
-
-    allowed: bool
-    reason: str | None
-    probed_at: datetime
-    newest: str | None = None
-
-
-@dataclass(frozen=True)
 class Choice:
     """The source to sweep, and its first page.
 
-    A `substitute` serves only as long as a better source does not answer.
+    A `substitute` serves only as long as a better source does not answer. `gap` is the first page
+    if that cannot be read; `first` then is the second one.
     """
 
     source: SourceName
     first: Page
     why: str
     substitute: bool = False
+    gap: Gap | None = None
 
 
 async def choose(
@@ -63,23 +54,18 @@ async def choose(
 
     A refusal is believed when another source answers with the same token, or only pauses; it is
     then remembered for a day. A pause that Spotify asks for on one source does not stop another,
-    and is no refusal. `failures` counts the failed syncs before this one; `learnt` is filled with
+    and is no refusal. `failures` counts the failed or partial syncs before this one: after any, a
+    list whose first page cannot be read is taken from its second page on. `learnt` is filled with
     new verdicts, to be remembered also if this raises. Raises a SpotifyError if none answers.
     """
-    if setting != "auto":
-        first = await page(client, setting, 0, market_of(setting, market))
-        return Choice(setting, first, "SYNC_SOURCE names it")
     learnt = {} if learnt is None else learnt
     look = _Look(client, verdicts, now, market, learnt, patient=failures < PATIENCE)
-    in_use, *_ = ranked = look.ranked()
-    for source in ranked:
-        if look.is_due(source) and not await look.open(source) and source == in_use:
-            look.bear(source)
-    for source in look.ranked():
-        if await look.open(source):
-            return look.choice(source)
-        look.bear(source)
-    raise look.error()
+    try:
+        return await (look.freshest() if setting == "auto" else look.named(setting))
+    except SpotifyError as error:
+        if not failures or not is_passing(error):
+            raise
+        return await look.behind(error, named=setting != "auto")
 
 
 class _Look:
@@ -104,10 +90,46 @@ class _Look:
         self._learnt = learnt
         self._errors: dict[SourceName, SpotifyError] = {}
 
+    async def named(self, source: SourceName) -> Choice:
+        """The choice of a source that SYNC_SOURCE names, whatever is known of it."""
+        try:
+            first = await page(self._client, source, 0, market_of(source, self._market))
+        except SpotifyError as error:
+            self._errors[source] = error
+            raise
+        return Choice(source, first, NAMED)
+
+    async def freshest(self) -> Choice:
+        """The choice of the freshest source that answers."""
+        in_use, *_ = ranked = self.ranked()
+        for source in ranked:
+            if self.is_due(source) and not await self.open(source) and source == in_use:
+                self.bear(source)
+        for source in self.ranked():
+            if await self.open(source):
+                return self.choice(source)
+            self.bear(source)
+        raise self.error()
+
+    async def behind(self, error: SpotifyError, *, named: bool) -> Choice:
+        """The choice of the source that `error` concerns, from its second page on.
+
+        Raises `error` if there is nothing on that page either.
+        """
+        for source in [each for each in LADDER if self._errors.get(each) is error]:
+            market = market_of(source, self._market)
+            with suppress(SpotifyError):
+                second = await page(self._client, source, ENDPOINTS[source].limit, market)
+                if second.items:
+                    self._believe_refusals()
+                    why = NAMED if named else self._why(source)
+                    return Choice(source, second, why, gap=Gap(0, market, error))
+        raise error
+
     def is_due(self, source: SourceName) -> bool:
-        """Whether it is time to probe a source; a clock that was put back is no reason to wait."""
+        """Whether it is time to probe a source."""
         known = self._known.get(source)
-        return known is None or not timedelta(0) <= self._now - known.probed_at < PROBE_AGAIN
+        return known is None or known.is_due(self._now)
 
     def ranked(self) -> list[SourceName]:
         """The sources that may be tried, the freshest first, then in the ladder's order."""
@@ -146,8 +168,10 @@ class _Look:
         self._believe_refusals()
         ranked = self.ranked()
         waiting = [each for each in ranked[: ranked.index(source)] if each in self._errors]
-        why = self._why(source, waiting)
-        return Choice(source, self._first[source], why, bool(waiting))
+        if waiting:
+            why = "; ".join(f"{each} does not answer: {self._errors[each]}" for each in waiting)
+            return Choice(source, self._first[source], why, substitute=True)
+        return Choice(source, self._first[source], self._why(source))
 
     def error(self) -> SpotifyError:
         """Why no source can be swept: the shortest pause if there is one, else the last word."""
@@ -176,10 +200,8 @@ class _Look:
         verdict = self._verdict(source)
         return UNKNOWN if verdict is None else verdict.newest or ""
 
-    def _why(self, source: SourceName, waiting: list[SourceName]) -> str:
+    def _why(self, source: SourceName) -> str:
         """What made this one the source, in words for an operator."""
-        if waiting:
-            return "; ".join(f"{each} does not answer: {self._errors[each]}" for each in waiting)
         reasons = []
         for each in LADDER:
             verdict = self._verdict(each)

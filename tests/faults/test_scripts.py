@@ -29,7 +29,8 @@ ANYWHERE = [
 ]  # fmt: skip
 IN_PAGES = [
     "null-items", "endless-next", "circular-next", "foreign-next", "short-page", "empty-page",
-    "lying-total", "repeated",
+    "lying-total", "repeated", "lone-surrogate", "invalid-utf8", "control-character",
+    "byte-order-mark", "not-a-number", "huge-number",
 ]  # fmt: skip
 LIMITS = ["too-many-requests", "rate-limit", "quota-exceeded"]
 PATHS = st.sampled_from(["/v1/", "/v1/search", "/v1/browse/new-releases", "/v1/artists"])

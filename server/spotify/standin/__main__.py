@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 
 from server.spotify.standin import AppKind, Fault, StandIn, read_faults
-from server.spotify.standin.faults import ANSWERS, PAGES, WIRE
+from server.spotify.standin.faults import ANSWERS, PAGES, TEXTS, WIRE
 
 
 def _listed(title: str, names: tuple[str, ...]) -> str:
@@ -39,6 +39,7 @@ faults:
 {_listed("answers", ANSWERS)}
 {_listed("connections", WIRE)}
 {_listed("pages", PAGES)}
+{_listed("texts", TEXTS)}
 
 A request meets the first fault of the list that concerns it, and no other.
 """

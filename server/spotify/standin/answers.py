@@ -81,6 +81,8 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "no-token": _error(401, "No token provided"),
     "bad-limit": _error(400, "Invalid limit"),
     "too-deep": _error(400, "Limit + Offset exceeds maximum of 1000"),
+    "unlaunched-market": _error(400, "Unlaunched market"),
+    "invalid-market": _error(400, "Invalid market code"),
     "bad-bearer": _error(400, "Only valid bearer authentication supported"),
     "500": _error(500, "Server error."),
     "502": _error(502, "Bad gateway."),

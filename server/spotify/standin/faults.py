@@ -14,7 +14,7 @@ ANSWERS: Final = (
     *("too-many-requests", "rate-limit", "quota-exceeded"),
     *("premium", "unregistered", "check-settings", "scope", "forbidden", "not-found", "gone"),
     *("token-expired", "token-missing", "token-invalid", "no-token"),
-    *("bad-limit", "too-deep", "bad-bearer"),
+    *("bad-limit", "too-deep", "bad-bearer", "unlaunched-market", "invalid-market"),
     *("500", "502", "503", "504"),
     *("not-json", "empty", "cut-json"),
 )
@@ -29,7 +29,12 @@ PAGES: Final = (
     *("endless-next", "circular-next", "foreign-next"),
 )
 """What is wrong in an otherwise right page."""
-NAMES: Final = (*ANSWERS, *WIRE, *PAGES)
+TEXTS: Final = (
+    *("lone-surrogate", "invalid-utf8", "control-character"),
+    *("byte-order-mark", "not-a-number", "huge-number"),
+)
+"""What breaks the rules of JSON in one place of an otherwise right answer."""
+NAMES: Final = (*ANSWERS, *WIRE, *PAGES, *TEXTS)
 
 _SECONDS: Final = {"stall": 3600.0, "drip": 10.0, "slow": 10.0}
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -141,8 +146,8 @@ class Faults:
     def meet(self, path: str, *, paged: bool) -> Standing | None:
         """The first fault that strikes a request of `path`, None if it goes well.
 
-        It counts as met only when it is spent: one in a page that turns out to be none, or to
-        have nothing to spoil, waits for the next.
+        It counts as met only when it is spent: one in a page or text that turns out to be none,
+        or to have nothing to spoil, waits for the next.
         """
         self._standing = [standing for standing in self._standing if not standing.over]
         for standing in self._standing:

@@ -11,9 +11,10 @@ import orjson
 from tornado.web import RequestHandler
 
 from server.spotify.standin.answers import JSON_TYPE, Answer, answer_to
-from server.spotify.standin.faults import PAGES, Fault, Standing
+from server.spotify.standin.faults import PAGES, TEXTS, Fault, Standing
 from server.spotify.standin.misbehaviour import Play, drip, play_of, status_of
 from server.spotify.standin.objects import ORIGIN
+from server.spotify.standin.spoilage import garble
 from server.spotify.standin.world import World
 
 
@@ -46,7 +47,7 @@ class StandInHandler(RequestHandler):
             await self.send_answer(scripted)
             return
         self.met = self.world.faults.meet(self.request.path, paged=self.paged)
-        if self.met and self.met.fault.fault not in PAGES:
+        if self.met and self.met.fault.fault not in (*PAGES, *TEXTS):
             self.met.spend()
             await self._misbehave(self.met.fault)
 
@@ -91,6 +92,7 @@ class StandInHandler(RequestHandler):
         self.set_status(status)
         self.set_header("Content-Type", JSON_TYPE)
         text = orjson.dumps(body).replace(ORIGIN.encode(), self.world.base_url.encode())
+        text = self._garbled(text)
         if self.met and self.met.fault.fault == "drip":
             headers = list(self._headers.get_all())
             seconds = self.met.fault.duration
@@ -99,6 +101,15 @@ class StandInHandler(RequestHandler):
             )
         else:
             self.finish(text)
+
+    def _garbled(self, right: bytes) -> bytes:
+        """The text with the fault that this request met; that then is spent."""
+        if self.met is None or self.met.fault.fault not in TEXTS:
+            return right
+        wrong = garble(self.met.fault.fault, right)
+        if wrong != right:
+            self.met.spend()
+        return wrong
 
     def send_page(self, page: bytes, status: int = 200) -> None:
         """Answer an HTML page, which may neither load nor run anything from elsewhere."""

@@ -1,4 +1,4 @@
-"""What faults in pages do: one thing about an otherwise right page is wrong."""
+"""What faults in pages and in their text do: one thing about an otherwise right answer is wrong."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -74,3 +74,20 @@ _SPOILERS: Final[dict[str, Callable[[Json, Sequence[Any]], Json]]] = {
     "circular-next": _circular_next,
     "foreign-next": _foreign_next,
 }
+
+_NAME: Final = re.compile(rb'("name":")([^"])')
+_NUMBER: Final = re.compile(rb'("total(?:_tracks)?":)\d+')
+
+_GARBLERS: Final[dict[str, Callable[[bytes], bytes]]] = {
+    "lone-surrogate": lambda text: _NAME.sub(rb"\1\\ud83d\2", text, count=1),
+    "invalid-utf8": lambda text: _NAME.sub(b"\\1\xff\\2", text, count=1),
+    "control-character": lambda text: _NAME.sub(b"\\1\x01\\2", text, count=1),
+    "byte-order-mark": lambda text: b"\xef\xbb\xbf" + text,
+    "not-a-number": lambda text: _NUMBER.sub(rb"\1NaN", text, count=1),
+    "huge-number": lambda text: _NUMBER.sub(b"\\g<1>" + b"9" * 5000, text, count=1),
+}
+
+
+def garble(fault: str, text: bytes) -> bytes:
+    """JSON `text` with the fault in its first name or number; the same where it has neither."""
+    return _GARBLERS[fault](text)

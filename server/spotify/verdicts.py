@@ -1,0 +1,24 @@
+"""What an app was last told about something that not every app may ask for. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+PROBE_AGAIN = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an app was last told about a source, an endpoint or a market; `reason` is Spotify's.
+
+    `newest` is the newest release date that the first page of a source named, not counting
+    announcements.
+    """
+
+    allowed: bool
+    reason: str | None
+    probed_at: datetime
+    newest: str | None = None
+
+    def is_due(self, now: datetime, again: timedelta = PROBE_AGAIN) -> bool:
+        """Whether it is time to ask again; a clock that was put back is no reason to wait."""
+        return not timedelta(0) <= now - self.probed_at < again
