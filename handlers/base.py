@@ -3,6 +3,7 @@
 import http.client
 import uuid
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -21,9 +22,14 @@ log = structlog.get_logger()
 class BaseHandler(RequestHandler):
     """The only room that knows status codes: every exception becomes a problem (RFC 9457) here."""
 
+    _root = ""
     warm = False
     shared = True  # with scripts of other origins
     _request_id: str | None = None
+
+    def initialize(self, root: str = "") -> None:
+        """Take the address of this server from the wiring: PUBLIC_URL, without a last slash."""
+        self._root = root
 
     def set_default_headers(self) -> None:
         """Replace Tornado's name and version, and say who may read the answer."""
@@ -97,7 +103,7 @@ class BaseHandler(RequestHandler):
             title = http.client.responses.get(status, "Error")
             kind, detail = title.lower().replace(" ", "-"), None
         problem = {
-            "type": f"/problems/{kind}",
+            "type": f"{urlsplit(self._root).path}/problems/{kind}",
             "title": title,
             "status": status,
             "detail": detail,

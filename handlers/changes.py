@@ -12,8 +12,9 @@ from server.database import Database
 class ChangesHandler(PayloadHandler):
     """Reads the journal from the database at each request."""
 
-    def initialize(self, database: Database) -> None:
+    def initialize(self, database: Database, root: str) -> None:  # type: ignore[override]
         """Take the database from the wiring."""
+        super().initialize(root)
         self._database = database
 
     async def get(self) -> None:
@@ -23,6 +24,7 @@ class ChangesHandler(PayloadHandler):
         items = await self._database.run(journal.read, asked.after, asked.limit)
         following = items[-1]["seq"] if items else asked.after
         body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
-        self.send(await self._database.compute(payload.unkept(body, dated).coded, self.coding))
+        whole = payload.unkept(body, dated, payload.links(self._root))
+        self.send(await self._database.compute(whole.coded, self.coding))
 
     head = get

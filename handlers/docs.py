@@ -10,8 +10,9 @@ from server.errors import InvalidParameters, ParameterFault
 class OpenApiHandler(PayloadHandler):
     """The description of the API, which changes with the program only."""
 
-    def initialize(self, references: References) -> None:
+    def initialize(self, references: References, root: str) -> None:  # type: ignore[override]
         """Take the document's maker from the wiring."""
+        super().initialize(root)
         self._references = references
 
     async def get(self) -> None:

@@ -7,7 +7,7 @@ import structlog
 
 from handlers.base import BaseHandler
 from server.catalog.broadcast import Broadcast, Follower
-from server.catalog.payload import LINK
+from server.catalog.payload import links
 from server.catalog.position import LAST_EVENT_ID, starting_point
 
 BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
@@ -27,13 +27,15 @@ class EventsHandler(BaseHandler):
 
     _follower: Follower | None = None
 
-    def initialize(
+    def initialize(  # type: ignore[override]
         self,
         broadcast: Broadcast,
         beat: float = BEAT_SECONDS,
         patience: float = PATIENCE_SECONDS,
+        root: str = "",
     ) -> None:
         """Take the broadcast from the wiring."""
+        super().initialize(root)
         self._broadcast = broadcast
         self._beat = beat
         self._patience = patience
@@ -90,4 +92,4 @@ class EventsHandler(BaseHandler):
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Accel-Buffering", "no")  # or nginx would hold events back
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Link", LINK)
+        self.set_header("Link", links(self._root))

@@ -22,8 +22,11 @@ class ReadyHandler(BaseHandler):
 
     shared = False
 
-    def initialize(self, probe: DatabaseProbe, cache: PayloadCache) -> None:
+    def initialize(  # type: ignore[override]
+        self, probe: DatabaseProbe, cache: PayloadCache, root: str
+    ) -> None:
         """Take what is asked from the wiring."""
+        super().initialize(root)
         self._probe = probe
         self._cache = cache
 

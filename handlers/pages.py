@@ -60,8 +60,9 @@ class PageHandler(BaseHandler):
 
     shared = False
 
-    def initialize(self, pages: Pages) -> None:
+    def initialize(self, pages: Pages) -> None:  # type: ignore[override]
         """Take the templates from the wiring."""
+        super().initialize(pages.public_url)
         self._pages = pages
 
     def send_page(self, name: str, status: int = 200, policy: str = POLICY, **values: Any) -> None:
@@ -180,6 +181,11 @@ class StaticHandler(BaseHandler, StaticFileHandler):
 
     shared = False
     compute_etag = StaticFileHandler.compute_etag
+
+    def initialize(self, path: str, root: str) -> None:  # type: ignore[override]
+        """Take the folder from the wiring."""
+        BaseHandler.initialize(self, root)
+        StaticFileHandler.initialize(self, path)
 
     def set_extra_headers(self, _path: str) -> None:
         """An hour is short enough for an upgrade."""

@@ -38,8 +38,11 @@ class PayloadHandler(BaseHandler):
 class QueryHandler(PayloadHandler):
     """Answers a query of this `kind` from the cache. Warm, nothing is computed nor awaited."""
 
-    def initialize(self, cache: PayloadCache, kind: type[ReleaseQuery]) -> None:
+    def initialize(  # type: ignore[override]
+        self, cache: PayloadCache, kind: type[ReleaseQuery], root: str
+    ) -> None:
         """Take the cache from the wiring."""
+        super().initialize(root)
         self._cache = cache
         self._kind = kind
 
@@ -61,8 +64,11 @@ class QueryHandler(PayloadHandler):
 class SingleHandler(PayloadHandler):
     """Answers with one object, which `load` reads from the database by its Spotify id."""
 
-    def initialize(self, cache: PayloadCache, load: Load) -> None:
+    def initialize(  # type: ignore[override]
+        self, cache: PayloadCache, load: Load, root: str
+    ) -> None:
         """Take the cache from the wiring."""
+        super().initialize(root)
         self._cache = cache
         self._load = load
 

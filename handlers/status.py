@@ -6,7 +6,7 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
-from server.catalog.payload import LINK
+from server.catalog.payload import links
 from server.catalog.runs import Memory
 from server.catalog.snapshot import Freshness, freshness_of, utc
 from server.catalog.standing import Standing
@@ -20,10 +20,16 @@ from server.spotify.verdicts import Verdict
 class StatusHandler(BaseHandler):
     """The state of this server, from memory."""
 
-    def initialize(
-        self, cache: PayloadCache, watch: ConsentWatch, standing: Standing, syncer: Syncer
+    def initialize(  # type: ignore[override]
+        self,
+        cache: PayloadCache,
+        watch: ConsentWatch,
+        standing: Standing,
+        syncer: Syncer,
+        root: str,
     ) -> None:
         """Take what is told from the wiring."""
+        super().initialize(root)
         self._cache = cache
         self._watch = watch
         self._standing = standing
@@ -33,7 +39,7 @@ class StatusHandler(BaseHandler):
         """Send it; its shape is `status_schemas.Status`."""
         snapshot = self._cache.snapshot
         freshness = freshness_of(snapshot)
-        self.set_header("Link", LINK)
+        self.set_header("Link", links(self._root))
         self.write_json(
             {
                 "version": __version__,
@@ -113,8 +119,9 @@ class MetricsHandler(BaseHandler):
 
     shared = False
 
-    def initialize(self, metrics: Metrics) -> None:
+    def initialize(self, metrics: Metrics, root: str) -> None:  # type: ignore[override]
         """Take the instruments from the wiring."""
+        super().initialize(root)
         self._metrics = metrics
 
     def get(self) -> None:

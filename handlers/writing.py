@@ -13,15 +13,11 @@ from server.catalog.payload import Payload
 
 def make(pages: Pages) -> Reference:
     """Write the reference. Takes a third of a second."""
-    description = openapi()
+    description = openapi(pages.public_url)
     readable = manual.read(description)
-    document = describe(orjson.dumps(description))
-    return Reference(document, ready(render(pages, readable)), readable)
-
-
-def describe(document: bytes) -> Coded:
-    """The description in every coding."""
-    return _coded(Payload(document, (*_kept(payload.JSON), ("Link", payload.LINK))))
+    document = ready(orjson.dumps(description), payload.JSON, pages.public_url)
+    page = ready(render(pages, readable), "text/html; charset=utf-8", pages.public_url)
+    return Reference(document, page, readable)
 
 
 def render(pages: Pages, manual: Manual) -> bytes:
@@ -42,20 +38,14 @@ def render(pages: Pages, manual: Manual) -> bytes:
     )
 
 
-def ready(page: bytes) -> Coded:
-    """A page in every coding."""
-    return _coded(Payload(page, _kept("text/html; charset=utf-8")))
-
-
-def _coded(whole: Payload) -> Coded:
-    return {coding: whole.coded(coding) for coding in payload.CODINGS}
-
-
-def _kept(content_type: str) -> tuple[tuple[str, str], ...]:
-    """An hour is short enough for an upgrade."""
-    return (
+def ready(body: bytes, content_type: str, root: str) -> Coded:
+    """Return a body in every coding, for an hour, which is short enough for an upgrade."""
+    headers = (
         ("Content-Type", content_type),
         ("Cache-Control", "public, max-age=3600"),
         ("Vary", "Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
+        ("Link", payload.links(root)),
     )
+    whole = Payload(body, headers)
+    return {coding: whole.coded(coding) for coding in payload.CODINGS}

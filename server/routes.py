@@ -57,8 +57,10 @@ def table(
         return database.run(objects.read_album, spotify_id)
 
     site = Pages(settings.public_url, settings.spotify_api_url)
-    pages, files = {"pages": site}, {"path": str(STATIC)}
+    root = {"root": settings.public_url}
+    pages, files = {"pages": site}, {"path": str(STATIC), **root}
     described = {"references": References(site, builders)}
+    served = {"cache": cache, **root}
     login = {**pages, "desk": desk}
     account = {**login, "watch": watch, "owned": not settings.allowed_users}
     known = {"cache": cache, "standing": standing}
@@ -73,21 +75,18 @@ def table(
         (r"/auth/logout/?", LogoutHandler, login),
         (r"/auth/disconnect/?", DisconnectHandler, login),
         (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
-        *[
-            (_pattern(kind.path), QueryHandler, {"cache": cache, "kind": kind})
-            for kind in KINDS.values()
-        ],
-        (rf"/api/artists/{ID}/?", SingleHandler, {"cache": cache, "load": artist}),
-        (rf"/api/albums/{ID}/?", SingleHandler, {"cache": cache, "load": album}),
-        (r"/api/changes/?", ChangesHandler, {"database": database}),
-        (r"/api/events", EventsHandler, {"broadcast": broadcast}),
+        *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
+        (rf"/api/artists/{ID}/?", SingleHandler, {**served, "load": artist}),
+        (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),
+        (r"/api/changes/?", ChangesHandler, {"database": database, **root}),
+        (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
-        (r"/api/openapi\.json", OpenApiHandler, described),
+        (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**pages, **described}),
-        (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer}),
-        (r"/metrics", MetricsHandler, {"metrics": metrics}),
-        (r"/healthz", HealthHandler),
-        (r"/readyz", ReadyHandler, {"probe": probe, "cache": cache}),
+        (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer, **root}),
+        (r"/metrics", MetricsHandler, {"metrics": metrics, **root}),
+        (r"/healthz", HealthHandler, root),
+        (r"/readyz", ReadyHandler, {**served, "probe": probe}),
     ]
 
 

@@ -32,6 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SECRET = "a secret for tests that is long enough"
 MEMORY = "/dev/shm"
+PUBLIC_URL = "http://127.0.0.1:5000"  # of a server on a free port that is given no other
 FAST_POSTGRES = {
     "fsync": "off",
     "synchronous_commit": "off",

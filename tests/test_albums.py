@@ -12,7 +12,7 @@ from server.catalog import store
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistShape, ArtistsPage
 from tests.client import Client
-from tests.conftest import Clock, until
+from tests.conftest import PUBLIC_URL, Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ async def test_the_latest_releases_come_newest_first_with_all_their_fields(set_s
     answer = await stage.client.fetch("/api/albums/")
     page = AlbumsPage.model_validate_json(answer.body)
     assert [item.name for item in page.items] == ["Album 2", "Album 1", "Album 0"]
-    assert orjson.loads(answer.body)["href"] == "/api/albums/"
+    assert orjson.loads(answer.body)["href"] == f"{PUBLIC_URL}/api/albums/"
     assert (await stage.client.fetch("/api/albums")).body == answer.body
     etag = answer.headers["ETag"]
     assert (await stage.client.fetch("/api/albums/", If_None_Match=etag)).code == 304
@@ -73,7 +73,7 @@ async def test_albums_are_filtered_sorted_and_paged_as_artists_are(set_stage: An
     assert await stage.names("/api/albums/?q=ALTER") == ["älter"]
     assert await stage.names("/api/albums/?market=US") == ["Zebra"]
     page = await stage.get("/api/albums/?limit=1&include=markets")
-    assert page["next"] == "/api/albums/?limit=1&offset=1&include=markets"
+    assert page["next"] == f"{PUBLIC_URL}/api/albums/?limit=1&offset=1&include=markets"
     assert page["items"][0]["available_markets"] == ["US"]
 
 
@@ -106,7 +106,7 @@ async def test_a_day_gone_by_shows_what_was_listed_then(set_stage: Any) -> None:
     page = await stage.get("/api/artists/?at=2026-11-02&sort=name")
     assert [item["name"] for item in page["items"]] == ["Artist 1", "Artist 2"]
     ArtistsPage.model_validate(page)
-    assert page["href"] == "/api/artists/?at=2026-11-02&sort=name"
+    assert page["href"] == f"{PUBLIC_URL}/api/artists/?at=2026-11-02&sort=name"
 
 
 @pytest.mark.gen_test

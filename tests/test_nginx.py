@@ -34,7 +34,7 @@ LIST = "/api/artists/"
 class Nginx:
     """One on a port of its own, and what it was asked for."""
 
-    def __init__(self, program: str, folder: Path, *ports: int) -> None:
+    def __init__(self, program: str, folder: Path, *ports: int, more: str = "") -> None:
         self.port = free_port()
         text = CONFIG.read_text(encoding="utf-8")
         places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
@@ -44,7 +44,7 @@ class Nginx:
             ("http {\n", f"http {{\n{places}"),
             (line, servers),
             ("/var/cache/nginx/freshet", f"{folder}/cache"),
-            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            ("listen 80;", f"listen 127.0.0.1:{self.port}; {more}"),
         ):
             assert old in text
             text = text.replace(old, new)
@@ -101,8 +101,8 @@ def start_nginx(tmp_path: Path, closing: Any) -> Start:
     if program is None:
         pytest.skip("there is no nginx")
 
-    async def start(*servers: Freshet) -> Nginx:
-        nginx = Nginx(program, tmp_path, *(each.port for each in servers))
+    async def start(*servers: Freshet, more: str = "") -> Nginx:
+        nginx = Nginx(program, tmp_path, *(each.port for each in servers), more=more)
         nginx.check()
         await nginx.start()
         closing(nginx.stop)
@@ -129,6 +129,25 @@ async def test_the_second_answer_is_nginx_own_and_the_same_to_the_byte(
     head = await nginx.get(LIST, "HEAD")
     assert (head.code, head.body, head.headers["X-Cache"]) == (200, b"", "HIT")
     assert head.headers["ETag"] == first.headers["ETag"]
+
+
+@pytest.mark.gen_test
+async def test_behind_a_path_that_nginx_takes_away_links_have_it(
+    start_standin: Any, start_freshet: Any, start_nginx: Start
+) -> None:
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"`(rewrite .*?;)`", guide)
+    root = "https://example.org/music"
+    freshet = await start_freshet(start_standin(albums(5)), public_url=root)
+    nginx = await start_nginx(freshet, more=line)
+    first = await nginx.get(f"/music{LIST}?limit=2")
+    following = orjson.loads(first.body)["next"]
+    assert following.startswith(f"{root}/api/")
+    assert f'<{following}>; rel="next"' in first.headers["Link"]
+    second = await nginx.get(following.removeprefix("https://example.org"))
+    assert (second.code, orjson.loads(second.body)["offset"]) == (200, 2)
+    again = await nginx.get(f"/music{LIST}?limit=2")
+    assert (again.headers["X-Cache"], again.body) == ("HIT", first.body)
 
 
 @pytest.mark.gen_test

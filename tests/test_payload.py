@@ -2,6 +2,7 @@
 
 import gc
 import gzip
+import re
 import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
@@ -218,6 +219,20 @@ def test_headers_are_those_of_the_contract() -> None:
         "ETag": coded.etag,
         "Content-Encoding": "gzip",
     }
+
+
+def test_every_link_is_under_the_address_of_the_server() -> None:
+    root = "https://music.example.org/freshet"
+    page = body("limit=1&offset=1", root=root)
+    assert page["href"] == f"{root}/api/artists/?limit=1&offset=1"
+    assert page["next"] == f"{root}/api/artists/?limit=1&offset=2"
+    assert page["previous"] == f"{root}/api/artists/?limit=1"
+    link = dict(made("limit=1&offset=1", root=root).headers)["Link"]
+    assert re.findall(r"<(.*?)>", link) == [
+        page["next"],
+        page["previous"],
+        f"{root}/api/openapi.json",
+    ]
 
 
 def test_every_coding_holds_the_same_and_has_an_etag_of_its_own() -> None:

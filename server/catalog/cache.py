@@ -117,7 +117,7 @@ class PayloadCache:
             snapshot, found = self._snapshot, await load()
             if found is None:
                 raise NothingThere("Nothing that is kept has this id.")
-            payload = payloads.seal(*found, self._max_age, payloads.LINK)
+            payload = payloads.seal(*found, self._max_age, payloads.links(self._root))
             ready = await self._compute(payload.coded, coding)
             self._tally.builds.inc()
             if snapshot is self._snapshot:

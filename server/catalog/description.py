@@ -26,8 +26,8 @@ HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
-def openapi() -> dict[str, Any]:
-    """The whole document (spec.openapis.org/oas/v3.1.0)."""
+def openapi(root: str = "") -> dict[str, Any]:
+    """The whole document (spec.openapis.org/oas/v3.1.0); `root` is the server's address."""
     _, definitions = models_json_schema(
         [(model, "serialization") for model in MODELS],
         ref_template=REFERENCE,
@@ -41,6 +41,7 @@ def openapi() -> dict[str, Any]:
             "version": __version__,
             "description": "The artists who have just released something on Spotify.",
         },
+        "servers": [{"url": root or "/"}],
         "paths": {
             "/api/artists/": {"get": _artists()},
             "/api/artists/{spotify_id}/": {"get": _artist()},

@@ -24,7 +24,6 @@ GZIP_LEVELS = 6, 2
 BROTLI_QUALITIES = 5, 2
 OVERHEAD_BYTES = 1350  # of a representation beside its body
 JSON = "application/json; charset=utf-8"
-LINK = '</api/openapi.json>; rel="service-desc"'  # of what has no neighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +68,16 @@ def build(
 ) -> Payload:
     """Answer `query` from `snapshot` on the day `today` (UTC).
 
-    `max_age` is what caches are told, in seconds; `root` the address of this server, for feeds.
+    `max_age` is what caches are told, in seconds; links are under `root`, this server's address.
     """
     listed = items.listed(snapshot, query, today)
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
-    following, preceding = neighbours(query, len(listed))
-    link = _link(following, preceding)
+    following, preceding = (path and root + path for path in neighbours(query, len(listed)))
+    link = links(root, following, preceding)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
-        further = None if following is None else root + following
-        channel = Channel(root + query.href, f"{root}/", freshness.as_of, further)
+        channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
         entries = [each for each in page if isinstance(each, AlbumEntry)]  # as all of a feed are
         told = [each.release or Release.read(each.json) for each in entries]
         body = form.write(channel, told)
@@ -89,7 +87,7 @@ def build(
         "total": len(listed),
         "limit": query.limit,
         "offset": query.offset,
-        "href": query.href,
+        "href": root + query.href,
         "next": following,
         "previous": preceding,
         "as_of": freshness.as_of,
@@ -118,7 +116,7 @@ def seal(
     return Payload(body, (*headers, *_dates(freshness)))
 
 
-def unkept(body: bytes, freshness: Freshness) -> Payload:
+def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:
     """Add the headers of an answer that caches have to ask about each time.
 
     `freshness` must not be newer than the body, or a client would be told that nothing has changed.
@@ -128,7 +126,7 @@ def unkept(body: bytes, freshness: Freshness) -> Payload:
         ("Cache-Control", "no-cache"),
         ("Vary", "Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
-        ("Link", LINK),
+        ("Link", link),
     )
     return Payload(body, (*headers, *_dates(freshness)))
 
@@ -155,7 +153,7 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
 
 
 def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
-    """The next and the previous page of a query with a limit; they overlap nothing."""
+    """Return the paths of the next and the previous page of a query; they overlap nothing."""
     if query.limit is None:
         return None, None
     end, start = query.offset + query.limit, min(query.offset, total)
@@ -166,7 +164,11 @@ def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]
     return following, query.page(start - size, size).href
 
 
-def _link(following: str | None, preceding: str | None) -> str:
-    """RFC 8288 links to the neighbouring pages and the description of this API (RFC 8631)."""
-    links = [(following, "next"), (preceding, "prev"), ("/api/openapi.json", "service-desc")]
-    return ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links if target)
+def links(root: str, following: str | None = None, preceding: str | None = None) -> str:
+    """Return a `Link` header: the neighbouring pages, and the API's description (RFC 8288, 8631).
+
+    All are absolute, as a client may not know the path that a proxy has taken away.
+    """
+    description = f"{root}/api/openapi.json"
+    named = [(following, "next"), (preceding, "prev"), (description, "service-desc")]
+    return ", ".join(f'<{target}>; rel="{relation}"' for target, relation in named if target)

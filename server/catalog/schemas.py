@@ -84,9 +84,11 @@ class Page(Shape):
     total: int
     limit: int | None
     offset: int
-    href: str = Field(description="What was understood of the request.")
-    next: str | None
-    previous: str | None
+    href: str = Field(
+        description="The absolute address of this page, with the parameters that were understood."
+    )
+    next: str | None = Field(description="The absolute address of the next page.")
+    previous: str | None = Field(description="The absolute address of the previous page.")
     as_of: datetime | None = Field(description="The last change of data.")
     source: Literal["new-releases", "search"] | None
     stale: bool = Field(description="No complete sync for three intervals.")
