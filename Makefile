@@ -1,6 +1,6 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test fuzz check bench soak soak-lane clean
+.PHONY: run install test fuzz check bench bench-short soak soak-lane clean
 VENV := .venv
 RIVALS := .venv-bench
 AUTOCANNON := autocannon@9.0.0
@@ -31,6 +31,10 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
 
+# A short turn of everything, with what is installed: it fails if a part does not work, not if it is slow.
+bench-short: $(VENV)/.installed-dev $(RIVALS)/steady
+	@$(BIN)/python -m tests.bench --short
+
 soak: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults tests/browser
 
@@ -57,7 +61,7 @@ $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@touch $@
 
 # What cannot be installed is left out of `make bench`, and named there.
-$(RIVALS)/.installed: tests/bench/requirements.txt tests/bench/http/steady.c requirements.txt | $(VENV)/bin/python
+$(RIVALS)/.installed: tests/bench/requirements.txt requirements.txt $(RIVALS)/steady | $(VENV)/bin/python
 	@echo "Installing the servers that Freshet is compared with, and autocannon, in $(RIVALS)"
 	@$(BIN)/python -m venv $(RIVALS)
 	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
@@ -66,6 +70,8 @@ $(RIVALS)/.installed: tests/bench/requirements.txt tests/bench/http/steady.c req
 	@$(RIVALS)/user/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@npm install --silent --no-audit --no-fund --prefix $(RIVALS) $(AUTOCANNON) || \
 	echo "autocannon could not be installed: it takes npm."
-	@cc -O2 -Wall -o $(RIVALS)/steady tests/bench/http/steady.c || \
-	echo "There is no load at a constant rate: it takes a C compiler, cc."
 	@touch $@
+
+$(RIVALS)/steady: tests/bench/http/steady.c
+	@mkdir -p $(RIVALS)
+	@cc -O2 -Wall -o $@ $< || echo "There is no load at a constant rate: it takes a C compiler, cc."

@@ -1,7 +1,8 @@
 """`make bench`: compares, in one run on one machine, and prints ratios; never asserts a time.
 
-`--write FILE` puts all of it into a file as well; the other options are those of the HTTP part,
-which is first, while the machine has nothing else to remember.
+The HTTP part is first, while the machine has nothing else to remember. `--short` is for CI: a short
+turn of everything, a soak and a comparison of this checkout with itself included, which fails
+unless all of it works. `--write FILE` puts all of it into a file as well.
 """
 
 import sys
@@ -13,9 +14,13 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import create_engine
 
 from server import schema
+from server.addresses import ROOT
 from server.embedded import EmbeddedPostgres
-from tests.bench import payload, sync, variants
+from tests.bench import compare, payload, soak, sync, variants
 from tests.bench.http import __main__ as http
+from tests.bench.http.cores import Cores
+from tests.bench.http.freshets import World
+from tests.bench.scale import Scale
 
 OTHER = "## Syncs and answers in the making"
 
@@ -28,15 +33,23 @@ class Both(StringIO):
         return super().write(text)
 
 
-def others() -> None:
+def briefly(cores: Cores, world: World) -> list[str]:
+    """What `make bench` leaves to commands of their own; what is wrong."""
+    return [
+        *soak.run(cores, world, minutes=2, minute=1),
+        *compare.run(cores, world, (ROOT, ROOT), rounds=1, seconds=1),
+    ]
+
+
+def others(scale: Scale) -> list[str]:
+    """Prints the tables of what takes no HTTP; what is wrong."""
     with TemporaryDirectory() as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", {"shared_buffers": "512MB"})
         postgres.start()
         try:
             schema.create(create_engine(postgres.url))
-            sync.main(postgres.url)
-            variants.main(postgres.url)
-            payload.main(postgres.url)
+            parts = (sync.main, variants.main, payload.main)
+            return [fault for part in parts for fault in part(postgres.url, scale)]
         finally:
             postgres.stop()
 
@@ -44,12 +57,14 @@ def others() -> None:
 def main() -> None:
     chosen = http.arguments()
     chosen.module = "bench"
-    text = http.report(chosen)
-    print(text)
+    made = http.report(chosen, briefly if chosen.short else None)
+    print(made.text)
     kept = Both()
     with redirect_stdout(kept):
-        others()
-    http.write(f"{text}\n{OTHER}\n\n```\n{kept.getvalue().rstrip()}\n```\n", chosen.write)
+        made.faults += others(chosen.scale)
+    made.lines += [OTHER, "", "```", kept.getvalue().rstrip(), "```", ""]
+    http.write(made.text, chosen.write)
+    http.end(made)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The default payload with 1 000 albums in the table, and with 1 000 000."""
+"""The default payload with 1 000 albums in the table, and with many more."""
 
 from datetime import date
 from statistics import median
 
+import orjson
 from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
@@ -11,10 +12,10 @@ from server.catalog import payload, reader
 from server.catalog.query import ArtistsQuery
 from server.database import make_engine
 from tests.bench.measure import seconds, show
+from tests.bench.scale import Scale
 
-ROUNDS = 15
 TODAY = date(2026, 11, 20)
-SMALL, LARGE = 1_000, 1_000_000
+SMALL = 1_000
 
 ARTISTS = """
 INSERT INTO artists (spotify_id, name, uri, external_urls)
@@ -38,14 +39,16 @@ INSERT INTO sync_runs (source, outcome, started_at, finished_at, calls, seen, ad
     skipped, changed) VALUES ('search', 'complete', now(), now(), 1, 1, 1, 0, 0, 0, true)"""
 
 
-def main(url: URL) -> None:
+def main(url: URL, scale: Scale) -> list[str]:
+    """Print the table. Returns what is wrong: the payload has to hold as many artists each time."""
     engine = make_engine(url)
     names = ", ".join(table.name for table in Base.metadata.sorted_tables)
 
-    def build() -> None:
+    def build() -> bytes:
         with Session(engine) as session:
             snapshot = reader.load(session)
-        payload.build(snapshot, ArtistsQuery(), today=TODAY, stale=False, max_age=15)
+        made = payload.build(snapshot, ArtistsQuery(), today=TODAY, stale=False, max_age=15)
+        return made.body
 
     def fill(first: int, last: int) -> None:
         with engine.begin() as connection:
@@ -57,19 +60,23 @@ def main(url: URL) -> None:
             connection.execute(text("SET statement_timeout = 0"))
             connection.execute(text("VACUUM ANALYZE"))
 
-    def measure() -> float:
-        build()
-        return median(seconds(build) for _ in range(ROUNDS))
+    def measure() -> tuple[int, float]:
+        shown = orjson.loads(build())["count"]
+        return shown, median(seconds(build) for _ in range(scale.payload_rounds))
 
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {names}"))
         connection.execute(text(RUN))
     fill(1, SMALL)
-    small = measure()
-    fill(SMALL + 1, LARGE)
-    large = measure()
+    few, small = measure()
+    fill(SMALL + 1, scale.payload_albums)
+    many, large = measure()
     engine.dispose()
-    print(f"The default payload built from the database (medians of {ROUNDS})")
-    label = f"{LARGE} albums against {SMALL}, {large * 1000:.1f} ms against {small * 1000:.1f} ms"
+    print(f"The default payload built from the database (medians of {scale.payload_rounds})")
+    label = (
+        f"{scale.payload_albums} albums against {SMALL}, {large * 1000:.1f} ms against "
+        f"{small * 1000:.1f} ms"
+    )
     show("<= 2", large / small, label)
     print()
+    return [] if few == many > 0 else [f"the payload holds {few} artists, then {many}"]

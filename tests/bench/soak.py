@@ -6,6 +6,7 @@ file descriptors are left open.
 
 import argparse
 import time
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,15 +25,21 @@ REFRESH_SECONDS = 1.0
 PARTING_SECONDS = 1.0  # until connections that wrk has left are closed
 
 
-def run(cores: Cores, server: Bench, minutes: int, minute: int) -> list[str]:
+def run(cores: Cores, world: World, minutes: int, minute: int) -> list[str]:
     """Prints a line a minute; what is wrong in the end."""
+    environment = world.environment(world.filled(RELEASES), RELEASES)
+    with closing(Bench(cores, environment, lane=True)) as server:
+        return _load(cores, server, minutes, minute)
+
+
+def _load(cores: Cores, server: Bench, minutes: int, minute: int) -> list[str]:
     pid, errors = server.process.pid, 0
     memory: list[float] = []
     opened: list[int] = []
     server.tell("refresh", seconds=REFRESH_SECONDS)
     print(f"{'minute':>6} {'answers/s':>10} {'errors':>7} {'p99 ms':>7} {'RSS MB':>7} {'fds':>5}")
     for number in range(1, minutes + 1):
-        done = wrk.load(cores, server.port, PATH, minute)
+        done = wrk.load(cores, server.port, PATH, minute, {})
         time.sleep(PARTING_SECONDS)
         memory.append(resident(pid))
         opened.append(descriptors(pid))
@@ -63,13 +70,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         world = World(cores, Path(folder))
         try:
-            environment = world.environment(world.new_database("soak"), RELEASES)
-            world.sync(environment)
-            server = Bench(cores, environment, lane=True)
-            try:
-                faults = run(cores, server, chosen.minutes, chosen.minute)
-            finally:
-                server.close()
+            faults = run(cores, world, chosen.minutes, chosen.minute)
         finally:
             world.close()
     if faults:

@@ -1,10 +1,10 @@
-"""A sync of 1 000 albums, against one SELECT and one INSERT a row over the same data."""
+"""A sync of many albums, against one SELECT and one INSERT a row over the same data."""
 
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any, cast
 
-from sqlalchemy import URL, Connection, Table, select, text
+from sqlalchemy import URL, Connection, Table, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Base, Change, Listing
@@ -13,11 +13,11 @@ from server.catalog.rows import Row
 from server.catalog.sweep import Sweep
 from server.database import make_engine
 from tests.bench.measure import seconds, show
+from tests.bench.scale import Scale
 from tests.examples import albums, sweep
 
-ROUNDS = 5
-COUNT = 1000
 AT = datetime(2026, 11, 20, tzinfo=UTC)
+FILLED = (Album, Artist, AlbumArtist, Listing, Change)
 
 
 def in_bulk(session: Session, given: Sweep) -> None:
@@ -70,10 +70,12 @@ def _table(model: type[Base]) -> Table:
     return cast(Table, model.__table__)
 
 
-def main(url: URL) -> None:
+def main(url: URL, scale: Scale) -> list[str]:
+    """Print the table. Returns what is wrong: both ways have to leave as many rows."""
     engine = make_engine(url)
-    given = sweep(albums(COUNT))
+    given = sweep(albums(scale.sync_albums))
     names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    left: dict[str, list[int]] = {}
 
     def run(work: Any) -> float:
         def transaction() -> None:
@@ -83,16 +85,27 @@ def main(url: URL) -> None:
         return seconds(transaction)
 
     times: dict[str, list[float]] = {"new": [], "row new": [], "same": [], "row same": []}
-    for _ in range(ROUNDS):
+    for _ in range(scale.sync_rounds):
         for prefix, work in (("", in_bulk), ("row ", row_by_row)):
             with engine.begin() as connection:
                 connection.execute(text(f"TRUNCATE {names}"))
             times[prefix + "new"].append(run(work))
             times[prefix + "same"].append(run(work))
+            with engine.begin() as connection:
+                left[prefix] = [_count(connection, table) for table in FILLED]
     engine.dispose()
-    print(f"A sync of {COUNT} albums, times faster than row by row (medians of {ROUNDS} rounds)")
+    print(
+        f"A sync of {scale.sync_albums} albums, times faster than row by row "
+        f"(medians of {scale.sync_rounds} rounds)"
+    )
     for kind in ("new", "same"):
         ours, theirs = median(times[kind]), median(times[f"row {kind}"])
         label = f"{kind} albums, {ours * 1000:.0f} ms against {theirs * 1000:.0f} ms"
         show(">= 20", theirs / ours, label)
     print()
+    alike = left[""] == left["row "] and all(left[""])
+    return [] if alike else [f"a sync leaves {left['']} rows, row by row {left['row ']}"]
+
+
+def _count(connection: Connection, model: type[Base]) -> int:
+    return connection.execute(select(func.count()).select_from(_table(model))).scalar_one()

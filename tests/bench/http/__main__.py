@@ -1,66 +1,103 @@
 """`python -m tests.bench.http`: Freshet beside other servers, in one run on one machine."""
 
 import argparse
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench.http import latency, machine, peak, processes, rivals, table, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import World
+from tests.bench.scale import FULL, SHORT, Scale
 
 TITLE = "# Benchmarks"
-ROUNDS = 5
-SECONDS = 3
-LONGER = 4  # times that, for a turn of the latency, which has to hold whole syncs
+More = Callable[[Cores, World], list[str]]
+
+LONGER = 4  # turns of the load, for a turn of the latency
+
+
+@dataclass
+class Report:
+    """Markdown, what is wrong, and the parts that are missing here."""
+
+    lines: list[str]
+    faults: list[str] = field(default_factory=list)
+    absent: list[str] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def leave_out(self, part: str, why: str) -> None:
+        self.lines += [f"{part} left out: {why}.", ""]
+        self.absent.append(f"{part} left out: {why}")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each turn, whole ones")
+    parser.add_argument("--short", action="store_true", help="one short turn of everything")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--seconds", type=int, help="of each turn, whole ones")
     parser.add_argument("--only", default="", metavar="TEXT", help="servers with this in the name")
     parser.add_argument("--changed", type=int, default=100, help="albums that change at a time")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the report there, too")
-    return parser.parse_args(given)
+    chosen = parser.parse_args(given)
+    chosen.scale = SHORT if chosen.short else FULL
+    if chosen.rounds:
+        chosen.scale = replace(chosen.scale, rounds=chosen.rounds)
+    if chosen.seconds:
+        seconds = chosen.seconds
+        chosen.scale = replace(chosen.scale, seconds=seconds, longer=LONGER * seconds)
+    return chosen
 
 
-def report(chosen: argparse.Namespace) -> str:
-    """Measure, and tell in Markdown. Parts for which something is missing are left out."""
+def report(chosen: argparse.Namespace, more: More | None = None) -> Report:
+    """Measure, and tell in Markdown. Parts for which something is missing are left out.
+
+    `more` is done in the same world, prints by itself, and returns what is wrong.
+    """
     cores = Cores()
-    if cores.count < 2 or tools.version("wrk") is None:
-        lacks = "wrk is not installed" if cores.count > 1 else "it takes two cores"
-        return f"{TITLE}\n\nHTTP is left out: {lacks}.\n"
     command = "python -m " + " ".join([f"tests.{chosen.module}", *sys.argv[1:]])
-    lines = [TITLE, "", *machine.describe(cores, command), ""]
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        world = World(cores, folder)
-        try:
-            peaks = peak.measure(cores, world, folder, chosen.rounds, chosen.seconds, chosen.only)
-            rate, longer = peaks.rows[0].rate("plain"), LONGER * chosen.seconds
-            times = None
-            if tools.STEADY.exists():
-                with nginx_beside(cores, peaks, folder) as nginx:
-                    times = latency.measure(
-                        cores, world, nginx, rate, chosen.rounds, longer, chosen.changed
-                    )
-            lines += table.goals(peaks, times)
-            lines += table.peaks(peaks, chosen.rounds, chosen.seconds)
-            if times is not None:
-                lines += table.latencies(times, longer)
-            else:
-                lines += ["Latency at a constant rate is left out: it takes a C compiler, cc.", ""]
-            if processes.is_possible():
-                found = processes.measure(cores, world, chosen.rounds, chosen.seconds)
-                lines += table.processes(found)
-            else:
-                lines += [f"Processes are left out: `run` has no {processes.OPTION}.", ""]
-        finally:
-            world.close()
-    return "\n".join(lines)
+    made = Report([TITLE, "", *machine.describe(cores, command), ""])
+    if cores.count < 2:
+        made.leave_out("HTTP is", "it takes two cores")
+    elif tools.version("wrk") is None:
+        made.leave_out("HTTP is", "wrk is not installed")
+    else:
+        with TemporaryDirectory() as name, closing(World(cores, Path(name))) as world:
+            measure(made, cores, world, Path(name), chosen)
+            made.faults += more(cores, world) if more is not None else []
+    return made
+
+
+def measure(
+    made: Report, cores: Cores, world: World, folder: Path, chosen: argparse.Namespace
+) -> None:
+    """All parts, each of which adds to the report."""
+    scale: Scale = chosen.scale
+    peaks = peak.measure(cores, world, folder, scale, chosen.only)
+    rate, times = peaks.rows[0].rate("plain"), None
+    if tools.STEADY.exists():
+        with nginx_beside(cores, peaks, folder) as nginx:
+            times = latency.measure(cores, world, nginx, rate, scale, chosen.changed)
+        made.faults += times.faults
+    made.faults += peaks.faults
+    made.lines += table.goals(peaks, times)
+    made.lines += table.peaks(peaks, scale)
+    if rivals.missing(rivals.NGINX, {}):
+        made.absent.append("nginx is not installed")
+    if times is not None:
+        made.lines += table.latencies(times, scale.longer)
+    else:
+        made.leave_out("Latency at a constant rate is", "it takes a C compiler, cc")
+    if processes.is_possible():
+        made.lines += table.processes(processes.measure(cores, world, scale))
+    else:
+        made.leave_out("Processes are", f"`run` has no {processes.OPTION}")
 
 
 @contextmanager
@@ -80,12 +117,20 @@ def write(text: str, file: Path | None) -> None:
         file.write_text(text, encoding="utf-8")
 
 
+def end(made: Report) -> None:
+    """Raises SystemExit with what is wrong; in CI nothing but packages of others may be missing."""
+    faults = made.faults + (made.absent if os.environ.get("CI") else [])
+    if faults:
+        raise SystemExit("Failed: " + "; ".join(faults) + ".")
+
+
 def main() -> None:
     chosen = arguments()
     chosen.module = "bench.http"
-    text = report(chosen)
-    print(text)
-    write(text, chosen.write)
+    made = report(chosen)
+    print(made.text)
+    write(made.text, chosen.write)
+    end(made)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ class Cores:
         self.load = allowed[min(1, self.count - 1)]
         self.rest = allowed[min(2, self.count - 1)]
         self.all = set(allowed)
+        self.pair = (self.server, self.load)
 
     def start(self, command: list[str], *cores: int, polite: bool = False, **options: Any) -> Any:
         """A process on these cores alone, as are all that it starts."""

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL
 
-from server import schema
 from server.addresses import ROOT
 from server.embedded import EmbeddedPostgres
 from tests.bench.http import tools
@@ -18,7 +17,7 @@ from tests.bench.http.process import await_answer, stop
 from tests.ports import free_port
 
 PATH = "/api/artists/"
-SYNC_SECONDS = 120.0
+FILL_SECONDS = 120.0
 
 
 class World:
@@ -35,6 +34,7 @@ class World:
             os.sched_setaffinity(0, before)
         self._let_it_wait(folder / "postgres")
         self.standin = Servant(cores, "tests.bench.http.standin", cores.rest, polite=True)
+        self._filled: dict[tuple[int, Path], URL] = {}
 
     def _let_it_wait(self, data: Path) -> None:
         """Those that PostgreSQL starts later are as polite."""
@@ -46,17 +46,25 @@ class World:
             except OSError:
                 continue
 
-    def new_database(self, name: str) -> URL:
-        where = self._postgres.url.set(database="postgres")
-        admin = create_engine(where, isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
-        admin.dispose()
-        url = self._postgres.url.set(database=name)
-        engine = create_engine(url)
-        schema.create(engine)
-        engine.dispose()
-        return url
+    def filled(self, releases: int, checkout: Path = ROOT) -> URL:
+        """A database with so many releases, which a checkout fills once, as a user would.
+
+        Raises CalledProcessError.
+        """
+        if (key := (releases, checkout)) not in self._filled:
+            url = self._postgres.url.set(database=f"bench_{len(self._filled)}")
+            environment = self.environment(url, releases)
+            for command in ("create_db", "sync"):
+                subprocess.run(
+                    [sys.executable, "manage.py", command],
+                    cwd=checkout,
+                    env=environment,
+                    check=True,
+                    stdout=subprocess.DEVNULL,
+                    timeout=FILL_SECONDS,
+                )
+            self._filled[key] = url
+        return self._filled[key]
 
     def environment(self, url: URL, releases: int, **settings: str) -> dict[str, str]:
         """What a server's settings are: those of this machine must not decide a figure."""
@@ -79,17 +87,6 @@ class World:
         address = self.standin.tell("start", size=releases)
         given |= {"SPOTIFY_API_URL": f"{address}/v1", "SPOTIFY_ACCOUNTS_URL": address}
         return {**os.environ, **given}
-
-    def sync(self, environment: dict[str, str]) -> None:
-        """Fill a database as a user would. Raises CalledProcessError with what was said."""
-        subprocess.run(
-            [sys.executable, "manage.py", "sync"],
-            cwd=ROOT,
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            timeout=SYNC_SECONDS,
-        )
 
     def close(self) -> None:
         self.standin.close()
@@ -115,10 +112,14 @@ class Manage:
 
 
 class Bench:
-    """`tests.bench.http.server`, which takes orders by `tell`."""
+    """`tests.bench.http.server` of a checkout, which takes orders by `tell`."""
 
-    def __init__(self, cores: Cores, environment: dict[str, str], *, lane: bool) -> None:
-        self._servant = Servant(cores, "tests.bench.http.server", cores.server, env=environment)
+    def __init__(
+        self, cores: Cores, environment: dict[str, str], *, lane: bool, checkout: Path = ROOT
+    ) -> None:
+        self._servant = Servant(
+            cores, "tests.bench.http.server", cores.server, cwd=checkout, env=environment
+        )
         self.process = self._servant.process
         self.port: int = self._servant.tell("start", lane=lane)
         self.tell = self._servant.tell

@@ -1,4 +1,4 @@
-"""Latency at half of the peak: Freshet left alone, and while it syncs 1 000 albums on and on."""
+"""Latency at half of the peak: Freshet left alone, and while it syncs on and on."""
 
 import json
 import subprocess
@@ -10,14 +10,13 @@ from tests.bench.http import rivals, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, World
 from tests.bench.http.sample import CASES
+from tests.bench.scale import Scale
 
-ALBUMS = 1000
 SHARE = 0.5  # of the peak
 SMALLER = 0.8  # times the rate, if one cannot be made
 LEAST = 0.98  # of a rate, to count as made
 PATH = CASES["plain"][0]
 NGINX_PATH = "/plain"
-STOLEN_SECONDS = 2.0
 QUANTILES = ("p50", "p99", "p999")
 
 
@@ -25,8 +24,9 @@ QUANTILES = ("p50", "p99", "p999")
 class Latencies:
     """Milliseconds by quantile, a value a round; `burst` is what autocannon says, if anything.
 
-    `stolen` are the shares of time in which the machine did not let a program go on that had one of
-    the cores to itself.
+    `albums` are those of a sync, `changed` those of them that change at a time. `stolen` are the
+    shares of time in which the machine did not let a program go on that had one of the cores to
+    itself.
     """
 
     wanted: float
@@ -36,12 +36,23 @@ class Latencies:
     nginx: list[dict[str, float]] = field(default_factory=list)
     stolen: list[float] = field(default_factory=list)
     syncs: int = 0
+    empty_syncs: int = 0
     failed_syncs: int = 0
+    albums: int = 0
     changed: int = 0
     burst: str = ""
 
     def median_of(self, rounds: list[dict[str, float]], quantile: str) -> float:
         return median(each[quantile] for each in rounds)
+
+    @property
+    def faults(self) -> list[str]:
+        """Syncs that failed, or that there were none."""
+        faults = {
+            "no sync was complete while requests were made": not self.syncs,
+            f"{self.failed_syncs} syncs failed": self.failed_syncs,
+        }
+        return [text for text, holds in faults.items() if holds]
 
 
 def measure(
@@ -49,19 +60,19 @@ def measure(
     world: World,
     nginx: rivals.Running | None,
     peak: float,
-    rounds: int,
-    seconds: float,
+    scale: Scale,
     changed: int,
 ) -> Latencies:
     """By turns; so many albums have `changed` at each quarter of a second."""
-    environment = world.environment(world.new_database("latency"), ALBUMS)
-    world.sync(environment)
+    environment = world.environment(world.filled(scale.albums), scale.albums)
+    seconds = scale.longer
     server = Bench(cores, environment, lane=True)
     try:
         wanted = peak * SHARE
-        found = Latencies(wanted, _possible(cores, server.port, wanted), changed=changed)
-        for _ in range(rounds):
-            found.stolen += [stolen(cores, core) for core in (cores.server, cores.load)]
+        rate = _possible(cores, server.port, wanted)
+        found = Latencies(wanted, rate, albums=scale.albums, changed=changed)
+        for _ in range(scale.rounds):
+            found.stolen += [stolen(cores, each, scale.stolen) for each in cores.pair]
             if nginx is not None:
                 found.nginx.append(steady(cores, nginx.port, found.rate, seconds, NGINX_PATH))
             found.alone.append(steady(cores, server.port, found.rate, seconds))
@@ -73,17 +84,18 @@ def measure(
                 counts = server.tell("rest")
                 world.standin.tell("change", count=0)
             found.syncs += counts["complete"]
-            found.failed_syncs += counts["other"]
+            found.empty_syncs += counts["empty"]
+            found.failed_syncs += counts["failed"]
         found.burst = autocannon(cores, server.port, found.rate, seconds)
     finally:
         server.close()
     return found
 
 
-def stolen(cores: Cores, core: int) -> float:
-    """The share of STOLEN_SECONDS that a program that did nothing else did not get of a core."""
-    command = [sys.executable, "-m", "tests.bench.http.stolen", str(STOLEN_SECONDS)]
-    return float(cores.run(command, core, seconds=STOLEN_SECONDS * 4 + 10))
+def stolen(cores: Cores, core: int, seconds: float) -> float:
+    """The share of so long that a program that did nothing else did not get of a core."""
+    command = [sys.executable, "-m", "tests.bench.http.stolen", str(seconds)]
+    return float(cores.run(command, core, seconds=seconds * 4 + 10))
 
 
 def steady(

@@ -11,6 +11,7 @@ from tests.bench.http import rivals, sample, tools, wrk
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, Manage, World
 from tests.bench.http.process import cpu_seconds, resident
+from tests.bench.scale import Scale
 
 RELEASES = 100
 OURS = {
@@ -55,46 +56,54 @@ class Row:
 
 @dataclass
 class Peaks:
-    """What came of it; `samples` are what all answered, `left_out` says what and why."""
+    """What came of it; `samples` are what all answered, by case.
+
+    `left_out` are servers that are not installed, `broken` those that are, and do not work.
+    """
 
     rows: list[Row]
     samples: dict[str, sample.Sample]
     left_out: list[str]
+    broken: list[str] = field(default_factory=list)
 
-    def row(self, name: str) -> Row | None:
-        return next((each for each in self.rows if each.name == name), None)
+    @property
+    def faults(self) -> list[str]:
+        """Servers that do not start or answer otherwise, and requests that failed."""
+        wrong = [f"{each.name}: {each.errors} requests failed" for each in self.rows if each.errors]
+        idle = [each.name for each in self.rows if not all(map(each.rate, self.samples))]
+        return [*self.broken, *wrong, *(f"{name} answers nothing" for name in idle)]
 
 
-def measure(
-    cores: Cores, world: World, folder: Path, rounds: int, seconds: int, only: str
-) -> Peaks:
+def measure(cores: Cores, world: World, folder: Path, scale: Scale, only: str) -> Peaks:
     """Every server whose name holds `only` (and Freshet) has its turn in every round."""
     with ExitStack() as stack:
         ours = _start_ours(cores, world, stack, only)
-        samples = {case: sample.take(ours[0].port, case) for case in sample.CASES}
+        samples = {case: sample.take(ours[0].port, case) for case in scale.cases}
         sample.write(samples, folder)
-        theirs, left_out = _start_theirs(cores, samples, folder, stack, only)
-        rows = ours + theirs
-        for number in range(rounds):
-            for case, (_, coding) in sample.CASES.items():
+        found = Peaks(ours, samples, [])
+        _start_theirs(cores, found, folder, stack, only)
+        rows = found.rows
+        for number in range(scale.rounds):
+            for case in samples:
                 for row in rows[number % len(rows) :] + rows[: number % len(rows)]:
                     before = cpu_seconds(row.process.pid)
-                    done = wrk.load(cores, row.port, row.path(case), seconds, coding)
+                    done = wrk.load(
+                        cores, row.port, row.path(case), scale.seconds, sample.asked(case)
+                    )
                     spent = cpu_seconds(row.process.pid) - before
                     row.loads.setdefault(case, []).append(done)
-                    row.costs.setdefault(case, []).append(1e6 * spent / (done.rate * seconds))
+                    row.costs.setdefault(case, []).append(1e6 * spent / done.count)
         for row in ours:
             row.memory = resident(row.process.pid)
-    return Peaks(rows, samples, left_out)
+    return found
 
 
 def _start_ours(cores: Cores, world: World, stack: ExitStack, only: str) -> list[Row]:
-    url = world.new_database("peak")
+    url = world.filled(RELEASES)
 
     def environment(**settings: str) -> dict[str, str]:
         return world.environment(url, RELEASES, **settings)
 
-    world.sync(environment())
     starts: dict[str, Callable[[], Any]] = {
         "Freshet": lambda: Manage(cores, environment(), cores.server),
         "Freshet, ACCESS_LOG=all": lambda: Manage(
@@ -111,22 +120,19 @@ def _start_ours(cores: Cores, world: World, stack: ExitStack, only: str) -> list
     return rows
 
 
-def _start_theirs(
-    cores: Cores, samples: dict[str, sample.Sample], folder: Path, stack: ExitStack, only: str
-) -> tuple[list[Row], list[str]]:
-    rows, left_out, packages = [], [], tools.packages()
+def _start_theirs(cores: Cores, found: Peaks, folder: Path, stack: ExitStack, only: str) -> None:
+    packages = tools.packages()
     for rival in (*rivals.RIVALS, rivals.NGINX):
         if only not in rival.name:
             continue
         absent = rivals.missing(rival, packages)
         if absent:
-            left_out.append(f"{rival.name}: {', '.join(absent)} not installed")
+            found.left_out.append(f"{rival.name}: {', '.join(absent)} not installed")
             continue
         try:
-            server = rivals.Running(cores, rival, samples, folder)
+            server = rivals.Running(cores, rival, found.samples, folder)
         except RuntimeError as error:
-            left_out.append(f"{rival.name}: {error}")
+            found.broken.append(f"{rival.name}: {error}")
             continue
         stack.callback(server.close)
-        rows.append(Row(rival.name, rival.about, server.port, server.process, is_ours=False))
-    return rows, left_out
+        found.rows.append(Row(rival.name, rival.about, server.port, server.process, is_ours=False))

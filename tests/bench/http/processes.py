@@ -10,6 +10,7 @@ from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Manage, World
 from tests.bench.http.peak import RELEASES
 from tests.bench.http.sample import CASES
+from tests.bench.scale import Scale
 
 OPTION = "--processes"
 PATH = CASES["plain"][0]
@@ -21,16 +22,21 @@ def is_possible() -> bool:
     return OPTION in done.stdout
 
 
-def measure(cores: Cores, world: World, rounds: int, seconds: int) -> dict[int, float]:
-    """Answers a second by number of processes, which share all cores with the load."""
-    environment = world.environment(world.new_database("processes"), RELEASES)
-    world.sync(environment)
+def measure(cores: Cores, world: World, scale: Scale) -> dict[int, float]:
+    """Answers a second by number of processes, which share all cores with the load.
+
+    Raises RuntimeError if a request fails.
+    """
+    environment = world.environment(world.filled(RELEASES), RELEASES)
     rates: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(rounds):
+    for _ in range(scale.rounds):
         for count, found in rates.items():
             server = Manage(cores, environment, *cores.all, args=(OPTION, str(count)))
             try:
-                found.append(wrk.load(cores, server.port, PATH, seconds).rate)
+                done = wrk.load(cores, server.port, PATH, scale.seconds, {})
             finally:
                 server.close()
+            if done.errors or not done.count:
+                raise RuntimeError(f"{count} processes: {done}")
+            found.append(done.rate)
     return {count: median(found) for count, found in rates.items()}

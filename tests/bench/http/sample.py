@@ -23,11 +23,16 @@ class Sample:
     body: bytes
 
 
+def asked(case: str) -> dict[str, str]:
+    """The headers of a request."""
+    coding = CASES[case][1]
+    return {} if coding == "identity" else {"Accept-Encoding": coding}
+
+
 def take(port: int, case: str) -> Sample:
     """What Freshet answers."""
     path, coding = CASES[case]
-    asked = {} if coding == "identity" else {"Accept-Encoding": coding}
-    status, headers, body = fetch(port, path, **asked)
+    status, headers, body = fetch(port, path, **asked(case))
     if status != 200 or headers.get("content-encoding", "identity") != coding:
         raise RuntimeError(f"Freshet answers {status} to a request for {coding}")
     return Sample({name: value for name, value in headers.items() if name not in OWN}, body)

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 
 import uvloop
@@ -21,7 +22,7 @@ class Bench:
     def __init__(self) -> None:
         self._freshet = Freshet(config.load(Settings))
         self._work: asyncio.Task[None] | None = None
-        self._counts = {"complete": 0, "other": 0}
+        self._counts = Counter[str]()
 
     async def start(self, *, lane: bool) -> int:
         """Listen, with the fast lane or without; the port."""
@@ -43,13 +44,13 @@ class Bench:
         self._work = asyncio.create_task(self._refresh_on_and_on(seconds))
 
     async def rest(self) -> dict[str, int]:
-        """Give up what goes on; how often it was done."""
+        """Give up what goes on; how often it was complete, brought nothing, and failed."""
         if self._work is not None:
             self._work.cancel()
             with suppress(asyncio.CancelledError):
                 await self._work
-        counts, self._counts = self._counts, {"complete": 0, "other": 0}
-        return counts
+        counts, self._counts = self._counts, Counter()
+        return {kind: counts[kind] for kind in ("complete", "empty", "failed")}
 
     async def stop(self) -> None:
         await self._freshet.stop()
@@ -57,8 +58,8 @@ class Bench:
     async def _sync_on_and_on(self) -> None:
         while True:
             report = await self._freshet.syncer.sync(purpose="interactive")
-            complete = report.outcome == "complete" and report.updated
-            self._counts["complete" if complete else "other"] += 1
+            done = "complete" if report.updated else "empty"
+            self._counts[done if report.outcome == "complete" else "failed"] += 1
 
     async def _refresh_on_and_on(self, seconds: float) -> None:
         while True:

@@ -5,6 +5,7 @@ from statistics import median
 from tests.bench.http.latency import QUANTILES, Latencies
 from tests.bench.http.peak import Peaks, Row
 from tests.bench.http.sample import CASES
+from tests.bench.scale import Scale
 
 BEST_PYTHON = ("FastAPI", "Starlette", "aiohttp", "Granian, RSGI", "Granian, ASGI")
 MOST_MB = 90.0
@@ -23,18 +24,20 @@ def grid(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [line(heads), line(rule), *(line(row) for row in rows)]
 
 
-def peaks(found: Peaks, rounds: int, seconds: float) -> list[str]:
+def peaks(found: Peaks, scale: Scale) -> list[str]:
     """A table for each case, then what its rows are."""
     lines = ["## Answers a second", ""]
     lines += [
         f"Each server has one core to itself, wrk has another: 32 keep-alive connections, "
-        f"{seconds:g} s a turn, every server's turn in each of {rounds} rounds; medians. All send "
-        "the bytes that Freshet sends. wrk takes nearly all of its core to ask the fastest, so the "
-        "CPU time that each server's processes need for an answer tells more of those.",
+        f"{scale.seconds} s a turn, every server's turn in each of {scale.rounds} rounds; medians. "
+        "All send the bytes that Freshet sends. wrk takes nearly all of its core to ask the "
+        "fastest, so the CPU time that each server's processes need for an answer tells more of "
+        "those.",
         "",
     ]
-    for case, (path, coding) in CASES.items():
-        lines += [f"`{path}`, {coding}: a body of {len(found.samples[case].body):,} bytes", ""]
+    for case, sample in found.samples.items():
+        path, coding = CASES[case]
+        lines += [f"`{path}`, {coding}: a body of {len(sample.body):,} bytes", ""]
         lines += [*_case(found, case), ""]
     lines += ["What they are:", ""]
     lines += [f"- **{row.name}**: {row.about}" for row in found.rows]
@@ -43,8 +46,8 @@ def peaks(found: Peaks, rounds: int, seconds: float) -> list[str]:
     lines[-1] += "."
     errors = {row.name: row.errors for row in found.rows if row.errors}
     lines += ["", f"Failed requests: {errors or 'none'}."]
-    if found.left_out:
-        lines += ["", "Left out:", "", *(f"- {each}" for each in found.left_out)]
+    if left_out := found.left_out + found.broken:
+        lines += ["", "Left out:", "", *(f"- {each}" for each in left_out)]
     return [*lines, ""]
 
 
@@ -92,8 +95,9 @@ def latencies(found: Latencies, seconds: float) -> list[str]:
         f"the moment it was due (corrected for coordinated omission); medians of "
         f"{len(found.alone)} rounds of {seconds:g} s by turns; the slowest made {made:,.0f}/s."
         f"{short} The generator, in C, took {busy:.0%} of its core at most. Meanwhile the server "
-        f"made {found.syncs} syncs of 1,000 albums, one after the other, {found.changed:,} of "
-        f"which change each quarter of a second ({found.failed_syncs} failed or brought nothing). "
+        f"made {found.syncs} syncs of {found.albums:,} albums, one after the other, "
+        f"{found.changed:,} of which change each quarter of a second ({found.failed_syncs} failed, "
+        f"{found.empty_syncs} brought nothing). "
         "On a machine of two cores the stand-in and PostgreSQL share the load's core, at the "
         "lowest priority.",
         "",
@@ -123,7 +127,8 @@ def goals(found: Peaks, times: Latencies | None) -> list[str]:
     """Each with what was reached."""
     lines = ["## Goals", ""]
     for case in ("plain", "gzip"):
-        lines += _rates(found, case)
+        if case in found.samples:
+            lines += _rates(found, case)
     lines.append(
         _goal(f"at most {MOST_MB:.0f} MB of memory", found.rows[0].memory, MOST_MB, most=True)
     )

@@ -11,25 +11,27 @@ UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 RATE = re.compile(r"Requests/sec:\s+([\d.]+)")
 QUANTILE = re.compile(r"^\s+(50|75|90|99)%\s+([\d.]+)(us|ms|s|m)\s*$", re.MULTILINE)
 SOCKETS = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
+COUNT = re.compile(r"(\d+) requests in ")
 REFUSED = re.compile(r"Non-2xx or 3xx responses: (\d+)")
 
 
 @dataclass(frozen=True)
 class Load:
-    """Answers a second, milliseconds at two quantiles, and what went wrong."""
+    """Answers a second, milliseconds at two quantiles, requests that failed, and all answers."""
 
     rate: float
     p50: float
     p99: float
     errors: int
-    text: str
+    count: int
 
 
-def load(cores: Cores, port: int, path: str, seconds: int, coding: str = "identity") -> Load:
+def load(cores: Cores, port: int, path: str, seconds: int, headers: dict[str, str]) -> Load:
     """Ask a server for so long, from the load's core."""
-    asked = [] if coding == "identity" else ["-H", f"Accept-Encoding: {coding}"]
     command = [tools.program("wrk"), "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
-    command += [*asked, f"http://127.0.0.1:{port}{path}"]
+    for name, value in headers.items():
+        command += ["-H", f"{name}: {value}"]
+    command += [f"http://127.0.0.1:{port}{path}"]
     return read(cores.run(command, cores.load, seconds=seconds + 60))
 
 
@@ -40,6 +42,8 @@ def read(text: str) -> Load:
     sockets, refused = SOCKETS.search(text), REFUSED.search(text)
     errors = sum(map(int, sockets.groups())) if sockets else 0
     errors += int(refused[1]) if refused else 0
-    if rate is None:
+    count = COUNT.search(text)
+    if rate is None or count is None:
         raise ValueError(f"wrk said {text}")
-    return Load(float(rate[1]), quantiles.get("50", 0), quantiles.get("99", 0), errors, text)
+    median, slow = quantiles.get("50", 0), quantiles.get("99", 0)
+    return Load(float(rate[1]), median, slow, errors, int(count[1]))

@@ -1,0 +1,101 @@
+"""Each target of the Makefile works: CI runs it, or a short form of it, or it is tried here."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.end_to_end.conftest import NOTHING
+from tests.end_to_end.test_leadership import until
+from tests.ports import free_port, is_open
+
+MAKEFILE = ROOT / "Makefile"
+STARTING = 40  # seconds
+INSTEAD = {  # what tries a target that CI does not run as it is
+    "install": "check",
+    "soak": "test",
+    "bench": "bench-short",
+    "soak-lane": "bench-short",
+    "run": "test",
+    "clean": "test",
+}
+
+
+def test_ci_runs_each_target_or_a_short_form_of_it() -> None:
+    phony = re.search(r"^\.PHONY: (.*)", MAKEFILE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert phony is not None
+    steps = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    runs = set(re.findall(r"^make (\S+)$", steps, re.MULTILINE))
+    assert runs | set(INSTEAD) == set(phony[1].split())
+    assert set(INSTEAD.values()) <= runs
+
+
+@pytest.fixture
+def make(manage_py: Path, tmp_path: Path) -> Iterator[list[str]]:
+    """The start of a command, for a copy of the program; the packages are those of this Python."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    requirements = manage_py.parent / "requirements.txt"
+    requirements.touch()
+    (tmp_path / "venv" / ".installed").touch()  # the younger one: nothing is to be installed
+    yield ["make", "--no-print-directory", "-f", str(MAKEFILE), f"VENV={tmp_path / 'venv'}"]
+    requirements.unlink()
+
+
+def test_make_run_serves_the_demo_until_it_is_interrupted(
+    make: list[str], manage_py: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+
+    def answers() -> bool:
+        assert process.poll() is None, log.read_text()
+        if not is_open(port):
+            return False
+        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/api/artists/")
+        status = connection.getresponse().status
+        connection.close()
+        return status == 200
+
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*make, "run"],
+            cwd=manage_py.parent,
+            env=NOTHING | {"PORT": str(port)},
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+        )
+    try:
+        until(answers, STARTING)
+        process.send_signal(signal.SIGTERM)  # which make hands on
+        process.wait(15)
+        assert not is_open(port)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "demo" in log.read_text()
+
+
+def test_make_clean_takes_away_what_make_has_made_and_nothing_else(
+    make: list[str], tmp_path: Path
+) -> None:
+    made = [".venv-bench", ".mypy_cache", ".ruff_cache", ".pytest_cache"]
+    kept = ["var", ".env", "tests"]
+    place = tmp_path / "place"
+    for name in made + kept:
+        (place / name).mkdir(parents=True)
+        (place / name / "file").touch()
+    subprocess.run([*make, "clean"], cwd=place, check=True, capture_output=True)
+    assert sorted(each.name for each in place.iterdir()) == sorted(kept)
+    assert not (tmp_path / "venv").exists()
