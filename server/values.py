@@ -1,6 +1,5 @@
 """How the values of settings are read and checked; a ValueError says what mends one."""
 
-import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
@@ -8,9 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 from sqlalchemy import URL
 
 from server.addresses import DASHBOARD, EmbeddedDatabase, check_address, parse_database_url
+from server.countries import MISTAKEN, country
 
 A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
-MARKET = re.compile("[A-Z]{2}")
 
 MENDS = {
     "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
@@ -45,15 +44,23 @@ def split_accounts(value: object) -> object:
 
 
 def split_markets(value: object) -> object:
-    """A comma list of ISO 3166-1 alpha-2 codes, in capitals, each once."""
+    """A comma-separated list of country codes, in capitals, each once; every wrong one is named."""
     if not isinstance(value, str):
         return value
-    codes = tuple(dict.fromkeys(part.strip().upper() for part in value.split(",") if part.strip()))
-    if wrong := [code for code in codes if not MARKET.fullmatch(code)]:
+    codes: dict[str, None] = {}
+    wrong = []
+    for part in (part.strip() for part in value.split(",") if part.strip()):
+        try:
+            codes[country(part)] = None
+        except ValueError:
+            hint = MISTAKEN.get(part.upper())
+            wrong.append(f"{part} (use {hint})" if hint else part)
+    if wrong:
         raise ValueError(
-            f"must be two-letter codes of countries with commas between, not {wrong[0]}"
+            "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US), not "
+            + ", ".join(wrong)
         )
-    return codes
+    return tuple(codes)
 
 
 def split_networks(value: object) -> object:

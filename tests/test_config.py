@@ -105,7 +105,7 @@ GOOD: dict[str, list[Any]] = {
     ],
     "SYNC_INTERVAL": [("0", 0), ("5", 5), ("86400", 86400)],
     "SYNC_SOURCE": [("auto", "auto"), ("new-releases", "new-releases"), ("search", "search")],
-    "SYNC_MARKETS": [("DE", ("DE",)), (" de, US ,de,", ("DE", "US"))],
+    "SYNC_MARKETS": [("DE", ("DE",)), (" de, US ,de,", ("DE", "US")), ("GB,xk", ("GB", "XK"))],
     "PROCESSES": [("1", 1), ("64", 64)],
     "SYNC_MAX_RELEASES": [("10", 10), ("1000", 1000)],
     "QUOTA_PER_DAY": [("12", 12), ("600", 600), ("1000000", 1_000_000)],
@@ -159,7 +159,7 @@ BAD = {
     "TRUSTED_PROXIES": ["nginx", "10.0.0.0/33", "10.0.0.1/8", "10.0.0", "*", "::1 10.0.0.1"],
     "SYNC_INTERVAL": ["-1", "1", "4", "soon", "9" * 30],
     "SYNC_SOURCE": ["both", "Search"],
-    "SYNC_MARKETS": ["Germany", "D", "DE;US", "49", "ÄÖ"],
+    "SYNC_MARKETS": ["Germany", "D", "DE;US", "49", "ÄÖ", "ß", "UK", "DE,ZZ", "EU", "XX"],
     "PROCESSES": ["0", "65", "all"],
     "SYNC_MAX_RELEASES": ["9", "1001", "all"],
     "QUOTA_PER_DAY": ["0", "-5", "11", "1000001", "many"],
@@ -567,3 +567,12 @@ def test_a_dollar_and_a_brace_are_characters_like_others(dotenv: Path) -> None:
     secret = "${HOME}" + SECRET
     dotenv.write_text(lines(**{**NEEDED, "SECRET": secret}))
     assert load(Settings).secret.get_secret_value() == secret
+
+
+def test_every_wrong_market_is_named_with_the_right_code_where_that_is_known() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(Settings, sync_markets="DE, uk, ZZ, us, el, Germany")
+    assert caught.value.faults["SYNC_MARKETS"] == (
+        "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US), "
+        "not uk (use GB), ZZ, el (use GR), Germany"
+    )

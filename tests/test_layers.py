@@ -58,6 +58,7 @@ PURE = {
     "server.login.diagnosis",
     "server.login.failures",
     "server.scrubber",
+    "server.countries",
 }
 SQL = {
     "server.catalog.store",
@@ -91,6 +92,7 @@ ALONE = {
     "server.errors",
     "server.scrubber",
     "server.addresses",
+    "server.countries",
     "server.embedded.launcher",
 }
 LOGGING = {"server.log": {"server.lines", "server.scrubber"}, "server.lines": {"server.scrubber"}}
@@ -160,7 +162,7 @@ def allowed(name: str, target: str) -> bool:
     if name == "server.config":
         return target in ("server.errors", "server.addresses", "server.values")
     if name == "server.values":
-        return target == "server.addresses"
+        return target in ("server.addresses", "server.countries")
     if inside(name, "handlers"):
         return not inside(target, "models") and target not in WIRING
     if inside(name, "server.spotify"):

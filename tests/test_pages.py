@@ -82,6 +82,27 @@ async def test_the_wall_understands_what_the_api_understands(synced: Any) -> Non
     assert "No release is like that" in read_page(await browser.get("/?q=nothing"))
 
 
+def fields(page: str) -> list[str | None]:
+    """The names of the fields of a page that people see."""
+    return [each["name"] for tag, each in Outline(page).seen if tag == "input" and "id" in each]
+
+
+@pytest.mark.parametrize(
+    ("markets", "offered"), [(["DE"], True), ([], False), (None, False)], ids=str
+)
+@pytest.mark.gen_test
+async def test_a_market_can_be_chosen_where_those_of_any_release_are_known(
+    synced: Any, markets: Any, offered: bool
+) -> None:
+    _, browser = await synced([*albums(3), album(9, available_markets=markets)])
+    for query in ("", "?q=nothing", "?at=2026-11-20"):
+        page = read_page(await browser.get(f"/{query}"))
+        assert ("market" in fields(page)) == offered, query
+    chosen = read_page(await browser.get("/?market=de"))
+    assert "market" in fields(chosen)
+    assert "</span>in DE <span" in chosen
+
+
 @pytest.mark.gen_test
 async def test_a_search_is_shown_as_it_was_written_and_its_links_are_canonical(synced: Any) -> None:
     _, browser = await synced()
@@ -192,7 +213,8 @@ def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
     [
         ("at=2026", "must be a day: YYYY-MM-DD"),
         ("at=2026-11-21", "must not be after today, which is 2026-11-20 in UTC"),
-        ("market=Germany", "must be a country's code of two letters"),
+        ("market=Germany", "must be a country code of ISO 3166-1 alpha-2, such as DE"),
+        ("market=UK", "for UK use GB"),
         ("sort=up", "must be 'released'"),
         ("limit=0", "must be greater than or equal to 1"),
         ("type=vinyl", "must be 'album'"),

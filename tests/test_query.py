@@ -1,12 +1,19 @@
 """A query string is read once, checked whole, and brought to a normal form."""
 
+import re
+from itertools import product
+from string import ascii_letters
+from urllib.parse import urlencode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog import query
 from server.catalog.query import ArtistsQuery
+from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters, UriTooLong
+from server.spotify.standin.markets import MARKETS
 
 
 def parse(query_string: str) -> ArtistsQuery:
@@ -72,6 +79,49 @@ def test_what_is_excluded_is_a_list_with_an_order_of_its_own(given_: str, href: 
 )
 def test_an_unknown_exclusion_is_a_fault(given_: str) -> None:
     assert [parameter for parameter, _ in faults(given_)] == ["exclude"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "market"), [("de", "DE"), ("GB", "GB"), ("xK", "XK"), ("AX", "AX")]
+)
+def test_a_market_is_a_country_code_in_capitals_or_not(given_: str, market: str) -> None:
+    assert parse(f"market={given_}").href == f"/api/artists/?market={market}"
+
+
+@pytest.mark.parametrize(
+    ("given_", "hint"),
+    [
+        ("ZZ", ""),
+        ("uk", "; for UK use GB"),
+        ("EL", "; for EL use GR"),
+        ("EU", ""),
+        ("Germany", ""),
+        ("", ""),
+        ("D", ""),
+        ("\N{LATIN SMALL LETTER SHARP S}", ""),  # which is SS in capitals, South Sudan
+        ("DE,US", ""),
+    ],
+)
+def test_a_market_that_is_no_country_is_a_fault_with_a_hint(given_: str, hint: str) -> None:
+    with pytest.raises(InvalidParameters) as raised:
+        parse(urlencode({"market": given_}))
+    (fault,) = raised.value.faults
+    assert (fault["parameter"], fault["value"]) == ("market", given_)
+    assert fault["reason"] == f"must be a country code of ISO 3166-1 alpha-2, such as DE{hint}"
+
+
+def test_the_pattern_of_a_market_is_what_is_accepted() -> None:
+    for first, second in product(ascii_letters, repeat=2):
+        code = first + second
+        accepted = True
+        try:
+            parse(f"market={code}")
+        except InvalidParameters:
+            accepted = False
+        assert accepted == bool(re.search(PATTERN, code)), code
+    assert len(CODES) == 250
+    assert {*MISTAKEN.values(), *MARKETS} <= CODES
+    assert CODES.isdisjoint(MISTAKEN)
 
 
 @pytest.mark.parametrize("given_", ["sort=", "sort=date", "sort=--name", "sort=+name"])

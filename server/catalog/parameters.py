@@ -7,9 +7,9 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
 
 from server.catalog.titles import folded
+from server.countries import PATTERN, country
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
-MARKET = re.compile("[A-Z]{2}")
 LONGEST_SEARCH = 100  # characters
 
 
@@ -62,9 +62,7 @@ def _known(value: str, info: ValidationInfo) -> str:
 
 
 def _market(value: Any) -> Any:
-    if isinstance(value, str) and not MARKET.fullmatch(value := value.upper()):
-        raise ValueError("must be a country's code of two letters (ISO 3166-1 alpha-2)")
-    return value
+    return country(value) if isinstance(value, str) else value
 
 
 def searchable(text: str) -> str:
@@ -103,7 +101,7 @@ PartialDate = Annotated[
     str, BeforeValidator(_part_of_a_date), _described(pattern=f"^[1-9][0-9]{{3}}(-({MONTHS}))?$")
 ]
 Day = Annotated[str, BeforeValidator(_day), AfterValidator(_known), _described(format="date")]
-Market = Annotated[str, BeforeValidator(_market), _described(pattern="^[A-Za-z]{2}$")]
+Market = Annotated[str, BeforeValidator(_market), _described(pattern=PATTERN)]
 Search = Annotated[
     str | None, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)
 ]

@@ -67,7 +67,8 @@ class ReleaseQuery(BaseModel):
     released_before: PartialDate | None = Field(None, description="As released_after.")
     market: Market | None = Field(
         None,
-        description="ISO 3166-1 alpha-2: what is known to be there, or of which nothing is known.",
+        description="Country code (ISO 3166-1 alpha-2, or XK); keeps releases available there and "
+        "those whose markets are unknown: all of them, if Spotify tells this server none.",
     )
     at: Day | None = Field(
         None,

@@ -53,7 +53,8 @@ class Feed(NamedTuple):
 class Wall:
     """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for.
 
-    `written` is the search as somebody wrote it; the query has its normal form.
+    `written` is the search as somebody wrote it; the query has its normal form. `has_markets` says
+    whether a market can be chosen: the markets of some release are known, or one is chosen already.
     """
 
     query: WallQuery
@@ -68,6 +69,7 @@ class Wall:
     days: tuple[Link, ...]
     feeds: tuple[Feed, ...]
     kept: tuple[tuple[str, str], ...]
+    has_markets: bool
 
     @property
     def range(self) -> str:
@@ -105,7 +107,7 @@ def read(query_string: str, today: date) -> tuple[WallQuery, str]:
 
 def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
     """The wall before there is anything to hang there."""
-    return _wall(asked, (), 0, today, written)
+    return _wall(asked, (), 0, today, written, has_markets=False)
 
 
 def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
@@ -113,10 +115,19 @@ def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") 
     listed = selection.albums(snapshot.albums, asked, today)
     page = listed[asked.offset : asked.offset + asked.limit]
     tiles = tuple(Tile.of(orjson.loads(entry.json), today) for entry in page)
-    return _wall(asked, tiles, len(listed), today, written)
+    has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
+    return _wall(asked, tiles, len(listed), today, written, has_markets=has_markets)
 
 
-def _wall(asked: WallQuery, tiles: tuple[Tile, ...], total: int, today: date, written: str) -> Wall:
+def _wall(
+    asked: WallQuery,
+    tiles: tuple[Tile, ...],
+    total: int,
+    today: date,
+    written: str,
+    *,
+    has_markets: bool,
+) -> Wall:
     following, preceding = payload.neighbours(asked, total)
     return Wall(
         query=asked,
@@ -131,6 +142,7 @@ def _wall(asked: WallQuery, tiles: tuple[Tile, ...], total: int, today: date, wr
         days=tuple(_days(asked, today)),
         feeds=tuple(_feeds(asked)),
         kept=tuple(_kept(asked)),
+        has_markets=has_markets or asked.market is not None,
     )
 
 
