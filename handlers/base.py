@@ -1,6 +1,5 @@
 """What all handlers share: errors as problems, methods, and the request's id."""
 
-import http.client
 import uuid
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,6 +8,7 @@ import orjson
 import structlog
 from tornado.web import HTTPError, RequestHandler
 
+from server import problems
 from server.catalog.negotiation import SHARED
 from server.errors import FreshetError, InvalidParameters
 
@@ -100,8 +100,8 @@ class BaseHandler(RequestHandler):
             status, kind, title = error.status, error.kind, error.title
             detail = str(error) if error.public else None
         else:
-            title = http.client.responses.get(status, "Error")
-            kind, detail = title.lower().replace(" ", "-"), None
+            explained = problems.of_status(status)
+            kind, title, detail = explained.kind, explained.title, None
         problem = {
             "type": f"{urlsplit(self._root).path}/problems/{kind}",
             "title": title,

@@ -101,6 +101,11 @@ class PageHandler(BaseHandler):
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
         self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)
 
+    @property
+    def prefers_page(self) -> bool:
+        """Whether the client prefers HTML to JSON."""
+        return prefers_page(", ".join(self.request.headers.get_list("Accept")))
+
     def refuse_foreign_posts(self) -> None:
         """Raise ForeignOrigin unless a page of ours has sent this form.
 
@@ -173,7 +178,7 @@ class NotFoundHandler(PageHandler):
         path = self.request.path
         if any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS):
             return False
-        return prefers_page(", ".join(self.request.headers.get_list("Accept")))
+        return self.prefers_page
 
 
 class StaticHandler(BaseHandler, StaticFileHandler):

@@ -11,7 +11,7 @@ class LoginRequired(RequestError):
     title = "You are not logged in"
 
     def __init__(self) -> None:
-        super().__init__("Only who is logged in on the start page may do this.")
+        super().__init__("Log in on the start page first.")
 
 
 class NotOurTurn(RequestError):
@@ -44,6 +44,8 @@ class SyncPaused(RequestError):
     """A sync was asked for while Spotify may not be asked; `kind` and `title` are the pause's."""
 
     status = 429
+    kind = Paused.kind
+    title = Paused.title
 
     def __init__(self, pause: Paused) -> None:
         super().__init__(f"A sync may begin in {pause.seconds} seconds.")

@@ -14,6 +14,7 @@ from handlers.home import HomeHandler
 from handlers.overview import OverviewHandler
 from handlers.pages import STATIC, NotFoundHandler, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
+from handlers.problems import ProblemHandler
 from handlers.reference import References
 from handlers.status import MetricsHandler, StatusHandler
 from handlers.sync import SyncHandler
@@ -84,6 +85,7 @@ def table(
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**pages, **described}),
         (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer, **root}),
+        (r"/problems/([a-z-]+)", ProblemHandler, pages),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe}),

@@ -8,6 +8,7 @@ from tornado.web import RequestHandler
 from server.requests import Requests
 
 OTHER = "other"
+NAMES = (("{22}", "{spotify_id}"), ("/problems/", "{kind}"))  # of what varies in a pattern
 BLANK = " "  # in place of what varies; no address has one
 
 
@@ -35,11 +36,11 @@ class Traffic:
         """The route that led to a handler; there are no more answers than routes, and OTHER."""
         path = handler.request.path
         for value in getattr(handler, "path_args", ()):  # none yet if the method is no method
-            path = path.replace(value, BLANK) if value else path
+            path = BLANK.join(path.rsplit(value, 1)) if value else path
         return self._routes.get(path, OTHER)
 
 
 def plain(pattern: str) -> str:
     """A route as people write it, such as /api/artists/{spotify_id}/."""
-    name = "{spotify_id}" if "{22}" in pattern else "{file}"
+    name = next((name for part, name in NAMES if part in pattern), "{file}")
     return re.sub(r"\(.*\)", name, re.sub(r"/\?$", "/", pattern)).replace("\\", "")

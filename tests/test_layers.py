@@ -58,6 +58,7 @@ PURE = {
     "server.login.diagnosis",
     "server.login.failures",
     "server.scrubber",
+    "server.problems",
     "server.countries",
 }
 SQL = {

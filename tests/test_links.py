@@ -181,6 +181,22 @@ async def test_every_link_of_a_server_behind_a_path_leads_somewhere(walk: Any) -
 
 
 @pytest.mark.gen_test
+async def test_the_type_of_a_problem_leads_to_what_explains_it(walk: Any) -> None:
+    walked: Walk = await walk()
+    for path in (
+        "/api/none",
+        "/api/artists/?limit=x",
+        f"/api/albums/{'x' * 22}/",
+        "/api/events?after=x",
+    ):
+        answer = await walked.fetch(walked.root + path)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        kind = orjson.loads(answer.body)["type"]
+        await walked.follow(urljoin(walked.root + path, kind))
+    assert f"{PATH}/api/docs/" in {urlsplit(each).path for each in walked.visited}
+
+
+@pytest.mark.gen_test
 async def test_pages_of_a_list_are_followed_as_they_are_given(walk: Any) -> None:
     walked: Walk = await walk()
     names, address = [], f"{walked.root}/api/albums/?release_limit=30&limit=7"

@@ -19,6 +19,7 @@ COUNTED = "freshet_http_requests_total"
         (r"/api/artists/?", "/api/artists/"),
         (r"/api/artists/([0-9A-Za-z]{22})/?", "/api/artists/{spotify_id}/"),
         (r"/api/openapi\.json", "/api/openapi.json"),
+        (r"/problems/([a-z-]+)", "/problems/{kind}"),
         (r"/static/(freshet\.(?:css|svg)|docs\.(?:css|js))", "/static/{file}"),
     ],
 )
@@ -41,6 +42,8 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
         f"/api/artists/{UNKNOWN}": ("/api/artists/{spotify_id}/", "GET", 404),
         f"/api/artists/{UNKNOWN}/": ("/api/artists/{spotify_id}/", "GET", 404),
         "/static/freshet.css": ("/static/{file}", "GET", 200),
+        "/problems/not-found": ("/problems/{kind}", "GET", 200),
+        "/problems/problems": ("/problems/{kind}", "GET", 404),
         "/": ("/", "GET", 200),
         "//": ("other", "GET", 404),
         "/api/artists/*/": ("other", "GET", 404),

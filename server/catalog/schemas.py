@@ -186,11 +186,14 @@ class ParameterFaultShape(Shape):
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 shapes it."""
+    """An error, as problem details (RFC 9457). `GET type` explains it, as a page or as JSON."""
 
-    type: str
-    title: str
+    type: str = Field(
+        description="`/problems/{kind}`, below the path of the server: one for each kind of error. "
+        "The kinds may grow."
+    )
+    title: str = Field(description="The same for all errors of a kind.")
     status: int
-    detail: str | None
+    detail: str | None = Field(description="What to do about this one; null where unknown.")
     instance: str = Field(description="urn:request:… as the log has it.")
     errors: list[ParameterFaultShape] = Field(default_factory=list)

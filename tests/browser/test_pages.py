@@ -79,6 +79,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
         ("status", "status"),
         ("artist", artist_path(place)),
         ("artist-missing", f"artists/{'x' * 22}/"),
+        ("problem", "problems/rate-limited"),
         ("nowhere", "no/such/page"),
     ):
         page.goto(place.url + path)

@@ -1,0 +1,183 @@
+"""What each kind of problem means and what to do: the pages behind `type` (RFC 9457). Pure.
+
+Titles and kinds are those of the errors; tests/test_problems.py checks that no kind is missing.
+"""
+
+from dataclasses import dataclass
+
+from server import errors, refusals
+from server.login import failures
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One kind of problem; `statuses` are the HTTP statuses that it comes with."""
+
+    kind: str
+    title: str
+    statuses: tuple[int, ...]
+    meaning: str
+    advice: str
+
+
+RETRY = "Try again after the number of seconds in `Retry-After`."
+DOCTOR = "Operators: `python manage.py doctor` says what is wrong and how to fix it."
+
+METHOD_NOT_ALLOWED = Explanation(
+    "method-not-allowed",
+    "Method Not Allowed",
+    (405,),
+    "This address exists, but does not support the HTTP method of the request.",
+    "Use one of the methods that `Allow` in the answer lists.",
+)
+
+
+def _explain(
+    error: type[errors.FreshetError], meaning: str, advice: str, *more: int
+) -> Explanation:
+    """Explain an error and those below it that share its kind; `more` are other statuses."""
+    statuses = {*more, *(each.status for each in _family(error) if each.kind == error.kind)}
+    return Explanation(error.kind, error.title, tuple(sorted(statuses)), meaning, advice)
+
+
+def _family(error: type[errors.FreshetError]) -> list[type[errors.FreshetError]]:
+    return [error, *(each for child in error.__subclasses__() for each in _family(child))]
+
+
+INTERNAL_ERROR = Explanation(
+    errors.FreshetError.kind,
+    errors.FreshetError.title,
+    (500,),
+    "An unexpected error occurred in the server.",
+    "Try again. If it happens again, send the operator the `instance` of the answer: the server's "
+    "log has the details under that id.",
+)
+BAD_REQUEST = Explanation(
+    errors.RequestError.kind,
+    errors.RequestError.title,
+    (400,),
+    "The request cannot be read, for example because its address is not valid UTF-8.",
+    "Check how the client encodes the address: UTF-8, then percent-encoded.",
+)
+NOT_FOUND = _explain(
+    errors.NothingThere,
+    "Nothing is at this address, or no artist or release with this id is stored. Releases that "
+    "Spotify has not listed for a long time are deleted (after 90 days by default).",
+    "Check the address. `/api/changes/` lists the releases that were deleted.",
+)
+OF_THE_API = (
+    _explain(
+        errors.InvalidParameters,
+        "A query parameter has a value that is not allowed, or is given more than once.",
+        "See `errors` in the answer: it names each parameter, its value and the reason. The API "
+        "documentation lists what each parameter accepts.",
+    ),
+    _explain(
+        errors.UriTooLong,
+        "The query string is longer than any valid one.",
+        "Send at most 4096 characters after the question mark.",
+    ),
+    _explain(
+        errors.NothingYet,
+        "No sync with Spotify has succeeded yet, so there are no releases to serve.",
+        f"{RETRY} The first sync takes a few seconds. {DOCTOR}",
+    ),
+    _explain(
+        errors.DatabaseError,
+        "The database cannot be reached, or its schema belongs to another version of Freshet. "
+        "Lists of the latest releases are still served from memory; single artists and releases, "
+        "past days and the journal need the database.",
+        f"{RETRY} {DOCTOR}",
+    ),
+    _explain(
+        errors.SpotifyError,
+        "Spotify did not answer, or its answer could not be used. Stored releases are still "
+        "served.",
+        f"Try again later. {DOCTOR}",
+    ),
+    _explain(
+        errors.Paused,
+        "Spotify has asked for a pause, so no sync can start before it ends. Stored releases are "
+        "still served.",
+        f"{RETRY} `/api/status` lists all pauses under `cooldowns`.",
+        refusals.SyncPaused.status,
+    ),
+    _explain(
+        errors.QuotaSpent,
+        "The calls to Spotify that Freshet allows itself within 24 hours (`QUOTA_PER_DAY`) are "
+        "used up. Stored releases are still served.",
+        f"{RETRY} Scheduled syncs resume automatically. `/api/status` shows the calls left under "
+        "`quota`.",
+        refusals.SyncPaused.status,
+    ),
+    _explain(
+        refusals.LoginRequired,
+        "The request has no session cookie, or the session has ended.",
+        "Log in on the start page. A script can send the session cookie of that browser, as the "
+        "API documentation shows.",
+    ),
+    _explain(
+        refusals.SyncRunning,
+        "A sync was requested while another one is running. Only one sync runs at a time.",
+        "Wait until it finishes: `running` in `/api/status` is then false.",
+    ),
+    _explain(
+        refusals.ServerOutdated,
+        "The database was upgraded by a newer version of Freshet, and this server has not been "
+        "upgraded yet. It still serves, but no longer syncs.",
+        "Send the request to an upgraded server, or upgrade this one.",
+    ),
+    _explain(
+        refusals.TooManyListeners,
+        "This server has as many open event streams as it accepts.",
+        f"{RETRY} `/api/changes/` has the same changes without a stream.",
+    ),
+)
+OF_LOGINS = tuple(
+    _explain(error, meaning, error.advice)
+    for error, meaning in (
+        (failures.LoginDenied, "The login was cancelled on Spotify's consent page."),
+        (failures.StateMissing, "The callback of the login was opened without its `state`."),
+        (
+            failures.StateForeign,
+            "The callback of the login was opened in a browser that has not started this login.",
+        ),
+        (failures.StateExpired, "More than ten minutes passed between start and end of the login."),
+        (failures.StateReplayed, "The callback of the login was opened a second time."),
+        (failures.CodeRefused, "Spotify refused the authorization code of the login."),
+        (
+            failures.NotAllowed,
+            "Another account owns this server, or `ALLOWED_USERS` does not list this account.",
+        ),
+        (failures.NotLoggedIn, "The page needs a session, but the browser has none."),
+        (
+            failures.ForeignOrigin,
+            "The request would change something, but neither its `Origin` nor its "
+            "`Sec-Fetch-Site` shows that it comes from a page of this server.",
+        ),
+        (
+            failures.NotRegistered,
+            "The Spotify app is in development mode, and this account is not one of its users.",
+        ),
+        (failures.TooManyLogins, "More logins were started within a minute than people can make."),
+        (failures.RedirectUriRefused, "Spotify's dashboard does not list the redirect URI."),
+        (failures.ClientRefused, "Spotify refused `CLIENT_ID` or `CLIENT_SECRET`."),
+        (failures.OwnerWithoutPremium, "Spotify requires the owner of the app to have Premium."),
+        (failures.SpotifyFailed, "Spotify's answer to the login could not be used."),
+        (failures.SpotifyAway, "Spotify is down, or has asked for a pause."),
+        (failures.SpotifySlow, "Spotify did not answer within the time limit."),
+    )
+)
+ALL = (NOT_FOUND, METHOD_NOT_ALLOWED, BAD_REQUEST, *OF_THE_API, INTERNAL_ERROR, *OF_LOGINS)
+BY_KIND = {each.kind: each for each in ALL}
+OF_TORNADO = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
+
+
+def find(kind: str) -> Explanation | None:
+    """Return the explanation of a kind, if it exists."""
+    return BY_KIND.get(kind)
+
+
+def of_status(status: int) -> Explanation:
+    """Return what explains an error that Tornado raised itself."""
+    return OF_TORNADO.get(status, INTERNAL_ERROR if status >= 500 else BAD_REQUEST)
