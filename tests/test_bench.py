@@ -51,10 +51,10 @@ def test_requests_that_fail_and_servers_that_do_not_answer_are_faults() -> None:
     assert peaks("Freshet", load(), broken=["aiohttp: differs"]).faults == ["aiohttp: differs"]
 
 
-def test_latency_beside_syncs_of_which_one_fails_or_none_ends_is_a_fault() -> None:
-    assert Latencies(1.0, 1.0, syncs=3, empty_syncs=1).faults == []
+def test_latency_beside_syncs_of_which_one_fails_or_there_is_none_is_a_fault() -> None:
+    assert Latencies(1.0, 1.0, empty_syncs=1).faults == []
     assert Latencies(1.0, 1.0, syncs=3, failed_syncs=2).faults == ["2 syncs failed"]
-    assert len(Latencies(1.0, 1.0, empty_syncs=1).faults) == 1
+    assert len(Latencies(1.0, 1.0).faults) == 1
 
 
 def test_what_is_missing_is_a_fault_in_ci_and_said_elsewhere(

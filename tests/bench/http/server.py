@@ -5,7 +5,8 @@
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import uvloop
 
@@ -22,6 +23,7 @@ class Bench:
     def __init__(self) -> None:
         self._freshet = Freshet(config.load(Settings))
         self._work: asyncio.Task[None] | None = None
+        self._goes_on = False
         self._counts = Counter[str]()
 
     async def start(self, *, lane: bool) -> int:
@@ -37,35 +39,40 @@ class Bench:
 
     async def sync(self) -> None:
         """Sync one after the other from now on."""
-        self._work = asyncio.create_task(self._sync_on_and_on())
+        self._begin(self._sync)
 
     async def refresh(self, seconds: float) -> None:
         """Make all answers anew so often."""
-        self._work = asyncio.create_task(self._refresh_on_and_on(seconds))
+        self._begin(partial(self._refresh, seconds))
 
     async def rest(self) -> dict[str, int]:
-        """Give up what goes on; how often it was complete, brought nothing, and failed."""
+        """Let what goes on come to its end; how often it was complete, brought nothing, failed."""
+        self._goes_on = False
         if self._work is not None:
-            self._work.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._work
+            await self._work
         counts, self._counts = self._counts, Counter()
         return {kind: counts[kind] for kind in ("complete", "empty", "failed")}
 
     async def stop(self) -> None:
         await self._freshet.stop()
 
-    async def _sync_on_and_on(self) -> None:
-        while True:
-            report = await self._freshet.syncer.sync(purpose="interactive")
-            done = "complete" if report.updated else "empty"
-            self._counts[done if report.outcome == "complete" else "failed"] += 1
+    def _begin(self, work: Callable[[], Awaitable[None]]) -> None:
+        async def go_on() -> None:
+            while self._goes_on:
+                await work()
 
-    async def _refresh_on_and_on(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            await self._freshet.cache.refresh()
-            self._counts["complete"] += 1
+        self._goes_on = True
+        self._work = asyncio.create_task(go_on())
+
+    async def _sync(self) -> None:
+        report = await self._freshet.syncer.sync(purpose="interactive")
+        done = "complete" if report.updated else "empty"
+        self._counts[done if report.outcome == "complete" else "failed"] += 1
+
+    async def _refresh(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._freshet.cache.refresh()
+        self._counts["complete"] += 1
 
 
 async def main() -> None:
