@@ -30,6 +30,7 @@ class ArtistHandler(AccountHandler):
             f"/api/artists/{spotify_id}", "identity", lambda: self._load(spotify_id)
         )
         artist = Portrait.read(ready.body, self._standing.now().date())
+        self._cache.omissions.log("/artists/{spotify_id}/", artist.left_out)
         self.send_page(
             "artist.html",
             policy=self._pages.pictured,

@@ -60,6 +60,8 @@ class HomeHandler(AccountHandler):
         today = self._standing.now().date()
         asked, written = wall.read(self.request.query, today)
         try:
-            return wall.build(await self._cache.shown(asked.at), asked, today, written)
+            shown = wall.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:
             return wall.empty(asked, today, written)
+        self._cache.omissions.log(asked.path, shown.left_out)
+        return shown

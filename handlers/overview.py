@@ -1,5 +1,6 @@
 """`/status`: what operators want to see, as a page; and a sync now for who is logged in."""
 
+from functools import partial
 from typing import Any
 
 from handlers.account import AccountHandler
@@ -13,6 +14,7 @@ from server.catalog.sync import Syncer
 from server.catalog.wording import counted, date_words, day_words, duration
 from server.login.failures import NotLoggedIn
 from server.spotify.sources import LADDER
+from server.tasks import attempt_now
 
 DONE = {"sync": "A sync has begun. What it brings is here when it has ended."}
 SOURCES = {
@@ -36,7 +38,7 @@ class OverviewHandler(AccountHandler):
         self._cache, self._standing, self._syncer = cache, standing, syncer
 
     async def get(self) -> None:
-        """Send the page."""
+        """Send the page; a part that raises is logged, and shown as if nothing was known of it."""
         done = DONE.get(self.get_query_argument("done", ""))
         visitor, snapshot = await self.visitor(), self._cache.snapshot
         freshness = freshness_of(snapshot)
@@ -52,17 +54,19 @@ class OverviewHandler(AccountHandler):
             stale=snapshot is not None and self._cache.is_stale(snapshot),
             stuck=is_stuck(freshness.new_at, freshness.complete_at),
             last=self._standing.memory,
-            next_at=self._syncer.next_at(),
+            next_at=attempt_now(self._syncer.next_at, None),
             interval=self._syncer.schedule.interval,
-            running=self._syncer.runs_anywhere(self._standing),
+            running=attempt_now(partial(self._syncer.runs_anywhere, self._standing), False),
             since=self._syncer.running_since,
-            buckets=self._syncer.buckets(self._standing, freshness.source),
+            buckets=attempt_now(
+                partial(self._syncer.buckets, self._standing, freshness.source), ()
+            ),
             now=self._standing.now(),
             counted=counted,
             date_words=date_words,
             day_words=day_words,
             duration=duration,
-            **self._history(),
+            **attempt_now(self._history, {"remembered": False}),
             **self.account(visitor),
         )
 

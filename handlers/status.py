@@ -8,13 +8,41 @@ from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
 from server.catalog.payload import links
 from server.catalog.runs import Memory
-from server.catalog.snapshot import Freshness, freshness_of, utc
+from server.catalog.snapshot import freshness_of, utc
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
 from server.metrics import CONTENT_TYPE, Metrics
 from server.spotify.sources import LADDER
 from server.spotify.verdicts import Verdict
+from server.tasks import attempt_now
+
+NO_LOGIN = {
+    "state": "none",
+    "authorized_at": None,
+    "reconsent_by": None,
+    "days_to_reconsent": None,
+}
+UNKNOWN: dict[str, Any] = {
+    "as_of": None,
+    "last_sync_at": None,
+    "last_complete_sync_at": None,
+    "source": None,
+    "stale": False,
+    "partial": False,
+    "why": None,
+    "last_sync": None,
+    "running": False,
+    "next_sync_at": None,
+    "sync_interval": 0,
+    "newest_release": None,
+    "new_at": None,
+    "stuck": False,
+    "sources": [],
+    "quota": [],
+    "cooldowns": [],
+    "login": NO_LOGIN,
+}
 
 
 class StatusHandler(BaseHandler):
@@ -36,39 +64,52 @@ class StatusHandler(BaseHandler):
         self._syncer = syncer
 
     def get(self) -> None:
-        """Send it; its shape is `status_schemas.Status`."""
-        snapshot = self._cache.snapshot
-        freshness = freshness_of(snapshot)
+        """Send it; its shape is `status_schemas.Status`.
+
+        A part that raises is logged, and told as if nothing was known of it.
+        """
         self.set_header("Link", links(self._root))
-        self.write_json(
-            {
-                "version": __version__,
-                "as_of": utc(freshness.as_of),
-                "last_sync_at": utc(freshness.synced_at),
-                "last_complete_sync_at": utc(freshness.complete_at),
-                "source": freshness.source,
-                "stale": snapshot is not None and self._cache.is_stale(snapshot),
-                "partial": freshness.partial,
-                "why": freshness.why,
-                "last_sync": _last_sync(self._standing.memory),
-                "running": self._syncer.runs_anywhere(self._standing),
-                "next_sync_at": utc(self._syncer.next_at()),
-                "sync_interval": round(self._syncer.schedule.interval),
-                "newest_release": freshness.newest_release,
-                "new_at": utc(freshness.new_at),
-                "stuck": is_stuck(freshness.new_at, freshness.complete_at),
-                **self._limits(freshness),
-                "login": self._login(),
-            }
-        )
+        content = {"version": __version__, **UNKNOWN}
+        for part in (self._data, self._syncs, self._sources, self._limits, self._login):
+            content |= attempt_now(part, dict[str, Any]())
+        self.write_json(content)
 
     head = get
 
-    def _limits(self, freshness: Freshness) -> dict[str, Any]:
-        """What Spotify lets us do, and how much of it is left."""
-        buckets = self._syncer.buckets(self._standing, freshness.source)
+    def _data(self) -> dict[str, Any]:
+        """What is served, and how fresh it is."""
+        snapshot = self._cache.snapshot
+        freshness = freshness_of(snapshot)
         return {
-            "sources": [_source(name, self._standing.memory.verdicts.get(name)) for name in LADDER],
+            "as_of": utc(freshness.as_of),
+            "last_sync_at": utc(freshness.synced_at),
+            "last_complete_sync_at": utc(freshness.complete_at),
+            "source": freshness.source,
+            "stale": snapshot is not None and self._cache.is_stale(snapshot),
+            "partial": freshness.partial,
+            "why": freshness.why,
+            "newest_release": freshness.newest_release,
+            "new_at": utc(freshness.new_at),
+            "stuck": is_stuck(freshness.new_at, freshness.complete_at),
+        }
+
+    def _syncs(self) -> dict[str, Any]:
+        return {
+            "last_sync": _last_sync(self._standing.memory),
+            "running": self._syncer.runs_anywhere(self._standing),
+            "next_sync_at": utc(self._syncer.next_at()),
+            "sync_interval": round(self._syncer.schedule.interval),
+        }
+
+    def _sources(self) -> dict[str, Any]:
+        verdicts = self._standing.memory.verdicts
+        return {"sources": [_source(name, verdicts.get(name)) for name in LADDER]}
+
+    def _limits(self) -> dict[str, Any]:
+        """How many calls Spotify allows, and how many of them are left."""
+        source = freshness_of(self._cache.snapshot).source
+        buckets = self._syncer.buckets(self._standing, source)
+        return {
             "quota": [
                 {
                     "bucket": each.name,
@@ -88,12 +129,13 @@ class StatusHandler(BaseHandler):
 
     def _login(self) -> dict[str, Any]:
         consent = self._watch.consent
-        return {
+        login = {
             "state": consent.state if consent else "none",
             "authorized_at": utc(consent.authorized_at) if consent else None,
             "reconsent_by": utc(consent.ends_at) if consent else None,
             "days_to_reconsent": self._watch.days_left(),
         }
+        return {"login": login}
 
 
 def _last_sync(memory: Memory) -> dict[str, Any] | None:

@@ -30,7 +30,7 @@ from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.site import Site
 from server.spotify import logins
-from server.tasks import Tasks, Timers, attempt
+from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.telemetry import count_sync, make_count, make_metrics
 from server.threads import Threads
 from server.traffic import Traffic
@@ -112,8 +112,8 @@ class Freshet:
         return Timers(
             (
                 (self.access_log.summarise, SUMMARY_SECONDS),
-                (partial(attempt, self.upstream.save), MAKE_UP_SECONDS),
-                (self._look_after_consent, CONSENT_SECONDS),
+                (self.upstream.save, MAKE_UP_SECONDS),
+                (self.watch.tick, CONSENT_SECONDS),
                 (self._look_around, LOOK_SECONDS),
             )
         )
@@ -164,7 +164,7 @@ class Freshet:
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await attempt(self._data_changed)
         self.read.set()
-        await self._look_after_consent()
+        await attempt(self.watch.tick)
         unowned = self.watch.known and self.watch.consent is None
         if unowned and not self.settings.allowed_users:
             log.info("server_unowned", note="the first account to log in will own it")
@@ -172,13 +172,9 @@ class Freshet:
         if self.settings.sync_interval:
             await self.duties.run()
 
-    async def _look_after_consent(self) -> None:
-        """See how long it lasts, and remind of its end."""
-        await attempt(self.watch.tick)
-
     def _ended(self, report: Report) -> None:
         """A sync of ours has ended, well or not; what a failed one has cost is told at once."""
-        count_sync(self.instruments, report)
+        attempt_now(partial(count_sync, self.instruments, report), None)
         if report.outcome == "failed":  # after the others, `_data_changed` has looked
             self.tasks.spawn(attempt(self._load_standing))
 
@@ -188,10 +184,8 @@ class Freshet:
         await self._data_changed()
 
     async def _data_changed(self) -> None:
-        """There is something new to serve and to tell, brought by this process or another."""
-        await self.cache.refresh()
-        await self.broadcast.feed()
-        await self._load_standing()
+        """Serve and tell what is new, whichever process brought it. Raises DatabaseError."""
+        await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_standing)
 
     async def _heard(self) -> None:
         """Another process has brought something, which moves the time of our next sync, too."""
@@ -199,7 +193,7 @@ class Freshet:
         await self.duties.heed(self.standing.memory, news=True)
 
     async def _look_around(self) -> None:
-        """See what others have called; heal a notice that was missed."""
+        """Read what other processes have called; make up for a notice that was missed."""
         await attempt(self._load_standing)
         await attempt(self.broadcast.feed)
 
@@ -215,14 +209,17 @@ class Freshet:
 
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""
-        self.broadcast.close()
-        await self.site.close()
-        await self.timers.stop()
-        await self.tasks.stop()
-        await self.syncer.stop()
-        self.access_log.summarise()
-        self.metrics.stop()
-        await self.upstream.stop()
-        self.builders.close(BUILD_SECONDS)
-        self.database.close()
+        for step in (
+            self.broadcast.close,
+            self.site.close,
+            self.timers.stop,
+            self.tasks.stop,
+            self.syncer.stop,
+            self.access_log.summarise,
+            self.metrics.stop,
+            self.upstream.stop,
+            partial(self.builders.close, BUILD_SECONDS),
+            self.database.close,
+        ):
+            await attempt(step)
         log.info("server_stopped")

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from server.requests import Requests
+from server.tasks import attempt_now
 from server.vitals import Vitals
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
@@ -100,8 +101,8 @@ class Instruments:
 
     def call(self, bucket: str, status: int) -> None:
         """Spotify has answered a call."""
-        self._calls.labels(bucket, str(status)).inc()
+        attempt_now(lambda: self._calls.labels(bucket, str(status)).inc(), None)
 
     def renewal(self, grant: str) -> None:
         """Spotify has given a token."""
-        self._renewals.labels(grant).inc()
+        attempt_now(lambda: self._renewals.labels(grant).inc(), None)

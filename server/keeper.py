@@ -30,8 +30,8 @@ class DatabaseKeeper:
                 await self.start()
                 await self._database.compute(schema.create, self._database.engine)
                 return
-            except DatabaseError as error:
-                log.error("database_unavailable", reason=str(error), retry_seconds=pause)
+            except Exception as error:
+                _log(error, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_BACKOFF)
 
@@ -47,8 +47,8 @@ class DatabaseKeeper:
         """Start the embedded server if it does not run; whether it does now. Tells if not."""
         try:
             await self.start()
-        except DatabaseError as error:
-            log.error("database_unavailable", reason=str(error), retry_seconds=REST_SECONDS)
+        except Exception as error:
+            _log(error, REST_SECONDS)
             return False
         return True
 
@@ -56,3 +56,13 @@ class DatabaseKeeper:
         """Start the embedded server if it does not run. Raises DatabaseError."""
         if await self._database.start():
             log.info("database_started", address=str(self._database.address))
+
+
+def _log(error: Exception, retry_seconds: float) -> None:
+    """Log why there is no database; with a traceback if nobody foresaw that."""
+    log.error(
+        "database_unavailable",
+        reason=str(error),
+        retry_seconds=retry_seconds,
+        exc_info=not isinstance(error, DatabaseError),
+    )

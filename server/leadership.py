@@ -4,11 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import wraps
 
 import structlog
 
 from server.errors import DatabaseError
 from server.locks import CHECK_SECONDS, SessionLock
+from server.tasks import attempt
 
 TRY_SECONDS = 2.0  # how often one that does not lead tries to
 LEASE_SECONDS = 10.0  # a leader not confirmed for so long stands down by itself, before it is cut
@@ -43,6 +45,7 @@ class Leadership:
     def only(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         """The same work, but nothing while another process leads."""
 
+        @wraps(work)
         async def work_of_a_leader() -> None:
             if self.leads:
                 await work()
@@ -53,12 +56,15 @@ class Leadership:
         """Lead whenever nobody else does, until cancelled."""
         try:
             while True:
-                with suppress(DatabaseError):  # that it is away, others tell
-                    if await self._lock.take():
-                        await self._lead()
+                await attempt(self._try)
                 await asyncio.sleep(TRY_SECONDS)
         finally:
             await self._lock.release()
+
+    async def _try(self) -> None:
+        with suppress(DatabaseError):  # others log that it is away
+            if await self._lock.take():
+                await self._lead()
 
     async def _lead(self) -> None:
         reason = "this process ends"

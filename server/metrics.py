@@ -4,10 +4,11 @@ Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
 
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.registry import Collector
@@ -15,6 +16,7 @@ from tornado.ioloop import PeriodicCallback
 
 from server import __version__
 from server.instruments import Instruments
+from server.tasks import attempt_now
 
 __all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
 
@@ -36,6 +38,7 @@ class Metrics(Collector):
     """`days_to_reconsent` gives None while nobody has logged in; `gauges` are read at each scrape.
 
     They go beside what the instruments of this process, and of those it shares them with, tell.
+    Whatever raises is logged (`task_crashed`) and missing; all else is shown.
     """
 
     def __init__(
@@ -43,20 +46,21 @@ class Metrics(Collector):
         instruments: Instruments,
         *,
         days_to_reconsent: Callable[[], int | None],
-        gauges: Callable[[], Iterable[Gauge]],
+        gauges: Sequence[Callable[[], Iterable[Gauge]]],
     ) -> None:
         self._gauges = gauges
         self._days_to_reconsent = days_to_reconsent
         self._instruments = instruments
-        instruments.scraped.register(self)
+        self._own = CollectorRegistry()
+        self._own.register(self)
         self._timers = [
-            PeriodicCallback(instruments.requests.flush, FLUSH_SECONDS * 1000),
-            PeriodicCallback(instruments.vitals.refresh, REFRESH_SECONDS * 1000),
+            PeriodicCallback(self._flush, FLUSH_SECONDS * 1000),
+            PeriodicCallback(self._refresh, REFRESH_SECONDS * 1000),
         ]
 
     def start(self) -> None:
         """Keep current what other processes tell of this one."""
-        self._instruments.vitals.refresh()
+        self._refresh()
         for timer in self._timers:
             timer.start()
 
@@ -64,13 +68,20 @@ class Metrics(Collector):
         """Tell the last, and no more."""
         for timer in self._timers:
             timer.stop()
-        self._instruments.requests.flush()
+        self._flush()
 
     def text(self) -> bytes:
         """Every instrument, as text."""
-        self._instruments.requests.flush()
-        self._instruments.vitals.refresh()
-        return generate_latest(self._instruments.scraped)
+        self._flush()
+        self._refresh()
+        registries = (self._instruments.scraped, self._own)
+        return b"".join(attempt_now(partial(generate_latest, each), b"") for each in registries)
+
+    def _flush(self) -> None:
+        attempt_now(self._instruments.requests.flush, None)
+
+    def _refresh(self) -> None:
+        attempt_now(self._instruments.vitals.refresh, None)
 
     def collect(self) -> Iterator[Metric]:
         """What the registry calls for each scrape."""
@@ -85,11 +96,15 @@ class Metrics(Collector):
             "freshet_days_to_reconsent",
             "Whole days until the login needs a new consent; absent while nobody has logged in.",
         )
-        if (left := self._days_to_reconsent()) is not None:
+        if (left := attempt_now(self._days_to_reconsent, None)) is not None:
             days.add_metric([], left)
         yield days
-        for gauge in self._gauges():
-            yield _family(gauge)
+        for read in self._gauges:
+            yield from attempt_now(partial(_families, read), ())
+
+
+def _families(read: Callable[[], Iterable[Gauge]]) -> list[GaugeMetricFamily]:
+    return [_family(each) for each in read()]
 
 
 def _family(gauge: Gauge) -> GaugeMetricFamily:

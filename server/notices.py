@@ -52,8 +52,13 @@ class Listener:
                     await self._hear(connection, may_have_missed)
                 finally:
                     connection.close()
-            except DatabaseError as error:
-                log.warning("listener_lost", reason=str(error), retry_seconds=self._retry_seconds)
+            except Exception as error:
+                log.warning(
+                    "listener_lost",
+                    reason=str(error),
+                    retry_seconds=self._retry_seconds,
+                    exc_info=not isinstance(error, DatabaseError),
+                )
             may_have_missed = True
             await asyncio.sleep(self._retry_seconds)
 

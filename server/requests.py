@@ -49,13 +49,16 @@ class Requests:
         timings.seconds += seconds
 
     def flush(self) -> None:
-        """Tell the library what has been counted since the last time."""
-        for (route, method, status, by), count in self._counts.items():
+        """Pass on to the library what has been counted since the last time.
+
+        Each count is taken away first, so that none is passed on twice if the library raises.
+        """
+        while self._counts:
+            (route, method, status, by), count = self._counts.popitem()
             self._counter.labels(route, method, str(status), by).inc(count)
-        for route, timings in self._timings.items():
+        while self._timings:
+            route, timings = self._timings.popitem()
             self._seconds.labels(route).add(timings.counts, timings.seconds)
-        self._counts.clear()
-        self._timings.clear()
 
 
 class _Timings:

@@ -1,20 +1,24 @@
-"""What runs in the background for as long as the server does."""
+"""Background work, and the one place that keeps the error of a part from stopping the others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from tornado.ioloop import PeriodicCallback
 
 from server.errors import DatabaseError
 
+Job = Callable[[], Awaitable[None] | None]
+Told = TypeVar("Told")
+Instead = TypeVar("Instead")
+
 log = structlog.get_logger()
 
 
 class Tasks:
-    """Holds on to tasks, tells of those that crash, and ends them all."""
+    """Holds on to tasks, logs those that crash, and ends them all."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -24,7 +28,7 @@ class Tasks:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(_tell_of_a_crash)
+        task.add_done_callback(_log_a_crash)
 
     async def stop(self) -> None:
         """Cancel what still runs, and wait for its end."""
@@ -32,14 +36,15 @@ class Tasks:
 
 
 class Timers:
-    """Do each of `works` again and again: what is done, and how many seconds after the last time.
+    """Run each of `jobs` again and again: the job, and the seconds from one start to the next.
 
-    What takes longer is not begun anew before it has ended.
+    A job that takes longer is not started again before it has ended. One that raises is logged and
+    runs again at its next turn, see `attempt`.
     """
 
-    def __init__(self, works: Iterable[tuple[Callable[[], Awaitable[None] | None], float]]) -> None:
+    def __init__(self, jobs: Iterable[tuple[Job, float]]) -> None:
         self._timers = [
-            PeriodicCallback(partial(self._do, work), seconds * 1000) for work, seconds in works
+            PeriodicCallback(partial(self._do, job), seconds * 1000) for job, seconds in jobs
         ]
         self._under_way: set[asyncio.Future[None]] = set()
 
@@ -49,24 +54,23 @@ class Timers:
         return all(timer.is_running() for timer in self._timers)
 
     def start(self) -> None:
-        """Begin; each is done for the first time when its seconds are over."""
+        """Begin; each job runs for the first time when its seconds are over."""
         for timer in self._timers:
             timer.start()
 
     async def stop(self) -> None:
-        """Do nothing more; cancel what is under way, and wait for its end."""
+        """Start no job any more; cancel those under way, and wait for their end."""
         for timer in self._timers:
             timer.stop()
         await end(self._under_way)
 
-    async def _do(self, work: Callable[[], Awaitable[None] | None]) -> None:
-        if (pending := work()) is not None:
-            task = asyncio.ensure_future(pending)
-            self._under_way.add(task)
-            try:
-                await task
-            finally:
-                self._under_way.discard(task)
+    async def _do(self, job: Job) -> None:
+        task = asyncio.ensure_future(attempt(job))
+        self._under_way.add(task)
+        try:
+            await task
+        finally:
+            self._under_way.discard(task)
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
@@ -77,15 +81,59 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
     await asyncio.gather(*ending, return_exceptions=True)
 
 
-async def attempt(work: Callable[[], Awaitable[None]]) -> None:
-    """Do something that comes again anyway; if the database cannot be reached, that is told."""
+async def attempt(job: Job) -> None:
+    """Run a job that will run again; log what it raises instead of raising it.
+
+    A DatabaseError is a warning (`database_unavailable`), since the database comes back by itself.
+    Any other error is one that nobody foresaw: `task_crashed`, with its traceback.
+    """
     try:
-        await work()
+        await _run(job)
     except DatabaseError as error:
-        log.warning("database_unavailable", reason=str(error))
+        log.warning("database_unavailable", reason=str(error), task=_name_of(job))
+    except Exception:
+        log.exception("task_crashed", task=_name_of(job))
 
 
-def _tell_of_a_crash(task: "asyncio.Task[None]") -> None:
-    """A part that ends by an error we did not foresee must not do so silently."""
+async def attempt_each(*jobs: Job) -> None:
+    """Run all jobs, one after the other, whatever one of them raises.
+
+    Raises the first DatabaseError when all have run, for the caller to try again; every other error
+    is logged as by `attempt`.
+    """
+    unavailable: DatabaseError | None = None
+    for job in jobs:
+        try:
+            await _run(job)
+        except DatabaseError as error:
+            unavailable = unavailable or error
+        except Exception:
+            log.exception("task_crashed", task=_name_of(job))
+    if unavailable is not None:
+        raise unavailable
+
+
+def attempt_now(tell: Callable[[], Told], instead: Instead) -> Told | Instead:
+    """Return what `tell` returns, or `instead` if it raises, which is logged (`task_crashed`)."""
+    try:
+        return tell()
+    except Exception:
+        log.exception("task_crashed", task=_name_of(tell))
+        return instead
+
+
+async def _run(job: Job) -> None:
+    if (pending := job()) is not None:
+        await pending
+
+
+def _name_of(job: Callable[..., Any]) -> str:
+    """A function's name for the log, such as PayloadCache.refresh."""
+    while isinstance(job, partial):
+        job = job.args[0] if job.args and callable(job.args[0]) else job.func
+    return getattr(job, "__qualname__", type(job).__name__)
+
+
+def _log_a_crash(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         log.error("task_crashed", exc_info=error)

@@ -62,7 +62,7 @@ def make_metrics(
         ),
     ):
         instruments.vitals.add(name, text, read)
-    return Metrics(instruments, days_to_reconsent=watch.days_left, gauges=gauges.read)
+    return Metrics(instruments, days_to_reconsent=watch.days_left, gauges=gauges.parts)
 
 
 def make_count(instruments: Instruments, access_log: AccessLog) -> Count:

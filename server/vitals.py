@@ -3,9 +3,12 @@
 Source: prometheus.io/docs/instrumenting/writing_clientlibs (the names of the process metrics).
 """
 
+import math
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+
+from server.tasks import attempt_now
 
 SYSTEM = {
     "process_resident_memory_bytes": "Memory of a process that is in RAM.",
@@ -39,15 +42,21 @@ class Vitals:
         self._readings.append((self._gauge(name, text), read))
 
     def refresh(self) -> None:
-        """Read all of them; what the system does not tell (macOS has no /proc) stays 0."""
+        """Read all of them; what the system does not tell (macOS has no /proc) stays 0.
+
+        A reading that raises is logged, and shown as not a number.
+        """
         for gauge, read in self._readings:
-            gauge.set(read())
-        told = {metric.name: metric.samples[0].value for metric in self._system.collect()}
+            gauge.set(attempt_now(read, math.nan))
+        told = attempt_now(self._read_system, None) or {}
         for name, each in self._gauges.items():
             each.set(told.get(name, 0))
         used = told.get(CPU, 0.0)
         self._cpu.inc(max(used - self._cpu_told, 0.0))
         self._cpu_told = used
+
+    def _read_system(self) -> dict[str, float]:
+        return {metric.name: metric.samples[0].value for metric in self._system.collect()}
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(

@@ -43,7 +43,7 @@ PURE = {
     "server.catalog.titles",
     "server.catalog.versions",
     "server.catalog.negotiation",
-    "server.catalog.shelf",
+    "server.catalog.isolation",
     "server.spotify.parse",
     "server.spotify.items",
     "server.spotify.lenient_json",

@@ -561,7 +561,7 @@ async def test_an_announcement_that_crashes_neither_ends_the_event_nor_the_timet
             await some.syncer.tick()
     events = [line["event"] for line in logs]
     assert events.count("sync_finished") == 1
-    assert "refresh_crashed" in events
+    assert "task_crashed" in events
     assert some.syncer.seconds_left() > 1000
 
 

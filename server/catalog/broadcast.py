@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from server.catalog.entry import Entry
 from server.errors import DatabaseError
 from server.refusals import TooManyListeners
+from server.tasks import attempt_now
 
 HELD = 1000  # changes
 MOST = 10_000  # listeners
@@ -78,7 +79,7 @@ class Broadcast:
 
     async def _wake(self) -> None:
         for number, follower in enumerate(tuple(self._waiting), 1):
-            follower.wake()
+            attempt_now(follower.wake, None)
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
@@ -136,7 +137,7 @@ class Broadcast:
         """Send everybody away, also who comes later; they find their place again elsewhere."""
         self._closed = True
         for follower in tuple(self._followers):
-            follower.leave()
+            attempt_now(follower.leave, None)
         for task in self._pages.values():
             task.cancel()
 

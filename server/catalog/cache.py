@@ -11,22 +11,23 @@ snapshot is read, and for as long as the database cannot be reached.
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
 
 from server.catalog import payload as payloads
 from server.catalog import query as queries
+from server.catalog.builder import Builder
 from server.catalog.days import Days
 from server.catalog.demand import Demand
+from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.report import announced
 from server.catalog.shelf import Key, Shelf
 from server.catalog.snapshot import Freshness, Snapshot
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
+from server.tasks import attempt
 
 Found = tuple[bytes, Freshness]
 
@@ -65,6 +66,8 @@ class PayloadCache:
         self._ttl = ttl
         self._max_age = max_age
         self._root = root
+        self.omissions = Omissions()
+        self._builder = Builder(max_age, root, self._tally, self.omissions)
         self._interval = interval
         self._now = now
         self._timer = timer
@@ -132,19 +135,14 @@ class PayloadCache:
     async def refresh(self) -> None:
         """Read a new snapshot, make what is in demand anew, and replace all at once.
 
-        Raises DatabaseUnavailable; what was served before stays.
+        An answer that cannot be made leaves the demand, is logged (`answer_failed`), and keeps no
+        other from being replaced. Raises what reading raises, such as DatabaseUnavailable; what was
+        served before stays.
         """
         async with self._refreshing:
             snapshot = await self._load()
-            stale = self.is_stale(snapshot)
-            wanted: dict[str, ReleaseQuery] = {ArtistsQuery().href: ArtistsQuery()}
-            for href in self.demand.most(WARMED):
-                query = queries.of_href(href)
-                if query.at is None:
-                    wanted.setdefault(href, query)
-            made: dict[Key, Representation] = {}
-            if snapshot.freshness.synced_at is not None:
-                made = await self._compute(self._build_all, snapshot, wanted, CODINGS, stale)
+            self.omissions.begin_anew()
+            made = await self._warmed(snapshot)
             self._snapshot = snapshot
             self._days.begin_anew()
             self._reload_at = self._timer() + self._ttl
@@ -156,6 +154,19 @@ class PayloadCache:
         log.info(
             "cache_invalidated", releases=len(snapshot.albums), warmed=len(made) // len(CODINGS)
         )
+
+    async def _warmed(self, snapshot: Snapshot) -> dict[Key, Representation]:
+        """The default answer and those in demand, but for days gone by, in all codings."""
+        if snapshot.freshness.synced_at is None:
+            return {}
+        wanted = dict.fromkeys((ArtistsQuery().href, *self.demand.most(WARMED)))
+        made: dict[Key, Representation] = {}
+        try:
+            today, stale = self._now().date(), self.is_stale(snapshot)
+            made = await self._compute(self._builder.all, snapshot, wanted, today, stale)
+        except Exception:  # each is made when it is asked for
+            log.exception("answer_failed", href=None)
+        return made
 
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Whether no sync was complete for three intervals; never where syncing is off."""
@@ -190,27 +201,14 @@ class PayloadCache:
         return await asyncio.shield(task)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
-        stale = self.is_stale(snapshot)
+        today, stale = self._now().date(), self.is_stale(snapshot)
         shown = snapshot if query.at is None else await self._days.read(query.at)
-        href, coding = key
-        made = await self._compute(self._build_all, shown, {href: query}, (coding,), stale)
-        ready: Representation = made[key]
+        ready: Representation = await self._compute(
+            self._builder.one, shown, query, key[1], today, stale
+        )
         if snapshot is self._snapshot:
             self.shelf.keep(key, ready)
         return ready
-
-    def _build_all(
-        self,
-        snapshot: Snapshot,
-        wanted: dict[str, ReleaseQuery],
-        codings: tuple[Coding, ...],
-        stale: bool,
-    ) -> dict[Key, Representation]:
-        make = partial(payloads.build, stale=stale, max_age=self._max_age, root=self._root)
-        today = self._now().date()
-        self._tally.builds.inc(len(wanted) * len(codings))
-        whole = {href: make(snapshot, query, today=today) for href, query in wanted.items()}
-        return {(href, each): whole[href].coded(each) for href in whole for each in codings}
 
     def _good_until(self) -> float:
         """When the snapshot is due to be read again, or when answers turn stale if sooner."""
@@ -224,6 +222,6 @@ class PayloadCache:
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS
-        task = asyncio.create_task(announced(self.refresh))
+        task = asyncio.create_task(attempt(self.refresh))
         self._background.add(task)
         task.add_done_callback(self._background.discard)

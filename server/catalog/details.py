@@ -12,6 +12,7 @@ from server.database import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.spotify.artists import MOST_IDS, ArtistLookup
 from server.spotify.verdicts import Verdict
+from server.tasks import attempt
 
 ROUND = 500  # artists looked up in the database at once
 TELL_EVERY = 50  # artists changed, after which caches hear of it
@@ -85,7 +86,7 @@ class ArtistDetails:
         if self._changed and (self._changed >= TELL_EVERY or not self._queue):
             self._changed = 0
             await self._database.run(artists.tell, self._origin)
-            await self._announce()
+            await attempt(self._announce)
 
     async def _begin_round(self) -> None:
         self._awake, self._failures = False, 0
@@ -125,7 +126,11 @@ class ArtistDetails:
         except EndpointRestricted as error:
             self._leave_out(asked, error)
             return
-        except SpotifyError as error:
+        except DatabaseError:
+            raise
+        except Exception as error:
+            if not isinstance(error, SpotifyError):  # the same ones would raise it every 3 s
+                log.exception("task_crashed", task="ArtistDetails.tick", artists=asked)
             self._pass_over(asked, error)
             return
         if found is None:
@@ -152,7 +157,7 @@ class ArtistDetails:
             log.warning("details_refused", reason=str(error))
             self._wait(REFUSED_FOR)
 
-    def _pass_over(self, asked: list[str], error: SpotifyError) -> None:
+    def _pass_over(self, asked: list[str], error: Exception) -> None:
         for _ in asked:
             self._failed[self._queue.popleft()] = max(len(asked) // 2, 1)
         self._failures += 1

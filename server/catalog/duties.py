@@ -4,14 +4,13 @@ import asyncio
 
 from server import locks
 from server.catalog.details import ArtistDetails
-from server.catalog.report import announced
 from server.catalog.retention import Retention
 from server.catalog.runs import Memory
 from server.catalog.sync import Syncer
 from server.database import Database
 from server.leadership import Leadership
 from server.locks import SessionLock
-from server.tasks import Timers
+from server.tasks import Timers, attempt
 
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
 DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
@@ -54,6 +53,6 @@ class Duties:
 
     async def _take_up(self) -> None:
         """Go on where the leader before has stopped; with a sync at once if one is due."""
-        await announced(self._syncer.resume)
+        await attempt(self._syncer.resume)
         self._details.wake()
-        self._first = asyncio.create_task(self._syncer.tick())
+        self._first = asyncio.create_task(attempt(self._syncer.tick))

@@ -1,6 +1,6 @@
 """What Prometheus is told of freshness and Spotify's limits, from memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from server.catalog.alarm import is_stuck
@@ -26,16 +26,18 @@ class Gauges:
         self._syncer = syncer
         self._now = now
 
-    def read(self) -> list[Gauge]:
-        """All of them, as they are now."""
-        snapshot, now = self._cache.snapshot, self._now()
-        freshness = freshness_of(snapshot)
-        buckets = self._syncer.buckets(self._standing, freshness.source)
-        interval = self._syncer.schedule.interval
-        return [
-            *of_buckets(buckets, now),
-            *of_freshness(freshness, interval, now),
-        ]
+    @property
+    def parts(self) -> tuple[Callable[[], Iterable[Gauge]], ...]:
+        """What to read, so that one part that raises leaves the others."""
+        return self._buckets, self._freshness
+
+    def _buckets(self) -> Iterable[Gauge]:
+        source = freshness_of(self._cache.snapshot).source
+        return of_buckets(self._syncer.buckets(self._standing, source), self._now())
+
+    def _freshness(self) -> Iterable[Gauge]:
+        freshness = freshness_of(self._cache.snapshot)
+        return of_freshness(freshness, self._syncer.schedule.interval, self._now())
 
 
 def of_buckets(buckets: Sequence[Bucket], now: datetime) -> Iterator[Gauge]:

@@ -10,7 +10,9 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select
+import orjson
+import structlog
+from sqlalchemy import Row, and_, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -18,8 +20,11 @@ from models import Album, AlbumArtist, Artist, Change, JournalFloor
 from server.catalog.entry import Entry
 from server.catalog.release import CREDITED, summary
 from server.catalog.rows import IN_BULK, among, insert_rows
+from server.catalog.snapshot import TIMES
 
 COLUMNS = (Change.seq, Change.kind, Change.at, Change.album, Change.detail, Change.release)
+log = structlog.get_logger()
+
 DESCRIBED = (
     Album.spotify_id,
     Album.name,
@@ -44,7 +49,10 @@ class AlbumChange:
 
 
 def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the summaries of albums that are kept, by Spotify's id, in one statement."""
+    """Return the summaries of albums that are kept, by Spotify's id, in one statement.
+
+    One whose row cannot be read is left out, and logged.
+    """
     if not albums:
         return {}
     first = and_(AlbumArtist.album_id == Album.id, AlbumArtist.position < CREDITED)
@@ -59,7 +67,10 @@ def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, A
     for spotify_id, group in groupby(rows, lambda row: row.spotify_id):
         credited = list(group)
         artists = [(row.artist, row.artist_name) for row in credited if row.artist is not None]
-        found[spotify_id] = summary(dict(credited[0]._mapping), artists)
+        try:
+            found[spotify_id] = summary(dict(credited[0]._mapping), artists)
+        except Exception:
+            log.exception("item_left_out", place="changes", spotify_ids=[spotify_id])
     return found
 
 
@@ -104,7 +115,7 @@ def prune(session: Session, before: datetime, most: int) -> int:
 def read(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
     """Up to `limit` changes after the one numbered `after`, each as `schemas.ChangeShape`."""
     rows = select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
-    return [row._asdict() for row in session.execute(rows)]
+    return [_readable(row) for row in session.execute(rows)]
 
 
 def entries(session: Session, after: int, limit: int) -> list[Entry]:
@@ -115,4 +126,18 @@ def entries(session: Session, after: int, limit: int) -> list[Entry]:
 def latest_entries(session: Session, limit: int) -> list[Entry]:
     """The last changes of all, in order, ready to be told."""
     rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
-    return [Entry.of(row._asdict()) for row in reversed(rows)]
+    return [Entry.of(_readable(row)) for row in reversed(rows)]
+
+
+def _readable(row: Row[Any]) -> dict[str, Any]:
+    """A change that JSON can hold: without its details where it cannot, which is logged.
+
+    It keeps its number, so no reader takes it for missed or waits for it.
+    """
+    change = row._asdict()
+    try:
+        orjson.dumps(change, option=TIMES)
+    except Exception:
+        log.exception("item_left_out", place="changes", seq=change["seq"])
+        change |= {"detail": {}, "release": None}
+    return change

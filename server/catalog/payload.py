@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from email.utils import format_datetime
@@ -10,8 +11,10 @@ from typing import Literal
 import brotli
 import orjson
 
-from server.catalog import feeds, items
+from server.catalog import feeds, isolation, items
 from server.catalog.feeds import Channel, Release
+from server.catalog.isolation import LeftOut
+from server.catalog.items import Item
 from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 
@@ -42,10 +45,14 @@ class Representation:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """An answer before it is coded, with the headers that all its codings share."""
+    """An answer before it is coded, with the headers that all its codings share.
+
+    `left_out` are the items that it cannot hold.
+    """
 
     body: bytes
     headers: tuple[tuple[str, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     def coded(self, coding: Coding) -> Representation:
         """It in one coding, with an ETag of its very bytes (RFC 9110 8.8.3.3)."""
@@ -68,9 +75,13 @@ def build(
 ) -> Payload:
     """Answer `query` from `snapshot` on the day `today` (UTC).
 
+    Releases that cannot be chosen or written are left out.
+
     `max_age` is what caches are told, in seconds; links are under `root`, this server's address.
     """
-    listed = items.listed(snapshot, query, today)
+    listed, unlisted = isolation.together(
+        snapshot.albums, lambda albums: items.listed(albums, query, today)
+    )
     end = None if query.limit is None else query.offset + query.limit
     page = listed[query.offset : end]
     following, preceding = (path and root + path for path in neighbours(query, len(listed)))
@@ -78,12 +89,9 @@ def build(
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
-        entries = [each for each in page if isinstance(each, AlbumEntry)]  # as all of a feed are
-        told = [each.release or Release.read(each.json) for each in entries]
-        body = form.write(channel, told)
-        return seal(body, freshness, max_age, link, form.content_type)
+        body, unwritten = isolation.together(page, lambda part: form.write(channel, _told(part)))
+        return seal(body, freshness, max_age, link, form.content_type, (*unlisted, *unwritten))
     about = {
-        "count": len(page),
         "total": len(listed),
         "limit": query.limit,
         "offset": query.offset,
@@ -95,12 +103,28 @@ def build(
         "stale": stale,
         "partial": freshness.partial,
     }
-    rest = orjson.dumps(about, option=TIMES)
-    return seal(items.written(page, query, rest), freshness, max_age, link)
+
+    def write(part: Sequence[Item]) -> bytes:
+        rest = orjson.dumps({"count": len(part), **about}, option=TIMES)
+        return items.written(part, query, rest)
+
+    body, unwritten = isolation.together(page, write)
+    return seal(body, freshness, max_age, link, left_out=(*unlisted, *unwritten))
+
+
+def _told(page: Sequence[Item]) -> list[Release]:
+    """What feeds tell of the releases of a page, as all of a feed are."""
+    entries = [each for each in page if isinstance(each, AlbumEntry)]
+    return [each.release or Release.read(each.json) for each in entries]
 
 
 def seal(
-    body: bytes, freshness: Freshness, max_age: int, link: str, content_type: str = JSON
+    body: bytes,
+    freshness: Freshness,
+    max_age: int,
+    link: str,
+    content_type: str = JSON,
+    left_out: tuple[LeftOut, ...] = (),
 ) -> Payload:
     """A body with the headers that all answers of the catalogue have."""
     headers = [
@@ -113,7 +137,7 @@ def seal(
         ("X-Content-Type-Options", "nosniff"),
         ("Link", link),
     ]
-    return Payload(body, (*headers, *_dates(freshness)))
+    return Payload(body, (*headers, *_dates(freshness)), left_out)
 
 
 def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from models.album import LATEST_FIRST
-from server.catalog import freshness, versions
+from server.catalog import freshness, isolation, versions
+from server.catalog.omissions import log_left_out
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
 from server.catalog.release import Release
@@ -74,24 +75,35 @@ def load_day(session: Session, day: str) -> Snapshot:
     """Read the releases that were listed on a day (YYYY-MM-DD, UTC)."""
     start = datetime.combine(date.fromisoformat(day), time(), UTC)
     listed = select(Listing.album_id).where(
-        Listing.since < start + timedelta(days=1),
+        Listing.since
+        < bindparam(None, start) + timedelta(days=1),  # in SQL, which has a year 10000
         or_(Listing.until.is_(None), Listing.until > start),
     )
     return Snapshot(read_entries(session, Album.id.in_(listed)), freshness.read(session))
 
 
 def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
-    """The wanted releases with their artists, latest first, in two statements."""
+    """The wanted releases with their artists, latest first, in two statements.
+
+    A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
+    """
     latest = select(*ALBUM_COLUMNS).where(wanted).order_by(*LATEST_FIRST)
     albums = session.execute(latest).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
-    artists: dict[int, ArtistEntry] = {}
-    for row in session.execute(_artists_of(list(credited))):
-        if row.id not in artists:
-            artists[row.id] = _artist_entry(row)
-        credited[row.album_id].append(artists[row.id])
+    credit_rows = session.execute(_artists_of(list(credited))).all()
+    rows = {row.id: row for row in credit_rows}
+    made, left_out = isolation.each(rows.values(), lambda row: (row.id, _artist_entry(row)))
+    log_left_out("artists", left_out)
+    artists = dict(made)
+    for row in credit_rows:
+        if row.id in artists:
+            credited[row.album_id].append(artists[row.id])
     spelled: dict[str, str] = {}  # albums share their lists of markets
-    return tuple(_album_entry(album, tuple(credited[album.id]), spelled) for album in albums)
+    entries, left_out = isolation.each(
+        albums, lambda album: _album_entry(album, tuple(credited[album.id]), spelled)
+    )
+    log_left_out("albums", left_out)
+    return tuple(entries)
 
 
 def _latest() -> ColumnElement[bool]:

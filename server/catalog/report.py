@@ -1,14 +1,13 @@
 """What one sync did, as the log, the command line and the timetable hear of it."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Self
 
 import structlog
 
 from server.catalog.sweep import Sweep, Tally
-from server.errors import DatabaseError
 from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
 from server.spotify.sources import Setting
@@ -70,16 +69,6 @@ def tell(report: Report) -> None:
         log.warning("sync_finished", **asdict(report))
     else:
         log.info("sync_finished", **asdict(report))
-
-
-async def announced(announce: Callable[[], Awaitable[None]]) -> None:
-    """Tell this process that a sync has brought something, whatever goes wrong with that."""
-    try:
-        await announce()
-    except DatabaseError as error:
-        log.warning("refresh_failed", reason=str(error))
-    except Exception:  # what is stored is stored, and the event has to come all the same
-        log.exception("refresh_crashed")
 
 
 def stopwatch() -> Callable[[], int]:

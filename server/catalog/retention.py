@@ -21,6 +21,7 @@ from server.catalog.store import CHANNEL, WRITERS_LOCK
 from server.database import Database
 from server.errors import DatabaseError
 from server.spotify import quota
+from server.tasks import attempt
 
 BATCH = 500  # rows of a table that one transaction deletes
 RECENT = timedelta(days=1)
@@ -81,7 +82,7 @@ class Retention:
                 break
         if total.albums or total.artists:
             log.info("retention_cleared", albums=total.albums, artists=total.artists)
-            await self._announce()
+            await attempt(self._announce)
         return total
 
 

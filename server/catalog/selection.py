@@ -22,6 +22,11 @@ class Listed:
     artist: ArtistEntry
     albums: list[AlbumEntry]
 
+    @property
+    def spotify_id(self) -> str:
+        """The artist's."""
+        return self.artist.spotify_id
+
 
 def artists(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[Listed]:
     """The artists of the window, `releases` being latest first and `today` the day in UTC."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from cachetools import TLRUCache
 
 from server.catalog.payload import Coding, Representation
+from server.tasks import attempt_now
 
 Key = tuple[str, Coding]  # a query in its normal form, or a path
 
@@ -35,10 +36,10 @@ class Shelf:
             self._ready[key] = ready
 
     def begin_anew(self) -> None:
-        """Take everything away, and tell who watches."""
+        """Take everything away, and tell every watcher, whatever one of them raises."""
         self._ready = self._empty()
         for tell in self._watchers:
-            tell()
+            attempt_now(tell, None)
 
     def watch(self, tell: Callable[[], None]) -> None:
         """Call `tell` whenever everything is taken away."""

@@ -16,6 +16,7 @@ from server.spotify.ledger import Allowance, used
 from server.spotify.paging import ENDPOINTS
 from server.spotify.quota import Book
 from server.spotify.sources import LADDER
+from server.tasks import attempt_each
 
 DAY = timedelta(days=1)
 
@@ -56,9 +57,16 @@ class Standing:
         self.syncing = False
 
     async def load(self) -> None:
-        """Read what is known now. Raises DatabaseError, and keeps what was known."""
-        await self.look()
+        """Read what is known now, each part by itself.
+
+        A part that cannot be read keeps what was known. Raises DatabaseError.
+        """
+        await attempt_each(self.look, self._load_books, self._load_runs)
+
+    async def _load_books(self) -> None:
         self.books = await self._database.run(quota.read_all, self.now())
+
+    async def _load_runs(self) -> None:
         memory = await self._database.run(runs.load_memory)
         if self.days is None or memory != self.memory:
             self.days = await self._database.run(diary.read, self.now())

@@ -192,11 +192,16 @@ def _record_credits(
 
 
 def _significant_at(before: Row, after: Row, artists: Any, at: datetime) -> datetime:
-    """Return when anything that feeds tell about last changed, `at` the latest."""
-    if before and significant(after, artists) == significant(before, before.get("artists")):
-        unchanged: datetime = before["significant_at"]
-        return unchanged
-    return at
+    """Return when anything that feeds tell about last changed, `at` the latest.
+
+    A stored row that cannot be read has changed: it is replaced by what Spotify says now.
+    """
+    try:
+        known = significant(before, before.get("artists")) if before else None
+    except (AttributeError, LookupError, TypeError):
+        return at
+    unchanged: datetime | None = before.get("significant_at")
+    return unchanged if unchanged and known == significant(after, artists) else at
 
 
 def _differs(says: Row, before: Row) -> bool:

@@ -11,7 +11,7 @@ import structlog
 from server.catalog import choosing, runs, store, turn
 from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
-from server.catalog.report import Report, announced, stopwatch, tell, tell_start
+from server.catalog.report import Report, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sweep import Sweep
@@ -24,6 +24,7 @@ from server.refusals import NotOurTurn, SyncRunning
 from server.spotify.ledger import Purpose
 from server.spotify.paging import SourceName
 from server.spotify.sources import LADDER, Setting
+from server.tasks import attempt
 
 log = structlog.get_logger()
 
@@ -194,7 +195,7 @@ class Syncer:
         else:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
-            await announced(self._announce)
+            await attempt(self._announce)  # what is stored is stored, and its event has to come
         self._tell(report)
         return report
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
+from server.catalog import isolation
+from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, clean
 from server.catalog.wording import coming_words, counted, date_words
 
@@ -97,12 +99,17 @@ class Portrait(NamedTuple):
     genres: tuple[str, ...]
     followers: str | None
     releases: tuple[Tile, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
     def read(cls, json: bytes, today: date) -> Self:
-        """Read an artist from the JSON that the API shows of it; `today` is the day in UTC."""
+        """Read an artist from the JSON that the API shows of it; `today` is the day in UTC.
+
+        A release that cannot be shown is left out.
+        """
         artist: dict[str, Any] = orjson.loads(json)
         followers = artist["followers"]
+        tiles, left_out = isolation.each(artist["albums"], lambda each: Tile.of(each, today))
         return cls(
             spotify_id=artist["spotify_id"],
             name=clean(artist["name"]),
@@ -110,7 +117,8 @@ class Portrait(NamedTuple):
             picture=Picture.of(artist["images"]),
             genres=tuple(clean(each) for each in artist["genres"] or ()),
             followers=None if followers is None else counted(followers, "follower"),
-            releases=tuple(Tile.of(each, today) for each in artist["albums"]),
+            releases=tuple(tiles),
+            left_out=left_out,
         )
 
 

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, NamedTuple, get_args
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from server.catalog import payload, query, selection
+from server.catalog import isolation, payload, query, selection
 from server.catalog.feeds import FORMATS
+from server.catalog.isolation import LeftOut
 from server.catalog.query import FEEDS, AlbumType, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
@@ -70,6 +71,7 @@ class Wall:
     feeds: tuple[Feed, ...]
     kept: tuple[tuple[str, str], ...]
     has_markets: bool
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def range(self) -> str:
@@ -111,12 +113,15 @@ def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
 
 
 def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
-    """The page that a query asks for; `today` is the day in UTC."""
-    listed = selection.albums(snapshot.albums, asked, today)
+    """The page that a query asks for, without what cannot be shown; `today` is the day in UTC."""
+    listed, unlisted = isolation.together(
+        snapshot.albums, lambda albums: selection.albums(albums, asked, today)
+    )
     page = listed[asked.offset : asked.offset + asked.limit]
-    tiles = tuple(Tile.of(orjson.loads(entry.json), today) for entry in page)
+    tiles, unshown = isolation.each(page, lambda entry: Tile.of(orjson.loads(entry.json), today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
-    return _wall(asked, tiles, len(listed), today, written, has_markets=has_markets)
+    wall = _wall(asked, tuple(tiles), len(listed), today, written, has_markets=has_markets)
+    return replace(wall, left_out=(*unlisted, *unshown))
 
 
 def _wall(

@@ -4,13 +4,11 @@ Written by hand: the library that the tests read it with takes half a millisecon
 """
 
 from collections.abc import Sequence
-from datetime import date, timedelta
 
 from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
 
 LONGEST = 75  # bytes of a line without its end; longer ones are folded (RFC 5545 section 3.1)
-DAY = timedelta(days=1)
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
@@ -27,12 +25,11 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
 
 
 def _event(release: Release, released_on: str) -> str:
-    following = (date.fromisoformat(released_on) + DAY).isoformat()
+    """An event without an end: one that begins on a date lasts that day (section 3.6.1)."""
     updated = _compact(release.updated)
     return (
         f"BEGIN:VEVENT\r\n{_line(f'SUMMARY:{_text(release.title)}')}"
         f"DTSTART;VALUE=DATE:{_compact(released_on)}\r\n"
-        f"DTEND;VALUE=DATE:{_compact(following)}\r\n"
         f"DTSTAMP:{updated}\r\nUID:{release.spotify_id}@album.spotify.com\r\n"
         f"{_line(f'CATEGORIES:{_text(release.kind)}') if release.kind else ''}"
         f"CREATED:{_compact(release.first_seen)}\r\n"

@@ -1,0 +1,75 @@
+"""Answers made from a snapshot in every coding that is wanted, off the loop."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import structlog
+
+from server.catalog import payload as payloads
+from server.catalog import query as queries
+from server.catalog.omissions import Omissions
+from server.catalog.payload import CODINGS, Coding, Representation
+from server.catalog.query import ReleaseQuery
+from server.catalog.shelf import Key
+from server.catalog.snapshot import Snapshot
+from server.instruments import CacheTally
+
+log = structlog.get_logger()
+
+
+class Builder:
+    """Makes answers; `max_age` is what caches are told, in seconds, `root` this server's address.
+
+    A release that an answer cannot hold is left out of it, and logged by `omissions`.
+    """
+
+    def __init__(self, max_age: int, root: str, tally: CacheTally, omissions: Omissions) -> None:
+        self._max_age = max_age
+        self._root = root
+        self._tally = tally
+        self._omissions = omissions
+
+    def one(
+        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, today: date, stale: bool
+    ) -> Representation:
+        """Answer one query in one coding."""
+        return self._coded(snapshot, query, (coding,), today, stale)[coding]
+
+    def all(
+        self, snapshot: Snapshot, hrefs: Iterable[str], today: date, stale: bool
+    ) -> dict[Key, Representation]:
+        """Answer queries, given in their normal form, in every coding.
+
+        Queries for a day gone by are left out, since they have another snapshot. An answer that
+        cannot be made is logged (`answer_failed`) and missing.
+        """
+        made: dict[Key, Representation] = {}
+        for href in hrefs:
+            try:
+                query = queries.of_href(href)
+                if query.at is None:
+                    coded = self._coded(snapshot, query, CODINGS, today, stale)
+                    made |= {(href, coding): each for coding, each in coded.items()}
+            except Exception:
+                log.exception("answer_failed", href=href)
+        return made
+
+    def _coded(
+        self,
+        snapshot: Snapshot,
+        query: ReleaseQuery,
+        codings: Sequence[Coding],
+        today: date,
+        stale: bool,
+    ) -> dict[Coding, Representation]:
+        whole = payloads.build(
+            snapshot,
+            query,
+            today=today,
+            stale=stale,
+            max_age=self._max_age,
+            root=self._root,
+        )
+        self._omissions.log(query.path, whole.left_out)
+        self._tally.builds.inc(len(codings))
+        return {coding: whole.coded(coding) for coding in codings}
