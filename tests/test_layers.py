@@ -14,6 +14,8 @@ PURE = {
     "server.spotify.ledger",
     "server.catalog.snapshot",
     "server.catalog.description",
+    "server.catalog.following",
+    "server.catalog.operations",
     "server.catalog.entry",
     "server.catalog.position",
     "server.catalog.outline",

@@ -1,15 +1,13 @@
 """The OpenAPI 3.1 description, made from the models that requests and answers have. Pure."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.catalog import feeds
-from server.catalog.position import LAST_EVENT_ID, EventsQuery
-from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ChangesQuery, ReleaseQuery
+from server.catalog import feeds, following
+from server.catalog.operations import REFERENCE, answer, parameters, problem
+from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
 from server.catalog.schemas import (
     AlbumsPage,
     AlbumWithHistory,
@@ -20,10 +18,14 @@ from server.catalog.schemas import (
 )
 from server.catalog.status_schemas import Status
 
-REFERENCE = "#/components/schemas/{model}"
 MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
-HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
-LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
+
+TABLE = (
+    "For spreadsheets: UTF-8 with a byte order mark (Python reads it as `utf-8-sig`), saved under "
+    "a name. So that nothing computes, whatever a program splits cells at, `ʼ` (U+02BC) stands in "
+    "front of each `=`, `+`, `-` or `@` that could begin a formula; remove it there to have the "
+    "text as it was. In addresses such characters are percent-encoded."
+)
 
 
 def openapi(root: str = "") -> dict[str, Any]:
@@ -47,8 +49,8 @@ def openapi(root: str = "") -> dict[str, Any]:
             "/api/artists/{spotify_id}/": {"get": _artist()},
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
-            "/api/changes/": {"get": _changes()},
-            "/api/events": {"get": _events()},
+            "/api/changes/": {"get": following.changes()},
+            "/api/events": {"get": following.events()},
             "/api/sync/": {"post": _sync()},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
@@ -74,27 +76,14 @@ def _album() -> dict[str, Any]:
     return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
 
 
-def _changes() -> dict[str, Any]:
-    return {
-        "operationId": "listChanges",
-        "summary": "What came, changed, left the list and was deleted, in order",
-        "parameters": _parameters(ChangesQuery),
-        "responses": {
-            "200": _answer("The changes after the one that is known.", "ChangesPage"),
-            "304": {"description": "The client has this answer already (If-None-Match)."},
-            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
-            "414": _problem("The query string is too long."),
-            "503": _problem("The database cannot be used right now; try again."),
-        },
-    }
-
-
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     ending = kind.path.rpartition(".")[2]
     content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
     operation = _listing(kind, f"{ending}Feed", f"The latest releases as {content_type}", "")
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
     operation["responses"]["200"]["content"] = {content_type: {"schema": schema}}
+    if ending == "csv":
+        operation["description"] = TABLE
     return operation
 
 
@@ -102,13 +91,13 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
     return {
         "operationId": operation,
         "summary": summary,
-        "parameters": _parameters(kind),
+        "parameters": parameters(kind),
         "responses": {
-            "200": _answer("The items, in the order asked for.", model),
+            "200": answer("The items, in the order asked for.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},
-            "400": _problem("A parameter has a value that is not allowed, or is repeated."),
-            "414": _problem("The query string is too long."),
-            "503": _problem("Nothing to serve yet, or a day gone by cannot be read; try again."),
+            "400": problem("A parameter has a value that is not allowed, or is repeated."),
+            "414": problem("The query string is too long."),
+            "503": problem("Nothing to serve yet, or a day gone by cannot be read; try again."),
         },
     }
 
@@ -127,40 +116,10 @@ def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
             }
         ],
         "responses": {
-            "200": _answer("It, as it is kept.", model),
+            "200": answer("It, as it is kept.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},
-            "404": _problem("Nothing that is kept has this id."),
-            "503": _problem("The database cannot be used right now; try again."),
-        },
-    }
-
-
-def _answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> dict[str, Any]:
-    return {
-        "description": description,
-        "headers": _headers(headers),
-        "content": {"application/json": {"schema": _reference(model)}},
-    }
-
-
-def _events() -> dict[str, Any]:
-    (after,) = _parameters(EventsQuery)
-    text = "The id of the last event that was seen; it goes before `after`."
-    last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
-    stream = (
-        "Server-sent events: id is the seq, event the kind, data a ChangeShape as JSON. It begins "
-        "with a bare id, the place to go on from; a silence has a comment every 15 seconds."
-    )
-    content = {"text/event-stream": {"schema": {"type": "string"}}}
-    return {
-        "operationId": "streamChanges",
-        "summary": "The same as it happens",
-        "parameters": [after, last],
-        "responses": {
-            "200": {"description": stream, "content": content},
-            "400": _problem("The place to begin at is no whole number."),
-            "414": _problem("The query string is too long."),
-            "503": _problem("As many listen as there is room for, or nothing could be read yet."),
+            "404": problem("Nothing that is kept has this id."),
+            "503": problem("The database cannot be used right now; try again."),
         },
     }
 
@@ -170,12 +129,12 @@ def _sync() -> dict[str, Any]:
         "operationId": "startSync",
         "summary": "A sync now, for who is logged in in this browser",
         "responses": {
-            "202": _answer("It has begun.", "SyncStarted", ()),
-            "401": _problem("The browser brings no session.", "WWW-Authenticate"),
-            "403": _problem("A page of another server has sent this."),
-            "409": _problem("A sync is running already."),
-            "429": _problem("Spotify asked for a pause, or the calls of the day are used up."),
-            "503": _problem("The database cannot be used right now; try again."),
+            "202": answer("It has begun.", "SyncStarted", ()),
+            "401": problem("The browser brings no session.", "WWW-Authenticate"),
+            "403": problem("A page of another server has sent this."),
+            "409": problem("A sync is running already."),
+            "429": problem("Spotify asked for a pause, or the calls of the day are used up."),
+            "503": problem("The database cannot be used right now; try again."),
         },
     }
 
@@ -185,40 +144,6 @@ def _status() -> dict[str, Any]:
         "operationId": "getStatus",
         "summary": "What the server knows of itself",
         "responses": {
-            "200": _answer("Its state, from memory.", "Status", ("Link", "Cache-Control")),
+            "200": answer("Its state, from memory.", "Status", ("Link", "Cache-Control")),
         },
     }
-
-
-def _parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
-    schemas = kind.model_json_schema()["properties"]
-    return [_parameter(name, dict(schemas[name])) for name in kind.model_fields]
-
-
-def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    description = schema.pop("description")
-    schema.pop("title", None)
-    if schema.get("default") is None:
-        schema.pop("default", None)
-    parameter = {"name": name, "in": "query", "required": False, "description": description}
-    if name in LISTS:
-        parameter |= {"style": "form", "explode": False}
-        schema |= {"minItems": 1}
-        schema.pop("default", None)
-    if "anyOf" in schema:  # absent is how null is said in a query string
-        schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
-    return parameter | {"schema": schema}
-
-
-def _problem(description: str, *headers: str) -> dict[str, Any]:
-    content = {"application/problem+json": {"schema": _reference("Problem")}}
-    named = {"headers": _headers(headers)} if headers else {}
-    return {"description": description, **named, "content": content}
-
-
-def _headers(names: Sequence[str]) -> dict[str, Any]:
-    return {name: {"schema": {"type": "string"}} for name in names}
-
-
-def _reference(model: str) -> dict[str, str]:
-    return {"$ref": REFERENCE.format(model=model)}

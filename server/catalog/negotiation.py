@@ -11,7 +11,7 @@ PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
 # What lets scripts of any origin read an answer and all its headers, but never with the cookies of
 # its reader (Fetch standard, section 3.3).
 SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
-OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
+OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "Content-Disposition"})
 # The three forms of a date (RFC 9110 section 5.6.7).
 MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
 HTTP_DATE = re.compile(

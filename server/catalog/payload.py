@@ -3,7 +3,7 @@
 import gzip
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from email.utils import format_datetime
 from typing import Literal
@@ -63,6 +63,11 @@ class Payload:
             own.append(("Content-Encoding", coding))
         return Representation(body, etag, (*self.headers, *own))
 
+    def as_file(self, name: str) -> "Payload":
+        """It, which browsers save under a name instead of showing it (RFC 6266)."""
+        disposition = ("Content-Disposition", f'attachment; filename="{name}"')
+        return replace(self, headers=(*self.headers, disposition))
+
 
 def build(
     snapshot: Snapshot,
@@ -90,7 +95,9 @@ def build(
     if (form := feeds.FORMATS.get(query.path)) is not None:
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
         body, unwritten = isolation.together(page, lambda part: form.write(channel, _told(part)))
-        return seal(body, freshness, max_age, link, form.content_type, (*unlisted, *unwritten))
+        faults = (*unlisted, *unwritten)
+        made = seal(body, freshness, max_age, link, form.content_type, faults)
+        return made if form.filename is None else made.as_file(form.filename)
     about = {
         "total": len(listed),
         "limit": query.limit,

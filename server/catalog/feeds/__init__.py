@@ -13,17 +13,20 @@ from server.catalog.release import Release
 
 @dataclass(frozen=True)
 class Format:
-    """A way to write releases, and what the answer is then called."""
+    """A way to write releases; the media type of the answer, and the name of a file of it."""
 
     write: Callable[[Channel, Sequence[Release]], bytes]
     content_type: str
+    filename: str | None = None
 
 
 FORMATS = {
     "/feeds/albums.atom": Format(atom.write, "application/atom+xml; charset=utf-8"),
     "/feeds/albums.json": Format(json_feed.write, "application/feed+json; charset=utf-8"),
     "/feeds/albums.ics": Format(calendar.write, "text/calendar; charset=utf-8"),
-    "/feeds/albums.csv": Format(table.write, "text/csv; charset=utf-8; header=present"),
+    "/feeds/albums.csv": Format(
+        table.write, "text/csv; charset=utf-8; header=present", table.FILENAME
+    ),
 }
 
 __all__ = ["FORMATS", "Channel", "Format", "Release"]
