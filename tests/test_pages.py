@@ -15,7 +15,7 @@ from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
 from server.catalog.query import FEEDS, AlbumsQuery, WallQuery
 from server.catalog.tiles import Picture
-from server.catalog.wording import coming_words, counted, date_words, duration
+from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify import quota
 from server.spotify.cooldown import Pause
@@ -515,3 +515,40 @@ async def test_a_wall_of_many_releases_is_turned_page_by_page(synced: Any) -> No
     assert not set(hung(page)) & set(hung(rest))
     assert len({*hung(page), *hung(rest)}) == 60
     assert "There is no more" in read_page(await browser.get("/?offset=99"))
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026", "2026"),
+        ("2026-11", "2026-11"),
+        ("2026-11-20", "2026-11-20"),
+        ("0001", "0001"),
+        ("9999-12-31", "9999-12-31"),
+        ("0000", None),
+        ("0000-05", None),
+        ("0000-00-00", None),
+        ("2026-13", None),
+        ("2026-02-30", None),
+        ("202", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_date_for_machines_is_one_that_html_knows(written: str | None, read: str | None) -> None:
+    assert machine_date(written) == read
+
+
+@pytest.mark.gen_test
+async def test_a_date_that_html_does_not_know_is_shown_as_plain_text(synced: Any) -> None:
+    dates = [("0000", "year"), ("2026", "year")]
+    items = [
+        album(n, artists=[artist(0)], release_date=day, release_date_precision=precision)
+        for n, (day, precision) in enumerate(dates)
+    ]
+    _, browser = await synced(items)
+    for path in ("/", f"/artists/{spotify_id('artist', 0)}/"):
+        page = read_page(await browser.get(path))
+        assert '<p class="about">0000 <span>' in page
+        assert '<p class="about"><time datetime="2026">2026</time>' in page
+        assert page.count("<time") == 1

@@ -10,7 +10,7 @@ import orjson
 from server.catalog import isolation
 from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, clean
-from server.catalog.wording import coming_words, counted, date_words
+from server.catalog.wording import coming_words, counted, date_words, machine_date
 
 ADDRESS = re.compile(r"https?://[^\s,]+")  # what a browser may be led to, and srcset can hold
 NAMED = 4  # artists of a release; how many more there are is counted
@@ -38,7 +38,7 @@ class Picture(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A release on the wall; `url` is where it can be heard, `dated` as Spotify has it.
+    """A release on the wall; `url` is where it can be heard, `dated` for machines.
 
     `coming` says in words that its day is to come, and goes before `day`.
     """
@@ -67,7 +67,7 @@ class Tile(NamedTuple):
             picture=Picture.of(album["images"]),
             kind=kind,
             about=f"{kind}, {counted(tracks, 'track')}" if tracks else kind,
-            dated=album["release_date"],
+            dated=machine_date(album["release_date"]),
             day=date_words(album["release_date"]),
             coming=coming_words(album["release_date"], today),
         )

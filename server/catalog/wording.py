@@ -27,6 +27,20 @@ def date_words(text: str | None) -> str:
         return text
 
 
+def machine_date(text: str | None) -> str | None:
+    """Return a date of Spotify's if HTML's `time` element can hold it, which knows no year 0000.
+
+    Source: html.spec.whatwg.org, section 2.3.5 (months, dates, years).
+    """
+    if text is None:
+        return None
+    try:
+        date.fromisoformat(text + "-01-01"[len(text) - 4 :])
+    except ValueError:
+        return None
+    return text
+
+
 def coming_words(text: str | None, today: date) -> str | None:
     """What stands before a date of Spotify's that is to come, as exact as it is; None if it is not.
 
