@@ -1,4 +1,4 @@
-"""`/artists/{spotify_id}/`: an artist with all its releases that are kept."""
+"""`/artists/{id}/`: an artist with all its releases that are kept."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from server.catalog.wording import counted
 
 
 class ArtistHandler(AccountHandler):
-    """Shows what `/api/artists/{spotify_id}/` answers, from the same shelf."""
+    """Shows what `/api/artists/{id}/` answers, from the same shelf."""
 
     def initialize(  # type: ignore[override]
         self,
@@ -24,10 +24,10 @@ class ArtistHandler(AccountHandler):
         super().initialize(**login)
         self._cache, self._standing, self._load = cache, standing, load
 
-    async def get(self, spotify_id: str) -> None:
+    async def get(self, identity: str) -> None:
         """Send the page, or one that says that there is no such artist."""
         ready = await self._cache.single(
-            f"/api/artists/{spotify_id}", "identity", lambda: self._load(spotify_id)
+            f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )
         artist = Portrait.read(ready.body, self._standing.now().date())
         self._cache.omissions.log("/artists/{spotify_id}/", artist.left_out)

@@ -62,7 +62,7 @@ class QueryHandler(PayloadHandler):
 
 
 class SingleHandler(PayloadHandler):
-    """Answers with one object, which `load` reads from the database by its Spotify id."""
+    """Answers with one object, which `load` reads from the database by the id in its path."""
 
     def initialize(  # type: ignore[override]
         self, cache: PayloadCache, load: Load, root: str
@@ -72,9 +72,9 @@ class SingleHandler(PayloadHandler):
         self._cache = cache
         self._load = load
 
-    async def get(self, spotify_id: str) -> None:
+    async def get(self, identity: str) -> None:
         """Send it, or 404."""
         path = self.request.path.rstrip("/")
-        self.send(await self._cache.single(path, self.coding, lambda: self._load(spotify_id)))
+        self.send(await self._cache.single(path, self.coding, lambda: self._load(identity)))
 
     head = get

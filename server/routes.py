@@ -32,7 +32,8 @@ from server.metrics import Metrics
 from server.readiness import DatabaseProbe
 from server.threads import Threads
 
-ID = "([0-9A-Za-z]{22})"
+ID = "([0-9A-Za-z]{22})"  # Spotify's
+ANY_ID = "([0-9A-Za-z]{22}|[1-9][0-9]{0,18})"  # or ours
 
 
 def table(
@@ -51,8 +52,8 @@ def table(
 ) -> list[Any]:
     """Every route but the one for addresses that no route knows."""
 
-    def artist(spotify_id: str) -> Awaitable[Found | None]:
-        return database.run(objects.read_artist, spotify_id)
+    def artist(identity: str) -> Awaitable[Found | None]:
+        return database.run(objects.read_artist, identity)
 
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
@@ -68,7 +69,7 @@ def table(
     shown = {**account, **known}
     return [
         (r"/", HomeHandler, shown),
-        (rf"/artists/{ID}/?", ArtistHandler, {**shown, "load": artist}),
+        (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         (r"/auth/login/?", LoginHandler, login),
         (r"/auth/authorize/?", LoginHandler, login),
@@ -77,7 +78,7 @@ def table(
         (r"/auth/disconnect/?", DisconnectHandler, login),
         (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
-        (rf"/api/artists/{ID}/?", SingleHandler, {**served, "load": artist}),
+        (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),
         (r"/api/changes/?", ChangesHandler, {"database": database, **root}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),

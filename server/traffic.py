@@ -8,7 +8,7 @@ from tornado.web import RequestHandler
 from server.requests import Requests
 
 OTHER = "other"
-NAMES = (("{22}", "{spotify_id}"), ("/problems/", "{kind}"))  # of what varies in a pattern
+NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{kind}"))
 BLANK = " "  # in place of what varies; no address has one
 
 

@@ -171,6 +171,48 @@ async def test_one_artist_comes_with_all_releases_that_are_kept(set_stage: Any) 
     assert [each["name"] for each in other["albums"]] == ["Album 1"]
 
 
+@pytest.mark.gen_test
+async def test_one_artist_is_found_by_both_ids_of_a_list(set_stage: Any) -> None:
+    stage = await set_stage()
+    digits = {**artist(9), "id": "1" * 22}  # an id of Spotify's, though it looks like a number
+    await stage.take([album(1, artists=[artist(7)]), album(2, artists=[digits])], START)
+    for item in (await stage.get("/api/artists/"))["items"]:
+        for path in ("/api/artists/", "/artists/"):
+            asked = f"{path}{item['spotify_id']}/", f"{path}{item['id']}/", f"{path}{item['id']}"
+            by_spotify, by_ours, twin = [await stage.client.fetch(each) for each in asked]
+            assert by_ours.code == twin.code == 200, asked
+            assert by_ours.body == twin.body == by_spotify.body, asked
+    page = await stage.client.fetch(f"/api/artists/{item['id']}/")
+    assert orjson.loads(page.body)["spotify_id"] == item["spotify_id"]
+    etag = page.headers["ETag"]
+    known = await stage.client.fetch(f"/api/artists/{item['id']}/", If_None_Match=etag)
+    assert (known.code, known.body) == (304, b"")
+
+
+@pytest.mark.gen_test
+async def test_an_id_of_ours_that_nobody_has_is_not_found(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take(albums(1), START)
+    largest, id_of_album = 2**63 - 1, (await stage.get("/api/albums/"))["items"][0]["id"]
+    for odd in ("0", "987654321", "01", "-1", "1.0", "+1", largest, largest + 1, 10**19, 10**20):
+        answer = await stage.client.fetch(f"/api/artists/{odd}/")
+        assert (answer.code, orjson.loads(answer.body)["title"]) == (404, "Not Found"), odd
+    assert (await stage.client.fetch(f"/api/albums/{id_of_album}/")).code == 404
+
+
+@pytest.mark.gen_test
+async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_stage: Any) -> None:
+    stage = await set_stage()
+    await stage.take([album(1, artists=[artist(7)])], START)
+    (item,) = (await stage.get("/api/artists/"))["items"]
+    path = f"/api/artists/{item['id']}/"
+    first = await stage.get(path)
+    assert stage.freshet.cache.shelf.get((path.rstrip("/"), "identity")) is not None
+    assert await stage.get(path) == first
+    await stage.take([album(1, name="Renamed", artists=[artist(7)])], START + timedelta(hours=1))
+    assert [each["name"] for each in (await stage.get(path))["albums"]] == ["Renamed"]
+
+
 @pytest.mark.parametrize("kind", ["artists", "albums"])
 @pytest.mark.gen_test
 async def test_what_is_not_there_is_404_and_other_methods_405(set_stage: Any, kind: str) -> None:

@@ -70,7 +70,7 @@ def addresses(freshet: Freshet) -> list[str]:
     found = []
     for pattern, *_ in freshet.routes():
         kind = "artist" if "/artists/" in pattern else "album"
-        address = re.sub(r"\([^()]*\{22\}\)", spotify_id(kind, 0), pattern)
+        address = re.sub(r"\([^()]*\{22\}[^()]*\)", spotify_id(kind, 0), pattern)
         address = re.sub(r"\(\[a-z-\]\+\)", "not-found", address)
         address = STATIC if address.startswith("/static/") else address
         address = address.replace("\\", "").removesuffix("?")

@@ -34,6 +34,8 @@ WARM = (
     "/feeds/albums.atom",
     "/feeds/albums.csv?limit=1",
     f"/api/artists/{spotify_id('artist', 1)}/",
+    "/api/artists/1/",
+    "/api/artists/2",
     f"/api/albums/{spotify_id('album', 1)}",
 )
 

@@ -361,7 +361,7 @@ async def test_a_form_without_scripts_comes_to_the_api(set_stage: SetStage) -> N
     )
     assert response.headers["Cache-Control"] == "no-store"
     assert "Etag" not in response.headers
-    one = await browser.get("/api/docs?spotify_id=..%2F%2Fevil.example&_operation=getArtist")
+    one = await browser.get("/api/docs?id=..%2F%2Fevil.example&_operation=getArtist")
     assert one.headers["Location"] == "/api/artists/..%2F%2Fevil.example/"
 
 

@@ -17,7 +17,8 @@ COUNTED = "freshet_http_requests_total"
     [
         (r"/", "/"),
         (r"/api/artists/?", "/api/artists/"),
-        (r"/api/artists/([0-9A-Za-z]{22})/?", "/api/artists/{spotify_id}/"),
+        (r"/api/artists/([0-9A-Za-z]{22}|[1-9][0-9]{0,18})/?", "/api/artists/{id}/"),
+        (r"/api/albums/([0-9A-Za-z]{22})/?", "/api/albums/{spotify_id}/"),
         (r"/api/openapi\.json", "/api/openapi.json"),
         (r"/problems/([a-z-]+)", "/problems/{kind}"),
         (r"/static/(freshet\.(?:css|svg)|docs\.(?:css|js))", "/static/{file}"),
@@ -39,8 +40,10 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
     asked = {
         "/api/artists/?limit=1": ("/api/artists/", "GET", 200),
         "/api/artists/?limit=x": ("/api/artists/", "GET", 400),
-        f"/api/artists/{UNKNOWN}": ("/api/artists/{spotify_id}/", "GET", 404),
-        f"/api/artists/{UNKNOWN}/": ("/api/artists/{spotify_id}/", "GET", 404),
+        f"/api/artists/{UNKNOWN}": ("/api/artists/{id}/", "GET", 404),
+        f"/api/artists/{UNKNOWN}/": ("/api/artists/{id}/", "GET", 404),
+        "/api/artists/987654321/": ("/api/artists/{id}/", "GET", 404),
+        f"/api/albums/{UNKNOWN}/": ("/api/albums/{spotify_id}/", "GET", 404),
         "/static/freshet.css": ("/static/{file}", "GET", 200),
         "/problems/not-found": ("/problems/{kind}", "GET", 200),
         "/problems/problems": ("/problems/{kind}", "GET", 404),

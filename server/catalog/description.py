@@ -46,7 +46,7 @@ def openapi(root: str = "") -> dict[str, Any]:
         "servers": [{"url": root or "/"}],
         "paths": {
             "/api/artists/": {"get": _artists()},
-            "/api/artists/{spotify_id}/": {"get": _artist()},
+            "/api/artists/{id}/": {"get": _artist()},
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/changes/": {"get": following.changes()},
@@ -69,11 +69,13 @@ def _albums() -> dict[str, Any]:
 
 
 def _artist() -> dict[str, Any]:
-    return _single("getArtist", "One artist with all releases that are kept", "ArtistShape")
+    place = _in_path("id", "Its `spotify_id` or its `id`.", "[0-9A-Za-z]{22}|[1-9][0-9]{0,18}")
+    return _single("getArtist", "One artist with all releases that are kept", place, "ArtistShape")
 
 
 def _album() -> dict[str, Any]:
-    return _single("getAlbum", "One release, and when it was listed", "AlbumWithHistory")
+    place = _in_path("spotify_id", "Its `spotify_id`.", "[0-9A-Za-z]{22}")
+    return _single("getAlbum", "One release, and when it was listed", place, "AlbumWithHistory")
 
 
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
@@ -102,19 +104,21 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
     }
 
 
-def _single(operation: str, summary: str, model: str) -> dict[str, Any]:
+def _in_path(name: str, description: str, pattern: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string", "pattern": f"^({pattern})$"},
+    }
+
+
+def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> dict[str, Any]:
     return {
         "operationId": operation,
         "summary": summary,
-        "parameters": [
-            {
-                "name": "spotify_id",
-                "in": "path",
-                "required": True,
-                "description": "Spotify's id.",
-                "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{22}$"},
-            }
-        ],
+        "parameters": [place],
         "responses": {
             "200": answer("It, as it is kept.", model),
             "304": {"description": "The client has this answer already (If-None-Match)."},

@@ -11,10 +11,16 @@ from server.catalog import freshness, reader
 from server.catalog.snapshot import TIMES, Freshness, trimmed
 
 Found = tuple[bytes, Freshness]
+SPOTIFYS = 22  # characters of an id of Spotify's, which may all be digits
+LARGEST = 2**63 - 1  # id that the database can hold
 
 
-def read_artist(session: Session, spotify_id: str) -> Found | None:
-    """An artist's JSON with all releases that are kept, latest first; None if there is none."""
+def read_artist(session: Session, identity: str) -> Found | None:
+    """Return an artist's JSON with all releases that are kept, latest first; None if unknown.
+
+    `identity` is Spotify's id of 22 characters, or ours in digits.
+    """
+    spotify_id = identity if len(identity) == SPOTIFYS else _spotify_id(session, int(identity))
     wanted = (
         select(AlbumArtist.album_id)
         .join(Artist, Artist.id == AlbumArtist.artist_id)
@@ -26,6 +32,13 @@ def read_artist(session: Session, spotify_id: str) -> Found | None:
     if artist is None:
         return None
     return b"".join(artist.pieces([(album.json,) for album in albums])), freshness.read(session)
+
+
+def _spotify_id(session: Session, identity: int) -> str | None:
+    """Return Spotify's id of the artist that has this id of ours."""
+    if identity > LARGEST:
+        return None
+    return session.scalar(select(Artist.spotify_id).where(Artist.id == identity))
 
 
 def read_album(session: Session, spotify_id: str) -> Found | None:

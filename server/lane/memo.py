@@ -15,7 +15,8 @@ from server.lane.head import Request
 MAX_BYTES = 16 * 1024 * 1024  # of heads and answers together; then all is learnt anew
 MAX_ANSWER_BYTES = 2 * 1024 * 1024  # larger ones are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them
-SINGLE = re.compile(r"/api/(artists|albums)/[0-9A-Za-z]{22}/?")
+ARTIST, ALBUM = "/api/artists/{id}/", "/api/albums/{spotify_id}/"
+SINGLE = re.compile(r"/api/(?:artists/[1-9][0-9]{0,18}|(?:artists|albums)/[0-9A-Za-z]{22})/?")
 LISTS = {path.rstrip("/"): path for path in KINDS}
 
 Count = Callable[[str, str, int, int], None]
@@ -125,7 +126,7 @@ class Memo:
         path = request.path.rstrip("/")
         single = SINGLE.fullmatch(request.path)
         if single is not None and not request.query:
-            return f"/api/{single[1]}/{{spotify_id}}/", path
+            return ARTIST if path.startswith("/api/artists/") else ALBUM, path
         route = LISTS.get(path)
         if route is None or request.path not in (route, path):
             return None

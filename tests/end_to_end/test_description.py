@@ -50,14 +50,17 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
     if (stream := document["paths"].get(STREAM)) is not None:
         stream["head"] = {**stream["get"], "operationId": "askForStream"}
     known = json.loads(server.get("/api/albums/?limit=1")[2])["items"][0]
-    ids = {"/api/albums/": known["spotify_id"], "/api/artists/": known["artists"][0]["spotify_id"]}
+    ids = {
+        "/api/albums/{spotify_id}/": known["spotify_id"],
+        "/api/artists/{id}/": known["artists"][0]["spotify_id"],
+    }
     for item in document["paths"].values():
         for parameter in (each for way in item.values() for each in way.get("parameters", ())):
             if parameter["name"] == "at":  # no schema can say that days to come are refused
                 parameter["schema"] = {"type": "string", "pattern": PAST}
-    for path in set(paths) & {f"{each}{{spotify_id}}/" for each in ids}:
+    for path in set(paths) & set(ids):
         parameter = document["paths"][path]["get"]["parameters"][0]
-        parameter["examples"] = {"known": {"value": ids[path.partition("{")[0]]}}
+        parameter["examples"] = {"known": {"value": ids[path]}}
     file.write_text(json.dumps(document))
 
 

@@ -89,7 +89,7 @@ def read_everything(server: Server, generated: Callable[[str], Any], client: Any
     document = json.loads(server.get("/api/openapi.json")[2])
     artist = json.loads(server.get("/api/artists/?limit=1")[2])["items"][0]
     arguments = {
-        "getArtist": {"spotify_id": artist["spotify_id"]},
+        "getArtist": {"id": artist["spotify_id"]},
         "getAlbum": {"spotify_id": artist["latest_album"]["spotify_id"]},
         "streamChanges": {"after": 0},
     }
