@@ -2,6 +2,8 @@
 
 from handlers.base import BaseHandler
 from server.catalog.cache import PayloadCache
+from server.catalog.lag import ServingLag
+from server.catalog.wording import duration
 from server.readiness import DatabaseProbe
 
 
@@ -18,24 +20,28 @@ class HealthHandler(BaseHandler):
 
 
 class ReadyHandler(BaseHandler):
-    """Ready: the database answers, its schema is current, and there is something to serve."""
+    """Ready: the database answers, its schema is current, and the newest sync is served."""
 
     shared = False
 
     def initialize(  # type: ignore[override]
-        self, probe: DatabaseProbe, cache: PayloadCache, root: str
+        self, probe: DatabaseProbe, cache: PayloadCache, lag: ServingLag, root: str
     ) -> None:
         """Take what is asked from the wiring."""
         super().initialize(root)
         self._probe = probe
         self._cache = cache
+        self._lag = lag
 
     async def get(self) -> None:
         """200, or 503 with the reasons."""
         fault = await self._probe.fault()
         reasons = [fault] if fault else []
         snapshot = self._cache.snapshot
-        if snapshot is None or snapshot.freshness.synced_at is None:
+        if self._lag.is_long:
+            waiting = duration(self._lag.seconds)
+            reasons.append(f"a newer sync has been stored for {waiting} and is not served")
+        elif snapshot is None or snapshot.freshness.synced_at is None:
             reasons.append("no sync has succeeded yet")
         status = "unready" if reasons else "ready"
         self.write_json({"status": status, "reasons": reasons}, 503 if reasons else 200)

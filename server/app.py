@@ -1,6 +1,7 @@
 """The wiring: every part made once, by hand; the routes on one screen; how it starts and stops."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
-from server.downstream import make_broadcast, make_cache, make_memo
+from server.downstream import make_broadcast, make_cache, make_lag, make_memo
 from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
@@ -49,6 +50,7 @@ log = structlog.get_logger()
 class Freshet:
     """One process of the server, the only one or number `process` of several.
 
+    `now` is its wall clock; answers are kept and watched by `timer`, in seconds.
     `start()` listens at once; the database may come later.
     """
 
@@ -58,6 +60,7 @@ class Freshet:
         now: Callable[[], datetime] = utc_now,
         *,
         process: int = 1,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
@@ -67,7 +70,7 @@ class Freshet:
         self.probe = DatabaseProbe(self.database)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
         self.cache = make_cache(
-            settings, self.database, self.builders, self._interval, now, counted.cache
+            settings, self.database, self.builders, self._interval, now, timer, counted.cache
         )
         self.broadcast = make_broadcast(self.database)
         self.upstream = Upstream(settings, self.database, now, counted.renewal, counted.call)
@@ -83,9 +86,10 @@ class Freshet:
         self.duties = Duties(self.database, self.syncer, self.details, self.retention)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
         self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
+        self.lag = make_lag(self.cache, self.standing, timer)
         gauges = Gauges(self.cache, self.standing, self.syncer, now)
         self.metrics = make_metrics(
-            counted, self.database, gauges, self.duties, self.broadcast, self.watch
+            counted, database, gauges, self.duties, self.broadcast, self.watch, self.lag
         )
         self.listener = Listener(
             self.database,
@@ -99,7 +103,7 @@ class Freshet:
         table = self.routes()
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic)
-        self.memo = make_memo(self.cache, make_count(counted, self.access_log))
+        self.memo = make_memo(self.cache, make_count(counted, self.access_log), timer)
         proxies = TrustedProxies(settings.trusted_proxies, urlsplit(settings.public_url).scheme)
         self.site = Site(table, self.access_log, routes.elsewhere(settings), self.memo, proxies)
         self.timers = self._timers()
@@ -131,6 +135,7 @@ class Freshet:
             syncer=self.syncer,
             metrics=self.metrics,
             probe=self.probe,
+            lag=self.lag,
             builders=self.builders,
         )
 
@@ -165,9 +170,7 @@ class Freshet:
         await attempt(self._data_changed)
         self.read.set()
         await attempt(self.watch.tick)
-        unowned = self.watch.known and self.watch.consent is None
-        if unowned and not self.settings.allowed_users:
-            log.info("server_unowned", note="the first account to log in will own it")
+        self.watch.tell_owner()
         self.timers.start()
         if self.settings.sync_interval:
             await self.duties.run()
@@ -196,9 +199,11 @@ class Freshet:
         """Read what other processes have called; make up for a notice that was missed."""
         await attempt(self._load_standing)
         await attempt(self.broadcast.feed)
+        await self.lag.heal()
 
     async def _load_standing(self) -> None:
         await self.standing.load()
+        self.lag.look()
         self.upstream.gate.learn(self.standing.books)
         await self.duties.heed(self.standing.memory)
 

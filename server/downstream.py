@@ -7,6 +7,9 @@ from datetime import datetime, timedelta
 from server.catalog import journal, reader
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import PayloadCache
+from server.catalog.lag import ServingLag
+from server.catalog.snapshot import freshness_of
+from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
 from server.instruments import CacheTally
@@ -20,6 +23,7 @@ def make_cache(
     builders: Threads,
     interval: Callable[[], timedelta],
     now: Callable[[], datetime],
+    timer: Callable[[], float],
     tally: CacheTally,
 ) -> PayloadCache:
     """The part that holds ready answers, as the settings want it; `builders` make them."""
@@ -32,14 +36,24 @@ def make_cache(
         root=settings.public_url,
         interval=interval,
         now=now,
-        timer=time.monotonic,
+        timer=timer,
         tally=tally,
     )
 
 
-def make_memo(cache: PayloadCache, count: Count) -> Memo:
+def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]) -> ServingLag:
+    """The part that sees to it that what is stored is served."""
+    return ServingLag(
+        stored=lambda: standing.memory.brought,
+        served=lambda: freshness_of(cache.snapshot).run,
+        reload=cache.refresh,
+        timer=timer,
+    )
+
+
+def make_memo(cache: PayloadCache, count: Count, timer: Callable[[], float]) -> Memo:
     """The part that knows what is answered by the fast lane."""
-    return Memo(cache.shelf, cache.demand, count, time.time, time.monotonic)
+    return Memo(cache.shelf, cache.demand, count, time.time, timer)
 
 
 def make_broadcast(database: Database) -> Broadcast:

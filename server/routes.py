@@ -21,6 +21,7 @@ from handlers.sync import SyncHandler
 from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
+from server.catalog.lag import ServingLag
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -48,6 +49,7 @@ def table(
     syncer: Syncer,
     metrics: Metrics,
     probe: DatabaseProbe,
+    lag: ServingLag,
     builders: Threads,
 ) -> list[Any]:
     """Every route but the one for addresses that no route knows."""
@@ -89,7 +91,7 @@ def table(
         (r"/problems/([a-z-]+)", ProblemHandler, pages),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **root}),
         (r"/healthz", HealthHandler, root),
-        (r"/readyz", ReadyHandler, {**served, "probe": probe}),
+        (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
     ]
 
 

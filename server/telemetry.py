@@ -6,6 +6,7 @@ from server.access_log import AccessLog
 from server.catalog.broadcast import Broadcast
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
+from server.catalog.lag import ServingLag
 from server.catalog.report import Report
 from server.database import THREADS, Database
 from server.errors import DatabaseUnavailable
@@ -22,6 +23,7 @@ def make_metrics(
     duties: Duties,
     broadcast: Broadcast,
     watch: ConsentWatch,
+    lag: ServingLag,
 ) -> Metrics:
     """The part that is scraped."""
     for name, text, read in (
@@ -34,6 +36,11 @@ def make_metrics(
             "freshet_event_listeners",
             "Event streams that are open in a process.",
             lambda: float(broadcast.listeners),
+        ),
+        (
+            "freshet_served_age_seconds",
+            "Seconds for which a process has not served the newest stored sync; 0 if it does.",
+            lambda: lag.seconds,
         ),
         (
             "freshet_database_up",

@@ -10,7 +10,7 @@ from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, Artist, Change, SyncRun
-from server.catalog.runs import latest_at, new_at
+from server.catalog.runs import last_to_bring, latest_at, new_at
 from server.catalog.snapshot import Freshness
 
 SKEW = timedelta(minutes=5)  # so far a host's clock may be ahead of the database's
@@ -30,20 +30,15 @@ def _statement() -> Select[Any]:
     )
     return select(
         changed.label("as_of"),
-        _last_to_bring(SyncRun.finished_at).label("synced_at"),
+        last_to_bring(SyncRun.finished_at).scalar_subquery().label("synced_at"),
         latest_at(SyncRun.outcome == "complete").label("complete_at"),
-        _last_to_bring(SyncRun.outcome).label("partial"),
-        _last_to_bring(SyncRun.source).label("source"),
-        _last_to_bring(SyncRun.why).label("why"),
+        last_to_bring(SyncRun.outcome).scalar_subquery().label("partial"),
+        last_to_bring(SyncRun.source).scalar_subquery().label("source"),
+        last_to_bring(SyncRun.why).scalar_subquery().label("why"),
+        last_to_bring(SyncRun.id).scalar_subquery().label("run"),
         new_at().label("new_at"),
         _newest_release().label("newest_release"),
     )
-
-
-def _last_to_bring(column: Any) -> ScalarSelect[Any]:
-    """A column of the last sync that brought anything, complete or partial."""
-    brought = select(column).where(SyncRun.outcome != "failed")
-    return brought.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
 
 
 def _artists_at() -> ScalarSelect[Any]:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnExpressionArgument, ScalarSelect, func, insert, select
+from sqlalchemy import ColumnExpressionArgument, ScalarSelect, Select, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -17,13 +18,17 @@ from server.spotify.verdicts import Verdict
 
 @dataclass(frozen=True)
 class Memory:
-    """What earlier syncs have left: verdicts, the last source swept, and how the last one ended."""
+    """What earlier syncs have left: verdicts, the last source swept, and how the last one ended.
+
+    `brought` is the number of the newest sync that has brought anything, complete or partial.
+    """
 
     verdicts: dict[SourceName, Verdict]
     source: SourceName | None = None
     finished_at: datetime | None = None
     outcome: str | None = None
     error: str | None = None
+    brought: int | None = None
 
 
 def record_run(
@@ -82,6 +87,7 @@ def load_memory(session: Session) -> Memory:
         run.finished_at if run else None,
         run.outcome if run else None,
         run.error if run else None,
+        session.scalar(last_to_bring(SyncRun.id)),
     )
 
 
@@ -93,6 +99,15 @@ def load_verdicts(session: Session) -> dict[SourceName, Verdict]:
 
 def _verdict(row: Source) -> Verdict:
     return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
+
+
+def last_to_bring(column: Any) -> Select[Any]:
+    """A column of the last sync that brought anything, complete or partial.
+
+    The last is the one with the highest id, for a clock that ran ahead may have been put right.
+    """
+    brought = select(column).where(SyncRun.outcome != "failed")
+    return brought.order_by(SyncRun.id.desc()).limit(1)
 
 
 def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:

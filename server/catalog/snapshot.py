@@ -76,6 +76,7 @@ class Freshness:
     `as_of` is the last change of data, `synced_at` the end of the last sync that brought pages,
     `complete_at` of the last that brought all, from `source` for the reason `why`. `new_at` is when
     albums last came in. `newest_release` is the newest release date, of 4, 7 or 10 characters.
+    `run` is the number of the sync that ended at `synced_at`.
     """
 
     as_of: datetime | None = None
@@ -86,6 +87,7 @@ class Freshness:
     why: str | None = None
     new_at: datetime | None = None
     newest_release: str | None = None
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

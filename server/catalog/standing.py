@@ -54,6 +54,7 @@ class Standing:
         self.books: dict[str, Book] = {}
         self.memory = Memory({})
         self.days: tuple[Day, ...] | None = None
+        self._remembered: Memory | None = None  # when `days` were read
         self.syncing = False
 
     async def load(self) -> None:
@@ -67,10 +68,10 @@ class Standing:
         self.books = await self._database.run(quota.read_all, self.now())
 
     async def _load_runs(self) -> None:
-        memory = await self._database.run(runs.load_memory)
-        if self.days is None or memory != self.memory:
+        self.memory = memory = await self._database.run(runs.load_memory)
+        if memory != self._remembered:
             self.days = await self._database.run(diary.read, self.now())
-        self.memory = memory
+        self._remembered = memory
 
     async def look(self) -> None:
         """See whether any process syncs. Raises DatabaseError; it is not known to, then."""

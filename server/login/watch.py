@@ -52,6 +52,11 @@ class ConsentWatch:
         if excluded:
             log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)
 
+    def tell_owner(self) -> None:
+        """At the start: log that the server has no owner yet."""
+        if self.known and self.consent is None and not self._allowed:
+            log.info("server_unowned", note="the first account to log in will own it")
+
     async def load(self) -> None:
         """Read the newest login again: one has come, gone or died."""
         row = await self._database.run(logins.newest, self._allowed)
