@@ -51,6 +51,7 @@ class OverviewHandler(AccountHandler):
             source=SOURCES.get(freshness.source or ""),
             names=SOURCES,
             verdicts={name: self._standing.memory.verdicts.get(name) for name in LADDER},
+            markets=self._standing.markets,
             stale=snapshot is not None and self._cache.is_stale(snapshot),
             stuck=is_stuck(freshness.new_at, freshness.complete_at),
             last=self._standing.memory,

@@ -39,6 +39,7 @@ UNKNOWN: dict[str, Any] = {
     "new_at": None,
     "stuck": False,
     "sources": [],
+    "markets": [],
     "quota": [],
     "cooldowns": [],
     "login": NO_LOGIN,
@@ -103,7 +104,10 @@ class StatusHandler(BaseHandler):
 
     def _sources(self) -> dict[str, Any]:
         verdicts = self._standing.memory.verdicts
-        return {"sources": [_source(name, verdicts.get(name)) for name in LADDER]}
+        return {
+            "sources": [_source(name, verdicts.get(name)) for name in LADDER],
+            "markets": [_market(*each) for each in self._standing.markets.items()],
+        }
 
     def _limits(self) -> dict[str, Any]:
         """How many calls Spotify allows, and how many of them are left."""
@@ -153,6 +157,15 @@ def _source(name: str, known: Verdict | None) -> dict[str, Any]:
         "reason": known.reason if known else None,
         "probed_at": utc(known.probed_at) if known else None,
         "newest": known.newest if known else None,
+    }
+
+
+def _market(market: str, known: Verdict | None) -> dict[str, Any]:
+    return {
+        "market": market,
+        "verdict": "unknown" if known is None else "allowed" if known.allowed else "refused",
+        "reason": known.reason if known else None,
+        "probed_at": utc(known.probed_at) if known else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""Which of Spotify's endpoints this app may use for new releases."""
+"""Which of Spotify's endpoints and markets this app may use."""
 
 from datetime import datetime
 
@@ -8,9 +8,10 @@ from models.base import Base
 
 
 class Source(Base):
-    """What we last learnt of one source: `verdict` is allowed or restricted, `reason` Spotify's.
+    """The last verdict on one endpoint or market: allowed or restricted, with Spotify's `reason`.
 
-    `newest` is the newest release date it named then, of 4, 7 or 10 characters.
+    `name` is a source, `artists`, or `search:` and a country code. `newest` is the newest release
+    date that a source named then, of 4, 7 or 10 characters.
     """
 
     __tablename__ = "sources"

@@ -77,7 +77,7 @@ class Freshet:
         self.syncer = make_syncer(
             settings, database, self.upstream, self._synced, now, origin=origin, count=self._ended
         )
-        self.standing = Standing(self.database, self.upstream.gate.allowance, now)
+        self.standing = Standing(database, self.upstream.gate.allowance, now, settings.sync_markets)
         self.details = make_details(
             self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
         )

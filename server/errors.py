@@ -17,6 +17,7 @@ FreshetError                     500
 │   ├── CredentialsRejected      502  the accounts service does not know this client
 │   ├── InvalidGrant             502  a code or refresh token is not (or no longer) good
 │   ├── EndpointRestricted       502  403, 404, 410: this app may not use this endpoint
+│   ├── MarketRefused            502  400: Spotify does not serve this market
 │   ├── AppRefused               502  403 with another cause: Premium, scope
 │   │   └── UserRefused          502  the user is not registered with this app
 │   └── Paused                   503  no call may be made for some seconds
@@ -37,8 +38,7 @@ class FreshetError(Exception):
     """The root: what a client may be told about it, and under which HTTP status.
 
     `status` is the HTTP status, `kind` the last part of the problem's `type` (RFC 9457), `title`
-    the public sentence. The exception's own text is for operators and never leaves the server
-    unless a class says so with `public`.
+    the public sentence. The exception's own text is for operators, unless a class is `public`.
     """
 
     status = 500
@@ -128,14 +128,15 @@ class InvalidGrant(SpotifyError):
 
 
 class EndpointRestricted(SpotifyError):
-    """This kind of app may not use this endpoint, though it may use others.
-
-    `missing` tells a 404, which where an id was asked for means that nothing has that id.
-    """
+    """This app may not use this endpoint; `missing`: a 404, so nothing has the id asked for."""
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
         super().__init__(message)
         self.missing = missing
+
+
+class MarketRefused(SpotifyError):
+    """Spotify does not serve a market that it was asked for; other markets can be asked for."""
 
 
 class AppRefused(SpotifyError):

@@ -354,6 +354,52 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
 
 
 @pytest.mark.gen_test
+async def test_each_market_is_asked_for_and_a_refused_one_is_named(
+    report: Report, start_standin: Any
+) -> None:
+    standin = start_standin(unlaunched={"SE"})
+    found = await report(standin, SYNC_MARKETS="DE,SE,RU,US")
+    asked = [call.query for call in standin.calls if call.path == "/v1/search"]
+    assert [query.get("market") for query in asked] == [None, "DE", "SE", "RU", "US"]
+    assert {query["limit"] for query in asked} == {"1"}
+    assert found["markets"] == Finding("ok", "markets", "Spotify serves DE, US")
+    for market, words in (("SE", "400 Unlaunched market"), ("RU", "400 Invalid market code")):
+        refused = found[f"market {market}"]
+        assert (refused.level, refused.mend) == ("note", "remove it from SYNC_MARKETS")
+        assert refused.text == (
+            f"Spotify refuses it ({words}); syncs leave it out, and try it again daily"
+        )
+
+
+@pytest.mark.gen_test
+async def test_a_setting_of_refused_markets_alone_is_a_fault(
+    report: Report, start_standin: Any
+) -> None:
+    found = await report(start_standin(), SYNC_MARKETS="RU,KP")
+    assert found["markets"].level == "fault"
+    assert found["markets"].text == (
+        "Spotify serves none of SYNC_MARKETS (RU, KP), so search is no source"
+    )
+    assert "leave it empty" in str(found["markets"].mend)
+    assert "market DE" not in found
+
+
+@pytest.mark.gen_test
+async def test_markets_are_not_asked_for_where_search_is_not_used_or_pauses(
+    report: Report, start_standin: Any
+) -> None:
+    standin = start_standin()
+    found = await report(standin, SYNC_MARKETS="DE,RU", SYNC_SOURCE="new-releases")
+    assert not [about for about in found if about.startswith("market")]
+    assert standin.calls_to("/v1/search") == 1
+    standin.answer_next("/v1/search", Answer(200, {}))
+    standin.answer_next("/v1/search", Answer(429, b"", {"Retry-After": "600"}))
+    found = await report(standin, SYNC_MARKETS="DE,RU,US", SYNC_SOURCE="search")
+    assert [about for about in found if about.startswith("market")] == ["market DE"]
+    assert found["market DE"].text.endswith("; no further one was asked for")
+
+
+@pytest.mark.gen_test
 async def test_many_markets_make_syncs_rare_and_that_is_told(
     report: Report, start_standin: Any
 ) -> None:

@@ -15,6 +15,7 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.client import SpotifyClient
+from server.spotify.markets import Markets
 from server.spotify.paging import Page, SourceName, Walk, read_page
 from server.spotify.sources import Choice, choose
 from server.spotify.standin import Answer, AppKind, StandIn
@@ -665,7 +666,8 @@ async def test_search_is_asked_for_a_market_and_new_releases_is_not(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
-    await choose(client_of(standin), "auto", {}, NOW, market="DE")
+    choice = await choose(client_of(standin), "auto", {}, NOW, markets=Markets(["DE"], {}, NOW))
+    assert (choice.source, choice.market) == ("new-releases", "")
     asked = {call.path: call.query.get("market") for call in standin.calls}
     assert (asked[SEARCH], asked[NEW]) == ("DE", None)
 

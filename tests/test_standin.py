@@ -490,6 +490,17 @@ async def test_a_market_turns_available_markets_into_is_playable(opened: Any) ->
 
 
 @pytest.mark.gen_test
+async def test_a_market_can_be_refused_though_it_is_one_and_launched_again(opened: Any) -> None:
+    app = await opened(unlaunched=("SE",)).use_own_token()
+    path = "/search?q=tag:new&type=album&market="
+    assert await app.error(f"{path}SE") == (400, "Unlaunched market")
+    assert (await app.get(f"{path}DE")).code == 200
+    app.standin.unlaunched = ("DE",)
+    assert (await app.get(f"{path}SE")).code == 200
+    assert await app.error(f"{path}DE") == (400, "Unlaunched market")
+
+
+@pytest.mark.gen_test
 async def test_search_finds_albums_and_artists_by_name(opened: Any) -> None:
     catalogue = plain()
     catalogue.albums[7]["name"] = "Überfähre"

@@ -769,12 +769,14 @@ async def test_the_stand_in_alone_takes_faults_and_quotas(
 ) -> None:
     file = faults_file('[{"fault": "gone", "path": "/v1/nowhere"}]')
     http = AsyncHTTPClient(force_instance=True)
-    with standin_process("--faults", file, "--quota", "1", "--rate-limit", "2") as address:
+    limits = ("--quota", "1", "--rate-limit", "2", "--unlaunched", "ru,se")
+    with standin_process("--faults", file, *limits) as address:
         app = App(StandIn(), http)
         app.standin.world.base_url = address
         await app.use_own_token()
         assert await app.error("/nowhere") == (410, "Gone")
-        assert await statuses(app, 3, SEARCH) == [200, 429, 429]
+        assert await app.error(f"{SEARCH}&market=SE") == (400, "Unlaunched market")
+        assert await statuses(app, 2, SEARCH) == [429, 429]
         assert await statuses(app, 2, "/albums/x") == [429, 429]
     http.close()
 

@@ -7,6 +7,7 @@ import pytest
 
 from server.catalog.sweep import MarketList
 from server.catalog.sweeper import Sweeper
+from server.spotify.markets import Markets
 from server.spotify.sources import choose
 from server.spotify.standin import Answer
 from tests.examples import album, albums, spotify_id
@@ -16,6 +17,7 @@ from tests.test_transport import transport
 
 __all__ = ["client_of", "no_database", "transport"]
 
+NO_MARKETS = Markets((), {}, NOW)
 NAMELESS: dict[str, Any] = {"name": "An album without an id"}
 UNUSABLE = album(50, name=None)
 
@@ -33,7 +35,7 @@ def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
             script(standin, answer(items, following, total))
         client = client_of(standin)
         sweeper = Sweeper(client, setting="search", max_releases=most)
-        sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+        sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
         assert sweep.complete
         (met,) = sweep.lists
         return met
@@ -98,7 +100,7 @@ async def test_a_list_with_a_page_that_was_skipped_proves_nothing(
     script(standin, answer(albums(10), next_to(10), 30), Answer(502), Answer(502))
     client = client_of(standin)
     sweeper = Sweeper(client, setting="search", max_releases=100)
-    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
     (met,) = sweep.lists
     assert (met.proof, len(met.ids), sweep.pages_skipped) == ("none", 20, 1)
     assert not sweep.complete
@@ -112,7 +114,7 @@ async def test_of_several_skipped_pages_the_first_is_named_and_all_are_counted(
     script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)
     client = client_of(standin)
     sweeper = Sweeper(client, setting="search", max_releases=100)
-    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), 0, None)
+    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
     assert (sweep.pages_skipped, len(sweep.releases)) == (2, 80)
     reason = "SpotifyUnavailable: the page at offset 10 was skipped: 502 (one of 2 pages)"
     assert sweep.error == reason

@@ -1,13 +1,16 @@
-"""Which source a sync takes; what was learnt of each is remembered, whatever follows."""
+"""Which source and markets a sync takes; what it learns of each is remembered."""
 
 from datetime import datetime
 
 import structlog
 
 from server.catalog import runs
-from server.catalog.sweeper import Sweeper
+from server.catalog.runs import Memory
+from server.catalog.sweep import Sweep
+from server.catalog.sweeper import Progress, Sweeper
 from server.database import Database
 from server.errors import SpotifyError
+from server.spotify.markets import Markets
 from server.spotify.paging import SourceName
 from server.spotify.sources import Choice
 from server.spotify.verdicts import Verdict
@@ -15,16 +18,42 @@ from server.spotify.verdicts import Verdict
 log = structlog.get_logger()
 
 
-async def choose(sweeper: Sweeper, database: Database, now: datetime, failures: int) -> Choice:
-    """The source to sweep after so many failed syncs. Raises a SpotifyError or a DatabaseError.
+async def fetch(
+    sweeper: Sweeper,
+    database: Database,
+    now: datetime,
+    failures: int,
+    progress: Progress | None,
+) -> Sweep:
+    """Sweep the source that is chosen after so many failed syncs.
 
-    A last sync of another process that was not complete counts as one.
+    A page that fails later on makes the sweep partial. A last sync of another process that was not
+    complete counts as failed. Raises a SpotifyError or a DatabaseError.
     """
-    memory = await database.run(runs.load_memory)
+    calls, memory = sweeper.calls, await database.run(runs.load_memory)
+    markets = sweeper.markets(memory.markets, now)
     failures = max(failures, int(memory.outcome not in (None, "complete")))
+    try:
+        choice = await _choose(sweeper, database, memory, markets, now, failures)
+        sweep = await sweeper.sweep(choice, markets, calls, progress)
+    except SpotifyError:
+        await _remember(database, markets)
+        raise
+    await _remember(database, markets)
+    return sweep
+
+
+async def _choose(
+    sweeper: Sweeper,
+    database: Database,
+    memory: Memory,
+    markets: Markets,
+    now: datetime,
+    failures: int,
+) -> Choice:
     learnt: dict[SourceName, Verdict] = {}
     try:
-        choice = await sweeper.choose(memory.verdicts, now, failures, learnt)
+        choice = await sweeper.choose(memory.verdicts, now, failures, learnt, markets)
     except SpotifyError:
         await database.run(runs.keep_verdicts, learnt.items())
         raise
@@ -32,3 +61,16 @@ async def choose(sweeper: Sweeper, database: Database, now: datetime, failures: 
     if memory.source not in (None, choice.source):
         log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
     return choice
+
+
+async def _remember(database: Database, markets: Markets) -> None:
+    """Keep what was learnt of markets, and log each that is refused now and was not, or was."""
+    if not markets.learnt:
+        return
+    named = [(runs.MARKET + market, verdict) for market, verdict in markets.learnt.items()]
+    await database.run(runs.keep_verdicts, named)
+    for market, verdict in markets.learnt.items():
+        if verdict.allowed and markets.were_refused(market):
+            log.info("market_served", market=market)
+        elif not verdict.allowed and not markets.were_refused(market):
+            log.warning("market_refused", market=market, reason=verdict.reason)

@@ -19,7 +19,10 @@ OPEN = (
     Listing.missed_since,
     Album.spotify_id,
 )
-MISSED_FOR = timedelta(hours=24)  # so long weak proofs of absence have to agree
+MISSED_FOR: dict[Proof, timedelta] = {  # so long proofs of absence have to agree
+    "weak": timedelta(hours=24),
+    "refused": timedelta(days=7),  # half of the time that tag:new lists an album for
+}
 
 
 def record_listings(
@@ -86,10 +89,15 @@ def _close_listings(
 
 
 def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:
-    """By a sure proof; by a good one after any other; by weak ones that agree for a day."""
+    """Whether an album that was not met has left its list.
+
+    By a sure proof; by a good one after any other; by weak ones that agree for a day; by a market
+    that is refused for a week, for a shorter refusal says nothing about any album.
+    """
     if proof == "sure" or row.missed_since is None:
         return proof == "sure"
-    return proof == "good" or (proof == "weak" and at - row.missed_since >= MISSED_FOR)
+    lasting = MISSED_FOR.get(proof)
+    return proof == "good" or (lasting is not None and at - row.missed_since >= lasting)
 
 
 def _set(session: Session, ids: Any, **values: datetime | None) -> None:

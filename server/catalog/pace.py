@@ -1,24 +1,31 @@
 """How far apart syncs have to be, so that the calls of a day suffice for the whole day."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from server.catalog import runs
 from server.database import Database
 from server.spotify import quota
 from server.spotify.ledger import Allowance, room_at, spacing
+from server.spotify.markets import served
 from server.spotify.paging import ENDPOINTS, SourceName
+from server.spotify.verdicts import Verdict
 
 BUSY = timedelta(hours=1)  # how long to wait where a sync would never fit
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """Seconds that syncs have to lie apart, and seconds until there is room for the next one."""
+    """How far apart syncs of so many `calls` have to be, and how long until there is room for one.
+
+    `spacing` and `room_in` are seconds.
+    """
 
     spacing: float
     room_in: float
+    calls: int = 0
 
 
 class Pace:
@@ -37,18 +44,22 @@ class Pace:
         self._allowance = allowance
         self._now = now
         self._max_releases = max_releases
-        self._markets = max(len(markets), 1)
+        self._markets = markets
 
-    def most_pages(self, source: SourceName) -> int:
-        """The calls that a sweep of a source takes if its lists are as long as is wanted."""
-        lists = self._markets if source == "search" else 1
-        return lists * math.ceil(self._max_releases / ENDPOINTS[source].limit)
+    def most_pages(self, source: SourceName, known: Mapping[str, Verdict]) -> int:
+        """The calls that a sweep of a source takes if its lists are as long as is wanted.
+
+        `known` tells which markets are refused, and so are not asked for.
+        """
+        lists = len(served(self._markets, known, self._now())) if source == "search" else 1
+        return max(lists, 1) * math.ceil(self._max_releases / ENDPOINTS[source].limit)
 
     async def look(self, source: SourceName, pages: int = 0) -> Outlook:
         """What the ledger allows for sweeps of `pages` calls. Raises DatabaseError."""
-        cost, now = pages or self.most_pages(source), self._now()
+        known = await self._database.run(runs.load_markets) if self._markets else {}
+        cost, now = pages or self.most_pages(source, known), self._now()
         book = await self._database.run(quota.read, ENDPOINTS[source].path, now)
         most = self._allowance.most("background")
         room = room_at(book.windows, now, cost, most) or now + BUSY
         apart = spacing(book.windows, now, cost, most)
-        return Outlook(apart.total_seconds(), (room - now).total_seconds())
+        return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)

@@ -1,7 +1,7 @@
 """What is remembered of syncs: their outcomes, and which sources this app may use."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -15,15 +15,18 @@ from server.spotify.paging import SourceName
 from server.spotify.sources import LADDER
 from server.spotify.verdicts import Verdict
 
+MARKET = "search:"  # what the names of markets begin with, beside those of sources
+
 
 @dataclass(frozen=True)
 class Memory:
-    """What earlier syncs have left: verdicts, the last source swept, and how the last one ended.
+    """What earlier syncs have left: verdicts on sources and markets, the last source, its end.
 
     `brought` is the number of the newest sync that has brought anything, complete or partial.
     """
 
     verdicts: dict[SourceName, Verdict]
+    markets: dict[str, Verdict] = field(default_factory=dict)
     source: SourceName | None = None
     finished_at: datetime | None = None
     outcome: str | None = None
@@ -81,8 +84,10 @@ def load_memory(session: Session) -> Memory:
         .order_by(SyncRun.id.desc())
         .limit(1)
     )
+    verdicts = _load_verdicts(session)
     return Memory(
-        load_verdicts(session),
+        {name: verdicts[name] for name in LADDER if name in verdicts},
+        _of_markets(verdicts),
         source if source in LADDER else None,
         run.finished_at if run else None,
         run.outcome if run else None,
@@ -91,10 +96,21 @@ def load_memory(session: Session) -> Memory:
     )
 
 
-def load_verdicts(session: Session) -> dict[SourceName, Verdict]:
-    """What is remembered of each source."""
-    rows = {row.name: row for row in session.scalars(select(Source))}
-    return {name: _verdict(rows[name]) for name in LADDER if name in rows}
+def load_markets(session: Session) -> dict[str, Verdict]:
+    """Read what is remembered of each market that search was asked for."""
+    return _of_markets(_load_verdicts(session))
+
+
+def _load_verdicts(session: Session) -> dict[str, Verdict]:
+    return {row.name: _verdict(row) for row in session.scalars(select(Source))}
+
+
+def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
+    return {
+        name.removeprefix(MARKET): verdict
+        for name, verdict in verdicts.items()
+        if name.startswith(MARKET)
+    }
 
 
 def _verdict(row: Source) -> Verdict:
@@ -132,7 +148,7 @@ def load_verdict(session: Session, name: str) -> Verdict | None:
 
 
 def keep_verdicts(session: Session, verdicts: Iterable[tuple[str, Verdict]]) -> None:
-    """Remember what was learnt of sources, by name."""
+    """Remember what was learnt of sources, endpoints and markets, by name."""
     for name, verdict in verdicts:
         values = {
             "verdict": "allowed" if verdict.allowed else "restricted",

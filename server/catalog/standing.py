@@ -1,7 +1,7 @@
 """How we stand with Spotify: calls, pauses and past syncs of all processes, in memory."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from server.spotify.ledger import Allowance, used
 from server.spotify.paging import ENDPOINTS
 from server.spotify.quota import Book
 from server.spotify.sources import LADDER
+from server.spotify.verdicts import Verdict
 from server.tasks import attempt_each
 
 DAY = timedelta(days=1)
@@ -46,10 +47,15 @@ class Standing:
     """
 
     def __init__(
-        self, database: Database, allowance: Allowance, now: Callable[[], datetime]
+        self,
+        database: Database,
+        allowance: Allowance,
+        now: Callable[[], datetime],
+        markets: Sequence[str] = (),
     ) -> None:
         self._database = database
         self._allowance = allowance
+        self._markets = markets
         self.now = now
         self.books: dict[str, Book] = {}
         self.memory = Memory({})
@@ -80,6 +86,11 @@ class Standing:
         except DatabaseError:
             self.syncing = False
             raise
+
+    @property
+    def markets(self) -> dict[str, Verdict | None]:
+        """The markets of SYNC_MARKETS, each with what is known of it."""
+        return {market: self.memory.markets.get(market) for market in self._markets}
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
         """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""

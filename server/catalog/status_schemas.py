@@ -35,6 +35,15 @@ class SourceShape(Shape):
     newest: str | None = Field(description="The newest release date on its first page.")
 
 
+class MarketShape(Shape):
+    """What Spotify last said of one market of SYNC_MARKETS; a refused one is tried again daily."""
+
+    market: str = Field(description="Country code of ISO 3166-1 alpha-2, or XK.")
+    verdict: Literal["allowed", "refused", "unknown"]
+    reason: str | None = Field(description="Spotify's, for a refusal.")
+    probed_at: datetime | None
+
+
 class BucketShape(Shape):
     """The calls of the last 24 hours to one of Spotify's endpoints."""
 
@@ -75,6 +84,7 @@ class Status(Shape):
     new_at: datetime | None = Field(description="When albums last came in.")
     stuck: bool = Field(description="Syncs are complete, yet nothing new has come for 72 hours.")
     sources: list[SourceShape]
+    markets: list[MarketShape] = Field(description="Those of SYNC_MARKETS, in its order.")
     quota: list[BucketShape]
     cooldowns: list[CooldownShape]
     login: LoginShape

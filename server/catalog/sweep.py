@@ -7,7 +7,7 @@ from typing import Literal
 from server.spotify.paging import SourceName
 from server.spotify.parse import Release
 
-Proof = Literal["none", "weak", "good", "sure"]
+Proof = Literal["none", "refused", "weak", "good", "sure"]
 
 
 @dataclass(frozen=True)
@@ -16,8 +16,9 @@ class MarketList:
 
     `ids` are albums in the order of the list, `present` those of items that could not be used.
     `proof` says what an album's absence means: nothing, if the end of the list was not reached;
-    little, if pages were short, totals differed, or items came that could be anything; much, if all
-    was right, but between two pages the list may have moved; of a single page, that it is gone.
+    next to nothing, if Spotify refuses the market; little, if pages were short, totals differed, or
+    items came that could be anything; much, if all was right, but between two pages the list may
+    have moved; of a single page, that it is gone.
     """
 
     market: str

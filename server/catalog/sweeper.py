@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 from server.catalog.sweep import MarketList, Proof, Sweep
-from server.errors import Paused, SpotifyError, SpotifyTimeout
+from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
 from server.refusals import SyncPaused
 from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.items import ParsedPage, Parser
-from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, Walk, is_passing
+from server.spotify.markets import Markets
+from server.spotify.paging import ENDPOINTS, Gap, SourceName, Walk, is_passing
 from server.spotify.parse import Release
-from server.spotify.sources import Choice, Setting, market_of
+from server.spotify.sources import Choice, Setting
 from server.spotify.verdicts import Verdict
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
@@ -46,7 +47,7 @@ class _Haul:
 
 
 class Sweeper:
-    """Walks the lists of a source; `markets` are ISO 3166-1 alpha-2 codes, for search alone.
+    """Walks the lists of a source; `markets` are country codes, for search alone.
 
     Each list is followed for `max_releases` items; the whole pass for `seconds`.
     """
@@ -63,8 +64,12 @@ class Sweeper:
         self._client = client
         self._setting = setting
         self._max_releases = max_releases
-        self._markets = tuple(markets) or ("",)
+        self._markets = tuple(markets)
         self._seconds = seconds
+
+    def markets(self, known: Mapping[str, Verdict], now: datetime) -> Markets:
+        """The markets that are wanted, with what is known of them."""
+        return Markets(self._markets, known, now)
 
     async def choose(
         self,
@@ -72,6 +77,7 @@ class Sweeper:
         now: datetime,
         failures: int,
         learnt: dict[SourceName, Verdict],
+        markets: Markets,
     ) -> Choice:
         """The source to sweep, as `sources.choose` finds it. Raises a SpotifyError."""
         try:
@@ -81,7 +87,7 @@ class Sweeper:
                     self._setting,
                     verdicts,
                     now,
-                    market=self._markets[0],
+                    markets=markets,
                     failures=failures,
                     learnt=learnt,
                 )
@@ -103,15 +109,18 @@ class Sweeper:
     def _too_long(self) -> SpotifyTimeout:
         return SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")
 
-    async def sweep(self, choice: Choice, calls: int, progress: Progress | None) -> Sweep:
+    async def sweep(
+        self, choice: Choice, markets: Markets, calls: int, progress: Progress | None
+    ) -> Sweep:
         """All pages of the chosen source. What came before a failure is kept.
 
-        `calls` is what the client had counted before the choice.
+        `markets` learns what Spotify says of each. `calls` is what the client had counted before
+        the choice.
         """
         haul = _Haul()
         try:
             async with asyncio.timeout(self._seconds):
-                await self._walk_all(choice, haul, progress)
+                await self._walk_all(choice, markets, haul, progress)
         except TimeoutError:
             haul.error = self._too_long()
         return Sweep(
@@ -128,31 +137,52 @@ class Sweeper:
             substitute=choice.substitute,
         )
 
-    async def _walk_all(self, choice: Choice, haul: _Haul, progress: Progress | None) -> None:
+    async def _walk_all(
+        self, choice: Choice, markets: Markets, haul: _Haul, progress: Progress | None
+    ) -> None:
         """Every market; one whose pages fail does not keep the next from being asked."""
-        markets = [market_of(choice.source, market) for market in self._markets]
-        first: Page | None = choice.first
-        gap = choice.gap
-        for market in dict.fromkeys(markets):
-            walk = Walk(self._client, choice.source, market, self._max_releases)
-            parser, seen = Parser(), 0
-            try:
-                async for page in walk.pages(first, gap):
-                    wanted = page.items[: max(self._max_releases - walk.depth, 0)]
-                    seen += len(page.items)
-                    haul.pages += 1
-                    if progress:
-                        progress(haul.seen + seen, page.total)
-                    await _parse(parser, wanted)
-            except SpotifyError as error:
-                haul.error = error
-            finally:  # also when time is up
-                self._take(haul, walk, market, parser.parsed(), seen)
+        for market in markets.asked(choice.source):
+            await self._walk(choice, market, markets, haul, progress)
             if haul.error and not is_passing(haul.error):
                 return
-            first = gap = None
+        read = {each.market for each in haul.lists}
+        refused = [each for each in markets.left_out(choice.source) if each not in read]
+        haul.lists += [MarketList(market, (), "refused") for market in refused]
 
-    def _take(self, haul: _Haul, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
+    async def _walk(
+        self,
+        choice: Choice,
+        market: str,
+        markets: Markets,
+        haul: _Haul,
+        progress: Progress | None,
+    ) -> None:
+        """The list of one market, or of none in particular."""
+        walk = Walk(self._client, choice.source, market, self._max_releases)
+        parser, seen = Parser(), 0
+        begun = (choice.first, choice.gap) if market == choice.market else (None, None)
+        try:
+            async for page in walk.pages(*begun):
+                markets.accept(market)
+                wanted = page.items[: max(self._max_releases - walk.depth, 0)]
+                seen += len(page.items)
+                haul.pages += 1
+                if progress:
+                    progress(haul.seen + seen, page.total)
+                await _parse(parser, wanted)
+        except MarketRefused as error:
+            markets.refuse(market, error)
+        except SpotifyError as error:
+            haul.error = error
+        finally:  # also when time is up
+            if walk.pages_met or market not in markets.left_out(choice.source):
+                sound = not markets.were_refused(market)  # or the list is news in itself
+                self._take(haul, walk, market, parser.parsed(), seen, sound=sound)
+
+    def _take(
+        self, haul: _Haul, walk: Walk, market: str, parsed: ParsedPage, seen: int, *, sound: bool
+    ) -> None:
+        """Keep what came of a list; one that is not `sound` proves nothing missing."""
         haul.seen += seen
         haul.gaps += walk.gaps
         haul.skipped += parsed.skipped
@@ -160,7 +190,7 @@ class Sweeper:
             haul.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
-        if walk.ended and not walk.gaps and seen <= self._max_releases:
+        if sound and walk.ended and not walk.gaps and seen <= self._max_releases:
             moved = len(ids) + parsed.skipped < seen  # while it was read: one came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:

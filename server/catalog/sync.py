@@ -14,7 +14,6 @@ from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
-from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.catalog.under_way import UnderWay
 from server.database import Database
@@ -91,7 +90,7 @@ class Syncer:
         """How each of Spotify's endpoints stands, while this goes on as now."""
         pages = self._swept[1] if self._swept and self._swept[0] == source else 0
         if not pages and source in LADDER:
-            pages = self._pace.most_pages(source)
+            pages = self._pace.most_pages(source, standing.memory.markets)
         return standing.buckets(source, pages, timedelta(seconds=self.schedule.interval))
 
     async def resume(self) -> None:
@@ -178,7 +177,9 @@ class Syncer:
             async with (ours or await turn.take(self._database, self._origin)).kept():
                 self._under_way.since = started_at
                 tell_start(self._setting, purpose)
-                sweep = await self._fetch(sweeper, progress)
+                sweep = await choosing.fetch(
+                    sweeper, self._database, self._now(), self.schedule.failures, progress
+                )
                 tally = await self._database.run(
                     store.record_sweep, sweep, started_at, self._now, self._origin
                 )
@@ -198,13 +199,6 @@ class Syncer:
             await attempt(self._announce)  # what is stored is stored, and its event has to come
         self._tell(report)
         return report
-
-    async def _fetch(self, sweeper: Sweeper, progress: Progress | None) -> Sweep:
-        """All pages of the chosen source; a page that fails after the first makes it partial."""
-        calls = sweeper.calls
-        failures = self.schedule.failures
-        choice = await choosing.choose(sweeper, self._database, self._now(), failures)
-        return await sweeper.sweep(choice, calls, progress)
 
     async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:
         """A sync that brought nothing: what is served stays. The reason, for its event."""

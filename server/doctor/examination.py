@@ -1,7 +1,7 @@
 """The examination, in the order in which things would go wrong.
 
-It changes nothing but the count of calls. It asks Spotify four times, for the time, for a token,
-and for one item of each source, but not what is paused.
+It changes nothing but the count of calls. It asks Spotify for the time, for a token, and for one
+item of each source and in each market of SYNC_MARKETS, but not what is paused.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -78,7 +78,7 @@ async def _upstream(
         reached = await spotify.clock(settings, upstream, now)
         yield reached
         if reached.about == "clock":
-            async for finding in spotify.credentials(upstream):
+            async for finding in spotify.credentials(settings, upstream):
                 yield finding
         if database_answers:
             watch = ConsentWatch(database, upstream.keyring, settings.allowed_users, now)

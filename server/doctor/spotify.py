@@ -1,6 +1,6 @@
 """What Spotify says to us: the time, whether it knows us, what we may use and how much of it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -12,6 +12,7 @@ from server.errors import (
     AppRefused,
     CredentialsRejected,
     EndpointRestricted,
+    MarketRefused,
     QuotaSpent,
     RateLimited,
     SpotifyError,
@@ -46,8 +47,8 @@ async def clock(settings: Settings, upstream: Upstream, now: Callable[[], dateti
     return Finding("ok", "clock", text)
 
 
-async def credentials(upstream: Upstream) -> AsyncIterator[Finding]:
-    """Whether Spotify knows this app, and what it may use."""
+async def credentials(settings: Settings, upstream: Upstream) -> AsyncIterator[Finding]:
+    """Whether Spotify knows this app, which sources it may use, and in which markets."""
     try:
         grant = await upstream.accounts.client_credentials()
     except CredentialsRejected:
@@ -64,14 +65,46 @@ async def credentials(upstream: Upstream) -> AsyncIterator[Finding]:
         yield finding
         if finding.level == "fault":
             return
+    if finding.level == "ok" and settings.sync_source != "new-releases":
+        async for of_market in _markets(settings.sync_markets, upstream, grant.access_token):
+            yield of_market
+
+
+async def _ask(upstream: Upstream, source: SourceName, token: str, **more: str) -> None:
+    endpoint = ENDPOINTS[source]
+    client = upstream.client("interactive")
+    await client.get_as(token, endpoint.path, **endpoint.parameters, **more, limit=1)
+
+
+async def _markets(
+    markets: Sequence[str], upstream: Upstream, token: str
+) -> AsyncIterator[Finding]:
+    """Which of SYNC_MARKETS Spotify serves; each is asked for one item."""
+    served, refused = [], []
+    for market in markets:
+        try:
+            await _ask(upstream, "search", token, market=market)
+        except MarketRefused as error:
+            refused.append(market)
+            text = f"Spotify refuses it ({error}); syncs leave it out, and try it again daily"
+            yield Finding("note", f"market {market}", text, "remove it from SYNC_MARKETS")
+        except SpotifyError as error:
+            yield Finding("note", f"market {market}", f"{error}; no further one was asked for")
+            return
+        else:
+            served.append(market)
+    if served:
+        yield Finding("ok", "markets", f"Spotify serves {', '.join(served)}")
+    elif refused:
+        text = f"Spotify serves none of SYNC_MARKETS ({', '.join(refused)}), so search is no source"
+        mend = "correct SYNC_MARKETS, or leave it empty to search without a market"
+        yield Finding("fault", "markets", text, mend)
 
 
 async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding:
-    endpoint, look = ENDPOINTS[source], f"look at {upstream.accounts.entry}"
+    look = f"look at {upstream.accounts.entry}"
     try:
-        await upstream.client("interactive").get_as(
-            token, endpoint.path, **endpoint.parameters, limit=1
-        )
+        await _ask(upstream, source, token)
     except RateLimited as error:
         text = f"Spotify asks for a pause of {error.seconds} s; wait it out"
         return Finding("note", source, text)
@@ -112,9 +145,9 @@ async def limits(
 
 async def _pace(settings: Settings, pace: Pace) -> Finding:
     source: SourceName = "new-releases" if settings.sync_source == "new-releases" else "search"
-    calls, outlook = pace.most_pages(source), await pace.look(source)
+    outlook = await pace.look(source)
     apart = max(settings.sync_interval, round(outlook.spacing))
-    text = f"a sync from {source} takes up to {calls} calls, so one fits every {apart} s"
+    text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {apart} s"
     if settings.sync_interval and apart > WIDE * settings.sync_interval:
         mend = "fewer SYNC_MARKETS or SYNC_MAX_RELEASES would make them more frequent"
         return Finding("note", "pace", f"{text}, not every {settings.sync_interval} s", mend)

@@ -8,6 +8,7 @@ from server.errors import (
     AppRefused,
     BadAnswer,
     EndpointRestricted,
+    MarketRefused,
     SpotifyError,
     SpotifyUnavailable,
     TokenRejected,
@@ -22,6 +23,7 @@ MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
 OF_THE_APP = ("premium", "scope")  # in a 403 that has not to do with the endpoint
 OF_THE_USER = "registered"
+OF_THE_MARKET = "market"  # in a 400: Unlaunched market, Invalid market code
 
 
 class SpotifyClient:
@@ -102,6 +104,8 @@ def diagnose(response: Response) -> SpotifyError:
     """
     message = response.reason()
     text = f"{response.status} {message}".strip()
+    if response.status == 400 and OF_THE_MARKET in message.lower():
+        return MarketRefused(text)
     if response.status == 401:
         return TokenRejected(text, expired=message != MISSING_TOKEN)
     if response.status == 403 and OF_THE_USER in message.lower():

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from server.errors import EndpointRestricted, Paused, SpotifyError
+from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
 from server.spotify.items import parse_items
+from server.spotify.markets import Markets
 from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, is_passing, page
 from server.spotify.verdicts import Verdict
 
@@ -20,6 +21,7 @@ LADDER: tuple[SourceName, ...] = ("new-releases", "search")
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
 MOST = 100  # items of a page that are looked at for this; more than any page has
 NAMED = "SYNC_SOURCE names it"
+OF_ONE_SOURCE = (EndpointRestricted, MarketRefused, Paused)  # errors that leave other sources alone
 UNKNOWN = "9999"  # sorts before every date
 
 Setting = Literal["auto", "new-releases", "search"]
@@ -30,12 +32,13 @@ class Choice:
     """The source to sweep, and its first page.
 
     A `substitute` serves only as long as a better source does not answer. `gap` is the first page
-    if that cannot be read; `first` then is the second one.
+    if that cannot be read; `first` then is the second one. Both are of `market`.
     """
 
     source: SourceName
     first: Page
     why: str
+    market: str = ""
     substitute: bool = False
     gap: Gap | None = None
 
@@ -46,7 +49,7 @@ async def choose(
     verdicts: Mapping[SourceName, Verdict],
     now: datetime,
     *,
-    market: str = "",
+    markets: Markets | None = None,
     failures: int = 0,
     learnt: dict[SourceName, Verdict] | None = None,
 ) -> Choice:
@@ -59,7 +62,8 @@ async def choose(
     new verdicts, to be remembered also if this raises. Raises a SpotifyError if none answers.
     """
     learnt = {} if learnt is None else learnt
-    look = _Look(client, verdicts, now, market, learnt, patient=failures < PATIENCE)
+    markets = markets or Markets((), {}, now)
+    look = _Look(client, verdicts, now, markets, learnt, patient=failures < PATIENCE)
     try:
         return await (look.freshest() if setting == "auto" else look.named(setting))
     except SpotifyError as error:
@@ -76,7 +80,7 @@ class _Look:
         client: SpotifyClient,
         verdicts: Mapping[SourceName, Verdict],
         now: datetime,
-        market: str,
+        markets: Markets,
         learnt: dict[SourceName, Verdict],
         *,
         patient: bool,
@@ -84,20 +88,20 @@ class _Look:
         self._client = client
         self._known = verdicts
         self._now = now
-        self._market = market
+        self._markets = markets
         self._patient = patient
-        self._first: dict[SourceName, Page] = {}
+        self._first: dict[SourceName, tuple[str, Page]] = {}
         self._learnt = learnt
         self._errors: dict[SourceName, SpotifyError] = {}
 
     async def named(self, source: SourceName) -> Choice:
         """The choice of a source that SYNC_SOURCE names, whatever is known of it."""
         try:
-            first = await page(self._client, source, 0, market_of(source, self._market))
+            market, first = await self._markets.first_page(self._client, source)
         except SpotifyError as error:
             self._errors[source] = error
             raise
-        return Choice(source, first, NAMED)
+        return Choice(source, first, NAMED, market)
 
     async def freshest(self) -> Choice:
         """The choice of the freshest source that answers."""
@@ -117,13 +121,13 @@ class _Look:
         Raises `error` if there is nothing on that page either.
         """
         for source in [each for each in LADDER if self._errors.get(each) is error]:
-            market = market_of(source, self._market)
+            market = self._markets.asked(source)[0]
             with suppress(SpotifyError):
                 second = await page(self._client, source, ENDPOINTS[source].limit, market)
                 if second.items:
                     self._believe_refusals()
                     why = NAMED if named else self._why(source)
-                    return Choice(source, second, why, gap=Gap(0, market, error))
+                    return Choice(source, second, why, market, gap=Gap(0, market, error))
         raise error
 
     def is_due(self, source: SourceName) -> bool:
@@ -144,13 +148,13 @@ class _Look:
         if source in self._first or source in self._errors:
             return source in self._first
         try:
-            first = await page(self._client, source, 0, market_of(source, self._market))
+            market, first = await self._markets.first_page(self._client, source)
         except SpotifyError as error:
-            if not (isinstance(error, EndpointRestricted | Paused) or is_passing(error)):
+            if not (isinstance(error, OF_ONE_SOURCE) or is_passing(error)):
                 raise
             self._errors[source] = error
             return False
-        self._first[source] = first
+        self._first[source] = market, first
         self._learnt[source] = Verdict(True, None, self._now, _newest(first, self._now))
         return True
 
@@ -170,17 +174,18 @@ class _Look:
         waiting = [each for each in ranked[: ranked.index(source)] if each in self._errors]
         if waiting:
             why = "; ".join(f"{each} does not answer: {self._errors[each]}" for each in waiting)
-            return Choice(source, self._first[source], why, substitute=True)
-        return Choice(source, self._first[source], self._why(source))
+        else:
+            why = self._why(source)
+        market, first = self._first[source]
+        return Choice(source, first, why, market, substitute=bool(waiting))
 
     def error(self) -> SpotifyError:
         """Why no source can be swept: the shortest pause if there is one, else the last word."""
         errors = [self._errors[source] for source in LADDER if source in self._errors]
         pauses = [each for each in errors if isinstance(each, Paused)]
-        if not pauses:
-            return errors[-1]
-        self._believe_refusals()  # or each try until the pause is over would ask again
-        return min(pauses, key=lambda each: each.seconds)
+        if pauses or any(isinstance(each, MarketRefused) for each in errors):
+            self._believe_refusals()  # or each try until it is over would ask again
+        return min(pauses, key=lambda each: each.seconds) if pauses else errors[-1]
 
     def _believe_refusals(self) -> None:
         for each, error in self._errors.items():
@@ -214,11 +219,6 @@ class _Look:
             else:
                 reasons.append(f"{each} is less fresh: its newest is of {verdict.newest}")
         return "; ".join(reasons) or "no other has answered"
-
-
-def market_of(source: SourceName, market: str) -> str:
-    """The market to ask a source for: new-releases knows none."""
-    return market if source == "search" else ""
 
 
 def _newest(first: Page, now: datetime) -> str | None:

@@ -67,6 +67,7 @@ async def serve(arguments: argparse.Namespace) -> None:
         faults=arguments.faults,
         quota=arguments.quota,
         rate_limit=arguments.rate_limit,
+        unlaunched=arguments.unlaunched,
     )
     try:
         standin.start(arguments.port)
@@ -108,6 +109,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--faults", type=faults_in, default=(), metavar="FILE", help="see below")
     parser.add_argument("--quota", type=calls, metavar="N", help="calls an endpoint in 24 hours")
     parser.add_argument("--rate-limit", type=calls, metavar="N", help="calls in 30 seconds")
+    parser.add_argument(
+        "--unlaunched",
+        type=lambda text: tuple(text.upper().split(",")),
+        default=(),
+        metavar="MARKETS",
+        help="comma-separated markets to refuse, such as RU,BY",
+    )
     with suppress(KeyboardInterrupt):  # which is how people end it
         asyncio.run(serve(parser.parse_args(arguments)))
 

@@ -38,8 +38,10 @@ class CatalogueHandler(ApiHandler):
     """What the handlers of the catalogue have in common."""
 
     def market(self) -> str | None:
-        """The market asked for, None without one; raises BadRequestError for an unknown one."""
+        """The market asked for, None without one; raises BadRequestError for a refused one."""
         market = self.query.get("market")
+        if market and market in self.world.unlaunched:
+            raise BadRequestError("Unlaunched market")
         if market and market not in MARKETS:
             raise BadRequestError("Invalid market code")
         return market or None

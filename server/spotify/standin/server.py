@@ -32,7 +32,8 @@ class StandIn:
     `kind` decides what the Web API allows; without a `catalogue` one is generated for the
     clock's day. `publish_every` is in seconds; None publishes only when `publish` is called.
     `faults` stand from the start, their dice follow from `seed`. `quota` calls an endpoint are
-    allowed in 24 hours and `rate_limit` calls in 30 seconds; None is no limit.
+    allowed in 24 hours and `rate_limit` calls in 30 seconds; None is no limit. `unlaunched` markets
+    are refused, as are all that are not in `markets.MARKETS`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class StandIn:
         seed: int = 1,
         quota: int | None = None,
         rate_limit: int | None = None,
+        unlaunched: Collection[str] = (),
         calls_kept: int = 10_000,
     ) -> None:
         self.world = World(
@@ -61,6 +63,7 @@ class StandIn:
             desk=TokenDesk(client_secret, clock),
             faults=Faults(seed, faults),
             quotas=Quotas(quota, rate_limit, clock),
+            unlaunched=unlaunched,
         )
         self.calls: deque[Call] = deque(maxlen=calls_kept)
         self.port = 0
@@ -137,6 +140,15 @@ class StandIn:
     @rotate_refresh_tokens.setter
     def rotate_refresh_tokens(self, rotate: bool) -> None:
         self.world.desk.rotate = rotate
+
+    @property
+    def unlaunched(self) -> Collection[str]:
+        """The markets that the Web API refuses from now on."""
+        return self.world.unlaunched
+
+    @unlaunched.setter
+    def unlaunched(self, markets: Collection[str]) -> None:
+        self.world.unlaunched = markets
 
     def calls_to(self, path_prefix: str) -> int:
         """How many of the requests on record asked for a path that starts so."""

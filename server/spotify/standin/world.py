@@ -45,7 +45,10 @@ class Listener:
 
 @dataclass
 class World:
-    """The state of one stand-in; `base_url` is its own address, known once it listens."""
+    """The state of one stand-in; `base_url` is its own address, known once it listens.
+
+    `unlaunched` are markets that the Web API refuses, beside those that it does not know.
+    """
 
     kind: AppKind
     client_id: str
@@ -59,6 +62,7 @@ class World:
     wire: Wire = field(default_factory=Wire)
     listener: Listener = field(default_factory=Listener)
     base_url: str = ""
+    unlaunched: Collection[str] = ()
     script: dict[str, list[Answer]] = field(default_factory=dict)
 
     @property
