@@ -13,7 +13,7 @@ from server.catalog.payload import Payload
 
 def make(pages: Pages) -> Reference:
     """Write the reference. Takes a third of a second."""
-    description = openapi(pages.public_url)
+    description = openapi(pages.public_url, pages.cookie("session"))
     readable = manual.read(description)
     document = ready(orjson.dumps(description), payload.JSON, pages.public_url)
     page = ready(render(pages, readable), "text/html; charset=utf-8", pages.public_url)

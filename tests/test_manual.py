@@ -59,7 +59,13 @@ MADE_UP: dict[str, Any] = {
                     "default": {"description": "Anything else."},
                 },
             },
-            "delete": {"responses": {"204": {"description": "Gone."}}},
+            "delete": {
+                "responses": {"204": {"description": "Gone."}},
+                "security": [{"crumb": [], "key": []}, {"nowhere": []}],
+                "parameters": [
+                    {**parameter("X-Sure", "header", type="string", const="yes"), "required": True}
+                ],
+            },
         },
         "/stream": {
             "get": {
@@ -83,6 +89,10 @@ MADE_UP: dict[str, Any] = {
         },
     },
     "components": {
+        "securitySchemes": {
+            "crumb": {"type": "apiKey", "in": "cookie", "name": "crumb"},
+            "key": {"type": "http", "scheme": "bearer"},
+        },
         "parameters": {"shared": parameter("shared", type="integer")},
         "responses": {
             "Bad": {
@@ -253,7 +263,9 @@ def test_references_are_followed_to_the_last_field() -> None:
 def test_operations_that_change_something_are_only_told() -> None:
     remove, add = made_up().operations[1], made_up().operations[-1]
     assert remove.anchor == "delete-things-thing_id"
-    assert remove.command("http://x") == "curl -X DELETE 'http://x/things/{thing_id}/'"
+    assert remove.command("http://x") == (
+        "curl -X DELETE -H 'X-Sure: yes' -b 'crumb=…' 'http://x/things/{thing_id}/'"
+    )
     assert [each.media_type for each in add.bodies] == ["application/json", "text/csv"]
     assert "What is sent" in page_of(MADE_UP)
     assert made_up().operations[2].command("http://x") == "curl -N 'http://x/stream'"

@@ -1,8 +1,12 @@
 """A sync at the owner's wish: who may have one, when, and what it does to everything else."""
 
 import asyncio
+import re
+import shlex
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import orjson
@@ -40,17 +44,17 @@ def owned(set_stage: SetStage, start_standin: Any, clock: Any) -> Callable[..., 
     return make
 
 
-async def refused(response: Any, status: int, kind: str) -> dict[str, Any]:
+async def refused(response: Any, status: int, kind: str, root: str = "") -> dict[str, Any]:
     assert response.code == status, response.body
     assert response.headers["Content-Type"] == "application/problem+json"
     Problem.model_validate_json(response.body)
     problem: dict[str, Any] = orjson.loads(response.body)
-    assert problem["type"] == f"/problems/{kind}"
+    assert problem["type"] == f"{root}/problems/{kind}"
     return problem
 
 
 async def must_log_in(response: Any, root: str = "", cookie: str = "freshet_session") -> None:
-    await refused(response, 401, "login-required")
+    await refused(response, 401, "login-required", root)
     assert response.headers.get_list("WWW-Authenticate") == [
         f'Cookie realm="Freshet", form-action="{root}/auth/login/", cookie-name="{cookie}"'
     ]
@@ -73,6 +77,28 @@ async def test_the_owner_starts_a_sync_that_goes_on_after_the_answer(owned: Any)
     assert [line["outcome"] for line in logs if line["event"] in ENDED] == ["complete"]
     assert len(await stage.all("SELECT id FROM albums")) == 5
     assert stage.freshet.syncer.next_at() is None, "who makes no syncs is not made to by one"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+@pytest.mark.gen_test
+async def test_the_call_that_the_docs_show_works_with_the_cookie_of_a_session(owned: Any) -> None:
+    stage, browser = await owned()
+    page = unescape((await browser.get("/api/docs/")).body.decode())
+    (shown,) = re.findall(r"<code>(curl -X POST [^\n]*/api/sync/')</code>", page)
+    assert "freshet_session=…" in shown
+
+    async def call(command: str) -> str:
+        words = shlex.split(command)
+        options = ["-s", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}"]
+        process = await asyncio.create_subprocess_exec(
+            words[0], *options, *words[1:], stdout=asyncio.subprocess.PIPE
+        )
+        return (await process.communicate())[0].decode()
+
+    assert await call(shown) == "401", "until it has a real cookie"
+    (session,) = [each.value for each in browser.jar.values() if each.name == "freshet_session"]
+    assert await call(shown.replace("…", session)) == "202"
+    await until(lambda: not stage.freshet.syncer.is_running)
 
 
 @pytest.mark.gen_test

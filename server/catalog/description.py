@@ -5,6 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
+from server.addresses import origin_of
 from server.catalog import feeds, following
 from server.catalog.operations import REFERENCE, answer, parameters, problem
 from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
@@ -20,6 +21,13 @@ from server.catalog.status_schemas import Status
 
 MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
 
+SESSION = "session"
+BY_SESSION = (
+    "Log in on the start page. A script can use the session of that browser: copy its cookie "
+    "`{session}` (in the developer tools, under Application or Storage) into the call below. It is "
+    "valid for 30 days, or until you log out. Results appear when the sync has finished; "
+    "`/api/status` tells whether it is running."
+)
 TABLE = (
     "For spreadsheets: UTF-8 with a byte order mark (Python reads it as `utf-8-sig`), saved under "
     "a name. So that nothing computes, whatever a program splits cells at, `ʼ` (U+02BC) stands in "
@@ -28,8 +36,11 @@ TABLE = (
 )
 
 
-def openapi(root: str = "") -> dict[str, Any]:
-    """The whole document (spec.openapis.org/oas/v3.1.0); `root` is the server's address."""
+def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
+    """Describe the API (spec.openapis.org/oas/v3.1.0).
+
+    `root` is the server's address, `session` the name of its cookie.
+    """
     _, definitions = models_json_schema(
         [(model, "serialization") for model in MODELS],
         ref_template=REFERENCE,
@@ -51,11 +62,14 @@ def openapi(root: str = "") -> dict[str, Any]:
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/changes/": {"get": following.changes()},
             "/api/events": {"get": following.events()},
-            "/api/sync/": {"post": _sync()},
+            "/api/sync/": {"post": _sync(root, session)},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
         },
-        "components": {"schemas": shapes},
+        "components": {
+            "schemas": shapes,
+            "securitySchemes": {SESSION: {"type": "apiKey", "in": "cookie", "name": session}},
+        },
     }
 
 
@@ -128,14 +142,26 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
     }
 
 
-def _sync() -> dict[str, Any]:
+def _sync(root: str, session: str) -> dict[str, Any]:
+    origin = {"type": "string", "enum": [origin_of(root)]} if root else {"type": "string"}
     return {
         "operationId": "startSync",
-        "summary": "A sync now, for who is logged in in this browser",
+        "summary": "Start a sync (needs a logged-in session)",
+        "description": BY_SESSION.format(session=session),
+        "security": [{SESSION: []}],
+        "parameters": [
+            {
+                "name": "Origin",
+                "in": "header",
+                "required": True,
+                "description": "The origin of this server. Browsers send it by themselves.",
+                "schema": origin,
+            }
+        ],
         "responses": {
-            "202": answer("It has begun.", "SyncStarted", ()),
-            "401": problem("The browser brings no session.", "WWW-Authenticate"),
-            "403": problem("A page of another server has sent this."),
+            "202": answer("The sync has started.", "SyncStarted", ()),
+            "401": problem("Not logged in.", "WWW-Authenticate"),
+            "403": problem("The origin is missing, or is that of another server."),
             "409": problem("A sync is running already."),
             "429": problem("Spotify asked for a pause, or the calls of the day are used up."),
             "503": problem("The database cannot be used right now; try again."),

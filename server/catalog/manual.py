@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from server.catalog.answers import Answer, Content, read_answer, read_contents
@@ -11,13 +11,15 @@ from server.catalog.outline import Outline, Schemas
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 STREAM = "text/event-stream"
+GAP = "…"  # in a call, where its author has to put something
 
 
 @dataclass(frozen=True)
 class Operation:
     """One method of one path; `anchor` is its name within the page.
 
-    `like` is an earlier operation that has explained all these fields already.
+    `like` is an earlier operation that has explained all these fields already. `cookies` are the
+    names of those that it needs.
     """
 
     anchor: str
@@ -30,6 +32,7 @@ class Operation:
     bodies: tuple[Content, ...]
     answers: tuple[Answer, ...]
     like: "Operation | None"
+    cookies: tuple[str, ...] = ()
 
     @property
     def can_be_tried(self) -> bool:
@@ -60,9 +63,12 @@ class Operation:
         elif self.method != "GET":
             words.append(f"-X {self.method}")
         required = [each for each in self.fields if each.place == "header" and each.required]
-        words += [f"-H {quoted(f'{each.name}: …')}" for each in required]
+        words += [f"-H {quoted(f'{each.name}: {(*each.choices, GAP)[0]}')}" for each in required]
+        words += [f"-b {quoted(f'{each}={GAP}')}" for each in self.cookies]
         if self.bodies:
-            words.append(f"-H {quoted(f'Content-Type: {self.bodies[0].media_type}')} --data '…'")
+            words.append(
+                f"-H {quoted(f'Content-Type: {self.bodies[0].media_type}')} --data '{GAP}'"
+            )
         return " ".join([*words, quoted(base + self.path)])
 
 
@@ -108,7 +114,10 @@ def _operations(document: dict[str, Any], schemas: Schemas) -> Iterator[Operatio
         item = schemas.resolve(item)
         for method in (each for each in METHODS if each in item):
             shared = item.get("parameters", [])
-            operation = _operation(path, method, item[method], shared, schemas, known)
+            operation = replace(
+                _operation(path, method, item[method], shared, schemas, known),
+                cookies=tuple(_cookies(document, item[method], schemas)),
+            )
             known.append(operation)
             yield operation
 
@@ -141,6 +150,17 @@ def _operation(
             (each for each in known if len(fields) > 1 and {*fields} <= {*each.fields}), None
         ),
     )
+
+
+def _cookies(
+    document: dict[str, Any], described: dict[str, Any], schemas: Schemas
+) -> Iterator[str]:
+    """The cookies by which a client shows who it is."""
+    schemes = document.get("components", {}).get("securitySchemes", {})
+    for alternative in described.get("security", document.get("security", [])):
+        for scheme in (schemas.resolve(schemes.get(name)) for name in alternative):
+            if scheme.get("in") == "cookie":
+                yield scheme["name"]
 
 
 def _anchor(wish: str, known: list[Operation]) -> str:

@@ -25,7 +25,7 @@ STREAM = "/api/events"
 PAST = f"^(1[0-9]{{3}}|20[01][0-9])-({MONTHS.replace(')?', ')')})$"  # days before 2020
 CHECKED = """
 [checks]
-negative_data_rejection.expected-statuses = [400, 404, 405, 414]
+negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 414]
 """
 
 
