@@ -16,6 +16,7 @@ from tornado.httputil import HTTPHeaders
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.items import parse_items
+from server.spotify.lenient_json import LONGEST_REPAIR
 from server.spotify.paging import read_page
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from tests.examples import albums
@@ -349,6 +350,13 @@ def test_one_value_that_breaks_the_rules_of_json_harms_no_other(value: bytes, re
 def test_a_byte_order_mark_and_a_repeated_key_are_passed_over() -> None:
     assert response(b'\xef\xbb\xbf{"a": 1, "a": 2}').json() == {"a": 2}
     assert response(b'\xef\xbb\xbf{"a\\ud83d": NaN, "a": 2}').json() == {"a": 2}
+
+
+def test_a_body_that_would_take_long_to_repair_is_a_bad_answer() -> None:
+    filler = b'"' + b"x" * LONGEST_REPAIR + b'"'
+    assert response(b'{"a": ' + filler + b"}").json()["a"]
+    with pytest.raises(BadAnswer):
+        response(b'{"n": NaN, "a": ' + filler + b"}").json()
 
 
 HOSTILE = (

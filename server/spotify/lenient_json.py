@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 LONGEST_NUMBER = 20  # characters of an integer; a longer one is no count of anything
+LONGEST_REPAIR = 2 * 1024 * 1024  # bytes; a page has a tenth of it, and the loop must not wait long
 
 
 def decode(body: bytes) -> Any:
@@ -17,11 +18,14 @@ def decode(body: bytes) -> Any:
 
     Repaired are: a byte order mark, bytes that are not UTF-8 (replaced by U+FFFD), halves of
     surrogate pairs (removed), control characters in strings (kept), NaN, infinite and oversized
-    numbers (null). Of a repeated key the last value counts. Raises ValueError for everything else.
+    numbers (null). Of a repeated key the last value counts. Raises ValueError for everything else,
+    and for bodies of over 2 MiB that need repair.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
+        if len(body) > LONGEST_REPAIR:
+            raise
         return orjson.loads(_repaired(body))
 
 
