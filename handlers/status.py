@@ -73,6 +73,8 @@ class StatusHandler(BaseHandler):
         content = {"version": __version__, **UNKNOWN}
         for part in (self._data, self._syncs, self._sources, self._limits, self._login):
             content |= attempt_now(part, dict[str, Any]())
+        if content["last_sync_at"] is not None:
+            self.set_header("X-Last-Sync", content["last_sync_at"])
         self.write_json(content)
 
     head = get

@@ -43,6 +43,18 @@ PAGES = {*PERSONAL, "/api/docs/"}
 OPERATORS = {"/healthz", "/readyz", "/metrics"}
 LIVE = {"/api/events", "/api/status", *OPERATORS}  # never kept
 CLOSED = {*PAGES, *OPERATORS, STATIC}  # to scripts of other origins
+OF_EVERY_ANSWER = {
+    "access-control-allow-origin",
+    "access-control-expose-headers",
+    "connection",
+    "content-length",
+    "content-type",
+    "date",
+    "server",
+    "transfer-encoding",
+    "x-accel-buffering",
+    "x-content-type-options",
+}
 OWN = {"Date", "Transfer-Encoding"}  # a HEAD may leave out the latter (RFC 9112 section 6.1)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DECODE: dict[str, Callable[[bytes], bytes]] = {
@@ -63,6 +75,10 @@ class Heard:
     @property
     def lasting(self) -> dict[str, str]:
         return {name: value for name, value in self.headers.get_all() if name not in OWN}
+
+    @property
+    def named(self) -> set[str]:
+        return {name.lower() for name in self.headers}
 
 
 def addresses(freshet: Freshet) -> list[str]:
@@ -136,6 +152,16 @@ def described(code: str, stage: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
                 if re.fullmatch(re.sub(r"\{\w+\}", "[^/]{22}", template), each)
             ]
             yield path, item["get"]
+
+
+def number_of(operation: dict[str, Any]) -> str:
+    """The first parameter of the query that is a number."""
+    (name, *_) = (
+        each["name"]
+        for each in operation["parameters"]
+        if each["in"] == "query" and each["schema"].get("type") == "integer"
+    )
+    return str(name)
 
 
 def assert_problem(heard: Heard, status: int, path: str) -> None:
@@ -342,11 +368,7 @@ async def test_with_and_without_the_last_slash_it_is_the_same(
 async def test_every_refusal_that_is_described_is_a_problem(stage: Stage) -> None:
     asked = []
     for path, operation in described("400", stage):
-        (name, *_) = (
-            each["name"]
-            for each in operation["parameters"]
-            if each["in"] == "query" and each["schema"].get("type") == "integer"
-        )
+        name = number_of(operation)
         refused = await ask(stage, f"{path}?{name}=x")
         assert_problem(refused, 400, path)
         (fault,) = Problem.model_validate_json(refused.body).errors
@@ -360,6 +382,33 @@ async def test_every_refusal_that_is_described_is_a_problem(stage: Stage) -> Non
     assert {*asked, "/api/status"} == {path for path, _ in described("200", stage)}
     for path in ("/api/", "/api/none", "/api/artists/none/", "/feeds/none"):
         assert_problem(await ask(stage, path), 404, path)
+
+
+@pytest.mark.gen_test
+async def test_every_answer_has_the_headers_that_are_described_and_no_others(stage: Stage) -> None:
+    for path, operation in described("200", stage):
+        answers = {200: await ask(stage, path)}
+        if "304" in operation["responses"]:
+            answers[304] = await ask(stage, path, If_None_Match="*")
+        if "400" in operation["responses"]:
+            answers[400] = await ask(stage, f"{path}?{number_of(operation)}=x")
+        if "404" in operation["responses"]:
+            answers[404] = await ask(stage, re.sub(r"\w{22}", "x" * 22, path))
+        for status, answer in answers.items():
+            assert answer.status == status, path
+            told = {name.lower() for name in operation["responses"][str(status)]["headers"]}
+            assert answer.named - OF_EVERY_ANSWER == told, (path, status)
+
+
+@pytest.mark.gen_test
+async def test_lists_objects_feeds_and_the_journal_have_every_header_of_the_readme(
+    stage: Stage, routes: list[str]
+) -> None:
+    names = {"etag", "last-modified", "x-last-sync", "cache-control", "vary", "link"}
+    for path in set(kept(routes)) - HOURLY:
+        assert names <= (await ask(stage, path)).named, path
+    headers = (await ask(stage, "/api/status")).headers
+    assert headers["X-Last-Sync"] == (await ask(stage, "/api/artists/")).headers["X-Last-Sync"]
 
 
 @pytest.mark.gen_test

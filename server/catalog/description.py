@@ -7,7 +7,16 @@ from pydantic.json_schema import models_json_schema
 from server import __version__
 from server.addresses import origin_of
 from server.catalog import feeds, following
-from server.catalog.operations import REFERENCE, answer, parameters, problem
+from server.catalog.operations import (
+    LIVE,
+    REFERENCE,
+    answer,
+    headers_of,
+    later,
+    parameters,
+    problem,
+    unmodified,
+)
 from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
 from server.catalog.schemas import (
     AlbumsPage,
@@ -21,6 +30,12 @@ from server.catalog.status_schemas import Status
 
 MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
 
+ABOUT = (
+    "The artists who have just released something on Spotify. Lists, single objects, feeds and the "
+    "journal have a strong `ETag` and, once there was a sync, `Last-Modified` and `X-Last-Sync`; "
+    "they come as br, gzip or identity. Status and events are never kept (`no-store`). Scripts of "
+    "any origin may send any header and read every answer."
+)
 SESSION = "session"
 BY_SESSION = (
     "Log in on the start page. A script can use the session of that browser: copy its cookie "
@@ -52,7 +67,7 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
         "info": {
             "title": "Freshet",
             "version": __version__,
-            "description": "The artists who have just released something on Spotify.",
+            "description": ABOUT,
         },
         "servers": [{"url": root or "/"}],
         "paths": {
@@ -100,6 +115,7 @@ def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     operation["responses"]["200"]["content"] = {content_type: {"schema": schema}}
     if ending == "csv":
         operation["description"] = TABLE
+        operation["responses"]["200"]["headers"] |= headers_of(("Content-Disposition",))
     return operation
 
 
@@ -110,10 +126,10 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
         "parameters": parameters(kind),
         "responses": {
             "200": answer("The items, in the order asked for.", model),
-            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "304": unmodified(),
             "400": problem("A parameter has a value that is not allowed, or is repeated."),
             "414": problem("The query string is too long."),
-            "503": problem("Nothing to serve yet, or a day gone by cannot be read; try again."),
+            "503": later("Nothing to serve yet, or a day gone by cannot be read; try again."),
         },
     }
 
@@ -135,9 +151,9 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
         "parameters": [place],
         "responses": {
             "200": answer("It, as it is kept.", model),
-            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "304": unmodified(),
             "404": problem("Nothing that is kept has this id."),
-            "503": problem("The database cannot be used right now; try again."),
+            "503": later("The database cannot be used right now; try again."),
         },
     }
 
@@ -159,12 +175,14 @@ def _sync(root: str, session: str) -> dict[str, Any]:
             }
         ],
         "responses": {
-            "202": answer("The sync has started.", "SyncStarted", ()),
-            "401": problem("Not logged in.", "WWW-Authenticate"),
+            "202": answer("The sync has started.", "SyncStarted", ("Cache-Control",)),
+            "401": problem("Not logged in.", ("WWW-Authenticate",)),
             "403": problem("The origin is missing, or is that of another server."),
             "409": problem("A sync is running already."),
-            "429": problem("Spotify asked for a pause, or the calls of the day are used up."),
-            "503": problem("The database cannot be used right now; try again."),
+            "429": later("Spotify asked for a pause, or the calls of the day are used up."),
+            "503": problem(
+                "The database cannot be used right now; try again.", (), ["Retry-After"]
+            ),
         },
     }
 
@@ -174,6 +192,6 @@ def _status() -> dict[str, Any]:
         "operationId": "getStatus",
         "summary": "What the server knows of itself",
         "responses": {
-            "200": answer("Its state, from memory.", "Status", ("Link", "Cache-Control")),
+            "200": answer("Its state, from memory.", "Status", LIVE, ["X-Last-Sync"]),
         },
     }

@@ -2,9 +2,21 @@
 
 from typing import Any
 
-from server.catalog.operations import answer, parameters, problem
+from server.catalog.operations import (
+    DATED,
+    LIVE,
+    VALIDATED,
+    answer,
+    headers_of,
+    later,
+    parameters,
+    problem,
+    unmodified,
+)
 from server.catalog.position import LAST_EVENT_ID, EventsQuery
 from server.catalog.query import ChangesQuery
+
+HEADERS = VALIDATED, DATED  # the latter once there was a sync
 
 
 def changes() -> dict[str, Any]:
@@ -14,11 +26,11 @@ def changes() -> dict[str, Any]:
         "summary": "What came, changed, left the list and was deleted, in order",
         "parameters": parameters(ChangesQuery),
         "responses": {
-            "200": answer("The changes after the one that is known.", "ChangesPage"),
-            "304": {"description": "The client has this answer already (If-None-Match)."},
+            "200": answer("The changes after the one that is known.", "ChangesPage", *HEADERS),
+            "304": unmodified(*HEADERS),
             "400": problem("A parameter has a value that is not allowed, or is repeated."),
             "414": problem("The query string is too long."),
-            "503": problem("The database cannot be used right now; try again."),
+            "503": later("The database cannot be used right now; try again."),
         },
     }
 
@@ -38,9 +50,9 @@ def events() -> dict[str, Any]:
         "summary": "The same as it happens",
         "parameters": [after, last],
         "responses": {
-            "200": {"description": stream, "content": content},
+            "200": {"description": stream, "headers": headers_of(LIVE), "content": content},
             "400": problem("The place to begin at is no whole number."),
             "414": problem("The query string is too long."),
-            "503": problem("As many listen as there is room for, or nothing could be read yet."),
+            "503": later("As many listen as there is room for, or nothing could be read yet."),
         },
     }

@@ -6,7 +6,12 @@ from typing import Any
 from pydantic import BaseModel
 
 REFERENCE = "#/components/schemas/{model}"
-HEADERS = ("ETag", "Last-Modified", "X-Last-Sync", "Link", "Cache-Control")
+VALIDATED = ("ETag", "Cache-Control", "Vary", "Link")  # headers of whatever may be asked for again
+DATED = (
+    "Last-Modified",
+    "X-Last-Sync",
+)  # of what came by a sync, so there is none before the first
+LIVE = ("Cache-Control", "Link")  # of what is never kept
 LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
 
 
@@ -31,24 +36,47 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return parameter | {"schema": schema}
 
 
-def answer(description: str, model: str, headers: Sequence[str] = HEADERS) -> dict[str, Any]:
-    """Describe an answer in JSON, by the name of its schema."""
+def answer(
+    description: str,
+    model: str,
+    headers: Sequence[str] = (*VALIDATED, *DATED),
+    maybe: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Describe an answer in JSON, by the name of its schema; `maybe` are headers it may lack."""
     return {
         "description": description,
-        "headers": _headers(headers),
+        "headers": headers_of(headers, maybe),
         "content": {"application/json": {"schema": _reference(model)}},
     }
 
 
-def problem(description: str, *headers: str) -> dict[str, Any]:
-    """Describe an error (RFC 9457), with the names of further headers."""
+def unmodified(
+    headers: Sequence[str] = (*VALIDATED, *DATED), maybe: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Describe the answer to a client that has the same already (RFC 9110 section 15.4.5)."""
+    text = "The client has this answer already (`If-None-Match`, or else `If-Modified-Since`)."
+    return {"description": text, "headers": headers_of(headers, maybe)}
+
+
+def problem(
+    description: str, headers: Sequence[str] = (), maybe: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Describe an error (RFC 9457)."""
     content = {"application/problem+json": {"schema": _reference("Problem")}}
-    named = {"headers": _headers(headers)} if headers else {}
-    return {"description": description, **named, "content": content}
+    named = headers_of(("Cache-Control", *headers), maybe)
+    return {"description": description, "headers": named, "content": content}
 
 
-def _headers(names: Sequence[str]) -> dict[str, Any]:
-    return {name: {"schema": {"type": "string"}} for name in names}
+def later(description: str) -> dict[str, Any]:
+    """Describe an error that passes by itself, after so many seconds."""
+    return problem(description, ("Retry-After",))
+
+
+def headers_of(names: Sequence[str], maybe: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe headers that are always there, and those that may be missing."""
+    schema = {"schema": {"type": "string"}}
+    always = {name: {"required": True, **schema} for name in names}
+    return always | dict.fromkeys(maybe, schema)
 
 
 def _reference(model: str) -> dict[str, str]:
