@@ -127,7 +127,8 @@ def test_what_is_served_after_a_kill_in_a_sync_is_the_sync_before_and_then_the_n
     run: Run, manage: Manage, url: URL, publishing: str
 ) -> None:
     """Artists' details are no part of a sync: what has come of them is shown a little sooner."""
-    env = environment(url, **standin_settings(publishing), **OFTEN) | {"SYNC_INTERVAL": "8"}
+    env = environment(url, **standin_settings(publishing), **OFTEN)
+    env |= {"SYNC_INTERVAL": "8", "PUBLIC_URL": "https://music.example"}
     fill(manage, env, url)
     server = run(env=env)
     until(lambda: stored_details(url), 15)

@@ -56,7 +56,8 @@ def readiness(server: Server) -> tuple[int, str]:
 async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_request_fails(
     run: Run, url: URL, publishing: str, next_version: Path
 ) -> None:
-    env = environment(url, **standin_settings(publishing), **OFTEN) | {"ACCESS_LOG": "off"}
+    env = environment(url, **standin_settings(publishing), **OFTEN)
+    env |= {"ACCESS_LOG": "off", "PUBLIC_URL": "https://music.example"}
 
     async def replaced(old: Server) -> Server:
         old.process.send_signal(signal.SIGTERM)
