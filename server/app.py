@@ -40,6 +40,7 @@ from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
 MAKE_UP_SECONDS = 5.0
 LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
+CACHE_TICK = 1.0
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
@@ -50,8 +51,7 @@ log = structlog.get_logger()
 class Freshet:
     """One process of the server, the only one or number `process` of several.
 
-    `now` is its wall clock; answers are kept and watched by `timer`, in seconds.
-    `start()` listens at once; the database may come later.
+    `start()` listens at once; the database may come later. Answers end by `timer`, in seconds.
     """
 
     def __init__(
@@ -73,9 +73,9 @@ class Freshet:
             settings, self.database, self.builders, self._interval, now, timer, counted.cache
         )
         self.broadcast = make_broadcast(self.database)
-        self.upstream = Upstream(settings, self.database, now, counted.renewal, counted.call)
+        self.upstream = upstream = Upstream(settings, database, now, counted.renewal, counted.call)
         self.syncer = make_syncer(
-            settings, database, self.upstream, self._synced, now, origin=origin, count=self._ended
+            settings, database, upstream, self._data_changed, now, origin=origin, count=self._ended
         )
         self.standing = Standing(database, self.upstream.gate.allowance, now, settings.sync_markets)
         self.details = make_details(
@@ -119,6 +119,7 @@ class Freshet:
                 (self.upstream.save, MAKE_UP_SECONDS),
                 (self.watch.tick, CONSENT_SECONDS),
                 (self._look_around, LOOK_SECONDS),
+                (self.cache.tick, CACHE_TICK),
             )
         )
 
@@ -181,13 +182,9 @@ class Freshet:
         if report.outcome == "failed":  # after the others, `_data_changed` has looked
             self.tasks.spawn(attempt(self._load_standing))
 
-    async def _synced(self) -> None:
-        """A sync of ours has ended that brought something."""
-        self.details.wake()
-        await self._data_changed()
-
     async def _data_changed(self) -> None:
         """Serve and tell what is new, whichever process brought it. Raises DatabaseError."""
+        self.details.wake()
         await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_standing)
 
     async def _heard(self) -> None:

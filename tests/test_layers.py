@@ -46,6 +46,7 @@ PURE = {
     "server.catalog.versions",
     "server.catalog.negotiation",
     "server.catalog.isolation",
+    "server.catalog.lifetime",
     "server.spotify.parse",
     "server.spotify.items",
     "server.spotify.lenient_json",

@@ -9,8 +9,9 @@ snapshot is read, and for as long as the database cannot be reached.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -20,10 +21,11 @@ from server.catalog import query as queries
 from server.catalog.builder import Builder
 from server.catalog.days import Days
 from server.catalog.demand import Demand
+from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.shelf import Key, Shelf
+from server.catalog.shelf import Kept, Key, Shelf
 from server.catalog.snapshot import Freshness, Snapshot
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
@@ -33,7 +35,6 @@ Found = tuple[bytes, Freshness]
 
 WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
-STALE_AFTER = 3  # sync intervals without a complete sync
 
 log = structlog.get_logger()
 
@@ -68,12 +69,14 @@ class PayloadCache:
         self._root = root
         self.omissions = Omissions()
         self._builder = Builder(max_age, root, self._tally, self.omissions)
-        self._interval = interval
+        self._clocks = Clocks(now, timer, interval)
         self._now = now
         self._timer = timer
         self._snapshot: Snapshot | None = None
         self._reload_at = 0.0
-        self.shelf = Shelf(timer, self._good_until)
+        self._warm_on: date | None = None
+        self._warm_until = math.inf
+        self.shelf = Shelf(timer)
         self.demand = Demand()
         self._building: dict[tuple[int, Key], asyncio.Task[Representation]] = {}
         self._refreshing = asyncio.Lock()
@@ -120,11 +123,12 @@ class PayloadCache:
             snapshot, found = self._snapshot, await load()
             if found is None:
                 raise NothingThere("Nothing that is kept has this id.")
-            payload = payloads.seal(*found, self._max_age, payloads.links(self._root))
+            keep = self._max_age, REVALIDATE
+            payload = payloads.seal(*found, keep, payloads.links(self._root))
             ready = await self._compute(payload.coded, coding)
             self._tally.builds.inc()
             if snapshot is self._snapshot:
-                self.shelf.keep((path, coding), ready)
+                self.shelf.keep((path, coding), Kept(ready, self._reload_at))
         return ready
 
     def _found(self, key: Key) -> Representation | None:
@@ -142,39 +146,50 @@ class PayloadCache:
         async with self._refreshing:
             snapshot = await self._load()
             self.omissions.begin_anew()
-            made = await self._warmed(snapshot)
-            self._snapshot = snapshot
+            reload_at = self._timer() + self._ttl
+            made = await self._warmed(snapshot, reload_at)
+            self._snapshot, self._reload_at = snapshot, reload_at
             self._days.begin_anew()
-            self._reload_at = self._timer() + self._ttl
             self.shelf.begin_anew()
-            for key, ready in made.items():
-                self.shelf.keep(key, ready)
+            self._warm_until = self.shelf.fill(made)
             self.demand.begin_anew()
             self.demand.learn(ArtistsQuery.path, "", ArtistsQuery().href)
         log.info(
             "cache_invalidated", releases=len(snapshot.albums), warmed=len(made) // len(CODINGS)
         )
 
-    async def _warmed(self, snapshot: Snapshot) -> dict[Key, Representation]:
+    async def tick(self) -> None:
+        """Make what is in demand anew when it ends before the data does; to be called each second.
+
+        So the first request of a day (UTC) finds its answer ready, and no database is asked.
+        """
+        snapshot, another_day = self._snapshot, self._now().date() != self._warm_on
+        is_over = another_day or self._warm_until <= self._timer() < self._reload_at
+        if snapshot is None or not is_over or self._refreshing.locked():
+            return
+        async with self._refreshing:
+            made = await self._warmed(snapshot, self._reload_at)
+            if another_day:
+                self.shelf.begin_anew()
+            self._warm_until = self.shelf.fill(made)
+
+    async def _warmed(self, snapshot: Snapshot, good_until: float) -> dict[Key, Kept]:
         """The default answer and those in demand, but for days gone by, in all codings."""
+        occasion = self._clocks.occasion(snapshot.freshness.complete_at, good_until)
+        self._warm_on = occasion.now.date()
         if snapshot.freshness.synced_at is None:
             return {}
         wanted = dict.fromkeys((ArtistsQuery().href, *self.demand.most(WARMED)))
-        made: dict[Key, Representation] = {}
+        made: dict[Key, Kept] = {}
         try:
-            today, stale = self._now().date(), self.is_stale(snapshot)
-            made = await self._compute(self._builder.all, snapshot, wanted, today, stale)
+            made = await self._compute(self._builder.all, snapshot, wanted, occasion)
         except Exception:  # each is made when it is asked for
             log.exception("answer_failed", href=None)
         return made
 
     def is_stale(self, snapshot: Snapshot) -> bool:
         """Whether no sync was complete for three intervals; never where syncing is off."""
-        stale_after = STALE_AFTER * self._interval()
-        if not stale_after:
-            return False
-        complete_at = snapshot.freshness.complete_at
-        return complete_at is None or self._now() - complete_at > stale_after
+        return self._clocks.is_stale(snapshot.freshness.complete_at)
 
     async def shown(self, day: str | None) -> Snapshot:
         """What is served now, or was listed on a day. Raises NothingYet or a DatabaseError."""
@@ -201,24 +216,12 @@ class PayloadCache:
         return await asyncio.shield(task)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
-        today, stale = self._now().date(), self.is_stale(snapshot)
         shown = snapshot if query.at is None else await self._days.read(query.at)
-        ready: Representation = await self._compute(
-            self._builder.one, shown, query, key[1], today, stale
-        )
-        if snapshot is self._snapshot:
-            self.shelf.keep(key, ready)
-        return ready
-
-    def _good_until(self) -> float:
-        """When the snapshot is due to be read again, or when answers turn stale if sooner."""
-        complete_at = self._snapshot.freshness.complete_at if self._snapshot else None
-        stale_after = STALE_AFTER * self._interval()
-        if complete_at and stale_after:
-            left = (complete_at + stale_after - self._now()).total_seconds()
-            if left > 0:
-                return min(self._reload_at, self._timer() + left)
-        return self._reload_at
+        occasion = self._clocks.occasion(snapshot.freshness.complete_at, self._reload_at)
+        kept: Kept = await self._compute(self._builder.one, shown, query, key[1], occasion)
+        if snapshot is self._snapshot and occasion.now.date() == self._warm_on:
+            self.shelf.keep(key, kept)
+        return kept.ready
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time
 from email.utils import format_datetime
 from typing import Literal
 
@@ -15,7 +15,8 @@ from server.catalog import feeds, isolation, items
 from server.catalog.feeds import Channel, Release
 from server.catalog.isolation import LeftOut
 from server.catalog.items import Item
-from server.catalog.query import ReleaseQuery
+from server.catalog.lifetime import REVALIDATE
+from server.catalog.query import ReleaseQuery, depends_on_today
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 
 Coding = Literal["br", "gzip", "identity"]
@@ -75,15 +76,20 @@ def build(
     *,
     today: date,
     stale: bool,
+    stale_since: datetime | None = None,
     max_age: int,
+    revalidate: int = REVALIDATE,
     root: str = "",
 ) -> Payload:
     """Answer `query` from `snapshot` on the day `today` (UTC).
 
     Releases that cannot be chosen or written are left out.
 
-    `max_age` is what caches are told, in seconds; links are under `root`, this server's address.
+    `max_age` and `revalidate` are what caches are told, in seconds (see `lifetime.Lifetime`);
+    `stale_since` is when the answer turned stale; links are under `root`, this server's address.
     """
+    since = _turns(query, today, stale_since)
+    keep = max_age, revalidate
     listed, unlisted = isolation.together(
         snapshot.albums, lambda albums: items.listed(albums, query, today)
     )
@@ -96,7 +102,7 @@ def build(
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
         body, unwritten = isolation.together(page, lambda part: form.write(channel, _told(part)))
         faults = (*unlisted, *unwritten)
-        made = seal(body, freshness, max_age, link, form.content_type, faults)
+        made = seal(body, freshness, keep, link, form.content_type, since=since, left_out=faults)
         return made if form.filename is None else made.as_file(form.filename)
     about = {
         "total": len(listed),
@@ -116,7 +122,7 @@ def build(
         return items.written(part, query, rest)
 
     body, unwritten = isolation.together(page, write)
-    return seal(body, freshness, max_age, link, left_out=(*unlisted, *unwritten))
+    return seal(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
 
 
 def _told(page: Sequence[Item]) -> list[Release]:
@@ -128,23 +134,30 @@ def _told(page: Sequence[Item]) -> list[Release]:
 def seal(
     body: bytes,
     freshness: Freshness,
-    max_age: int,
+    keep: tuple[int, int],
     link: str,
     content_type: str = JSON,
+    *,
+    since: Sequence[datetime] = (),
     left_out: tuple[LeftOut, ...] = (),
 ) -> Payload:
-    """A body with the headers that all answers of the catalogue have."""
+    """A body with the headers that all answers of the catalogue have.
+
+    `keep` are the seconds for which caches may keep it, and for which they may then serve it while
+    they fetch another. `since` are the moments at which it has changed beside its data.
+    """
+    max_age, revalidate = keep
     headers = [
         ("Content-Type", content_type),
         (
             "Cache-Control",
-            f"public, max-age={max_age}, stale-while-revalidate=60, stale-if-error=86400",
+            f"public, max-age={max_age}, stale-while-revalidate={revalidate}, stale-if-error=86400",
         ),
         ("Vary", "Accept-Encoding"),
         ("X-Content-Type-Options", "nosniff"),
         ("Link", link),
     ]
-    return Payload(body, (*headers, *_dates(freshness)), left_out)
+    return Payload(body, (*headers, *_dates(freshness, since)), left_out)
 
 
 def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:
@@ -162,10 +175,16 @@ def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:
     return Payload(body, (*headers, *_dates(freshness)))
 
 
-def _dates(freshness: Freshness) -> list[tuple[str, str]]:
+def _turns(query: ReleaseQuery, today: date, stale_since: datetime | None) -> list[datetime]:
+    """When an answer has changed though its data has not: at midnight, or when it turned stale."""
+    midnight = datetime.combine(today, time(), UTC) if depends_on_today(query) else None
+    return [each for each in (midnight, stale_since) if each]
+
+
+def _dates(freshness: Freshness, since: Sequence[datetime] = ()) -> list[tuple[str, str]]:
     if freshness.synced_at is None:
         return []
-    dates = [each for each in (freshness.synced_at, freshness.as_of) if each]
+    dates = [each for each in (freshness.synced_at, freshness.as_of, *since) if each]
     return [  # the body tells when each album was last seen, so it dates from the sync
         ("Last-Modified", format_datetime(max(dates), usegmt=True)),
         ("X-Last-Sync", str(utc(freshness.synced_at))),

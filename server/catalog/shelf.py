@@ -1,6 +1,8 @@
 """Answers that are ready to be sent, until their time is up. Bounded in bytes."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from cachetools import TLRUCache
 
@@ -12,32 +14,49 @@ Key = tuple[str, Coding]  # a query in its normal form, or a path
 MAX_BYTES = 32 * 1024 * 1024
 
 
-class Shelf:
-    """Answers by key. `good_until` tells, by `timer`, when what is put there now has to go."""
+class Kept(NamedTuple):
+    """An answer, and when it has to go, by the timer of the shelf."""
 
-    def __init__(self, timer: Callable[[], float], good_until: Callable[[], float]) -> None:
+    ready: Representation
+    good_until: float
+
+
+class Shelf:
+    """Answers by key, each with its own end. `timer` is in seconds."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
         self._timer = timer
-        self.good_until = good_until
         self._watchers: list[Callable[[], None]] = []
-        self._ready = self._empty()
+        self._kept = self._empty()
 
     @property
     def size(self) -> int:
         """Bytes, near enough."""
-        return int(self._ready.currsize)
+        return int(self._kept.currsize)
 
     def get(self, key: Key) -> Representation | None:
         """What is ready."""
-        return self._ready.get(key)
+        kept = self._kept.get(key)
+        return None if kept is None else kept.ready
 
-    def keep(self, key: Key, ready: Representation) -> None:
+    def find(self, key: Key) -> Kept | None:
+        """What is ready, with its end."""
+        return self._kept.get(key)
+
+    def keep(self, key: Key, kept: Kept) -> None:
         """Put an answer there, if it is not larger than the whole shelf."""
-        if ready.size <= MAX_BYTES:
-            self._ready[key] = ready
+        if kept.ready.size <= MAX_BYTES:
+            self._kept[key] = kept
+
+    def fill(self, kept: Mapping[Key, Kept]) -> float:
+        """Put answers there; when the first of them ends."""
+        for key, each in kept.items():
+            self.keep(key, each)
+        return min((each.good_until for each in kept.values()), default=math.inf)
 
     def begin_anew(self) -> None:
         """Take everything away, and tell every watcher, whatever one of them raises."""
-        self._ready = self._empty()
+        self._kept = self._empty()
         for tell in self._watchers:
             attempt_now(tell, None)
 
@@ -45,10 +64,10 @@ class Shelf:
         """Call `tell` whenever everything is taken away."""
         self._watchers.append(tell)
 
-    def _empty(self) -> "TLRUCache[Key, Representation]":
+    def _empty(self) -> "TLRUCache[Key, Kept]":
         return TLRUCache(
             MAX_BYTES,
-            lambda _key, _ready, _now: self.good_until(),
+            lambda _key, kept, _now: kept.good_until,
             self._timer,
-            getsizeof=lambda each: each.size,
+            getsizeof=lambda kept: kept.ready.size,
         )

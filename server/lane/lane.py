@@ -34,13 +34,13 @@ class Lane:
     def __init__(self, memo: Memo, tornado: LendingServer, tell: Tell | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._memo = memo
+        memo.call_later = self._loop.call_later
         self._known = memo.answers  # what needs no more than to be sent
         self._tornado = tornado
         self._tell = tell
         self._connections: dict[int, Connection] = {}
         self._second = 0
-        self._is_open = True
-        self._drains = False
+        self._is_open, self._drains = True, False
 
     @property
     def connections(self) -> list[Connection]:

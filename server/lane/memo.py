@@ -15,10 +15,13 @@ from server.lane.head import Request
 MAX_BYTES = 16 * 1024 * 1024  # of heads and answers together; then all is learnt anew
 MAX_ANSWER_BYTES = 2 * 1024 * 1024  # larger ones are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them
+TICK_SECONDS = 1.5  # after so long at most the next tick follows
+SOON = 0.01  # seconds by which a timer may be early
 ARTIST, ALBUM = "/api/artists/{id}/", "/api/albums/{spotify_id}/"
 SINGLE = re.compile(r"/api/(?:artists/[1-9][0-9]{0,18}|(?:artists|albums)/[0-9A-Za-z]{22})/?")
 LISTS = {path.rstrip("/"): path for path in KINDS}
 
+CallLater = Callable[[float, Callable[[], None]], object]
 Count = Callable[[str, str, int, int], None]
 Key = tuple[str, str, str, bool, bool]
 
@@ -28,6 +31,7 @@ class Memo:
 
     `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
     is the wall clock in seconds since 1970, for `Date`; `timer` the one that the shelf goes by.
+    `call_later` is the loop's, once there is one: with it no answer outlives its end between ticks.
     """
 
     def __init__(
@@ -47,7 +51,8 @@ class Memo:
         self._answers: dict[Key, Answer] = {}
         self._in_use: list[Answer] = []
         self._bytes = 0
-        self._good_until = 0.0
+        self._good_until = self._woken_for = 0.0
+        self.call_later: CallLater = lambda _seconds, _call: None
         self.answers: dict[bytes, Answer] = {}
         shelf.watch(self.forget)
         self.tick()
@@ -75,7 +80,10 @@ class Memo:
         return answer.wire
 
     def tick(self) -> None:
-        """Tell what was sent, and renew the date; to be called once a second."""
+        """Tell what was sent, and renew the date; to be called once a second.
+
+        All is forgotten when one of the answers has ended.
+        """
         for answer in self._in_use:
             self._count(answer.route, answer.method, answer.status, answer.hits)
             if answer.route in KINDS:
@@ -83,8 +91,16 @@ class Memo:
             answer.wire, answer.hits = None, 0
         self._in_use.clear()
         self._date = formatdate(self._clock(), usegmt=True).encode()
-        if self.answers and self._timer() >= self._good_until:
+        if self.answers and self._timer() >= self._good_until - SOON:
             self.forget()
+        self._end_in_time()
+
+    def _end_in_time(self) -> None:
+        """Tick once more if the first of the answers ends before the next tick."""
+        left = self._good_until - self._timer()
+        if self._answers and left < TICK_SECONDS and self._good_until != self._woken_for:
+            self._woken_for = self._good_until
+            self.call_later(max(left, 0.0), self.tick)
 
     def forget(self) -> None:
         """Other answers are on the shelf now."""
@@ -98,9 +114,10 @@ class Memo:
             return None
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
-        ready = self._shelf.get((href, coding))
-        if ready is None or ready.size > MAX_ANSWER_BYTES:
+        kept = self._shelf.find((href, coding))
+        if kept is None or kept.ready.size > MAX_ANSWER_BYTES:
             return None
+        ready = kept.ready
         unmodified = negotiation.is_unmodified(
             ready, request.if_none_match, request.if_modified_since, self._clock()
         )
@@ -115,10 +132,11 @@ class Memo:
                 route=route,
                 href=href,
             )
-            good_until = self._shelf.good_until()
-            self._good_until = min(self._good_until, good_until) if self._answers else good_until
+            ends = [kept.good_until, self._good_until] if self._answers else [kept.good_until]
+            self._good_until = min(ends)
             self._answers[key] = answer
             self._bytes += 2 * answer.size + ENTRY_BYTES  # as parts, and as the bytes of a second
+            self._end_in_time()
         return answer
 
     def _locate(self, request: Request) -> tuple[str, str] | None:
