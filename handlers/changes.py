@@ -4,7 +4,7 @@ import orjson
 
 from handlers.payloads import PayloadHandler
 from server.catalog import freshness, journal, payload, query
-from server.catalog.query import ChangesQuery
+from server.catalog.position import ChangesQuery
 from server.catalog.snapshot import TIMES
 from server.database import Database
 

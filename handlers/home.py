@@ -9,7 +9,6 @@ from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.wall import Wall
-from server.catalog.wording import date_words
 from server.errors import NothingYet
 
 DONE = {
@@ -43,7 +42,7 @@ class HomeHandler(AccountHandler):
             title=f"“{shown.written}”" if shown.query.q else "Freshet",
             wall=shown,
             sorts=wall.SORTS,
-            date_words=date_words,
+            upcoming=wall.UPCOMING,
             today=self._standing.now().date().isoformat(),
             freshness=freshness,
             stale=snapshot is not None and self._cache.is_stale(snapshot),

@@ -46,6 +46,10 @@ LATEST_FIRST = (
     Album.spotify_id,
 )
 
+SEEN_FIRST = (Album.created_at.desc(), Album.position, Album.spotify_id)  # seen last first
+
 Index("ix_albums_latest", *LATEST_FIRST)
 Index("ix_albums_latest_of_type", Album.album_type, *LATEST_FIRST)
+Index("ix_albums_seen", *SEEN_FIRST)
+Index("ix_albums_seen_of_type", Album.album_type, *SEEN_FIRST)
 Index("ix_albums_last_seen_at", Album.last_seen_at)

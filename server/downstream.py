@@ -28,7 +28,7 @@ def make_cache(
 ) -> PayloadCache:
     """The part that holds ready answers, as the settings want it; `builders` make them."""
     return PayloadCache(
-        lambda: database.run(reader.load),
+        lambda: database.run(reader.load, now().date()),
         lambda day: database.run(reader.load_day, day),
         builders.call,
         ttl=settings.cache_ttl,

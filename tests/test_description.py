@@ -67,7 +67,7 @@ def test_every_reference_leads_somewhere() -> None:
 @given(st.integers(1, 200), st.integers(1, 500), st.integers(0, 10**6))
 def test_what_is_described_is_allowed(release_limit: int, limit: int, offset: int) -> None:
     read = query.parse(ArtistsQuery, f"release_limit={release_limit}&limit={limit}&offset={offset}")
-    assert (read.release_limit, read.limit, read.offset) == (release_limit, limit, offset)
+    assert (read.release_limit, read.limit, read.start) == (release_limit, limit, offset)
 
 
 @pytest.mark.gen_test

@@ -17,7 +17,7 @@ from lxml import etree
 
 from server.catalog.feeds import FORMATS, Channel, Release
 from server.catalog.feeds.table import COLUMNS, MARK
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Clock
 from tests.examples import album, albums, artist, spotify_id
 from tests.test_albums import START, Stage, set_stage
 
@@ -133,6 +133,53 @@ async def test_a_feed_takes_every_filter_and_names_its_own_address(
     answer = await stage.client.fetch("/feeds/albums.atom?type=single")
     titles = [each.text for each in Xml.fromstring(answer.body).iter(f"{ATOM}title")]
     assert titles == ["New releases on Spotify", "Artist 1 – Album 1"]
+
+
+async def numbers(stage: Stage, path: str) -> list[int]:
+    """The releases of a feed in its order."""
+    body = (await stage.client.fetch(path)).body.decode()
+    once = {"atom": "<id>spotify:album:album", "json": '"id":"spotify:album:album',
+            "ics": "UID:album", "csv": "\nalbum"}[path[14:].partition("?")[0]]  # fmt: skip
+    return [int(each) for each in re.findall(rf"{once}(\d+)", body)]
+
+
+@pytest.mark.gen_test
+async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
+    set_stage: Callable[..., Any],
+) -> None:
+    stage: Stage = await set_stage()
+    newest = [album(n, release_date="2026-11-01") for n in range(60)]
+    await stage.take(newest, START)
+    await stage.take([album(70, release_date="1999-12-31"), *newest], START + timedelta(hours=1))
+    for path in FORMATS:
+        listed = await numbers(stage, path)
+        assert listed == [70, *range(49)], path
+        assert await numbers(stage, f"{path}?release_limit=3") == [70, 0, 1], path
+        assert len(await numbers(stage, f"{path}?limit=200")) == 61, path
+        assert 70 not in await numbers(stage, f"{path}?sort=-released"), path
+
+
+@pytest.mark.gen_test
+async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_was_seen(
+    set_stage: Callable[..., Any], clock: Clock
+) -> None:
+    stage: Stage = await set_stage()
+    clock.moment, number = START, 0
+    listed: list[Any] = []
+    met: dict[str, set[int]] = {"": set(), "?upcoming=include": set()}
+    for day in range(1, 9):
+        today, tomorrow = f"2026-11-{day:02}", f"2026-11-{day + 1:02}"
+        dates = ["1970", "2026-10", None, today, tomorrow, "2026-11-05", "2026-12"] * 3
+        new = [album(number + n, release_date=each) for n, each in enumerate(dates)]
+        listed, number = new + listed, number + len(new)
+        await stage.take(listed, clock.moment)
+        for query, known in met.items():
+            met[query] = known | set(await numbers(stage, f"/feeds/albums.json{query}"))
+        clock.forward(days=1)
+    upcoming = {n for n, each in enumerate(dates * 8) if each == "2026-12"}
+    last_day = {number - len(dates) + n for n, each in enumerate(dates) if each == tomorrow}
+    assert met["?upcoming=include"] == set(range(number))
+    assert met[""] == set(range(number)) - upcoming - last_day
 
 
 @pytest.mark.gen_test

@@ -44,6 +44,7 @@ PURE = {
     "server.catalog.selection",
     "server.catalog.titles",
     "server.catalog.versions",
+    "server.catalog.navigation",
     "server.catalog.negotiation",
     "server.catalog.isolation",
     "server.catalog.lifetime",

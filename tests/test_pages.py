@@ -13,7 +13,8 @@ from sqlalchemy import event
 
 from server.catalog import chart, diary, wall
 from server.catalog.diary import Day
-from server.catalog.query import FEEDS, AlbumsQuery, WallQuery
+from server.catalog.navigation import WallQuery
+from server.catalog.query import FEEDS, AlbumsQuery
 from server.catalog.tiles import Picture
 from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
 from server.errors import InvalidParameters, UriTooLong
@@ -79,7 +80,7 @@ async def test_the_wall_understands_what_the_api_understands(synced: Any) -> Non
         page = read_page(await browser.get(f"/{query}"))
         answer = orjson.loads((await browser.get(f"/api/albums/{query}")).body)
         assert hung(page) == [each["spotify_id"] for each in answer["items"]], query
-    assert "No release is like that" in read_page(await browser.get("/?q=nothing"))
+    assert "No releases match" in read_page(await browser.get("/?q=nothing"))
 
 
 def fields(page: str) -> list[str | None]:
@@ -164,13 +165,13 @@ def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     asked, written = wall.read(
         "q=A&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
-        "&released_after=2026&released_before=2026-11",
+        "&released_after=2026&released_before=2026-11&upcoming=only",
         TODAY,
     )
     assert (asked.q, written) == ("a", "A")
     shown = wall.empty(asked, TODAY, written)
-    links = [*shown.kinds, *shown.chosen, *shown.days]
-    assert len(links) == 5 + 7 + 3
+    links = [*shown.kinds, shown.upcoming, *shown.chosen, *shown.days]
+    assert len(links) == 6 + 8 + 3
     for link in links:
         assert asked_by(link.href.partition("?")[2]).href == link.href
         assert "offset" not in link.href, "another wall begins at its beginning"
@@ -179,6 +180,8 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     for feed in shown.feeds:
         assert feed.href.startswith("/feeds/albums.")
         assert "limit" not in feed.href
+        assert "sort" not in feed.href, "in a feed nothing that is new may come behind"
+        assert "upcoming=only" in feed.href
         assert "market=DE" in link.href
 
 
@@ -205,7 +208,7 @@ def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
     differing = {
         name for name in AlbumsQuery.model_fields if getattr(ours, name) != getattr(theirs, name)
     }
-    assert differing == {"limit", "release_limit"}
+    assert differing == {"limit"}
 
 
 @pytest.mark.parametrize(
@@ -490,6 +493,29 @@ async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Any) ->
 
 
 @pytest.mark.gen_test
+async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: Any) -> None:
+    _, browser = await synced([album(0), album(1, release_date="2026-12-11")])
+    headings = {
+        "": "Latest",
+        "?sort=-seen": "Recently added",
+        "?sort=name": "A to Z",
+        "?at=2026-11-20": "Listed on 20 Nov 2026 <span",
+        "?upcoming=include": "Latest",
+        "?upcoming=only&sort=released": "Upcoming",
+    }
+    for query, heading in headings.items():
+        page = read_page(await browser.get(f"/{query}"))
+        assert f'<h2 id="wall" tabindex="-1">{heading}' in page, query
+        assert ("</span>with upcoming <" in page) is ("include" in query)
+        assert ("</span>upcoming only <" in page) is ("only" in query)
+        upcoming = '<a href="/?upcoming=only&amp;sort=released" aria-current="true">Upcoming</a>'
+        assert (upcoming in page) is ("only" in query)
+    (back,) = wall.empty(asked_by("upcoming=only&sort=released"), TODAY).chosen
+    assert back.href == "/"
+    assert asked_by("upcoming=&sort=").href == "/", "as the form sends it"
+
+
+@pytest.mark.gen_test
 async def test_the_status_words_dates_as_the_wall_does(synced: Any) -> None:
     stage, browser = await synced([album(0, release_date="2025-11-20")], sync_source="auto")
     await stage.freshet.standing.load()
@@ -514,7 +540,7 @@ async def test_a_wall_of_many_releases_is_turned_page_by_page(synced: Any) -> No
     rest = read_page(await browser.get("/?offset=48"))
     assert not set(hung(page)) & set(hung(rest))
     assert len({*hung(page), *hung(rest)}) == 60
-    assert "There is no more" in read_page(await browser.get("/?offset=99"))
+    assert "That was the last of 60 releases" in read_page(await browser.get("/?offset=99"))
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from server.catalog import payload, query, versions
 from server.catalog.payload import CODINGS, Coding, Payload
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import (
-    DEPTH,
     HELD,
+    MAX_RELEASE_LIMIT,
     AlbumEntry,
     ArtistEntry,
     Freshness,
@@ -145,12 +145,15 @@ def test_release_limit_counts_what_is_left() -> None:
 
 
 def test_what_is_left_is_made_up_from_older_releases_but_never_with_a_gap() -> None:
-    twins = [release(n, [entry(n // 2, "x")], title=f"Title {n // 2}") for n in range(HELD)]
-    rare = [release(n, [entry(n, "x")], "ep") for n in range(HELD, 2 * HELD)]
-    snapshot = Snapshot((*twins, *rare), FRESH)
-    query_string = f"exclude=versions&release_limit={DEPTH}"
-    assert body(query_string, snapshot)["total"] == HELD // 2
-    assert body(f"{query_string}&type=ep", snapshot)["total"] == DEPTH
+    whole, rare = HELD
+    twins = [release(n, [entry(n // 2, "x")], title=f"Title {n // 2}") for n in range(whole)]
+    eps = [release(n, [entry(n, "x")], "ep") for n in range(whole, whole + 2 * rare)]
+    snapshot = Snapshot((*twins, *eps), FRESH)
+    assert body("exclude=versions&limit=500", snapshot)["total"] == whole // 2
+    assert body("exclude=versions&limit=500&type=ep", snapshot)["total"] == rare
+    limited = f"exclude=versions&release_limit={MAX_RELEASE_LIMIT}"
+    for wanted in (limited, f"{limited}&type=ep"):
+        assert body(wanted, snapshot)["total"] == MAX_RELEASE_LIMIT
 
 
 @pytest.mark.parametrize(

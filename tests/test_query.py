@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog import query
-from server.catalog.query import ArtistsQuery
+from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters, UriTooLong
 from server.spotify.standin.markets import MARKETS
@@ -29,14 +29,49 @@ def faults(query_string: str) -> list[tuple[str, str | None]]:
 def test_nothing_given_means_the_defaults() -> None:
     assert parse("") == ArtistsQuery()
     assert ArtistsQuery().href == "/api/artists/"
-    assert (ArtistsQuery().release_limit, ArtistsQuery().limit) == (20, None)
+    assert (ArtistsQuery().bound, ArtistsQuery().start, ArtistsQuery().limit) == (20, 0, None)
+
+
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_only_a_list_that_nothing_bounds_is_cut_at_the_usual_number(
+    kind: type[ReleaseQuery],
+) -> None:
+    usual = 50 if kind.path.startswith("/feeds/") else 20
+    cut = {"": usual, "sort=name": usual, "release_limit=7": 7, "release_limit=7&limit=5": 7}
+    for wanted, bound in cut.items():
+        assert query.parse(kind, wanted).bound == bound
+    for wanted in ("limit=5", "offset=5", "offset=0", "limit=5&offset=0"):
+        assert query.parse(kind, wanted).bound is None
+
+
+@pytest.mark.parametrize(
+    ("given_", "href"),
+    [
+        ("release_limit=20", "/api/artists/"),
+        ("release_limit=020&offset=0", "/api/artists/"),
+        ("offset=0", "/api/artists/?offset=0"),
+        ("limit=5&offset=0", "/api/artists/?limit=5"),
+        ("release_limit=20&limit=5", "/api/artists/?release_limit=20&limit=5"),
+        ("release_limit=20&offset=5", "/api/artists/?release_limit=20&offset=5"),
+        ("release_limit=9&offset=0", "/api/artists/?release_limit=9"),
+    ],
+)
+def test_the_normal_form_has_no_number_that_changes_nothing(given_: str, href: str) -> None:
+    assert parse(given_).href == href
+    assert parse(href.partition("?")[2]) == parse(given_)
+
+
+def test_a_feed_lists_what_was_seen_last_unless_another_order_is_asked_for() -> None:
+    for kind in FEEDS:
+        assert query.parse(kind, "release_limit=50&sort=-seen").href == kind.path
+        assert query.parse(kind, "sort=-released").href == f"{kind.path}?sort=-released"
 
 
 def test_the_normal_form_shows_what_was_understood_in_a_fixed_order() -> None:
     read = query.parse(
-        ArtistsQuery, "sort=name&unknown=1&type=single,album,single&limit=007&release_limit=20"
+        ArtistsQuery, "sort=name&unknown=1&type=single,album,single&limit=007&release_limit=30"
     )
-    assert read.href == "/api/artists/?limit=7&type=album,single&sort=name"
+    assert read.href == "/api/artists/?release_limit=30&limit=7&type=album,single&sort=name"
     assert parse(read.href.partition("?")[2]) == read
 
 

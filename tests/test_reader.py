@@ -1,6 +1,6 @@
 """The snapshot holds the latest releases in the promised order, read through the indexes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -11,11 +11,12 @@ from sqlalchemy.orm import Session
 from models import Album, Artist
 from server.catalog import freshness, reader, runs, store
 from server.catalog.release import Release
-from server.catalog.snapshot import DEPTH, HELD, Snapshot
+from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database import Database
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
+TODAY = date(2026, 11, 20)
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
 AHEAD = 50 * 365 * 24  # hours
 
@@ -26,9 +27,9 @@ def take(database: Database, items: list[Any], hours: float = 0, **fields: Any) 
         store.record_sweep(session, sweep(items, **fields), at, lambda: at)
 
 
-def load(database: Database) -> Snapshot:
+def load(database: Database, depth: Depth = HELD) -> Snapshot:
     with Session(database.engine) as session:
-        return reader.load(session)
+        return reader.load(session, TODAY, depth)
 
 
 def numbers(snapshot: Snapshot) -> list[int]:
@@ -55,11 +56,11 @@ def test_more_than_any_limit_of_each_type_are_there_however_many_of_another_are_
 ) -> None:
     old = [album(n, album_type="ep", release_date="2020-01-01") for n in range(5)]
     odd = [album(1000, album_type=None, release_date="2027-01-01")]
-    take(database, odd + albums(HELD + 50, first=10) + old)
-    snapshot = load(database)
+    take(database, odd + albums(40, first=10) + old)
+    snapshot = load(database, Depth(20, 30))
     kinds = [each.album_type for each in snapshot.albums]
-    assert (kinds.count("album"), kinds.count("ep"), kinds.count(None)) == (HELD, 5, 1)
-    assert HELD > DEPTH
+    assert (kinds.count("album"), kinds.count("ep"), kinds.count(None)) == (30, 5, 1)
+    assert HELD.overall > HELD.of_type > MAX_RELEASE_LIMIT, "filters take some away"
 
 
 def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None:
@@ -110,7 +111,7 @@ def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
     with database.engine.begin() as connection:
         connection.execute(text("ANALYZE albums"))
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        latest = select(Album.id).where(reader._latest())
+        latest = select(Album.id).where(reader._held(TODAY, HELD))
         query = latest.compile(connection, compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {query}")))
     assert "ix_albums_latest " in plan

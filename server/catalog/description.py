@@ -110,7 +110,9 @@ def _album() -> dict[str, Any]:
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     ending = kind.path.rpartition(".")[2]
     content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
-    operation = _listing(kind, f"{ending}Feed", f"The latest releases as {content_type}", "")
+    operation = _listing(
+        kind, f"{ending}Feed", f"The releases first seen last, as {content_type}", ""
+    )
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
     operation["responses"]["200"]["content"] = {content_type: {"schema": schema}}
     if ending == "csv":

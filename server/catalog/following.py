@@ -13,8 +13,7 @@ from server.catalog.operations import (
     problem,
     unmodified,
 )
-from server.catalog.position import LAST_EVENT_ID, EventsQuery
-from server.catalog.query import ChangesQuery
+from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
 
 HEADERS = VALIDATED, DATED  # the latter once there was a sync
 

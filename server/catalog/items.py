@@ -9,19 +9,19 @@ import orjson
 from server.catalog import selection
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.selection import Listed
-from server.catalog.snapshot import AlbumEntry, Pieces
+from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
 
 Item = Listed | AlbumEntry
 
 
-def listed(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> Sequence[Item]:
+def listed(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Item]:
     """The unpaged answer, in order: artists with their releases, or releases.
 
     `today` is the day in UTC.
     """
     if isinstance(query, ArtistsQuery):
-        return selection.artists(releases, query, today)
-    return selection.albums(releases, query, today)
+        return selection.artists(snapshot, query, today)
+    return selection.albums(snapshot, query, today)
 
 
 def written(page: Sequence[Item], query: ReleaseQuery, rest: bytes) -> bytes:

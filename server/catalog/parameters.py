@@ -4,13 +4,28 @@ import re
 from datetime import date
 from typing import Annotated, Any, get_args
 
-from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT
 from server.catalog.titles import folded
 from server.countries import PATTERN, country
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 LONGEST_SEARCH = 100  # characters
+RELEASE_LIMIT = (
+    "List the first N releases, in the order asked for, of those that pass every filter. Default: "
+    "{usual}, or, with `limit` or `offset`, all that are in memory (see `sort`)."
+)
+ORDER = (
+    "Order of the items; - is descending. `released`: by release date (`2026-11-20` after "
+    "`2026-11` after `2026`), then first seen, then position in Spotify's list, then `spotify_id`. "
+    "`seen`: by when a release was first seen, then position, then `spotify_id`; where upcoming "
+    "releases are excluded, one seen before its day counts as first seen when that day begins "
+    "(UTC). `name`: without case and accents. Artists are in the order of their releases, or of "
+    "their own names. `released` and `name` cover the newest "
+    f"{HELD.overall} releases, `seen` the {HELD.overall} first seen last; with `type`, at least "
+    f"{HELD.of_type} of those types; beside them the {HELD.overall} nearest upcoming ones."
+)
 
 
 def digits(value: Any) -> Any:
@@ -89,6 +104,9 @@ def _described(**schema: Any) -> WithJsonSchema:
 
 
 WholeNumber = Annotated[int, BeforeValidator(digits)]
+ReleaseLimit = Annotated[int, Field(ge=1, le=MAX_RELEASE_LIMIT), BeforeValidator(digits)]
+Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
+Offset = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(digits)]
 # For the description; that February has 29 days at times is not said there, but understood.
 MONTHS = "|".join(
     (

@@ -91,10 +91,10 @@ def build(
     since = _turns(query, today, stale_since)
     keep = max_age, revalidate
     listed, unlisted = isolation.together(
-        snapshot.albums, lambda albums: items.listed(albums, query, today)
+        snapshot.albums, lambda albums: items.listed(snapshot.only(albums), query, today)
     )
-    end = None if query.limit is None else query.offset + query.limit
-    page = listed[query.offset : end]
+    end = None if query.limit is None else query.start + query.limit
+    page = listed[query.start : end]
     following, preceding = (path and root + path for path in neighbours(query, len(listed)))
     link = links(root, following, preceding)
     freshness = snapshot.freshness
@@ -107,7 +107,7 @@ def build(
     about = {
         "total": len(listed),
         "limit": query.limit,
-        "offset": query.offset,
+        "offset": query.start,
         "href": root + query.href,
         "next": following,
         "previous": preceding,
@@ -206,7 +206,7 @@ def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]
     """Return the paths of the next and the previous page of a query; they overlap nothing."""
     if query.limit is None:
         return None, None
-    end, start = query.offset + query.limit, min(query.offset, total)
+    end, start = query.start + query.limit, min(query.start, total)
     following = query.page(end, query.limit).href if end < total else None
     if not start:
         return following, None

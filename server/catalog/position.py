@@ -1,10 +1,10 @@
-"""Where a stream of changes begins: by address, or by the last event a client has seen. Pure."""
+"""Where changes begin: by address, or by the last event a client has seen. Pure."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from server.catalog.parameters import digits
+from server.catalog.parameters import WholeNumber, digits
 from server.catalog.query import SHOWN, parse
 from server.errors import InvalidParameters, ParameterFault
 
@@ -12,6 +12,17 @@ LAST_EVENT_ID = "Last-Event-ID"
 MAX_SEQ = 2**53  # up to which JavaScript counts; as for /api/changes/
 
 Position = Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(digits)]
+
+
+class ChangesQuery(BaseModel):
+    """The parameters of `GET /api/changes/`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    after: WholeNumber = Field(
+        0, ge=0, le=2**53, description="The number of the last change that is known already."
+    )
+    limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
 
 
 class EventsQuery(BaseModel):

@@ -4,24 +4,25 @@ from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from server.catalog.parameters import (
+    ORDER,
+    RELEASE_LIMIT,
     Day,
+    Limit,
     Market,
+    Offset,
     PartialDate,
+    ReleaseLimit,
     Search,
-    WholeNumber,
     choices,
     comma_list,
-    digits,
 )
 from server.catalog.schemas import ArtistShape
-from server.catalog.snapshot import DEPTH
 from server.errors import InvalidParameters, ParameterFault, UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
-WALL_PAGE = 48  # releases
 SHOWN = 100  # characters of a wrong value that an error repeats
 ARTIST_FIELDS = tuple(ArtistShape.model_fields)
 
@@ -34,26 +35,26 @@ ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
 
 
 class ReleaseQuery(BaseModel):
-    """The parameters of everything that lists releases, or what belongs to them, under `path`."""
+    """The parameters of everything that lists releases, or what belongs to them, under `path`.
+
+    `usual` is how many releases a list has that neither `release_limit` nor a page bounds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     path: ClassVar[str]
+    usual: ClassVar[int] = 20
 
-    release_limit: WholeNumber = Field(
-        20, ge=1, le=DEPTH, description="The latest N releases (of those wanted)."
-    )
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] | None = Field(
-        None, description="At most so many items; all when not given."
-    )
-    offset: WholeNumber = Field(0, ge=0, le=1_000_000, description="Skip so many items.")
+    release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=20))
+    limit: Limit | None = Field(None, description="Maximum number of items; default: all.")
+    offset: Offset | None = Field(None, description="Number of items to skip; default 0.")
     type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
-        (), description="Comma list of wanted types; all, even unknown ones, when not given."
+        (), description="Comma-separated types to include; default: all, also unknown ones."
     )
     exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),
-        description="Comma list of what is left out: releases by Various Artists; all versions of "
-        "a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
+        description="Comma-separated, what to leave out: releases by Various Artists; all versions "
+        "of a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
     )
     upcoming: Upcoming = Field(
         "exclude",
@@ -71,19 +72,39 @@ class ReleaseQuery(BaseModel):
         "those whose markets are unknown: all of them, if Spotify tells this server none.",
     )
     at: Day | None = Field(
-        None,
-        description="A day (UTC), today at the latest: the releases that were listed on it, not "
-        "the latest.",
+        None, description="A day (UTC), today at the latest: all releases listed on it."
     )
     q: Search = Field(
         None,
-        description="Part of an artist's or album's name, 1 to 100 characters; case, accents and "
-        "blanks do not count, and alone look for nothing.",
+        description="Part of an artist's or album's name, 1 to 100 characters; ignores case, "
+        "accents and spaces.",
     )
-    sort: Sort = Field("-released", description="Order of the items; - is descending.")
+    sort: Sort = Field("-released", description=ORDER)
     include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(
         (), description="markets adds available_markets to each release."
     )
+
+    @model_validator(mode="after")
+    def _in_normal_form(self) -> Self:
+        """Drop what changes nothing: no items to skip, the usual number of releases."""
+        changes: dict[str, None] = {}
+        if self.offset == 0 and (self.limit or self.release_limit):
+            changes["offset"] = None
+        if self.release_limit == self.usual and not (self.limit or self.offset):
+            changes["release_limit"] = None
+        return self.model_copy(update=changes) if changes else self
+
+    @property
+    def bound(self) -> int | None:
+        """The greatest number of releases listed, on all pages; None for all that are held."""
+        if self.limit is None and self.offset is None and self.release_limit is None:
+            return self.usual
+        return self.release_limit
+
+    @property
+    def start(self) -> int:
+        """The number of items to skip."""
+        return self.offset or 0
 
     @property
     def href(self) -> str:
@@ -96,7 +117,7 @@ class ReleaseQuery(BaseModel):
 
     def page(self, offset: int, limit: int) -> Self:
         """Another page of the same query."""
-        return self.model_copy(update={"offset": offset, "limit": limit})
+        return self.model_copy(update={"offset": offset or None, "limit": limit})
 
 
 class ArtistsQuery(ReleaseQuery):
@@ -105,7 +126,7 @@ class ArtistsQuery(ReleaseQuery):
     path: ClassVar[str] = "/api/artists/"
 
     fields: Annotated[tuple[ArtistField, ...], comma_list(ARTIST_FIELDS)] = Field(
-        (), description="Comma list of the fields of an artist; all when not given."
+        (), description="Comma-separated fields of an artist; default: all."
     )
 
 
@@ -115,51 +136,40 @@ class AlbumsQuery(ReleaseQuery):
     path: ClassVar[str] = "/api/albums/"
 
 
-class AtomQuery(AlbumsQuery):
+class FeedQuery(AlbumsQuery):
+    """The parameters of every feed, which lists what was seen last, so that no reader misses it."""
+
+    usual: ClassVar[int] = 50
+
+    release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=50))
+    sort: Sort = Field("-seen", description=ORDER)
+
+
+class AtomQuery(FeedQuery):
     """The parameters of `GET /feeds/albums.atom`."""
 
     path: ClassVar[str] = "/feeds/albums.atom"
 
 
-class JsonFeedQuery(AlbumsQuery):
+class JsonFeedQuery(FeedQuery):
     """The parameters of `GET /feeds/albums.json`."""
 
     path: ClassVar[str] = "/feeds/albums.json"
 
 
-class CalendarQuery(AlbumsQuery):
+class CalendarQuery(FeedQuery):
     """The parameters of `GET /feeds/albums.ics`."""
 
     path: ClassVar[str] = "/feeds/albums.ics"
 
 
-class TableQuery(AlbumsQuery):
+class TableQuery(FeedQuery):
     """The parameters of `GET /feeds/albums.csv`."""
 
     path: ClassVar[str] = "/feeds/albums.csv"
 
 
-class WallQuery(AlbumsQuery):
-    """The parameters of `GET /`: those of `/api/albums/`, but pages of many releases."""
-
-    path: ClassVar[str] = "/"
-
-    release_limit: WholeNumber = Field(DEPTH, ge=1, le=DEPTH)
-    limit: Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)] = WALL_PAGE
-
-
 FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)
-
-
-class ChangesQuery(BaseModel):
-    """The parameters of `GET /api/changes/`."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    after: WholeNumber = Field(
-        0, ge=0, le=2**53, description="The number of the last change that is known already."
-    )
-    limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
 
 
 ALL: tuple[type[ReleaseQuery], ...] = (ArtistsQuery, AlbumsQuery, *FEEDS)

@@ -1,7 +1,7 @@
 """The snapshot read from the database, in three statements.
 
-The latest releases come through two indexes that hold them in order, so the cost does not grow with
-the tables.
+The releases come through indexes that hold them in order, so the cost does not grow with the
+tables.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, func, 
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
-from models.album import LATEST_FIRST
+from models.album import LATEST_FIRST, SEEN_FIRST
 from server.catalog import freshness, isolation, versions
 from server.catalog.omissions import log_left_out
 from server.catalog.parameters import searchable
@@ -23,12 +23,19 @@ from server.catalog.snapshot import (
     TIMES,
     AlbumEntry,
     ArtistEntry,
+    Depth,
     Edition,
     Snapshot,
     trimmed,
     utc,
 )
 
+NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
+    Album.release_date.nulls_first(),
+    Album.created_at,
+    Album.position.desc(),
+    Album.spotify_id.desc(),
+)
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
     Album.id,
@@ -47,6 +54,7 @@ ALBUM_COLUMNS = (
     Album.updated_at,
     Album.last_seen_at,
     Album.significant_at,
+    Album.position,
     # As one text, for there are up to 180, and most albums have the same ones.
     func.array_to_string(Album.available_markets, " ").label("markets"),
 )
@@ -66,9 +74,10 @@ ARTIST_COLUMNS = (
 )
 
 
-def load(session: Session) -> Snapshot:
-    """Read the snapshot of what is latest now."""
-    return Snapshot(read_entries(session, _latest()), freshness.read(session))
+def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
+    """Read the snapshot to serve; `today` is the day in UTC."""
+    albums = read_entries(session, _held(today, depth))
+    return Snapshot(albums, freshness.read(session), depth)
 
 
 def load_day(session: Session, day: str) -> Snapshot:
@@ -79,7 +88,8 @@ def load_day(session: Session, day: str) -> Snapshot:
         < bindparam(None, start) + timedelta(days=1),  # in SQL, which has a year 10000
         or_(Listing.until.is_(None), Listing.until > start),
     )
-    return Snapshot(read_entries(session, Album.id.in_(listed)), freshness.read(session))
+    albums = read_entries(session, Album.id.in_(listed))
+    return Snapshot(albums, freshness.read(session), None)
 
 
 def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
@@ -106,11 +116,21 @@ def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEn
     return tuple(entries)
 
 
-def _latest() -> ColumnElement[bool]:
-    """The latest of each type and the latest of all, each through its index."""
-    newest = select(Album.id).order_by(*LATEST_FIRST).limit(HELD)
-    of_type = (newest.where(Album.album_type == name) for name in get_args(AlbumType))
-    return Album.id.in_(union(*(select(each.subquery().c.id) for each in (newest, *of_type))))
+def _held(today: date, depth: Depth) -> ColumnElement[bool]:
+    """The first in each order, of all types and of each, each through its index.
+
+    Upcoming releases come in a window of their own, the nearest first.
+    """
+    day = today.isoformat()
+    out = select(Album.id).where(or_(Album.release_date.is_(None), Album.release_date <= day))
+    upcoming = select(Album.id).where(Album.release_date > day).order_by(*NEAREST_FIRST)
+    windows = [upcoming.limit(depth.overall)]
+    for order in (LATEST_FIRST, SEEN_FIRST):
+        windows.append(out.order_by(*order).limit(depth.overall))
+        for name in get_args(AlbumType):
+            of_type = out.where(Album.album_type == name)
+            windows.append(of_type.order_by(*order).limit(depth.of_type))
+    return Album.id.in_(union(*(select(each.subquery().c.id) for each in windows)))
 
 
 def _artists_of(album_ids: list[int]) -> Any:
@@ -179,6 +199,7 @@ def _album_entry(
         "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
         Release.read(json, utc(album.significant_at)),
+        album.position,
     )
 
 

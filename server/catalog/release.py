@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import date
 from typing import Any, NamedTuple, Self
 
 import orjson
@@ -77,12 +76,13 @@ class Release(NamedTuple):
         return f"{kind}{tracks}, {self.release_date or 'undated'}"
 
 
-def is_upcoming(release_date: str | None, today: date) -> bool:
-    """Tell whether a release date of 4, 7 or 10 characters lies after `today` (UTC).
+def is_upcoming(release_date: str | None, today: str) -> bool:
+    """Tell whether a release date of 4, 7 or 10 characters lies after `today` (YYYY-MM-DD, UTC).
 
-    A month or a year that has begun does not; an unknown date does not either.
+    A month or a year that has begun does not: it sorts before any day of it. An unknown date does
+    not either.
     """
-    return release_date is not None and release_date > today.isoformat()[: len(release_date)]
+    return release_date is not None and release_date > today
 
 
 def clean(text: str) -> str:

@@ -1,18 +1,21 @@
-"""Which releases and artists of a snapshot a query wants, and in what order. Pure."""
+"""Which releases and artists of a snapshot a query wants, and in what order. Pure.
 
-from collections.abc import Callable, Sequence
+A list is made in this order: the releases that are whole in memory, the filters, one version of
+each, the order asked for, the first `release_limit`; a page is cut from the result.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import TypeVar
+from datetime import date
+from itertools import islice
 
 from server.catalog import titles, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
 from server.catalog.release import is_upcoming
-from server.catalog.snapshot import HELD, AlbumEntry, ArtistEntry
+from server.catalog.snapshot import AlbumEntry, ArtistEntry, Depth, Snapshot
 
 Test = Callable[[AlbumEntry], bool]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +31,102 @@ class Listed:
         return self.artist.spotify_id
 
 
-def artists(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[Listed]:
-    """The artists of the window, `releases` being latest first and `today` the day in UTC."""
+def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed]:
+    """List the artists of the window, in the order of their releases in it or by their name.
+
+    An ascending order is the descending one reversed, so an artist stands by the same release in
+    both. `today` is the day in UTC.
+    """
+    chosen = albums(snapshot, query, today)
+    descending = chosen if _is_descending(query) else chosen[::-1]
+    newest_first = descending
+    if not query.sort.endswith("released"):
+        newest_first = _arranged(chosen, snapshot.albums)
     listed: dict[str, Listed] = {}
-    for album in window(releases, query, today):
+    for album in descending:
         for artist in album.artists:
-            listed.setdefault(artist.spotify_id, Listed(artist, [])).albums.append(album)
-    return _sorted(list(listed.values()), query.sort, _of_artist, _first_seen)
+            listed.setdefault(artist.spotify_id, Listed(artist, []))
+    for album in newest_first:
+        for artist in album.artists:
+            listed[artist.spotify_id].albums.append(album)
+    found = list(listed.values())
+    if query.sort.endswith("name"):
+        return sorted(found, key=_artist_name, reverse=_is_descending(query))
+    return found if _is_descending(query) else found[::-1]
 
 
-def albums(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[AlbumEntry]:
-    """The releases of the window, `releases` being latest first and `today` the day in UTC."""
-    chosen = window(releases, query, today)
-    return _sorted(chosen, query.sort, _of_album, lambda album: album.created_at)
+def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEntry]:
+    """List the releases of the window: the first ones in the order asked for.
+
+    `today` is the day in UTC.
+    """
+    kept = _kept(snapshot, query, today.isoformat())
+    if query.sort.endswith("name"):
+        kept = sorted(kept, key=_album_name, reverse=_is_descending(query))
+    elif not _is_descending(query):
+        kept = kept[::-1]
+    return list(kept[: query.bound])
 
 
-def window(releases: Sequence[AlbumEntry], query: ReleaseQuery, today: date) -> list[AlbumEntry]:
-    """The latest releases of those that pass every filter, as many as are wanted."""
-    if query.type:
-        releases = [album for album in releases if album.album_type in query.type]
-    releases = releases[:HELD]  # further down only the rarer types are whole
-    tests = _tests(query, today)
+def _kept(snapshot: Snapshot, query: ReleaseQuery, day: str) -> Sequence[AlbumEntry]:
+    """The releases that pass every filter, in the descending order that `query` draws on."""
+    order = _order(snapshot, query)
+    releases = _whole(order, snapshot.depth, query, day)
+    tests = _tests(query, day)
     if tests:
         releases = [album for album in releases if all(test(album) for test in tests)]
-    if "versions" in query.exclude:
-        releases = versions.fold(releases)
-    return list(releases[: query.release_limit])
+    if "versions" not in query.exclude:
+        return releases
+    if order is snapshot.albums:
+        return versions.fold(releases)
+    return _arranged(versions.fold(_arranged(releases, snapshot.albums)), order)
 
 
-def _tests(query: ReleaseQuery, today: date) -> list[Test]:
+def _order(snapshot: Snapshot, query: ReleaseQuery) -> Sequence[AlbumEntry]:
+    """The releases, newest or last seen first; in the latter, when they were first shown counts."""
+    if not query.sort.endswith("seen"):
+        return snapshot.albums
+    return snapshot.shown if query.upcoming == "exclude" else snapshot.seen
+
+
+def _whole(
+    order: Sequence[AlbumEntry], depth: Depth | None, query: ReleaseQuery, day: str
+) -> Sequence[AlbumEntry]:
+    """The wanted types of an order, down to where some of their releases are not held."""
+    wanted = query.type
+    typed = [album for album in order if album.album_type in wanted] if wanted else order
+    if depth is None or query.upcoming == "only":
+        return typed
+    whole = order[: _end(order, depth.overall, day)]
+    if not wanted:
+        return whole
+    count = sum(album.album_type in wanted for album in whole)
+    return typed[: max(count, _end(typed, depth.of_type, day))]
+
+
+def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
+    """The place of the first release that is out and has `depth` such before it, or the end."""
+    if len(order) <= depth:
+        return len(order)
+    out = (place for place, album in enumerate(order) if not is_upcoming(album.release_date, day))
+    return next(islice(out, depth, None), len(order))
+
+
+def _arranged(releases: Iterable[AlbumEntry], order: Iterable[AlbumEntry]) -> list[AlbumEntry]:
+    """The same releases in the order in which another sequence has them."""
+    wanted = {id(album) for album in releases}
+    return [album for album in order if id(album) in wanted]
+
+
+def _is_descending(query: ReleaseQuery) -> bool:
+    return query.sort.startswith("-")
+
+
+def _tests(query: ReleaseQuery, day: str) -> list[Test]:
     tests: list[Test] = []
     if query.upcoming != "include":
         wanted = query.upcoming == "only"
-        tests.append(lambda album: is_upcoming(album.release_date, today) is wanted)
+        tests.append(lambda album: is_upcoming(album.release_date, day) is wanted)
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
     if after := query.released_after:
@@ -83,29 +149,9 @@ def _compared(release_date: str | None, bound: str) -> str:
     return "=" if ours == theirs else "<" if ours < theirs else ">"
 
 
-def _sorted(
-    listed: list[Item],
-    sort: str,
-    name: Callable[[Item], tuple[str, str]],
-    seen: Callable[[Item], datetime],
-) -> list[Item]:
-    """A total order; ascending is descending reversed, so pages never overlap."""
-    key = sort.removeprefix("-")
-    if key == "name":
-        listed = sorted(listed, key=name)
-        return listed if sort == "name" else listed[::-1]
-    if key == "seen":
-        listed = sorted(listed, key=seen, reverse=True)
-    return listed if sort.startswith("-") else listed[::-1]
-
-
-def _of_artist(listed: Listed) -> tuple[str, str]:
+def _artist_name(listed: Listed) -> tuple[str, str]:
     return titles.folded(listed.artist.name), listed.artist.spotify_id
 
 
-def _of_album(album: AlbumEntry) -> tuple[str, str]:
+def _album_name(album: AlbumEntry) -> tuple[str, str]:
     return album.text.partition("\n")[0], album.spotify_id
-
-
-def _first_seen(listed: Listed) -> datetime:
-    return max(album.created_at for album in listed.albums)

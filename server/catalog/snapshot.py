@@ -1,21 +1,34 @@
 """What is served, held in memory: the latest releases with their artists. Pure.
 
-A snapshot holds the latest 300 releases of every type and overall, so any window that a request may
-ask for is in it, with room for what it leaves out, and no request needs the database.
+A snapshot holds the first releases in each of two orders, the newest and those first seen last: so
+many of all types together, and so many of each type, as its depth says. Below these only some
+releases are held, so lists end there. Upcoming releases are held beside these, the nearest ones, so
+that however many there are, they take the place of no other.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import NamedTuple
 
 import orjson
 
 from server.catalog.release import Release
 
-DEPTH = 200  # the greatest release_limit
-HELD = 300  # releases of each type and overall; what `exclude` takes away is made up from the rest
+MAX_RELEASE_LIMIT = 200
 Pieces = Sequence[bytes]  # of JSON, which are joined at the very end, so that each is copied once
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
+
+
+class Depth(NamedTuple):
+    """How many releases of an order are held: of all types together, and of each type."""
+
+    overall: int
+    of_type: int
+
+
+HELD = Depth(500, 300)  # more than any release_limit, for filters take some away
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,8 @@ class AlbumEntry:
 
     `edition` is None where no artist is credited. `text` is what a search looks into, folded;
     `markets` the codes with a blank around each, None where nothing is known of them. `release` is
-    what feeds tell of it, if that has been read from its JSON already.
+    what feeds tell of it, if that has been read from its JSON already. `position` is the place in
+    Spotify's list when it was first seen.
     """
 
     album_type: str | None
@@ -67,6 +81,17 @@ class AlbumEntry:
     text: str = ""
     markets: str | None = None
     release: Release | None = None
+    position: int = 0
+
+    @property
+    def shown_at(self) -> str:
+        """When lists without upcoming releases first show it: once it is seen and its day begins.
+
+        A date or a time of UTC, to be compared as text: any date sorts before the times of its day,
+        month or year, also one that no calendar has (`2026-13`, `0000`).
+        """
+        seen = self.created_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return max(seen, self.release_date or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +117,30 @@ class Freshness:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The latest releases, newest first, and how fresh they are."""
+    """Releases in each order, and how fresh they are.
+
+    `albums` are newest first, `seen` last seen first; in `shown` what counts is when lists without
+    upcoming releases first show each. `depth` is down to where each order is whole; None means to
+    its end.
+    """
 
     albums: tuple[AlbumEntry, ...]
     freshness: Freshness
+    depth: Depth | None = HELD
+    seen: tuple[AlbumEntry, ...] = field(init=False)
+    shown: tuple[AlbumEntry, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Sort once, not on each request."""
+        listed = sorted(self.albums, key=attrgetter("position", "spotify_id"))
+        seen = tuple(sorted(listed, key=attrgetter("created_at"), reverse=True))
+        shown = tuple(sorted(seen, key=attrgetter("shown_at"), reverse=True))
+        object.__setattr__(self, "seen", seen)  # the way to set a field of what is frozen
+        object.__setattr__(self, "shown", shown)
+
+    def only(self, albums: Sequence[AlbumEntry]) -> "Snapshot":
+        """Return a snapshot of some of these releases."""
+        return self if albums is self.albums else replace(self, albums=tuple(albums))
 
 
 def freshness_of(snapshot: Snapshot | None) -> Freshness:

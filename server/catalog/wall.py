@@ -1,53 +1,30 @@
-"""The wall of new releases: what a page of it shows, and where its links lead. Pure."""
+"""The wall of new releases: what a page of it shows. Pure."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
-from typing import Any, NamedTuple, get_args
+from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from server.catalog import isolation, payload, query, selection
-from server.catalog.feeds import FORMATS
+from server.catalog import isolation, navigation, payload, query, selection
 from server.catalog.isolation import LeftOut
-from server.catalog.query import FEEDS, AlbumType, WallQuery
+from server.catalog.navigation import Feed, Link, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
 from server.catalog.wording import counted, date_words
 
 LISTS = ("type", "exclude")  # which forms give by repeating the name
-ASKED = ("q", "market", "at", "sort", "exclude")  # what the form has fields for
-KINDS = {"album": "Albums", "single": "Singles", "ep": "EPs", "compilation": "Compilations"}
-LEFT_OUT = {"various_artists": "no Various Artists", "versions": "one version of each"}
 SORTS = {
     "-released": "Newest first",
     "released": "Oldest first",
-    "-seen": "Last to come in",
-    "seen": "First to come in",
+    "-seen": "Recently added",
+    "seen": "First added",
     "name": "A to Z",
     "-name": "Z to A",
 }
-FEED_NAMES = ("Atom", "JSON Feed", "Calendar", "CSV")
+UPCOMING = {"exclude": "Leave out", "include": "Include", "only": "Only these"}
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-NOT_IN_FEEDS = {"release_limit", "limit", "offset"}
-
-
-class Link(NamedTuple):
-    """Where a click leads, under this server's root; whether that is where we are."""
-
-    text: str
-    href: str
-    current: bool = False
-
-
-class Feed(NamedTuple):
-    """A feed of the same releases, under this server's root."""
-
-    text: str
-    href: str
-    media_type: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +43,7 @@ class Wall:
     following: str | None
     preceding: str | None
     kinds: tuple[Link, ...]
+    upcoming: Link
     chosen: tuple[Link, ...]
     days: tuple[Link, ...]
     feeds: tuple[Feed, ...]
@@ -82,10 +60,19 @@ class Wall:
         return f"{self.first}–{last} of {whole}" if self.tiles else f"none of {whole}"
 
     @property
+    def heading(self) -> str:
+        """What stands above the releases: which ones these are, in which order."""
+        if self.query.at:
+            return f"Listed on {date_words(self.query.at)}"
+        if self.query.upcoming == "only":
+            return "Upcoming"
+        return "Latest" if self.query.sort == "-released" else SORTS[self.query.sort]
+
+    @property
     def is_live(self) -> bool:
         """Whether what comes in belongs at its top."""
         asked = self.query
-        return asked.at is None and asked.offset == 0 and asked.sort in ("-released", "-seen")
+        return asked.at is None and asked.start == 0 and asked.sort in ("-released", "-seen")
 
 
 def read(query_string: str, today: date) -> tuple[WallQuery, str]:
@@ -115,9 +102,9 @@ def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
 def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
     """The page that a query asks for, without what cannot be shown; `today` is the day in UTC."""
     listed, unlisted = isolation.together(
-        snapshot.albums, lambda albums: selection.albums(albums, asked, today)
+        snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), asked, today)
     )
-    page = listed[asked.offset : asked.offset + asked.limit]
+    page = listed[asked.start : asked.start + asked.limit]
     tiles, unshown = isolation.each(page, lambda entry: Tile.of(orjson.loads(entry.json), today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     wall = _wall(asked, tuple(tiles), len(listed), today, written, has_markets=has_markets)
@@ -139,73 +126,14 @@ def _wall(
         written=written,
         tiles=tiles,
         total=total,
-        first=asked.offset + 1,
+        first=asked.start + 1,
         following=following,
         preceding=preceding,
-        kinds=tuple(_kinds(asked)),
-        chosen=tuple(_chosen(asked, written)),
-        days=tuple(_days(asked, today)),
-        feeds=tuple(_feeds(asked)),
-        kept=tuple(_kept(asked)),
+        kinds=tuple(navigation.kinds(asked)),
+        upcoming=navigation.upcoming(asked),
+        chosen=tuple(navigation.chosen(asked, written)),
+        days=tuple(navigation.days(asked, today)),
+        feeds=tuple(navigation.feeds(asked)),
+        kept=tuple(navigation.kept(asked)),
         has_markets=has_markets or asked.market is not None,
     )
-
-
-def _with(asked: WallQuery, **changes: Any) -> str:
-    """The address of the first page of another query."""
-    return asked.model_copy(update={"offset": 0, **changes}).href
-
-
-def _kinds(asked: WallQuery) -> Iterator[Link]:
-    yield Link("All", _with(asked, type=()), not asked.type)
-    for kind in get_args(AlbumType):
-        yield Link(KINDS[kind], _with(asked, type=(kind,)), asked.type == (kind,))
-
-
-def _chosen(asked: WallQuery, written: str) -> Iterator[Link]:
-    """What narrows the wall, each leading to the wall without it."""
-    if asked.q:
-        yield Link(f"“{written or asked.q}”", _with(asked, q=None))
-    if len(asked.type) > 1:
-        names = [KINDS[kind] for kind in asked.type]
-        yield Link(" and ".join((", ".join(names[:-1]), names[-1])), _with(asked, type=()))
-    if asked.market:
-        yield Link(f"in {asked.market}", _with(asked, market=None))
-    if asked.at:
-        yield Link(f"listed on {date_words(asked.at)}", _with(asked, at=None))
-    if asked.released_after:
-        text = f"from {date_words(asked.released_after)} on"
-        yield Link(text, _with(asked, released_after=None))
-    if asked.released_before:
-        text = f"until {date_words(asked.released_before)}"
-        yield Link(text, _with(asked, released_before=None))
-    for each in asked.exclude:
-        rest = tuple(other for other in asked.exclude if other != each)
-        yield Link(LEFT_OUT[each], _with(asked, exclude=rest))
-
-
-def _days(asked: WallQuery, today: date) -> Iterator[Link]:
-    """The days around the one that is shown; what is served now counts as today."""
-    shown = date.fromisoformat(asked.at) if asked.at else today
-    if shown > date.min:
-        before = shown - timedelta(days=1)
-        yield Link(f"‹ {date_words(before.isoformat())}", _with(asked, at=before.isoformat()))
-    if asked.at and shown < today - timedelta(days=1):
-        after = shown + timedelta(days=1)
-        yield Link(f"{date_words(after.isoformat())} ›", _with(asked, at=after.isoformat()))
-    if asked.at:
-        yield Link("Now", _with(asked, at=None))
-
-
-def _feeds(asked: WallQuery) -> Iterator[Feed]:
-    """The same releases as feeds."""
-    wanted = asked.model_dump(exclude_defaults=True, exclude=NOT_IN_FEEDS)
-    for name, kind in zip(FEED_NAMES, FEEDS, strict=True):
-        media_type = FORMATS[kind.path].content_type.partition(";")[0]
-        yield Feed(name, kind.model_validate(wanted).href, media_type)
-
-
-def _kept(asked: WallQuery) -> Iterator[tuple[str, str]]:
-    """What the form has to send along, lest it be forgotten."""
-    for name, value in asked.model_dump(exclude_defaults=True, exclude={"offset", *ASKED}).items():
-        yield name, ",".join(value) if isinstance(value, tuple) else str(value)

@@ -46,7 +46,7 @@ def coming_words(text: str | None, today: date) -> str | None:
 
     A year or a month that has begun is not to come.
     """
-    if text is None or not is_upcoming(text, today):
+    if text is None or not is_upcoming(text, today.isoformat()):
         return None
     return "Out on" if len(text) == 10 else "Out in"
 

@@ -10,7 +10,7 @@ WORDS = (
     "tides night river glass summer ocean velvet echo stone fire winter dream golden paper moon "
     "city light silver heart road Océano Über 夜"
 ).split()
-TYPES = ("single", "album", "ep", "compilation")  # of each the latest 300 are held in memory
+TYPES = ("single", "album", "ep", "compilation")  # of each the first 300 in each order are held
 CREDITS = (1, 1, 1, 2, 3)
 COVERS = ((640, "ab67616d0000b273"), (300, "ab67616d00001e02"), (64, "ab67616d00004851"))
 MARKETS = [f"{first}{second}" for first in "ABCDEFGHIJKLMNOPQR" for second in "ACEGIKMOSU"]  # 180

@@ -46,7 +46,7 @@ def main(url: URL, scale: Scale) -> list[str]:
 
     def build() -> bytes:
         with Session(engine) as session:
-            snapshot = reader.load(session)
+            snapshot = reader.load(session, TODAY)
         made = payload.build(snapshot, ArtistsQuery(), today=TODAY, stale=False, max_age=15)
         return made.body
 

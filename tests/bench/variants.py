@@ -121,7 +121,7 @@ def main(url: URL, scale: Scale) -> list[str]:
     with Session(engine) as session, session.begin():
         store.record_sweep(session, sweep(releases(scale.variant_albums)), AT, lambda: AT)
     with Session(engine) as session:
-        asking = Asking(reader.load(session), reader.load_day(session, "2026-11-20"))
+        asking = Asking(reader.load(session, AT.date()), reader.load_day(session, "2026-11-20"))
     engine.dispose()
     times = asyncio.run(measure(asking, scale.variant_rounds))
     print(

@@ -214,8 +214,8 @@ class Simulation:
 
     async def answer(self) -> ArtistsPage:
         """What would be served now, held against its shape."""
-        snapshot = await self.database.run(reader.load)
         query, today = ArtistsQuery(release_limit=200), self.clock().date()
+        snapshot = await self.database.run(reader.load, today)
         built = payload.build(snapshot, query, today=today, stale=False, max_age=15)
         return ArtistsPage.model_validate_json(built.body)
 
