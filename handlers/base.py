@@ -11,6 +11,7 @@ from tornado.web import HTTPError, RequestHandler
 from server import problems
 from server.catalog.negotiation import SHARED
 from server.errors import FreshetError, InvalidParameters
+from server.refusals import JournalOutOfReach
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
 ANY_HEADER = "*, Authorization"
@@ -111,6 +112,8 @@ class BaseHandler(RequestHandler):
         }
         if isinstance(error, InvalidParameters):
             problem["errors"] = error.faults
+        if isinstance(error, JournalOutOfReach):
+            problem |= error.members
         return problem
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:

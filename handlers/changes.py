@@ -4,9 +4,10 @@ import orjson
 
 from handlers.payloads import PayloadHandler
 from server.catalog import freshness, journal, payload, query
+from server.catalog.entry import BEGIN_AGAIN, Piece
 from server.catalog.position import ChangesQuery
-from server.catalog.snapshot import TIMES
 from server.database import Database
+from server.refusals import JournalOutOfReach
 
 
 class ChangesHandler(PayloadHandler):
@@ -18,13 +19,25 @@ class ChangesHandler(PayloadHandler):
         self._database = database
 
     async def get(self) -> None:
-        """Send a piece of the journal, and where the next one begins."""
+        """Send a piece of the journal, and where the next one begins. Raises JournalOutOfReach."""
         asked = query.parse(ChangesQuery, self.request.query)
         dated = await self._database.run(freshness.read)  # first: it must not be newer than these
-        items = await self._database.run(journal.read, asked.after, asked.limit)
-        following = items[-1]["seq"] if items else asked.after
-        body = orjson.dumps({"items": items, "next_after": following}, option=TIMES)
+        piece = await self._database.run(journal.read, asked.after or 0, asked.limit)
+        if asked.after is not None and not piece.reach.holds(asked.after):
+            raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
+        body = _written(piece, piece.reach.floor if asked.after is None else asked.after)
         whole = payload.unkept(body, dated, payload.links(self._root))
         self.send(await self._database.compute(whole.coded, self.coding))
 
     head = get
+
+
+def _written(piece: Piece, after: int) -> bytes:
+    """A piece that begins after a place, as `schemas.ChangesPage`."""
+    following = piece.entries[-1].seq if piece.entries else after
+    content = {
+        "items": [orjson.Fragment(entry.json) for entry in piece.entries],
+        "next_after": following,
+        "up_to_date": following >= piece.reach.newest,
+    }
+    return orjson.dumps(content)

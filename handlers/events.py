@@ -8,7 +8,7 @@ import structlog
 from handlers.base import BaseHandler
 from server.catalog.broadcast import Broadcast, Follower
 from server.catalog.payload import links
-from server.catalog.position import LAST_EVENT_ID, starting_point
+from server.catalog.position import LAST_EVENT_ID, EventsQuery, asked
 
 BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
 PATIENCE_SECONDS = 30.0  # so long a listener may take for what it was sent last
@@ -42,13 +42,15 @@ class EventsHandler(BaseHandler):
 
     def head(self) -> None:
         """The headers of a stream."""
-        self._place()
+        self._asked()
         self._set_headers()
         self.flush()
 
     async def get(self) -> None:
         """Stream until either side goes."""
-        self._follower = follower = await self._broadcast.follow(self._place())
+        wanted = self._asked()
+        unnamed = bool(wanted.unnamed)
+        self._follower = follower = await self._broadcast.follow(wanted.after, unnamed=unnamed)
         try:
             await self._tell(follower)
         finally:
@@ -59,11 +61,15 @@ class EventsHandler(BaseHandler):
         if self._follower is not None:
             self._follower.leave()
 
-    def _place(self) -> int | None:
-        return starting_point(self.request.query, self.request.headers.get(LAST_EVENT_ID))
+    def _asked(self) -> EventsQuery:
+        return asked(self.request.query, self.request.headers.get(LAST_EVENT_ID))
 
     async def _tell(self, follower: Follower) -> None:
-        """Begin with a bare id, so that a client that is cut off early knows its place already."""
+        """Begin with a bare id, so that a client that is cut off early knows its place already.
+
+        It is the place that was asked for, even if that is out of reach: only the reset that
+        follows moves it, so a client cannot be cut off in between and miss the reset.
+        """
         self._set_headers()
         connection: Any = self.request.connection
         if not connection.stream.closed():

@@ -59,6 +59,6 @@ def make_memo(cache: PayloadCache, count: Count, timer: Callable[[], float]) -> 
 def make_broadcast(database: Database) -> Broadcast:
     """The part that tells listeners of changes."""
     return Broadcast(
-        lambda after, limit: database.run(journal.entries, after, limit),
-        lambda limit: database.run(journal.latest_entries, limit),
+        lambda after, limit: database.run(journal.read, after, limit),
+        lambda limit: database.run(journal.read_latest, limit),
     )

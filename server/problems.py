@@ -128,6 +128,14 @@ OF_THE_API = (
         "Send the request to an upgraded server, or upgrade this one.",
     ),
     _explain(
+        refusals.JournalOutOfReach,
+        "Changes after `after` have been deleted (after 90 days by default), or `after` is ahead "
+        "of the newest change, because the database was restored from a backup or created again. "
+        "See `oldest` and `newest` in the answer.",
+        "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
+        "answer. Without `after` the oldest change that is kept comes first.",
+    ),
+    _explain(
         refusals.TooManyListeners,
         "This server has as many open event streams as it accepts.",
         f"{RETRY} `/api/changes/` has the same changes without a stream.",

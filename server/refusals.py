@@ -1,5 +1,7 @@
 """What single routes refuse, and for how long: RequestErrors with a status of their own."""
 
+from typing import Any
+
 from server.errors import Paused, RequestError
 
 
@@ -62,3 +64,15 @@ class TooManyListeners(RequestError):
 
     def __init__(self) -> None:
         super().__init__("Please try again shortly, or read /api/changes/.")
+
+
+class JournalOutOfReach(RequestError):
+    """Changes after a place have been deleted, or the journal has not come so far."""
+
+    status = 410
+    kind = "journal-out-of-reach"
+    title = "The journal does not reach this place"
+
+    def __init__(self, advice: str, members: dict[str, Any]) -> None:
+        super().__init__(advice)
+        self.members = members

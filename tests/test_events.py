@@ -20,7 +20,7 @@ from server.access_log import AccessLog
 from server.app import Freshet
 from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
-from server.catalog.entry import Entry
+from server.catalog.entry import Entry, Piece, Reach
 from server.catalog.schemas import ChangeShape
 from server.database import Database
 from server.errors import DatabaseUnavailable
@@ -56,7 +56,7 @@ def forget_for_a_year(session: Session) -> None:
 
 def journal_of(database: Database) -> list[Entry]:
     with Session(database.engine) as session:
-        return journal.entries(session, 0, 1_000_000)
+        return journal.read(session, 0, 1_000_000).entries
 
 
 class Ear:
@@ -136,16 +136,16 @@ class Booth:
         self.port = self.site.listen("127.0.0.1", 0)
         self.site.open()
 
-    async def _read(self, after: int, limit: int) -> list[Entry]:
+    async def _read(self, after: int, limit: int) -> Piece:
         self.reads += 1
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.entries, after, limit)
+        return await self._database.run(journal.read, after, limit)
 
-    async def _read_latest(self, limit: int) -> list[Entry]:
+    async def _read_latest(self, limit: int) -> Piece:
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.latest_entries, limit)
+        return await self._database.run(journal.read_latest, limit)
 
     async def close(self) -> None:
         self.broadcast.close()
@@ -469,7 +469,7 @@ async def spread(ears: list[Ear], database: Database, number: int) -> float:
     """Seconds from a sync that adds an album until the last listener has all it changed."""
     began = time.monotonic()
     await database.compute(happen, database, [album(number)])
-    last = (await database.run(journal.latest_entries, 1))[0].seq
+    last = (await database.run(journal.read_latest, 1)).entries[0].seq
 
     async def hear(ear: Ear) -> None:
         while ear.last_id != last:
@@ -494,18 +494,21 @@ def test_a_position_is_found_in_what_is_held(database: Database) -> None:
     entries = journal_of(database)
 
     async def look() -> None:
-        async def read(after: int, limit: int) -> list[Entry]:
-            return [each for each in entries[:known] if each.seq > after][:limit]
+        async def read(after: int, limit: int) -> Piece:
+            return Piece([each for each in entries[:known] if each.seq > after][:limit], reach())
 
-        async def read_latest(limit: int) -> list[Entry]:
-            return entries[:known][-limit:]
+        async def read_latest(limit: int) -> Piece:
+            return Piece(entries[:known][-limit:], reach())
+
+        def reach() -> Reach:
+            return Reach(1, known, 0)
 
         known = 3
         broadcast = Broadcast(read, read_latest, held=10)
         await broadcast.feed()
         for known in (3, 5, 17, 30):
             await broadcast.feed()
-            for position in range(31):
+            for position in range(known + 1):
                 rest = [each.seq for each in await broadcast.page(position)]
                 assert rest == [each.seq for each in entries[:known] if each.seq > position]
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from server.catalog import journal, payload, store
 from server.catalog.broadcast import Broadcast, Follower
-from server.catalog.entry import Entry
+from server.catalog.entry import Piece
 from server.catalog.feeds import FORMATS
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
@@ -268,10 +268,10 @@ async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
         await alter(stage, "UPDATE changes SET detail = CAST(:deep AS jsonb) WHERE seq = 2",
                     deep=f'{{"images": {DEEP}}}')  # fmt: skip
         page = await stage.get("/api/changes/")
-        entries = await database.run(journal.entries, 0, 10)
+        piece = await database.run(journal.read, 0, 10)
     assert [each["seq"] for each in page["items"]] == [1, 2, 3]
     assert page["items"][1]["detail"] == {}
-    assert [orjson.loads(each.json)["seq"] for each in entries] == [1, 2, 3]
+    assert [orjson.loads(each.json)["seq"] for each in piece.entries] == [1, 2, 3]
     assert {(line["place"], line["seq"]) for line in left_out} == {("changes", 2)}
 
 
@@ -279,10 +279,10 @@ async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
 async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Database) -> None:
     fails = True
 
-    async def reading(after: int, limit: int) -> list[Entry]:
+    async def reading(after: int, limit: int) -> Piece:
         if fails:
             raise ValueError("nobody foresaw this")
-        return await database.run(journal.entries, after, limit)
+        return await database.run(journal.read, after, limit)
 
     class Deaf(Follower):
         def wake(self) -> None:
@@ -290,7 +290,7 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
 
         leave = wake
 
-    broadcast = Broadcast(reading, lambda limit: database.run(journal.latest_entries, limit))
+    broadcast = Broadcast(reading, lambda limit: database.run(journal.read_latest, limit))
     with pytest.raises(ValueError):
         await broadcast.feed()
     fails = False

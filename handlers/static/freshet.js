@@ -81,6 +81,8 @@
     stream = new EventSource(last ? `${address}?after=${last}` : address);
     const heard = event => { last = event.lastEventId; look(); };
     stream.addEventListener("added", heard);
+    // Something was missed, perhaps also deletions: all pages that are open do not ask at once.
+    stream.addEventListener("reset", () => setTimeout(() => location.reload(), PAUSE + Math.random() * SPREAD));
     stream.addEventListener("open", () => { if (waiting) look(1, 0); });
     stream.addEventListener("error", () => {
       if (stream && stream.readyState === EventSource.CLOSED) { // refused: for now, or for long

@@ -23,12 +23,22 @@ from server.catalog.schemas import (
     AlbumWithHistory,
     ArtistsPage,
     ChangesPage,
+    OutOfReach,
     Problem,
     SyncStarted,
 )
 from server.catalog.status_schemas import Status
 
-MODELS = (ArtistsPage, AlbumsPage, AlbumWithHistory, ChangesPage, SyncStarted, Status, Problem)
+MODELS = (
+    ArtistsPage,
+    AlbumsPage,
+    AlbumWithHistory,
+    ChangesPage,
+    SyncStarted,
+    Status,
+    Problem,
+    OutOfReach,
+)
 
 ABOUT = (
     "The artists who have just released something on Spotify. Lists, single objects, feeds and the "
@@ -76,7 +86,7 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
             "/api/albums/": {"get": _albums()},
             "/api/albums/{spotify_id}/": {"get": _album()},
             "/api/changes/": {"get": following.changes()},
-            "/api/events": {"get": following.events()},
+            "/api/events": {"get": following.events(root)},
             "/api/sync/": {"post": _sync(root, session)},
             "/api/status": {"get": _status()},
             **{kind.path: {"get": _feed(kind)} for kind in FEEDS},

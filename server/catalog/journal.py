@@ -6,23 +6,34 @@ visible in their order: whoever has read up to one has missed none before it.
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Row, and_, delete, func, or_, select
+from sqlalchemy import Row, Text, and_, cast, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
-from server.catalog.entry import Entry
+from server.catalog.entry import Entry, Piece, Reach
 from server.catalog.release import CREDITED, summary
 from server.catalog.rows import IN_BULK, among, insert_rows
-from server.catalog.snapshot import TIMES
 
-COLUMNS = (Change.seq, Change.kind, Change.at, Change.album, Change.detail, Change.release)
+# What Python cannot hold must not keep the rows beside it from being read: JSON comes as text, and
+# times outside of its calendar as the nearest ones in it.
+COLUMNS = (
+    Change.seq,
+    Change.kind,
+    func.least(
+        func.greatest(Change.at, datetime(1, 1, 2, tzinfo=UTC)),
+        datetime(9999, 12, 31, tzinfo=UTC),
+    ).label("at"),
+    Change.album,
+    cast(Change.detail, Text).label("detail"),
+    cast(Change.release, Text).label("release"),
+)
 log = structlog.get_logger()
 
 DESCRIBED = (
@@ -112,32 +123,41 @@ def prune(session: Session, before: datetime, most: int) -> int:
     return len(deleted)
 
 
-def read(session: Session, after: int, limit: int) -> list[dict[str, Any]]:
-    """Up to `limit` changes after the one numbered `after`, each as `schemas.ChangeShape`."""
-    rows = select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
-    return [_readable(row) for row in session.execute(rows)]
+def read(session: Session, after: int, limit: int) -> Piece:
+    """Return up to `limit` entries after the one numbered `after`, in order.
+
+    How far the journal reaches is read last: what has been deleted by then is known, so no entry
+    can be missed unnoticed.
+    """
+    rows = session.execute(
+        select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
+    ).all()
+    return Piece([_entry(row) for row in rows], reach(session))
 
 
-def entries(session: Session, after: int, limit: int) -> list[Entry]:
-    """The same, ready to be told."""
-    return [Entry.of(change) for change in read(session, after, limit)]
-
-
-def latest_entries(session: Session, limit: int) -> list[Entry]:
-    """The last changes of all, in order, ready to be told."""
+def read_latest(session: Session, limit: int) -> Piece:
+    """Return the last entries of all, in order."""
     rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
-    return [Entry.of(_readable(row)) for row in reversed(rows)]
+    return Piece([_entry(row) for row in reversed(rows)], reach(session))
 
 
-def _readable(row: Row[Any]) -> dict[str, Any]:
-    """A change that JSON can hold: without its details where it cannot, which is logged.
+def reach(session: Session) -> Reach:
+    """Return how far the journal reaches, by indexes alone."""
+    floor = select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery()
+    ends = select(func.min(Change.seq).label("oldest"), func.max(Change.seq).label("newest"))
+    row = session.execute(select(func.coalesce(floor, 0).label("floor"), ends.subquery())).one()
+    return Reach(row.oldest, max(row.newest or 0, row.floor), row.floor)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    """One entry: without its details if JSON cannot hold them, which is logged.
 
     It keeps its number, so no reader takes it for missed or waits for it.
     """
-    change = row._asdict()
+    known = {"seq": row.seq, "kind": row.kind, "at": row.at, "album": row.album}
     try:
-        orjson.dumps(change, option=TIMES)
+        release = None if row.release is None else orjson.loads(row.release)
+        return Entry.of({**known, "release": release, "detail": orjson.loads(row.detail)})
     except Exception:
-        log.exception("item_left_out", place="changes", seq=change["seq"])
-        change |= {"detail": {}, "release": None}
-    return change
+        log.exception("item_left_out", place="changes", seq=row.seq)
+        return Entry.of({**known, "release": None, "detail": {}})

@@ -15,6 +15,15 @@ GAP = "…"  # in a call, where its author has to put something
 
 
 @dataclass(frozen=True)
+class Sample:
+    """An example of a call in some language (the extension x-codeSamples)."""
+
+    language: str
+    label: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Operation:
     """One method of one path; `anchor` is its name within the page.
 
@@ -31,6 +40,7 @@ class Operation:
     fields: tuple[Field, ...]
     bodies: tuple[Content, ...]
     answers: tuple[Answer, ...]
+    samples: tuple[Sample, ...]
     like: "Operation | None"
     cookies: tuple[str, ...] = ()
 
@@ -146,6 +156,10 @@ def _operation(
         fields=fields,
         bodies=tuple(read_contents(body, schemas)),
         answers=tuple(read_answer(str(status), responses[status], schemas) for status in responses),
+        samples=tuple(
+            Sample(each.get("lang", ""), each.get("label", ""), each["source"])
+            for each in described.get("x-codeSamples", ())
+        ),
         like=next(
             (each for each in known if len(fields) > 1 and {*fields} <= {*each.fields}), None
         ),

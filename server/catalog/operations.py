@@ -59,10 +59,13 @@ def unmodified(
 
 
 def problem(
-    description: str, headers: Sequence[str] = (), maybe: Sequence[str] = ()
+    description: str,
+    headers: Sequence[str] = (),
+    maybe: Sequence[str] = (),
+    model: str = "Problem",
 ) -> dict[str, Any]:
-    """Describe an error (RFC 9457)."""
-    content = {"application/problem+json": {"schema": _reference("Problem")}}
+    """Describe an error (RFC 9457), by the name of its schema."""
+    content = {"application/problem+json": {"schema": _reference(model)}}
     named = headers_of(("Cache-Control", *headers), maybe)
     return {"description": description, "headers": named, "content": content}
 

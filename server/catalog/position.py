@@ -19,8 +19,10 @@ class ChangesQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    after: WholeNumber = Field(
-        0, ge=0, le=2**53, description="The number of the last change that is known already."
+    after: Position | None = Field(
+        None,
+        description="The number of the last change that is known already; when not given, the "
+        "oldest change that is kept comes first.",
     )
     limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
 
@@ -33,21 +35,24 @@ class EventsQuery(BaseModel):
     after: Position | None = Field(
         None, description="Only changes after this seq; when not given, what comes from now on."
     )
+    unnamed: Annotated[int, Field(ge=0, le=1), BeforeValidator(digits)] = Field(
+        0, description="1: events without a name, for `onmessage`; `kind` in their data tells it."
+    )
 
 
-def starting_point(query_string: str, last_event_id: str | None) -> int | None:
-    """The seq after which a stream begins; None for what comes from now on.
+def asked(query_string: str, last_event_id: str | None) -> EventsQuery:
+    """What a client wants of the stream, and after which seq it begins.
 
     The header wins: a client that comes back has it beside the address that it began with. Raises
     InvalidParameters for either.
     """
-    after = parse(EventsQuery, query_string).after
+    query = parse(EventsQuery, query_string)
     if last_event_id is None:
-        return after
+        return query
     try:
         position: int = TypeAdapter(Position).validate_python(last_event_id)
     except ValidationError:
         reason = f"must be a whole number in plain digits, at most {MAX_SEQ}"
         fault = ParameterFault(LAST_EVENT_ID, last_event_id[:SHOWN], reason)
         raise InvalidParameters([fault]) from None
-    return position
+    return query.model_copy(update={"after": position})

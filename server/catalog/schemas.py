@@ -169,6 +169,7 @@ class ChangesPage(Shape):
 
     items: list[ChangeShape]
     next_after: int = Field(description="What to ask for next as `after`.")
+    up_to_date: bool = Field(description="True when nothing has been written after `next_after`.")
 
 
 class SyncStarted(Shape):
@@ -197,3 +198,13 @@ class Problem(BaseModel):
     detail: str | None = Field(description="What to do about this one; null where unknown.")
     instance: str = Field(description="urn:request:… as the log has it.")
     errors: list[ParameterFaultShape] = Field(default_factory=list)
+
+
+class OutOfReach(Problem):
+    """The problem `journal-out-of-reach`: how far the journal reaches, and where to begin again."""
+
+    oldest: int | None = Field(description="The oldest change that is kept; null when none is.")
+    newest: int = Field(description="The newest change that was written.")
+    begin_after: int = Field(
+        description="What to ask for as `after` once all pages of /api/albums/ have been fetched."
+    )

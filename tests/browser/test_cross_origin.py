@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Place
+from tests.browser.test_pages import novelty, take
 
 SENT = {
     "Authorization": "Bearer of-somebody",
@@ -65,3 +67,16 @@ def test_a_script_of_another_origin_reads_no_page_and_starts_no_sync(
     assert page.evaluate(ASK, [f"{place.url}api/sync/", asked]) == refused
     simple = {"method": "POST", "credentials": "include"}
     assert page.evaluate(ASK, [f"{place.url}api/sync/", simple]) == refused
+
+
+def test_the_example_of_the_stream_tells_of_a_release_in_a_page_of_another_origin(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    described = orjson.loads(place.server.get("/api/openapi.json")[2])
+    (sample,) = described["paths"]["/api/events"]["get"]["x-codeSamples"]
+    page.goto(foreign_page("<p>Elsewhere"))
+    page.add_script_tag(content=sample["source"])
+    page.wait_for_function("changes.readyState === EventSource.OPEN")
+    expected.append("Late Comer: Novelty 700")
+    with page.expect_console_message(lambda said: said.text == "Late Comer: Novelty 700"):
+        take(place, novelty(700))

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
+from urllib.request import urlopen
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from handlers.pages import STATIC
@@ -265,6 +266,48 @@ def test_what_is_new_waits_behind_a_button_and_then_comes_in(
     assert name == ("none" if motion == "reduce" else "arrive")
     page.reload()
     expect(page.locator(RELEASES).first).to_contain_text(f"Novelty {number}")
+
+
+HIDE = """hidden => {
+  Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_a_wall_whose_place_in_the_journal_is_out_of_reach_is_loaded_anew(
+    page: Page, place: Place
+) -> None:
+    def reach_from(seq: str) -> None:
+        with place.engine.begin() as connection:
+            connection.execute(text(f"UPDATE journal_floor SET seq = {seq}"))
+
+    page.goto(place.url)
+    page.evaluate("window.isTheFirst = true")
+    take(place, novelty(800))
+    expect(page.get_by_role("button", name="Show 1 new release")).to_be_visible()
+    page.evaluate(HIDE, True)
+    reach_from("(SELECT max(seq) + 1 FROM changes)")
+    try:
+        take(place, novelty(801), novelty(802))
+        until_told(place, "event: reset", after=1)
+        page.evaluate(HIDE, False)
+        expect(page.get_by_text("Novelty 802")).to_be_visible()
+        assert not page.evaluate("window.isTheFirst")
+        expect(page.get_by_role("button", name="Show 1 new release")).to_have_count(0)
+    finally:
+        reach_from("0")
+
+
+def until_told(place: Place, words: str, after: int) -> None:
+    """Wait until a stream that begins after a place begins with these words."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while True:
+        with urlopen(f"{place.url}api/events?after={after}", timeout=5) as stream:
+            lines = [stream.readline().decode() for _ in range(5)]
+        if f"{words}\n" in lines:
+            return
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.05)
 
 
 def test_the_keyboard_leads_past_the_head_to_every_release_and_shows_where_it_is(

@@ -1,0 +1,67 @@
+"""The last entries of the journal, held in memory. Pure."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from operator import attrgetter
+
+from server.catalog.entry import Entry, Piece
+
+SEQ = attrgetter("seq")
+
+
+class Ring:
+    """Up to `held` entries: all that are kept after `floor`, up to `newest`.
+
+    It begins with the `latest` entries of all; `reach` is how far the journal reached when the last
+    piece was read.
+    """
+
+    def __init__(self, latest: Piece, held: int) -> None:
+        self._held = held
+        self._entries = latest.entries
+        self.reach = latest.reach
+        self.newest = latest.entries[-1].seq if latest.entries else latest.reach.floor
+        self._floor = latest.reach.floor
+        if len(latest.entries) >= held:
+            self._floor = latest.entries[0].seq - 1
+
+    def continues(self, piece: Piece) -> bool:
+        """Tell whether a piece that was read from our newest entry on is of the same journal.
+
+        It is not if the database was restored or made anew since.
+        """
+        if piece.reach.newest < self.newest:
+            return False
+        last = [each for each in self._entries[-1:] if each.seq > piece.reach.floor]
+        return piece.entries[: len(last)] == last
+
+    def add(self, piece: Piece) -> int:
+        """Hold what is new in a piece; how many entries that is.
+
+        What is too much is dropped, and what has been deleted from the journal.
+        """
+        new = [each for each in piece.entries if each.seq > self.newest]
+        together = self._entries + new
+        self._entries, dropped = together[-self._held :], together[: -self._held]
+        if new:
+            self.newest = new[-1].seq
+        if dropped:
+            self._floor = dropped[-1].seq
+        self.reach = piece.reach
+        if self._floor < self.reach.floor:
+            self._floor = self.reach.floor
+            self._entries = list(self.after(self._floor))
+        return len(new)
+
+    def covers(self, seq: int) -> bool:
+        """Tell whether all that is known to come after a seq is held."""
+        return self._floor <= seq <= self.newest
+
+    def is_ahead_of(self, seq: int) -> bool:
+        """Tell whether there is anything to tell from here to who has all up to a seq."""
+        return self.covers(seq) and seq < self.newest
+
+    def after(self, seq: int, most: int | None = None) -> Sequence[Entry]:
+        """Return what comes after a seq, `most` entries if that is given."""
+        start = bisect_right(self._entries, seq, key=SEQ)
+        return self._entries[start : None if most is None else start + most]
