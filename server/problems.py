@@ -68,7 +68,8 @@ NOT_FOUND = _explain(
 OF_THE_API = (
     _explain(
         errors.InvalidParameters,
-        "A query parameter has a value that is not allowed, or is given more than once.",
+        "At least one query parameter has a value that is not allowed, or is given more than once. "
+        "Parameters with unknown names are ignored.",
         "See `errors` in the answer: it names each parameter, its value and the reason. The API "
         "documentation lists what each parameter accepts.",
     ),
