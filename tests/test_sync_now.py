@@ -192,7 +192,7 @@ async def test_under_a_path_and_https_the_challenge_names_what_is_there(
     stranger = stage.browser("https://example.org")
     await must_log_in(await stranger.post(PATH), "/music", "__Host-freshet_session")
     described = openapi()["paths"][PATH]["post"]["responses"]["401"]["headers"]
-    assert list(described) == ["WWW-Authenticate"]
+    assert "WWW-Authenticate" in described
 
 
 @pytest.mark.gen_test
