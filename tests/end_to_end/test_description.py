@@ -25,6 +25,7 @@ STREAM = "/api/events"
 PAST = f"^(1[0-9]{{3}}|20[01][0-9])-({MONTHS.replace(')?', ')')})$"  # days before 2020
 CHECKED = """
 [checks]
+positive_data_acceptance.expected-statuses = [200, 401, 403, 404, 409, 410, 429, 503]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 414]
 """
 
