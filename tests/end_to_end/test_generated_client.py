@@ -15,6 +15,7 @@ import pytest
 from icalendar import Calendar
 from sqlalchemy import URL
 
+from server.catalog.query import AtomQuery, CalendarQuery, TableQuery
 from tests.end_to_end.conftest import Server, environment, standin_settings
 
 PACKAGE = "generated_freshet"
@@ -117,11 +118,11 @@ def read_one(client: Any, module: Any, path: str, kind: str, given: dict[str, An
         assert same(answer.parsed.to_dict(), raw), path
         assert raw.get("items") != [], path
     elif kind == "application/atom+xml":
-        assert read_atom_feed(answer.content) == 20
+        assert read_atom_feed(answer.content) == AtomQuery.usual
     elif kind == "text/calendar":
-        assert 0 < read_ics_feed(answer.parsed) <= 20
+        assert 0 < read_ics_feed(answer.parsed) <= CalendarQuery.usual
     else:
-        assert (kind, read_csv_feed(answer.parsed)) == ("text/csv", 20), path
+        assert (kind, read_csv_feed(answer.parsed)) == ("text/csv", TableQuery.usual), path
 
 
 def use_its_types(generated: Callable[[str], Any], client: Any) -> None:
