@@ -5,6 +5,7 @@ tables.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from typing import Any, get_args
 
 import orjson
@@ -76,7 +77,7 @@ ARTIST_COLUMNS = (
 
 def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     """Read the snapshot to serve; `today` is the day in UTC."""
-    albums = read_entries(session, _held(today, depth))
+    albums = read_entries(session, _held(depth), today=today.isoformat())
     return Snapshot(albums, freshness.read(session), depth)
 
 
@@ -92,13 +93,15 @@ def load_day(session: Session, day: str) -> Snapshot:
     return Snapshot(albums, freshness.read(session), None)
 
 
-def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
+def read_entries(
+    session: Session, wanted: ColumnElement[bool], **parameters: str
+) -> tuple[AlbumEntry, ...]:
     """The wanted releases with their artists, latest first, in two statements.
 
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
     latest = select(*ALBUM_COLUMNS).where(wanted).order_by(*LATEST_FIRST)
-    albums = session.execute(latest).all()
+    albums = session.execute(latest, parameters).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     credit_rows = session.execute(_artists_of(list(credited))).all()
     rows = {row.id: row for row in credit_rows}
@@ -116,12 +119,13 @@ def read_entries(session: Session, wanted: ColumnElement[bool]) -> tuple[AlbumEn
     return tuple(entries)
 
 
-def _held(today: date, depth: Depth) -> ColumnElement[bool]:
-    """The first in each order, of all types and of each, each through its index.
+@cache
+def _held(depth: Depth) -> ColumnElement[bool]:
+    """The first in each order on the day `today`, of all types and of each, through an index each.
 
     Upcoming releases come in a window of their own, the nearest first.
     """
-    day = today.isoformat()
+    day = bindparam("today", type_=Album.release_date.type)
     out = select(Album.id).where(or_(Album.release_date.is_(None), Album.release_date <= day))
     upcoming = select(Album.id).where(Album.release_date > day).order_by(*NEAREST_FIRST)
     windows = [upcoming.limit(depth.overall)]

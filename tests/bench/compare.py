@@ -64,7 +64,9 @@ def turns(cores: Cores, seconds: int, number: int) -> dict[str, Turn]:
         before, count = side.cpu, NEW_ANSWERS * seconds
         with closing(HTTPConnection("127.0.0.1", side.server.port, timeout=10)) as connection:
             for each in range(count):
-                connection.request("GET", f"/api/artists/?q=a&offset={count * number + each}")
+                connection.request(
+                    "GET", f"/api/artists/?release_limit=20&q=a&offset={count * number + each}"
+                )
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status != 200:
