@@ -191,9 +191,10 @@ async def test_the_type_of_a_problem_leads_to_what_explains_it(walk: Any) -> Non
     ):
         answer = await walked.fetch(walked.root + path)
         assert answer.headers["Content-Type"] == "application/problem+json"
-        kind = orjson.loads(answer.body)["type"]
-        await walked.follow(urljoin(walked.root + path, kind))
-    assert f"{PATH}/api/docs/" in {urlsplit(each).path for each in walked.visited}
+        explained = urljoin(walked.root + path, orjson.loads(answer.body)["type"])
+        page = await walked.fetch(explained)
+        assert page.code == 200, explained
+        assert f"{walked.root}/api/docs/" in walked.new(explained, page) + list(walked.visited)
 
 
 @pytest.mark.gen_test
