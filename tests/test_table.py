@@ -212,3 +212,5 @@ def test_libreoffice_computes_nothing(reader: tuple[str, int, str], tmp_path: Pa
     assert formulas(control) == ["of:=1+1"], "or it would not see one"
     assert formulas(sheet) == []
     assert len(sheet.read_bytes()) > 50_000
+    (first, *_) = etree.parse(sheet).iter(f"{TABLE}table-cell")
+    assert "".join(first.itertext()).strip().startswith("spotify_id"), "no byte order mark in it"

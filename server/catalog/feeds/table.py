@@ -38,6 +38,7 @@ ACTIVE = re.compile(
 # A letter that looks like an apostrophe. The apostrophe itself is a quote to some readers, which
 # would take it away and compute what it was to guard.
 MARK = "\N{MODIFIER LETTER APOSTROPHE}"
+EXPOSED = re.compile(f"(?<![^\\W_{MARK}]){ACTIVE.pattern}")  # with no letter or digit before it
 
 
 def write(_channel: Channel, releases: Sequence[Release]) -> bytes:
@@ -80,7 +81,7 @@ def _inert(cell: str | None, guarded: Callable[[str], str] = _marked) -> str:
     def guard(found: re.Match[str]) -> str:
         return found[0] if _is_harmless(found.string, found.start()) else guarded(found[0])
 
-    return ACTIVE.sub(guard, cell or "")
+    return EXPOSED.sub(guard, cell or "")
 
 
 def _is_harmless(text: str, place: int) -> bool:
