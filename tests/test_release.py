@@ -148,3 +148,20 @@ def test_the_credits_and_their_order_are_significant() -> None:
 )
 def test_what_feeds_do_not_show_is_not(change: dict[str, Any]) -> None:
     assert significant({**ALBUM, **change}, ["a1"]) == significant(ALBUM, ["a1"])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"images": None},
+        {"images": {}},
+        {"images": [1, None, {}, {"url": 2}, {"url": "https://x.example/", "width": "wide"}]},
+        {"external_urls": None},
+        {"external_urls": []},
+        {"external_urls": {"spotify": 1}},
+    ],
+)
+def test_a_row_of_any_json_is_described_without_what_cannot_be_used(odd: dict[str, Any]) -> None:
+    told = summary({**ALBUM, **odd}, [])
+    assert told["image" if "images" in odd else "url"] is None
+    assert significant({**ALBUM, **odd}, []) != significant(ALBUM, [])

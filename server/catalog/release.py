@@ -120,8 +120,8 @@ def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dic
         ],
         "kind": kind_of(album["album_type"], album["name"], album["total_tracks"]),
         "release_date": album["release_date"],
-        "url": _bounded(album["external_urls"].get("spotify")),
-        "image": _image(album["images"]),
+        "url": _bounded(_address(album)),
+        "image": _image(_covers(album)),
     }
 
 
@@ -132,19 +132,38 @@ def significant(album: Mapping[str, Any], artists: Sequence[str] | None) -> tupl
     """
     return (
         *(album[name] for name in ("name", "album_type", "release_date", "total_tracks")),
-        album["external_urls"].get("spotify"),
-        album["images"][0]["url"] if album["images"] else None,
+        _address(album),
+        [each["url"] for each in _covers(album)[:1]],
         list(artists or ()),
     )
 
 
-def _image(images: Sequence[Mapping[str, Any]]) -> str | None:
+def _image(covers: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the address of the narrowest cover of 250 pixels or more, or else of the widest."""
-    usable = [each for each in images if len(each["url"]) <= LONGEST_ADDRESS]
-    wide = [each for each in usable if (each["width"] or 0) >= NOTIFIED]
+    usable = [each for each in covers if len(each["url"]) <= LONGEST_ADDRESS]
+    wide = [each for each in usable if (each.get("width") or 0) >= NOTIFIED]
     if wide:
         return str(min(wide, key=lambda each: each["width"])["url"])
     return str(usable[0]["url"]) if usable else None
+
+
+def _covers(album: Mapping[str, Any]) -> list[Any]:
+    """Return the covers that can be used, widest first: a row may hold any JSON."""
+    images = album["images"] if isinstance(album["images"], list) else []
+    return [
+        each
+        for each in images
+        if isinstance(each, dict)
+        and isinstance(each.get("url"), str)
+        and isinstance(each.get("width", 0), int | None)
+    ]
+
+
+def _address(album: Mapping[str, Any]) -> str | None:
+    """Return where Spotify shows a release, if that can be used."""
+    urls = album["external_urls"]
+    address = urls.get("spotify") if isinstance(urls, dict) else None
+    return address if isinstance(address, str) else None
 
 
 def _shortened(name: str) -> str:
