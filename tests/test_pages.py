@@ -510,7 +510,10 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
         assert ("</span>upcoming only <" in page) is ("only" in query)
         upcoming = '<a href="/?upcoming=only&amp;sort=released" aria-current="true">Upcoming</a>'
         assert (upcoming in page) is ("only" in query)
-    (back,) = wall.empty(asked_by("upcoming=only&sort=released"), TODAY).chosen
+    only = wall.empty(asked_by("upcoming=only&sort=released"), TODAY)
+    assert only.kinds[0] == ("All", "/", False), "which is not what is shown"
+    assert only.kinds[1].href == "/?type=album&upcoming=only&sort=released"
+    (back,) = only.chosen
     assert back.href == "/"
     assert asked_by("upcoming=&sort=").href == "/", "as the form sends it"
 

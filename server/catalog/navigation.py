@@ -46,9 +46,17 @@ def _with(asked: WallQuery, **changes: Any) -> str:
     return asked.model_copy(update={"offset": None, **changes}).href
 
 
+def _without_upcoming(asked: WallQuery, **changes: Any) -> str:
+    """The same without what is upcoming, which alone is shown the nearest first."""
+    sort = "-released" if asked.sort == "released" else asked.sort
+    return _with(asked, upcoming="exclude", sort=sort, **changes)
+
+
 def kinds(asked: WallQuery) -> Iterator[Link]:
     """The releases of one type each, after those of all."""
-    yield Link("All", _with(asked, type=()), not asked.type)
+    only = asked.upcoming == "only"
+    whole = _without_upcoming(asked, type=()) if only else _with(asked, type=())
+    yield Link("All", whole, not asked.type and not only)
     for kind in get_args(AlbumType):
         yield Link(KINDS[kind], _with(asked, type=(kind,)), asked.type == (kind,))
 
@@ -77,9 +85,8 @@ def chosen(asked: WallQuery, written: str) -> Iterator[Link]:
         text = f"until {date_words(asked.released_before)}"
         yield Link(text, _with(asked, released_before=None))
     if asked.upcoming != "exclude":
-        sort = "-released" if asked.sort == "released" else asked.sort
         text = "upcoming only" if asked.upcoming == "only" else "with upcoming"
-        yield Link(text, _with(asked, upcoming="exclude", sort=sort))
+        yield Link(text, _without_upcoming(asked))
     for each in asked.exclude:
         rest = tuple(other for other in asked.exclude if other != each)
         yield Link(LEFT_OUT[each], _with(asked, exclude=rest))

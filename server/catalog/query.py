@@ -58,8 +58,8 @@ class ReleaseQuery(BaseModel):
     )
     upcoming: Upcoming = Field(
         "exclude",
-        description="Releases whose day (UTC) has not come yet: exclude, include, or only them. "
-        "A date without a day counts as upcoming until its month or year begins.",
+        description="Releases whose day (UTC) has not come yet, as of today also with `at`. A date "
+        "without a day is upcoming until its month or year begins.",
     )
     released_after: PartialDate | None = Field(
         None,

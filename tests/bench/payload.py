@@ -16,6 +16,7 @@ from tests.bench.scale import Scale
 
 TODAY = date(2026, 11, 20)
 SMALL = 1_000
+# Seen one every five minutes, each a few days after it came out.
 
 ARTISTS = """
 INSERT INTO artists (spotify_id, name, uri, external_urls)
@@ -26,10 +27,11 @@ INSERT INTO albums (spotify_id, name, album_type, release_date, release_date_pre
     images, external_urls, position, created_at, last_seen_at)
 SELECT lpad(n::text, 22, 'b'), 'Album ' || n,
     (ARRAY['album','single','ep','compilation'])[1 + n % 4],
-    to_char(date '2000-01-01' + n % 9000, 'YYYY-MM-DD'), 'day', 'spotify:album:' || n,
+    to_char(seen - n % 5 * interval '1 day', 'YYYY-MM-DD'), 'day', 'spotify:album:' || n,
     jsonb_build_array(jsonb_build_object('url', 'https://i.scdn.co/image/' || n, 'width', 640)),
-    '{}', n % 100, now() - n * interval '1 second', now()
-FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n"""
+    '{}', n % 100, seen, now()
+FROM generate_series(CAST(:first AS int), CAST(:last AS int)) n,
+    LATERAL (SELECT timestamptz '2026-11-20' - n * interval '5 minutes') times (seen)"""
 CREDITS = """
 INSERT INTO album_artists (album_id, position, artist_id)
 SELECT id, 0, (SELECT min(id) FROM artists) + id % 5000 FROM albums
