@@ -7,7 +7,7 @@ import orjson
 from playwright.sync_api import Page
 
 from tests.browser.conftest import Place
-from tests.browser.test_pages import novelty, take
+from tests.browser.test_pages import old_news, take
 
 SENT = {
     "Authorization": "Bearer of-somebody",
@@ -77,6 +77,6 @@ def test_the_example_of_the_stream_tells_of_a_release_in_a_page_of_another_origi
     page.goto(foreign_page("<p>Elsewhere"))
     page.add_script_tag(content=sample["source"])
     page.wait_for_function("changes.readyState === EventSource.OPEN")
-    expected.append("Late Comer: Novelty 700")
-    with page.expect_console_message(lambda said: said.text == "Late Comer: Novelty 700"):
-        take(place, novelty(700))
+    expected.append("Late Comer: Old News 700")
+    with page.expect_console_message(lambda said: said.text == "Late Comer: Old News 700"):
+        take(place, old_news(700))
