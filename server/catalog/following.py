@@ -56,11 +56,11 @@ def changes() -> dict[str, Any]:
     """`GET /api/changes/`."""
     return {
         "operationId": "listChanges",
-        "summary": "What came, changed, left the list and was deleted, in order",
+        "summary": "Journal of changes, in order",
         "description": CHANGES,
         "parameters": parameters(ChangesQuery),
         "responses": {
-            "200": answer("The changes after the one that is known.", "ChangesPage", *HEADERS),
+            "200": answer("The changes after `after`.", "ChangesPage", *HEADERS),
             "304": unmodified(*HEADERS),
             "400": problem("A parameter has a value that is not allowed, or is repeated."),
             "410": problem("The journal does not reach this place.", model="OutOfReach"),
@@ -78,7 +78,7 @@ def events(root: str) -> dict[str, Any]:
     content = {"text/event-stream": {"schema": {"type": "string"}}}
     return {
         "operationId": "streamChanges",
-        "summary": "The same as it happens",
+        "summary": "Live stream of changes",
         "description": STREAM,
         "x-codeSamples": [
             {"lang": "JavaScript", "label": "In a page", "source": JAVASCRIPT.format(root=root)}
@@ -86,8 +86,8 @@ def events(root: str) -> dict[str, Any]:
         "parameters": [after, unnamed, last],
         "responses": {
             "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
-            "400": problem("The place to begin at is no whole number."),
+            "400": problem("A parameter or `Last-Event-ID` has a value that is not allowed."),
             "414": problem("The query string is too long."),
-            "503": later("As many listen as there is room for, or nothing could be read yet."),
+            "503": later("Too many open streams, or no data yet."),
         },
     }
