@@ -276,4 +276,5 @@ async def test_each_answer_of_the_fast_lane_on_one_connection_has_a_line(
     assert [line["bytes"] for line in told] == sizes
     assert [line["warm"] for line in told[1:]] == 4 * [True]
     assert {line["client"] for line in told} == {"127.0.0.1"}
-    assert 0 < min(line["duration_ms"] for line in told[1:]) < 1, "uvloop's clock has milliseconds"
+    took = [line["duration_ms"] for line in told[1:]]
+    assert any(0 < each < 1 for each in took), f"{took}: uvloop's clock has milliseconds"
