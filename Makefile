@@ -3,6 +3,8 @@
 .PHONY: run install test fuzz check bench bench-short soak soak-lane clean
 VENV := .venv
 RIVALS := .venv-bench
+# Two for each core of a small machine, for tests wait most of the time.
+WORKERS := 4
 AUTOCANNON := autocannon@9.0.0
 BIN := $(VENV)/bin
 FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
@@ -18,7 +20,7 @@ install: $(VENV)/.installed
 	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once .env has a CLIENT_ID."
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_description.py

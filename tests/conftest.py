@@ -254,8 +254,8 @@ def start_freshet(
     return start
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for a condition, looking every 10 ms."""
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait for a condition, looking every 10 ms; so long only where other tests take the cores."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

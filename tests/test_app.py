@@ -54,7 +54,7 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
         await freshet.stop()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_frozen_database_holds_up_no_read(
     make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
 ) -> None:
@@ -101,7 +101,7 @@ async def test_a_newer_schema_is_said_and_nothing_is_touched(
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_the_embedded_database_is_started_again_when_it_was_killed(
     make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
 ) -> None:

@@ -69,7 +69,7 @@ async def test_twenty_parallel_callbacks_with_one_state_are_one_login(
     assert (await stage.counts())["sessions"] == 1
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_parallel_callbacks_to_two_processes_are_one_login(set_stage: SetStage) -> None:
     first = await set_stage()
     second = await set_stage(first.standin, public_url=first.url)
@@ -261,7 +261,7 @@ async def test_two_thousand_made_up_callbacks_reach_neither_spotify_nor_the_data
 
 
 @pytest.mark.parametrize("at_once", [False, True])
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_of_forty_codes_in_a_minute_thirty_reach_spotify(
     set_stage: SetStage, at_once: bool
 ) -> None:
@@ -285,7 +285,7 @@ async def test_of_forty_codes_in_a_minute_thirty_reach_spotify(
 
 
 @pytest.mark.parametrize("query", ["error=access_denied", "code=", "x=y"])
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_callbacks_without_a_code_cannot_fill_the_database(
     set_stage: SetStage, query: str
 ) -> None:

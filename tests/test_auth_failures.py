@@ -159,7 +159,7 @@ async def test_a_login_works_once_and_reloading_harms_nothing(set_stage: SetStag
     assert "You are logged in as" in read_page(await browser.get("/"))
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_state_stays_spent_in_another_process_and_after_minutes(
     set_stage: SetStage,
 ) -> None:
@@ -294,7 +294,7 @@ ANSWERS: list[tuple[str, Answer, tuple[int, str]]] = [
 
 
 @pytest.mark.parametrize("path", [TOKEN, ME])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_whatever_spotify_answers_is_a_page_and_stores_nothing(
     set_stage: SetStage, lines: Lines, path: str
 ) -> None:

@@ -52,7 +52,7 @@ ENCODED = [quote(target) for target in LEADS_ELSEWHERE if target.isprintable()]
 
 
 @pytest.mark.parametrize("nexts", batches(RAW_NEXTS + ENCODED), ids=range(3))
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_no_next_leads_away_from_this_server(set_stage: SetStage, nexts: list[str]) -> None:
     stage = await set_stage()
     for encoded in nexts:
@@ -71,7 +71,7 @@ async def test_no_next_leads_away_from_this_server(set_stage: SetStage, nexts: l
         assert not landed.path.startswith("/auth/"), encoded
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_path_of_ours_is_gone_to_over_http_too(set_stage: SetStage) -> None:
     stage = await set_stage()
     for target in STAYS:
@@ -80,7 +80,7 @@ async def test_a_path_of_ours_is_gone_to_over_http_too(set_stage: SetStage) -> N
             assert response.headers["Location"] == stage.url + target
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_no_text_at_all_bends_the_way_to_spotify(set_stage: SetStage) -> None:
     """Neither on the way there, nor on the way from localhost to the public address."""
     stage = await set_stage()
@@ -119,7 +119,7 @@ async def test_a_next_puts_no_header_into_the_answer(set_stage: SetStage) -> Non
         assert b"<script>" not in answer
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_what_the_callback_brings_is_in_no_page(set_stage: SetStage, lines: Lines) -> None:
     stage = await set_stage()
     browser = stage.browser()
@@ -145,7 +145,7 @@ async def test_no_address_is_echoed(set_stage: SetStage) -> None:
         assert b"alert(1)" not in (await browser.get(f"{path}?{query}")).body
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_name_at_spotify_is_text_and_no_html(set_stage: SetStage) -> None:
     stage = await set_stage()
     browser = stage.browser()

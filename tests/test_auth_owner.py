@@ -118,7 +118,7 @@ async def test_the_owner_who_logs_in_again_renews_the_consent(set_stage: SetStag
     assert login["days_to_reconsent"] >= 180
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_of_many_first_logins_at_the_very_same_time_one_owns(set_stage: SetStage) -> None:
     first = await set_stage()
     second = await set_stage(first.standin)
@@ -135,7 +135,7 @@ async def test_of_many_first_logins_at_the_very_same_time_one_owns(set_stage: Se
     assert await first.all("SELECT account_id FROM sessions") == [f"account-{winner}"]
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_who_is_no_longer_named_can_but_take_the_data_along(set_stage: SetStage) -> None:
     stage = await set_stage(allowed_users="account-1,account-2")
     one, two = await logged_in(stage, ONE), await logged_in(stage, TWO)
@@ -201,7 +201,7 @@ async def loses_the_login(stage: Stage) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_disconnecting_deletes_all_of_the_account_and_nothing_else(
     set_stage: SetStage, start_standin: Any, clock: Any
 ) -> None:
@@ -349,7 +349,7 @@ FOREIGN: list[tuple[str | None, str | None]] = [
 ]
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_form_of_another_site_does_nothing(set_stage: SetStage) -> None:
     stage = await set_stage()
     browser = await logged_in(stage, ONE)

@@ -429,7 +429,7 @@ def test_a_frozen_server_does_not_keep_the_process(
 # The embedded server
 
 
-@pytest.mark.gen_test(timeout=15)
+@pytest.mark.gen_test
 async def test_connecting_again_revives_a_killed_embedded_server(embedded: Path) -> None:
     database = Database(EmbeddedDatabase(embedded))
     try:

@@ -85,7 +85,7 @@ class Ear:
         self.greeting = await self.reader.readuntil(b"\n\n")
         self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
 
-    async def event(self, seconds: float = 5.0) -> tuple[int, str, bytes]:
+    async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
         """The next event: its id, its kind and its data."""
         async with asyncio.timeout(seconds):
             while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
@@ -224,7 +224,7 @@ async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
     ear.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
     start: Serve, database: Database
 ) -> None:
@@ -298,7 +298,7 @@ async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
 async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
     booth: Any, database: Database
 ) -> None:
-    served = booth(patience=0.3)
+    served = booth(patience=1)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", served.port))

@@ -159,7 +159,7 @@ async def test_a_consent_six_months_old_is_shown_as_ended_even_before_spotify_sa
     assert "-" not in page.partition(" days left")[0][-4:]
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_login_that_secret_does_not_open_says_how_to_mend_it(set_stage: SetStage) -> None:
     stage = await set_stage()
     await logged_in(stage)
@@ -186,7 +186,7 @@ async def test_what_is_served_is_told_once_there_is_something(
     assert "list of new releases" in page
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_a_stranger_costs_no_statement_and_a_session_one(
     set_stage: SetStage,
 ) -> None:

@@ -164,7 +164,7 @@ def walk(start_standin: Any, start_freshet: Any, closing: Any) -> Callable[[], A
     return start
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_every_link_of_a_server_behind_a_path_leads_somewhere(walk: Any) -> None:
     walked: Walk = await walk()
     for start in ("/api/artists/?limit=3&offset=3", "/api/albums/?limit=3", "/api/changes/", "/"):

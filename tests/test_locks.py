@@ -131,7 +131,7 @@ async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
 async def test_whoever_loses_it_to_another_is_stopped(
     lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "CHECK_SECONDS", 0.3)
+    monkeypatch.setattr(locks, "CHECK_SECONDS", 1)
     first, second = lock(), lock()
     assert await first.take()
     with pytest.raises(LockLost):

@@ -279,8 +279,8 @@ async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
             assert answer.headers["Last-Modified"] == "Sat, 21 Nov 2026 00:00:00 GMT"
             assert (max_age, revalidate) == (15, 60)
     early = [sent for _, sent, _, _ in answers if sent < MIDNIGHT]
-    assert len(early) > 50
-    assert len(answers) > len(early) + 50
+    assert len(early) > 10
+    assert len(answers) > len(early) + 10
     assert (await client.fetch("/api/albums/", If_None_Match=later["/api/albums/"])).code == 304
     for path in set(PATHS) - {OF_THE_DATA}:
         since = "Fri, 20 Nov 2026 23:00:00 GMT"

@@ -252,7 +252,7 @@ async def test_events_are_passed_on_as_they_come(
     writer.close()
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
@@ -264,7 +264,7 @@ async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
     writer.close()
 
 
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_hosts_may_be_replaced_one_soon_after_the_other(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:

@@ -988,7 +988,7 @@ async def test_a_grant_refused_to_the_app_itself_buries_nobody(
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
-@pytest.mark.gen_test(timeout=30)
+@pytest.mark.gen_test
 async def test_however_often_commits_fail_the_login_lives_once_they_succeed(
     start_standin: Any,
     keeper_of: KeeperOf,
