@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, config, log, schema, serve
+from server import __version__, config, log, schema, serve, startup
 from server.catalog.report import Report
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
@@ -22,6 +22,11 @@ SYNC_EXIT = {"complete": 0, "partial": 3, "failed": 1}
 
 class Commands(click.Group):
     """Turns our errors into one clear message and the right exit code, never a traceback."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        """Run the program."""
+        startup.prepare()
+        return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
         """Run a command."""

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
+from server.log_writer import LogWriter
 from server.scrubber import scrub_text
 
 
@@ -22,6 +23,21 @@ class LineHandler(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self.takes_json = takes_json
         self.process = {} if process is None else {"process": process}
+        self.writer = stream if isinstance(stream, LogWriter) else None
+        if self.writer is not None:
+            self.writer.describe = self._dropped
+
+    def close(self) -> None:
+        """Write the last lines; `logging` calls this at the end of the program."""
+        if self.writer is not None:
+            self.writer.close()
+        super().close()
+
+    def _dropped(self, count: int) -> str:
+        """The line in place of `count` others."""
+        fields = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
+        record = logging.makeLogRecord(fields | {"msg": "log_lines_dropped", "count": count})
+        return self.format(record) + self.terminator
 
     def write(self, line: dict[str, Any]) -> None:
         """A line that is ready but for the number of the process."""
@@ -56,3 +72,9 @@ def tell_quickly(event: str, **fields: Any) -> None:
         return
     for handler in ours:
         handler.write({"timestamp": datetime.now(UTC), "level": "info", "event": event, **fields})
+
+
+def dropped() -> int:
+    """Count the lines that this process could not write since its log was configured."""
+    ours = [each for each in logging.getLogger().handlers if isinstance(each, LineHandler)]
+    return sum(each.writer.dropped for each in ours if each.writer is not None)

@@ -8,12 +8,13 @@ import io
 import logging
 import re
 import sys
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, cast
 
 import orjson
 import structlog
 
 from server.lines import LineHandler
+from server.log_writer import LogWriter
 from server.scrubber import EventDict, scrub
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -47,16 +48,21 @@ def configure(
     stream: TextIO | None = None,
     process: int | None = None,
 ) -> None:
-    """Send every logger of the process through our pipe to `stream` (default stdout).
+    """Send every logger of the process through our pipe to `stream`.
 
-    `form` None means: console on a terminal, else json. `level` is the least level shown. `process`
-    is the number of this one among several, which each line then tells.
+    By default that is stdout, written by a thread of its own, so that no line ever waits. `form`
+    None means: console on a terminal, else json. `level` is the least level shown. `process` is the
+    number of this one among several, which each line then tells.
     """
-    stream = stream or sys.stdout
-    form = form or ("console" if stream.isatty() else "json")
+    is_person = (stream or sys.stdout).isatty()
+    form = form or ("console" if is_person else "json")
+    stream = stream or _unblocked(sys.stdout, form)
     handler = LineHandler(stream, process, takes_json=form == "json")
     handler.setFormatter(_formatter(form, stream, [] if process is None else [_naming(process)]))
     root = logging.getLogger()
+    for former in root.handlers:
+        if isinstance(former, LineHandler):
+            former.close()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for noisy in ("asyncio", "alembic", "sqlalchemy"):
@@ -68,6 +74,17 @@ def configure(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+def _unblocked(stream: TextIO, form: str) -> TextIO:
+    """A stream to the same place that never waits; the same stream if it has no descriptor."""
+    try:
+        stream.flush()
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return stream
+    writer = LogWriter(descriptor, "utf-8" if form == "json" else stream.encoding)
+    return cast(TextIO, writer)
 
 
 def _naming(process: int) -> Any:

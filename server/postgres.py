@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from server import config
+from server import config, startup
 from server.config import DatabaseSettings
 from server.database import open_engine
 from server.embedded.programs import binaries
@@ -71,6 +71,7 @@ def environment(url: Any) -> dict[str, str]:
 
 def main() -> int:
     """What the command line says; the exit code, 2 if it cannot be understood."""
+    startup.prepare()
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in HELP:
         click.echo(USAGE, err=not arguments, nl=False)

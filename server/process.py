@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import instruments, log, pauses
+from server import instruments, log, pauses, startup
 from server.app import Freshet
 from server.children import BEAT_SECONDS
 from server.config import Settings
@@ -36,7 +36,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     Ctrl-C of the terminal reaches the parent, too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    startup.prepare()
     allow_many_connections()
     pauses.keep_short()
     instruments.share(folder, number)

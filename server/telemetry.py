@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from server import lines
 from server.access_log import AccessLog
 from server.catalog.broadcast import Broadcast
 from server.catalog.duties import Duties
@@ -69,6 +70,11 @@ def make_metrics(
         ),
     ):
         instruments.vitals.add(name, text, read)
+    instruments.vitals.add_total(
+        "freshet_log_lines_dropped",
+        "Log lines that a process could not write: nobody read them, or the disk was full.",
+        lambda: float(lines.dropped()),
+    )
     return Metrics(instruments, days_to_reconsent=watch.days_left, gauges=gauges.parts)
 
 

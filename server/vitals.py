@@ -32,14 +32,17 @@ class Vitals:
         self._readings: list[tuple[Gauge, Callable[[], float]]] = []
         self._system = ProcessCollector(registry=None)
         self._gauges = {name: self._gauge(name, text) for name, text in SYSTEM.items()}
-        self._cpu = Counter(
-            CPU, "CPU time that a process has used.", ["process"], registry=registry
-        ).labels(self._process)
-        self._cpu_told = 0.0
+        self._told: dict[Counter, float] = {}
+        self._totals: list[tuple[Counter, Callable[[], float]]] = []
+        self._cpu = self._counter(CPU, "CPU time that a process has used.")
 
     def add(self, name: str, text: str, read: Callable[[], float]) -> None:
         """One more gauge; `text` is its sentence."""
         self._readings.append((self._gauge(name, text), read))
+
+    def add_total(self, name: str, text: str, read: Callable[[], float]) -> None:
+        """Add a counter of something that is counted elsewhere; `text` is its sentence."""
+        self._totals.append((self._counter(name, text), read))
 
     def refresh(self) -> None:
         """Read all of them; what the system does not tell (macOS has no /proc) stays 0.
@@ -51,9 +54,14 @@ class Vitals:
         told = attempt_now(self._read_system, None) or {}
         for name, each in self._gauges.items():
             each.set(told.get(name, 0))
-        used = told.get(CPU, 0.0)
-        self._cpu.inc(max(used - self._cpu_told, 0.0))
-        self._cpu_told = used
+        self._count_up(self._cpu, told.get(CPU, 0.0))
+        for counter, read in self._totals:
+            self._count_up(counter, attempt_now(read, 0.0))
+
+    def _count_up(self, counter: Counter, total: float) -> None:
+        """Add what has come since the last time."""
+        counter.inc(max(total - self._told.get(counter, 0.0), 0.0))
+        self._told[counter] = total
 
     def _read_system(self) -> dict[str, float]:
         return {metric.name: metric.samples[0].value for metric in self._system.collect()}
@@ -62,3 +70,6 @@ class Vitals:
         return Gauge(
             name, text, ["process"], registry=self._registry, multiprocess_mode="livemax"
         ).labels(self._process)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, ["process"], registry=self._registry).labels(self._process)

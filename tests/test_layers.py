@@ -97,11 +97,16 @@ ALONE = {
     "server",
     "server.errors",
     "server.scrubber",
+    "server.log_writer",
+    "server.startup",
     "server.addresses",
     "server.countries",
     "server.embedded.launcher",
 }
-LOGGING = {"server.log": {"server.lines", "server.scrubber"}, "server.lines": {"server.scrubber"}}
+LOGGING = {
+    "server.log": {"server.lines", "server.log_writer", "server.scrubber"},
+    "server.lines": {"server.log_writer", "server.scrubber"},
+}
 WIRING = {
     "server.app",
     "server.routes",

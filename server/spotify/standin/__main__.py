@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from textwrap import fill
 
@@ -59,7 +59,11 @@ def greeting(standin: StandIn) -> str:
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Listen until interrupted."""
+    """Listen until SIGTERM or SIGINT, also where a parent had these blocked or ignored."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for sign in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(sign, stop.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
     standin = StandIn(
         kind=AppKind(arguments.kind),
         redirect_uris=arguments.redirect_uri or ("http://127.0.0.1:5000/auth/callback/",),
@@ -74,7 +78,8 @@ async def serve(arguments: argparse.Namespace) -> None:
     except OSError as error:
         sys.exit(f"Port {arguments.port} cannot be had: {os.strerror(error.errno or 0)}")
     print(greeting(standin), flush=True)  # noqa: T201 - for people
-    await asyncio.Event().wait()
+    await stop.wait()
+    await standin.stop()
 
 
 def faults_in(path: str) -> tuple[Fault, ...]:
@@ -116,8 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="MARKETS",
         help="comma-separated markets to refuse, such as RU,BY",
     )
-    with suppress(KeyboardInterrupt):  # which is how people end it
-        asyncio.run(serve(parser.parse_args(arguments)))
+    asyncio.run(serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":
