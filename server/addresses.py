@@ -51,15 +51,20 @@ def parse_database_url(value: object) -> URL | EmbeddedDatabase:
 
 
 def check_address(value: str) -> str:
-    """Accept an absolute http(s) address that paths can be put behind."""
+    """Accept an absolute http(s) address that paths can be put behind; its host comes out as ASCII.
+
+    So links, redirects, policies and Spotify's redirect URI name the host as browsers do.
+    """
     try:
         parts = urlsplit(value)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        host = (parts.hostname or "").rstrip(".")
+        sound = parts.scheme in ("http", "https") and host and parts.port != 0
     except ValueError:  # brackets or port
         sound = False
     if not sound or set(value) & set(" ?#@"):
         raise ValueError("must be an address such as https://freshet.example.org, and no more")
-    return f"{parts.scheme}{value[len(parts.scheme) :].rstrip('/')}"
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{ascii_host(host)}{port}{parts.path.rstrip('/')}"
 
 
 def check_public_url(value: str) -> str:
@@ -80,14 +85,31 @@ def check_public_url(value: str) -> str:
     return value
 
 
+def ascii_host(host: str) -> str:
+    """Write a host as browsers do: lower case, IPv6 short and in brackets, other names by UTS 46.
+
+    A dot at the end, which names the same host, is left out. Raises ValueError for a name that has
+    no ASCII form. Source: URL standard, section 3.3; Python's own `idna` codec is that of 2003.
+    """
+    host = host.lower().removesuffix(".")
+    if ":" in host:
+        return f"[{ipaddress.ip_address(host).compressed}]"
+    if host.isascii():
+        return host
+    import idna  # with large tables, which few need
+
+    try:
+        return idna.encode(host, uts46=True).decode("ascii").removesuffix(".")
+    except idna.IDNAError:
+        raise ValueError(
+            f"has a host that cannot be looked up: write {host} in its ASCII form, xn--…"
+        ) from None
+
+
 def origin_of(address: str) -> str:
     """The origin of an http(s) address as browsers write it in `Origin` (RFC 6454 section 6.2)."""
     parts = urlsplit(address)
-    host = (parts.hostname or "").lower()
-    if ":" in host:
-        host = f"[{ipaddress.ip_address(host).compressed}]"
-    elif not host.isascii():
-        host = host.encode("idna").decode()
+    host = ascii_host(parts.hostname or "")
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in (None, usual) else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"

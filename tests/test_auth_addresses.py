@@ -127,3 +127,20 @@ async def test_an_address_of_ipv6_is_known_in_its_brackets(set_stage: SetStage) 
     assert parameters(consent)["redirect_uri"] == "http://[::1]:5000/auth/callback/"
     assert (await browser.get(await browser.agree(consent))).code == 303
     assert (await browser.post("/auth/logout/")).code == 303
+
+
+@pytest.mark.gen_test
+async def test_at_a_host_in_any_script_login_logout_and_links_name_it_as_browsers_do(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(public_url="https://Straße.example")
+    ours = "https://xn--strae-oqa.example"
+    browser = stage.browser(ours)
+    consent = await browser.begin()
+    assert parameters(consent)["redirect_uri"] == f"{ours}/auth/callback/"
+    landed = await browser.get(await browser.agree(consent))
+    assert landed.headers["Location"] == f"{ours}/"
+    synced = await browser.post("/api/sync/", origin=ours)
+    assert synced.code in (202, 409)
+    ended = await browser.post("/auth/logout/", origin=ours)
+    assert (ended.code, ended.headers["Location"]) == (303, f"{ours}/?done=logged-out")

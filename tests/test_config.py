@@ -232,6 +232,37 @@ def test_every_malformed_proxy_is_told_and_what_was_meant(load_with: LoadWith) -
     assert fault.endswith("not nginx, 10.1.2.3/8 (10.0.0.0/8 is the network), 10.0.0.0/99")
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("https://straße.example/musik", "https://xn--strae-oqa.example/musik"),
+        ("https://STRASSE.Example.", "https://strasse.example"),
+        ("https://XN--strae-oqa.example", "https://xn--strae-oqa.example"),
+        ("https://bücher。example:8443", "https://xn--bcher-kva.example:8443"),
+        ("https://my_host.example/", "https://my_host.example"),
+        ("https://[2001:DB8:0:0::1]:8443/x/", "https://[2001:db8::1]:8443/x"),
+        ("HTTP://127.0.0.1:5000/", "http://127.0.0.1:5000"),
+    ],
+)
+def test_hosts_are_written_as_browsers_write_them(
+    load_with: LoadWith, given: str, meant: str
+) -> None:
+    settings = load_with(PUBLIC_URL=given, SPOTIFY_API_URL=given)
+    assert (settings.public_url, settings.spotify_api_url) == (meant, meant)
+
+
+@pytest.mark.parametrize("host", ["a\u2615.example", "\u0301.example", "ü" * 64, "x..ü"])
+def test_a_host_that_has_no_ascii_form_is_a_fault(load_with: LoadWith, host: str) -> None:
+    faults = faults_of(lambda: load_with(PUBLIC_URL=f"https://{host}"))
+    assert "xn--" in faults["PUBLIC_URL"]
+
+
+@pytest.mark.parametrize("host", [".", "..."])
+def test_a_host_of_dots_is_no_host(load_with: LoadWith, host: str) -> None:
+    faults = faults_of(lambda: load_with(PUBLIC_URL=f"https://{host}"))
+    assert "must be an address" in faults["PUBLIC_URL"]
+
+
 def test_all_faults_are_told_together() -> None:
     bad = {"port": "http", "sync_interval": "1", "public_url": "http://localhost"}
     faults = faults_of(lambda: load(Settings, **bad))

@@ -36,9 +36,11 @@ def start(manage_py: Path) -> Iterator[Start]:
     """Start a Python program that inherits what `state`, a program too, leaves behind."""
     started: list[subprocess.Popen[bytes]] = []
 
-    def begin(state: str, *words: str, env: dict[str, str], **options: Any) -> Any:
+    def begin(
+        state: str, *words: str, env: dict[str, str], **options: Any
+    ) -> "subprocess.Popen[bytes]":
         command = [sys.executable, "-W", "error", *words]
-        made = subprocess.Popen(
+        made: subprocess.Popen[bytes] = subprocess.Popen(
             [sys.executable, "-c", state, *command],
             env=env,
             cwd=manage_py.parent,
