@@ -55,8 +55,9 @@ INTERNAL_ERROR = Explanation(
 BAD_REQUEST = Explanation(
     errors.RequestError.kind,
     errors.RequestError.title,
-    (400,),
-    "The request cannot be read, for example because its address is not valid UTF-8.",
+    (400, 413),
+    "The request cannot be read, for example because its address is not valid UTF-8, its head is "
+    "not HTTP, or its body is too large.",
     "Check how the client encodes the address: UTF-8, then percent-encoded.",
 )
 NOT_FOUND = _explain(

@@ -35,6 +35,10 @@ class TrustedProxies:
         fields = head.decode("latin-1").partition("\r\n")[2]
         return self._trace(peer, HTTPHeaders.parse(fields))[0]
 
+    def origin(self, peer: str, headers: HTTPHeaders) -> str:
+        """Return the address of the client whose request with these headers came from `peer`."""
+        return self._trace(peer, headers)[0] if self._is_proxy(peer) else peer
+
     def correct(self, request: HTTPServerRequest) -> None:
         """Let a request tell of the client, not of the proxies it came through."""
         request.protocol = self._scheme

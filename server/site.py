@@ -5,7 +5,7 @@ import socket
 from typing import Any
 from urllib.parse import urlsplit
 
-from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
+from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
@@ -17,6 +17,7 @@ from server.lane.lane import Lane
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.proxies import TrustedProxies
+from server.unreadable import Refuser
 
 MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
@@ -40,8 +41,15 @@ class CountingApplication(Application):
         """The handler of a request, also of one in absolute form (RFC 9112 section 3.2.2)."""
         self._proxies.correct(request)
         if not request.path.startswith("/"):
-            request.path = urlsplit(request.path).path or "/"
+            request.path = _path_of(request.path)
+        if "," in (options := request.headers.get("Connection", "")):
+            self._obey(request, options)
         return _Counted(super().find_handler(request, **kwargs), self)
+
+    def _obey(self, request: HTTPServerRequest, options: str) -> None:
+        """Close after the answer if `close` is one of several options (RFC 9112 section 9.6)."""
+        if "close" in {each.strip().lower() for each in options.split(",")}:
+            request.connection._disconnect_on_finish = True  # type: ignore[union-attr]
 
     def log_request(self, handler: RequestHandler) -> None:
         """A request has been answered."""
@@ -65,10 +73,19 @@ class _Counted(HTTPMessageDelegate):
         self._delegate.finish()
 
 
+def _path_of(target: str) -> str:
+    """The path of a target in absolute form. Raises HTTPInputError if it is no address."""
+    try:
+        return urlsplit(target).path or "/"
+    except ValueError as error:
+        raise HTTPInputError(f"Invalid target: {error}") from error
+
+
 class Site:
     """The routes on an address. `not_found` answers, given these values, where no route does.
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
+    `root` is the path of PUBLIC_URL.
     """
 
     def __init__(
@@ -78,6 +95,7 @@ class Site:
         not_found: tuple[type[RequestHandler], dict[str, Any]],
         memo: Memo | None = None,
         proxies: TrustedProxies | None = None,
+        root: str = "",
     ) -> None:
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
@@ -94,6 +112,7 @@ class Site:
             max_body_size=MAX_BODY_BYTES,
             body_timeout=BODY_SECONDS,
             idle_connection_timeout=IDLE_SECONDS,
+            refuse=Refuser(root, access_log, self._proxies),
         )
         self._memo = memo
         self._sockets: list[socket.socket] = []

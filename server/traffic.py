@@ -32,6 +32,11 @@ class Traffic:
         self._requests.add(route, method or OTHER, handler.get_status(), "handler")
         self._requests.time(route, request.request_time())
 
+    def refused(self, method: str, status: int) -> None:
+        """Count a request that no handler saw."""
+        known = method in RequestHandler.SUPPORTED_METHODS
+        self._requests.add(OTHER, method if known else OTHER, status, "parser")
+
     def route_of(self, handler: RequestHandler) -> str:
         """The route that led to a handler; there are no more answers than routes, and OTHER."""
         path = handler.request.path

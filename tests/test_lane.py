@@ -280,7 +280,12 @@ ODD = {
     "a query of 70 kB": get("/api/artists/?" + 70000 * "x"),
     "2 000 parameters": get("/api/artists/?" + 2000 * "a&"),
     "a query to one artist": get(f"/api/artists/{spotify_id('artist', 1)}?" + 1100 * "a&"),
-    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),
+    "a list of options with close": get("/api/artists/", "Connection: TE, close", "TE: trailers"),
+    "close in a second field": get("/healthz", "Connection: TE", "Connection: Close"),
+    "a list of options without close": get("/api/artists/", "Connection: TE, closed"),
+    "1 000 empty parameters": get("/api/artists/?" + 1000 * "&"),
+    "no address": get("http://["),
+    "a chunk without a size": get("/healthz", "Transfer-Encoding: chunked") + b"x\r\n\r\n",
     "http 2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "an event stream, and on": get("/api/events", method="HEAD"),
 }

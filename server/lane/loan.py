@@ -14,6 +14,8 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.iostream import IOStream
 
+from server.lane.refusal import TLS_HANDSHAKE, AnsweringStream, Refuse, TlsLog, refuse_plainly
+
 END_OF_HEAD = re.compile(rb"\r?\n\r?\n")  # as Tornado sees it
 BODY = re.compile(rb"content-length|transfer-encoding", re.IGNORECASE)
 MOST_AHEAD = 64 * 1024  # bytes behind a request that are held until it has been answered
@@ -21,7 +23,7 @@ MOST_AHEAD = 64 * 1024  # bytes behind a request that are held until it has been
 GiveBack = Callable[[socket.socket, bytes], None]
 
 
-class LentStream(IOStream):
+class LentStream(AnsweringStream):
     """A stream that ends for Tornado, but not for the client, when a request has been answered.
 
     `given` has been read of it already. A request that might have a body is not counted to its end
@@ -29,9 +31,16 @@ class LentStream(IOStream):
     """
 
     def __init__(
-        self, connection: socket.socket, given: bytes, give_back: GiveBack, **options: Any
+        self,
+        connection: socket.socket,
+        refuse: Refuse,
+        peer: str,
+        *,
+        given: bytes,
+        give_back: GiveBack,
+        **options: Any,
     ) -> None:
-        super().__init__(connection, **options)
+        super().__init__(connection, refuse, peer, **options)
         self._given = given
         self._give_back = give_back
         self._head: bytearray | None = bytearray()
@@ -101,18 +110,43 @@ class LentStream(IOStream):
 
 
 class LendingServer(HTTPServer):
-    """Tornado's server for connections that are lent to it; it listens to nothing itself."""
+    """Tornado's server for connections that are lent to it; it need not listen itself.
+
+    `refuse` gives the answer to a request that Tornado cannot read.
+    """
+
+    def initialize(self, *args: Any, refuse: Refuse = refuse_plainly, **options: Any) -> None:
+        """Called by Tornado in place of a constructor."""
+        super().initialize(*args, **options)
+        self._refuse = refuse
+        self._tls = TlsLog()
 
     def lend(self, connection: socket.socket, address: Any, given: bytes, back: GiveBack) -> None:
         """Let Tornado answer one request, of which `given` has been read already."""
+        if given.startswith(TLS_HANDSHAKE):
+            self._tls.note(address[0])
+            connection.close()
+            return
         stream = LentStream(
             connection,
-            given,
-            back,
+            self._refuse,
+            address[0],
+            given=given,
+            give_back=back,
             max_buffer_size=self.max_buffer_size,
             read_chunk_size=self.read_chunk_size,
         )
         self.handle_stream(stream, address)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        """Serve a connection, also one that Tornado has accepted itself."""
+        if not isinstance(stream, AnsweringStream):
+            limits = {
+                "max_buffer_size": self.max_buffer_size,
+                "read_chunk_size": self.read_chunk_size,
+            }
+            stream = AnsweringStream(stream.socket, self._refuse, address[0], **limits)
+        super().handle_stream(stream, address)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -121,4 +155,6 @@ class LendingServer(HTTPServer):
         stream = getattr(server_conn, "stream", None)
         if isinstance(stream, LentStream):
             stream.begin()
+        if isinstance(stream, AnsweringStream):
+            stream.expect(request_conn)
         return super().start_request(server_conn, request_conn)

@@ -28,19 +28,19 @@ signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)){BECOME
 CLOSED = f"import os\nos.closerange(0, 3){BECOME}"
 END_SECONDS = 10
 PIPE_BYTES = 64 * 1024
-Start = Callable[..., "subprocess.Popen[bytes]"]
+Start = Callable[..., "subprocess.Popen[Any]"]
 
 
 @pytest.fixture
 def start(manage_py: Path) -> Iterator[Start]:
     """Start a Python program that inherits what `state`, a program too, leaves behind."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[subprocess.Popen[Any]] = []
 
     def begin(
         state: str, *words: str, env: dict[str, str], **options: Any
-    ) -> "subprocess.Popen[bytes]":
+    ) -> "subprocess.Popen[Any]":
         command = [sys.executable, "-W", "error", *words]
-        made: subprocess.Popen[bytes] = subprocess.Popen(
+        made: subprocess.Popen[Any] = subprocess.Popen(
             [sys.executable, "-c", state, *command],
             env=env,
             cwd=manage_py.parent,
@@ -64,7 +64,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def end(process: "subprocess.Popen[bytes]", sign: signal.Signals) -> int:
+def end(process: "subprocess.Popen[Any]", sign: signal.Signals) -> int:
     """How a process ends by a signal; nothing of its session is left."""
     process.send_signal(sign)
     code = process.wait(END_SECONDS)

@@ -1,0 +1,47 @@
+"""The answer to a request that Tornado cannot read: a problem, as handlers would give it."""
+
+import re
+
+import orjson
+
+from server import problems
+from server.access_log import AccessLog, new_id
+from server.lane.refusal import Unreadable
+from server.proxies import TrustedProxies
+
+TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
+QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # from where on a reason may hold the client's words
+
+
+class Refuser:
+    """Answers and logs what no handler sees; `root` is the path of PUBLIC_URL."""
+
+    def __init__(self, root: str, access_log: AccessLog, proxies: TrustedProxies) -> None:
+        self._root = root
+        self._access_log = access_log
+        self._proxies = proxies
+
+    def __call__(self, asked: Unreadable) -> tuple[int, bytes]:
+        """Log it; return status and body of the answer."""
+        status = 413 if TOO_LARGE.match(asked.reason) else 400
+        explained, request_id = problems.of_status(status), new_id()
+        reason = QUOTED.sub("", asked.reason).strip()
+        body = orjson.dumps(
+            {
+                "type": f"{self._root}/problems/{explained.kind}",
+                "title": explained.title,
+                "status": status,
+                "detail": f"The request cannot be read: {reason}.",
+                "instance": f"urn:request:{request_id}",
+            }
+        )
+        self._access_log.refused(
+            request_id,
+            asked.method,
+            asked.target,
+            self._proxies.origin(asked.peer, asked.headers),
+            status,
+            len(body),
+            asked.reason,
+        )
+        return status, body
