@@ -14,6 +14,7 @@ from server.database import Database, open_engine
 from server.doctor import examine
 from server.errors import FreshetError, SettingsError
 from server.refusals import SyncRunning
+from server.spotify.proxy import Proxies
 from server.upstream import Upstream, make_syncer, utc_now
 
 WRONG_SETTINGS = 2
@@ -109,8 +110,9 @@ def doctor() -> None:
 
 @main.command("config")
 def show_config() -> None:
-    """Print the effective settings, secrets masked."""
-    for name, value in config.describe(config.load(Settings)).items():
+    """Print the effective settings and proxies, secrets masked."""
+    shown = config.describe(config.load(Settings)) | Proxies().describe()
+    for name, value in shown.items():
         click.echo(f"{name}={value}")
 
 

@@ -75,6 +75,8 @@ async def _upstream(
 ) -> AsyncIterator[Finding]:
     upstream = Upstream(settings, database, now)
     try:
+        if proxy := await spotify.proxy(settings, upstream):
+            yield proxy
         reached = await spotify.clock(settings, upstream, now)
         yield reached
         if reached.about == "clock":

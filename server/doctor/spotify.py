@@ -21,6 +21,7 @@ from server.login.failures import OwnerWithoutPremium
 from server.spotify import quota
 from server.spotify.ledger import used
 from server.spotify.paging import ENDPOINTS, SourceName
+from server.spotify.proxy import ProxyFailed
 from server.upstream import Upstream, make_pace
 
 MOST_SKEW = timedelta(seconds=30)
@@ -45,6 +46,19 @@ async def clock(settings: Settings, upstream: Upstream, now: Callable[[], dateti
     if abs(ahead) > MOST_SKEW:
         return Finding("fault", "clock", text, "set it, or let NTP: timedatectl set-ntp true")
     return Finding("ok", "clock", text)
+
+
+async def proxy(settings: Settings, upstream: Upstream) -> Finding | None:
+    """Whether the proxy on the way to Spotify, if the environment names one, lets us through."""
+    address = settings.spotify_accounts_url
+    try:
+        chosen = await upstream.short_transport.find_proxy(address)
+    except ProxyFailed as error:
+        mend = "correct the variable, or list Spotify's hosts in NO_PROXY if they need no proxy"
+        return Finding("fault", "proxy", str(error), mend)
+    if chosen is None:
+        return None
+    return Finding("ok", "proxy", f"{chosen} ({chosen.variable}) connects to Spotify")
 
 
 async def credentials(settings: Settings, upstream: Upstream) -> AsyncIterator[Finding]:

@@ -1,21 +1,29 @@
 """HTTP to Spotify, for both its services: bounded in time and size, errors in our own terms."""
 
+import ssl
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.iostream import UnsatisfiableReadError
-from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
+from tornado.simple_httpclient import (
+    HTTPStreamClosedError,
+    HTTPTimeoutError,
+    SimpleAsyncHTTPClient,
+)
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify import lenient_json
+from server.spotify.proxy import Proxies, Proxy, TunnelClient
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 LONGEST_QUOTE = 200
+USUAL_PORTS = {"http": 80, "https": 443}
 
 # What Tornado's client raises: its own errors and the system's, ValueError for an address or header
 # that cannot be, RuntimeError once closed, and the last for a head that is too long.
@@ -62,11 +70,25 @@ def quotable(text: str) -> str:
     return " ".join(shown.split())
 
 
+class _Client(SimpleAsyncHTTPClient):
+    """Tornado's client, which knows no proxies, on connections that may go through one."""
+
+    def initialize(self, proxies: Proxies, **options: Any) -> None:  # type: ignore[override]
+        super().initialize(**options)
+        self.tcp_client = TunnelClient(proxies, self.resolver)
+
+
 class Transport:
-    """One AsyncHTTPClient of our own; redirects are not followed, for none is expected."""
+    """One HTTP client of our own; redirects are not followed, for none is expected.
+
+    It goes through the proxy that the environment names, if any.
+    """
 
     def __init__(self, seconds: float = REQUEST_SECONDS) -> None:
-        self._http = AsyncHTTPClient(force_instance=True, max_body_size=MAX_BODY_BYTES)
+        self._proxies = Proxies()
+        self._http = _Client(
+            force_instance=True, proxies=self._proxies, max_body_size=MAX_BODY_BYTES
+        )
         self._seconds = seconds
 
     async def send(
@@ -92,9 +114,28 @@ class Transport:
             raise SpotifyUnavailable("connection cut, or not HTTP, or over 8 MiB") from error
         except HTTPTimeoutError as error:
             raise SpotifyTimeout(f"no answer in {self._seconds:g} s") from error
+        except ssl.SSLCertVerificationError as error:
+            raise SpotifyUnavailable(
+                f"the certificate of {urlsplit(url).hostname} is not trusted "
+                f"({error.verify_message}); behind a company's proxy, SSL_CERT_FILE names a file "
+                "with its certificates"
+            ) from error
         except FAILURES as error:
             raise SpotifyUnavailable(str(error) or type(error).__name__) from error
         return Response(answer.code, answer.headers, answer.body)
+
+    async def find_proxy(self, url: str) -> Proxy | None:
+        """Return the proxy on the way to an address, if any, after it opened a tunnel there.
+
+        Raises ProxyFailed.
+        """
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or USUAL_PORTS[parts.scheme]
+        proxy = self._proxies.of(parts.scheme, host, port)
+        if proxy is not None:
+            client = TunnelClient(self._proxies, self._http.resolver)
+            (await client.try_tunnel(proxy, host, port, CONNECT_SECONDS)).close()
+        return proxy
 
     def close(self) -> None:
         """Drop the connections."""
