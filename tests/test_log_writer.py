@@ -1,14 +1,18 @@
 """A thread of its own writes log lines: none stops the program, none is lost without a word."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from server.log_writer import CLOSE_SECONDS, MOST_WAITING, LogWriter
+from tests.conftest import ROOT
 
 LINE = "x" * 1023 + "\n"
 
@@ -152,3 +156,20 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -
     reader.join()
     assert received[0].decode() == LINE * 500
     assert writer.dropped == 0
+
+
+def test_the_last_lines_before_a_crash_are_written() -> None:
+    program = """
+import structlog
+from server import log
+log.configure("json", "info")
+for number in range(1000):
+    structlog.get_logger().info("step", number=number)
+raise RuntimeError("a crash")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert [orjson.loads(line)["number"] for line in done.stdout.splitlines()] == [*range(1000)]
+    assert done.stderr.endswith("RuntimeError: a crash\n")
+    assert done.returncode == 1
