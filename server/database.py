@@ -1,120 +1,26 @@
-"""The engine, and the one bridge from the IOLoop to the database.
+"""The one bridge from the IOLoop to the database.
 
 SQLAlchemy's drivers block, so every use crosses `Database.run` into a small pool of threads; the
-loop never waits. Driver errors become DatabaseUnavailable here and are known nowhere else.
+loop never waits.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import orjson
-import psycopg2
-import psycopg2.errors
-import sqlalchemy.exc
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from server.addresses import EmbeddedDatabase, forget_other_servers
 from server.embedded import EmbeddedPostgres
-from server.errors import DatabaseUnavailable, SchemaMismatch
+from server.engine import THREADS, make_engine, translated_errors
+from server.errors import DatabaseUnavailable
 from server.threads import Threads
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-THREADS = 4
 CLOSE_SECONDS = 1.0  # how long `close()` waits for queries that run
-SESSION = (
-    "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s';"
-    "SET idle_in_transaction_session_timeout TO '40s'"  # a frozen process lets go of its locks
-)
-# Seconds; without them a host that vanished is noticed after two hours (libpq's parameters).
-PATIENCE = {
-    "connect_timeout": 5,
-    "keepalives_idle": 15,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,  # milliseconds
-}
-LOST = (
-    sqlalchemy.exc.OperationalError,
-    sqlalchemy.exc.InterfaceError,
-    sqlalchemy.exc.TimeoutError,
-    psycopg2.OperationalError,
-    psycopg2.InterfaceError,
-)
-REFUSED = (  # by a standby, by a full disk, or to a user without the right
-    psycopg2.errors.ReadOnlySqlTransaction,
-    psycopg2.errors.InsufficientPrivilege,
-    psycopg2.errors.DiskFull,
-)
-OF_ANOTHER_VERSION = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
-
-
-def make_engine(url: URL) -> Engine:
-    """An engine whose sessions are in UTC and whose errors do not show the statement's values.
-
-    What the URL's query says of libpq's parameters wins over ours.
-    """
-    defaults = {**PATIENCE, "application_name": "freshet"}
-    engine = create_engine(
-        url,
-        pool_size=THREADS,
-        max_overflow=0,
-        pool_timeout=10,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
-        json_deserializer=orjson.loads,
-        connect_args={
-            "client_encoding": "utf8",
-            **{name: value for name, value in defaults.items() if name not in url.query},
-        },
-    )
-    event.listen(engine, "connect", _prepare_session)
-    event.listen(engine, "handle_error", _hide_values)
-    return engine
-
-
-def _prepare_session(connection: Any, _record: object) -> None:
-    """Set what PGTZ and PGOPTIONS of our environment or a pooler could bend or refuse."""
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(SESSION)
-    connection.autocommit = False
-
-
-def _hide_values(context: Any) -> None:
-    """Leave PostgreSQL's main sentence; what follows quotes the statement and the row."""
-    error, cause = context.sqlalchemy_exception, context.original_exception
-    if isinstance(cause, psycopg2.Error) and cause.diag.message_primary:
-        cause.args = (cause.diag.message_primary,)
-        if error is not None:
-            error.args = (f"({type(cause).__name__}) {cause.diag.message_primary}",)
-
-
-@contextmanager
-def translated_errors() -> Iterator[None]:
-    """Turn what a driver says of a lost, refused or overtaxed connection into our own error."""
-    try:
-        yield
-    except LOST as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()
-        raise DatabaseUnavailable(reason[0] if reason else type(error).__name__) from error
-    except OF_ANOTHER_VERSION as error:
-        raise SchemaMismatch("the tables are of another version: run create_db") from error
-    except sqlalchemy.exc.DBAPIError as error:
-        if error.connection_invalidated:
-            raise DatabaseUnavailable("the connection was lost") from error
-        if isinstance(error, sqlalchemy.exc.ProgrammingError) and error.statement is None:
-            # libpq does not understand the address
-            raise DatabaseUnavailable(str(error.orig).strip()) from error
-        if isinstance(error.orig, REFUSED):
-            raise DatabaseUnavailable(str(error.orig).strip()) from error
-        if isinstance(error.orig, OF_ANOTHER_VERSION):
-            raise SchemaMismatch("the tables are of another version: run create_db") from error
-        raise
 
 
 class Database:

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from server.database import Database, translated_errors
+from server.database import Database
+from server.engine import translated_errors
 
 Prepare = Callable[[Any], None]
 

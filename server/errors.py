@@ -7,6 +7,7 @@ FreshetError                     500
 ├── DatabaseError                503
 │   ├── DatabaseUnavailable      503  no connection, or it was lost
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
+│   ├── DatabaseUnsuitable       503  it answers, but cannot do what Freshet needs
 │   ├── LockLost                 503  another process has got what only one may have
 │   └── EmbeddedPostgresError    503  our own PostgreSQL cannot be made or started
 ├── SpotifyError                 502
@@ -25,10 +26,6 @@ FreshetError                     500
 │       └── QuotaSpent           503  our own limit of calls a day is reached
 ├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
 └── RequestError                 4xx; refusals of single routes are in `server/refusals.py`
-    ├── InvalidParameters        400  every fault in the query string
-    ├── NothingThere             404
-    ├── UriTooLong               414
-    └── NothingYet               503  no sync has ever succeeded
 """
 
 from dataclasses import asdict, dataclass
@@ -65,12 +62,19 @@ class Unreadable(FreshetError):
 
 
 class DatabaseError(FreshetError):
-    """Something about the database that an operator has to mend, or time will."""
+    """A fault of the database, which an operator or time has to fix.
+
+    `fault` says what is wrong and `fix` what to do, if that is known; the text is both.
+    """
 
     status = 503
     kind = "database-unavailable"
     title = "The database cannot be used right now"
     retry_after = 10
+
+    def __init__(self, fault: str, fix: str | None = None) -> None:
+        super().__init__(f"{fault}: {fix}" if fix else fault)
+        self.fault, self.fix = fault, fix
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -78,7 +82,11 @@ class DatabaseUnavailable(DatabaseError):
 
 
 class SchemaMismatch(DatabaseError):
-    """The tables are those of another version of Freshet; `create_db` or an upgrade mends it."""
+    """The tables are those of another version of Freshet, or of another program."""
+
+
+class DatabaseUnsuitable(DatabaseError):
+    """The database answers but cannot be used; the text says why, and how to get one that can."""
 
 
 class LockLost(DatabaseError):
@@ -200,14 +208,6 @@ class InvalidParameters(RequestError):
         names = ", ".join(dict.fromkeys(fault.parameter for fault in faults))
         super().__init__(f"Please check: {names}.")
         self.faults = [asdict(fault) for fault in faults]
-
-
-class UriTooLong(RequestError):
-    """A query string longer than any sensible one."""
-
-    status = 414
-    kind = "uri-too-long"
-    title = "The address is too long"
 
 
 class NothingThere(RequestError):

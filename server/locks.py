@@ -14,7 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from server import dedicated, schema
-from server.database import Database, translated_errors
+from server.database import Database
+from server.engine import translated_errors
 from server.errors import DatabaseError, DatabaseUnavailable, LockLost, SchemaMismatch
 from server.threads import Threads
 

@@ -3,30 +3,24 @@
 from typing import Any
 
 from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from alembic import command
 from server.addresses import ROOT
-from server.errors import SchemaMismatch
 
 
 def alembic_config(**attributes: Any) -> Config:
-    """Alembic's configuration, from the `[alembic]` section of setup.cfg."""
-    config = Config(ROOT / "setup.cfg")
+    """Alembic's configuration, as in the `[alembic]` section of setup.cfg.
+
+    It is not read from there, because that file cannot name a folder whose path has a `%` or a `:`.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "alembic").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
     config.attributes.update(attributes)
     return config
 
 
-def upgrade(connection: Connection, revision: str, found: str | None) -> None:
-    """Upgrade to `revision` from the one that was `found`.
-
-    Raises SchemaMismatch if that is none of this program's.
-    """
-    try:
-        command.upgrade(alembic_config(connection=connection), revision)
-    except CommandError as error:
-        raise SchemaMismatch(
-            f"the database is at revision {found}, which this Freshet does not "
-            "know: it was migrated by a newer one; upgrade this one"
-        ) from error
+def upgrade(connection: Connection, revision: str) -> None:
+    """Upgrade to `revision`, from one that this program knows."""
+    command.upgrade(alembic_config(connection=connection), revision)

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from server import dedicated
-from server.database import Database, translated_errors
+from server.database import Database
+from server.engine import translated_errors
 from server.errors import DatabaseError
 
 RETRY_SECONDS = 5.0

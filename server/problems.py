@@ -75,7 +75,7 @@ OF_THE_API = (
         "documentation lists what each parameter accepts.",
     ),
     _explain(
-        errors.UriTooLong,
+        refusals.UriTooLong,
         "The query string is longer than any valid one.",
         "Send at most 4096 characters after the question mark.",
     ),

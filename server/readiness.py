@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from server import schema
 from server.database import Database
-from server.errors import DatabaseError, SchemaMismatch
+from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
 SECONDS = 3.0
 
@@ -34,7 +34,7 @@ class DatabaseProbe:
             await asyncio.wait_for(asyncio.shield(self._asking), SECONDS)
         except TimeoutError:
             return f"the database did not answer in {SECONDS:.0f} s"
-        except SchemaMismatch as error:
+        except (SchemaMismatch, DatabaseUnsuitable) as error:
             return str(error)
         except DatabaseError as error:
             log.warning("database_unavailable", reason=str(error))

@@ -5,6 +5,14 @@ from typing import Any
 from server.errors import Paused, RequestError
 
 
+class UriTooLong(RequestError):
+    """A query string longer than any sensible one."""
+
+    status = 414
+    kind = "uri-too-long"
+    title = "The address is too long"
+
+
 class LoginRequired(RequestError):
     """There is no session, or it has ended."""
 

@@ -1,6 +1,7 @@
 """The schema's life: made, upgraded and checked, safely from many hosts at once."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,23 +12,35 @@ import sqlalchemy.exc
 from psycopg2 import errors, sql
 from sqlalchemy import URL, Connection, Engine, text
 
+from server import preflight
 from server.addresses import ROOT
-from server.database import make_engine, translated_errors
+from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 VERSIONS = ROOT / "alembic" / "versions"
 REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
 FIND = "SELECT max(version_num) FROM alembic_version"  # for who has no engine
+CREATE = "run python manage.py create_db"
 MIGRATION_LOCK = 0x46726573  # any number of our own, the same on every host
 
 
 @cache
 def newest() -> str:
     """The revision this program is written for: the one that no other is built on."""
+    (head,) = revisions() - {each for down, each in _declared() if down}
+    return head
+
+
+@cache
+def revisions() -> frozenset[str]:
+    """Every revision that this program knows."""
+    return frozenset(each for down, each in _declared() if not down)
+
+
+def _declared() -> list[tuple[str, str]]:
+    """What the migrations say of themselves; the first of each pair is empty for its own name."""
     files = (file.read_text("utf-8") for file in VERSIONS.glob("*.py"))
-    found = [match for text in files for match in REVISION.findall(text)]
-    (head,) = {each for down, each in found if not down} - {each for down, each in found if down}
-    return str(head)
+    return [match for text in files for match in REVISION.findall(text)]
 
 
 def current(connection: Connection) -> str | None:
@@ -42,11 +55,14 @@ def create(engine: Engine) -> str:
     """Make the database if it is missing and bring its schema to the newest revision.
 
     Never drops anything; may be repeated, and run on several hosts at once. Returns the revision.
-    Raises DatabaseUnavailable, or SchemaMismatch if the schema is newer than this program.
+    Raises DatabaseUnavailable, DatabaseUnsuitable, or SchemaMismatch if the schema is newer than
+    this program.
     """
     with translated_errors():
         _make_database(engine.url)
+        preflight.require_sessions(engine)
         with engine.connect() as connection:
+            preflight.require_encoding(connection)
             if current(connection) == newest():
                 return newest()
         return migrate(engine, "head")
@@ -55,7 +71,8 @@ def create(engine: Engine) -> str:
 def migrate(engine: Engine, revision: str) -> str:
     """Upgrade to `revision` in one transaction, under a lock that other hosts wait for.
 
-    Raises SchemaMismatch where tables of others or missing rights are in the way.
+    Raises SchemaMismatch where tables of other programs or of a newer version are in the way, and
+    DatabaseUnsuitable where rights are missing.
     """
     from server import migrations  # 6 MB and 0.1 s, of use once a version
 
@@ -63,49 +80,95 @@ def migrate(engine: Engine, revision: str) -> str:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SET LOCAL statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        _require_known(current(connection))
+        preflight.require_writable(connection)
+        preflight.require_rights(connection, behind=True)
         try:
-            migrations.upgrade(connection, revision, current(connection))
+            migrations.upgrade(connection, revision)
         except sqlalchemy.exc.ProgrammingError as error:
             reason = str(error.orig).strip().splitlines()[0]
-            raise SchemaMismatch(f"the tables cannot be made or upgraded: {reason}") from error
+            raise SchemaMismatch(
+                f"the tables cannot be made or upgraded: {reason}",
+                "name a database in DATABASE_URL that no other program uses",
+            ) from error
         return current(connection) or "base"
 
 
 def check(connection: Connection) -> None:
-    """Raise SchemaMismatch unless the database is at the revision this program is written for."""
+    """Raise unless the database can be used as it is.
+
+    DatabaseUnsuitable: its encoding cannot hold every name. SchemaMismatch: it is not at the
+    revision this program is written for.
+    """
+    preflight.require_encoding(connection)
     require(current(connection))
 
 
 def require(found: str | None) -> None:
     """Raise SchemaMismatch unless the revision that was found is this program's."""
-    wanted = newest()
-    if found != wanted:
+    _require_known(found)
+    if found != newest():
         raise SchemaMismatch(
-            f"the schema is at revision {found or 'none'}, this Freshet needs {wanted}: "
-            "run python manage.py create_db"
+            f"the schema is at revision {found or 'none'}, this Freshet needs {newest()}",
+            CREATE,
         )
 
 
-def _make_database(url: URL) -> None:
-    """Create the database named in `url` if the server answers that there is none."""
+def _require_known(found: str | None) -> None:
+    if found is not None and found not in revisions():
+        raise SchemaMismatch(
+            f"the schema is at revision {found}, to which a newer version of Freshet migrated it",
+            "run that version, or restore a backup of before (docs/operating.md, Upgrading)",
+        )
+
+
+def is_missing(url: URL) -> bool:
+    """Whether the server says that it has no database of the name in `url`."""
     try:
         _try_connection(url)
-        return
     except sqlalchemy.exc.OperationalError as error:
         # The sentence may be in any language and comes without a code, but it gives the name.
         if (url.database or "") not in str(error.orig) or _database_exists(url):
             raise
-    name = sql.Identifier(url.database or "")
-    statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0").format(name)
+        return True
+    return False
+
+
+def _make_database(url: URL) -> None:
+    """Create the database named in `url` if the server has none of that name."""
+    if not is_missing(url):
+        return
+    # Every cluster has the locale C, whose order does not change with the system's libraries.
+    statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
     try:
-        with _administration(url) as connection:
-            connection.execute(statement)
+        with _administration(url) as cursor:
+            cursor.execute(statement.format(sql.Identifier(url.database or "")))
     except (errors.DuplicateDatabase, errors.UniqueViolation):
         return  # another host was faster
     except psycopg2.Error as error:
+        reason = str(error).strip().splitlines()[0]
         raise DatabaseUnavailable(
-            f"database {url.database} does not exist and could not be made: {error}".strip()
+            f"the database {url.database} does not exist and could not be made: {reason}",
+            how_to_make(url),
         ) from error
+
+
+def may_make(url: URL) -> bool:
+    """Whether `create` can make the database that `url` names; False if that cannot be asked."""
+    try:
+        with _administration(url) as cursor:
+            cursor.execute(
+                "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user"
+            )
+            return bool(cursor.fetchone()[0])
+    except (psycopg2.Error, sqlalchemy.exc.DBAPIError):
+        return False
+
+
+def how_to_make(url: URL) -> str:
+    """Say how a superuser makes the database that `url` names."""
+    name, owner = shlex.quote(url.database or ""), shlex.quote(url.username or "ROLE")
+    return f"as a superuser, run createdb -E UTF8 -l C -T template0 -O {owner} -- {name}"
 
 
 def _try_connection(url: URL) -> None:
@@ -119,9 +182,9 @@ def _try_connection(url: URL) -> None:
 def _database_exists(url: URL) -> bool:
     """Whether the server lists it; also True if that cannot be asked."""
     try:
-        with _administration(url) as connection:
-            connection.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
-            return connection.fetchone() is not None
+        with _administration(url) as cursor:
+            cursor.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
+            return cursor.fetchone() is not None
     except (psycopg2.Error, sqlalchemy.exc.DBAPIError):
         return True
 

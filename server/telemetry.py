@@ -9,7 +9,8 @@ from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.lag import ServingLag
 from server.catalog.report import Report
-from server.database import THREADS, Database
+from server.database import Database
+from server.engine import THREADS
 from server.errors import DatabaseUnavailable
 from server.instruments import Instruments
 from server.lane.memo import Count

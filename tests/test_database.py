@@ -19,9 +19,10 @@ from sqlalchemy import URL, CursorResult, text
 from sqlalchemy.orm import Session
 
 from server.addresses import EmbeddedDatabase
-from server.database import THREADS, Database, make_engine, open_engine
+from server.database import Database, open_engine
 from server.embedded import EmbeddedPostgres
 from server.embedded.processes import PostmasterFile
+from server.engine import THREADS, make_engine
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 from tests.conftest import FAST_POSTGRES, ROOT, until
 

@@ -83,6 +83,8 @@ SQL = {
     "server.spotify.renewal",
     "server.login.store",
     "server.database",
+    "server.engine",
+    "server.preflight",
     "server.schema",
     "server.migrations",
     "server.notices",
@@ -92,6 +94,7 @@ SQL = {
     "server.addresses",
     "server.values",
     "server.readiness",
+    "server.doctor.database",
 }
 ALONE = {
     "server",
@@ -172,6 +175,8 @@ def allowed(name: str, target: str) -> bool:
         return target in LOGGING[name]
     if name == "server.config":
         return target in ("server.errors", "server.addresses", "server.values")
+    if name == "server.preflight":  # it asks for rights on each table
+        return target == "server.errors" or inside(target, "models")
     if name == "server.values":
         return target in ("server.addresses", "server.countries")
     if inside(name, "handlers"):

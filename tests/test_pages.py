@@ -17,7 +17,8 @@ from server.catalog.navigation import WallQuery
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.catalog.tiles import Picture
 from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
-from server.errors import InvalidParameters, UriTooLong
+from server.errors import InvalidParameters
+from server.refusals import UriTooLong
 from server.spotify import quota
 from server.spotify.cooldown import Pause
 from server.spotify.standin import Answer

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from server.catalog import query
 from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
-from server.errors import InvalidParameters, UriTooLong
+from server.errors import InvalidParameters
+from server.refusals import UriTooLong
 from server.spotify.standin.markets import MARKETS
 
 

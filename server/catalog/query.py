@@ -20,7 +20,8 @@ from server.catalog.parameters import (
     comma_list,
 )
 from server.catalog.schemas import ArtistShape
-from server.errors import InvalidParameters, ParameterFault, UriTooLong
+from server.errors import InvalidParameters, ParameterFault
+from server.refusals import UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
 SHOWN = 100  # characters of a wrong value that an error repeats

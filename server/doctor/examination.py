@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from server import config, schema
-from server.addresses import EmbeddedDatabase, entry_of_app
+from server import config
+from server.addresses import entry_of_app
 from server.config import DatabaseSettings, Settings
 from server.database import Database
 from server.doctor import login, spotify
+from server.doctor.database import of_database
 from server.doctor.finding import Finding
-from server.errors import DatabaseError, SettingsError
+from server.errors import SettingsError
 from server.login.watch import ConsentWatch
 from server.upstream import Upstream, utc_now
 
@@ -36,7 +37,7 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
     except SettingsError:
         return  # told already
     try:
-        found = await _database(database)
+        found = await of_database(database)
         yield found
         if settings is not None:
             async for finding in _upstream(settings, database, now, found.level == "ok"):
@@ -55,19 +56,6 @@ def _addresses(settings: Settings) -> list[Finding]:
         mend = "set PUBLIC_URL and PORT alike, unless something between them translates"
         findings.append(Finding("note", "port", text, mend))
     return findings
-
-
-async def _database(database: Database) -> Finding:
-    address = database.address
-    if isinstance(address, EmbeddedDatabase) and not address.directory.exists():
-        return Finding("note", "database", f"{address} is not there yet; the first run makes it")
-    try:
-        await database.start()
-        await database.run(lambda session: schema.check(session.connection()))
-    except DatabaseError as error:
-        mend = "is DATABASE_URL right, and does the server run?"
-        return Finding("fault", "database", str(error), None if "create_db" in str(error) else mend)
-    return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
 
 
 async def _upstream(

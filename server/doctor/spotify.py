@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from server.catalog.pace import Pace
+from server.catalog.wording import duration
 from server.config import Settings
 from server.database import Database
 from server.doctor.finding import Finding
@@ -42,7 +43,7 @@ async def clock(settings: Settings, upstream: Upstream, now: Callable[[], dateti
         return Finding("note", "clock", "Spotify did not say what time it is")
     ahead = before + (now() - before) / 2 - theirs
     side = "behind" if ahead < timedelta(0) else "ahead of"
-    text = f"{abs(ahead).total_seconds():.0f} s {side} Spotify's"
+    text = f"{duration(abs(ahead).total_seconds())} {side} Spotify's"
     if abs(ahead) > MOST_SKEW:
         return Finding("fault", "clock", text, "set it, or let NTP: timedatectl set-ntp true")
     return Finding("ok", "clock", text)
@@ -120,10 +121,10 @@ async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding
     try:
         await _ask(upstream, source, token)
     except RateLimited as error:
-        text = f"Spotify asks for a pause of {error.seconds} s; wait it out"
+        text = f"Spotify asks for a pause of {duration(error.seconds)}; wait it out"
         return Finding("note", source, text)
     except QuotaSpent as error:
-        text = f"{error}; there is room again in {error.seconds} s"
+        text = f"{error}; there is room again in {duration(error.seconds)}"
         return Finding(
             "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's is about 600)"
         )
@@ -161,8 +162,11 @@ async def _pace(settings: Settings, pace: Pace) -> Finding:
     source: SourceName = "new-releases" if settings.sync_source == "new-releases" else "search"
     outlook = await pace.look(source)
     apart = max(settings.sync_interval, round(outlook.spacing))
-    text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {apart} s"
+    every = duration(apart)
+    text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {every}"
     if settings.sync_interval and apart > WIDE * settings.sync_interval:
         mend = "fewer SYNC_MARKETS or SYNC_MAX_RELEASES would make them more frequent"
-        return Finding("note", "pace", f"{text}, not every {settings.sync_interval} s", mend)
+        return Finding(
+            "note", "pace", f"{text}, not every {duration(settings.sync_interval)}", mend
+        )
     return Finding("ok", "pace", text)

@@ -24,8 +24,8 @@ from server.catalog.cache import PayloadCache
 from server.catalog.payload import CODINGS
 from server.catalog.query import KINDS
 from server.catalog.snapshot import Snapshot
-from server.database import make_engine
 from server.embedded import EmbeddedPostgres
+from server.engine import make_engine
 from server.threads import Threads
 from tests.bench.catalogue import releases
 from tests.bench.scale import FULL, Scale

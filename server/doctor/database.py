@@ -1,0 +1,77 @@
+"""The database: whether it can be reached and used, and if not, a fix that works."""
+
+import os
+import pwd
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from server import preflight, schema
+from server.addresses import EmbeddedDatabase
+from server.database import Database
+from server.doctor.finding import Finding
+from server.embedded.programs import binaries
+from server.engine import translated_errors
+from server.errors import DatabaseError, DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
+
+ADVICE = "check that DATABASE_URL is right, and that PostgreSQL runs there"
+
+
+async def of_database(database: Database) -> Finding:
+    """Look at the database, and make nothing."""
+    address = database.address
+    try:
+        if isinstance(address, EmbeddedDatabase) and not address.directory.exists():
+            require_place(address.directory)
+            text = f"{address} is not there yet; the first run makes it"
+            return Finding("note", "database", text)
+        await database.start()
+        await database.compute(_look, database.engine)
+    except DatabaseUnavailable as error:
+        return Finding("fault", "database", error.fault, error.fix or ADVICE)
+    except DatabaseError as error:
+        return Finding("fault", "database", error.fault, error.fix)
+    return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
+
+
+def _look(engine: Engine) -> None:
+    """Raise the first fault, in the order in which they have to be fixed. Raises DatabaseError."""
+    with translated_errors():
+        if schema.is_missing(engine.url):
+            raise DatabaseUnavailable(
+                f"the database {engine.url.database} does not exist",
+                schema.CREATE if schema.may_make(engine.url) else schema.how_to_make(engine.url),
+            )
+        preflight.require_sessions(engine)
+        with engine.connect() as connection:
+            preflight.require_encoding(connection)
+            preflight.require_writable(connection)
+            preflight.require_rights(connection, behind=False)
+            try:
+                schema.check(connection)
+            except SchemaMismatch as error:
+                if error.fix == schema.CREATE:
+                    preflight.require_rights(connection, behind=True)
+                raise
+
+
+def require_place(folder: Path) -> None:
+    """Raise EmbeddedPostgresError unless a data folder can be made at `folder`."""
+    binaries()
+    parent = next(each for each in folder.parents if each.exists())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return
+    account = _account()
+    fix = f"name a folder that {account} may make: DATABASE_URL=embedded:/DIR"
+    if parent != folder.parent:
+        fix = f"as root, run `install -d -o {account} -m 700 {folder.parent}`, or {fix}"
+    raise EmbeddedPostgresError(
+        f"{folder} cannot be made, because {account} may not write to {parent}", fix
+    )
+
+
+def _account() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

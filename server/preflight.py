@@ -1,0 +1,125 @@
+"""What a database must offer before Freshet uses it: encoding, sessions that last, rights.
+
+Each function raises DatabaseUnsuitable, with the fix, if the database does not.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from models import Base
+from server.errors import DatabaseUnsuitable
+
+TABLES = ["alembic_version", *Base.metadata.tables]
+SESSION = (  # a backend, told from every other one before and after it
+    "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+)
+SCHEMA = text(
+    "SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE'), "
+    "format('%I', current_user)"
+)
+WRITABLE = text(
+    "SELECT current_setting('transaction_read_only'), pg_is_in_recovery(), "
+    "format('%I', current_user), format('%I', current_database())"
+)
+WITHOUT_RIGHTS = text(
+    "SELECT format('%I', relname) FROM pg_class WHERE relname = ANY(:tables) AND relkind = 'r' "
+    "AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) "
+    "AND NOT pg_has_role(relowner, 'USAGE') AND (:behind OR NOT ("
+    "has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') AND "
+    "has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))) ORDER BY relname"
+)
+
+
+def require_encoding(connection: Connection) -> None:
+    """UTF8 is the only encoding that has every character.
+
+    SQL_ASCII stores any bytes, but refuses escapes in JSON. Source:
+    postgresql.org/docs/current/multibyte.html.
+    """
+    found = connection.scalar(text("SHOW server_encoding"))
+    if found != "UTF8":
+        raise DatabaseUnsuitable(
+            f"the database has the encoding {found}, which cannot hold every name",
+            "make one that can with `createdb -E UTF8 -l C -T template0 NEW` and name it in "
+            "DATABASE_URL; `pg_dump OLD | psql NEW` copies what is stored",
+        )
+
+
+def require_sessions(engine: Engine) -> None:
+    """Two connections must have one session each, all the time.
+
+    A pooler of transactions hands each transaction to any session. Then advisory locks are held by
+    nobody in particular, notices are lost, and settings leak to others. A pooler answers with
+    session numbers of its own, so without one a single question is enough.
+    """
+    with _session(engine) as first:
+        if first.info.backend_pid == _ask(first)[0]:
+            return
+        with _session(engine) as second:
+            # Neither the session used last (PgBouncer's order) nor each in turn gives this pattern.
+            asked = [(each, _ask(each)) for each in (first, second, second, first, first, second)]
+            seen = {(id(connection), session) for connection, session in asked}
+            if len(seen) == len({session for _, session in seen}) == 2:
+                return
+    raise DatabaseUnsuitable(
+        "a pooler in front of the database gives each transaction any session, so that locks and "
+        "notices are lost",
+        "set pool_mode = session in it (PgBouncer), or name PostgreSQL itself in DATABASE_URL",
+    )
+
+
+def require_writable(connection: Connection) -> None:
+    """Transactions must be allowed to write, which a standby and some settings refuse."""
+    read_only, standby, role, database = connection.execute(WRITABLE).one()
+    if read_only == "off":
+        return
+    raise DatabaseUnsuitable(
+        "the database allows only reading",
+        "it is a standby: name the primary in DATABASE_URL, or all hosts with "
+        "target_session_attrs=read-write"
+        if standby
+        else f"as a superuser, run: ALTER ROLE {role} IN DATABASE {database} "
+        "SET default_transaction_read_only = off;",
+    )
+
+
+def require_rights(connection: Connection, *, behind: bool) -> None:
+    """The role must be able to use all tables, and to make and alter them if they are `behind`."""
+    schema, may_create, role = connection.execute(SCHEMA).one()
+    if schema is None or (behind and not may_create):
+        raise DatabaseUnsuitable(
+            f"the role {role} may not make tables in the schema {schema or 'public'}",
+            "as the owner of the database or a superuser, run in it: "
+            f"GRANT USAGE, CREATE ON SCHEMA {schema or 'public'} TO {role};",
+        )
+    values = {"tables": TABLES, "behind": behind}
+    tables = connection.scalars(WITHOUT_RIGHTS, values).all()
+    if tables:
+        statements = "; ".join(f"ALTER TABLE {table} OWNER TO {role}" for table in tables)
+        raise DatabaseUnsuitable(
+            f"the role {role} may not {'alter' if behind else 'use'} the tables of Freshet, which "
+            "belong to another role",
+            f"as a superuser, run in the database: {statements};",
+        )
+
+
+@contextmanager
+def _session(engine: Engine) -> Iterator[Any]:
+    """A connection outside the pool, and outside any transaction."""
+    pooled = engine.raw_connection()
+    connection: Any = pooled.driver_connection
+    pooled.detach()
+    with closing(connection):
+        connection.autocommit = True
+        yield connection
+
+
+def _ask(connection: Any) -> tuple[int, str]:
+    """The session that answers."""
+    with connection.cursor() as cursor:
+        cursor.execute(SESSION)
+        pid, started = cursor.fetchone()
+    return int(pid), str(started)
