@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class Freshet:
-    """One process of the server, the only one or number `process` of several.
+    """One process of the server, which counts with `instruments`.
 
     `start()` listens at once; the database may come later. Answers end by `timer`, in seconds.
     """
@@ -59,12 +59,12 @@ class Freshet:
         settings: Settings,
         now: Callable[[], datetime] = utc_now,
         *,
-        process: int = 1,
+        instruments: Instruments | None = None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         origin = uuid.uuid4().hex
-        self.instruments = counted = Instruments(process)
+        self.instruments = counted = instruments or Instruments()
         self.database = database = Database(settings.database_url)
         self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database)

@@ -1,34 +1,14 @@
-"""What is counted and timed while it happens, for Prometheus; summed over all processes.
+"""What is counted and timed while it happens, for Prometheus; summed over all processes."""
 
-Source: prometheus.github.io/client_python/multiprocess.
-"""
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.multiprocess import MultiProcessCollector
 
-import os
-from pathlib import Path
-
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, values
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
-
+from server.count_files import CountFiles
 from server.requests import Requests
 from server.tasks import attempt_now
 from server.vitals import Vitals
 
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-
-
-def share(folder: Path, number: int) -> None:
-    """Count in files of `folder`, as process `number` of those that do so; before all else.
-
-    A process that takes the place of one that died has its number and goes on with its counts.
-    """
-    os.environ[FOLDER] = str(folder)
-    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
-
-
-def forget(folder: Path, number: int) -> None:
-    """Process `number` has died: its counts stay in `folder`, but how it is, nobody tells."""
-    mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
 
 
 class CacheTally:
@@ -45,9 +25,12 @@ class CacheTally:
 
 
 class Instruments:
-    """All of them, made once, for process `process`. `scraped` is what Prometheus is shown."""
+    """All of them, made once, for process `process`. `scraped` is what Prometheus is shown.
 
-    def __init__(self, process: int = 1) -> None:
+    With `files` those of all processes that count in the same folder are shown.
+    """
+
+    def __init__(self, process: int = 1, files: CountFiles | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         self.requests = Requests(registry)
@@ -88,9 +71,16 @@ class Instruments:
         for grant in ("refresh_token", "client_credentials"):
             self._renewals.labels(grant)
         self.scraped = registry
-        if FOLDER in os.environ:
+        self._files = files
+        if files is not None:
             self.scraped = CollectorRegistry()
             MultiProcessCollector(self.scraped)  # type: ignore[no-untyped-call]
+            files.keep()
+
+    def keep_files(self) -> None:
+        """Make the files again that all processes count in, if they have been removed."""
+        if self._files is not None:
+            self._files.keep()
 
     def count_sync(self, outcome: str, seconds: float, **releases: int) -> None:
         """A sync has ended, which has `added`, `updated` and found `gone` so many releases."""

@@ -15,10 +15,12 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import instruments, log, pauses, startup
+from server import log, pauses, startup
 from server.app import Freshet
 from server.children import BEAT_SECONDS
 from server.config import Settings
+from server.count_files import CountFiles
+from server.instruments import Instruments
 
 WARM_SECONDS = 5.0  # after so long it answers even if it has nothing to serve yet
 LISTENING, ALIVE = b"listening", b"alive"
@@ -39,16 +41,25 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     startup.prepare()
     allow_many_connections()
     pauses.keep_short()
-    instruments.share(folder, number)
     log.configure(settings.log_format, settings.log_level, process=number)
+    counted = Instruments(number, _share_counts(folder, number))
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
-        runner.run(_serve(settings, number, parent))
+        runner.run(_serve(settings, counted, parent))
     started_by = parent_process()
     if started_by is None or not started_by.is_alive():  # so it cannot clear up itself
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _serve(settings: Settings, number: int, parent: Connection) -> None:
+def _share_counts(folder: Path, number: int) -> CountFiles | None:
+    """Count in files that all processes read; None, and logged, if there can be none."""
+    try:
+        return CountFiles(folder, number)
+    except OSError as error:
+        logger.warning("metrics_not_shared", reason=str(error))
+        return None
+
+
+async def _serve(settings: Settings, counted: Instruments, parent: Connection) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
 
@@ -57,7 +68,7 @@ async def _serve(settings: Settings, number: int, parent: Connection) -> None:
         stop.set()
 
     loop.add_reader(parent.fileno(), parent_ends)
-    freshet = Freshet(settings, process=number)
+    freshet = Freshet(settings, instruments=counted)
     beat = PeriodicCallback(lambda: _say(parent, ALIVE), BEAT_SECONDS * 1000)
     freshet.begin()
     freshet.tasks.spawn(pauses.forget_the_start(freshet.read))

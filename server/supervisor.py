@@ -1,14 +1,15 @@
 """The parent of several processes: what they share, how they start, and how all of them end."""
 
 import asyncio
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 
-from server import instruments, process
+from server import count_files, process, runtime_folder
 from server.addresses import EmbeddedDatabase
 from server.children import BEAT_SECONDS, Child
 from server.config import Settings
@@ -44,7 +45,7 @@ async def supervise(
             await keeper.try_to_start()  # ours before a child can take it
             looking_after = asyncio.create_task(keeper.watch())
         settings = settings.model_copy(update={"port": port})
-        children = _children(settings, Path(folder))
+        children = _children(settings, folder)
         running = [asyncio.create_task(child.run()) for child in children]
         tasks = [asyncio.create_task(_tell(children, port, started))]
         if patience:
@@ -63,15 +64,20 @@ async def supervise(
     log.info("server_stopped")
 
 
-def _folder() -> "TemporaryDirectory[str]":
+@contextmanager
+def _folder() -> Iterator[Path]:
     """Where the processes count, so that each can tell the sums of all, also of those that died."""
-    return TemporaryDirectory(prefix="freshet-metrics-", ignore_cleanup_errors=True)
+    folder = runtime_folder.make("freshet-metrics-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _children(settings: Settings, folder: Path) -> list[Child]:
     return [
         Child(
-            number, process.main, settings, folder, died=partial(instruments.forget, folder, number)
+            number, process.main, settings, folder, died=partial(count_files.forget, folder, number)
         )
         for number in range(1, settings.processes + 1)
     ]

@@ -940,3 +940,86 @@ for round in range(2):
 """
     assert python(script, str(mounted)) == "True\nTrue\n"
     assert not list(mounted.iterdir())
+
+
+def test_a_line_break_in_the_path_is_refused_clearly(tmp_path: Path) -> None:
+    folder = tmp_path / "line\nbreak" / "data"
+    with pytest.raises(EmbeddedPostgresError, match=r"line\\nbreak/data' has a line break, which"):
+        EmbeddedPostgres(folder).start()
+    assert [each.name for each in folder.parent.iterdir()] == ["data.lock"]
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "RUNTIME_DIRECTORY"])
+def test_a_long_folder_for_temporary_files_is_passed_over(
+    move_cluster: Any, tmp_path: Path, variable: str
+) -> None:
+    folder = move_cluster(tmp_path / ("long" * 20) / ("path" * 20))
+    place = tmp_path / ("temporary" * 15)
+    place.mkdir()
+    script = """
+import sys
+from pathlib import Path
+from server.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(Path(sys.argv[1]), {"fsync": "off"})
+server.start()
+print((server.folder / "socket-folder").read_text())
+server.stop()
+"""
+    socket_folder = python(script, str(folder), **{variable: str(place)})
+    assert Path(socket_folder).parent in (Path(tempfile.gettempdir()), Path("/tmp"))
+
+
+def test_a_short_folder_of_the_service_manager_has_the_socket(
+    move_cluster: Any, start: Any, open_folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    folder = move_cluster(tmp_path / ("long" * 20) / ("path" * 20))
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{open_folder}:/nowhere")
+    start(folder)
+    short = Path((folder / "socket-folder").read_text())
+    assert short.parent == open_folder
+    descriptor = os.open(short, os.O_RDONLY)
+    with pytest.raises(BlockingIOError):  # as systemd-tmpfiles looks
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
+
+
+def test_a_socket_that_was_removed_is_made_again_at_the_next_look(
+    move_cluster: Any, hold: Any, tmp_path: Path
+) -> None:
+    folder = move_cluster(tmp_path / ("long" * 20) / ("path" * 20))
+    first, second = hold(folder), hold(folder)
+    pid = first.ask("start")["pid"]
+    second.ask("start")
+    shutil.rmtree((folder / "socket-folder").read_text())
+    assert first.ask("start")["pid"] != pid
+    assert second.ask("start")["owned"] is False
+    assert "here since long" in kept(folder)
+    first.ask("stop")
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("size", ["10m", "30m"])
+def test_a_full_disk_at_the_first_start_is_one_sentence_and_leaves_nothing(
+    open_folder: Path, size: str
+) -> None:
+    disk = open_folder / "disk"
+    disk.mkdir()
+    script = f"""
+import ctypes, os, sys
+from pathlib import Path
+from server.embedded import EmbeddedPostgres
+from server.errors import EmbeddedPostgresError
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.unshare(0x20000) == 0  # CLONE_NEWNS
+assert libc.mount(None, b"/", None, 0x44000, None) == 0  # MS_REC | MS_PRIVATE
+assert libc.mount(b"tmpfs", {os.fsencode(disk)!r}, b"tmpfs", 0, b"size={size}") == 0
+try:
+    EmbeddedPostgres(Path({str(disk)!r}) / "data").start()
+except EmbeddedPostgresError as error:
+    print(error)
+print(os.listdir({str(disk)!r}))
+"""
+    said, left = python(script).splitlines()
+    assert said.startswith(f"no database can be made in {disk}: could not ")
+    assert "No space left on device: make room there, or name a folder on another disk" in said
+    assert left == "['data.lock']"

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from server import __version__, instruments
+from server import __version__
 from server.app import Freshet
+from server.count_files import FOLDER
 from server.instruments import Instruments
 from server.requests import REQUEST_SECONDS, Requests
 from server.vitals import Vitals
@@ -153,16 +154,15 @@ def test_how_a_dead_process_is_nobody_tells(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from prometheus_client import generate_latest
-from server import instruments
+from server.count_files import CountFiles, forget
 from server.instruments import Instruments
 folder = Path(sys.argv[1])
-instruments.share(folder, 2)
-made = Instruments(2)
+made = Instruments(2, CountFiles(folder, 2))
 made.requests.add("/", "GET", 200, "handler")
 made.requests.flush()
 made.vitals.refresh()
 assert b'process_open_fds{process="2"}' in generate_latest(made.scraped)
-instruments.forget(folder, 2)
+forget(folder, 2)
 left = generate_latest(made.scraped)
 assert b"process_open_fds" not in left, left
 assert b'freshet_http_requests_total{by="handler"' in left, left
@@ -181,7 +181,7 @@ def test_a_process_alone_needs_no_folder() -> None:
     assert b"freshet_http_requests_total{" not in generate_latest(made.scraped), "not told yet"
     made.requests.flush()
     assert b'route="/",status="200"} 3.0' in generate_latest(made.scraped)
-    assert instruments.FOLDER not in os.environ
+    assert FOLDER not in os.environ
 
 
 @pytest.mark.gen_test

@@ -12,10 +12,11 @@ from typing import IO
 
 from sqlalchemy import URL
 
+from server import runtime_folder
 from server.embedded import data_folder, processes, socket_folder
 from server.embedded import identity as identities
 from server.embedded.processes import PostmasterFile
-from server.embedded.programs import binaries, spawn
+from server.embedded.programs import binaries, cause, fix_of, spawn
 from server.errors import EmbeddedPostgresError
 
 START_SECONDS = 60.0
@@ -44,6 +45,7 @@ class EmbeddedPostgres:
         self._settings = {**SETTINGS, **(settings or {})}
         self._lock: IO[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
+        self._held: int | None = None
         self._busy = threading.Lock()
         self._stopping = threading.Event()
 
@@ -74,7 +76,9 @@ class EmbeddedPostgres:
         with self._busy, _translated_errors(self.folder):
             for _ in self._until(deadline):
                 if self._server is not None and self._server.poll() is None:
-                    return False
+                    if self._can_be_reached():
+                        return False
+                    processes.end(self._server, self.folder)
                 if self.owned or self._become_owner():
                     self._start_as_owner(deadline)
                     return True
@@ -98,11 +102,20 @@ class EmbeddedPostgres:
                 processes.end(self._server, self.folder)
                 self._server = None
             if self.owned:
+                self._hold(None)
                 socket_folder.remove(self.folder)
         finally:
             if self._lock is not None:
                 self._lock.close()
                 self._lock = None
+
+    def _can_be_reached(self) -> bool:
+        """Whether the socket is there; PostgreSQL makes it at its start alone.
+
+        Cleaners of temporary files may have removed it.
+        """
+        running = PostmasterFile.read(self.folder)
+        return running is None or running.socket.exists()
 
     def _others_is_ready(self) -> bool:
         running = PostmasterFile.read(self.folder)
@@ -144,10 +157,9 @@ class EmbeddedPostgres:
             leftover.unlink(missing_ok=True)
 
     def _launch(self, identity: str, deadline: float) -> None:
-        settings = {
-            **self._settings,
-            "unix_socket_directories": str(socket_folder.choose(self.folder, identity)),
-        }
+        sockets = socket_folder.choose(self.folder, identity)
+        self._hold(sockets)
+        settings = {**self._settings, "unix_socket_directories": str(sockets)}
         command = [str(binaries() / "postgres"), "-D", str(self.folder)]
         command += [word for name in settings for word in ("-c", f"{name}={settings[name]}")]
         for _ in self._until(deadline):
@@ -155,9 +167,13 @@ class EmbeddedPostgres:
                 self._server = spawn(identity, command, log)
             if self._wait_until_ready(deadline):
                 return
-        raise EmbeddedPostgresError(
-            f"PostgreSQL did not start in {START_SECONDS:.0f} s: {self._log_tail()}"
-        )
+        raise self._not_started(f"in {START_SECONDS:.0f} s")
+
+    def _hold(self, sockets: Path | None) -> None:
+        """Keep cleaners of temporary files away from the folder of the socket."""
+        if self._held is not None:
+            os.close(self._held)
+        self._held = None if sockets is None else runtime_folder.hold(sockets)
 
     def _wait_until_ready(self, deadline: float) -> bool:
         """True once ready; False if it ended because a crashed server's backends still linger."""
@@ -167,14 +183,17 @@ class EmbeddedPostgres:
             if running and running.pid == self._server.pid and running.status == "ready":
                 return True
             if self._server.poll() is not None:
-                if "still in use" in self._log_tail():
+                if "still in use" in self._log():
                     return False
-                raise EmbeddedPostgresError(f"PostgreSQL did not start: {self._log_tail()}")
+                raise self._not_started(f"in {self.folder}")
         return False
 
-    def _log_tail(self) -> str:
-        lines = (self.folder / "server.log").read_text("utf-8", "replace").splitlines()
-        return " / ".join(lines[-4:])
+    def _not_started(self, where: str) -> EmbeddedPostgresError:
+        reason = cause(self._log())
+        return EmbeddedPostgresError(f"PostgreSQL did not start {where}: {reason}", fix_of(reason))
+
+    def _log(self) -> str:
+        return (self.folder / "server.log").read_text("utf-8", "replace")
 
     def _until(self, deadline: float) -> Iterator[None]:
         """Yield at once and then every 10 ms until `deadline` (time.monotonic seconds)."""
@@ -191,4 +210,10 @@ def _translated_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise EmbeddedPostgresError(f"{folder} cannot be used: {error}") from error
+        raise EmbeddedPostgresError(f"{folder} cannot be used: {error}", _fix(error)) from error
+
+
+def _fix(error: Exception) -> str | None:
+    if isinstance(error, PermissionError):
+        return f"name a folder that the user {os.geteuid()} may use: DATABASE_URL=embedded:/DIR"
+    return fix_of(str(error))

@@ -6,12 +6,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from server.embedded.identity import give_to
-from server.embedded.programs import binaries, binaries_version, run
+from server.embedded.programs import binaries, binaries_version, cause, fix_of, run
 from server.errors import EmbeddedPostgresError
 
 
 def make(folder: Path, identity: str) -> None:
-    """Run `initdb` beside the folder and rename, so that a half-made one is never used."""
+    """Run `initdb` beside the folder and rename, so that a half-made one is never used.
+
+    Raises EmbeddedPostgresError, and then leaves nothing behind.
+    """
+    if {"\n", "\r"} & set(str(folder)):
+        raise EmbeddedPostgresError(
+            f"the path {str(folder)!r} has a line break, which PostgreSQL's programs refuse",
+            "name another folder: DATABASE_URL=embedded:/DIR",
+        )
     _remove_half_made(folder)
     version = folder / "PG_VERSION"
     if version.exists():
@@ -19,7 +27,8 @@ def make(folder: Path, identity: str) -> None:
         return
     if folder.exists() and any(folder.iterdir()):
         raise EmbeddedPostgresError(
-            f"{folder} is neither empty nor a PostgreSQL data folder; name another one"
+            f"{folder} is neither empty nor a PostgreSQL data folder",
+            "name another folder: DATABASE_URL=embedded:/DIR",
         )
     fresh = folder  # if it is mounted it cannot be replaced; initdb cleans up there
     if not folder.is_mount():  # a new name, for a dying initdb may be clearing the old
@@ -30,8 +39,10 @@ def make(folder: Path, identity: str) -> None:
     command += ["--builtin-locale=C.UTF-8"]
     result = run(identity, command)
     if result.returncode != 0:
+        _remove_half_made(folder)
+        reason = cause(result.stdout)
         raise EmbeddedPostgresError(
-            f"PostgreSQL's initdb failed in {folder.parent}: {result.stdout.strip()}"
+            f"no database can be made in {folder.parent}: {reason}", fix_of(reason)
         )
     if fresh != folder:
         fresh.rename(folder)
@@ -47,8 +58,8 @@ def _remove_half_made(folder: Path) -> None:
 def _check_version(folder: Path, found: str) -> None:
     if found != (ours := binaries_version()):
         raise EmbeddedPostgresError(
-            f"{folder} was made by PostgreSQL {found}, this is {ours}: dump it with "
-            "the old version and restore it with the new one, or name another folder"
+            f"{folder} was made by PostgreSQL {found}, this is {ours}",
+            "dump it with the old version and restore it with the new one, or name another folder",
         )
 
 

@@ -23,6 +23,11 @@ class PostmasterFile:
     socket_folder: str
     status: str
 
+    @property
+    def socket(self) -> Path:
+        """The file that clients connect to."""
+        return Path(self.socket_folder) / f".s.PGSQL.{self.port}"
+
     @classmethod
     def read(cls, folder: Path) -> "PostmasterFile | None":
         """Read the file in the data folder; None if there is none or it is still being written."""

@@ -1,6 +1,8 @@
 """PostgreSQL's programs: where they are, and how they are run."""
 
+import errno
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,8 @@ from typing import IO
 
 from server.errors import EmbeddedPostgresError
 
+# A line of initdb or of the server's log, from its level or its "could not" on.
+CAUSE = re.compile(r"(?:(?:PANIC|FATAL|ERROR|error):\s+|LOG:\s+(?=could not|Unix-domain))(.+)")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -52,6 +56,20 @@ def run(how: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
         cwd="/",
         check=False,
     )
+
+
+def cause(output: str) -> str:
+    """Say in one sentence why a program failed, from all that it and its server have printed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    found = [match[1] for line in lines if (match := CAUSE.search(line))]
+    return "; ".join(dict.fromkeys(found[:2])) or (lines[-1] if lines else "it says nothing")
+
+
+def fix_of(cause: str) -> str | None:
+    """Say what to do about a cause, if that is known."""
+    if os.strerror(errno.ENOSPC) in cause:
+        return "make room there, or name a folder on another disk: DATABASE_URL=embedded:/DIR"
+    return None
 
 
 def spawn(how: str, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":

@@ -1,28 +1,44 @@
 """The folder of the server's socket: the data folder where an address is long enough for it."""
 
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from server import runtime_folder
 from server.embedded.identity import give_to
+from server.errors import EmbeddedPostgresError
 
 MAX_SOCKET_PATH = 107  # bytes, sun_path of <sys/un.h> without its end
 SHORT_PREFIX = "freshet-"
 
 
 def choose(folder: Path, identity: str) -> Path:
-    """The data folder, or a short temporary one if that cannot be a socket's address."""
+    """The data folder, or a short temporary one if that cannot be a socket's address.
+
+    Raises EmbeddedPostgresError if every place for that is too long as well.
+    """
+    if _suits(folder):
+        return folder
+    try:
+        short = runtime_folder.make(SHORT_PREFIX, _suits)
+    except OSError as error:
+        raise EmbeddedPostgresError(
+            f"the path of {folder} is too long for a socket ({MAX_SOCKET_PATH} bytes), and so is "
+            f"every folder for temporary files, or it cannot be used ({error})",
+            "name a shorter one: DATABASE_URL=embedded:/DIR",
+        ) from error
+    give_to(identity, short)
+    (folder / "socket-folder").write_text(str(short), encoding="utf-8")
+    return short
+
+
+def _suits(folder: Path) -> bool:
+    """Whether a socket in `folder` has an address that both the server and libpq understand."""
     address = str(folder / ".s.PGSQL.5432")
     in_bytes = os.fsencode(address)
     # A comma parts addresses, their ends are stripped, and libpq's are UTF-8.
     plain = "," not in address and str(folder) == str(folder).strip()
-    if plain and address.encode("utf-8", "replace") == in_bytes[:MAX_SOCKET_PATH]:
-        return folder
-    short = Path(tempfile.mkdtemp(prefix=SHORT_PREFIX))
-    give_to(identity, short)
-    (folder / "socket-folder").write_text(str(short), encoding="utf-8")
-    return short
+    return plain and address.encode("utf-8", "replace") == in_bytes[:MAX_SOCKET_PATH]
 
 
 def remove(folder: Path) -> None:

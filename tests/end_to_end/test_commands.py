@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -39,6 +41,31 @@ def test_create_db_makes_the_schema_and_keeps_what_is_there(
 def test_create_db_needs_no_spotify_account(manage: Manage, empty_database_url: URL) -> None:
     env = NOTHING | {"DATABASE_URL": empty_database_url.render_as_string(False)}
     assert manage("create_db", env=env).returncode == 0
+
+
+ODD = "100% %(here)s ${HOME} #1 'q' \"d\" @h:5 é☃ ; & \\ [x] a,b "
+
+
+def test_a_checkout_may_have_any_path(
+    manage_py: Path, run: Callable[..., Server], spotify: str, tmp_path: Path
+) -> None:
+    odd = tmp_path / ODD
+    shutil.copytree(manage_py.parent, odd, ignore=shutil.ignore_patterns("var", "__pycache__"))
+    env = NOTHING | {"ALEMBIC_CONFIG": "setup.cfg"}
+    for words, said in (
+        (["manage.py", "create_db"], "The database is at revision "),
+        (["-m", "alembic", "current"], "(head)\n"),
+    ):
+        command = [sys.executable, "-W", "error", *words]
+        done = subprocess.run(
+            command, cwd=odd, env=env, capture_output=True, text=True, check=False
+        )
+        assert said in done.stdout, done.stderr
+    settings = environment("embedded:", **standin_settings(spotify))
+    server = run(env=settings, program=odd / "manage.py")
+    server.event("sync_finished")
+    assert server.get("/api/artists/")[0] == 200
+    assert server.stop() == 0
 
 
 def test_create_db_says_clearly_that_there_is_no_database(manage: Manage) -> None:

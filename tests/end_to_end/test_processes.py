@@ -1,13 +1,16 @@
 """`run --processes N`: they share a port, die and come back, and end together."""
 
 import os
+import re
 import select
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +164,12 @@ def samples(server: Server) -> dict[str, float]:
 
 
 def test_one_scrape_tells_the_sums_of_all_processes_also_of_one_that_died(
-    run: Run, database_url: URL, spotify: str
+    run: Run, database_url: URL, spotify: str, tmp_path: Path
 ) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
     env = environment(database_url, ACCESS_LOG="all", **standin_settings(spotify))
+    env |= {"TMPDIR": str(place)}
     server = run("--processes", "2", env=env)
     server.event("server_started", STARTING)
     until(lambda: warm(server) == {1, 2}, STARTING)
@@ -210,9 +216,37 @@ def test_one_scrape_tells_the_sums_of_all_processes_also_of_one_that_died(
     started = {name: told[name] for name in told if name.startswith("process_start_time")}
     assert len(started) == 2
     assert all(again[name] >= value for name, value in started.items())
-    for name, value in told.items():
-        if "_total" in name or "_count" in name or "_bucket" in name:
-            assert again[name] >= value, name
+    assert not lowered(told, again)
+    _lose_the_files(server, place, artists)
+
+
+def lowered(before: dict[str, float], after: dict[str, float]) -> list[str]:
+    """What never goes down, and yet has."""
+    counts = [name for name in before if re.search("_total|_count|_bucket", name)]
+    return [name for name in counts if after.get(name, -1) < before[name]]
+
+
+def _has_counted(server: Server, name: str, number: float) -> bool:
+    return samples(server)[name] >= number
+
+
+def _lose_the_files(server: Server, place: Path, name: str) -> None:
+    """As a cleaner of temporary files does: counts go on, and a process can start again."""
+    (folder,) = place.glob("freshet-metrics-*")
+    told = samples(server)
+    for number in (1, 2):
+        shutil.rmtree(folder)
+        server.get("/api/artists/")
+        until(lambda: not lowered(told, samples(server)), 10)
+        expected = told[name] + number
+        until(partial(_has_counted, server, name, expected), 5)
+    before = pids(server)
+    shutil.rmtree(folder)
+    os.kill(before[1], signal.SIGKILL)
+    until(lambda: pids(server)[1] != before[1], STARTING)
+    until(lambda: samples(server).get("process_open_fds[1]"), 10)
+    assert samples(server)[name] > 0
+    assert not [line for line in server.lines() if line["event"] == "task_crashed"]
 
 
 @contextmanager
