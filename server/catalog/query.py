@@ -226,6 +226,5 @@ def parse(kind: type[AnyQuery], query_string: str, today: date | None = None) ->
 
 
 def _reason(detail: Any) -> str:
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    return str(detail["msg"]).replace("Input should be", "must be")
+    said = detail["ctx"]["error"] if detail["type"] == "value_error" else detail["msg"]
+    return str(said).replace("Input should be", "must be")
