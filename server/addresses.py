@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
+
+from server import libpq
 
 ROOT = Path(__file__).resolve().parent.parent
 SPOTIFY_ACCOUNTS = "https://accounts.spotify.com"
@@ -28,26 +29,11 @@ class EmbeddedDatabase:
 
 
 def parse_database_url(value: object) -> URL | EmbeddedDatabase:
-    """Read `postgresql://…` or `embedded:[DIR]`; a relative DIR is relative to the project.
-
-    The driver is always written out, for SQLAlchemy 2.1 takes `postgresql://` for psycopg 3.
-    """
+    """Read an address of libpq or `embedded:[DIR]`; a relative DIR is relative to the project."""
     value = str(value)
     if value.startswith("embedded:"):
         return EmbeddedDatabase(ROOT / (value.removeprefix("embedded:") or "var/postgres"))
-    try:
-        url = make_url(value)
-        known = url.drivername in ("postgres", "postgresql", "postgresql+psycopg2")
-    except (ArgumentError, ValueError):
-        known = False
-    if not known or "@" in (url.host or "") or "password" in url.query:
-        raise ValueError(
-            "must be postgresql://USER:PASSWORD@HOST/NAME or embedded:[DIR] (is % & / @ in the "
-            "password written as %25 %26 %2F %40?)"
-        )
-    if not url.database:
-        raise ValueError("names no database: write postgresql://…/NAME")
-    return url.set(drivername="postgresql+psycopg2")
+    return libpq.parse(value)
 
 
 def check_address(value: str) -> str:

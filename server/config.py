@@ -22,6 +22,7 @@ from pydantic import (
 )
 from sqlalchemy import URL
 
+from server import libpq
 from server.addresses import ROOT, SPOTIFY_ACCOUNTS, check_public_url
 from server.errors import SettingsError
 from server.values import (
@@ -213,7 +214,7 @@ def describe(settings: DatabaseSettings) -> dict[str, str]:
         if isinstance(value, SecretStr):
             value = "********"
         elif isinstance(value, URL):
-            value = value.set(drivername="postgresql").render_as_string(hide_password=True)
+            value = libpq.describe(value)
         elif isinstance(value, tuple):
             value = ",".join(str(each) for each in value)
         shown[field.upper()] = "" if value is None else str(value)

@@ -1,8 +1,6 @@
 """Runs one of PostgreSQL's programs on the database of DATABASE_URL, whichever that is.
 
 The programs are the embedded PostgreSQL's, which also understand servers that are older.
-
-Source: postgresql.org/docs/current/libpq-envars.html.
 """
 
 import os
@@ -10,11 +8,10 @@ import subprocess
 import sys
 from difflib import get_close_matches
 from textwrap import fill
-from typing import Any
 
 import click
 
-from server import config, startup
+from server import config, libpq, startup
 from server.config import DatabaseSettings
 from server.database import open_engine
 from server.embedded.programs import binaries
@@ -35,7 +32,6 @@ Examples:
 """
 HELP = ("-h", "--help")
 WRONG_USAGE = 2
-ODD_NAMES = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPNAME"}
 
 
 def programs() -> list[str]:
@@ -50,23 +46,9 @@ def run(program: str, *arguments: str) -> int:
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         return subprocess.run(
             [str(binaries() / program), *arguments],
-            env=env | environment(engine.url),
+            env=env | libpq.variables(engine.url),
             check=False,
         ).returncode
-
-
-def environment(url: Any) -> dict[str, str]:
-    """An address as libpq's variables, so that no password stands among the arguments."""
-    parts = {
-        "PGHOST": url.host,
-        "PGPORT": url.port,
-        "PGUSER": url.username,
-        "PGPASSWORD": url.password,
-        "PGDATABASE": url.database,
-    }
-    for name, value in url.query.items():
-        parts[ODD_NAMES.get(name, f"PG{name.replace('_', '').upper()}")] = value
-    return {name: str(value) for name, value in parts.items() if value is not None}
 
 
 def main() -> int:

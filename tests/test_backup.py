@@ -12,7 +12,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from server.addresses import EmbeddedDatabase
 from server.app import Freshet
 from server.database import open_engine
-from server.postgres import environment
+from server.libpq import variables
 from tests.client import Client
 from tests.conftest import ROOT, SECRET, until
 
@@ -119,7 +119,7 @@ def test_a_password_and_options_become_variables() -> None:
         "postgresql://me:p%40ss@db.example:5433/fresh?sslmode=require&connect_timeout=3"
         "&target_session_attrs=primary"
     )
-    assert environment(url) == {
+    assert variables(url) == {
         "PGHOST": "db.example",
         "PGPORT": "5433",
         "PGUSER": "me",

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import URL
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from server import config
+from server import config, libpq
 from server.addresses import EmbeddedDatabase
 from server.config import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
@@ -139,7 +140,13 @@ BAD = {
         "postgresql://u:hush@host:port/name",
         "postgresql://u:hush@host",
         "postgresql://u:hush@twice@host/name",
-        "postgresql://u@host/name?password=hush",
+        "postgresql://u:hu/sh@twice@host/name",
+        "postgresql://u:hush@host:0/name",
+        "postgresql://u:hush@h1,h2:1,h3/name?port=1,2",
+        "postgresql://u:hush@host/name?nothing=hush",
+        "postgresql://u:hush@/name?service=mine",
+        "service=mine",
+        "host=h dbname=d hush",
         "host/name",
         "embedded",
     ],
@@ -318,6 +325,7 @@ def test_every_name_of_postgresql_means_our_driver(scheme: str) -> None:
         ("a:b", "a:b"),
         ("a#b", "a#b"),
         ("a/b?c", "a/b?c"),
+        ("50%off", "50%off"),
         ("a+b", "a+b"),
         ("%C3%A9", "é"),
         ("", ""),
@@ -325,11 +333,120 @@ def test_every_name_of_postgresql_means_our_driver(scheme: str) -> None:
 )
 def test_passwords_with_special_characters(written: str, password: str) -> None:
     url = database_url(f"postgresql://user:{written}@host/name")
-    assert (url.password, url.host, url.database) == (password, "host", "name")
+    assert (url.password or "", url.host, url.database) == (password, "host", "name")
 
 
-def test_a_socket_needs_no_host() -> None:
-    assert database_url("postgresql:///name?host=/run/postgresql").host is None
+HINT = "is % & / @ in the password written as"
+LIBPQ: dict[
+    str, dict[str, Any]
+] = {  # the examples of libpq's manual that name a database, and what others write
+    "postgresql://localhost/mydb": {"host": "localhost", "dbname": "mydb"},
+    "postgresql://other@localhost/otherdb?connect_timeout=10&application_name=myapp": {
+        "user": "other",
+        "host": "localhost",
+        "dbname": "otherdb",
+        "connect_timeout": "10",
+        "application_name": "myapp",
+    },
+    "postgresql://host1:123,host2:456/somedb?target_session_attrs=any": {
+        "host": "host1,host2",
+        "port": "123,456",
+        "dbname": "somedb",
+        "target_session_attrs": "any",
+    },
+    "postgresql:///mydb?host=localhost&port=5433": {
+        "host": "localhost",
+        "port": 5433,
+        "dbname": "mydb",
+    },
+    "postgresql://user@localhost:5433/mydb?options=-c%20synchronous_commit%3Doff": {
+        "user": "user",
+        "host": "localhost",
+        "port": 5433,
+        "dbname": "mydb",
+        "options": "-c synchronous_commit=off",
+    },
+    "postgresql://%2Fvar%2Flib%2Fpostgresql/dbname": {
+        "host": "/var/lib/postgresql",
+        "port": "5432",
+        "dbname": "dbname",
+    },
+    "postgresql:///dbname?host=/var/lib/postgresql": {
+        "host": "/var/lib/postgresql",
+        "port": "5432",
+        "dbname": "dbname",
+    },
+    "postgresql://[2001:db8::1234]/database": {"host": "2001:db8::1234", "dbname": "database"},
+    "host=localhost port=5432 dbname=mydb connect_timeout=10": {
+        "host": "localhost",
+        "port": 5432,
+        "dbname": "mydb",
+        "connect_timeout": "10",
+    },
+    "postgresql://u:p@h1,h2:6543,[::1]/db?target_session_attrs=read-write": {
+        "user": "u",
+        "password": "p",
+        "host": "h1,h2,::1",
+        "port": "5432,6543,5432",
+        "dbname": "db",
+        "target_session_attrs": "read-write",
+    },
+    "postgresql://u@/db?host=a:1&host=b:2": {
+        "user": "u",
+        "host": "a,b",
+        "port": "1,2",
+        "dbname": "db",
+    },
+    "postgresql://u@host/d%40b?password=p": {
+        "user": "u",
+        "password": "p",
+        "host": "host",
+        "dbname": "d@b",
+    },
+    "postgresql://host/db?ssl=true": {"host": "host", "dbname": "db", "sslmode": "require"},
+}
+
+
+@pytest.mark.parametrize("text", LIBPQ)
+def test_an_address_means_to_the_driver_and_to_programs_what_it_means_to_libpq(text: str) -> None:
+    url = database_url(text)
+    dialect: Any = PGDialect_psycopg2
+    _, parameters = dialect().create_connect_args(url)
+    assert parameters == LIBPQ[text]
+    told = libpq.variables(url)
+    for name, variable in (("host", "PGHOST"), ("port", "PGPORT"), ("dbname", "PGDATABASE")):
+        assert told.get(variable) == (str(LIBPQ[text][name]) if name in LIBPQ[text] else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("postgresql://", "names no database"),
+        ("postgresql://localhost", "names no database"),
+        ("postgresql://user:secret@localhost", "names no database"),
+        ("postgresql://u@h:abc/db", "has a port that is not a number"),
+        ("postgresql://u:p@h/db?nonsense=1", "has nonsense, which is no parameter of libpq"),
+        ("host=h dbname=d nonsense=1", "has nonsense, which is no parameter of libpq"),
+        ("postgresql://?service=mine", "names a service"),
+        ("postgresql://a:1,b:2,c:3/db?port=1,2", "has 3 hosts and 2 ports"),
+        ("mysql://h/d", "must be postgresql://"),
+        ("postgresql://u:p@ss@h/db", HINT),
+        ("postgresql://u:p/s?s@x@h/db", HINT),
+    ],
+)
+def test_an_address_that_cannot_be_used_has_a_reason_and_a_hint_only_where_it_fits(
+    text: str, fault: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        database_url(text)
+    assert fault in str(caught.value)
+    assert (HINT in str(caught.value)) == (fault == HINT)
+
+
+def test_no_secret_of_an_address_is_shown() -> None:
+    text = "postgresql://u@h/db?password=hush&sslpassword=hush&sslmode=require"
+    shown = describe(load(DatabaseSettings, database_url=text))["DATABASE_URL"]
+    assert shown == "postgresql://u:***@h/db?sslmode=require&sslpassword=***"
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ SQL = {
     "server.embedded.cluster",
     "server.config",
     "server.addresses",
+    "server.libpq",
     "server.values",
     "server.readiness",
     "server.doctor.database",
@@ -102,7 +103,7 @@ ALONE = {
     "server.scrubber",
     "server.log_writer",
     "server.startup",
-    "server.addresses",
+    "server.libpq",
     "server.countries",
     "server.embedded.launcher",
 }
@@ -173,8 +174,10 @@ def allowed(name: str, target: str) -> bool:
         return False
     if name in LOGGING:
         return target in LOGGING[name]
+    if name == "server.addresses":
+        return target == "server.libpq"
     if name == "server.config":
-        return target in ("server.errors", "server.addresses", "server.values")
+        return target in ("server.errors", "server.libpq", "server.addresses", "server.values")
     if name == "server.preflight":  # it asks for rights on each table
         return target == "server.errors" or inside(target, "models")
     if name == "server.values":

@@ -24,7 +24,7 @@ from server.embedded import EmbeddedPostgres
 from server.embedded.programs import binaries
 from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
-from server.postgres import environment
+from server.libpq import variables
 from server.readiness import DatabaseProbe
 from tests.conftest import ROOT
 from tests.cursors import cursor_on
@@ -53,7 +53,7 @@ def program(postgres: EmbeddedPostgres) -> Callable[[str], None]:
     """Run a command line of PostgreSQL's programs as a superuser."""
     env = {
         "PATH": f"{binaries()}:/usr/bin:/bin",
-        **environment(postgres.url.set(database="postgres")),
+        **variables(postgres.url.set(database="postgres")),
     }
 
     def run(command: str) -> None:
