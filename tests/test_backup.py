@@ -1,8 +1,11 @@
 """What docs/operating.md says of backups: everything comes back, to the byte."""
 
 import re
+import shlex
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,17 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from server.addresses import EmbeddedDatabase
 from server.app import Freshet
-from server.database import open_engine
+from server.database import Database, open_engine
+from server.doctor.database import of_database
+from server.embedded import processes
+from server.embedded.identity import give_to, identity
+from server.embedded.programs import run as programs_run
+from server.embedded.programs import spawn
+from server.engine import make_engine
 from server.libpq import variables
 from tests.client import Client
 from tests.conftest import ROOT, SECRET, until
+from tests.ports import free_port, is_open
 
 MANUAL = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 NOTHING = {"PATH": "/usr/bin:/bin"}
@@ -30,7 +40,8 @@ PATHS = (
 
 def commands() -> list[list[str]]:
     """The two of the manual, without the interpreter's place."""
-    found = re.findall(r"^\.venv/bin/python (-m server\.postgres .+)$", MANUAL, re.MULTILINE)
+    section = MANUAL.partition("## Backups")[2].partition("\n## ")[0]
+    found = re.findall(r"^\.venv/bin/python (-m server\.postgres .+)$", section, re.MULTILINE)
     assert [line.split()[2] for line in found] == ["pg_dump", "pg_restore"]
     return [line.split() for line in found]
 
@@ -112,6 +123,99 @@ def test_an_embedded_database_needs_no_running_server(tmp_path: Path) -> None:
         assert connection.scalar(text("SELECT string_agg(t, '' ORDER BY t) FROM kept")) == "".join(
             f"ü{n}" for n in range(1, 10)
         )
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[URL]:
+    """A database that does not exist yet, on a server of the system's PostgreSQL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        pytest.skip("there is no PostgreSQL of the system")
+    programs, data = found[0].parent, tmp_path / "older"
+    data.mkdir(mode=0o700)
+    how = identity(data)
+    give_to(how, data)
+    made = programs_run(
+        how, [str(programs / "initdb"), "-D", str(data), "-U", "freshet", "-A", "trust"]
+    )
+    assert made.returncode == 0, made.stdout
+    port = free_port()
+    options = ["-p", str(port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"]
+    with (tmp_path / "older.log").open("wb") as log:
+        server = spawn(how, [str(programs / "postgres"), "-D", str(data), *options], log)
+    deadline = time.monotonic() + 20
+    while not is_open(port):
+        assert time.monotonic() < deadline, (tmp_path / "older.log").read_text()
+        time.sleep(0.05)
+    yield URL.create("postgresql", "freshet", None, "127.0.0.1", port, "moved")
+    processes.end(server, data)
+
+
+def moving() -> list[str]:
+    """The lines of the manual that move everything into another database."""
+    section = MANUAL.partition("## From the embedded database to one's own")[2]
+    return section.split("```")[1].strip().splitlines()
+
+
+def move(source: str, target: str, folder: Path, *without: str) -> None:
+    """Carry the manual's commands out, to the letter but for addresses and the interpreter."""
+    lines = [line.replace(".venv/bin/python", sys.executable) for line in moving()]
+    assert lines[1].startswith("export DATABASE_URL=postgresql://")
+    lines[1] = f"export DATABASE_URL={shlex.quote(target)}"
+    assert lines.pop().endswith("manage.py doctor")
+    script = "\n".join(lines).replace("freshet.dump", f"{folder}/dump")
+    script = script.replace("freshet.sql", f"{folder}/sql")
+    for word in without:
+        script = script.replace(word, "")
+    done = subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", script],
+        cwd=ROOT,
+        env=NOTHING | {"DATABASE_URL": source},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_everything_moves_to_an_older_server_and_back(
+    database_url: URL, older: URL, tmp_path: Path
+) -> None:
+    """From the embedded PostgreSQL to Debian's, which does not know all its settings."""
+    add = text(
+        "INSERT INTO artists (spotify_id, name, uri, external_urls) "
+        "VALUES (:id, 'Ölga ☃', 'spotify:artist:a', '{}') RETURNING id"
+    )
+
+    def added(url: URL, spotify_id: str) -> tuple[int, int]:
+        engine = make_engine(url.set(drivername="postgresql+psycopg2"))
+        with engine.begin() as connection:
+            number = connection.execute(add, {"id": spotify_id}).scalar_one()
+            names = "SELECT count(*) FROM artists WHERE name = 'Ölga ☃'"
+            count = connection.execute(text(names)).scalar_one()
+        engine.dispose()
+        return number, count
+
+    here = database_url.set(drivername="postgresql")
+    assert added(here, "a") == (1, 1)
+    there, back = older.render_as_string(), here.set(database="moved_back")
+    move(here.render_as_string(), there, tmp_path)
+    assert added(older, "b") == (2, 2)
+    move(there, back.render_as_string(), tmp_path, " -l C")
+    database = Database(back.set(drivername="postgresql+psycopg2"))
+    assert (await of_database(database)).level == "ok"
+    database.close()
+    assert added(back, "c") == (3, 3)
+    admin = create_engine(database_url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("DROP DATABASE moved_back WITH (FORCE)"))
+    admin.dispose()
+
+
+def test_ci_installs_a_postgresql_of_the_system() -> None:
+    assert "needed+=(postgresql)" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
 def test_a_password_and_options_become_variables() -> None:
