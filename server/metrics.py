@@ -72,16 +72,16 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Every instrument, as text."""
-        self._refresh()
         self._flush()
+        self._refresh()
         registries = (self._instruments.scraped, self._own)
         return b"".join(attempt_now(partial(generate_latest, each), b"") for each in registries)
 
     def _flush(self) -> None:
+        attempt_now(self._instruments.keep_files, None)  # before the library opens one of them
         attempt_now(self._instruments.requests.flush, None)
 
     def _refresh(self) -> None:
-        attempt_now(self._instruments.keep_files, None)
         attempt_now(self._instruments.vitals.refresh, None)
 
     def collect(self) -> Iterator[Metric]:
