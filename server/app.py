@@ -67,7 +67,7 @@ class Freshet:
         self.instruments = counted = instruments or Instruments()
         self.database = database = Database(settings.database_url)
         self.keeper = DatabaseKeeper(self.database)
-        self.probe = DatabaseProbe(self.database)
+        self.probe = DatabaseProbe(self.database, self.keeper)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
         self.cache = make_cache(
             settings, self.database, self.builders, self._interval, now, timer, counted.cache

@@ -7,7 +7,7 @@ import structlog
 from server import schema
 from server.addresses import EmbeddedDatabase
 from server.database import Database
-from server.errors import DatabaseError
+from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
 LONGEST_BACKOFF = 30.0  # seconds
 WATCH_SECONDS = 0.5  # how often it is looked whether the embedded server runs
@@ -21,6 +21,7 @@ class DatabaseKeeper:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.refusal: str | None = None  # why the database is not used although it answers
 
     async def connect(self) -> None:
         """Reach the database and migrate it, for as long as it takes."""
@@ -29,8 +30,11 @@ class DatabaseKeeper:
             try:
                 await self.start()
                 await self._database.compute(schema.create, self._database.engine)
+                self.refusal = None
                 return
             except Exception as error:
+                unfit = isinstance(error, DatabaseUnsuitable | SchemaMismatch)
+                self.refusal = str(error) if unfit else None
                 _log(error, pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_BACKOFF)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from server import schema
 from server.database import Database
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
+from server.keeper import DatabaseKeeper
 
 SECONDS = 3.0
 
@@ -22,12 +23,15 @@ class DatabaseProbe:
     be met with ever more threads.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, keeper: DatabaseKeeper) -> None:
         self._database = database
+        self._keeper = keeper
         self._asking: asyncio.Task[Any] | None = None
 
     async def fault(self) -> str | None:
         """What is wrong, or None; after SECONDS at the latest."""
+        if self._keeper.refusal is not None:
+            return self._keeper.refusal
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._database.run(_check))
         try:

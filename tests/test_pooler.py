@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -20,7 +21,8 @@ from server.embedded.programs import spawn
 from server.engine import make_engine
 from server.errors import DatabaseUnsuitable
 from server.locks import SYNC, SessionLock
-from tests.conftest import ROOT
+from tests.client import Client
+from tests.conftest import ROOT, until
 from tests.ports import free_port, is_open
 
 SETTINGS = """
@@ -92,6 +94,19 @@ async def test_a_pooler_of_transactions_is_refused_whatever_its_size_and_order(
     found = await finding(url)
     assert found.level == "fault"
     assert str(found.mend).startswith("set pool_mode = session in it (PgBouncer), or name Post")
+
+
+@pytest.mark.gen_test
+async def test_a_server_behind_a_pooler_of_transactions_never_leads_and_says_why(
+    pool: Pool, make_settings: Any, launch_freshet: Any
+) -> None:
+    url = pool("transaction").render_as_string()
+    freshet = launch_freshet(make_settings(database_url=url))
+    await until(lambda: freshet.keeper.refusal)
+    ready = await Client(freshet).fetch("/readyz")
+    assert ready.code == 503
+    assert "set pool_mode = session in it" in ready.body.decode()
+    assert not freshet.duties.leadership.leads
 
 
 @pytest.mark.gen_test

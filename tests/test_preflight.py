@@ -24,6 +24,7 @@ from server.embedded import EmbeddedPostgres
 from server.embedded.programs import binaries
 from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
+from server.keeper import DatabaseKeeper
 from server.libpq import variables
 from server.readiness import DatabaseProbe
 from tests.conftest import ROOT
@@ -129,7 +130,9 @@ async def test_an_encoding_is_told_by_readyz_where_the_schema_is_there(
     database = Database(unfit)
     database.connect()
     try:
-        assert "has the encoding SQL_ASCII" in str(await DatabaseProbe(database).fault())
+        assert "has the encoding SQL_ASCII" in str(
+            await DatabaseProbe(database, DatabaseKeeper(database)).fault()
+        )
     finally:
         database.close()
 
