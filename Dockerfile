@@ -31,4 +31,4 @@ EXPOSE 5000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:5000/healthz', timeout=2)"]
-CMD ["python", "manage.py", "run", "-h", "0.0.0.0", "-p", "5000"]
+CMD ["python", "manage.py", "run", "--no-demo", "-h", "0.0.0.0", "-p", "5000"]

@@ -11,10 +11,7 @@ FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; 
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
 
 run: $(VENV)/.installed
-	@if [ -n "$$CLIENT_ID" ] || grep -qsE '^[[:space:]]*(export +)?CLIENT_ID *= *[^[:space:]#]' .env; \
-	then echo "Freshet: CLIENT_ID is set, so this is the real thing."; exec $(BIN)/python manage.py run; \
-	else echo "Freshet: no CLIENT_ID in .env, so this is the demo: Spotify is played by a stand-in."; \
-	exec $(BIN)/python manage.py run --demo; fi
+	@exec $(BIN)/python manage.py run
 
 install: $(VENV)/.installed
 	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once .env has a CLIENT_ID."

@@ -18,6 +18,10 @@ from server.spotify.proxy import Proxies
 from server.upstream import Upstream, make_syncer, utc_now
 
 WRONG_SETTINGS = 2
+DEMO = (
+    "Freshet: CLIENT_ID is not set, so this is the DEMO. Its artists and releases are invented.\n"
+    "For the real ones run `manage.py init`; /setup on this server shows the steps."
+)
 SYNC_EXIT = {"complete": 0, "partial": 3, "failed": 1}
 
 
@@ -56,7 +60,9 @@ def main() -> None:
     help="How many processes share the port.  [setting PROCESSES, 1]",
 )
 @click.option(
-    "--demo", is_flag=True, help="Use the bundled stand-in for Spotify: no account needed."
+    "--demo/--no-demo",
+    default=None,
+    help="Use the bundled stand-in for Spotify: no account needed.  [demo without a CLIENT_ID]",
 )
 @click.option(
     "--faults",
@@ -65,12 +71,22 @@ def main() -> None:
     " `python -m server.spotify.standin --help` names faults and fields.",
 )
 def run(
-    host: str | None, port: int | None, processes: int | None, demo: bool, faults: BinaryIO | None
+    host: str | None,
+    port: int | None,
+    processes: int | None,
+    demo: bool | None,
+    faults: BinaryIO | None,
 ) -> None:
-    """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C."""
+    """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C.
+
+    While neither CLIENT_ID nor CLIENT_SECRET is set this is the demo.
+    """
     if faults and not demo:
         raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
     chosen = {"host": host, "port": port, "processes": processes}
+    if demo is None and not config.is_for_spotify():
+        click.echo(DEMO, err=True)
+        demo = True
     serve.run(_demo(faults, chosen) if demo else serve.serve(config.load(Settings, **chosen)))
 
 

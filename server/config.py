@@ -1,14 +1,9 @@
 """The settings, read once from the environment and `.env`; all faults are reported together."""
 
 import math
-import os
 import re
-from io import StringIO
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from dotenv import dotenv_values
-from dotenv.parser import parse_stream
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -22,8 +17,9 @@ from pydantic import (
 )
 from sqlalchemy import URL
 
-from server import libpq
+from server import environment, libpq
 from server.addresses import ROOT, SPOTIFY_ACCOUNTS, check_public_url
+from server.environment import Remark
 from server.errors import SettingsError
 from server.values import (
     A_YEAR,
@@ -38,7 +34,7 @@ from server.values import (
 )
 
 ENV_FILE = ROOT / ".env"
-ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
+CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
 NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that were no UTF-8
 
 
@@ -68,12 +64,15 @@ class DatabaseSettings(BaseModel):
             raise ValueError("is blank: fill it in, or leave it out")
         if isinstance(value, str) and NOT_TEXT.search(value):
             raise ValueError("holds a line break, or a character that is no text")
+        if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] in "\"'":
+            raise ValueError("is in quotes: leave them out (`docker run --env-file` keeps them)")
         return value
 
 
 class Settings(DatabaseSettings):
     """Everything the server needs; README.md says what each setting is for."""
 
+    demo: ClassVar[bool] = False
     client_id: str
     client_secret: SecretStr
     secret: Annotated[SecretStr, AfterValidator(check_secret)]
@@ -122,6 +121,12 @@ class Settings(DatabaseSettings):
         return f"{self.public_url}/auth/callback/"
 
 
+class DemoSettings(Settings):
+    """The settings of the demo, whose Spotify is the stand-in."""
+
+    demo: ClassVar[bool] = True
+
+
 AnySettings = TypeVar("AnySettings", bound=DatabaseSettings)
 
 
@@ -131,13 +136,9 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     Raises SettingsError with every fault at once.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    environment = _environment()
-    said = {
-        field: environment[name]
-        for field in kind.model_fields
-        if (name := field.upper()) in environment
-    }
-    files, faults = _read_secret_files(set(kind.model_fields) - set(given), environment)
+    text = environment.read(ENV_FILE)
+    said = {field: text[name] for field in kind.model_fields if (name := field.upper()) in text}
+    files, faults = environment.read_secret_files(set(kind.model_fields) - set(given), text)
     try:
         settings = kind(**{**said, **files, **given})
     except ValidationError as error:
@@ -151,50 +152,15 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     return settings
 
 
-def _environment() -> dict[str, str]:
-    """What `.env` and the environment say by upper-case name, empty values left out.
-
-    Raises SettingsError if there is a `.env` that cannot be understood.
-    """
-    try:
-        text = _text_of(ENV_FILE) if ENV_FILE.exists() else ""
-    except ValueError as error:
-        raise SettingsError({".env": str(error)}) from None
-    for line in parse_stream(StringIO(text)):
-        if line.error or (line.key and line.value is None):
-            fault = f"has a mistake near line {line.original.line}: write NAME=value, close quotes"
-            raise SettingsError({".env": fault})
-    from_file = dotenv_values(stream=StringIO(text), interpolate=False)  # a ${ is a ${
-    everything = [*from_file.items(), *os.environ.items()]
-    return {name.upper(): value for name, value in everything if value}
+def is_for_spotify() -> bool:
+    """Whether credentials of a Spotify app are set, or a part of them. Raises SettingsError."""
+    text = environment.read(ENV_FILE)
+    return any(text.get(f"{name}{kind}") for name in CREDENTIALS for kind in ("", "_FILE"))
 
 
-def _read_secret_files(
-    fields: set[str], environment: dict[str, str]
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Values of settings whose `NAME_FILE` names a file, and the faults of those that cannot be."""
-    values: dict[str, Any] = {}
-    faults: dict[str, str] = {}
-    for field in sorted(fields):
-        name = field.upper()
-        path = environment.get(f"{name}_FILE")
-        try:
-            if path and name in environment:
-                faults[f"{name}_FILE"] = f"is set, and so is {name}: keep one of them"
-            elif path:
-                values[field] = _text_of(Path(path)).strip()
-        except ValueError as error:
-            faults[f"{name}_FILE"] = f"names {path}, which {error}"
-    return values, faults
-
-
-def _text_of(path: Path) -> str:
-    """The text of a file; ValueError says why it cannot be had."""
-    try:
-        return path.read_text(ENCODING)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text in UTF-8"
-        raise ValueError(f"cannot be read: {reason}") from None
+def remarks() -> list[Remark]:
+    """Return what is odd about the settings but stops nothing."""
+    return environment.remarks(ENV_FILE)
 
 
 def _sentence(name: str, detail: Any) -> str:

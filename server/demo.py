@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from server.addresses import ROOT
-from server.config import Settings, load
+from server.config import DemoSettings, load
 from server.errors import FreshetError
 from server.serve import serve
 from server.spotify.standin import AppKind, Fault, StandIn
@@ -52,13 +52,13 @@ def start_standin(faults: Sequence[Fault] = ()) -> StandIn:
     return standin
 
 
-def settings(standin: StandIn, **overrides: Any) -> Settings:
+def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
     """The demo's settings: the stand-in's addresses, a database of its own, short intervals.
 
     The stand-in is told where browsers come back to, as a dashboard would be.
     """
     chosen = load(
-        Settings,
+        DemoSettings,
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         secret=_secret(),

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from server import log, pauses
+from server import config, log, pauses
 from server.app import Freshet
 from server.config import Settings
 from server.notify import Notifier
@@ -32,6 +32,8 @@ async def serve(settings: Settings, standin: str | None = None) -> None:
     Raises AddressUnavailable.
     """
     log.configure(settings.log_format, settings.log_level)
+    for remark in config.remarks():
+        logger.warning(remark.event, note=remark.text, hint=remark.fix)
     stop, manager = asyncio.Event(), Notifier.of(os.environ)
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):

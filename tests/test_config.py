@@ -671,7 +671,7 @@ def command(folder: Path, *words: str, **environment: str) -> "subprocess.Comple
 
 
 def test_run_with_an_empty_environment_is_one_message(elsewhere: Path) -> None:
-    done = command(elsewhere, "run")
+    done = command(elsewhere, "run", "--no-demo")
     assert (done.returncode, done.stdout) == (2, "")
     message = done.stderr
     assert "Traceback" not in message

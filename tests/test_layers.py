@@ -177,7 +177,13 @@ def allowed(name: str, target: str) -> bool:
     if name == "server.addresses":
         return target == "server.libpq"
     if name == "server.config":
-        return target in ("server.errors", "server.libpq", "server.addresses", "server.values")
+        return target in {
+            "server.errors",
+            "server.libpq",
+            "server.addresses",
+            "server.values",
+            "server.environment",
+        }
     if name == "server.preflight":  # it asks for rights on each table
         return target == "server.errors" or inside(target, "models")
     if name == "server.values":

@@ -84,7 +84,30 @@ def test_make_run_serves_the_demo_until_it_is_interrupted(
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-    assert "demo" in log.read_text()
+    assert "CLIENT_ID is not set, so this is the DEMO" in log.read_text()
+
+
+@pytest.mark.parametrize("content", ["\ufeffclient_id=our-id\n", "CLIENT_ID_FILE=/dev/null\n"])
+def test_make_run_starts_no_demo_once_there_is_a_client_id(
+    make: list[str], manage_py: Path, content: str
+) -> None:
+    env_file = manage_py.parent / ".env"
+    env_file.write_text(content, encoding="utf-8")
+    try:
+        done = subprocess.run(
+            [*make, "run"],
+            cwd=manage_py.parent,
+            env=NOTHING,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    finally:
+        env_file.unlink()
+    assert done.returncode != 0
+    assert "DEMO" not in done.stderr
+    assert "CLIENT_SECRET  is missing" in done.stderr
 
 
 def test_make_clean_takes_away_what_make_has_made_and_nothing_else(
