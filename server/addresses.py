@@ -28,11 +28,25 @@ class EmbeddedDatabase:
         return f"embedded:{self.directory}"
 
 
+def state_folder() -> Path:
+    """Return where data is kept unless a setting says otherwise: `var` of the project.
+
+    Under systemd it is the first folder of `StateDirectory=`, because a service can usually not
+    write to its program's folder. Source: systemd.exec(5), "StateDirectory=".
+    """
+    first = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return ROOT / (first or "var")
+
+
 def parse_database_url(value: object) -> URL | EmbeddedDatabase:
-    """Read an address of libpq or `embedded:[DIR]`; a relative DIR is relative to the project."""
+    """Read an address of libpq or `embedded:[DIR]`; a relative DIR is relative to the project.
+
+    Without DIR the data is in `postgres` under `state_folder()`.
+    """
     value = str(value)
     if value.startswith("embedded:"):
-        return EmbeddedDatabase(ROOT / (value.removeprefix("embedded:") or "var/postgres"))
+        folder = value.removeprefix("embedded:")
+        return EmbeddedDatabase(ROOT / folder if folder else state_folder() / "postgres")
     return libpq.parse(value)
 
 

@@ -29,6 +29,7 @@ from server.values import (
     Markets,
     Networks,
     ServiceUrl,
+    check_host,
     check_secret,
     check_sync_interval,
 )
@@ -76,7 +77,7 @@ class Settings(DatabaseSettings):
     client_id: str
     client_secret: SecretStr
     secret: Annotated[SecretStr, AfterValidator(check_secret)]
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(check_host)] = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     processes: int = Field(default=1, ge=1, le=64)
     public_url: Annotated[str, AfterValidator(check_public_url)] = Field(

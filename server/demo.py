@@ -1,22 +1,24 @@
 """The demo: everything for real, but Spotify is the bundled stand-in and the data is its own."""
 
 import fcntl
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
-from server.addresses import ROOT
+from server.addresses import state_folder
 from server.config import DemoSettings, load
 from server.errors import FreshetError
 from server.serve import serve
 from server.spotify.standin import AppKind, Fault, StandIn
 
-FOLDER = ROOT / "var" / "demo"
 PUBLISH_SECONDS = 20.0
 SYNC_SECONDS = 20
 CLIENT_ID = "freshet-demo"
 CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
+PRIVATE = 0o600
 STANDIN_PORT = 5001  # a fixed one keeps the addresses of covers the same after a restart
 
 
@@ -25,10 +27,11 @@ async def serve_demo(faults: Sequence[Fault] = (), **overrides: Any) -> None:
 
     Raises FreshetError if a demo runs already, SettingsError or AddressUnavailable.
     """
-    with only_one():
+    with only_one() as lock:
         standin = start_standin(faults)
         try:
-            await serve(settings(standin, **overrides), standin.accounts_url)
+            chosen = settings(standin, **overrides)
+            await serve(chosen, standin.accounts_url, lambda url: _sign(lock, url))
         finally:
             await standin.stop()
 
@@ -62,7 +65,7 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         secret=_secret(),
-        database_url=f"embedded:{FOLDER / 'postgres'}",
+        database_url=f"embedded:{folder() / 'postgres'}",
         spotify_api_url=standin.api_url,
         spotify_accounts_url=standin.accounts_url,
         sync_source="auto",
@@ -76,27 +79,54 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
     return chosen
 
 
+def folder() -> Path:
+    """Return where the demo keeps its data."""
+    return state_folder() / "demo"
+
+
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Hold the demo's folder: two would fight over its data. Raises FreshetError if one runs."""
+def only_one() -> Iterator[IO[str]]:
+    """Hold the demo's folder, because two demos would fight over its data; yield its lock file.
+
+    Raises FreshetError if a demo runs already, with its address and process id.
+    """
+    path = folder() / "lock"
     try:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        lock = (FOLDER / "lock").open("a", encoding="ascii")
+        folder().mkdir(parents=True, exist_ok=True)
+        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE), "a+")
+        os.fchmod(lock.fileno(), PRIVATE)  # or another user could lock it
     except OSError as error:
         raise FreshetError(f"the demo cannot keep its data: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise FreshetError("the demo runs already; stop that one first") from None
-        yield
+            raise FreshetError(_who_runs(lock)) from None
+        _sign(lock)
+        yield lock
+
+
+def _sign(lock: IO[str], url: str = "") -> None:
+    """Write into the lock file which process holds it, and where that serves."""
+    lock.truncate(0)
+    lock.write(f"{os.getpid()} {url}\n")
+    lock.flush()
+
+
+def _who_runs(lock: IO[str]) -> str:
+    lock.seek(0)
+    pid, _, url = lock.readline().strip().partition(" ")
+    at = f" at {url}" if url else ""
+    if not pid.isdecimal():  # it has not signed yet
+        return "the demo runs already; stop that one first"
+    return f"the demo runs already{at} (process {pid}); stop that one first: kill {pid}"
 
 
 def _secret() -> str:
-    """A secret of the demo's own, kept so that a restart can read its token again."""
-    file, fresh = FOLDER / "secret", FOLDER / "secret.new"
+    """Return a secret of the demo's own, kept so that a restart can read its token again."""
+    file, fresh = folder() / "secret", folder() / "secret.new"
     if not file.exists() or not file.read_bytes():
-        fresh.touch(mode=0o600)
+        fresh.touch(mode=PRIVATE)
         fresh.write_text(secrets.token_urlsafe(48), encoding="ascii")
         fresh.replace(file)
     return file.read_text(encoding="ascii")

@@ -1,31 +1,151 @@
 """Sockets to listen on: of one process alone, or of several that share an address.
 
-Source: man7.org/linux/man-pages/man7/socket.7.html (SO_REUSEPORT).
+Source: man7.org/linux/man-pages/man7/socket.7.html (SO_REUSEPORT), ipv6.7.html (IPV6_V6ONLY).
 """
 
+import errno
+import os
 import socket
+import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-
-from tornado.netutil import bind_sockets
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 from server.errors import AddressUnavailable
 
 BACKLOG = 1024  # connections that wait to be accepted
+EVERYWHERE = ("*", "::", "[::]")  # every address of both families
+ALL_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
+TRIES = 5  # for a port that is free at every address
+NEARBY = 20  # ports that are tried for the hint
+AIRPLAY = (5000, 7000)  # ports of macOS
 
 
-def bind(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
-    """Listening sockets, on a free port if `port` is 0. Raises AddressUnavailable.
+def bind(hosts: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+    """Return listening sockets for a comma-separated list of addresses or names.
 
-    `shared` lets other processes of this user listen there, too; the kernel deals connections out.
+    `*` and `::` mean every address of both families. The port is a free one if `port` is 0, the
+    same everywhere. `shared` lets other processes of this user listen there, too; the kernel deals
+    connections out. Raises AddressUnavailable.
     """
-    try:
-        return bind_sockets(port, host, backlog=BACKLOG, reuse_port=shared)
-    except (OSError, UnicodeError) as error:
-        raise AddressUnavailable(
-            f"{host}:{port} cannot be listened on: {error}. If another Freshet runs there, "
-            "stop it, or take another port with -p"
-        ) from error
+    for _ in range(TRIES if port == 0 else 1):
+        bound: list[socket.socket] = []
+        try:
+            for host in split(hosts):
+                chosen = bound[0].getsockname()[1] if bound else port
+                bound += _bind(host, chosen, shared)
+            return bound
+        except (OSError, UnicodeError) as error:
+            for each in bound:
+                each.close()
+            failure = AddressUnavailable(why(host, chosen, error))
+    raise failure
+
+
+def split(hosts: str) -> list[str]:
+    """Return the addresses of a HOST, each once, without those that another one covers."""
+    several = list(dict.fromkeys(part.strip() for part in hosts.split(",") if part.strip()))
+    if set(several) & set(EVERYWHERE):
+        return ["*"]
+    if ALL_IPV4 in several:
+        return [each for each in several if each == ALL_IPV4 or ":" in each]
+    return several
+
+
+def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
+    """Listen on every address of one host; none is kept if one of them cannot be had."""
+    bound: list[socket.socket] = []
+    with ExitStack() as undo:
+        for family, place in _places(host, port):
+            one = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            _set_options(one, shared)
+            chosen = bound[0].getsockname()[1] if bound else port
+            try:
+                one.bind((place[0], chosen, *place[2:]))
+            except OSError as error:
+                if (host, place[0], error.errno) != ("localhost", "::1", errno.EADDRNOTAVAIL):
+                    raise
+                one.close()  # a container may know the name and have no IPv6
+                continue
+            one.listen(BACKLOG)
+            one.setblocking(False)
+            bound.append(one)
+        undo.pop_all()
+    return bound
+
+
+def _places(host: str, port: int) -> list[tuple[int, Any]]:
+    """Return the families and socket addresses of a host, IPv4 first."""
+    address = None if host == "*" else host.strip("[]")
+    family = socket.AF_UNSPEC if _has_ipv6() else socket.AF_INET
+    found = socket.getaddrinfo(address, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
+    places = {(each[0], each[4]) for each in found}
+    if host == "localhost":  # macOS adds fe80::1%lo0, for which its firewall asks the user
+        places = {each for each in places if not str(each[1][0]).startswith("fe80:")}
+    return sorted(places)
+
+
+def _set_options(one: socket.socket, shared: bool) -> None:
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if one.family == socket.AF_INET6:  # IPv4 has a socket of its own
+        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+def _has_ipv6() -> bool:
+    """Whether the system lets programs listen on IPv6; some switch it off."""
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as trial:
+        trial.bind(("::", 0))
+        return True
+    return False
+
+
+def url_of(hosts: str, port: int) -> str:
+    """Return an address at which a browser on this machine reaches the first of `hosts`."""
+    first = split(hosts)[0].strip("[]")
+    if first in (*EVERYWHERE, ALL_IPV4):
+        first = "127.0.0.1"
+    return f"http://{f'[{first}]' if ':' in first else first}:{port}"
+
+
+def why(host: str, port: int, error: Exception, platform: str = sys.platform) -> str:
+    """Say why an address cannot be listened on, and what to do."""
+    shown = f"[{host}]" if ":" in host else host
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        reason, hint = "address in use", f"Try {_another_port(host, port)}."
+        if platform == "darwin" and port in AIRPLAY:
+            hint += (
+                " macOS uses this port for AirPlay Receiver (System Settings, General, AirDrop &"
+                " Handoff)."
+            )
+    elif number == errno.EACCES:
+        reason = "permission denied"
+        hint = f"Ports below 1024 are for root alone: try {_command(8080)}."
+    elif number == errno.EADDRNOTAVAIL:
+        reason = "not an address of this machine"
+        hint = "HOST=* listens on all of its addresses."
+    elif isinstance(error, socket.gaierror | UnicodeError):
+        reason, hint = "no such host", "HOST takes addresses such as 127.0.0.1, 0.0.0.0 or ::1."
+    else:
+        reason, hint = str(error), "Check HOST and PORT."
+    return f"Cannot listen on {shown}:{port}: {reason}. {hint}"
+
+
+def _another_port(host: str, port: int) -> str:
+    """Return the command that uses the next free port."""
+    for other in range(port + 1, min(port + NEARBY, 65536)):
+        with suppress(OSError, UnicodeError):
+            for each in _bind(host, other, shared=False):
+                each.close()
+            return _command(other)
+    return "another port"
+
+
+def _command(port: int) -> str:
+    """Return how to name a port: to make, which takes no options, or to manage.py."""
+    return f"PORT={port} make run" if "MAKELEVEL" in os.environ else f"-p {port}, or PORT={port}"
 
 
 @contextmanager
@@ -41,12 +161,9 @@ def reserved(host: str, port: int) -> Iterator[int]:
     with ExitStack() as held:
         for family, address in places:
             place = held.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-                place.setsockopt(socket.SOL_SOCKET, option, 1)
-            if family == socket.AF_INET6:
-                place.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _set_options(place, shared=True)
             try:
                 place.bind(address)
             except OSError as error:
-                raise AddressUnavailable(f"{host}:{address[1]} has just been taken") from error
+                raise AddressUnavailable(why(host, address[1], error)) from error
         yield places[0][1][1]

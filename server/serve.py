@@ -11,6 +11,7 @@ import structlog
 from server import config, log, pauses
 from server.app import Freshet
 from server.config import Settings
+from server.listening import url_of
 from server.notify import Notifier
 from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop
 from server.supervisor import supervise
@@ -26,10 +27,14 @@ def run(server: Coroutine[Any, Any, None]) -> None:
         runner.run(server)
 
 
-async def serve(settings: Settings, standin: str | None = None) -> None:
+async def serve(
+    settings: Settings,
+    standin: str | None = None,
+    on_start: Callable[[str], None] = lambda url: None,
+) -> None:
     """Serve until SIGTERM or SIGINT; `standin` is the address of what plays Spotify, if anything.
 
-    Raises AddressUnavailable.
+    `on_start` gets the address once clients are answered. Raises AddressUnavailable.
     """
     log.configure(settings.log_format, settings.log_level)
     for remark in config.remarks():
@@ -40,15 +45,17 @@ async def serve(settings: Settings, standin: str | None = None) -> None:
         loop.add_signal_handler(sign, stop.set)
 
     def started(port: int) -> None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        url = url_of(settings.host, port)
         logger.info(
             "server_started",
-            url=f"http://{host}:{port}",
+            url=url,
+            host=settings.host,
             mode="demo" if standin else "spotify",
             spotify=standin or settings.spotify_api_url,
             processes=settings.processes,
         )
         manager.ready()
+        on_start(url)
 
     def stopping() -> None:
         logger.info("server_stopping")

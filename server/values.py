@@ -26,6 +26,16 @@ def check_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def check_host(value: str) -> str:
+    """A comma-separated list of addresses or names; whether they are here shows when listening."""
+    parts = [part.strip() for part in value.split(",")]
+    if not all(parts) or any(set(part) & set(" /@") for part in parts):
+        raise ValueError(
+            "must be addresses to listen on, separated by commas (127.0.0.1,::1), or * for all"
+        )
+    return value
+
+
 def check_sync_interval(value: int) -> int:
     """0 turns syncing off; an interval shorter than 5 s would only burn the quota."""
     if value and not 5 <= value <= A_YEAR:

@@ -86,7 +86,7 @@ GOOD: dict[str, list[Any]] = {
     "DATABASE_URL": [("embedded:data", EmbeddedDatabase(ROOT / "data"))],
     "LOG_FORMAT": [("json", "json"), ("console", "console"), ("", None)],
     "LOG_LEVEL": [("debug", "debug"), ("INFO", "info"), ("Warning", "warning"), ("error", "error")],
-    "HOST": [("0.0.0.0", "0.0.0.0"), ("::1", "::1")],
+    "HOST": [(each, each) for each in ("0.0.0.0", "::1", "*", "127.0.0.1, ::1", "localhost")],
     "PORT": [("0", 0), ("80", 80), ("65535", 65535), (" 8080 ", 8080)],
     "PUBLIC_URL": [
         ("https://freshet.example.org", "https://freshet.example.org"),
@@ -152,7 +152,7 @@ BAD = {
     ],
     "LOG_FORMAT": ["xml", "JSON "],
     "LOG_LEVEL": ["loud", "10"],
-    "HOST": [" "],
+    "HOST": [" ", ",", "127.0.0.1,", "http://127.0.0.1", "127.0.0.1 ::1"],
     "PORT": ["-1", "65536", "http", "1.5"],
     "PUBLIC_URL": [
         *BAD_URLS,
@@ -459,6 +459,21 @@ def test_no_secret_of_an_address_is_shown() -> None:
 )
 def test_an_embedded_database_has_its_folder(text: str, folder: Path) -> None:
     assert database_url(text) == EmbeddedDatabase(folder)
+
+
+@pytest.mark.parametrize("said", ["/var/lib/freshet", "/var/lib/freshet:/var/lib/other"])
+def test_under_systemd_the_embedded_database_is_in_the_state_directory(
+    monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", said)
+    folder = EmbeddedDatabase(Path("/var/lib/freshet/postgres"))
+    assert load(DatabaseSettings).database_url == folder
+    monkeypatch.setenv("DATABASE_URL", "")
+    assert load(DatabaseSettings).database_url == folder
+    assert database_url("embedded:") == folder
+    assert database_url("embedded:data") == EmbeddedDatabase(ROOT / "data")
+    monkeypatch.setenv("STATE_DIRECTORY", "")
+    assert load(DatabaseSettings).database_url == DEFAULTS["DATABASE_URL"]
 
 
 # Secrets in files

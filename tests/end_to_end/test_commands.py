@@ -258,7 +258,11 @@ def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[...,
     assert page["total"] > 50
     second = manage("run", "--demo", "-p", "0", env=NOTHING)
     assert (second.returncode, second.stdout) == (1, "")
-    assert second.stderr == "Freshet stopped: the demo runs already; stop that one first\n"
+    pid = server.process.pid
+    assert second.stderr == (
+        f"Freshet stopped: the demo runs already at http://127.0.0.1:{server.port} "
+        f"(process {pid}); stop that one first: kill {pid}\n"
+    )
     assert server.stop() == 0
 
 
