@@ -40,11 +40,14 @@ class AccountHandler(PageHandler):
             "days_left": self._watch.days_left(),
             "action": self._action(visitor),
             "owned": self._owned,
+            "obstacle": None if self.at_loopback else self._pages.obstacle,
             "moment": moment,
         }
 
     def _action(self, visitor: Visitor | None) -> str:
         """What the button to Spotify says."""
+        if self._pages.obstacle and not self.at_loopback:
+            return "How to log in"
         if visitor is None:
             return "Log in with Spotify"
         consent = self._watch.consent

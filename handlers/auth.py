@@ -1,10 +1,14 @@
-"""The browser login: `/auth/login/`, `/auth/callback/`, `/auth/logout/`, `/auth/disconnect/`."""
+"""The browser login: `/auth/login/`, `/auth/callback/`, `/auth/logout/`, `/auth/disconnect/`.
+
+Where Spotify sends no browser back to PUBLIC_URL, `/auth/pasted/` takes the callback's address.
+"""
 
 from urllib.parse import urlencode, urlsplit
 
 from handlers.pages import PageHandler, Pages
 from server.login.attempt import LIFE, fingerprint
-from server.login.desk import Callback, LoginDesk
+from server.login.callback import Callback, read_address
+from server.login.desk import LoginDesk
 from server.login.store import SESSION_LIFE
 
 COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
@@ -24,22 +28,47 @@ class AuthHandler(PageHandler):
         """Let what the login logs carry the request's id."""
         _ = self.request_id
 
+    async def finish_login(self, callback: Callback) -> None:
+        """Let the browser in that began this login; every failure is a page."""
+        cookie = None
+        if callback.state is not None:
+            cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
+        admitted = await self._desk.finish(callback, cookie, self.session_token)
+        self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
+        self.go(admitted.next)
+
 
 class LoginHandler(AuthHandler):
-    """Sends the browser to Spotify's consent page."""
+    """Sends the browser to Spotify's consent page, or says how to go there and back by hand."""
 
     def get(self) -> None:
         """Begin a login; `next` is the local path to go to in the end."""
         target = self.get_query_argument("next", "/")
-        if self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
+        if not self.at_loopback and self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
             self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
             return
         begun = self._desk.begin(target)
         for old in self._attempts()[: 1 - MOST_ATTEMPTS]:
             self.drop_cookie(old)
         self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
+        if self._pages.obstacle and not self.at_loopback:
+            self._explain(begun.url)
+            return
         self.set_header("Cache-Control", "no-store")
         self.redirect(begun.url)
+
+    def _explain(self, consent_url: str) -> None:
+        """Show how to log in where Spotify sends no browser back to this address."""
+        self.send_page(
+            "login_by_hand.html",
+            title="Log in by copy and paste",
+            obstacle=self._pages.obstacle,
+            consent_url=consent_url,
+            redirect_uri=self._desk.redirect_uri,
+            loopback=self._pages.loopback,
+            port=urlsplit(self._desk.redirect_uri).port,
+            host=urlsplit(self._pages.public_url).hostname,
+        )
 
     def _is_elsewhere(self) -> bool:
         """Whether the browser came by another address, at which the callback's cookie would miss.
@@ -65,18 +94,16 @@ class CallbackHandler(AuthHandler):
 
     async def get(self) -> None:
         """Finish the login; every failure is a page."""
-        callback = Callback(self._only("state"), self._only("code"), self._only("error"))
-        cookie = None
-        if callback.state is not None:
-            cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
-        admitted = await self._desk.finish(callback, cookie, self.session_token)
-        self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
-        self.go(admitted.next)
+        await self.finish_login(Callback.of(self.get_query_arguments))
 
-    def _only(self, name: str) -> str | None:
-        """The value of a parameter; None if it is missing or repeated."""
-        values = self.get_query_arguments(name)
-        return values[0] if len(values) == 1 else None
+
+class PastedHandler(AuthHandler):
+    """Takes the address at which a browser ended that Spotify could not send back here."""
+
+    async def post(self) -> None:
+        """Finish the login as the callback does, for the browser that began it alone."""
+        self.refuse_foreign_posts()
+        await self.finish_login(read_address(self.get_body_argument("address", "")))
 
 
 class LogoutHandler(AuthHandler):

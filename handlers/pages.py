@@ -32,15 +32,25 @@ class Pages:
     """The templates, and how this server is reached: `public_url` is its PUBLIC_URL.
 
     `api_url` is where Spotify is asked; if that is something else, its pictures are there too.
+    `obstacle` says why no browser can log in at `public_url`; then one can at `loopback`.
     """
 
-    def __init__(self, public_url: str, api_url: str = SPOTIFY) -> None:
+    def __init__(
+        self,
+        public_url: str,
+        api_url: str = SPOTIFY,
+        *,
+        obstacle: str | None = None,
+        loopback: str | None = None,
+    ) -> None:
         self._loader = Loader(str(HERE / "templates"))
         elsewhere = () if origin_of(api_url) == SPOTIFY else (origin_of(api_url),)
         self.pictured = f"{SCRIPTED}; img-src 'self' {' '.join((*COVERS, *elsewhere))}"
         self.public_url = public_url
         self.root = urlsplit(public_url).path.rstrip("/")
         self.origin = origin_of(public_url)
+        self.obstacle = obstacle
+        self.loopback = origin_of(loopback) if obstacle and loopback else None
         self.secure = public_url.startswith("https:")
 
     def render(self, name: str, **values: Any) -> bytes:
@@ -114,10 +124,17 @@ class PageHandler(BaseHandler):
         """
         headers = self.request.headers
         site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
-        if site not in (None, "same-origin") or origin not in (None, self._pages.origin):
+        ours = self._pages.loopback if self.at_loopback else self._pages.origin
+        if site not in (None, "same-origin") or origin not in (None, ours):
             raise ForeignOrigin(f"from {site or 'a'} origin")
         if site is None and origin is None:
             raise ForeignOrigin("without Origin and Sec-Fetch-Site")
+
+    @property
+    def at_loopback(self) -> bool:
+        """Whether the browser came by the address at which it can log in all the same."""
+        came_by = f"{self.request.protocol}://{self.request.host}"
+        return self._pages.loopback is not None and came_by == self._pages.loopback
 
     @property
     def session_token(self) -> str | None:
@@ -148,7 +165,8 @@ class PageHandler(BaseHandler):
     def go(self, path: str) -> None:
         """Send the browser to a path of ours."""
         self.set_header("Cache-Control", "no-store")
-        self.redirect(self._pages.public_url + path, status=303)
+        base = self._pages.loopback if self.at_loopback else self._pages.public_url
+        self.redirect(f"{base}{path}", status=303)
 
 
 class NotFoundHandler(PageHandler):

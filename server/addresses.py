@@ -67,22 +67,30 @@ def check_address(value: str) -> str:
     return f"{parts.scheme}://{ascii_host(host)}{port}{parts.path.rstrip('/')}"
 
 
-def check_public_url(value: str) -> str:
-    """Accept `https`, or `http` with a loopback literal, as Spotify does for redirect URIs.
+def login_obstacle(public_url: str) -> str | None:
+    """Say why Spotify would send no browser back to an address; None where it does.
 
-    Source: developer.spotify.com/documentation/web-api/concepts/redirect_uri.
+    It takes https, or http with a loopback literal, and refuses localhost. Source:
+    developer.spotify.com/documentation/web-api/concepts/redirect_uri.
     """
-    value, parts = check_address(value), urlsplit(value)
+    parts = urlsplit(public_url)
     host = parts.hostname or ""
     if host == "localhost":
-        raise ValueError("uses localhost, which Spotify refuses: write http://127.0.0.1:PORT")
+        return "PUBLIC_URL uses localhost, which Spotify refuses: write http://127.0.0.1:PORT"
+    if parts.scheme == "http" and not is_loopback(host):
+        return (
+            f"PUBLIC_URL is plain http at {host}, and Spotify sends browsers back only to https "
+            "or to http://127.0.0.1"
+        )
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address that only its own machine reaches."""
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
-        loopback = False
-    if parts.scheme == "http" and not loopback:
-        raise ValueError("must be https unless its host is 127.0.0.1 or [::1]")
-    return value
+        return False
 
 
 def ascii_host(host: str) -> str:

@@ -9,6 +9,7 @@ import click
 
 from server import __version__, config, log, schema, serve, startup
 from server.catalog.report import Report
+from server.cli_login import login
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
 from server.doctor import examine
@@ -130,6 +131,9 @@ def show_config() -> None:
     shown = config.describe(config.load(Settings)) | Proxies().describe()
     for name, value in shown.items():
         click.echo(f"{name}={value}")
+
+
+main.add_command(login)
 
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:

@@ -18,7 +18,7 @@ from pydantic import (
 from sqlalchemy import URL
 
 from server import environment, libpq
-from server.addresses import ROOT, SPOTIFY_ACCOUNTS, check_public_url
+from server.addresses import ROOT, SPOTIFY_ACCOUNTS, login_obstacle
 from server.environment import Remark
 from server.errors import SettingsError
 from server.values import (
@@ -80,7 +80,7 @@ class Settings(DatabaseSettings):
     host: Annotated[str, AfterValidator(check_host)] = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     processes: int = Field(default=1, ge=1, le=64)
-    public_url: Annotated[str, AfterValidator(check_public_url)] = Field(
+    public_url: ServiceUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
     )
     allowed_users: AccountIds = ()
@@ -117,9 +117,20 @@ class Settings(DatabaseSettings):
         return value
 
     @property
+    def login_obstacle(self) -> str | None:
+        """Why a browser cannot log in at PUBLIC_URL; None if it can."""
+        return login_obstacle(self.public_url)
+
+    @property
+    def loopback(self) -> str:
+        """This server as a browser of its own machine reaches it, or one with an ssh tunnel."""
+        return f"http://127.0.0.1:{self.port or 5000}"
+
+    @property
     def redirect_uri(self) -> str:
         """Where Spotify sends browsers back to; its dashboard has to know it to the letter."""
-        return f"{self.public_url}/auth/callback/"
+        base = self.loopback if self.login_obstacle else self.public_url
+        return f"{base}/auth/callback/"
 
 
 class DemoSettings(Settings):

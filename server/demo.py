@@ -74,7 +74,8 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
         allowed_users=(),
         **overrides,
     )
-    chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})
+    if not chosen.login_obstacle:  # a PUBLIC_URL in a home network is meant for the demo, too
+        chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})
     standin.world.redirect_uris = (chosen.redirect_uri,)
     return chosen
 

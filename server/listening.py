@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+from server.addresses import is_loopback
 from server.errors import AddressUnavailable
 
 BACKLOG = 1024  # connections that wait to be accepted
@@ -50,6 +51,11 @@ def split(hosts: str) -> list[str]:
     if ALL_IPV4 in several:
         return [each for each in several if each == ALL_IPV4 or ":" in each]
     return several
+
+
+def is_local(host: str) -> bool:
+    """Whether only programs of this machine reach an address."""
+    return host == "localhost" or is_loopback(host)
 
 
 def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:

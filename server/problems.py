@@ -149,6 +149,10 @@ OF_LOGINS = tuple(
         (failures.LoginDenied, "The login was cancelled on Spotify's consent page."),
         (failures.StateMissing, "The callback of the login was opened without its `state`."),
         (
+            failures.AddressUnusable,
+            "The address that was pasted to log in has no `state`, or neither `code` nor `error`.",
+        ),
+        (
             failures.StateForeign,
             "The callback of the login was opened in a browser that has not started this login.",
         ),

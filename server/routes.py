@@ -5,7 +5,13 @@ from collections.abc import Awaitable
 from typing import Any
 
 from handlers.artist import ArtistHandler
-from handlers.auth import CallbackHandler, DisconnectHandler, LoginHandler, LogoutHandler
+from handlers.auth import (
+    CallbackHandler,
+    DisconnectHandler,
+    LoginHandler,
+    LogoutHandler,
+    PastedHandler,
+)
 from handlers.changes import ChangesHandler
 from handlers.docs import DocsHandler, OpenApiHandler
 from handlers.events import EventsHandler
@@ -60,7 +66,7 @@ def table(
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(objects.read_album, spotify_id)
 
-    site = Pages(settings.public_url, settings.spotify_api_url)
+    site = _pages(settings)
     root = {"root": settings.public_url}
     pages, files = {"pages": site}, {"path": str(STATIC), **root}
     described = {"references": References(site, builders)}
@@ -73,11 +79,7 @@ def table(
         (r"/", HomeHandler, shown),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
-        (r"/auth/login/?", LoginHandler, login),
-        (r"/auth/authorize/?", LoginHandler, login),
-        (r"/auth/callback/?", CallbackHandler, login),
-        (r"/auth/logout/?", LogoutHandler, login),
-        (r"/auth/disconnect/?", DisconnectHandler, login),
+        *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
         (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
@@ -97,7 +99,28 @@ def table(
 
 def elsewhere(settings: Settings) -> tuple[type[NotFoundHandler], dict[str, Any]]:
     """What answers at all other addresses, and what that is given."""
-    return NotFoundHandler, {"pages": Pages(settings.public_url)}
+    return NotFoundHandler, {"pages": _pages(settings)}
+
+
+def _pages(settings: Settings) -> Pages:
+    return Pages(
+        settings.public_url,
+        settings.spotify_api_url,
+        obstacle=settings.login_obstacle,
+        loopback=settings.loopback,
+    )
+
+
+def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:
+    """The routes of the login; `by_hand`: an address can be pasted to end one."""
+    return [
+        (r"/auth/login/?", LoginHandler, login),
+        (r"/auth/authorize/?", LoginHandler, login),
+        (r"/auth/callback/?", CallbackHandler, login),
+        *([(r"/auth/pasted/?", PastedHandler, login)] if by_hand else []),
+        (r"/auth/logout/?", LogoutHandler, login),
+        (r"/auth/disconnect/?", DisconnectHandler, login),
+    ]
 
 
 def _pattern(path: str) -> str:

@@ -93,6 +93,9 @@ GOOD: dict[str, list[Any]] = {
         ("https://example.org/freshet/", "https://example.org/freshet"),
         ("http://127.0.0.1:8080/", "http://127.0.0.1:8080"),
         ("http://[::1]:5000", "http://[::1]:5000"),
+        ("http://raspberrypi.local:5000/", "http://raspberrypi.local:5000"),
+        ("http://192.168.1.5:5000", "http://192.168.1.5:5000"),
+        ("http://localhost:5000", "http://localhost:5000"),
     ],
     "ALLOWED_USERS": [
         ("aB3dE5fG7h", ("aB3dE5fG7h",)),
@@ -154,14 +157,7 @@ BAD = {
     "LOG_LEVEL": ["loud", "10"],
     "HOST": [" ", ",", "127.0.0.1,", "http://127.0.0.1", "127.0.0.1 ::1"],
     "PORT": ["-1", "65536", "http", "1.5"],
-    "PUBLIC_URL": [
-        *BAD_URLS,
-        "http://localhost:5000",
-        "https://localhost",
-        "http://LOCALHOST",
-        "http://example.org",
-        "http://192.168.1.5:5000",
-    ],
+    "PUBLIC_URL": BAD_URLS,
     "ALLOWED_USERS": ["https://open.spotify.com/user/x", "spotify:user:x", "me@example.org", "a b"],
     "TRUSTED_PROXIES": ["nginx", "10.0.0.0/33", "10.0.0.1/8", "10.0.0", "*", "::1 10.0.0.1"],
     "SYNC_INTERVAL": ["-1", "1", "4", "soon", "9" * 30],
@@ -228,9 +224,39 @@ def test_a_setting_that_is_needed_is_told_with_its_mend(load_with: LoadWith, nam
     assert "token_urlsafe" in faults[name] or "developer.spotify.com/dashboard" in faults[name]
 
 
-def test_localhost_is_refused_with_what_to_write_instead(load_with: LoadWith) -> None:
-    faults = faults_of(lambda: load_with(PUBLIC_URL="http://localhost:5000"))
-    assert "http://127.0.0.1:PORT" in faults["PUBLIC_URL"]
+@pytest.mark.parametrize(
+    "address", ["http://localhost:5000", "https://localhost", "http://LOCALHOST/music"]
+)
+def test_localhost_turns_the_login_off_and_says_what_to_write_instead(
+    load_with: LoadWith, address: str
+) -> None:
+    settings = load_with(PUBLIC_URL=address, PORT="8080")
+    assert "write http://127.0.0.1:PORT" in (settings.login_obstacle or "")
+    assert settings.redirect_uri == "http://127.0.0.1:8080/auth/callback/"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://raspberrypi.local:5000", "http://192.168.1.5", "http://[fd00::1]:5000", "http://pi/x"],
+)
+def test_plain_http_in_a_network_turns_the_login_off_and_nothing_else(
+    load_with: LoadWith, address: str
+) -> None:
+    settings = load_with(PUBLIC_URL=address)
+    assert settings.public_url == address
+    assert "is plain http at" in (settings.login_obstacle or "")
+    assert settings.redirect_uri == "http://127.0.0.1:5000/auth/callback/"
+
+
+@pytest.mark.parametrize(
+    "address", ["https://music.example.org/x", "http://127.0.0.1:8080", "http://[::1]:5000"]
+)
+def test_where_spotify_sends_browsers_back_the_login_is_on(
+    load_with: LoadWith, address: str
+) -> None:
+    settings = load_with(PUBLIC_URL=address)
+    assert settings.login_obstacle is None
+    assert settings.redirect_uri == f"{address}/auth/callback/"
 
 
 def test_every_malformed_proxy_is_told_and_what_was_meant(load_with: LoadWith) -> None:
@@ -271,7 +297,7 @@ def test_a_host_of_dots_is_no_host(load_with: LoadWith, host: str) -> None:
 
 
 def test_all_faults_are_told_together() -> None:
-    bad = {"port": "http", "sync_interval": "1", "public_url": "http://localhost"}
+    bad = {"port": "http", "sync_interval": "1", "public_url": "localhost"}
     faults = faults_of(lambda: load(Settings, **bad))
     assert set(faults) == {*NEEDED, "PORT", "SYNC_INTERVAL", "PUBLIC_URL"}
 
@@ -706,7 +732,7 @@ def test_run_tells_every_fault_and_shows_no_secret(elsewhere: Path) -> None:
         CLIENT_SECRET="hush",
         SECRET="hush",
         DATABASE_URL="postgresql://user:hush@host:port/name",
-        PUBLIC_URL="http://localhost:5000",
+        PUBLIC_URL="localhost:5000",
         SYNC_INTERVAL="1",
     )
     assert (done.returncode, done.stdout) == (2, "")

@@ -25,7 +25,8 @@ from server.errors import (
 )
 from server.keyring import Keyring
 from server.login import diagnosis, failures
-from server.login.desk import Admitted, Begun, Callback, LoginDesk
+from server.login.callback import Callback
+from server.login.desk import Admitted, Begun, LoginDesk
 from server.login.failures import LoginFailed
 from server.spotify.client import SpotifyClient
 from server.spotify.standin import Answer, Listener, StandIn

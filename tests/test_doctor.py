@@ -112,12 +112,36 @@ async def test_it_asks_spotify_four_times_and_changes_nothing(
         assert await database.run(lambda session, count: session.scalar(count), count) == 0
 
 
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("http://localhost:5000", "write http://127.0.0.1:PORT"),
+        ("http://raspberrypi.local:5000", "is plain http at raspberrypi.local"),
+    ],
+)
 @pytest.mark.gen_test
-async def test_localhost_is_refused_with_its_mend(report: Report) -> None:
-    found = await report(PUBLIC_URL="http://localhost:5000")
-    assert found["PUBLIC_URL"].level == "fault"
-    assert "write http://127.0.0.1:PORT" in found["PUBLIC_URL"].text
+async def test_an_address_that_no_login_comes_back_to_is_a_note_with_other_ways(
+    report: Report, address: str, says: str
+) -> None:
+    found = await report(PUBLIC_URL=address)
+    assert found["browser login"].level == "note"
+    assert says in found["browser login"].text
+    assert "manage.py login" in (found["browser login"].mend or "")
+    assert found["redirect URI"].text.startswith("http://127.0.0.1:5000/auth/callback/ ")
     assert found["database"].level == "ok"
+
+
+@pytest.mark.gen_test
+async def test_links_that_no_other_device_can_follow_are_noted(report: Report) -> None:
+    found = await report(HOST="0.0.0.0")
+    assert found["PUBLIC_URL"].level == "note"
+    assert "raspberrypi.local" in (found["PUBLIC_URL"].mend or "")
+    for host, address in (
+        ("127.0.0.1,::1", "http://127.0.0.1:5000"),
+        ("localhost", "http://127.0.0.1:5000"),
+        ("*", "http://raspberrypi.local:5000"),
+    ):
+        assert "PUBLIC_URL" not in await report(HOST=host, PUBLIC_URL=address)
 
 
 @pytest.mark.gen_test

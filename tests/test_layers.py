@@ -123,6 +123,7 @@ WIRING = {
     "server.supervisor",
     "server.demo",
     "server.cli",
+    "server.cli_login",
     "server.postgres",
     "server.__main__",
 }

@@ -9,13 +9,14 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from server import config
-from server.addresses import entry_of_app
+from server.addresses import entry_of_app, is_loopback
 from server.config import DatabaseSettings, Settings
 from server.database import Database
 from server.doctor import login, spotify
 from server.doctor.database import of_database
 from server.doctor.finding import Finding
 from server.errors import SettingsError
+from server.listening import is_local, split
 from server.login.watch import ConsentWatch
 from server.upstream import Upstream, utc_now
 
@@ -52,7 +53,14 @@ def _addresses(settings: Settings) -> list[Finding]:
     entry = entry_of_app(settings.spotify_accounts_url)
     text = f"{settings.redirect_uri} (which has to stand to the letter in {entry})"
     findings = [Finding("ok", "redirect URI", text)]
+    if settings.login_obstacle:
+        fix = "log in with `manage.py login`, or as /auth/login/ shows; or use https"
+        findings.append(Finding("note", "browser login", f"off: {settings.login_obstacle}", fix))
     public = urlsplit(settings.public_url)
+    if is_loopback(public.hostname or "") and not all(map(is_local, split(settings.host))):
+        text = f"HOST {settings.host} lets other devices in, but links lead to {public.hostname}"
+        fix = "set PUBLIC_URL to the address that they use, such as http://raspberrypi.local:5000"
+        findings.append(Finding("note", "PUBLIC_URL", text, fix))
     if public.scheme == "http" and (public.port or 80) != settings.port:
         text = f"browsers come to port {public.port or 80}, the server listens on {settings.port}"
         mend = "set PUBLIC_URL and PORT alike, unless something between them translates"

@@ -13,6 +13,7 @@ from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
 from server.login import diagnosis, failures, store
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
+from server.login.callback import Callback
 from server.login.failures import LoginFailed
 from server.login.store import Visitor
 from server.spotify import logins
@@ -27,15 +28,6 @@ CHOOSE = "no other account may log in now; ALLOWED_USERS can name who may"
 LONGEST_CODE = 2000  # characters
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Callback:
-    """What came back with the browser; a parameter that is missing or repeated is None."""
-
-    state: str | None = field(repr=False)
-    code: str | None = field(repr=False)
-    error: str | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +72,7 @@ class LoginDesk:
         self._client = client
         self._tokens = tokens
         self._cookies = cookies
-        self._redirect_uri = redirect_uri
+        self.redirect_uri = redirect_uri
         self._allowed = allowed
         self._on_change = on_change
         self._now = now
@@ -90,7 +82,7 @@ class LoginDesk:
         """A new login that is to end at the local path `target`. Touches no database."""
         attempt = Attempt(local_path(target), self._now())
         url = self._accounts.consent_url(
-            self._redirect_uri, SCOPES, attempt.state, attempt.challenge
+            self.redirect_uri, SCOPES, attempt.state, attempt.challenge
         )
         return Begun(url, attempt.state, seal(attempt, self._cookies))
 
@@ -152,7 +144,7 @@ class LoginDesk:
             raise failures.CodeRefused("no code, or one that is too long")
         try:
             grant = await self._accounts.exchange(
-                callback.code, attempt.verifier, self._redirect_uri
+                callback.code, attempt.verifier, self.redirect_uri
             )
             if grant.refresh_token is None:
                 raise failures.SpotifyFailed("no refresh token for a code")

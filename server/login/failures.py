@@ -3,6 +3,7 @@
 LoginFailed
 ├── LoginDenied          403  "Cancel" on the consent page
 ├── StateMissing         400  an answer to no question
+├── AddressUnusable      400  a pasted address that is not the callback's
 ├── StateForeign         400  the question was not asked by this browser
 ├── StateExpired         400  it was asked too long ago
 ├── StateReplayed        400  it has been answered already
@@ -56,6 +57,17 @@ class StateMissing(LoginFailed):
     kind = "state-missing"
     title = "This is not an answer to a login that began here"
     advice = "Spotify sends people to this address at the end of a login. Begin one here."
+
+
+class AddressUnusable(LoginFailed):
+    """What was pasted has no state, or neither a code nor an error."""
+
+    kind = "address-unusable"
+    title = "This is not the address at which the login ended"
+    advice = (
+        "Copy the whole address from the browser's address bar after you have agreed. It contains "
+        "/auth/callback/?code= and &state=. Begin again."
+    )
 
 
 class StateForeign(LoginFailed):

@@ -1,0 +1,66 @@
+"""`manage.py login`: log in by copy and paste, where no browser reaches the server's callback."""
+
+import asyncio
+import sys
+
+import click
+
+from server import config, log, schema
+from server.config import Settings
+from server.database import Database
+from server.errors import FreshetError
+from server.login.callback import read_address
+from server.login.failures import LoginFailed
+from server.login.store import Visitor
+from server.spotify.consent import end_of_consent
+from server.upstream import Upstream, make_desk, utc_now
+
+STEPS = """\
+1. Check that your Spotify app lists this redirect URI: {redirect_uri}
+2. Open this address in a browser on any computer, and agree:
+
+{consent_url}
+
+3. The browser then ends at an address that begins with {redirect_uri}?code=
+   It may show an error there: that is expected. Copy the whole address from the address bar.
+"""
+
+
+@click.command()
+def login() -> None:
+    """Log in to Spotify by copy and paste, for servers that no browser reaches on loopback."""
+    settings = config.load(Settings)
+    log.configure(settings.log_format, "critical", sys.stderr)
+    try:
+        visitor = asyncio.run(_log_in(settings))
+    except LoginFailed as failure:
+        raise FreshetError(f"{failure.title}. {failure.advice}") from failure
+    name = visitor.display_name or visitor.account_id
+    ends = end_of_consent(utc_now()).date()
+    click.echo(f"Logged in as {name} (account id {visitor.account_id}), until {ends}.")
+
+
+async def _log_in(settings: Settings) -> Visitor:
+    """Do what a browser's login does, but keep no browser session. Raises LoginFailed."""
+    database = Database(settings.database_url)
+    upstream = Upstream(settings, database, utc_now)
+    try:
+        database.connect()
+        schema.create(database.engine)
+        desk = make_desk(settings, database, upstream, _nobody_to_tell)
+        begun = desk.begin("/")
+        click.echo(STEPS.format(redirect_uri=desk.redirect_uri, consent_url=begun.url))
+        address = click.prompt("Address", prompt_suffix=": ")
+        admitted = await desk.finish(read_address(address), begun.cookie)
+        visitor = await desk.visitor(admitted.session)
+        await desk.log_out(admitted.session)
+    finally:
+        await upstream.stop()
+        database.close()
+    if visitor is None:
+        raise FreshetError("the account was deleted while it logged in")
+    return visitor
+
+
+async def _nobody_to_tell() -> None:
+    """Servers hear of the login from the database."""
