@@ -9,10 +9,11 @@ import click
 
 from server import __version__, config, log, schema, serve, startup
 from server.catalog.report import Report
+from server.cli_init import init
 from server.cli_login import login
 from server.config import DatabaseSettings, Settings
 from server.database import Database, open_engine
-from server.doctor import examine
+from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.refusals import SyncRunning
 from server.spotify.proxy import Proxies
@@ -122,7 +123,7 @@ def sync(source: str | None) -> None:
 def doctor() -> None:
     """Check settings, database, credentials, sources and login; changes nothing. Exits 0 or 1."""
     log.configure(None, "critical", sys.stderr)
-    raise SystemExit(asyncio.run(_report()))
+    raise SystemExit(asyncio.run(report()))
 
 
 @main.command("config")
@@ -133,6 +134,7 @@ def show_config() -> None:
         click.echo(f"{name}={value}")
 
 
+main.add_command(init)
 main.add_command(login)
 
 
@@ -166,17 +168,6 @@ async def _sync_once(settings: Settings) -> Report:
     finally:
         await upstream.stop()
         database.close()
-
-
-async def _report() -> int:
-    """Print the findings as they come; the exit code."""
-    code = 0
-    async for finding in examine():
-        click.echo(f"{finding.level:5}  {finding.about:13} {finding.text}")
-        if finding.mend:
-            click.echo(f"{'':21}-> {finding.mend}")
-        code = code or int(finding.level == "fault")
-    return code
 
 
 async def _nobody_to_tell() -> None:

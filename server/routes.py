@@ -22,6 +22,7 @@ from handlers.pages import STATIC, NotFoundHandler, Pages, StaticHandler
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.problems import ProblemHandler
 from handlers.reference import References
+from handlers.setup import SetupHandler
 from handlers.status import MetricsHandler, StatusHandler
 from handlers.sync import SyncHandler
 from server.catalog import objects
@@ -71,7 +72,7 @@ def table(
     pages, files = {"pages": site}, {"path": str(STATIC), **root}
     described = {"references": References(site, builders)}
     served = {"cache": cache, **root}
-    login = {**pages, "desk": desk}
+    login, setup = {**pages, "desk": desk}, {**pages, "redirect_uri": settings.redirect_uri}
     account = {**login, "watch": watch, "owned": not settings.allowed_users}
     known = {"cache": cache, "standing": standing}
     shown = {**account, **known}
@@ -79,6 +80,7 @@ def table(
         (r"/", HomeHandler, shown),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
+        *([(r"/setup", SetupHandler, setup)] if settings.demo else []),
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],

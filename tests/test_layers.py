@@ -65,6 +65,7 @@ PURE = {
     "server.scrubber",
     "server.problems",
     "server.countries",
+    "server.getting_started",
 }
 SQL = {
     "server.catalog.store",
@@ -123,6 +124,7 @@ WIRING = {
     "server.supervisor",
     "server.demo",
     "server.cli",
+    "server.cli_init",
     "server.cli_login",
     "server.postgres",
     "server.__main__",

@@ -1,0 +1,21 @@
+"""`/setup`, in the demo alone: the steps to the real thing, with this server's redirect URI."""
+
+from handlers.pages import PageHandler, Pages
+from server.getting_started import steps
+
+TITLE = "From the demo to the real releases"
+
+
+class SetupHandler(PageHandler):
+    """Shows what everyone may know; reads no database."""
+
+    def initialize(self, pages: Pages, redirect_uri: str) -> None:  # type: ignore[override]
+        """Take the redirect URI from the wiring."""
+        super().initialize(pages)
+        self._redirect_uri = redirect_uri
+
+    def get(self) -> None:
+        """Send the page."""
+        self.send_page("setup.html", title=TITLE, steps=steps(self._redirect_uri))
+
+    head = get

@@ -1,0 +1,188 @@
+"""`manage.py init`: ask for what the settings need, and write `.env`."""
+
+import asyncio
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import click
+from pydantic import SecretStr
+
+from server import config, env_file, environment, log
+from server.addresses import ROOT
+from server.config import Settings
+from server.doctor.report import report
+from server.errors import FreshetError, SettingsError
+from server.getting_started import steps
+from server.listening import is_local, split
+
+EXAMPLE = ROOT / ".env.example"
+HIDDEN = frozenset(
+    name.upper() for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+)
+PLAUSIBLE = {"client_id": "x", "client_secret": "x", "secret": "x" * 32}
+SAME = ".env has all of this already."
+DEFAULTS = {"HOST": "127.0.0.1", "PORT": "5000"}
+
+
+@click.command()
+@click.option("--client-id", help="Client ID of the Spotify app.  [CLIENT_ID, else asked for]")
+@click.option(
+    "--client-secret-file",
+    type=click.File(encoding="utf-8-sig"),
+    help="File with the client secret, - for standard input.  [CLIENT_SECRET, else asked for]",
+)
+@click.option("-h", "--host", help="Address to listen on.  [127.0.0.1]")
+@click.option("-p", "--port", help="Port.  [5000]")
+@click.option("--public-url", help="Address at which people reach this server.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take defaults, and change .env.")
+def init(
+    client_id: str | None,
+    client_secret_file: TextIO | None,
+    host: str | None,
+    port: str | None,
+    public_url: str | None,
+    yes: bool,
+) -> None:
+    """Ask for what the settings need and write .env; ends as `doctor` does, with 0 or 1."""
+    if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
+        click.get_current_context().color = False
+    try:
+        there = environment.read_file(config.ENV_FILE)
+    except SettingsError as error:
+        raise FreshetError(f"{error}. Fix or remove {config.ENV_FILE} first") from error
+    secret = client_secret_file.read().strip() if client_secret_file else None
+    given = {
+        "CLIENT_ID": client_id or os.environ.get("CLIENT_ID"),
+        "CLIENT_SECRET": secret or os.environ.get("CLIENT_SECRET"),
+        "HOST": host,
+        "PORT": port,
+        "PUBLIC_URL": public_url,
+    }
+    values = _answers({name: value for name, value in given.items() if value}, there, yes)
+    _write(values, there, yes)
+    _say_what_is_next()
+    log.configure(None, "critical", sys.stderr)
+    raise SystemExit(asyncio.run(report()))
+
+
+def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> dict[str, str]:
+    """Return the values to write by name: given, asked for, or made."""
+    if not yes and not {"CLIENT_ID", "CLIENT_SECRET"} <= set(given):
+        app = steps("")[0]
+        click.echo(f"{app.title} at {app.copy}, if you have none. {app.text}\n")
+    ask = _Questions(given, there, yes)
+    values = ask.needed("CLIENT_ID", "Client ID") | ask.needed("CLIENT_SECRET", "Client secret")
+    values |= ask.optional("HOST", "Address to listen on (0.0.0.0: all of this machine's)")
+    values |= ask.optional("PORT", "Port")
+    others = not all(map(is_local, split(values["HOST"])))
+    if "PUBLIC_URL" in given or (others and not yes):
+        name = socket.gethostname()
+        usual = f"http://{name if '.' in name else f'{name}.local'}:{values['PORT']}"
+        values |= ask.optional("PUBLIC_URL", "Address at which people reach it", usual)
+    if not any(there.get(name) or os.environ.get(name) for name in ("SECRET", "SECRET_FILE")):
+        values["SECRET"] = secrets.token_urlsafe(48)
+    for name in list(values):
+        if there.get(f"{name}_FILE") and values[name]:
+            values[f"{name}_FILE"] = ""  # one of the two
+        elif values[name] == DEFAULTS.get(name) and name not in there:
+            del values[name]
+    return values
+
+
+class _Questions:
+    """Takes each value from what was given, or asks until it is sound."""
+
+    def __init__(self, given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
+        self._given, self._there, self._yes = given, there, yes
+
+    def needed(self, name: str, label: str) -> dict[str, str]:
+        """Return a value that has no default; nothing if the one that is there is kept."""
+        kept = bool(self._there.get(name) or self._there.get(f"{name}_FILE"))
+        shown = None if name in HIDDEN else self._there.get(name)
+        if name in self._given or not (kept and self._yes):
+            answer = self._ask(name, label, shown or ("" if kept else None))
+            return {name: answer} if answer else {}
+        return {}
+
+    def optional(self, name: str, label: str, usual: str = "") -> dict[str, str]:
+        """Return a value that has a default."""
+        return {name: self._ask(name, label, self._there.get(name) or usual or DEFAULTS[name])}
+
+    def _ask(self, name: str, label: str, default: str | None) -> str:
+        if name in self._given or self._yes:
+            value = self._given.get(name, default)
+            if value is None:
+                raise FreshetError(f"{name} is missing: give it as an option or in the environment")
+            if fault := _fault_of(name, value):
+                raise FreshetError(f"{name} {fault}")
+            return value
+        while True:
+            value = self._prompt(name, label, default)
+            if not value or (fault := _fault_of(name, value)) is None:
+                return value
+            click.echo(f"{name} {fault}", err=True)
+
+    def _prompt(self, name: str, label: str, default: str | None) -> str:
+        hidden = name in HIDDEN
+        if hidden:
+            label += " (not shown; empty: as it is)" if default is not None else " (not shown)"
+        answer: Any = click.prompt(
+            label,
+            default=default,
+            show_default=not hidden,
+            hide_input=hidden and sys.stdin.isatty(),
+        )
+        return str(answer).strip()
+
+
+def _fault_of(name: str, value: str) -> str | None:
+    """Return what is wrong with a value of a setting, if anything."""
+    try:
+        config.load(Settings, **{**PLAUSIBLE, name.lower(): value})
+    except SettingsError as error:
+        return error.faults.get(name)
+    return None
+
+
+def _write(values: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
+    """Write `.env`; one that is there is changed only if that is wanted."""
+    path = config.ENV_FILE
+    changes = env_file.difference(there, values, HIDDEN)
+    if path.exists() and changes:
+        _confirm(changes, yes)
+    template = next((each for each in (path, EXAMPLE) if each.exists()), None)
+    try:
+        before = environment.text_of(template) if template else ""
+        env_file.write(path, env_file.compose(before, values))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise FreshetError(f"{path} cannot be written: {reason}") from error
+    click.echo(f"\n{path} is written. Only its owner can read it." if changes else f"\n{SAME}")
+    for name, value in values.items():
+        if os.environ.get(name, value) != value:
+            click.echo(f"The environment has another {name}, which wins over .env.")
+
+
+def _confirm(changes: list[str], yes: bool) -> None:
+    """Show what changes in a `.env` that is there. Raises FreshetError if it is to stay."""
+    click.echo(f"\n{config.ENV_FILE} exists. These lines change:\n")
+    for line in changes:
+        click.secho(f"  {line}", fg="green" if line.startswith("+") else "red")
+    if not yes and not click.confirm("\nChange them?"):
+        raise FreshetError("nothing was changed")
+
+
+def _say_what_is_next() -> None:
+    """Print the redirect URI, alone on its line, and the command that follows."""
+    try:
+        settings = config.load(Settings)
+    except SettingsError:
+        return  # the report tells
+    redirect, start = steps(settings.redirect_uri)[1], steps("")[4]
+    click.echo(f"\n{redirect.title} on the page of your Spotify app. {redirect.text}\n")
+    click.secho(f"  {redirect.copy}\n", bold=True)
+    click.echo(f"Then run `{start.copy}`. This is what `manage.py doctor` says:\n")

@@ -1,0 +1,51 @@
+"""`/setup`: the same five steps as README, in the demo alone."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.config import DemoSettings
+from server.getting_started import DASHBOARD, steps
+from tests.browsing import SetStage, read_page, set_stage
+from tests.conftest import ROOT
+
+__all__ = ["set_stage"]
+
+
+@pytest.fixture
+def make_settings(make_settings: Any) -> Any:
+    """Make settings of the demo if `demo` is given."""
+
+    def make(*standin: Any, demo: bool = False, **overrides: Any) -> Any:
+        made = make_settings(*standin, **overrides)
+        return DemoSettings.model_construct(**dict(made)) if demo else made
+
+    return make
+
+
+@pytest.mark.gen_test
+async def test_the_demo_shows_five_steps_with_its_redirect_uri(set_stage: SetStage) -> None:
+    stage = await set_stage(demo=True)
+    page = read_page(await stage.browser().get("/setup"))
+    assert len(re.findall("<li>", page.partition('<ol class="steps">')[2])) == 5
+    assert f"<code>{stage.url}/auth/callback/</code>" in page
+    assert f'href="{DASHBOARD}"' in page
+    assert "manage.py init" in page
+    assert (await stage.browser().request("HEAD", "/setup")).code == 200
+
+
+@pytest.mark.gen_test
+async def test_the_real_thing_has_no_such_page(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    assert (await stage.browser().get("/setup")).code == 404
+
+
+def test_the_readme_has_the_same_steps() -> None:
+    readme = Path(ROOT / "README.md").read_text(encoding="utf-8")
+    _, _, section = readme.partition("## The real thing\n")
+    told = re.findall(r"^\d\. (.*?)[.:]", section.partition("\n## ")[0], re.MULTILINE)
+    assert told == [step.title for step in steps("x")]
+    for step in steps("http://127.0.0.1:5000/auth/callback/"):
+        assert step.copy is None or step.copy.removeprefix(".venv/bin/") in section
