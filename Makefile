@@ -7,14 +7,27 @@ RIVALS := .venv-bench
 WORKERS := 4
 AUTOCANNON := autocannon@9.0.0
 BIN := $(VENV)/bin
-FIND_PYTHON = for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+FIND_PYTHON = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
+
+# They are meant for other projects, and would lead pip and Python away from $(VENV).
+unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_PYTHON
+
+# $(call INSTALL,PYTHON,FILE): with the environment's pip; or with uv, whose environments have none; or
+# with a pip that Python brings along, or that is elsewhere.
+PIP_INSTALL = install --no-user --quiet --disable-pip-version-check
+INSTALL = if $(1) -m pip --version >/dev/null 2>&1; then $(1) -m pip $(PIP_INSTALL) -r $(2); \
+	elif command -v uv >/dev/null; then uv pip install --quiet --python $(1) -r $(2); \
+	elif $(1) -m ensurepip >/dev/null 2>&1; then $(1) -m pip $(PIP_INSTALL) -r $(2); \
+	elif python3 -m pip --version >/dev/null 2>&1; then \
+	python3 -m pip --python $(1) $(PIP_INSTALL) -r $(2); \
+	else echo "There is no pip for $(1) (on Debian: apt install python3-venv), and no uv."; false; fi
 
 run: $(VENV)/.installed
 	@exec $(BIN)/python manage.py run
 
 install: $(VENV)/.installed
-	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once .env has a CLIENT_ID."
+	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once \`manage.py init\` has asked for a CLIENT_ID."
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -46,27 +59,28 @@ clean:
 $(VENV)/bin/python:
 	@$(FIND_PYTHON); \
 	if [ -z "$$python" ]; then echo "Freshet needs Python 3.11 or newer; none was found."; exit 1; fi; \
-	echo "Making $(VENV) with $$($$python --version)"; $$python -m venv $(VENV) || { rm -rf $(VENV); \
+	echo "Making $(VENV) with $$($$python --version)"; \
+	$$python -m venv $(VENV) >/dev/null 2>&1 || $$python -m venv --clear --without-pip $(VENV) || { \
+	rm -rf $(VENV); \
 	echo "This Python cannot make virtual environments (on Debian: apt install python3-venv)."; exit 1; }
 
 $(VENV)/.installed: requirements.txt | $(VENV)/bin/python
 	@echo "Installing the packages of requirements.txt"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(call INSTALL,$(BIN)/python,$<)
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	@echo "Installing the packages of requirements-dev.txt"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(call INSTALL,$(BIN)/python,$<)
 	@touch $@
 
 # What cannot be installed is left out of `make bench`, and named there.
 $(RIVALS)/.installed: tests/bench/requirements.txt requirements.txt $(RIVALS)/steady | $(VENV)/bin/python
 	@echo "Installing the servers that Freshet is compared with, and autocannon, in $(RIVALS)"
-	@$(BIN)/python -m venv $(RIVALS)
-	@$(RIVALS)/bin/python -m pip install --quiet --disable-pip-version-check -r $< || \
-	echo "Not all could be installed."
-	@$(BIN)/python -m venv $(RIVALS)/user
-	@$(RIVALS)/user/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m venv --without-pip $(RIVALS)
+	@{ $(call INSTALL,$(RIVALS)/bin/python,$<); } || echo "Not all could be installed."
+	@$(BIN)/python -m venv --without-pip $(RIVALS)/user
+	@$(call INSTALL,$(RIVALS)/user/bin/python,requirements.txt)
 	@npm install --silent --no-audit --no-fund --prefix $(RIVALS) $(AUTOCANNON) || \
 	echo "autocannon could not be installed: it takes npm."
 	@touch $@

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """The way in: `python manage.py COMMAND`; see `python manage.py --help`."""
 
+import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - the very message needs an older Python
     raise SystemExit("Freshet needs Python 3.11 or newer; this is " + sys.version.split()[0])
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+if HERE not in sys.path:  # PYTHONSAFEPATH leaves it out
+    sys.path.insert(0, HERE)
 
 try:
     from server.cli import main

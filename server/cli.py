@@ -204,6 +204,7 @@ def settings_message(error: SettingsError) -> str:
     lines += [
         "",
         f"Settings come from the environment and from {config.ENV_FILE} (see .env.example).",
+        "`python manage.py init` asks for what is needed and writes it there.",
         "No Spotify account yet? `python manage.py run --demo` needs no settings at all.",
     ]
     return "\n".join(lines)

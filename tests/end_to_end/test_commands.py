@@ -141,7 +141,8 @@ def test_wrong_settings_are_one_message_and_exit_2(manage: Manage) -> None:
     for name in ("CLIENT_SECRET", "SECRET", "PORT", "PUBLIC_URL"):
         assert f"  {name} " in result.stderr
     assert "4 settings are missing or wrong" in result.stderr
-    assert "127.0.0.1" in result.stderr
+    assert "an address such as https://" in result.stderr
+    assert "manage.py init" in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
 

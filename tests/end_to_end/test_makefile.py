@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
@@ -122,3 +124,92 @@ def test_make_clean_takes_away_what_make_has_made_and_nothing_else(
     subprocess.run([*make, "clean"], cwd=place, check=True, capture_output=True)
     assert sorted(each.name for each in place.iterdir()) == sorted(kept)
     assert not (tmp_path / "venv").exists()
+
+
+AWKWARD = {
+    "PYTHONSAFEPATH": "1",
+    "PIP_USER": "yes",
+    "PIP_REQUIRE_VIRTUALENV": "yes",
+    "PIP_TARGET": "/nowhere",
+    "PIP_PREFIX": "/nowhere",
+}
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+class Checkout:
+    """A place with the Makefile's requirements: one package, which is there as a file."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        about = "tiny-1.0.dist-info"
+        with zipfile.ZipFile(place / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("tiny.py", "")
+            wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+            wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+            wheel.writestr(f"{about}/RECORD", "")
+        (place / "requirements.txt").write_text("./tiny-1.0-py3-none-any.whl\n")
+        script(place / "bin" / "python3", "exit 1")  # which is too old
+        without_pip = 'case "$2" in venv) set -- "$@" --without-pip;; esac'  # as uv does
+        script(place / "bin" / "python3.14", f'{without_pip}\nexec "{sys.executable}" "$@"')
+
+    @property
+    def packages(self) -> Path:
+        (found,) = self.place.glob(".venv/lib/python3*/site-packages")
+        return found
+
+    def install(self) -> "subprocess.CompletedProcess[str]":
+        (self.place / ".venv" / ".installed").unlink(missing_ok=True)
+        return subprocess.run(
+            ["make", "--no-print-directory", "-f", str(MAKEFILE), "install"],
+            cwd=self.place,
+            env=NOTHING | AWKWARD | {"PATH": f"{self.place / 'bin'}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def take_pip_away(self) -> None:
+        for each in self.packages.glob("pip*"):
+            shutil.rmtree(each)
+
+
+def test_make_installs_whatever_the_environment_says_of_pip_and_python(tmp_path: Path) -> None:
+    checkout = Checkout(tmp_path)
+    done = checkout.install()  # with a newer Python beside an older one
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (checkout.packages / "tiny.py").exists()
+    checkout.take_pip_away()
+    script(tmp_path / "bin" / "uv", f'echo "$@" > {tmp_path / "asked"}')
+    assert checkout.install().returncode == 0
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked == "pip install --quiet --python .venv/bin/python -r requirements.txt".split()
+
+
+def test_manage_py_finds_its_own_program_whatever_the_path(manage_py: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(manage_py), "--version"],
+        env=NOTHING | {"PYTHONSAFEPATH": "1"},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("freshet")
+
+
+def test_the_versions_of_python_are_the_same_everywhere() -> None:
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    versions = re.findall(r"Python :: (3\.\d+)$", setup, re.MULTILINE)
+    assert versions == ["3.11", "3.12", "3.13", "3.14"]
+    found = re.search(r"^FIND_PYTHON = .* python3 (.*); do", MAKEFILE.read_text(), re.MULTILINE)
+    assert found is not None
+    assert found[1].split() == [f"python{version}" for version in reversed(versions)]
+    assert f"Python {versions[0]} to {versions[-1]}" in (ROOT / "README.md").read_text()
