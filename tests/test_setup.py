@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from server import demo
 from server.config import DemoSettings
 from server.getting_started import DASHBOARD, steps
+from server.spotify.standin import StandIn
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import ROOT
 
@@ -49,3 +51,23 @@ def test_the_readme_has_the_same_steps() -> None:
     assert told == [step.title for step in steps("x")]
     for step in steps("http://127.0.0.1:5000/auth/callback/"):
         assert step.copy is None or step.copy.removeprefix(".venv/bin/") in section
+
+
+@pytest.mark.gen_test
+async def test_the_demo_is_where_the_service_may_write_and_at_the_address_of_its_network(
+    start_standin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    standin: StandIn = start_standin([])
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}:/elsewhere")
+    monkeypatch.setenv("PUBLIC_URL", "http://raspberrypi.local:5200")
+    with demo.only_one():
+        chosen = demo.settings(standin, port=5200)
+    assert chosen.demo
+    assert str(chosen.database_url) == f"embedded:{tmp_path / 'demo' / 'postgres'}"
+    assert chosen.public_url == "http://raspberrypi.local:5200"
+    assert standin.world.redirect_uris == ("http://127.0.0.1:5200/auth/callback/",)
+    monkeypatch.setenv("PUBLIC_URL", "https://music.example.org")  # that of the real thing
+    assert demo.settings(standin, port=5200).public_url == "http://127.0.0.1:5200"
+    assert sorted(each.name for each in (tmp_path / "demo").iterdir()) == ["lock", "secret"]
+    for file in (tmp_path / "demo").iterdir():
+        assert file.stat().st_mode & 0o077 == 0
