@@ -128,9 +128,11 @@ def doctor() -> None:
 
 @main.command("config")
 def show_config() -> None:
-    """Print the effective settings and proxies, secrets masked."""
-    shown = config.describe(config.load(Settings)) | Proxies().describe()
-    for name, value in shown.items():
+    """Print the effective settings and proxies, secrets masked; what is missing is empty."""
+    missing = config.missing()
+    settings = config.load(Settings, **dict.fromkeys(missing, "missing" * 5))
+    shown = config.describe(settings) | {name.upper(): "" for name in missing}
+    for name, value in (shown | Proxies().describe()).items():
         click.echo(f"{name}={value}")
 
 

@@ -170,6 +170,13 @@ def is_for_spotify() -> bool:
     return any(text.get(f"{name}{kind}") for name in CREDENTIALS for kind in ("", "_FILE"))
 
 
+def missing() -> list[str]:
+    """Return the fields of needed settings that nothing sets. Raises SettingsError."""
+    text = environment.read(ENV_FILE)
+    needed = (name for name, field in Settings.model_fields.items() if field.is_required())
+    return [each for each in needed if not {each.upper(), f"{each.upper()}_FILE"} & set(text)]
+
+
 def remarks() -> list[Remark]:
     """Return what is odd about the settings but stops nothing."""
     return environment.remarks(ENV_FILE)

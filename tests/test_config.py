@@ -752,6 +752,14 @@ def test_config_prints_the_settings_and_no_secret(elsewhere: Path) -> None:
     assert SECRET not in done.stdout
 
 
+def test_config_needs_no_client_id_and_shows_what_is_missing_as_empty(elsewhere: Path) -> None:
+    done = command(elsewhere, "config", CLIENT_SECRET="hush", PORT="8080")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert (shown["CLIENT_ID"], shown["SECRET"], shown["CLIENT_SECRET"]) == ("", "", "********")
+    assert (shown["PORT"], shown["PUBLIC_URL"]) == ("8080", "http://127.0.0.1:8080")
+
+
 def test_a_dollar_and_a_brace_are_characters_like_others(dotenv: Path) -> None:
     secret = "${HOME}" + SECRET
     dotenv.write_text(lines(**{**NEEDED, "SECRET": secret}))
