@@ -17,7 +17,7 @@ unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VI
 # with a pip that Python brings along, or that is elsewhere.
 PIP_INSTALL = install --no-user --quiet --disable-pip-version-check
 INSTALL = if $(1) -m pip --version >/dev/null 2>&1; then $(1) -m pip $(PIP_INSTALL) -r $(2); \
-	elif command -v uv >/dev/null; then uv pip install --quiet --python $(1) -r $(2); \
+	elif command -v uv >/dev/null && uv pip install --quiet --python $(1) -r $(2); then :; \
 	elif $(1) -m ensurepip >/dev/null 2>&1; then $(1) -m pip $(PIP_INSTALL) -r $(2); \
 	elif python3 -m pip --version >/dev/null 2>&1; then \
 	python3 -m pip --python $(1) $(PIP_INSTALL) -r $(2); \
