@@ -6,8 +6,12 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-UNPRINTABLE = re.compile(  # what neither XML 1.0 nor a calendar may hold
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufffe\uffff]"
+# Of each plane, the last two code points are no characters, nor are 32 of the first plane.
+NO_CHARACTERS = "".join(
+    chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF)
+)
+UNPRINTABLE = re.compile(  # what XML 1.0, HTML or a calendar may not hold
+    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{NO_CHARACTERS}]"
 )
 # EP, E.P. or EP2 anywhere; at the end in any case, where "Ep." is hardly an episode.
 EP = re.compile(r"(?<!\w\.)\bE\.?P\d*(?!\.?[^\W\d_])|(?i:\bep\W*)$")
@@ -45,12 +49,12 @@ class Release(NamedTuple):
         images = album["images"]
         return cls(
             spotify_id=album["spotify_id"],
-            uri=album["uri"],
+            uri=clean(album["uri"]),
             name=clean(album["name"]),
             artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
-            url=album["external_urls"].get("spotify"),
-            cover=images[0]["url"] if images else None,
-            kind=album["album_type"],
+            url=clean_if_any(album["external_urls"].get("spotify")),
+            cover=clean(images[0]["url"]) if images else None,
+            kind=clean_if_any(album["album_type"]),
             tracks=album["total_tracks"],
             release_date=album["release_date"],
             released_on=album["released_on"],
@@ -88,6 +92,11 @@ def is_upcoming(release_date: str | None, today: str) -> bool:
 def clean(text: str) -> str:
     """Text that any format can hold."""
     return text if text.isprintable() else UNPRINTABLE.sub("\ufffd", text)
+
+
+def clean_if_any(text: str | None) -> str | None:
+    """The same of a text that may be unknown."""
+    return None if text is None else clean(text)
 
 
 def kind_of(album_type: str | None, name: str, tracks: int | None) -> str | None:

@@ -12,7 +12,7 @@ from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, clean
 from server.catalog.wording import coming_words, counted, date_words, machine_date
 
-ADDRESS = re.compile(r"https?://[^\s,]+")  # what a browser may be led to, and srcset can hold
+ADDRESS = re.compile(r"https?://[^\s,]+")  # which srcset can hold
 NAMED = 4  # artists of a release; how many more there are is counted
 LEAST_WIDTH = 200  # pixels; what is narrower looks poor on a wall
 
@@ -28,7 +28,7 @@ class Picture(NamedTuple):
     @classmethod
     def of(cls, images: Iterable[dict[str, Any]] | None) -> Self | None:
         """The picture that comes in these sizes, widest first; None if there is none."""
-        good = [each for each in images or () if ADDRESS.fullmatch(each["url"])]
+        good = [each for each in images or () if is_address(each["url"])]
         if not good:
             return None
         wide = [each for each in good if (each["width"] or 0) >= LEAST_WIDTH]
@@ -125,4 +125,9 @@ class Portrait(NamedTuple):
 def address(urls: dict[str, str]) -> str | None:
     """Where Spotify shows something, if that is an address of the web."""
     url = urls.get("spotify", "")
-    return url if ADDRESS.fullmatch(url) else None
+    return url if is_address(url) else None
+
+
+def is_address(url: str) -> bool:
+    """Whether a browser may be led there, and a page may hold it."""
+    return ADDRESS.fullmatch(url) is not None and url.isprintable()

@@ -25,6 +25,7 @@ DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 ID = re.compile(r"[0-9A-Za-z]{22}")
 MARKET = re.compile(r"[A-Z]{2}")
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds every character but these
+MOST_IMAGES = 50  # Spotify gives three sizes; each image is in every answer about each artist
 LONGEST_TYPE = 50  # characters; the type stands in an index, which holds no long text
 
 
@@ -96,7 +97,7 @@ class Credit(_Parsed):
 
 
 def _good_images(value: Any) -> list[Image]:
-    images = _each(Image, value if isinstance(value, list) else [])
+    images = _each(Image, value[:MOST_IMAGES] if isinstance(value, list) else [])
     return sorted(images, key=lambda image: -(image.width or 0))
 
 
