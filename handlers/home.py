@@ -3,11 +3,12 @@
 from typing import Any
 
 from handlers.account import AccountHandler
+from handlers.condition import read_condition
 from server.catalog import wall
-from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
+from server.catalog.sync import Syncer
 from server.catalog.wall import Wall
 from server.errors import NothingYet
 
@@ -24,18 +25,17 @@ class HomeHandler(AccountHandler):
         self,
         cache: PayloadCache,
         standing: Standing,
+        syncer: Syncer,
         **login: Any,
     ) -> None:
         """Take what is shown from the wiring."""
         super().initialize(**login)
-        self._cache, self._standing = cache, standing
+        self._cache, self._standing, self._syncer = cache, standing, syncer
 
     async def get(self) -> None:
         """Send the page."""
         done = DONE.get(self.get_query_argument("done", ""))
         shown, visitor = await self._wall(), await self.visitor()
-        snapshot = self._cache.snapshot
-        freshness = freshness_of(snapshot)
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
@@ -44,10 +44,8 @@ class HomeHandler(AccountHandler):
             sorts=wall.SORTS,
             upcoming=wall.UPCOMING,
             today=self._standing.now().date().isoformat(),
-            freshness=freshness,
-            stale=snapshot is not None and self._cache.is_stale(snapshot),
-            stuck=is_stuck(freshness.new_at, freshness.complete_at),
-            last=self._standing.memory,
+            freshness=freshness_of(self._cache.snapshot),
+            condition=read_condition(self._cache, self._standing, self._syncer),
             done=None if visitor else done,
             **self.account(visitor),
         )

@@ -4,9 +4,9 @@ from functools import partial
 from typing import Any
 
 from handlers.account import AccountHandler
+from handlers.condition import read_condition
 from handlers.pages import SCRIPTED
 from server.catalog import chart, diary
-from server.catalog.alarm import is_stuck
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
@@ -40,8 +40,7 @@ class OverviewHandler(AccountHandler):
     async def get(self) -> None:
         """Send the page; a part that raises is logged, and shown as if nothing was known of it."""
         done = DONE.get(self.get_query_argument("done", ""))
-        visitor, snapshot = await self.visitor(), self._cache.snapshot
-        freshness = freshness_of(snapshot)
+        visitor, freshness = await self.visitor(), freshness_of(self._cache.snapshot)
         self.send_page(
             "status.html",
             policy=SCRIPTED,
@@ -52,8 +51,7 @@ class OverviewHandler(AccountHandler):
             names=SOURCES,
             verdicts={name: self._standing.memory.verdicts.get(name) for name in LADDER},
             markets=self._standing.markets,
-            stale=snapshot is not None and self._cache.is_stale(snapshot),
-            stuck=is_stuck(freshness.new_at, freshness.complete_at),
+            condition=read_condition(self._cache, self._standing, self._syncer),
             last=self._standing.memory,
             next_at=attempt_now(self._syncer.next_at, None),
             interval=self._syncer.schedule.interval,

@@ -78,7 +78,7 @@ def table(
     known = {"cache": cache, "standing": standing}
     shown = {**account, **known}
     return [
-        (r"/", HomeHandler, shown),
+        (r"/", HomeHandler, {**shown, "syncer": syncer}),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         *([(r"/setup", SetupHandler, setup)] if settings.demo else []),

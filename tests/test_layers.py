@@ -29,6 +29,7 @@ PURE = {
     "server.catalog.wording",
     "server.catalog.tiles",
     "server.catalog.wall",
+    "server.catalog.condition",
     "server.catalog.chart",
     "server.catalog.release",
     "server.catalog.demand",

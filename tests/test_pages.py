@@ -263,7 +263,7 @@ async def test_names_and_addresses_of_spotifys_are_text_and_nothing_else(synced:
 @pytest.mark.gen_test
 async def test_before_the_first_sync_the_page_says_so_and_looks_again(set_stage: SetStage) -> None:
     page = read_page(await (await set_stage()).browser().get("/"))
-    assert "Nothing yet" in page
+    assert "No releases yet" in page
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     assert "/api/events" in page
 
