@@ -10,6 +10,7 @@ from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.catalog.wall import Wall
+from server.catalog.wording import day_words
 from server.errors import NothingYet
 
 DONE = {
@@ -44,6 +45,7 @@ class HomeHandler(AccountHandler):
             sorts=wall.SORTS,
             upcoming=wall.UPCOMING,
             today=self._standing.now().date().isoformat(),
+            day_words=day_words,
             freshness=freshness_of(self._cache.snapshot),
             condition=read_condition(self._cache, self._standing, self._syncer),
             done=None if visitor else done,
@@ -55,7 +57,8 @@ class HomeHandler(AccountHandler):
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
         today = self._standing.now().date()
-        asked, written = wall.read(self.request.query, today)
+        since = freshness_of(self._cache.snapshot).watched_from(today)
+        asked, written = wall.read(self.request.query, today, since)
         try:
             shown = wall.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:

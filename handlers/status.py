@@ -36,6 +36,7 @@ UNKNOWN: dict[str, Any] = {
     "next_sync_at": None,
     "sync_interval": 0,
     "newest_release": None,
+    "watched_since": None,
     "new_at": None,
     "stuck": False,
     "sources": [],
@@ -92,6 +93,7 @@ class StatusHandler(BaseHandler):
             "partial": freshness.partial,
             "why": freshness.why,
             "newest_release": freshness.newest_release,
+            "watched_since": freshness.watched_from(self._standing.now().date()),
             "new_at": utc(freshness.new_at),
             "stuck": is_stuck(freshness.new_at, freshness.complete_at),
         }

@@ -38,7 +38,6 @@ FILTERS = [
     "?q=ALBUM+1",
     "?market=DE",
     "?at=2026-11-20",
-    "?at=2020-01-01",
     "?sort=-name&limit=3",
     "?limit=2&offset=3",
     "?exclude=versions,various_artists",
@@ -582,3 +581,52 @@ async def test_a_date_that_html_does_not_know_is_shown_as_plain_text(synced: Any
         assert '<p class="about">0000 <span>' in page
         assert '<p class="about"><time datetime="2026">2026</time>' in page
         assert page.count("<time") == 1
+
+
+SINCE = "Freshet has been watching since 20 Nov 2026"
+
+
+@pytest.mark.gen_test
+async def test_no_day_is_offered_or_shown_before_freshet_began_to_watch(
+    synced: Any, clock: Any
+) -> None:
+    stage, browser = await synced()
+    first = read_page(await browser.get("/"))
+    assert SINCE in first
+    assert "?at=" not in first, "there is no yesterday to go to"
+    assert 'type="date" min="2026-11-20" max="2026-11-20"' in first
+    clock.forward(days=2)
+    assert (await stage.freshet.syncer.sync()).outcome == "complete"
+    today = read_page(await browser.get("/"))
+    assert SINCE not in today
+    assert '<a href="/?at=2026-11-21">‹ 21 Nov 2026</a>' in today
+    between = read_page(await browser.get("/?at=2026-11-21"))
+    assert '<a href="/?at=2026-11-20">‹ 20 Nov 2026</a>' in between
+    oldest = read_page(await browser.get("/?at=2026-11-20"))
+    assert SINCE in oldest
+    assert "?at=2026-11-19" not in oldest
+    sentence = "must not be before 2026-11-20 (UTC), when Freshet began to watch"
+    assert sentence in read_page(await browser.get("/?at=2026-11-19"), 400)
+    status = orjson.loads((await browser.get("/api/status")).body)
+    assert status["watched_since"] == "2026-11-20"
+    for path in ("/api/albums/", "/api/artists/", *(kind.path for kind in FEEDS)):
+        assert (await browser.get(f"{path}?at=2026-11-20")).code == 200, path
+        refused = await browser.get(f"{path}?at=2026-11-19")
+        assert refused.code == 400, path
+        (fault,) = orjson.loads(refused.body)["errors"]
+        assert fault == {"parameter": "at", "value": "2026-11-19", "reason": sentence}
+
+
+@pytest.mark.gen_test
+async def test_the_first_day_is_no_later_than_today_after_a_clock_was_put_right(
+    synced: Any, clock: Any
+) -> None:
+    stage, browser = await synced()
+    clock.forward(days=-3)
+    status = orjson.loads((await browser.get("/api/status")).body)
+    assert status["watched_since"] == "2026-11-17"
+    assert (await browser.get("/api/albums/?at=2026-11-17")).code == 200
+    await stage.execute("DELETE FROM listings")
+    await stage.freshet.cache.refresh()
+    assert orjson.loads((await browser.get("/api/status")).body)["watched_since"] is None
+    assert (await browser.get("/api/albums/?at=2020-01-01")).code == 200

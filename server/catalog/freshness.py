@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from models import Album, Artist, Change, SyncRun
+from models import Album, Artist, Change, Listing, SyncRun
 from server.catalog.runs import last_to_bring, latest_at, new_at
 from server.catalog.snapshot import Freshness
 
@@ -38,6 +38,7 @@ def _statement() -> Select[Any]:
         last_to_bring(SyncRun.id).scalar_subquery().label("run"),
         new_at().label("new_at"),
         _newest_release().label("newest_release"),
+        select(func.min(Listing.since)).scalar_subquery().label("watched_since"),
     )
 
 

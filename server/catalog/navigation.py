@@ -92,10 +92,10 @@ def chosen(asked: WallQuery, written: str) -> Iterator[Link]:
         yield Link(LEFT_OUT[each], _with(asked, exclude=rest))
 
 
-def days(asked: WallQuery, today: date) -> Iterator[Link]:
-    """The days around the one that is shown; what is served now counts as today."""
+def days(asked: WallQuery, today: date, since: date | None = None) -> Iterator[Link]:
+    """Link to the days around the one shown, none before `since`; what is served now is today's."""
     shown = date.fromisoformat(asked.at) if asked.at else today
-    if shown > date.min:
+    if shown > (since or date.min):
         before = shown - timedelta(days=1)
         yield Link(f"‹ {date_words(before.isoformat())}", _with(asked, at=before.isoformat()))
     if asked.at and shown < today - timedelta(days=1):

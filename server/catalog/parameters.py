@@ -69,10 +69,14 @@ def _day(value: Any) -> Any:
 
 
 def _known(value: str, info: ValidationInfo) -> str:
-    """Of a day after the context's `today` nothing is known; without it any day will do."""
-    today: date | None = (info.context or {}).get("today")
+    """Refuse a day after the context's `today` or before `since`, each if it is given."""
+    context = info.context or {}
+    today: date | None = context.get("today")
+    since: date | None = context.get("since")
     if today is not None and value > today.isoformat():
         raise ValueError(f"must not be after today, which is {today} in UTC")
+    if since is not None and value < since.isoformat():
+        raise ValueError(f"must not be before {since} (UTC), when Freshet began to watch")
     return value
 
 

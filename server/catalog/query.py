@@ -73,7 +73,9 @@ class ReleaseQuery(BaseModel):
         "those whose markets are unknown: all of them, if Spotify tells this server none.",
     )
     at: Day | None = Field(
-        None, description="A day (UTC), today at the latest: all releases listed on it."
+        None,
+        description="A day (UTC), from `watched_since` of `/api/status` to today: all releases "
+        "listed on it.",
     )
     q: Search = Field(
         None,
@@ -198,10 +200,15 @@ def check_length(query_string: str) -> None:
         raise UriTooLong(f"The query string may have {MAX_QUERY_LENGTH} characters.")
 
 
-def parse(kind: type[AnyQuery], query_string: str, today: date | None = None) -> AnyQuery:
+def parse(
+    kind: type[AnyQuery],
+    query_string: str,
+    today: date | None = None,
+    since: date | None = None,
+) -> AnyQuery:
     """Read a raw query string. Unknown names are ignored.
 
-    No day after `today` may be asked for; None is for what has been checked already. Raises
+    No day after `today` or before `since` may be asked for; None sets no bound. Raises
     InvalidParameters naming every fault, or UriTooLong.
     """
     check_length(query_string)
@@ -213,7 +220,7 @@ def parse(kind: type[AnyQuery], query_string: str, today: date | None = None) ->
         elif name in kind.model_fields:
             given[name] = value
     try:
-        query = kind.model_validate(given, context={"today": today})
+        query = kind.model_validate(given, context={"today": today, "since": since})
     except ValidationError as error:
         reasons: dict[str, str] = {}
         for detail in error.errors():

@@ -8,7 +8,7 @@ that however many there are, they take the place of no other.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -101,7 +101,8 @@ class Freshness:
     `as_of` is the last change of data, `synced_at` the end of the last sync that brought pages,
     `complete_at` of the last that brought all, from `source` for the reason `why`. `new_at` is when
     albums last came in. `newest_release` is the newest release date, of 4, 7 or 10 characters.
-    `run` is the number of the sync that ended at `synced_at`.
+    `run` is the number of the sync that ended at `synced_at`. `watched_since` is the beginning of
+    the oldest listing that is kept.
     """
 
     as_of: datetime | None = None
@@ -113,6 +114,16 @@ class Freshness:
     new_at: datetime | None = None
     newest_release: str | None = None
     run: int | None = None
+    watched_since: datetime | None = None
+
+    def watched_from(self, today: date) -> date | None:
+        """Return the first day (UTC) whose listings are known; None if nothing was listed yet.
+
+        That is `today` at the latest, even if a clock that ran ahead has been put right.
+        """
+        if self.watched_since is None:
+            return None
+        return min(self.watched_since.astimezone(UTC).date(), today)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The shape of what the server knows of itself, for the description of the API. Pure."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import Field
@@ -81,6 +81,10 @@ class Status(Shape):
     next_sync_at: datetime | None = Field(description="Null where this process does not sync.")
     sync_interval: int = Field(description="Seconds between syncs, as the quota allows; 0: never.")
     newest_release: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
+    watched_since: date | None = Field(
+        description="The first day (UTC) whose listings are kept: the earliest that `at` takes. "
+        "Null before the first sync."
+    )
     new_at: datetime | None = Field(description="When albums last came in.")
     stuck: bool = Field(description="Syncs are complete, yet nothing new has come for 72 hours.")
     sources: list[SourceShape]

@@ -33,6 +33,7 @@ class Wall:
 
     `written` is the search as somebody wrote it; the query has its normal form. `has_markets` says
     whether a market can be chosen: the markets of some release are known, or one is chosen already.
+    `since` is the first day that can be shown.
     """
 
     query: WallQuery
@@ -49,6 +50,7 @@ class Wall:
     feeds: tuple[Feed, ...]
     kept: tuple[tuple[str, str], ...]
     has_markets: bool
+    since: date | None = None
     left_out: tuple[LeftOut, ...] = ()
 
     @property
@@ -69,17 +71,26 @@ class Wall:
         return "Latest" if self.query.sort == "-released" else SORTS[self.query.sort]
 
     @property
+    def begins(self) -> bool:
+        """Whether this is the first day that can be shown."""
+        shown = self.query.at
+        if self.since is None:
+            return False
+        return shown == self.since.isoformat() if shown else not self.days
+
+    @property
     def is_live(self) -> bool:
         """Whether what comes in belongs at its top."""
         asked = self.query
         return asked.at is None and asked.start == 0 and asked.sort in ("-released", "-seen")
 
 
-def read(query_string: str, today: date) -> tuple[WallQuery, str]:
+def read(query_string: str, today: date, since: date | None = None) -> tuple[WallQuery, str]:
     """What an address or a form asks for, and its search as it was written, but for controls.
 
     Forms send fields that are empty, and repeat the name of a list; the language has neither.
-    `today` is the day in UTC. Raises InvalidParameters or UriTooLong.
+    `today` is the day in UTC, `since` the first one that can be asked for. Raises
+    InvalidParameters or UriTooLong.
     """
     query.check_length(query_string)
     lists: dict[str, list[str]] = {}
@@ -91,7 +102,7 @@ def read(query_string: str, today: date) -> tuple[WallQuery, str]:
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
     written = CONTROLS.sub(" ", dict(pairs).get("q", ""))
-    return query.parse(WallQuery, urlencode(pairs), today), " ".join(written.split())
+    return query.parse(WallQuery, urlencode(pairs), today, since), " ".join(written.split())
 
 
 def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
@@ -107,7 +118,8 @@ def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") 
     page = listed[asked.start : asked.start + asked.limit]
     tiles, unshown = isolation.each(page, lambda entry: Tile.of(orjson.loads(entry.json), today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
-    wall = _wall(asked, tuple(tiles), len(listed), today, written, has_markets=has_markets)
+    since = snapshot.freshness.watched_from(today)
+    wall = _wall(asked, tuple(tiles), len(listed), today, written, since, has_markets=has_markets)
     return replace(wall, left_out=(*unlisted, *unshown))
 
 
@@ -117,6 +129,7 @@ def _wall(
     total: int,
     today: date,
     written: str,
+    since: date | None = None,
     *,
     has_markets: bool,
 ) -> Wall:
@@ -132,8 +145,9 @@ def _wall(
         kinds=tuple(navigation.kinds(asked)),
         upcoming=navigation.upcoming(asked),
         chosen=tuple(navigation.chosen(asked, written)),
-        days=tuple(navigation.days(asked, today)),
+        days=tuple(navigation.days(asked, today, since)),
         feeds=tuple(navigation.feeds(asked)),
         kept=tuple(navigation.kept(asked)),
         has_markets=has_markets or asked.market is not None,
+        since=since,
     )
