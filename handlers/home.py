@@ -6,7 +6,7 @@ from handlers.account import AccountHandler
 from handlers.condition import read_condition
 from server.catalog import wall
 from server.catalog.cache import PayloadCache
-from server.catalog.snapshot import freshness_of
+from server.catalog.snapshot import freshness_of, known_days
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.catalog.wall import Wall
@@ -57,8 +57,9 @@ class HomeHandler(AccountHandler):
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
         today = self._standing.now().date()
-        since = freshness_of(self._cache.snapshot).watched_from(today)
-        asked, written = wall.read(self.request.query, today, since)
+        asked, written = wall.read(
+            self.request.query, *known_days(self._cache.snapshot, self._standing.now())
+        )
         try:
             shown = wall.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:

@@ -26,7 +26,7 @@ from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.shelf import Kept, Key, Shelf
-from server.catalog.snapshot import Freshness, Snapshot, freshness_of
+from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
 from server.tasks import attempt
@@ -103,9 +103,7 @@ class PayloadCache:
         Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync, and a
         DatabaseError if a day gone by has to be read and cannot.
         """
-        today = self._now().date()
-        since = freshness_of(self._snapshot).watched_from(today)
-        query = queries.parse(kind, query_string, today, since)
+        query = queries.parse(kind, query_string, *known_days(self._snapshot, self._now()))
         href = query.href
         ready = self._found((href, coding))
         if ready is None:

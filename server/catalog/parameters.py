@@ -16,6 +16,9 @@ RELEASE_LIMIT = (
     "List the first N releases, in the order asked for, of those that pass every filter. Default: "
     "{usual}, or, with `limit` or `offset`, all that are in memory (see `sort`)."
 )
+LISTED_ON = (
+    "A day (UTC), from `watched_since` of `/api/status` to today: all releases listed on it."
+)
 ORDER = (
     "Order of the items; - is descending. `released`: by release date (`2026-11-20` after "
     "`2026-11` after `2026`), then first seen, then position in Spotify's list, then `spotify_id`. "

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from server.catalog.parameters import (
+    LISTED_ON,
     ORDER,
     RELEASE_LIMIT,
     Day,
@@ -72,11 +73,7 @@ class ReleaseQuery(BaseModel):
         description="Country code (ISO 3166-1 alpha-2, or XK); keeps releases available there and "
         "those whose markets are unknown: all of them, if Spotify tells this server none.",
     )
-    at: Day | None = Field(
-        None,
-        description="A day (UTC), from `watched_since` of `/api/status` to today: all releases "
-        "listed on it.",
-    )
+    at: Day | None = Field(None, description=LISTED_ON)
     q: Search = Field(
         None,
         description="Part of an artist's or album's name, 1 to 100 characters; ignores case, "
@@ -173,8 +170,6 @@ class TableQuery(FeedQuery):
 
 
 FEEDS: tuple[type[ReleaseQuery], ...] = (AtomQuery, JsonFeedQuery, CalendarQuery, TableQuery)
-
-
 ALL: tuple[type[ReleaseQuery], ...] = (ArtistsQuery, AlbumsQuery, *FEEDS)
 KINDS = {each.path: each for each in ALL}
 AnyQuery = TypeVar("AnyQuery", bound=BaseModel)
@@ -201,10 +196,7 @@ def check_length(query_string: str) -> None:
 
 
 def parse(
-    kind: type[AnyQuery],
-    query_string: str,
-    today: date | None = None,
-    since: date | None = None,
+    kind: type[AnyQuery], query_string: str, today: date | None = None, since: date | None = None
 ) -> AnyQuery:
     """Read a raw query string. Unknown names are ignored.
 

@@ -159,6 +159,12 @@ def freshness_of(snapshot: Snapshot | None) -> Freshness:
     return snapshot.freshness if snapshot else Freshness()
 
 
+def known_days(snapshot: Snapshot | None, now: datetime) -> tuple[date, date | None]:
+    """Return today and the first day (UTC) whose listings are known, if any."""
+    today = now.astimezone(UTC).date()
+    return today, freshness_of(snapshot).watched_from(today)
+
+
 def trimmed(json: bytes) -> bytes:
     """JSON to be held: a copy, for orjson's bytes keep a buffer of up to eight times their size."""
     return bytes(memoryview(json))
