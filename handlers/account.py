@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from handlers.pages import PageHandler, Pages
-from server.catalog.wording import moment
+from server.catalog.wording import counted, moment
 from server.errors import DatabaseError
 from server.login.desk import LoginDesk
 from server.login.store import Visitor
@@ -42,6 +42,7 @@ class AccountHandler(PageHandler):
             "owned": self._owned,
             "obstacle": None if self.at_loopback else self._pages.obstacle,
             "moment": moment,
+            "counted": counted,
         }
 
     def _action(self, visitor: Visitor | None) -> str:

@@ -7,7 +7,6 @@ from handlers.payloads import Load
 from server.catalog.cache import PayloadCache
 from server.catalog.standing import Standing
 from server.catalog.tiles import Portrait
-from server.catalog.wording import counted
 
 
 class ArtistHandler(AccountHandler):
@@ -36,7 +35,6 @@ class ArtistHandler(AccountHandler):
             policy=self._pages.pictured,
             title=artist.name,
             artist=artist,
-            counted=counted,
             **self.account(await self.visitor()),
         )
 

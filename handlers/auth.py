@@ -114,7 +114,7 @@ class LogoutHandler(AuthHandler):
         self.refuse_foreign_posts()
         await self._desk.log_out(self.session_token)
         self.end_session()
-        self.go("/?done=logged-out")
+        self.go("/", done="logged-out")
 
 
 class DisconnectHandler(AuthHandler):
@@ -125,7 +125,7 @@ class DisconnectHandler(AuthHandler):
         self.refuse_foreign_posts()
         await self._desk.disconnect(self.session_token)
         self.end_session()
-        self.go("/?done=disconnected")
+        self.go("/", done="disconnected")
 
 
 def attempt_cookie(state: str) -> str:

@@ -35,7 +35,7 @@ class HomeHandler(AccountHandler):
 
     async def get(self) -> None:
         """Send the page."""
-        done = DONE.get(self.get_query_argument("done", ""))
+        done = DONE.get(self.take_done() or "")
         shown, visitor = await self._wall(), await self.visitor()
         self.send_page(
             "home.html",

@@ -11,12 +11,12 @@ from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
-from server.catalog.wording import counted, date_words, day_words, duration
+from server.catalog.wording import date_words, day_words, duration, grouped
 from server.login.failures import NotLoggedIn
 from server.spotify.sources import LADDER
 from server.tasks import attempt_now
 
-DONE = {"sync": "A sync has begun. What it brings is here when it has ended."}
+DONE = {"sync": "Sync started. The results appear here when it has finished."}
 SOURCES = {
     "new-releases": "Spotify’s list of new releases",
     "search": "Spotify’s search for new albums",
@@ -39,7 +39,7 @@ class OverviewHandler(AccountHandler):
 
     async def get(self) -> None:
         """Send the page; a part that raises is logged, and shown as if nothing was known of it."""
-        done = DONE.get(self.get_query_argument("done", ""))
+        done = DONE.get(self.take_done() or "")
         visitor, freshness = await self.visitor(), freshness_of(self._cache.snapshot)
         self.send_page(
             "status.html",
@@ -61,7 +61,7 @@ class OverviewHandler(AccountHandler):
                 partial(self._syncer.buckets, self._standing, freshness.source), ()
             ),
             now=self._standing.now(),
-            counted=counted,
+            number=grouped,
             date_words=date_words,
             day_words=day_words,
             duration=duration,
@@ -77,7 +77,7 @@ class OverviewHandler(AccountHandler):
         if await self._desk.visitor(self.session_token) is None:
             raise NotLoggedIn
         await self._syncer.begin()
-        self.go("/status?done=sync")
+        self.go("/status", done="sync")
 
     def _history(self) -> dict[str, Any]:
         """The last thirty days, to be drawn and to be read."""
@@ -88,8 +88,8 @@ class OverviewHandler(AccountHandler):
             "remembered": self._standing.days is not None,
             "days": days,
             "charts": (
-                ("New releases a day", "added", added, sum(day.added for day in days)),
-                ("Syncs a day", "syncs", syncs, sum(day.syncs for day in days)),
+                ("New releases per day", "added", added, sum(day.added for day in days)),
+                ("Syncs per day", "syncs", syncs, sum(day.syncs for day in days)),
             ),
             "view": f"0 0 {chart.WIDTH} {chart.HEIGHT}",
             "ground": chart.HEIGHT,

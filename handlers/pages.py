@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tornado.template import Loader
-from tornado.web import StaticFileHandler
 
 from handlers.base import BaseHandler
 from server import __version__
@@ -25,6 +24,7 @@ POLICY = (
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 SPOTIFY = "https://api.spotify.com"
 NOWHERE = "There is nothing at this address; it may be misspelt."
+DONE_SECONDS = 60
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
@@ -170,6 +170,13 @@ class PageHandler(BaseHandler):
         """
         self.keep_cookie("session", "", 1)
 
+    def take_done(self) -> str | None:
+        """Return what the browser was just sent here for, once: the address does not keep it."""
+        done = self.get_cookie(self._pages.cookie("done"))
+        if done is not None:
+            self.drop_cookie("done")
+        return done
+
     def drop_cookie(self, name: str) -> None:
         """Tell the browser to forget a cookie."""
         self.clear_cookie(self._pages.cookie(name), **self._cookie_flags)
@@ -178,8 +185,10 @@ class PageHandler(BaseHandler):
     def _cookie_flags(self) -> dict[str, Any]:
         return {"secure": self._pages.secure, "httponly": True, "samesite": "Lax"}
 
-    def go(self, path: str) -> None:
-        """Send the browser to a path of ours."""
+    def go(self, path: str, done: str | None = None) -> None:
+        """Send the browser to a path of ours, whose page then says once what was `done`."""
+        if done is not None:
+            self.keep_cookie("done", done, DONE_SECONDS)
         self.set_header("Cache-Control", "no-store")
         base = self._pages.loopback if self.at_loopback else self._pages.public_url
         self.redirect(f"{base}{path}", status=303)
@@ -213,20 +222,3 @@ class NotFoundHandler(PageHandler):
         if any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS):
             return False
         return self.prefers_page
-
-
-class StaticHandler(BaseHandler, StaticFileHandler):
-    """Style sheets and a script, which change with the program only."""
-
-    shared = False
-    compute_etag = StaticFileHandler.compute_etag
-
-    def initialize(self, path: str, root: str) -> None:  # type: ignore[override]
-        """Take the folder from the wiring."""
-        BaseHandler.initialize(self, root)
-        StaticFileHandler.initialize(self, path)
-
-    def set_extra_headers(self, _path: str) -> None:
-        """An hour is short enough for an upgrade."""
-        self.set_header("Cache-Control", "public, max-age=3600")
-        self.set_header("X-Content-Type-Options", "nosniff")

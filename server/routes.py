@@ -16,10 +16,11 @@ from handlers.changes import ChangesHandler
 from handlers.demo import CoverHandler, OpenHandler
 from handlers.docs import DocsHandler, OpenApiHandler
 from handlers.events import EventsHandler
+from handlers.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
 from handlers.overview import OverviewHandler
-from handlers.pages import STATIC, NotFoundHandler, Pages, StaticHandler
+from handlers.pages import STATIC, NotFoundHandler, Pages
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.problems import ProblemHandler
 from handlers.reference import References
@@ -83,7 +84,10 @@ def table(
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
         *([(r"/setup", SetupHandler, setup)] if settings.demo else []),
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
-        (r"/static/(freshet\.(?:css|js|svg)|docs\.(?:css|js))", StaticHandler, files),
+        (r"/static/(freshet\.(?:css|js|svg)|(?:docs|status)\.(?:css|js))", StaticHandler, files),
+        (r"/favicon\.ico", IconHandler, root),
+        (r"/robots\.txt", RobotsHandler, {"path": site.root, **root}),
+        (r"/api/?", EntranceHandler, root),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
         (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),

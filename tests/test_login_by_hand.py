@@ -71,7 +71,7 @@ async def test_an_address_that_is_pasted_ends_the_login(
     assert not browser.session.secure
     assert (browser.session.http_only, browser.session.same_site) == (True, "Lax")
     assert "You are logged in as" in read_page(await browser.get("/"))
-    assert (await browser.post("/auth/logout/")).headers["Location"] == f"{LAN}/?done=logged-out"
+    assert (await browser.post("/auth/logout/")).headers["Location"] == f"{LAN}/"
     code = parse_qs(urlsplit(ended_at).query)["code"][0]
     assert code not in str(lines())
 
@@ -149,7 +149,7 @@ async def test_through_a_tunnel_the_login_is_a_click_and_stays_there(set_stage: 
     assert (response.code, response.headers["Location"]) == (303, f"{tunnel}/status")
     assert "You are logged in as" in read_page(await browser.get("/"))
     response = await browser.post("/auth/logout/")
-    assert (response.code, response.headers["Location"]) == (303, f"{tunnel}/?done=logged-out")
+    assert (response.code, response.headers["Location"]) == (303, f"{tunnel}/")
 
 
 @pytest.mark.gen_test

@@ -312,7 +312,7 @@ async def test_an_unknown_address_is_a_problem_for_programs(
     set_stage: SetStage, accept: str
 ) -> None:
     browser = (await set_stage()).browser()
-    for path in ("/nowhere", "/api", "/api/none", "/feeds/none", "/feeds"):
+    for path in ("/nowhere", "/api/none", "/feeds/none", "/feeds"):
         for each in (accept, AS_BROWSERS) if path != "/nowhere" else (accept,):
             response = await browser.get(path, Accept=each)
             assert response.code == 404, path
@@ -332,7 +332,7 @@ async def test_the_status_costs_a_stranger_no_statement(synced: Any) -> None:
     page = read_page(await browser.get("/status"))
     assert statements == []
     assert "Spotify’s list of new releases" in page
-    assert "8 in all, 8 at most" in page
+    assert "8 in total, at most 8 a day" in page
     assert '<th scope="rowgroup" colspan="4"><code>/browse/new-releases</code></th>' in page
     assert "Sync now" not in page
 
@@ -345,7 +345,7 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
     url = database.engine.url
     database._replace_engine(url.set(database="nowhere"))
     page = read_page(await browser.get("/status"))
-    assert "Last complete one" in page
+    assert "Last complete sync" in page
     assert "Sync now" not in page, "who is looking is not known"
     database._replace_engine(url)
     assert "Sync now" in read_page(await browser.get("/status"))
@@ -370,24 +370,29 @@ async def test_who_is_logged_in_syncs_from_the_status(synced: Any) -> None:
     await browser.log_in()
     before = stage.standin.calls_to(f"/v1{RELEASES}")
     response = await browser.post("/status")
-    assert (response.code, response.headers["Location"]) == (303, f"{stage.url}/status?done=sync")
+    assert (response.code, response.headers["Location"]) == (303, f"{stage.url}/status")
     await until(lambda: not stage.freshet.syncer.is_running)
     assert stage.standin.calls_to(f"/v1{RELEASES}") > before
-    assert "A sync has begun" in read_page(await browser.get("/status?done=sync"))
-    assert "A sync has begun" not in read_page(await stage.browser().get("/status?done=sync"))
+    assert "Sync started." in read_page(await browser.get("/status"))
+    assert "Sync started." not in read_page(await browser.get("/status")), "it is said once"
 
 
 @pytest.mark.gen_test
 async def test_the_status_says_since_when_a_sync_runs(synced: Any) -> None:
     stage, browser = await synced()
-    assert "running" not in read_page(await browser.get("/status"))
+    assert "unning" not in read_page(await browser.get("/status"))
     stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=1))
     sync = asyncio.create_task(stage.freshet.syncer.sync())
     await until(lambda: stage.freshet.syncer.running_since)
     page = read_page(await browser.get("/status"))
-    assert "one has been running since 20 November 2026, 05:00 UTC" in page
+    assert '<span data-running="/api/status">Running since 20 November 2026, 05:00 UTC' in page
+    assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
+    assert '<script src="/static/status.js" defer></script>' in page
     await sync
-    assert "running" not in read_page(await browser.get("/status"))
+    page = read_page(await browser.get("/status"))
+    assert "unning" not in page
+    assert "refresh" not in page
+    assert "<script" not in page
 
 
 @pytest.mark.gen_test

@@ -12,7 +12,7 @@ from server.catalog.isolation import LeftOut
 from server.catalog.navigation import Feed, Link, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
-from server.catalog.wording import counted, date_words
+from server.catalog.wording import counted, date_words, grouped
 
 LISTS = ("type", "exclude")  # which forms give by repeating the name
 SORTS = {
@@ -59,7 +59,11 @@ class Wall:
         last, whole = self.first + len(self.tiles) - 1, counted(self.total, "release")
         if len(self.tiles) == self.total:
             return whole
-        return f"{self.first}–{last} of {whole}" if self.tiles else f"none of {whole}"
+        return (
+            f"{grouped(self.first)}–{grouped(last)} of {whole}"
+            if self.tiles
+            else f"none of {whole}"
+        )
 
     @property
     def heading(self) -> str:

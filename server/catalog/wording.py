@@ -51,11 +51,14 @@ def coming_words(text: str | None, today: date) -> str | None:
     return "Out on" if len(text) == 10 else "Out in"
 
 
+def grouped(number: int) -> str:
+    """A number with its digits in groups of three: 12 345 (ISO 80000-1 section 7.3.1)."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def counted(number: int, noun: str) -> str:
     """A number of things: 1 track, 2 tracks."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}".replace(
-        ",", "\N{NARROW NO-BREAK SPACE}"
-    )
+    return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:

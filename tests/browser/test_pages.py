@@ -343,8 +343,8 @@ def test_the_keyboard_leads_past_the_head_to_every_release_and_shows_where_it_is
 
 def test_the_status_has_a_chart_that_can_be_read_as_a_table_too(page: Page, place: Place) -> None:
     page.goto(f"{place.url}status")
-    expect(page.get_by_role("img", name="New releases a day")).to_be_visible()
-    expect(page.get_by_role("img", name="Syncs a day")).to_be_visible()
+    expect(page.get_by_role("img", name="New releases per day")).to_be_visible()
+    expect(page.get_by_role("img", name="Syncs per day")).to_be_visible()
     assert page.locator(".chart").first.locator("g").count() == 30
     page.get_by_text("As a table").click()
     rows = page.get_by_role("table", name="New releases and syncs").get_by_role("row")
@@ -360,11 +360,14 @@ def test_who_is_logged_in_syncs_by_a_button(page: Page, place: Place) -> None:
     before = len(place.server.events("sync_finished"))
     tab_to_button(page, "Sync now")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("A sync has begun")
+    expect(page.get_by_role("status")).to_contain_text("Sync started.")
+    assert page.url == f"{place.url}status"
     deadline = time.monotonic() + PATIENCE / 1000
     while len(place.server.events("sync_finished")) == before:
         assert time.monotonic() < deadline, "no sync has ended"
         time.sleep(0.05)
+    expect(page.locator("[data-running]")).to_have_count(0)
+    expect(page.get_by_text("Sync started.")).to_have_count(0)
 
 
 def tab_to_button(page: Page, name: str) -> None:
