@@ -23,7 +23,7 @@ POLICY = (
 )
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 SPOTIFY = "https://api.spotify.com"
-NOWHERE = "There is nothing at this address; it may be misspelt."
+NOWHERE = "Page not found. Please check the address."
 DONE_SECONDS = 60
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures

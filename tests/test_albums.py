@@ -12,7 +12,7 @@ import pytest
 from server.app import Freshet
 from server.catalog import store
 from server.catalog.query import KINDS
-from server.catalog.schemas import AlbumsPage, AlbumWithHistory, ArtistShape, ArtistsPage
+from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD
 from tests.client import Client
 from tests.conftest import PUBLIC_URL, Clock, until
@@ -241,7 +241,7 @@ async def test_one_artist_comes_with_all_releases_that_are_kept(set_stage: Any) 
     await stage.take([album(1, artists=both, release_date="2025-01-01")], START)
     await stage.take([album(2, artists=[artist(7)])], START + timedelta(days=1))
     content = await stage.get(f"/api/artists/{spotify_id('artist', 7)}/")
-    ArtistShape.model_validate(content)
+    Artist.model_validate(content)
     assert [each["name"] for each in content["albums"]] == ["Album 2", "Album 1"]
     assert content["latest_album"] == content["albums"][0]
     other = await stage.get(f"/api/artists/{spotify_id('artist', 8)}")

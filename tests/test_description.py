@@ -1,15 +1,19 @@
 """The description says what the server does: routes, parameters and shapes held together."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
+from server import problems
 from server.app import Freshet
 from server.catalog import query
+from server.catalog.change_schemas import Change
 from server.catalog.description import openapi
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
@@ -53,7 +57,7 @@ def test_every_api_route_is_described(make_settings: Any) -> None:
     freshet = Freshet(make_settings())
     routes = {plain(route[0]) for route in freshet.routes()}
     addresses = {each for each in routes if each.startswith(("/api/", "/feeds/"))}
-    assert addresses - {"/api/openapi.json", "/api/docs/"} == set(openapi()["paths"])
+    assert addresses - {"/api/", "/api/openapi.json", "/api/docs/"} == set(openapi()["paths"])
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()
@@ -63,6 +67,67 @@ def test_every_reference_leads_somewhere() -> None:
     text = orjson.dumps(openapi()).decode()
     schemas = openapi()["components"]["schemas"]
     assert set(re.findall(r'"#/components/schemas/(\w+)"', text)) <= set(schemas)
+
+
+def examples() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every body that is described: the operation, its status and what is told of it."""
+    for path, item in openapi()["paths"].items():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values():
+                    yield path, status, content
+
+
+def test_every_body_has_an_example_that_its_schema_allows() -> None:
+    components = {"components": openapi()["components"]}
+    seen = 0
+    for path, status, content in examples():
+        schema = {**content["schema"], **components}
+        check = Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+        wrong = [each.message for each in check.iter_errors(orjson_again(content["example"]))]
+        assert wrong == [], (path, status)
+        seen += 1
+    assert seen > 30
+
+
+def orjson_again(example: Any) -> Any:
+    """The example as a client reads it."""
+    return orjson.loads(orjson.dumps(example))
+
+
+def test_examples_of_errors_carry_their_own_status_and_a_kind_that_is_explained() -> None:
+    for path, status, content in examples():
+        if "Problem" in str(content["schema"]) or "OutOfReach" in str(content["schema"]):
+            example = content["example"]
+            explained = problems.find(example["type"].removeprefix("/problems/"))
+            assert explained is not None, (path, status)
+            assert example["status"] == int(status)
+            assert int(status) in explained.statuses, (path, status)
+            assert example["title"] == explained.title
+
+
+def test_examples_are_what_the_feeds_and_the_stream_really_write() -> None:
+    paths = openapi()["paths"]
+    contents = {
+        path: next(iter(paths[path]["get"]["responses"]["200"]["content"].values()))["example"]
+        for path in paths
+        if path.startswith("/feeds/") or path == "/api/events"
+    }
+    assert contents["/feeds/albums.atom"].startswith("<?xml")
+    assert contents["/feeds/albums.ics"].startswith("BEGIN:VCALENDAR\r\n")
+    assert contents["/feeds/albums.json"]["items"][0]["title"]
+    assert "Feral Machines" in contents["/feeds/albums.csv"]
+    event = contents["/api/events"]
+    assert event.startswith("id: 1042\nevent: added\ndata: ")
+    Change.model_validate_json(event.partition("data: ")[2])
+
+
+def test_every_field_of_every_schema_is_described_and_names_are_plain() -> None:
+    for name, schema in openapi()["components"]["schemas"].items():
+        assert not name.endswith("Shape")
+        assert schema["description"], name
+        for field, each in schema["properties"].items():
+            assert each.get("description"), (name, field)
 
 
 @settings(max_examples=50)

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import get_args
 
 from server.app import Freshet
+from server.catalog.change_schemas import Change, ChangesPage, ReleaseSummary
 from server.catalog.entry import Reach
 from server.catalog.following import JAVASCRIPT
 from server.catalog.query import ArtistsQuery
-from server.catalog.schemas import ChangeShape, ChangesPage, ReleaseSummary
 from server.cli import main
 from server.config import Settings
 from server.traffic import plain
@@ -66,7 +66,7 @@ def test_the_guide_shows_the_example_that_the_api_describes() -> None:
     assert f"```js\n{JAVASCRIPT.format(root='http://127.0.0.1:5000')}```\n" in guide
     assert "docs/following.md" in README
     kinds = set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE))
-    assert kinds == set(get_args(ChangeShape.model_fields["kind"].annotation))
+    assert kinds == set(get_args(Change.model_fields["kind"].annotation))
     for name in (*ReleaseSummary.model_fields, *ChangesPage.model_fields, *Reach(1, 1, 0).members):
         assert re.search(f'[`"]{name}[`"]', guide), name
 

@@ -20,8 +20,8 @@ from server.access_log import AccessLog
 from server.app import Freshet
 from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
+from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
-from server.catalog.schemas import ChangeShape
 from server.database import Database
 from server.errors import DatabaseUnavailable
 from server.site import Site
@@ -183,7 +183,7 @@ async def test_an_event_is_the_same_object_as_in_the_journal(
     page = orjson.loads((await client.fetch("/api/changes/")).body)
     for item in page["items"]:
         seq, kind, data = await ear.event()
-        ChangeShape.model_validate_json(data)
+        Change.model_validate_json(data)
         assert (seq, kind, orjson.loads(data)) == (item["seq"], item["kind"], item)
     client.http.close()
     ear.close()

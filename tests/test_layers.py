@@ -34,6 +34,8 @@ PURE = {
     "server.catalog.release",
     "server.catalog.demand",
     "server.catalog.schemas",
+    "server.catalog.change_schemas",
+    "server.catalog.samples",
     "server.catalog.status_schemas",
     "server.catalog.payload",
     "server.catalog.parameters",

@@ -257,7 +257,7 @@ def test_references_are_followed_to_the_last_field() -> None:
     (page,) = [each for each in manual.read(openapi()).schemas if each.name == "ArtistsPage"]
     assert {"items", "albums", "release_date", "width", "next"} <= names(page)
     (items,) = [each for each in page.fields if each.name == "items"]
-    assert items.type == "list of ArtistShape"
+    assert items.type == "list of Artist"
 
 
 def test_operations_that_change_something_are_only_told() -> None:
@@ -267,7 +267,7 @@ def test_operations_that_change_something_are_only_told() -> None:
         "curl -X DELETE -H 'X-Sure: yes' -b 'crumb=…' 'http://x/things/{thing_id}/'"
     )
     assert [each.media_type for each in add.bodies] == ["application/json", "text/csv"]
-    assert "What is sent" in page_of(MADE_UP)
+    assert "Request body" in page_of(MADE_UP)
     assert made_up().operations[2].command("http://x") == "curl -N 'http://x/stream'"
 
 

@@ -288,7 +288,7 @@ async def test_an_artist_has_a_page_and_nobody_has_none(synced: Any) -> None:
         assert sorted(hung(page)) == [spotify_id("album", n) for n in range(3)]
         assert f"https://open.spotify.com/artist/{spotify_id('artist', 0)}" in page
     missing = read_page(await browser.get(f"/artists/{spotify_id('artist', 7)}/"), 404)
-    assert "Nothing that is kept has this id." in missing
+    assert "No artist or release with this id." in missing
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PROPFIND"])
@@ -300,7 +300,7 @@ async def test_an_unknown_address_is_a_page_for_who_looks_for_one(
     for path in ("/nowhere", "/artists/", "/auth/none", "/static/none.css", "/apiary"):
         response = await browser.request(method, path, "", Accept=AS_BROWSERS)
         page = read_page(response, 404)
-        assert "There is nothing at this address" in page, path
+        assert "Page not found." in page, path
         assert '<a class="button" href="/">To the start page</a>' in page, path
         assert response.headers["Vary"] == "Accept", path
         assert path not in page, "what somebody else has made up is not repeated"
@@ -319,7 +319,7 @@ async def test_an_unknown_address_is_a_problem_for_programs(
             assert response.headers["Content-Type"] == "application/problem+json", (path, each)
             told = orjson.loads(response.body)
             assert (told["type"], told["title"]) == ("/problems/not-found", "Not Found")
-            assert told["detail"] == "There is nothing at this address; it may be misspelt."
+            assert told["detail"] == "Page not found. Please check the address."
 
 
 @pytest.mark.gen_test

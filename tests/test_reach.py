@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from server.app import Freshet
 from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
+from server.catalog.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.catalog.entry import Piece, Reach
-from server.catalog.schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.database import Database
 from tests.client import Client
 from tests.examples import albums, sweep

@@ -28,14 +28,17 @@ const pretty = (text, type) => {
 // What the fields of a card mean: as server/catalog/fields.py reads them. Empty ones are left out.
 function readCall(card) {
   let path = card.dataset.path;
-  const pairs = new URLSearchParams(), headers = {};
+  const pairs = new URLSearchParams(), headers = {}, gaps = [];
   for (const field of card.querySelectorAll("[data-place]")) {
     const { name, place, separator } = field.dataset;
     let values = [...field.querySelectorAll("input, select")]
       .filter((each) => each.type !== "checkbox" || each.checked)
       .map((each) => each.value).filter(Boolean);
     if ("list" in field.dataset) values = values.flatMap((each) => each.split(",")).filter(Boolean);
-    if (!values.length) continue;
+    if (!values.length) {
+      if (place === "path") gaps.push(name);
+      continue;
+    }
     if (separator !== undefined) values = [values.join(separator)];
     if (place === "path") {
       path = path.replaceAll(`{${name}}`, () => encodeURIComponent(values[0]).replaceAll("%2C", ","));
@@ -43,10 +46,11 @@ function readCall(card) {
     else for (const each of values) pairs.append(name, each);
   }
   const query = String(pairs).replaceAll("%2C", ",");
-  return { url: new URL(path + (query && `?${query}`), location.origin).href, headers };
+  return { url: new URL(path + (query && `?${query}`), location.origin).href, headers, gaps };
 }
 
-function curl({ url, headers }, stream) {
+function curl({ url, headers, gaps }, stream) {
+  for (const name of gaps) url = url.replaceAll(`%7B${name}%7D`, `{${name}}`);
   const words = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
   return ["curl", ...(stream ? ["-N"] : []), ...words, quoted(url)].join(" ");
 }

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from server.catalog.outline import Outline, Schemas
 
 
@@ -13,6 +15,7 @@ class Content:
 
     media_type: str
     outline: Outline
+    example: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,4 +54,12 @@ def read_answer(status: str, response: Any, schemas: Schemas) -> Answer:
 def read_contents(thing: dict[str, Any], schemas: Schemas) -> Iterator[Content]:
     """The bodies of an answer or of a request."""
     for media_type, content in thing.get("content", {}).items():
-        yield Content(media_type, schemas.mention(content.get("schema", True)))
+        outline = schemas.mention(content.get("schema", True))
+        yield Content(media_type, outline, _written(content.get("example")))
+
+
+def _written(example: Any) -> str:
+    """An example as people read it: text as it is, anything else as JSON."""
+    if example is None or isinstance(example, str):
+        return example or ""
+    return orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()

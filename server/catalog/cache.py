@@ -122,7 +122,7 @@ class PayloadCache:
         if ready is None:
             snapshot, found = self._snapshot, await load()
             if found is None:
-                raise NothingThere("Nothing that is kept has this id.")
+                raise NothingThere("No artist or release with this id.")
             keep = self._max_age, REVALIDATE
             payload = payloads.seal(*found, keep, payloads.links(self._root))
             ready = await self._compute(payload.coded, coding)

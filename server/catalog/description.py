@@ -6,7 +6,8 @@ from pydantic.json_schema import models_json_schema
 
 from server import __version__
 from server.addresses import origin_of
-from server.catalog import feeds, following
+from server.catalog import feeds, following, samples
+from server.catalog.change_schemas import ChangesPage, OutOfReach
 from server.catalog.operations import (
     LIVE,
     REFERENCE,
@@ -22,8 +23,6 @@ from server.catalog.schemas import (
     AlbumsPage,
     AlbumWithHistory,
     ArtistsPage,
-    ChangesPage,
-    OutOfReach,
     Problem,
     SyncStarted,
 )
@@ -71,7 +70,7 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
         ref_template=REFERENCE,
     )
     shapes = definitions["$defs"]
-    del shapes["ArtistShape"]["required"]  # `fields` may leave any out
+    del shapes["Artist"]["required"]  # `fields` may leave any out
     return {
         "openapi": "3.1.0",
         "info": {
@@ -80,22 +79,28 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
             "description": ABOUT,
         },
         "servers": [{"url": root or "/"}],
-        "paths": {
-            "/api/artists/": {"get": _artists()},
-            "/api/artists/{id}/": {"get": _artist()},
-            "/api/albums/": {"get": _albums()},
-            "/api/albums/{spotify_id}/": {"get": _album()},
-            "/api/changes/": {"get": following.changes()},
-            "/api/events": {"get": following.events(root)},
-            "/api/sync/": {"post": _sync(root, session)},
-            "/api/status": {"get": _status()},
-            **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
-        },
+        "paths": _paths(root, session),
         "components": {
             "schemas": shapes,
             "securitySchemes": {SESSION: {"type": "apiKey", "in": "cookie", "name": session}},
         },
     }
+
+
+def _paths(root: str, session: str) -> dict[str, Any]:
+    paths = {
+        "/api/artists/": {"get": _artists()},
+        "/api/artists/{id}/": {"get": _artist()},
+        "/api/albums/": {"get": _albums()},
+        "/api/albums/{spotify_id}/": {"get": _album()},
+        "/api/changes/": {"get": following.changes()},
+        "/api/events": {"get": following.events(root)},
+        "/api/sync/": {"post": _sync(root, session)},
+        "/api/status": {"get": _status()},
+        **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
+    }
+    samples.add_problems(paths)
+    return paths
 
 
 def _artists() -> dict[str, Any]:
@@ -109,22 +114,22 @@ def _albums() -> dict[str, Any]:
 
 def _artist() -> dict[str, Any]:
     place = _in_path("id", "Its `spotify_id` or its `id`.", "[0-9A-Za-z]{22}|[1-9][0-9]{0,18}")
-    return _single("getArtist", "One artist with all releases that are kept", place, "ArtistShape")
+    return _single("getArtist", "One artist with all stored releases", place, "Artist")
 
 
 def _album() -> dict[str, Any]:
     place = _in_path("spotify_id", "Its `spotify_id`.", "[0-9A-Za-z]{22}")
-    return _single("getAlbum", "One release, and when it was listed", place, "AlbumWithHistory")
+    return _single("getAlbum", "One release and when it was listed", place, "AlbumWithHistory")
 
 
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     ending = kind.path.rpartition(".")[2]
     content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
-    operation = _listing(
-        kind, f"{ending}Feed", f"The releases first seen last, as {content_type}", ""
-    )
+    summary = f"Releases in the order in which they were first seen, as {content_type}"
+    operation = _listing(kind, f"{ending}Feed", summary, "AlbumsPage")
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
-    operation["responses"]["200"]["content"] = {content_type: {"schema": schema}}
+    content = {"schema": schema, "example": samples.feed(kind.path)}
+    operation["responses"]["200"]["content"] = {content_type: content}
     if ending == "csv":
         operation["description"] = TABLE
         operation["responses"]["200"]["headers"] |= headers_of(("Content-Disposition",))
@@ -157,14 +162,15 @@ def _in_path(name: str, description: str, pattern: str) -> dict[str, Any]:
 
 
 def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> dict[str, Any]:
+    noun = "artist" if model == "Artist" else "release"
     return {
         "operationId": operation,
         "summary": summary,
         "parameters": [place],
         "responses": {
-            "200": answer("It, as it is kept.", model),
+            "200": answer(f"The stored {noun}.", model),
             "304": unmodified(),
-            "404": problem("Nothing that is kept has this id."),
+            "404": problem(f"No {noun} with this id."),
             "503": later("The database cannot be used right now; try again."),
         },
     }
@@ -202,7 +208,7 @@ def _sync(root: str, session: str) -> dict[str, Any]:
 def _status() -> dict[str, Any]:
     return {
         "operationId": "getStatus",
-        "summary": "What the server knows of itself",
+        "summary": "The state of the server",
         "responses": {
             "200": answer("Its state, from memory.", "Status", LIVE, ["X-Last-Sync"]),
         },

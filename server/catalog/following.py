@@ -14,6 +14,7 @@ from server.catalog.operations import (
     unmodified,
 )
 from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
+from server.catalog.samples import event
 
 HEADERS = VALIDATED, DATED  # the latter once there was a sync
 
@@ -27,7 +28,7 @@ CHANGES = (
 )
 STREAM = (
     "The changes of `/api/changes/` as server-sent events, as they happen. The `id` of an event is "
-    "its `seq`, its name the `kind`, its data a ChangeShape as JSON. A browser that was cut off "
+    "its `seq`, its name the `kind`, its data a `Change` as JSON. A browser that was cut off "
     "comes back with the last `id` in `Last-Event-ID` and misses nothing. If its place is out of "
     "reach, because changes after it were deleted or the database was restored, the next event is "
     "a `reset`: its data has `kind`, `oldest`, `newest`, `begin_after` and `detail`. Fetch what "
@@ -75,7 +76,7 @@ def events(root: str) -> dict[str, Any]:
     after, unnamed = parameters(EventsQuery)
     text = "The id of the last event that was seen; it goes before `after`."
     last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
-    content = {"text/event-stream": {"schema": {"type": "string"}}}
+    content = {"text/event-stream": {"schema": {"type": "string"}, "example": event()}}
     return {
         "operationId": "streamChanges",
         "summary": "Live stream of changes",

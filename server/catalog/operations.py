@@ -5,6 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from server.catalog.samples import JSON
+
 REFERENCE = "#/components/schemas/{model}"
 VALIDATED = ("ETag", "Cache-Control", "Vary", "Link")  # headers of whatever may be asked for again
 DATED = (
@@ -46,7 +48,7 @@ def answer(
     return {
         "description": description,
         "headers": headers_of(headers, maybe),
-        "content": {"application/json": {"schema": _reference(model)}},
+        "content": {"application/json": {"schema": _reference(model), "example": JSON[model]}},
     }
 
 

@@ -34,7 +34,7 @@ class Outline:
 
     @property
     def type(self) -> str:
-        """The type in words: `list of AlbumShape or null`."""
+        """The type in words: `list of Album or null`."""
         return "".join(word.text for word in self.kind)
 
 

@@ -20,13 +20,13 @@ from server.catalog.parameters import (
     choices,
     comma_list,
 )
-from server.catalog.schemas import ArtistShape
+from server.catalog.schemas import Artist
 from server.errors import InvalidParameters, ParameterFault
 from server.refusals import UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
 SHOWN = 100  # characters of a wrong value that an error repeats
-ARTIST_FIELDS = tuple(ArtistShape.model_fields)
+ARTIST_FIELDS = tuple(Artist.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
 Exclusion = Literal["various_artists", "versions"]

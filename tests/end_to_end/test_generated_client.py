@@ -132,7 +132,7 @@ def use_its_types(generated: Callable[[str], Any], client: Any) -> None:
     assert (artists.count, artists.limit, len(artists.items)) == (3, 3, 3)
     assert artists.as_of.utcoffset() == timedelta(0)
     for artist in artists.items:
-        assert isinstance(artist.latest_album, models.AlbumShape)
+        assert isinstance(artist.latest_album, models.Album)
         assert artist.latest_album == artist.albums[0]
     status = generated("api.default.get_status").sync(client=client)
     assert {source.name.value for source in status.sources} == {"new-releases", "search"}

@@ -1,0 +1,170 @@
+"""Examples of answers for the description of the API; a test holds them against its schemas. Pure.
+
+They are written by the builders of the real answers where those are pure: feeds and events.
+"""
+
+from typing import Any
+
+import orjson
+
+from server import errors, refusals
+from server.catalog.entry import Entry, Reach
+from server.catalog.feeds import FORMATS, Channel
+from server.catalog.release import Release, summary
+from server.login.failures import ForeignOrigin
+
+PROBLEM = "application/problem+json"
+ROOT = "http://127.0.0.1:5000"
+AT = "2026-11-20T05:00:12Z"
+CREDIT = {"spotify_id": "7dGJo4pcD2V6oG8kP0tJRR", "name": "Northern Harbour"}
+ALBUM: dict[str, Any] = {
+    "id": 91,
+    "spotify_id": "1Xyo4u8uXC1ZmMpatF05PJ",
+    "type": "album",
+    "name": "Feral Machines",
+    "uri": "spotify:album:1Xyo4u8uXC1ZmMpatF05PJ",
+    "href": "https://api.spotify.com/v1/albums/1Xyo4u8uXC1ZmMpatF05PJ",
+    "album_type": "single",
+    "total_tracks": 3,
+    "images": [
+        {"url": "https://i.scdn.co/image/ab67616d0000b273", "height": 640, "width": 640},
+        {"url": "https://i.scdn.co/image/ab67616d00001e02", "height": 300, "width": 300},
+    ],
+    "external_urls": {"spotify": "https://open.spotify.com/album/1Xyo4u8uXC1ZmMpatF05PJ"},
+    "release_date": "2026-11-20",
+    "release_date_precision": "day",
+    "released_on": "2026-11-20",
+    "created_at": AT,
+    "updated_at": AT,
+    "last_seen_at": "2026-11-20T09:30:08Z",
+    "various_artists": False,
+    "artists": [CREDIT],
+}
+ARTIST: dict[str, Any] = {
+    "id": 17,
+    **CREDIT,
+    "type": "artist",
+    "uri": "spotify:artist:7dGJo4pcD2V6oG8kP0tJRR",
+    "href": "https://api.spotify.com/v1/artists/7dGJo4pcD2V6oG8kP0tJRR",
+    "external_urls": {"spotify": "https://open.spotify.com/artist/7dGJo4pcD2V6oG8kP0tJRR"},
+    "images": [],
+    "genres": None,
+    "popularity": None,
+    "followers": None,
+    "created_at": AT,
+    "updated_at": AT,
+    "latest_album": ALBUM,
+    "albums": [ALBUM],
+}
+LISTED = {"source": "search", "market": None, "position": 4, "since": AT, "until": None}
+CHANGE: dict[str, Any] = {
+    "seq": 1042,
+    "kind": "added",
+    "at": AT,
+    "album": ALBUM["spotify_id"],
+    "release": summary(ALBUM, [(CREDIT["spotify_id"], CREDIT["name"])]),
+    "detail": {},
+}
+STATUS: dict[str, Any] = {
+    "version": "0.2.0",
+    "as_of": AT,
+    "last_sync_at": "2026-11-20T09:30:08Z",
+    "last_complete_sync_at": "2026-11-20T09:30:08Z",
+    "source": "search",
+    "stale": False,
+    "partial": False,
+    "why": "the newest release is on its first page",
+    "last_sync": {"at": "2026-11-20T09:30:08Z", "outcome": "complete", "error": None},
+    "running": False,
+    "next_sync_at": "2026-11-20T10:00:05Z",
+    "sync_interval": 1800,
+    "newest_release": "2026-11-20",
+    "watched_since": "2026-11-01",
+    "new_at": AT,
+    "stuck": False,
+    "sources": [
+        {
+            "name": "search",
+            "verdict": "allowed",
+            "reason": None,
+            "probed_at": AT,
+            "newest": "2026-11-20",
+        }
+    ],
+    "markets": [],
+    "quota": [{"bucket": "/search", "used": 190, "left": 310, "per_day": 500, "forecast": 480}],
+    "cooldowns": [],
+    "login": {
+        "state": "none",
+        "authorized_at": None,
+        "reconsent_by": None,
+        "days_to_reconsent": None,
+    },
+}
+ERRORS: dict[int, type[errors.FreshetError]] = {
+    400: errors.InvalidParameters,
+    401: refusals.LoginRequired,
+    403: ForeignOrigin,
+    404: errors.NothingThere,
+    409: refusals.SyncRunning,
+    410: refusals.JournalOutOfReach,
+    414: refusals.UriTooLong,
+    429: refusals.SyncPaused,
+    503: errors.DatabaseUnavailable,
+}
+FAULT = {"parameter": "limit", "value": "0", "reason": "must be greater than or equal to 1"}
+
+
+def _page(path: str, item: dict[str, Any]) -> dict[str, Any]:
+    about = {"as_of": AT, "source": "search", "stale": False, "partial": False}
+    following = f"{ROOT}{path}?limit=1&offset=1"
+    place = {"href": f"{ROOT}{path}?limit=1", "next": following, "previous": None}
+    return {"items": [item], "count": 1, "total": 34, "limit": 1, "offset": 0, **place, **about}
+
+
+JSON: dict[str, dict[str, Any]] = {
+    "ArtistsPage": _page("/api/artists/", ARTIST),
+    "AlbumsPage": _page("/api/albums/", ALBUM),
+    "Artist": ARTIST,
+    "AlbumWithHistory": {**ALBUM, "available_markets": None, "history": [LISTED]},
+    "ChangesPage": {"items": [CHANGE], "next_after": 1042, "up_to_date": True},
+    "SyncStarted": {"status": "started"},
+    "Status": STATUS,
+}
+
+
+def feed(path: str) -> Any:
+    """Return a feed of one release: an object where it is JSON, else text."""
+    channel = Channel(f"{ROOT}{path}", f"{ROOT}/", None)
+    body = FORMATS[path].write(channel, [Release.read(orjson.dumps(ALBUM))])
+    return orjson.loads(body) if path.endswith(".json") else body.decode().lstrip("\ufeff")
+
+
+def event() -> str:
+    """Return one event of the stream."""
+    return Entry.of(CHANGE).event.decode()
+
+
+def add_problems(paths: dict[str, Any]) -> None:
+    """Add an example to every error that is described."""
+    for operation in (each for item in paths.values() for each in item.values()):
+        for status, response in operation["responses"].items():
+            if PROBLEM in response.get("content", {}):
+                response["content"][PROBLEM]["example"] = problem(
+                    int(status), response["description"]
+                )
+
+
+def problem(status: int, detail: str) -> dict[str, Any]:
+    """Return the example of an error with this status."""
+    error = ERRORS[status]
+    members = Reach(812, 1042, 811).members if status == 410 else {}
+    return {
+        "type": f"/problems/{error.kind}",
+        "title": error.title,
+        "status": status,
+        "detail": detail,
+        "instance": "urn:request:4a78843f-8271-4dd7-8d40-c1feb5ad826e",
+        **({"errors": [FAULT]} if status == 400 else {}),
+        **members,
+    }
