@@ -6,6 +6,7 @@ RIVALS := .venv-bench
 # Two for each core of a small machine, for tests wait most of the time.
 WORKERS := 4
 AUTOCANNON := autocannon@9.0.0
+NU_CHECKER := vnu-jar@26.9.27
 BIN := $(VENV)/bin
 FIND_PYTHON = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
@@ -52,6 +53,10 @@ soak: $(VENV)/.installed-dev
 
 soak-lane: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench.soak --minutes 24
+
+# The Nu Html Checker, with which the tests look at every page; it takes npm and java.
+build/vnu:
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(NU_CHECKER)
 
 clean:
 	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache
