@@ -1,5 +1,7 @@
 """What Prometheus is shown, wired to the parts that know."""
 
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from server import lines
@@ -15,7 +17,7 @@ from server.errors import DatabaseUnavailable
 from server.instruments import Instruments
 from server.lane.memo import Count
 from server.login.watch import ConsentWatch
-from server.metrics import Metrics
+from server.metrics import Gauge, Metrics
 
 
 def make_metrics(
@@ -76,7 +78,21 @@ def make_metrics(
         "Log lines that a process could not write: nobody read them, or the disk was full.",
         lambda: float(lines.dropped()),
     )
-    return Metrics(instruments, days_to_reconsent=watch.days_left, gauges=gauges.parts)
+    return Metrics(
+        instruments,
+        days_to_reconsent=watch.days_left,
+        gauges=(*gauges.parts, partial(of_consent, watch)),
+    )
+
+
+def of_consent(watch: ConsentWatch) -> Iterator[Gauge]:
+    """When the login's consent ends; nothing while nobody has logged in."""
+    if watch.consent is not None:
+        yield Gauge(
+            "freshet_consent_expires_timestamp_seconds",
+            "When the consent of the login ends, in seconds since 1970; absent without a login.",
+            watch.consent.ends_at.timestamp(),
+        )
 
 
 def make_count(instruments: Instruments, access_log: AccessLog) -> Count:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPResponse
 
+from server.login import failures
 from server.spotify.standin import Answer, StandIn
 from server.spotify.standin.tokens import Consent
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
@@ -411,3 +412,22 @@ async def test_a_database_that_goes_away_meanwhile_leaves_nobody_half_in(
     bring_back()
     assert (await stage.counts())["logins"] == 0
     assert (await browser.log_in()).code == 303
+
+
+def test_the_log_warns_of_every_failed_login_but_those_that_happen_to_everyone() -> None:
+    everyone = {each for each in failures.LoginFailed.__subclasses__() if each.usual}
+    assert everyone == {
+        failures.LoginDenied,
+        failures.StateMissing,
+        failures.StateExpired,
+        failures.AddressUnusable,
+    }
+
+
+@pytest.mark.gen_test
+async def test_a_login_that_is_refused_is_worth_an_alarm(set_stage: SetStage, lines: Lines) -> None:
+    stage = await set_stage()
+    back = await stage.browser().agree(await stage.browser().begin())
+    await stage.browser().get(back)  # of a browser that has not begun it
+    (line,) = [each for each in lines() if each["event"] == "login_failed"]
+    assert (line["cause"], line["level"]) == ("state-foreign", "warning")

@@ -97,7 +97,10 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     assert login["authorized_at"] == when.strftime("%Y-%m-%dT%H:%M:%SZ")
     days = login["days_to_reconsent"]
     assert 170 <= days <= 173
-    assert (await samples_of(freshet))["freshet_days_to_reconsent"] == days
+    samples = await samples_of(freshet)
+    assert samples["freshet_days_to_reconsent"] == days
+    ends = datetime.fromtimestamp(samples["freshet_consent_expires_timestamp_seconds"], UTC)
+    assert ends.strftime("%Y-%m-%dT%H:%M:%SZ") == login["reconsent_by"]
     await freshet.database.run(
         logins.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
     )
@@ -116,6 +119,7 @@ async def test_metrics_count_the_tokens_and_tell_no_days_without_a_login(
 ) -> None:
     samples = await samples_of(await start_freshet(start_standin()))
     assert "freshet_days_to_reconsent" not in samples
+    assert "freshet_consent_expires_timestamp_seconds" not in samples
     assert samples["freshet_token_renewals_total[client_credentials]"] == 1
     assert samples["freshet_token_renewals_total[refresh_token]"] == 0
 

@@ -99,7 +99,7 @@ class LoginDesk:
             grant, profile = await self._asked(callback, attempt)
             session = await self._admitted(profile, grant, replaces)
         except LoginFailed as failure:
-            tell = log.warning if failure.for_operators else log.info
+            tell = log.info if failure.usual else log.warning
             tell("login_failed", cause=failure.kind, reason=str(failure) or None)
             raise
         return Admitted(session, attempt.next)

@@ -29,23 +29,20 @@ DASHBOARD = "https://developer.spotify.com/dashboard"
 class LoginFailed(FreshetError):
     """`title` says what happened, `advice` what to do, `again` is the button to log in by.
 
-    Its own text is for the log alone. `for_operators`: the log tells it as a warning.
+    Its own text is for the log alone. `usual` ones happen to everyone; the log warns of others.
     """
 
     status = 400
     advice = "Please begin again."
     again: str | None = "Begin again"
-
-    @property
-    def for_operators(self) -> bool:
-        """Whether somebody else than the user has to do something."""
-        return self.status >= 500 or isinstance(self, NotAllowed | NotRegistered)
+    usual = False
 
 
 class LoginDenied(LoginFailed):
     """The user has cancelled."""
 
     status = 403
+    usual = True
     kind = "login-denied"
     title = "You did not agree, so nothing has changed"
     advice = "Nothing was stored. Freshet goes on as before; you can begin again at any time."
@@ -54,6 +51,7 @@ class LoginDenied(LoginFailed):
 class StateMissing(LoginFailed):
     """No `state`, or more than one."""
 
+    usual = True
     kind = "state-missing"
     title = "This is not an answer to a login that began here"
     advice = "Spotify sends people to this address at the end of a login. Begin one here."
@@ -62,6 +60,7 @@ class StateMissing(LoginFailed):
 class AddressUnusable(LoginFailed):
     """What was pasted has no state, or neither a code nor an error."""
 
+    usual = True
     kind = "address-unusable"
     title = "This is not the address at which the login ended"
     advice = (
@@ -85,6 +84,7 @@ class StateForeign(LoginFailed):
 class StateExpired(LoginFailed):
     """More than ten minutes have passed."""
 
+    usual = True
     kind = "state-expired"
     title = "This login took too long"
     advice = "A login has to be finished within ten minutes. Begin again."
