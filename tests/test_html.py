@@ -87,13 +87,12 @@ class Collection:
         ]
 
 
-async def before_the_first_sync(set_stage: SetStage, clock: Any, pages: Collection) -> None:
+async def before_the_first_sync(set_stage: SetStage, pages: Collection) -> None:
     stage = await set_stage()
     await pages.take(stage.browser(), "/", "/status", state="idle")
-    failing = await set_stage(stage.standin, sync_interval=1800)
     stage.standin.misbehave("502", times=None)
-    await failing.freshet.syncer.sync()
-    await failing.freshet.standing.load()
+    failing = await set_stage(stage.standin, sync_interval=1800)
+    await until(lambda: failing.freshet.standing.memory.outcome == "failed")
     await pages.take(failing.browser(), "/", "/status", state="failed")
     stage.standin.behave()
 
@@ -137,7 +136,7 @@ async def with_releases(
 async def elsewhere(set_stage: SetStage, pages: Collection) -> None:
     """The demo, a server at home, and the pages of the stand-in."""
     demo = await set_stage(kind=DemoSettings)
-    await pages.take(demo.browser(), "/", "/status", "/nowhere", state="demo")
+    await pages.take(demo.browser(), "/", "/status", "/setup", "/nowhere", state="demo")
     home = await set_stage(demo.standin, public_url=LAN)
     await pages.take(home.browser(), "/", "/auth/login/", state="home")
     visitor = demo.browser()
@@ -156,7 +155,7 @@ async def test_every_page_is_valid_html(
             pytest.fail(NO_CHECKER)
         pytest.skip(NO_CHECKER)
     pages = Collection(tmp_path / "pages")
-    await before_the_first_sync(set_stage, clock, pages)
+    await before_the_first_sync(set_stage, pages)
     await with_releases(set_stage, start_standin, clock, pages)
     await elsewhere(set_stage, pages)
     assert len(list(pages.folder.iterdir())) > 60
