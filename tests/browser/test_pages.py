@@ -135,7 +135,7 @@ def remember(place: Place) -> None:
 
 def syncs_told(place: Place) -> int:
     """How many syncs of the last thirty days the status tells of."""
-    found = re.search(rb"Syncs a day: (\d+) in thirty days", place.server.get("/status")[2])
+    found = re.search(rb"Syncs per day: (\d+) in thirty days", place.server.get("/status")[2])
     return int(found[1]) if found else 0
 
 
@@ -400,7 +400,14 @@ def test_an_artist_is_reached_from_the_wall_and_leads_to_spotify(page: Page, pla
 
 def test_our_styles_and_scripts_are_small() -> None:
     sizes = {each.name: each.stat().st_size for each in STATIC.iterdir()}
-    assert set(sizes) == {"freshet.css", "freshet.js", "freshet.svg", "docs.css", "docs.js"}
+    assert set(sizes) == {
+        "freshet.css",
+        "freshet.js",
+        "freshet.svg",
+        "docs.css",
+        "docs.js",
+        "status.js",
+    }
     assert sum(sizes.values()) <= MOST_BYTES
 
 
@@ -422,7 +429,7 @@ def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
             page = chromium.new_page()
             with page.expect_response(re.compile("/api/events")):
                 page.goto(there.url)
-            expect(page.get_by_text("Nothing yet")).to_be_visible()
+            expect(page.get_by_text("No releases yet")).to_be_visible()
             is_sound(page, "waiting")
             take(there, novelty(1))
             expect(page.locator(RELEASES)).to_have_count(1)
