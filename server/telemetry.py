@@ -30,6 +30,22 @@ def make_metrics(
     lag: ServingLag,
 ) -> Metrics:
     """The part that is scraped."""
+    _add_vitals(instruments, database, duties, broadcast, lag)
+    return Metrics(
+        instruments,
+        days_to_reconsent=watch.days_left,
+        gauges=(*gauges.parts, partial(of_consent, watch)),
+    )
+
+
+def _add_vitals(
+    instruments: Instruments,
+    database: Database,
+    duties: Duties,
+    broadcast: Broadcast,
+    lag: ServingLag,
+) -> None:
+    """Register what each process tells of itself."""
     for name, text, read in (
         (
             "freshet_leader",
@@ -77,11 +93,6 @@ def make_metrics(
         "freshet_log_lines_dropped",
         "Log lines that a process could not write: nobody read them, or the disk was full.",
         lambda: float(lines.dropped()),
-    )
-    return Metrics(
-        instruments,
-        days_to_reconsent=watch.days_left,
-        gauges=(*gauges.parts, partial(of_consent, watch)),
     )
 
 
