@@ -113,9 +113,9 @@ def test_a_logout_is_not_undone_by_going_back_or_reloading(page: Page, place: Pl
     expect(page.get_by_role("status")).to_have_text("You are logged out.")
     expect(page.get_by_text(LOGGED_IN)).to_have_count(0)
     page.go_back(wait_until="commit")  # nothing is loaded if the browser has kept the page
-    expect(page.get_by_text("Somebody has logged in here")).to_be_visible()
+    expect(page.get_by_text("This server belongs to another account")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("Somebody has logged in here")).to_be_visible()
+    expect(page.get_by_text("This server belongs to another account")).to_be_visible()
     kept = {cookie["name"]: cookie["value"].strip('"') for cookie in page.context.cookies()}
     assert not kept.get("freshet_session")
 
