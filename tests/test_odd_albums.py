@@ -2,7 +2,7 @@
 
 Random lists of albums with odd values of every kind (`odd_albums`) go through a stand-in into one
 server, whose formats, pages and orders are in demand all the while. Each answer is read by a parser
-that is not ours. FRESHET_SOAK=1 tries some hundred lists more.
+that is not ours. FRESHET_SOAK=1 tries a hundred pairs of lists.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from tests.conftest import ROOT, SECRET, until
 from tests.test_feeds import faults_of, rows
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
-EXAMPLES = 300 if LONG else 8
+EXAMPLES = 100 if LONG else 6
 SEARCH, MANY = "/v1/search", "/v1/artists"
 ASKED = (
     "",
@@ -59,6 +59,13 @@ NEVER = {  # in the log: what no value of Spotify's may bring about
     "sync_crashed",
     "served_behind",
 }
+
+
+def address(path: str, query: str) -> str:
+    """Where to ask: for some artists but once, since one release of 300 has 300 times its size."""
+    if path == "/api/artists/" and query and "limit" not in query:
+        query += "&limit=10"
+    return f"{path}?{query}" if query else path
 
 
 def body_of(items: list[Any]) -> bytes:
@@ -178,7 +185,7 @@ async def check(server: Server, items: list[Any], dice: random.Random) -> None:
     lists = [(path, query) for path in KINDS for query in ASKED]
     dice.shuffle(lists)  # so that other ones are in demand each time
     for path, query in lists:
-        answer = await server.get(f"{path}?{query}" if query else path)
+        answer = await server.get(address(path, query))
         assert answer.headers["X-Last-Sync"] == newest, (path, query)
         check_list(path, answer)
     listed = json.loads((await server.get(f"/api/albums/?{ALL}&sort=name")).body)["items"]
