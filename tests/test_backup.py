@@ -154,7 +154,7 @@ def older(tmp_path: Path) -> Iterator[URL]:
 def moving() -> list[str]:
     """The lines of the manual that move everything into another database."""
     section = MANUAL.partition("## From the embedded database to one's own")[2]
-    return section.split("```")[1].strip().splitlines()
+    return section.split("```")[1].removeprefix("sh\n").strip().splitlines()
 
 
 def move(source: str, target: str, folder: Path, *without: str) -> None:

@@ -13,6 +13,7 @@ from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config import Settings
 from server.traffic import plain
+from tests import documented
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -104,3 +105,29 @@ def test_an_installation_ends_with_what_comes_next(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     (line,) = done.stdout.splitlines()
     assert "Next: `make run`" in line
+
+
+def test_every_link_leads_to_a_file_and_to_a_heading_of_it() -> None:
+    found = 0
+    for file in [*documented.GUIDES, ROOT / "CHANGELOG.md"]:
+        for link in documented.links(file):
+            path, _, anchor = link.partition("#")
+            target = (file.parent / path).resolve() if path else file
+            assert target.is_relative_to(ROOT), f"{file.name}: {link}"
+            assert target.exists(), f"{file.name}: {link}"
+            assert not anchor or anchor in documented.anchors(target), f"{file.name}: {link}"
+            found += 1
+        for path in documented.paths(file):
+            assert (ROOT / path).exists(), f"{file.name}: {path}"
+    assert found >= 5
+
+
+def test_the_manual_has_the_sections_that_people_look_for() -> None:
+    headings = documented.text(ROOT / "docs" / "operating.md").splitlines()
+    for name in (
+        "On a Raspberry Pi or at home",
+        "Behind a company's proxy",
+        "From the embedded database to one's own",
+        "What a login is good for",
+    ):
+        assert f"## {name}" in headings

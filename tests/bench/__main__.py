@@ -62,7 +62,7 @@ def main() -> None:
     kept = Both()
     with redirect_stdout(kept):
         made.faults += others(chosen.scale)
-    made.lines += [OTHER, "", "```", kept.getvalue().rstrip(), "```", ""]
+    made.lines += [OTHER, "", "```text", kept.getvalue().rstrip(), "```", ""]
     http.write(made.text, chosen.write)
     http.end(made)
 
