@@ -49,9 +49,15 @@ def commands(file: Path) -> list[str]:
             found += [normal(line) for line in lines if line.startswith("$ ")]
         elif language == "sh":
             found += [normal(line) for line in lines]
-    prose = FENCE.sub("", text(file))
+    prose = FENCE.sub("", text(file)) + "\n".join(_comments(file))
     inline = [normal(span) for span in re.findall(r"`([^`]+)`", prose)]
     return [each for each in found if each] + [each for each in inline if re.match(PROGRAMS, each)]
+
+
+def _comments(file: Path) -> list[str]:
+    """Return the comments of a guide's commands, which name further ones."""
+    shell = (block for language, block in blocks(file) if language == "sh")
+    return [each for block in shell for each in re.findall(r" # (.*)", block)]
 
 
 def links(file: Path) -> list[str]:

@@ -24,6 +24,7 @@ POSTGRES = "python -m server.postgres"
 RUN_BY = {
     "make run": f"{END}/test_makefile.py::test_make_run_serves_the_demo_until_it_is_interrupted",
     "make test": TARGETS,
+    "make fuzz": TARGETS,
     "make soak": TARGETS,
     "make install": INSTALL,
     "make -C /opt/freshet install": INSTALL,
@@ -57,6 +58,8 @@ RUN_BY = {
     f"{POSTGRES} psql -X -q -1 -v ON_ERROR_STOP=1 -o /dev/null -f freshet.sql": MOVE,
     "systemd-analyze security": "tests/test_unit.py::test_it_is_hardly_exposed",
     "systemd-analyze verify FILE": "tests/test_unit.py::test_systemd_finds_no_fault",
+    "promtool check config deploy/prometheus/prometheus.yml": "tests/test_monitoring.py"
+    "::test_prometheus_understands_rules_and_scrapes",
     "nginx -t -c FILE": "tests/test_docker.py"
     "::test_nginx_understands_what_compose_makes_of_its_file",
 }
@@ -74,9 +77,6 @@ NOT_RUN = {
     " /opt/freshet/.venv/bin/python manage.py doctor": ROOT_AND_SYSTEMD,
     "apt install postgresql": "changes the machine as root, from a network; CI does it",
     "ssh -L 5000:127.0.0.1:5000 pi@raspberrypi.local": "takes another host",
-    "promtool check config deploy/prometheus/prometheus.yml": (
-        "takes Prometheus; test_monitoring.py runs promtool where there is one"
-    ),
     "python -m tests.bench.http …": "takes minutes; CI runs its short form, `make bench-short`",
     **dict.fromkeys(
         [
