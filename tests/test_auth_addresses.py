@@ -143,4 +143,4 @@ async def test_at_a_host_in_any_script_login_logout_and_links_name_it_as_browser
     synced = await browser.post("/api/sync/", origin=ours)
     assert synced.code in (202, 409)
     ended = await browser.post("/auth/logout/", origin=ours)
-    assert (ended.code, ended.headers["Location"]) == (303, f"{ours}/?done=logged-out")
+    assert (ended.code, ended.headers["Location"]) == (303, f"{ours}/")

@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from server import environment
 from server.cli import main
 from tests.test_config import dotenv
+from tests.test_log import logging_as_it_was  # the command configures it
 
-__all__ = ["dotenv"]
+__all__ = ["dotenv", "logging_as_it_was"]
 
 Init = Callable[..., Result]
 

@@ -15,8 +15,7 @@ branch_labels = None
 depends_on = None
 
 # As `server.catalog.journal` writes them from now on; albums that are deleted leave null.
-RELEASES = sa.text(
-    r"""
+RELEASES = r"""
     UPDATE changes SET release = jsonb_build_object(
         'name', CASE WHEN length(a.name) > 200 THEN left(a.name, 199) || '…' ELSE a.name END,
         'artists', (
@@ -32,8 +31,8 @@ RELEASES = sa.text(
         ),
         'kind', CASE
             WHEN a.album_type IS DISTINCT FROM 'single' THEN a.album_type
-            WHEN a.name ~ '(?<!\w\.)\mE\.?P\d*(?!\.?[[:alpha:]])' THEN 'ep'
-            WHEN a.name ~* '\mep\W*$' THEN 'ep'
+            WHEN a.name {collation} ~ '(?<!\w\.)\mE\.?P\d*(?!\.?[[:alpha:]])' THEN 'ep'
+            WHEN a.name {collation} ~* '\mep\W*$' THEN 'ep'
             WHEN a.total_tracks > 6 THEN 'album'
             WHEN a.total_tracks > 3 THEN 'ep'
             ELSE a.album_type
@@ -53,6 +52,15 @@ RELEASES = sa.text(
         )
     )
     FROM albums a WHERE a.spotify_id = changes.album
+"""
+# Where the database's own locale is C, only ASCII has letters; the first of these that is there knows
+# all of them.
+COLLATIONS = sa.text(
+    """
+    SELECT collname FROM pg_collation
+    WHERE collname IN ('pg_c_utf8', 'und-x-icu', 'C.utf8', 'C.UTF-8') AND pg_collation_is_visible(oid)
+    ORDER BY array_position(ARRAY['pg_c_utf8', 'und-x-icu', 'C.utf8', 'C.UTF-8'], collname::text)
+    LIMIT 1
     """
 )
 # What was deleted so far is not known. Below the oldest entry some may have been.
@@ -73,7 +81,9 @@ def upgrade() -> None:
         "changes",
         sa.Column("release", postgresql.JSONB(astext_type=sa.Text())),
     )
-    op.execute(RELEASES)
+    collation = op.get_bind().scalar(COLLATIONS)
+    known = f'COLLATE "{collation}"' if collation else ""
+    op.execute(sa.text(RELEASES.replace("{collation}", known)))
     op.create_table(
         "journal_floor",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),

@@ -87,10 +87,10 @@ def test_a_schema_that_is_ahead_is_refused_with_a_reason_and_not_touched(
     for name in ("create_db", "sync"):
         refused = manage(name, env=env)
         assert refused.returncode == 1
-        assert "migrated by a newer one; upgrade this one" in refused.stderr
+        assert "a newer version of Freshet migrated it: run that version" in refused.stderr
         assert "Traceback" not in refused.stderr
     server = run(env=env)
-    assert "upgrade this one" in server.event("database_unavailable")["reason"]
+    assert "run that version" in server.event("database_unavailable")["reason"]
     status, _, body = server.get("/readyz")
     assert status == 503
     assert b"9999" in body
