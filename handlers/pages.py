@@ -25,6 +25,7 @@ SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
 SPOTIFY = "https://api.spotify.com"
 NOWHERE = "Page not found. Please check the address."
 DONE_SECONDS = 60
+FOREIGN = "The origin is missing, or is that of another server."
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
@@ -142,9 +143,9 @@ class PageHandler(BaseHandler):
         site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
         ours = self._pages.loopback if self.at_loopback else self._pages.origin
         if site not in (None, "same-origin") or origin not in (None, ours):
-            raise ForeignOrigin(f"from {site or 'a'} origin")
+            raise ForeignOrigin(FOREIGN)
         if site is None and origin is None:
-            raise ForeignOrigin("without Origin and Sec-Fetch-Site")
+            raise ForeignOrigin(FOREIGN)
 
     @property
     def at_loopback(self) -> bool:

@@ -28,7 +28,7 @@ STEPS = """\
 
 @click.command()
 def login() -> None:
-    """Log in to Spotify by copy and paste, for servers that no browser reaches on loopback."""
+    """Log in by copy and paste, for servers that no browser reaches by https or on loopback."""
     settings = config.load(Settings)
     log.configure(settings.log_format, "critical", sys.stderr)
     try:

@@ -43,7 +43,7 @@ ABOUT = (
     "The artists who have just released something on Spotify. Lists, single objects, feeds and the "
     "journal have a strong `ETag` and, once there was a sync, `Last-Modified` and `X-Last-Sync`; "
     "they come as br, gzip or identity. Status and events are never kept (`no-store`). Scripts of "
-    "any origin may send any header and read every answer."
+    "any origin may GET all of this with any header; only `POST /api/sync/` is for our own pages."
 )
 SESSION = "session"
 BY_SESSION = (

@@ -136,8 +136,9 @@ def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetim
 
 
 def new_at() -> ScalarSelect[datetime]:
-    """When a sync last brought new albums, or else when the first one ended: a subquery."""
-    first = select(SyncRun.finished_at).order_by(SyncRun.id).limit(1).scalar_subquery()
+    """When a sync last brought new albums, or else when the first one that brought any ended."""
+    brought = select(SyncRun.finished_at).where(SyncRun.outcome != "failed")
+    first = brought.order_by(SyncRun.id).limit(1).scalar_subquery()
     return select(func.coalesce(latest_at(SyncRun.added > 0), first)).scalar_subquery()
 
 

@@ -134,6 +134,7 @@ class ForeignOrigin(LoginFailed):
     status = 403
     kind = "foreign-origin"
     title = "This was not sent by a page of this server"
+    public = True
     again = None
     advice = (
         "Nothing was done. Open this server at its own address (its setting PUBLIC_URL) and use "
