@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,15 +99,23 @@ def remarks(env_file: Path, environ: Mapping[str, str] = os.environ) -> list[Rem
     """Return what is odd about the environment and about who can read `env_file`."""
     found = []
     host = environ.get("HOST", "")
-    if is_platform(host):
+    if is_platform(host) and not _sets_host(env_file):
         text = f"HOST={host} in the environment names a platform (conda sets it): it is ignored"
         fix = "to listen elsewhere than the default, set HOST in .env or use `run -h`"
         found.append(Remark("host_ignored", "HOST", text, fix))
     if open_to_others(env_file):
         mode = stat.S_IMODE(env_file.stat().st_mode)
+        command = f"chmod {PRIVATE:o} {shlex.quote(str(env_file))}"
         text = f"{env_file} can be read by other users of this machine (mode {mode:o})"
-        found.append(Remark("env_file_readable", ".env", text, f"chmod {PRIVATE:o} {env_file}"))
+        found.append(Remark("env_file_readable", ".env", text, command))
     return found
+
+
+def _sets_host(env_file: Path) -> bool:
+    try:
+        return "HOST" in read_file(env_file)
+    except SettingsError:
+        return False
 
 
 def open_to_others(env_file: Path) -> bool:

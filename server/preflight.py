@@ -17,7 +17,7 @@ SESSION = (  # a backend, told from every other one before and after it
     "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 )
 SCHEMA = text(
-    "SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE'), "
+    "SELECT quote_ident(current_schema()), has_schema_privilege(current_schema(), 'CREATE'), "
     "format('%I', current_user)"
 )
 WRITABLE = text(
@@ -25,7 +25,8 @@ WRITABLE = text(
     "format('%I', current_user), format('%I', current_database())"
 )
 WITHOUT_RIGHTS = text(
-    "SELECT format('%I', relname) FROM pg_class WHERE relname = ANY(:tables) AND relkind = 'r' "
+    "SELECT format('%I.%I', current_schema(), relname) FROM pg_class "
+    "WHERE relname = ANY(:tables) AND relkind = 'r' "
     "AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = current_schema()) "
     "AND NOT pg_has_role(relowner, 'USAGE') AND (:behind OR NOT ("
     "has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') AND "

@@ -170,6 +170,25 @@ async def test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_say
     assert (await finding(unfit)).level == "ok"
 
 
+@pytest.mark.gen_test
+async def test_rights_in_a_schema_of_any_name_are_granted_as_doctor_says(
+    unfit: URL, superuser: Callable[..., None]
+) -> None:
+    superuser(f"CREATE DATABASE {NAME} TEMPLATE template0")
+    for role in ("humble", "freshet"):
+        superuser(f"ALTER ROLE {role} IN DATABASE {NAME} SET search_path = 'Our schema'")
+    superuser('CREATE SCHEMA "Our schema"', database=NAME)
+    superuser('GRANT USAGE ON SCHEMA "Our schema" TO humble', database=NAME)
+    found = await finding(unfit)
+    superuser(str(found.mend).partition("run in it: ")[2], database=NAME)
+    assert (await finding(unfit)).mend == schema.CREATE
+    create(unfit.set(username="freshet"))
+    superuser(f"ALTER ROLE freshet IN DATABASE {NAME} RESET search_path")
+    found = await finding(unfit)
+    superuser(str(found.mend).partition(": ")[2], database=NAME)
+    assert (await finding(unfit)).level == "ok"
+
+
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.gen_test
 async def test_tables_of_another_role_are_given_away_as_doctor_says(
@@ -249,18 +268,18 @@ def test_waiting_for_a_connection_in_vain_is_told_without_a_link() -> None:
 def test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says(
     tmp_path: Path, deep: bool
 ) -> None:
-    closed = tmp_path / "closed"
+    closed = tmp_path / "it's closed"
     closed.mkdir(mode=0o555)
     folder = closed / "var" / "postgres" if deep else closed / "postgres"
     found = finding_of_ordinary_user(folder)
     assert (found.level, found.about) == ("fault", "database")
-    account = re.findall(r"because (\S+) may not write to (\S+)$", found.text)[0]
+    account = re.findall(r"because (\S+) may not write to (.+)$", found.text)[0]
     assert account[1] == str(closed)
     fix = str(found.mend)
     if deep:  # the account is another one's name in a namespace
         command = re.findall("`(.+)`", fix)[0].replace(f"-o {account[0]}", f"-o {os.geteuid()}")
         closed.chmod(0o755)
-        subprocess.run(command.split(), check=True)
+        subprocess.run(command, shell=True, check=True)
         closed.chmod(0o555)
     else:
         assert "install" not in fix

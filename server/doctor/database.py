@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shlex
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -64,7 +65,8 @@ def require_place(folder: Path) -> None:
     account = _account()
     fix = f"name a folder that {account} may make: DATABASE_URL=embedded:/DIR"
     if parent != folder.parent:
-        fix = f"as root, run `install -d -o {account} -m 700 {folder.parent}`, or {fix}"
+        made = shlex.quote(str(folder.parent))
+        fix = f"as root, run `install -d -o {account} -m 700 {made}`, or {fix}"
     raise EmbeddedPostgresError(
         f"{folder} cannot be made, because {account} may not write to {parent}", fix
     )

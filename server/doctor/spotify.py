@@ -76,7 +76,7 @@ async def credentials(settings: Settings, upstream: Upstream) -> AsyncIterator[F
         return
     yield Finding("ok", "credentials", "Spotify knows CLIENT_ID and CLIENT_SECRET")
     for source in ENDPOINTS:
-        finding = await _source(upstream, source, grant.access_token)
+        finding = await _source(settings, upstream, source, grant.access_token)
         yield finding
         if finding.level == "fault":
             return
@@ -116,7 +116,9 @@ async def _markets(
         yield Finding("fault", "markets", text, mend)
 
 
-async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding:
+async def _source(
+    settings: Settings, upstream: Upstream, source: SourceName, token: str
+) -> Finding:
     look = f"look at {upstream.accounts.entry}"
     try:
         await _ask(upstream, source, token)
@@ -129,6 +131,9 @@ async def _source(upstream: Upstream, source: SourceName, token: str) -> Finding
             "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's is about 600)"
         )
     except EndpointRestricted:
+        if source == settings.sync_source == "new-releases":
+            text = "not for this app, and SYNC_SOURCE allows no other source"
+            return Finding("fault", source, text, "set SYNC_SOURCE=auto")
         if source == "new-releases":
             return Finding("note", source, "not for this app, as for nearly all; search is used")
         return Finding("fault", source, "not for this app", look)
@@ -165,7 +170,7 @@ async def _pace(settings: Settings, pace: Pace) -> Finding:
     every = duration(apart)
     text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {every}"
     if settings.sync_interval and apart > WIDE * settings.sync_interval:
-        mend = "fewer SYNC_MARKETS or SYNC_MAX_RELEASES would make them more frequent"
+        mend = f"shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or set SYNC_INTERVAL={apart}"
         return Finding(
             "note", "pace", f"{text}, not every {duration(settings.sync_interval)}", mend
         )
