@@ -131,6 +131,22 @@ async def test_an_address_that_no_login_comes_back_to_is_a_note_with_other_ways(
     assert found["database"].level == "ok"
 
 
+@pytest.mark.parametrize(
+    ("host", "says"),
+    [
+        ("nosuch.invalid", "Cannot listen on nosuch.invalid: no such host. HOST takes addresses"),
+        ("192.0.2.1", "Cannot listen on 192.0.2.1: not an address of this machine."),
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_host_that_nothing_can_listen_on_is_a_fault(
+    report: Report, host: str, says: str
+) -> None:
+    found = await report(HOST=host)
+    assert found["HOST"].level == "fault"
+    assert found["HOST"].text.startswith(says)
+
+
 @pytest.mark.gen_test
 async def test_links_that_no_other_device_can_follow_are_noted(report: Report) -> None:
     found = await report(HOST="0.0.0.0")

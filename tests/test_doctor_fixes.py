@@ -51,8 +51,8 @@ CARRIED_OUT_BY = {
     "doctor/database.py:require_place {folder} cannot be made, because {accoun -> fix": PREFLIGHT
     + "::test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says",
     "doctor/examination.py:_addresses off: {settings.login_obstacle} -> fix": SETTING,
-    "doctor/examination.py:_addresses text -> fix": SETTING,
     "doctor/examination.py:_addresses text -> mend": SETTING,
+    "doctor/examination.py:_reach text -> fix": SETTING,
     "doctor/login.py:of_consent Spotify no longer honours the consent -> LOG_IN_AGAIN": LOGIN,
     "doctor/login.py:of_consent its tokens cannot be read -> MEND_KEYS": LOGIN,
     "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
@@ -249,6 +249,12 @@ SETTINGS = [
         {"HOST": "0.0.0.0"},
         "set PUBLIC_URL to .* such as http://raspberrypi.local:5000",
         [{"PUBLIC_URL": "http://raspberrypi.local:5000"}],
+    ),
+    (
+        "PUBLIC_URL",
+        {"PUBLIC_URL": "http://raspberrypi.local:5000"},
+        "set HOST=0.0.0.0",
+        [{"HOST": "0.0.0.0"}, {"PUBLIC_URL": "https://raspberrypi.local"}],
     ),
     (
         "port",

@@ -4,7 +4,7 @@ It changes nothing but the count of calls. It asks Spotify for the time, for a t
 item of each source and in each market of SYNC_MARKETS, but not what is paused.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -15,8 +15,8 @@ from server.database import Database
 from server.doctor import login, spotify
 from server.doctor.database import of_database
 from server.doctor.finding import Finding
-from server.errors import SettingsError
-from server.listening import is_local, split
+from server.errors import AddressUnavailable, SettingsError
+from server.listening import bind, is_local, split
 from server.login.watch import ConsentWatch
 from server.upstream import Upstream, utc_now
 
@@ -57,15 +57,31 @@ def _addresses(settings: Settings) -> list[Finding]:
         fix = "log in with `manage.py login`, or as /auth/login/ shows; or use https"
         findings.append(Finding("note", "browser login", f"off: {settings.login_obstacle}", fix))
     public = urlsplit(settings.public_url)
-    if is_loopback(public.hostname or "") and not all(map(is_local, split(settings.host))):
-        text = f"HOST {settings.host} lets other devices in, but links lead to {public.hostname}"
-        fix = "set PUBLIC_URL to the address that they use, such as http://raspberrypi.local:5000"
-        findings.append(Finding("note", "PUBLIC_URL", text, fix))
+    findings += _reach(settings.host, public.scheme, public.hostname or "")
     if public.scheme == "http" and (public.port or 80) != settings.port:
         text = f"browsers come to port {public.port or 80}, the server listens on {settings.port}"
         mend = "set PUBLIC_URL and PORT alike, unless something between them translates"
         findings.append(Finding("note", "port", text, mend))
     return findings
+
+
+def _reach(host: str, scheme: str, public: str) -> Iterator[Finding]:
+    """Compare the devices that `host` lets in with those that PUBLIC_URL invites."""
+    try:
+        for each in bind(host, 0):
+            each.close()
+    except AddressUnavailable as error:
+        yield Finding("fault", "HOST", str(error).replace(":0:", ":", 1))
+        return
+    closed, text = all(map(is_local, split(host))), ""
+    if not closed and is_loopback(public):
+        text = f"HOST {host} lets other devices in, but links lead to {public}"
+        fix = "set PUBLIC_URL to the address that they use, such as http://raspberrypi.local:5000"
+    elif closed and scheme == "http" and not is_local(public):  # https has a proxy in front
+        text = f"links lead to {public}, but HOST {host} lets only programs of this machine in"
+        fix = "set HOST=0.0.0.0, unless a proxy on this machine passes requests on"
+    if text:
+        yield Finding("note", "PUBLIC_URL", text, fix)
 
 
 async def _upstream(
