@@ -12,12 +12,12 @@ from server.catalog.report import Report
 from server.cli_init import init
 from server.cli_login import login
 from server.config import DatabaseSettings, Settings
-from server.database import Database, open_engine
+from server.database import open_engine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.refusals import SyncRunning
 from server.spotify.proxy import Proxies
-from server.upstream import Upstream, make_syncer, utc_now
+from server.upstream import make_syncer, one_off, tell_no_process
 
 WRONG_SETTINGS = 2
 DEMO = (
@@ -154,12 +154,8 @@ def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any
 
 
 async def _sync_once(settings: Settings) -> Report:
-    database = Database(settings.database_url)
-    upstream = Upstream(settings, database, utc_now)
-    try:
-        database.connect()
-        schema.create(database.engine)
-        syncer = make_syncer(settings, database, upstream, _nobody_to_tell)
+    async with one_off(settings) as (database, upstream):
+        syncer = make_syncer(settings, database, upstream, tell_no_process)
         with click.progressbar(
             length=settings.sync_max_releases,
             label="Syncing",
@@ -167,13 +163,6 @@ async def _sync_once(settings: Settings) -> Report:
             hidden=not sys.stderr.isatty(),
         ) as bar:
             return await syncer.sync(_progress(bar), "interactive")
-    finally:
-        await upstream.stop()
-        database.close()
-
-
-async def _nobody_to_tell() -> None:
-    """A one-off sync has no cache; servers hear of it from the database."""
 
 
 def _progress(bar: Any) -> Callable[[int, int | None], None]:

@@ -5,15 +5,14 @@ import sys
 
 import click
 
-from server import config, log, schema
+from server import config, log
 from server.config import Settings
-from server.database import Database
 from server.errors import FreshetError
 from server.login.callback import read_address
 from server.login.failures import LoginFailed
 from server.login.store import Visitor
 from server.spotify.consent import end_of_consent
-from server.upstream import Upstream, make_desk, utc_now
+from server.upstream import make_desk, one_off, tell_no_process, utc_now
 
 STEPS = """\
 1. Check that your Spotify app lists this redirect URI: {redirect_uri}
@@ -42,25 +41,14 @@ def login() -> None:
 
 async def _log_in(settings: Settings) -> Visitor:
     """Do what a browser's login does, but keep no browser session. Raises LoginFailed."""
-    database = Database(settings.database_url)
-    upstream = Upstream(settings, database, utc_now)
-    try:
-        database.connect()
-        schema.create(database.engine)
-        desk = make_desk(settings, database, upstream, _nobody_to_tell)
+    async with one_off(settings) as (database, upstream):
+        desk = make_desk(settings, database, upstream, tell_no_process)
         begun = desk.begin("/")
         click.echo(STEPS.format(redirect_uri=desk.redirect_uri, consent_url=begun.url))
         address = click.prompt("Address", prompt_suffix=": ")
         admitted = await desk.finish(read_address(address), begun.cookie)
         visitor = await desk.visitor(admitted.session)
         await desk.log_out(admitted.session)
-    finally:
-        await upstream.stop()
-        database.close()
     if visitor is None:
         raise FreshetError("the account was deleted while it logged in")
     return visitor
-
-
-async def _nobody_to_tell() -> None:
-    """Servers hear of the login from the database."""

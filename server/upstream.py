@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
+from server import schema
 from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
 from server.catalog.report import Report, tell
@@ -86,6 +87,27 @@ class Upstream:
                 await self.gate.save()
         self.transport.close()
         self.short_transport.close()
+
+
+@asynccontextmanager
+async def one_off(settings: Settings) -> AsyncIterator[tuple[Database, Upstream]]:
+    """Connect a command that runs once: its database, migrated, and the parts that ask Spotify.
+
+    Raises DatabaseError.
+    """
+    database = Database(settings.database_url)
+    upstream = Upstream(settings, database, utc_now)
+    try:
+        database.connect()
+        schema.create(database.engine)
+        yield database, upstream
+    finally:
+        await upstream.stop()
+        database.close()
+
+
+async def tell_no_process() -> None:
+    """Announce nothing: servers hear from the database of what a command has done."""
 
 
 def make_syncer(
