@@ -1,6 +1,6 @@
-"""Addresses in settings: the database, this server as the world sees it, and Spotify's services.
+"""Addresses in settings (the database, this server, Spotify's services), and those of clients.
 
-What is wrong with one is a ValueError in words that say how to mend it.
+A wrong address in a setting raises ValueError with a message that says how to fix it.
 """
 
 import ipaddress
@@ -91,6 +91,25 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def client_network(address: str) -> str:
+    """Return the network that limits by client are counted for; it is short whatever is given.
+
+    It is an IPv4 address, also of one that is mapped into IPv6, or the first 64 bits of an IPv6
+    address, which belong to one subscriber (RFC 6177). Zone ids do not count. Everything that
+    is no address, such as a Unix socket, is "unknown".
+    """
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    start = int(parsed) >> 64 << 64
+    return f"{ipaddress.IPv6Address(start)}/64"
 
 
 def ascii_host(host: str) -> str:
