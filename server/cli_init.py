@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 import click
-from pydantic import SecretStr
 
 from server import config, env_file, environment, log
 from server.addresses import ROOT
@@ -21,7 +20,7 @@ from server.listening import is_local, split
 
 EXAMPLE = ROOT / ".env.example"
 HIDDEN = frozenset(
-    name.upper() for name, field in Settings.model_fields.items() if field.annotation is SecretStr
+    name.upper() for name, field in Settings.model_fields.items() if config.is_secret(field)
 )
 PLAUSIBLE = {"client_id": "x", "client_secret": "x", "secret": "x" * 32}
 SAME = ".env has all of this already."

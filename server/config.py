@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -15,10 +15,11 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 from sqlalchemy import URL
 
 from server import environment, libpq
-from server.addresses import ROOT, SPOTIFY_ACCOUNTS, login_obstacle
+from server.addresses import ROOT, SPOTIFY_ACCOUNTS, EmbeddedDatabase, login_obstacle
 from server.environment import Remark
 from server.errors import SettingsError
 from server.values import (
@@ -177,9 +178,23 @@ def missing() -> list[str]:
     return [each for each in needed if not {each.upper(), f"{each.upper()}_FILE"} & set(text)]
 
 
-def remarks() -> list[Remark]:
-    """Return what is odd about the settings but stops nothing."""
-    return environment.remarks(ENV_FILE)
+def secret_names() -> list[str]:
+    """Return the names of settings whose values are secret, or hold a password."""
+    fields = Settings.model_fields.items()
+    return ["DATABASE_URL", *(name.upper() for name, each in fields if is_secret(each))]
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Return whether a field is masked wherever it is shown."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
+
+
+def remarks(database: URL | EmbeddedDatabase | None = None) -> list[Remark]:
+    """Return what is odd about the settings but stops nothing; `database` is where data is kept."""
+    found = environment.remarks(ENV_FILE, secret_names())
+    if isinstance(database, EmbeddedDatabase):
+        found += environment.remark_on_folder(database.directory.parent)
+    return found
 
 
 def _sentence(name: str, detail: Any) -> str:

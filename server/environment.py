@@ -4,7 +4,7 @@ import os
 import re
 import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
+from server import private_files
 from server.errors import SettingsError
 
 ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
@@ -21,7 +22,9 @@ BAD_LINE = (
 )
 # As conda and cross compilers write it: x86_64-conda-linux-gnu, arm64-apple-darwin20.0.0.
 PLATFORM = re.compile(r"[a-z0-9_]+-([a-z0-9_]+-)?(linux-(gnu|musl)\w*|darwin[\d.]*)", re.ASCII)
-PRIVATE = 0o600
+# Containers and service managers show these to the service alone, whatever their modes are.
+PLACES_OF_SECRETS = ("/run/secrets/", "/var/run/secrets/")
+CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5)
 
 
 @dataclass(frozen=True)
@@ -95,32 +98,55 @@ def is_platform(host: str) -> bool:
     return PLATFORM.fullmatch(host.strip()) is not None
 
 
-def remarks(env_file: Path, environ: Mapping[str, str] = os.environ) -> list[Remark]:
-    """Return what is odd about the environment and about who can read `env_file`."""
+def remarks(
+    env_file: Path, secret: Collection[str] = (), environ: Mapping[str, str] = os.environ
+) -> list[Remark]:
+    """Return what is odd about the environment, and which files with secrets others can read.
+
+    `secret` are the names of settings that a `NAME_FILE` should keep to its owner.
+    """
     found = []
     host = environ.get("HOST", "")
     if is_platform(host) and not _sets_host(env_file):
         text = f"HOST={host} in the environment names a platform (conda sets it): it is ignored"
         fix = "to listen elsewhere than the default, set HOST in .env or use `run -h`"
         found.append(Remark("host_ignored", "HOST", text, fix))
-    if open_to_others(env_file):
-        mode = stat.S_IMODE(env_file.stat().st_mode)
-        command = f"chmod {PRIVATE:o} {shlex.quote(str(env_file))}"
-        text = f"{env_file} can be read by other users of this machine (mode {mode:o})"
-        found.append(Remark("env_file_readable", ".env", text, command))
+    files = {".env": env_file, **_secret_files(env_file, secret, environ)}
+    for about, path in files.items():
+        if private_files.is_open_to_others(path):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            text = f"{path} can be read by other users of this machine (mode {mode:o})"
+            command = private_files.command_to_close(path)
+            event = "env_file_readable" if path == env_file else "secret_file_readable"
+            found.append(Remark(event, about, text, command))
     return found
+
+
+def remark_on_folder(folder: Path) -> list[Remark]:
+    """Return what is odd about the folder that a data folder is in: others may replace that."""
+    if not private_files.is_writable_by_others(folder):
+        return []
+    text = f"other users may replace what is in {folder}, the database among it"
+    fix = f"chmod o-w {shlex.quote(str(folder))}"
+    return [Remark("folder_writable", "folder", text, fix)]
+
+
+def _secret_files(
+    env_file: Path, secret: Collection[str], environ: Mapping[str, str]
+) -> dict[str, Path]:
+    """Return the files that hold secrets by the setting that names each."""
+    try:
+        text = read(env_file, environ)
+    except SettingsError:
+        return {}  # told already
+    given = environ.get(CREDENTIALS)
+    closed = (*PLACES_OF_SECRETS, f"{given}/") if given else PLACES_OF_SECRETS
+    named = {name: text[name] for each in secret if (name := f"{each}_FILE") in text}
+    return {name: Path(path) for name, path in named.items() if not path.startswith(closed)}
 
 
 def _sets_host(env_file: Path) -> bool:
     try:
         return "HOST" in read_file(env_file)
     except SettingsError:
-        return False
-
-
-def open_to_others(env_file: Path) -> bool:
-    """Whether the group or others have any right to a file."""
-    try:
-        return bool(env_file.stat().st_mode & 0o077)
-    except OSError:
         return False

@@ -32,6 +32,7 @@ Examples:
 """
 HELP = ("-h", "--help")
 WRONG_USAGE = 2
+PRIVATE_UMASK = 0o077  # a dump holds everything, so only its owner may read it
 
 
 def programs() -> list[str]:
@@ -47,6 +48,7 @@ def run(program: str, *arguments: str) -> int:
         return subprocess.run(
             [str(binaries() / program), *arguments],
             env=env | libpq.variables(engine.url),
+            umask=PRIVATE_UMASK,
             check=False,
         ).returncode
 

@@ -37,7 +37,7 @@ async def serve(
     `on_start` gets the address once clients are answered. Raises AddressUnavailable.
     """
     log.configure(settings.log_format, settings.log_level)
-    for remark in config.remarks():
+    for remark in config.remarks(settings.database_url):
         logger.warning(remark.event, note=remark.text, hint=remark.fix)
     stop, manager = asyncio.Event(), Notifier.of(os.environ)
     loop = asyncio.get_running_loop()

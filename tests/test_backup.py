@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import stat
 import subprocess
 import sys
 import time
@@ -90,6 +91,7 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     await until(reader.read.is_set)
     before = await answers(reader)
     run(dump, url, tmp_path)
+    assert stat.S_IMODE((tmp_path / "freshet.dump").stat().st_mode) == 0o600
     await reader.stop()
     admin = create_engine(postgres.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:

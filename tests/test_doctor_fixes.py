@@ -6,7 +6,11 @@ reason.
 """
 
 import ast
+import asyncio
+import os
 import re
+import subprocess
+import sys
 from asyncio import create_subprocess_shell
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,8 +22,11 @@ import pytest
 from sqlalchemy import URL
 
 from server import config
+from server.addresses import EmbeddedDatabase
 from server.database import Database
 from server.doctor import Finding, examine
+from server.doctor.database import of_database
+from server.embedded.ownership import Ownership
 from server.keyring import Keyring
 from server.spotify import logins, quota
 from server.spotify.cooldown import Pause
@@ -31,8 +38,10 @@ from server.upstream import utc_now
 from tests.browsing import SetStage, set_stage
 from tests.conftest import ROOT, SECRET, SETTING_NAMES, Clock
 from tests.ports import free_port
+from tests.test_embedded import wait_for
+from tests.test_private_files import locked_by_nobody, reachable
 
-__all__ = ["set_stage"]
+__all__ = ["reachable", "set_stage"]
 
 HERE = "tests/test_doctor_fixes.py"
 PREFLIGHT = "tests/test_preflight.py"
@@ -73,6 +82,11 @@ CARRIED_OUT_BY = {
     "doctor/spotify.py:limits text -> wait; asking on would prolong it": HERE
     + "::test_a_pause_that_is_waited_out_is_over",
     "doctor/spotify.py:proxy str(error) -> mend": PROXY,
+    "embedded/ownership.py:elsewhere {self._path} is locked by {holder}; {but"
+    " -> end that process: kill {holder.pid}": HERE
+    + "::test_a_lock_that_another_user_holds_is_free_after_the_command",
+    "environment.py:remark_on_folder text -> fix": HERE
+    + "::test_a_folder_that_others_can_write_to_is_closed_by_the_command",
     "environment.py:remarks text -> command": HERE
     + "::test_a_file_that_others_can_read_is_closed_by_the_command",
     "environment.py:remarks text -> fix": HERE
@@ -121,6 +135,8 @@ NOT_CARRIED_OUT = {
     " -> name another folder: DATABASE_URL=embedd": CLUSTER,
     "embedded/data_folder.py:make {folder} is neither empty nor a PostgreS"
     " -> name another folder: DATABASE_URL=embedd": CLUSTER,
+    "embedded/ownership.py:_users {self._folder} belongs to the user {priv"
+    " -> run Freshet as that user, or name anothe": "takes another user with a session of its own",
     "embedded/socket_folder.py:choose the path of {folder} is too long for a s"
     " -> name a shorter one: DATABASE_URL=embedde": CLUSTER,
     "schema.py:_make_database the database {url.database} does not exi"
@@ -436,3 +452,52 @@ async def test_a_host_of_conda_is_settled_by_one_in_the_file(
     assert "set HOST in .env" in proposed(await report(HOST=platform), "HOST")
     env_file.write_text("HOST=::1\n", encoding="utf-8")
     assert is_gone(await report(HOST=platform), "HOST")
+
+
+@pytest.mark.gen_test
+async def test_a_file_with_a_secret_is_closed_by_the_command(
+    report: Examine, env_file: Path, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("standin-secret", encoding="utf-8")
+    secret.chmod(0o644)
+    env_file.write_text(f"CLIENT_SECRET_FILE={secret}\n", encoding="utf-8")
+    command = await create_subprocess_shell(
+        proposed(await report(CLIENT_SECRET=""), "CLIENT_SECRET_FILE")
+    )
+    assert await command.wait() == 0
+    assert is_gone(await report(CLIENT_SECRET=""), "CLIENT_SECRET_FILE")
+
+
+@pytest.mark.gen_test
+async def test_a_folder_that_others_can_write_to_is_closed_by_the_command(
+    report: Examine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "our data"
+    folder.mkdir()
+    here = {"DATABASE_URL": f"embedded:{folder / 'postgres'}"}
+    for harmless in (0o1777, 0o775):
+        folder.chmod(harmless)
+        assert is_gone(await report(**here), "folder")
+    folder.chmod(0o777)
+    command = await create_subprocess_shell(proposed(await report(**here), "folder"))
+    assert await command.wait() == 0
+    assert is_gone(await report(**here), "folder")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="takes another user")
+def test_a_lock_that_another_user_holds_is_free_after_the_command(reachable: Path) -> None:
+    folder = reachable / "data"
+    folder.mkdir(mode=0o700)
+    lock = reachable / "data.lock"
+    lock.touch(mode=0o644)
+    database = Database(EmbeddedDatabase(folder))
+    with locked_by_nobody(lock, "--no-fork"):
+        found = asyncio.run(of_database(database))
+        assert (found.level, found.about) == ("fault", "database")
+        assert f"{lock} is locked by process" in found.text
+        subprocess.run(str(found.mend).partition(": ")[2], shell=True, check=True)
+        ownership = Ownership(folder)
+        wait_for(ownership.take)
+        ownership.release()
+    database.close()

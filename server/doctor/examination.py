@@ -29,7 +29,7 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
         settings = None
         for name, fault in error.faults.items():
             yield Finding("fault", name, fault)
-    for remark in config.remarks():
+    for remark in config.remarks(settings.database_url if settings else None):
         yield Finding("note", remark.about, remark.text, remark.fix)
     if settings is not None:
         yield Finding("ok", "settings", "all are there and understood")

@@ -1,6 +1,5 @@
 """The server of one data folder: who owns it, how it starts, and how it stops."""
 
-import fcntl
 import os
 import subprocess
 import threading
@@ -8,13 +7,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from sqlalchemy import URL
 
 from server import runtime_folder
 from server.embedded import data_folder, processes, socket_folder
 from server.embedded import identity as identities
+from server.embedded.ownership import NAME_FOLDER, Ownership
 from server.embedded.processes import PostmasterFile
 from server.embedded.programs import binaries, cause, fix_of, spawn
 from server.errors import EmbeddedPostgresError
@@ -41,9 +40,8 @@ class EmbeddedPostgres:
 
     def __init__(self, folder: Path, settings: dict[str, str] | None = None) -> None:
         self.folder = Path(os.path.realpath(folder))
-        self._lock_path = Path(f"{self.folder}.lock")
+        self._ownership = Ownership(self.folder)
         self._settings = {**SETTINGS, **(settings or {})}
-        self._lock: IO[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._held: int | None = None
         self._busy = threading.Lock()
@@ -52,7 +50,7 @@ class EmbeddedPostgres:
     @property
     def owned(self) -> bool:
         """Whether this process started the server and will stop it."""
-        return self._lock is not None
+        return self._ownership.is_ours
 
     @property
     def url(self) -> URL:
@@ -79,14 +77,14 @@ class EmbeddedPostgres:
                     if self._can_be_reached():
                         return False
                     processes.end(self._server, self.folder)
-                if self.owned or self._become_owner():
+                if self._ownership.take():
                     self._start_as_owner(deadline)
                     return True
                 if self._others_is_ready():
                     return False
-        raise EmbeddedPostgresError(
-            f"another process holds {self._lock_path}, but its PostgreSQL did not get ready in "
-            f"{START_SECONDS:.0f} s"
+                self._ownership.refuse_strangers()
+        raise self._ownership.elsewhere(
+            f"its PostgreSQL did not get ready in {START_SECONDS:.0f} s"
         )
 
     def stop(self) -> None:
@@ -105,9 +103,7 @@ class EmbeddedPostgres:
                 self._hold(None)
                 socket_folder.remove(self.folder)
         finally:
-            if self._lock is not None:
-                self._lock.close()
-                self._lock = None
+            self._ownership.release()
 
     def _can_be_reached(self) -> bool:
         """Whether the socket is there; PostgreSQL makes it at its start alone.
@@ -122,18 +118,6 @@ class EmbeddedPostgres:
         if running is None or running.status != "ready":
             return False
         return processes.serves(running.pid, self.folder)
-
-    def _become_owner(self) -> bool:
-        """Take the lock, which the kernel gives back whatever way we end."""
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = self._lock_path.open("a", encoding="utf-8")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
-            return False
-        self._lock = lock
-        return True
 
     def _start_as_owner(self, deadline: float) -> None:
         try:
@@ -215,5 +199,5 @@ def _translated_errors(folder: Path) -> Iterator[None]:
 
 def _fix(error: Exception) -> str | None:
     if isinstance(error, PermissionError):
-        return f"name a folder that the user {os.geteuid()} may use: DATABASE_URL=embedded:/DIR"
+        return f"name a folder that the user {os.geteuid()} may use: {NAME_FOLDER}"
     return fix_of(str(error))
