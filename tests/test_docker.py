@@ -1,5 +1,6 @@
 """What Docker is told, held against the tree; no engine is needed to see what is missing."""
 
+import os
 import re
 import shlex
 import shutil
@@ -14,7 +15,7 @@ import yaml
 from server import __version__
 from tests.conftest import ROOT
 from tests.dockerfile import Step, steps
-from tests.test_nginx import CONFIG, PLACES
+from tests.fronts import CONFIG, PLACES
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -42,6 +43,12 @@ def allowed() -> set[str]:
     assert lines[0] == "*"
     assert "**/__pycache__" in lines
     return {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+
+def megabytes(place: str) -> int:
+    """How large a file system in memory may become."""
+    (size,) = re.findall(r"[:,]size=(\d+)m(?:,|$)", place)
+    return int(size)
 
 
 def test_everything_that_is_copied_exists_and_nothing_else_is_sent() -> None:
@@ -115,6 +122,9 @@ def test_no_service_may_more_than_it_must(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert any(place.split(":")[0] == "/tmp" for place in service["tmpfs"])
+    assert all(megabytes(place) for place in service["tmpfs"]), "it is memory, so it has a bound"
+    assert service["mem_limit"] in ("512m", "1g")
+    assert service["pids_limit"] == 200
     assert ("cap_add" in service) == (name == "db")
     assert ("ports" in service) == (name == "nginx"), "only nginx is to be reached from outside"
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
@@ -132,7 +142,8 @@ def test_one_image_is_built_once_for_all_that_run_it() -> None:
 @pytest.mark.parametrize("name", ["web", "migrations"])
 def test_no_container_leaves_a_volume_behind_nor_writes_to_one(name: str) -> None:
     volume = the("VOLUME").text
-    assert volume in SERVICES[name]["tmpfs"], "or Docker makes a nameless one for each container"
+    places = {place.split(":")[0] for place in SERVICES[name]["tmpfs"]}
+    assert volume in places, "or Docker makes a nameless one for each container"
     assert "volumes" not in SERVICES[name]
 
 
@@ -144,15 +155,35 @@ def test_the_database_cannot_be_reached_but_by_servers() -> None:
     assert set(SERVICES["web"]["networks"]) == {"inside", "outside"}
 
 
+def test_nginx_keeps_no_more_than_there_is_memory_for_and_may_open_what_it_asks_for() -> None:
+    service, text = SERVICES["nginx"], CONFIG.read_text(encoding="utf-8")
+    (kept,) = re.findall(r"max_size=(\d+)m", text)
+    (free,) = re.findall(r"min_free=(\d+)m", text)
+    (place,) = (megabytes(each) for each in service["tmpfs"] if "/var/cache/nginx" in each)
+    assert int(kept) + int(free) <= place
+    assert place <= 512 // 2, "the other half is for connections and buffers"
+    (files,) = re.findall(r"worker_rlimit_nofile (\d+);", text)
+    assert service["ulimits"]["nofile"] >= int(files)
+    (connections,) = re.findall(r"worker_connections (\d+);", text)
+    assert int(files) >= 2 * int(connections), "each may have a file of the cache open"
+    assert service["environment"] == {
+        "TRUSTED_PROXIES": SERVICES["web"]["environment"]["TRUSTED_PROXIES"]
+    }, "or all clients of a proxy in front of it would share one client's limits"
+
+
 def test_nginx_understands_what_compose_makes_of_its_file(tmp_path: Path) -> None:
     shell, option, command = SERVICES["nginx"]["command"]
     assert (shell, option) == ("sh", "-c")
-    made = command.split(" && ")[0]
+    made = command.split(" && ")[0].replace("$$", "$")
     made = made.replace("/etc/freshet/nginx.conf", shlex.quote(str(CONFIG)))
     made = made.replace("/var/cache/nginx/nginx.conf", shlex.quote(str(tmp_path / "nginx.conf")))
-    subprocess.run(["sh", "-c", made], check=True, timeout=20)
+    given = {"PATH": os.environ["PATH"], "TRUSTED_PROXIES": "172.16.0.0/12 , 2001:db8::/32"}
+    subprocess.run(["sh", "-c", made], check=True, timeout=20, env=given)
     text = (tmp_path / "nginx.conf").read_text(encoding="utf-8")
-    for wanted in ("listen 8080;", "server web:5000 resolve ", "resolver 127.0.0.11 valid=1s;"):
+    for wanted in (
+        *("listen 8080;", "server web:5000 resolve ", "resolver 127.0.0.11 valid=1s;"),
+        "    set_real_ip_from 172.16.0.0/12; set_real_ip_from 2001:db8::/32;\n",
+    ):
         assert wanted in text
     port = SERVICES["web"]["environment"]["PORT"]
     assert f"server web:{port} resolve " in text

@@ -4,105 +4,30 @@ import asyncio
 import io
 import os
 import re
-import shutil
-import signal
-import subprocess
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import brotli
 import orjson
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from server.app import Freshet
 from server.log import configure
 from tests.conftest import ROOT, until
 from tests.examples import albums
-from tests.ports import free_port, is_open
+from tests.fronts import LIST, Nginx
 from tests.test_log import logging_as_it_was
 
 __all__ = ["logging_as_it_was"]
-
-CONFIG = ROOT / "deploy" / "nginx.conf"
-PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-LIST = "/api/artists/"
-
-
-class Nginx:
-    """One on a port of its own, and what it was asked for."""
-
-    def __init__(self, program: str, folder: Path, *ports: int, more: str = "") -> None:
-        self.port = free_port()
-        text = CONFIG.read_text(encoding="utf-8")
-        places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
-        (line,) = re.findall(r"^ +(server 127\.0\.0\.1:5000 .*;)$", text, re.MULTILINE)
-        servers = "\n".join(line.replace("5000", str(port)) for port in ports)
-        for old, new in (
-            ("http {\n", f"http {{\n{places}"),
-            (line, servers),
-            ("/var/cache/nginx/freshet", f"{folder}/cache"),
-            ("listen 80;", f"listen 127.0.0.1:{self.port}; {more}"),
-        ):
-            assert old in text
-            text = text.replace(old, new)
-        (folder / "nginx.conf").write_text(text, encoding="utf-8")
-        extra = f"daemon off; pid {folder}/pid;" + (" user root;" if os.geteuid() == 0 else "")
-        self._command = [program, "-p", str(folder), "-e", "stderr", "-c", f"{folder}/nginx.conf"]
-        self._command += ["-g", extra]
-        self._http = AsyncHTTPClient(force_instance=True)
-
-    def check(self) -> None:
-        done = subprocess.run(
-            [*self._command, "-t"], capture_output=True, text=True, timeout=20, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert "[warn]" not in done.stderr
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(*self._command)
-        await until(lambda: is_open(self.port))
-
-    async def stop(self) -> None:
-        with suppress(ProcessLookupError):
-            self._process.terminate()
-        await self._process.wait()
-
-    async def stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection on which events have been asked for."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
-        return reader, writer
-
-    async def quit(self) -> int:
-        """Its exit code when it is to end in good order, as Docker asks it to."""
-        self._process.send_signal(signal.SIGQUIT)
-        return await asyncio.wait_for(self._process.wait(), 9)
-
-    async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
-        return await self._http.fetch(
-            f"http://127.0.0.1:{self.port}{path}",
-            method=method,
-            headers={name.replace("_", "-"): value for name, value in headers.items()},
-            raise_error=False,
-            decompress_response=False,
-            allow_nonstandard_methods=True,
-        )
-
 
 Start = Callable[..., Awaitable[Nginx]]
 
 
 @pytest.fixture
 def start_nginx(tmp_path: Path, closing: Any) -> Start:
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    if program is None:
-        pytest.skip("there is no nginx")
-
     async def start(*servers: Freshet, more: str = "") -> Nginx:
-        nginx = Nginx(program, tmp_path, *(each.port for each in servers), more=more)
+        nginx = Nginx(tmp_path, *(each.port for each in servers), more=more)
         nginx.check()
         await nginx.start()
         closing(nginx.stop)
@@ -112,13 +37,12 @@ def start_nginx(tmp_path: Path, closing: Any) -> Start:
 
 
 @pytest.mark.gen_test
-async def test_the_second_answer_is_nginx_own_and_the_same_to_the_byte(
+async def test_the_third_answer_is_nginx_own_and_the_same_to_the_byte(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin())
     nginx = await start_nginx(freshet)
-    first, second = await nginx.get(LIST), await nginx.get(LIST)
-    assert (first.code, first.headers["X-Cache"]) == (200, "MISS")
+    first, second = await nginx.keep(LIST), await nginx.get(LIST)
     assert (second.code, second.headers["X-Cache"]) == (200, "HIT")
     assert first.body == second.body
     assert orjson.loads(first.body)["total"] > 0
@@ -140,7 +64,7 @@ async def test_behind_a_path_that_nginx_takes_away_links_have_it(
     root = "https://example.org/music"
     freshet = await start_freshet(start_standin(albums(5)), public_url=root)
     nginx = await start_nginx(freshet, more=line)
-    first = await nginx.get(f"/music{LIST}?limit=2")
+    first = await nginx.keep(f"/music{LIST}?limit=2")
     following = orjson.loads(first.body)["next"]
     assert following.startswith(f"{root}/api/")
     assert f'<{following}>; rel="next"' in first.headers["Link"]
@@ -165,6 +89,8 @@ async def test_each_coding_is_kept_once_however_clients_word_it(
         ("br;q=0, gzip;q=0.000", None, "HIT"),
         ("bromide, notgzip", None, "HIT"),
     ):
+        if state == "MISS":
+            await nginx.get(LIST, Accept_Encoding=wish)  # what is asked for once is not kept
         answer = await nginx.get(LIST, Accept_Encoding=wish)
         assert answer.headers.get("Content-Encoding") == coding, wish
         assert answer.headers["X-Cache"] == state, wish
@@ -182,7 +108,7 @@ async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_n
 ) -> None:
     freshet = await start_freshet(start_standin(albums(3)), cache_max_age=1)
     nginx = await start_nginx(freshet)
-    assert (await nginx.get(LIST)).headers["X-Cache"] == "MISS"
+    await nginx.keep(LIST)
     await asyncio.sleep(2.1)
     assert (await nginx.get(LIST)).headers["X-Cache"] == "STALE", "and asks anew behind it"
     await asyncio.sleep(0.2)
@@ -195,14 +121,14 @@ async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_n
 
 
 @pytest.mark.gen_test
-async def test_of_many_who_ask_at_once_one_asks_freshet(
+async def test_of_many_who_ask_at_once_two_ask_freshet(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin())
     nginx = await start_nginx(freshet)
     answers = await asyncio.gather(*(nginx.get("/api/albums/?limit=3") for _ in range(10)))
     states = sorted(answer.headers["X-Cache"] for answer in answers)
-    assert states == ["HIT"] * 9 + ["MISS"]
+    assert states == ["HIT"] * 8 + ["MISS"] * 2
 
 
 @pytest.mark.parametrize("path", [LIST, "/healthz"])
@@ -290,10 +216,11 @@ async def test_a_host_that_is_down_is_passed_over(
     standin.misbehave("forbidden", path="/v1/artists", times=None)  # or details come meanwhile
     first, second = await start_freshet(standin), await start_freshet(standin)
     nginx = await start_nginx(first, second)
-    bodies = {(await nginx.get(f"/api/artists/?limit=2&n={n}")).body for n in range(6)}
+    path = "/api/artists/?limit=2&%6e="  # with such a name it is not kept
+    bodies = {(await nginx.get(f"{path}{n}")).body for n in range(6)}
     assert len(bodies) == 1, "hosts answer alike, to the byte"
     await first.stop()
     for number in range(6, 12):
-        answer = await nginx.get(f"/api/artists/?limit=2&n={number}")
-        assert (answer.code, answer.headers["X-Cache"]) == (200, "MISS")
+        answer = await nginx.get(f"{path}{number}")
+        assert (answer.code, answer.headers["X-Cache"]) == (200, "BYPASS")
         assert answer.body in bodies
