@@ -6,7 +6,8 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
-from server.catalog.broadcast import Broadcast, Follower
+from server.catalog.broadcast import Broadcast
+from server.catalog.follower import Follower
 from server.catalog.payload import links
 from server.catalog.position import LAST_EVENT_ID, EventsQuery, asked
 
@@ -22,7 +23,7 @@ class EventsHandler(BaseHandler):
     """Streams changes for as long as the client listens, and reads.
 
     The next events are only sent when those before have gone, so that what waits for a client is
-    bounded by `broadcast.PAGE_BYTES`.
+    bounded by `follower.PAGE_BYTES`.
     """
 
     _follower: Follower | None = None

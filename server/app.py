@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from server import routes
+from server import memory, routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import store, turn
 from server.catalog.duties import Duties
@@ -69,10 +69,11 @@ class Freshet:
         self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database, self.keeper)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
+        budget = memory.divide(settings.memory_mb)
         self.cache = make_cache(
-            settings, self.database, self.builders, self._interval, now, timer, counted.cache
+            settings, database, self.builders, self._interval, now, timer, counted.cache, budget
         )
-        self.broadcast = make_broadcast(self.database)
+        self.broadcast = make_broadcast(self.database, budget)
         self.upstream = upstream = Upstream(settings, database, now, counted.renewal, counted.call)
         self.syncer = make_syncer(
             settings, database, upstream, self._data_changed, now, origin=origin, count=self._ended
@@ -103,7 +104,7 @@ class Freshet:
         table = self.routes()
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic, traffic.refused)
-        self.memo = make_memo(self.cache, make_count(counted, self.access_log), timer)
+        self.memo = make_memo(self.cache, make_count(counted, self.access_log), timer, budget)
         public = urlsplit(settings.public_url)
         proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
         elsewhere = routes.elsewhere(settings)

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from sqlalchemy import URL
 
-from server import environment, libpq
+from server import environment, libpq, memory
 from server.addresses import ROOT, SPOTIFY_ACCOUNTS, EmbeddedDatabase, login_obstacle
 from server.environment import Remark
 from server.errors import SettingsError
@@ -81,6 +81,7 @@ class Settings(DatabaseSettings):
     host: Annotated[str, AfterValidator(check_host)] = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     processes: int = Field(default=1, ge=1, le=64)
+    memory_mb: int = Field(default=memory.DEFAULT_MB, ge=memory.LEAST_MB, le=memory.MOST_MB)
     public_url: ServiceUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
     )

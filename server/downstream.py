@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from server.catalog import journal, reader
-from server.catalog.broadcast import Broadcast
+from server.catalog.broadcast import LISTENER_BYTES, Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.lag import ServingLag
 from server.catalog.snapshot import freshness_of
@@ -14,6 +14,7 @@ from server.config import Settings
 from server.database import Database
 from server.instruments import CacheTally
 from server.lane.memo import Count, Memo
+from server.memory import Budget
 from server.threads import Threads
 
 
@@ -25,6 +26,7 @@ def make_cache(
     now: Callable[[], datetime],
     timer: Callable[[], float],
     tally: CacheTally,
+    memory: Budget,
 ) -> PayloadCache:
     """The part that holds ready answers, as the settings want it; `builders` make them."""
     return PayloadCache(
@@ -38,6 +40,7 @@ def make_cache(
         now=now,
         timer=timer,
         tally=tally,
+        memory=memory,
     )
 
 
@@ -51,14 +54,18 @@ def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]
     )
 
 
-def make_memo(cache: PayloadCache, count: Count, timer: Callable[[], float]) -> Memo:
+def make_memo(
+    cache: PayloadCache, count: Count, timer: Callable[[], float], memory: Budget
+) -> Memo:
     """The part that knows what is answered by the fast lane."""
-    return Memo(cache.shelf, cache.demand, count, time.time, timer)
+    return Memo(cache.shelf, cache.demand, count, time.time, timer, memory.memo)
 
 
-def make_broadcast(database: Database) -> Broadcast:
+def make_broadcast(database: Database, memory: Budget) -> Broadcast:
     """The part that tells listeners of changes."""
     return Broadcast(
         lambda after, limit: database.run(journal.read, after, limit),
         lambda limit: database.run(journal.read_latest, limit),
+        most=memory.listeners // LISTENER_BYTES,
+        most_bytes=memory.ring,
     )

@@ -10,12 +10,12 @@ import orjson
 import pytest
 
 from server.catalog.cache import PayloadCache
-from server.catalog.days import MAX_DAYS
+from server.catalog.days import AT_ONCE
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
-from server.catalog.shelf import MAX_BYTES
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
+from server.memory import DEFAULT
 from tests.conftest import Clock, until
 
 
@@ -59,9 +59,12 @@ class Compute:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
 
     async def __call__(self, function: Callable[..., Any], *arguments: Any) -> Any:
         self.calls += 1
+        await self.goes_on.wait()
         return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
 
 
@@ -327,7 +330,7 @@ async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig)
     for number in range(5000):
         await rig.get(f"offset={number}&spelling={number}")
     cache = rig.cache
-    assert cache.shelf.size <= MAX_BYTES
+    assert cache.shelf.size <= DEFAULT.shelf
 
 
 @pytest.mark.gen_test
@@ -344,11 +347,34 @@ async def test_a_day_gone_by_is_read_once_and_again_after_a_sync(rig: Rig) -> No
 
 
 @pytest.mark.gen_test
-async def test_days_gone_by_are_held_in_a_small_number(rig: Rig) -> None:
+async def test_days_gone_by_are_held_in_so_many_bytes(rig: Rig) -> None:
     await rig.cache.refresh()
+    rig.source.releases = 200
+    days = rig.cache.days
     for day in range(1, 29):
         await rig.get(f"at=2026-02-{day:02}")
-    assert len(rig.cache._days) == MAX_DAYS
+        assert days.size <= DEFAULT.days
+    assert 2 < len(days) < 28
+
+
+@pytest.mark.gen_test
+async def test_a_day_larger_than_all_that_is_held_is_answered_and_not_held(rig: Rig) -> None:
+    await rig.cache.refresh()
+    rig.source.releases = 4000
+    assert read(await rig.get("at=2026-02-01&release_limit=1"))["count"] == 1
+    assert len(rig.cache.days) == 0
+
+
+@pytest.mark.gen_test
+async def test_days_whose_answers_wait_for_a_builder_are_not_read_yet(rig: Rig) -> None:
+    await rig.cache.refresh()
+    rig.compute.goes_on.clear()
+    asked = [asyncio.create_task(rig.get(f"at=2026-02-{day:02}")) for day in range(1, 29)]
+    await until(lambda: rig.source.days)
+    await asyncio.sleep(0.05)
+    assert len(rig.source.days) == AT_ONCE
+    rig.compute.goes_on.set()
+    assert len(await asyncio.gather(*asked)) == len(set(rig.source.days)) == 28
 
 
 @pytest.mark.gen_test

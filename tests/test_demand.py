@@ -1,6 +1,6 @@
 """What is asked for is known by its spelling, counted, and bounded."""
 
-from server.catalog.demand import MAX_SPELLINGS, Demand
+from server.catalog.demand import COUNT_BYTES, Demand
 
 PATH = "/api/artists/"
 
@@ -34,11 +34,14 @@ def test_counting_begins_anew_and_spellings_stay() -> None:
 
 
 def test_no_number_of_spellings_makes_it_grow_without_bound() -> None:
-    demand = Demand()
+    most = 200_000
+    demand = Demand(most)
     demand.met(PATH, "often", "often")
-    for number in range(2 * MAX_SPELLINGS):
-        demand.met(PATH, f"{number}", f"{number}")
+    for number in range(2000):
+        demand.met(PATH, f"{number}", f"{number}" * (number % 200))
         demand.find(PATH, "often")
-    assert len(demand.most(10 * MAX_SPELLINGS)) == MAX_SPELLINGS
+        assert demand.size <= most
+    assert demand.size > most * 9 // 10
+    assert len(demand.most(2000)) <= most // 2 // COUNT_BYTES
     assert demand.most(1) == ["often"]
     assert demand.find(PATH, "0") is None, "the oldest is forgotten"

@@ -33,6 +33,8 @@ PURE = {
     "server.catalog.chart",
     "server.catalog.release",
     "server.catalog.demand",
+    "server.catalog.lru",
+    "server.memory",
     "server.catalog.schemas",
     "server.catalog.change_schemas",
     "server.catalog.samples",
@@ -109,6 +111,7 @@ ALONE = {
     "server.startup",
     "server.libpq",
     "server.countries",
+    "server.memory",
     "server.embedded.launcher",
 }
 LOGGING = {
@@ -189,6 +192,7 @@ def allowed(name: str, target: str) -> bool:
             "server.addresses",
             "server.values",
             "server.environment",
+            "server.memory",
         }
     if name == "server.preflight":  # it asks for rights on each table
         return target == "server.errors" or inside(target, "models")
@@ -203,7 +207,7 @@ def allowed(name: str, target: str) -> bool:
         forbidden = inside(target, "server.catalog", "handlers", "server.spotify.standin")
         return not forbidden and target not in WIRING
     if inside(name, "server.lane"):
-        return inside(target, "server.lane", "server.catalog", "server.errors")
+        return inside(target, "server.lane", "server.catalog", "server.errors", "server.memory")
     if inside(name, "server.catalog"):
         return not inside(target, "handlers", "server.spotify.standin") and target not in WIRING
     return not inside(target, "handlers", "models", "server.catalog", "server.spotify") and (

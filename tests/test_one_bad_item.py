@@ -14,9 +14,10 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.catalog import journal, payload, store
-from server.catalog.broadcast import Broadcast, Follower
+from server.catalog.broadcast import Broadcast
 from server.catalog.entry import Piece
 from server.catalog.feeds import FORMATS
+from server.catalog.follower import Follower
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
@@ -229,7 +230,7 @@ async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> No
             raise ValueError("nobody foresaw this")
         return await good(day)
 
-    some.cache._days._load = one_is_bad
+    some.cache.days._load = one_is_bad
     days = [some.get(f"at=2026-11-0{number}") for number in (1, 2, 3)]
     first, second, third = await asyncio.gather(*days, return_exceptions=True)
     assert isinstance(second, ValueError)
@@ -238,7 +239,7 @@ async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> No
         assert read(each)["total"] == 3
     await some.cache.refresh()
     assert read(some.peek(""))["total"] == 3
-    some.cache._days._load = good
+    some.cache.days._load = good
     assert read(await some.get("at=2026-11-02"))["total"] == 3
 
 

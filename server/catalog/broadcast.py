@@ -9,15 +9,16 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from server.catalog.entry import Entry, Piece
+from server.catalog.follower import Follower
 from server.catalog.ring import Ring
-from server.errors import DatabaseError
+from server.memory import DEFAULT
 from server.refusals import TooManyListeners
 from server.tasks import attempt_now
 
 HELD = 1000  # changes
-MOST = 10_000  # listeners
+LISTENER_BYTES = 18_000  # of memory for a listener, its connection and request included
+MOST = DEFAULT.listeners // LISTENER_BYTES  # listeners
 PAGE = 100  # changes that a listener is told at once, from memory or the database
-PAGE_BYTES = 64 * 1024  # and so many bytes, unless one alone has more
 BATCH = 100  # listeners that are woken before other work has its turn
 
 Read = Callable[[int, int], Awaitable[Piece]]
@@ -29,17 +30,24 @@ log = structlog.get_logger()
 class Broadcast:
     """`read(after, limit)` reads changes in order, `read_latest(limit)` the last of all.
 
-    `held` are kept for up to `most` listeners. `feed` is to be called whenever there may be more.
+    `held` are kept, or fewer in `most_bytes`, for up to `most` listeners. `feed` is to be called
+    whenever there may be more.
     There is another `ring` when the journal is another one, as in a database that was restored.
     """
 
     def __init__(
-        self, read: Read, read_latest: ReadLatest, held: int = HELD, most: int = MOST
+        self,
+        read: Read,
+        read_latest: ReadLatest,
+        held: int = HELD,
+        most: int = MOST,
+        most_bytes: int = DEFAULT.ring,
     ) -> None:
         self._read = read
         self._read_latest = read_latest
         self._held = held
         self._most = most
+        self._most_bytes = most_bytes
         self.ring: Ring | None = None
         self._followers: set[Follower] = set()
         self._waiting: dict[Follower, None] = {}
@@ -57,10 +65,13 @@ class Broadcast:
         """Read what is new and wake who waits for it. Raises DatabaseError."""
         async with self._feeding:
             if self.ring is None:
-                self.ring = Ring(await self._read_latest(self._held), self._held)
+                self.ring = await self._latest()
             # After the newest that was seen comes nothing older (see `journal`): nothing is missed.
             while await self._go_on(self.ring):
                 pass
+
+    async def _latest(self) -> Ring:
+        return Ring(await self._read_latest(self._held), self._held, self._most_bytes)
 
     async def _go_on(self, ring: Ring) -> bool:
         """Read what comes after the newest entry, and that entry again; whether there is more."""
@@ -70,7 +81,7 @@ class Broadcast:
         if ring.continues(piece):
             new = ring.add(piece)
         else:
-            self.ring = Ring(await self._read_latest(self._held), self._held)
+            self.ring = await self._latest()
             log.warning("journal_replaced", newest=ring.newest, newest_now=self.ring.newest)
         if new or ring is not self.ring:
             await self._wake()
@@ -82,7 +93,7 @@ class Broadcast:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
-    async def follow(self, after: int | None, *, unnamed: bool = False) -> "Follower":
+    async def follow(self, after: int | None, *, unnamed: bool = False) -> Follower:
         """Begin to follow after a seq, or with what comes from now on; events may be `unnamed`.
 
         Raises TooManyListeners, or a DatabaseError if nothing has been read yet and cannot be.
@@ -126,15 +137,15 @@ class Broadcast:
         if not task.cancelled():
             task.exception()  # it is no loss if all who wanted to know are gone
 
-    def await_news(self, follower: "Follower") -> None:
+    def await_news(self, follower: Follower) -> None:
         """Wake a follower when there is more."""
         self._waiting[follower] = None
 
-    def await_nothing(self, follower: "Follower") -> None:
+    def await_nothing(self, follower: Follower) -> None:
         """Do not wake it any more."""
         self._waiting.pop(follower, None)
 
-    def drop(self, follower: "Follower") -> None:
+    def drop(self, follower: Follower) -> None:
         """Somebody listens no more."""
         self._followers.discard(follower)
 
@@ -145,85 +156,3 @@ class Broadcast:
             attempt_now(follower.leave, None)
         for task in self._pages.values():
             task.cancel()
-
-
-class Follower:
-    """One listener: its position, and whether it is `over`."""
-
-    __slots__ = ("_broadcast", "_ring", "_sleep", "_unnamed", "over", "position")
-
-    def __init__(self, broadcast: Broadcast, position: int, *, unnamed: bool = False) -> None:
-        self._broadcast = broadcast
-        self._ring = broadcast.ring
-        self._unnamed = unnamed
-        self._sleep: asyncio.Future[None] | None = None
-        self.position = position
-        self.over = False
-
-    async def next(self, seconds: float) -> bytes:
-        """The next events, as soon as there are any; empty after so long, or when it is over."""
-        events = await self._take()
-        if not events and not self.over and not self._has_news:
-            self._broadcast.await_news(self)
-            try:
-                await self._pause(seconds)
-            finally:
-                self._broadcast.await_nothing(self)
-        return events or await self._take()
-
-    async def _take(self) -> bytes:
-        try:
-            entries = [] if self.over else await self._entries()
-        except DatabaseError:
-            return b""  # a listener stays, and its place is looked for again after the pause
-        events: list[bytes] = []
-        size = 0
-        for entry in entries:
-            event = entry.unnamed if self._unnamed else entry.event
-            size += len(event)
-            if events and size > PAGE_BYTES:
-                break
-            events.append(event)
-            self.position = entry.seq
-        return b"".join(events)
-
-    async def _entries(self) -> Sequence[Entry]:
-        """What comes next: a reset if its position is of a journal that has been replaced."""
-        ring = self._broadcast.ring
-        if ring is not self._ring and ring is not None:
-            self._ring = ring
-            return [Entry.reset(ring.reach)]
-        return await self._broadcast.page(self.position)
-
-    @property
-    def _has_news(self) -> bool:
-        """Whether something came into memory while the database was asked in vain."""
-        ring = self._broadcast.ring
-        return ring is not self._ring or (ring is not None and ring.is_ahead_of(self.position))
-
-    async def settled(self, future: "asyncio.Future[None]", seconds: float) -> bool:
-        """Whether something is done, waiting for it so long, or until it is over."""
-        if not future.done() and not self.over:
-            future.add_done_callback(lambda _: self.wake())
-            await self._pause(seconds)
-        return future.done()
-
-    async def _pause(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._sleep = loop.create_future()
-        timer = loop.call_later(seconds, self.wake)
-        try:
-            await self._sleep
-        finally:
-            timer.cancel()
-
-    def wake(self) -> None:
-        """End its pause."""
-        if self._sleep is not None and not self._sleep.done():
-            self._sleep.set_result(None)
-
-    def leave(self) -> None:
-        """It is over."""
-        self.over = True
-        self._broadcast.drop(self)
-        self.wake()

@@ -11,6 +11,7 @@ snapshot is read, and for as long as the database cannot be reached.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -26,9 +27,11 @@ from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.shelf import Kept, Key, Shelf
+from server.catalog.single_flight import SingleFlight
 from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
+from server.memory import DEFAULT, Budget
 from server.tasks import attempt
 
 Found = tuple[bytes, Freshness]
@@ -59,10 +62,11 @@ class PayloadCache:
         now: Callable[[], datetime],
         timer: Callable[[], float],
         tally: CacheTally | None = None,
+        memory: Budget = DEFAULT,
     ) -> None:
         self._tally = tally or CacheTally()
         self._load = load
-        self._days = Days(load_day)
+        self.days = Days(load_day, memory.days)
         self._compute = compute
         self._ttl = ttl
         self._max_age = max_age
@@ -76,9 +80,9 @@ class PayloadCache:
         self._reload_at = 0.0
         self._warm_on: date | None = None
         self._warm_until = math.inf
-        self.shelf = Shelf(timer)
-        self.demand = Demand()
-        self._building: dict[tuple[int, Key], asyncio.Task[Representation]] = {}
+        self.shelf = Shelf(timer, memory.shelf)
+        self.demand = Demand(memory.demand)
+        self._building = SingleFlight[Representation]()
         self._refreshing = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
 
@@ -149,7 +153,7 @@ class PayloadCache:
             reload_at = self._timer() + self._ttl
             made = await self._warmed(snapshot, reload_at)
             self._snapshot, self._reload_at = snapshot, reload_at
-            self._days.begin_anew()
+            self.days.begin_anew()
             self.shelf.begin_anew()
             self._warm_until = self.shelf.fill(made)
             self.demand.begin_anew()
@@ -194,7 +198,7 @@ class PayloadCache:
     async def shown(self, day: str | None) -> Snapshot:
         """What is served now, or was listed on a day. Raises NothingYet or a DatabaseError."""
         served = self._served()
-        return served if day is None else await self._days.read(day)
+        return served if day is None else await self.days.read(day)
 
     def _served(self) -> Snapshot:
         """What is served now; when its time is up, a new one is on its way."""
@@ -208,17 +212,13 @@ class PayloadCache:
     async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
         snapshot = self._served()
         whose = (id(snapshot), key)  # what an older snapshot gives would go back in time
-        task = self._building.get(whose)
-        if task is None:
-            task = asyncio.create_task(self._build(snapshot, query, key))
-            self._building[whose] = task
-            task.add_done_callback(lambda _: self._building.pop(whose, None))
-        return await asyncio.shield(task)
+        return await self._building.do(whose, lambda: self._build(snapshot, query, key))
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
-        shown = snapshot if query.at is None else await self._days.read(query.at)
-        occasion = self._clocks.occasion(snapshot.freshness.complete_at, self._reload_at)
-        kept: Kept = await self._compute(self._builder.one, shown, query, key[1], occasion)
+        day = nullcontext(snapshot) if query.at is None else self.days.open(query.at)
+        async with day as shown:
+            occasion = self._clocks.occasion(snapshot.freshness.complete_at, self._reload_at)
+            kept: Kept = await self._compute(self._builder.one, shown, query, key[1], occasion)
         if snapshot is self._snapshot and occasion.now.date() == self._warm_on:
             self.shelf.keep(key, kept)
         return kept.ready

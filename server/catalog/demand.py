@@ -1,21 +1,30 @@
-"""What is asked for: in which spellings, and how often. Bounded, whatever anybody asks."""
+"""What is asked for: in which spellings, and how often. Bounded in bytes. Pure."""
 
 from collections import Counter
 
-from cachetools import LRUCache
+from server.catalog.lru import ByteLRU
+from server.memory import DEFAULT
 
-MAX_SPELLINGS = 4096
+SPELLING_BYTES = 250  # of a spelling in memory beside its characters
+COUNT_BYTES = 200  # of a count beside the characters of its query
 
 
 class Demand:
-    """Remembers what raw query strings mean, and counts since `begin_anew`.
+    """Remembers what raw query strings mean, and counts since `begin_anew`, in up to `most` bytes.
 
     `href` is the normal form of a query.
     """
 
-    def __init__(self) -> None:
-        self._spellings: LRUCache[tuple[str, str], str] = LRUCache(MAX_SPELLINGS)
+    def __init__(self, most: int = DEFAULT.demand) -> None:
+        self._spellings: ByteLRU[tuple[str, str], str] = ByteLRU(most // 2, _bytes_of_spelling)
         self._asked: Counter[str] = Counter()
+        self._most_asked = most // 2
+        self._bytes_asked = 0
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough."""
+        return self._spellings.size + self._bytes_asked
 
     def known(self, path: str, query_string: str) -> str | None:
         """What a spelling means, if that is known."""
@@ -30,7 +39,7 @@ class Demand:
 
     def learn(self, path: str, query_string: str, href: str) -> None:
         """Remember what a spelling means."""
-        self._spellings[path, query_string] = href
+        self._spellings.put((path, query_string), href)
 
     def met(self, path: str, query_string: str, href: str) -> None:
         """Remember what a spelling means, and count it."""
@@ -44,8 +53,18 @@ class Demand:
     def begin_anew(self) -> None:
         """Count from zero."""
         self._asked.clear()
+        self._bytes_asked = 0
 
     def count(self, href: str, times: int = 1) -> None:
         """It was asked for."""
-        if href in self._asked or len(self._asked) < MAX_SPELLINGS:
-            self._asked[href] += times
+        if href not in self._asked:
+            size = len(href) + COUNT_BYTES
+            if self._bytes_asked + size > self._most_asked:
+                return
+            self._bytes_asked += size
+        self._asked[href] += times
+
+
+def _bytes_of_spelling(key: tuple[str, str], href: str) -> int:
+    path, query_string = key
+    return len(path) + len(query_string) + len(href) + SPELLING_BYTES

@@ -5,25 +5,34 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from server.catalog.entry import Entry, Piece
+from server.memory import DEFAULT
 
 SEQ = attrgetter("seq")
 
 
 class Ring:
-    """Up to `held` entries: all that are kept after `floor`, up to `newest`.
+    """Up to `held` entries in up to `most` bytes: all that are kept after `floor`, up to `newest`.
+
+    The newest entry is held whatever its size.
 
     It begins with the `latest` entries of all; `reach` is how far the journal reached when the last
     piece was read.
     """
 
-    def __init__(self, latest: Piece, held: int) -> None:
+    def __init__(self, latest: Piece, held: int, most: int = DEFAULT.ring) -> None:
         self._held = held
-        self._entries = latest.entries
+        self._most = most
+        self._entries = latest.entries[self._start(latest.entries) :]
         self.reach = latest.reach
         self.newest = latest.entries[-1].seq if latest.entries else latest.reach.floor
         self._floor = latest.reach.floor
-        if len(latest.entries) >= held:
-            self._floor = latest.entries[0].seq - 1
+        if len(latest.entries) >= held or len(self._entries) < len(latest.entries):
+            self._floor = self._entries[0].seq - 1
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough."""
+        return sum(each.size for each in self._entries)
 
     def continues(self, piece: Piece) -> bool:
         """Tell whether a piece that was read from our newest entry on is of the same journal.
@@ -42,7 +51,8 @@ class Ring:
         """
         new = [each for each in piece.entries if each.seq > self.newest]
         together = self._entries + new
-        self._entries, dropped = together[-self._held :], together[: -self._held]
+        start = self._start(together)
+        self._entries, dropped = together[start:], together[:start]
         if new:
             self.newest = new[-1].seq
         if dropped:
@@ -52,6 +62,17 @@ class Ring:
             self._floor = self.reach.floor
             self._entries = list(self.after(self._floor))
         return len(new)
+
+    def _start(self, entries: list[Entry]) -> int:
+        """Return the index of the first entry that is held."""
+        first = max(len(entries) - self._held, 0)
+        size, start = 0, len(entries)
+        while start > first:
+            size += entries[start - 1].size
+            if size > self._most and start < len(entries):
+                break
+            start -= 1
+        return start
 
     def covers(self, seq: int) -> bool:
         """Tell whether all that is known to come after a seq is held."""

@@ -7,25 +7,28 @@ from typing import NamedTuple
 from cachetools import TLRUCache
 
 from server.catalog.payload import Coding, Representation
+from server.memory import DEFAULT
 from server.tasks import attempt_now
 
 Key = tuple[str, Coding]  # a query in its normal form, or a path
 
-MAX_BYTES = 32 * 1024 * 1024
+ENTRY_BYTES = 400  # of an answer's place beside its key and the answer itself
 
 
 class Kept(NamedTuple):
-    """An answer, and when it has to go, by the timer of the shelf."""
+    """An answer, when it has to go by the timer of the shelf, and its bytes with its key."""
 
     ready: Representation
     good_until: float
+    size: int = 0
 
 
 class Shelf:
-    """Answers by key, each with its own end. `timer` is in seconds."""
+    """Answers by key, each with its own end, up to `most` bytes. `timer` is in seconds."""
 
-    def __init__(self, timer: Callable[[], float]) -> None:
+    def __init__(self, timer: Callable[[], float], most: int = DEFAULT.shelf) -> None:
         self._timer = timer
+        self._most = most
         self._watchers: list[Callable[[], None]] = []
         self._kept = self._empty()
 
@@ -45,8 +48,9 @@ class Shelf:
 
     def keep(self, key: Key, kept: Kept) -> None:
         """Put an answer there, if it is not larger than the whole shelf."""
-        if kept.ready.size <= MAX_BYTES:
-            self._kept[key] = kept
+        size = kept.ready.size + len(key[0]) + ENTRY_BYTES
+        if size <= self._most:
+            self._kept[key] = kept._replace(size=size)
 
     def fill(self, kept: Mapping[Key, Kept]) -> float:
         """Put answers there; when the first of them ends."""
@@ -66,8 +70,8 @@ class Shelf:
 
     def _empty(self) -> "TLRUCache[Key, Kept]":
         return TLRUCache(
-            MAX_BYTES,
+            self._most,
             lambda _key, kept, _now: kept.good_until,
             self._timer,
-            getsizeof=lambda kept: kept.ready.size,
+            getsizeof=lambda kept: kept.size,
         )

@@ -28,6 +28,7 @@ class Depth(NamedTuple):
     of_type: int
 
 
+ALBUM_BYTES = 1500  # of a release in memory beside its JSON and the strings that repeat it
 HELD = Depth(500, 300)  # more than any release_limit, for filters take some away
 
 
@@ -148,6 +149,11 @@ class Snapshot:
         shown = tuple(sorted(seen, key=attrgetter("shown_at"), reverse=True))
         object.__setattr__(self, "seen", seen)  # the way to set a field of what is frozen
         object.__setattr__(self, "shown", shown)
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough."""
+        return sum(2 * len(album.json) + ALBUM_BYTES for album in self.albums)
 
     def only(self, albums: Sequence[AlbumEntry]) -> "Snapshot":
         """Return a snapshot of some of these releases."""

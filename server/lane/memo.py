@@ -11,9 +11,9 @@ from server.catalog.shelf import Shelf
 from server.lane import head as heads
 from server.lane.answer import Answer
 from server.lane.head import Request
+from server.memory import DEFAULT
 
-MAX_BYTES = 16 * 1024 * 1024  # of heads and answers together; then all is learnt anew
-MAX_ANSWER_BYTES = 2 * 1024 * 1024  # larger ones are for Tornado
+LARGEST = 4  # answers of more than the fourth part of what may be kept are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them
 TICK_SECONDS = 1.5  # after so long at most the next tick follows
 SOON = 0.01  # seconds by which a timer may be early
@@ -32,6 +32,7 @@ class Memo:
     `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
     is the wall clock in seconds since 1970, for `Date`; `timer` the one that the shelf goes by.
     `call_later` is the loop's, once there is one: with it no answer outlives its end between ticks.
+    Heads and answers together have up to `most` bytes; beyond that all are learnt again.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Memo:
         count: Count,
         clock: Callable[[], float],
         timer: Callable[[], float],
+        most: int = DEFAULT.memo,
     ) -> None:
         self._shelf = shelf
         self._demand = demand
         self._count = count
         self._clock = clock
         self._timer = timer
+        self._most = most
         self._date = b""
         self._answers: dict[Key, Answer] = {}
         self._in_use: list[Answer] = []
@@ -57,6 +60,11 @@ class Memo:
         shelf.watch(self.forget)
         self.tick()
 
+    @property
+    def size(self) -> int:
+        """Bytes in memory, near enough."""
+        return self._bytes
+
     def learn(self, head: bytes) -> Answer | None:
         """The answer to a head that is not known yet; None if it is not for the lane."""
         shared = heads.without_proxies(head)  # one for all clients of a proxy
@@ -66,7 +74,7 @@ class Memo:
         answer = None if request is None else self._find(request)
         if answer is not None:
             self._bytes += len(shared) + ENTRY_BYTES
-            if self._bytes > MAX_BYTES:
+            if self._bytes > self._most:
                 self.forget()
                 return self.learn(head)
             self.answers[shared] = answer
@@ -84,12 +92,7 @@ class Memo:
 
         All is forgotten when one of the answers has ended.
         """
-        for answer in self._in_use:
-            self._count(answer.route, answer.method, answer.status, answer.hits)
-            if answer.route in KINDS:
-                self._demand.count(answer.href, answer.hits)
-            answer.wire, answer.hits = None, 0
-        self._in_use.clear()
+        self._tell()
         self._date = formatdate(self._clock(), usegmt=True).encode()
         if self.answers and self._timer() >= self._good_until - SOON:
             self.forget()
@@ -102,8 +105,17 @@ class Memo:
             self._woken_for = self._good_until
             self.call_later(max(left, 0.0), self.tick)
 
+    def _tell(self) -> None:
+        for answer in self._in_use:
+            self._count(answer.route, answer.method, answer.status, answer.hits)
+            if answer.route in KINDS:
+                self._demand.count(answer.href, answer.hits)
+            answer.wire, answer.hits = None, 0
+        self._in_use.clear()
+
     def forget(self) -> None:
-        """Other answers are on the shelf now."""
+        """Forget all heads and answers: the shelf has other answers now, or there is no room."""
+        self._tell()  # what was sent would hold its bytes until the next tick
         self.answers.clear()
         self._answers.clear()
         self._bytes = 0
@@ -115,7 +127,7 @@ class Memo:
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
         kept = self._shelf.find((href, coding))
-        if kept is None or kept.ready.size > MAX_ANSWER_BYTES:
+        if kept is None or 2 * kept.ready.size > self._most // LARGEST:
             return None
         ready = kept.ready
         unmodified = negotiation.is_unmodified(

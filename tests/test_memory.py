@@ -1,0 +1,140 @@
+"""Memory has owners: each has a bound in bytes, which docs/operating.md states."""
+
+import re
+import time
+import tracemalloc
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from server import memory
+from server.app import Freshet
+from server.catalog.broadcast import LISTENER_BYTES
+from server.catalog.demand import Demand
+from server.catalog.entry import Entry, Piece, Reach
+from server.catalog.lru import ByteLRU
+from server.catalog.payload import Representation
+from server.catalog.ring import Ring
+from server.catalog.shelf import Kept, Shelf
+from server.lane.answer import Answer
+from server.lane.memo import Memo
+from server.memory import DEFAULT, SHARES, Budget, divide
+from tests.conftest import ROOT
+
+GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
+BOUNDS = {
+    "catalog/shelf": DEFAULT.shelf,
+    "lane/memo": DEFAULT.memo,
+    "catalog/demand": DEFAULT.demand,
+    "catalog/days": DEFAULT.days,
+    "catalog/ring": DEFAULT.ring,
+    "catalog/broadcast": DEFAULT.listeners,
+}
+
+
+def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
+    rows = re.findall(r"^\| [^|]+ \| `([a-z_/]+)` \| ([0-9.]+) \|", SECTION, re.MULTILINE)
+    assert dict(rows) == {owner: f"{size / memory.MB:.1f}" for owner, size in BOUNDS.items()}
+    assert all((ROOT / "server" / f"{owner}.py").exists() for owner in BOUNDS)
+    assert f"takes up to {memory.PROGRAM_MB} MB" in SECTION
+    assert f"{DEFAULT.listeners // LISTENER_BYTES} streams" in SECTION
+
+
+@pytest.mark.parametrize("megabytes", [memory.LEAST_MB, 200, 1000])
+def test_the_program_and_all_owners_fit_together(megabytes: int) -> None:
+    budget = divide(megabytes)
+    whole = memory.PROGRAM_MB * memory.MB + budget.total * memory.GAPS
+    assert whole <= megabytes * memory.MB
+    assert all(getattr(budget, each.name) > 0 for each in fields(Budget))
+    assert sum(getattr(SHARES, each.name) for each in fields(Budget)) <= 100
+
+
+def test_each_owner_is_given_its_share(make_settings: Any) -> None:
+    freshet = Freshet(make_settings(memory_mb=400))
+    budget = divide(400)
+    cache, broadcast = freshet.cache, freshet.broadcast
+    assert cache.shelf._most == budget.shelf
+    assert cache.days._most == budget.days
+    assert cache.demand._most_asked == budget.demand // 2
+    assert broadcast._most_bytes == budget.ring
+    assert broadcast._most == budget.listeners // LISTENER_BYTES
+    assert freshet.memo._most == budget.memo
+    freshet.upstream.transport.close()
+    freshet.upstream.short_transport.close()
+    freshet.database.close()
+
+
+def entries(first: int, last: int, size: int) -> list[Entry]:
+    return [Entry(seq, "added", b"x" * size) for seq in range(first, last + 1)]
+
+
+def test_the_ring_holds_the_newest_changes_in_so_many_bytes() -> None:
+    most = 100_000
+    ring = Ring(Piece(entries(1, 50, 3000), Reach(1, 50, 0)), 1000, most)
+    assert most * 8 // 10 < ring.size <= most
+    first = ring.after(0)[0].seq
+    assert 1 < first < 50
+    assert ring.covers(first - 1)
+    assert not ring.covers(first - 2), "the change before was not held"
+    assert ring.add(Piece(entries(51, 60, 3000), Reach(1, 60, 0))) == 10
+    assert ring.size <= most
+    assert ring.newest == 60
+    assert not ring.covers(first - 1)
+
+
+def test_the_ring_holds_the_newest_change_whatever_its_size() -> None:
+    ring = Ring(Piece(entries(1, 3, 3000), Reach(1, 3, 0)), 1000, 100)
+    assert [each.seq for each in ring.after(2)] == [3]
+    assert ring.covers(2)
+    assert not ring.covers(1)
+
+
+def test_a_cache_in_bytes_drops_what_was_used_least_recently() -> None:
+    cache: ByteLRU[str, bytes] = ByteLRU(10, lambda key, value: len(key) + len(value))
+    for key in "abc":
+        cache.put(key, b"xx")
+    assert cache.get("a") == b"xx"
+    cache.put("d", b"xxx")
+    assert [cache.get(key) for key in "abcd"] == [b"xx", None, b"xx", b"xxx"]
+    cache.put("d", b"x" * 10)
+    assert cache.get("d") is None, "it is larger than all"
+    assert (len(cache), cache.size) == (2, 6)
+    cache.clear()
+    assert (len(cache), cache.size) == (0, 0)
+
+
+class Counted:
+    """What a memo tells of the answers that were sent."""
+
+    def __init__(self) -> None:
+        self.hits = 0
+
+    def __call__(self, _route: str, _method: str, _status: int, hits: int) -> None:
+        self.hits += hits
+
+
+def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
+    shelf, demand, counted = Shelf(time.monotonic), Demand(), Counted()
+    memo = Memo(shelf, demand, counted, time.time, time.monotonic, most=200_000)
+    sent = 0
+    for number in range(40):
+        href = f"/api/artists/?limit={number + 1}"
+        body = b"%d" % number + b"x" * 10_000
+        shelf.keep((href, "identity"), Kept(Representation(body, '"x"', ()), time.monotonic() + 9))
+        demand.learn("/api/artists/", f"limit={number + 1}", href)
+    tracemalloc.start()
+    for number in range(40):
+        head = b"GET /api/artists/?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (number + 1)
+        answer = memo.learn(head)
+        assert isinstance(answer, Answer)
+        memo.wire(answer)
+        answer.hits += 1
+        sent += 1
+        assert memo.size <= 200_000
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 400_000
+    memo.tick()
+    assert counted.hits == sent, "none was lost from the counts"
