@@ -6,6 +6,7 @@ from typing import Any
 from handlers.pages import PageHandler, Pages
 from server.catalog.wording import counted, moment
 from server.errors import DatabaseError
+from server.login import known
 from server.login.desk import LoginDesk
 from server.login.store import Visitor
 from server.login.watch import ConsentWatch
@@ -24,12 +25,19 @@ class AccountHandler(PageHandler):
         self._desk, self._watch, self._owned = desk, watch, owned
 
     async def visitor(self) -> Visitor | None:
-        """Who is looking; nobody, as long as that cannot be asked."""
+        """Who is looking; nobody, as long as that cannot be asked.
+
+        A browser with a session that an older version began is known from now on.
+        """
         try:
             async with asyncio.timeout(VISITOR_SECONDS):
-                return await self._desk.visitor(self.session_token)
+                visitor = await self._desk.visitor(self.session_token)
         except (DatabaseError, TimeoutError):
             return None
+        if visitor is not None and not self.get_cookie(self._pages.cookie(known.COOKIE)):
+            mark = self._desk.mark(visitor.account_id)
+            self.keep_cookie(known.COOKIE, mark, known.LIFE.total_seconds())
+        return visitor
 
     def account(self, visitor: Visitor | None) -> dict[str, Any]:
         """What `account.html` shows."""

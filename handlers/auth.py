@@ -6,6 +6,8 @@ Where Spotify sends no browser back to PUBLIC_URL, `/auth/pasted/` takes the cal
 from urllib.parse import urlencode, urlsplit
 
 from handlers.pages import PageHandler, Pages
+from server.addresses import client_network
+from server.login import known
 from server.login.attempt import LIFE, fingerprint
 from server.login.callback import Callback, read_address
 from server.login.desk import LoginDesk
@@ -33,8 +35,15 @@ class AuthHandler(PageHandler):
         cookie = None
         if callback.state is not None:
             cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
-        admitted = await self._desk.finish(callback, cookie, self.session_token)
+        admitted = await self._desk.finish(
+            callback,
+            cookie,
+            self.session_token,
+            known_by=self.get_cookie(self._pages.cookie(known.COOKIE)),
+            network=client_network(self.request.remote_ip or ""),
+        )
         self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
+        self.keep_cookie(known.COOKIE, admitted.known, known.LIFE.total_seconds())
         self.go(admitted.next)
 
 

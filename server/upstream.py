@@ -51,9 +51,12 @@ class Upstream:
         self.keyring = Keyring(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
         self.short_transport = Transport(TOKEN_SECONDS)  # no token waits behind a slow page
+        self.login_transport = Transport(TOKEN_SECONDS)  # no renewal waits behind logins
         self.gate = Gate(database, settings.quota_per_day, now, on_call)
-        self.accounts = Accounts(
-            self.short_transport, self.gate, settings.spotify_accounts_url, client_id, secret
+        accounts_url = settings.spotify_accounts_url
+        self.accounts = Accounts(self.short_transport, self.gate, accounts_url, client_id, secret)
+        self.login_accounts = Accounts(
+            self.login_transport, self.gate, accounts_url, client_id, secret
         )
         self.renewer = Renewer(
             database,
@@ -87,6 +90,7 @@ class Upstream:
                 await self.gate.save()
         self.transport.close()
         self.short_transport.close()
+        self.login_transport.close()
 
 
 @asynccontextmanager
@@ -184,10 +188,11 @@ def make_desk(
     """The part that logs people in, as the settings want it."""
     return LoginDesk(
         database,
-        upstream.accounts,
-        upstream.client("interactive", upstream.short_transport),
+        upstream.login_accounts,
+        upstream.client("login", upstream.login_transport),
         tokens=upstream.keyring,
         cookies=Keyring(settings.secret.get_secret_value(), "cookies"),
+        browsers=Keyring(settings.secret.get_secret_value(), "browsers"),
         redirect_uri=settings.redirect_uri,
         allowed=settings.allowed_users,
         on_change=on_change,

@@ -51,11 +51,19 @@ class Cookie:
 class Browser:
     """Keeps cookies by host, whatever the port, and sends them whatever SameSite says.
 
-    `reach` maps public addresses to real ones, as a proxy in front of the server would.
+    `reach` maps public addresses to real ones, as a proxy in front of the server would. `address`
+    is where the browser comes from, as such a proxy says.
     """
 
-    def __init__(self, home: str, now: Callable[[], datetime], reach: dict[str, str]) -> None:
+    def __init__(
+        self,
+        home: str,
+        now: Callable[[], datetime],
+        reach: dict[str, str],
+        address: str | None = None,
+    ) -> None:
         self.home = home
+        self.address = address
         self.jar: dict[tuple[str, str], Cookie] = {}
         self._now = now
         self._reach = reach
@@ -88,6 +96,8 @@ class Browser:
         host = urlsplit(target).netloc
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         named = {"Host": host, **named}
+        if self.address is not None:
+            named.setdefault("X-Forwarded-For", self.address)
         if (cookies := self.cookie_header(target)) and "Cookie" not in named:
             named["Cookie"] = cookies
         response = await self._http.fetch(
@@ -211,10 +221,11 @@ class Stage:
         """The server as the world sees it."""
         return self.freshet.settings.public_url
 
-    def browser(self, home: str | None = None) -> Browser:
+    def browser(self, home: str | None = None, address: str | None = None) -> Browser:
         """A browser of its own, with no cookies yet."""
         real = f"http://127.0.0.1:{self.freshet.port}"
-        browser = Browser(home or self.url, self.clock, {self.url: real, home or self.url: real})
+        reach = {self.url: real, home or self.url: real}
+        browser = Browser(home or self.url, self.clock, reach, address)
         self.browsers.append(browser)
         return browser
 

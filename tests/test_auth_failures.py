@@ -299,11 +299,11 @@ ANSWERS: list[tuple[str, Answer, tuple[int, str]]] = [
 async def test_whatever_spotify_answers_is_a_page_and_stores_nothing(
     set_stage: SetStage, lines: Lines, path: str
 ) -> None:
-    stage = await set_stage()
+    stage = await set_stage(trusted_proxies="127.0.0.1")
     cases = [case[1:] for case in ANSWERS if case[0] == path]
-    for answer, expected in cases:
+    for number, (answer, expected) in enumerate(cases):
         stage.standin.world.script = {path: [answer] * 2}  # a call may be repeated once
-        browser = stage.browser()
+        browser = stage.browser(address=f"192.0.2.{number}")
         back = await browser.agree(await browser.begin())
         page = await failed(stage, browser, back, *expected, retry=expected[0] == 503)
         for foreign in ("<script", "<b>", "19056"):

@@ -44,7 +44,7 @@ RAW_NEXTS = [  # as they stand in the address, encoded or not
 
 
 def batches(targets: list[str], size: int = 20) -> list[list[str]]:
-    """No server takes more than thirty logins a minute."""
+    """No server takes more than thirty logins of one account a minute."""
     return [targets[first : first + size] for first in range(0, len(targets), size)]
 
 
@@ -55,8 +55,8 @@ ENCODED = [quote(target) for target in LEADS_ELSEWHERE if target.isprintable()]
 @pytest.mark.gen_test
 async def test_no_next_leads_away_from_this_server(set_stage: SetStage, nexts: list[str]) -> None:
     stage = await set_stage()
+    browser = stage.browser()
     for encoded in nexts:
-        browser = stage.browser()
         begun = await browser.get(f"/auth/login/?next={encoded}")
         assert begun.code == 302, encoded
         assert len(begun.headers.get_list("Location")) == 1
@@ -74,9 +74,10 @@ async def test_no_next_leads_away_from_this_server(set_stage: SetStage, nexts: l
 @pytest.mark.gen_test
 async def test_a_path_of_ours_is_gone_to_over_http_too(set_stage: SetStage) -> None:
     stage = await set_stage()
+    browser = stage.browser()
     for target in STAYS:
         if target.isascii():
-            response = await stage.browser().log_in(target)
+            response = await browser.log_in(target)
             assert response.headers["Location"] == stage.url + target
 
 
@@ -133,7 +134,7 @@ async def test_what_the_callback_brings_is_in_no_page(set_stage: SetStage, lines
             for foreign in (attack, "alert(1)", "Hacked", "unheard-of", state):
                 assert foreign not in page
             assert state not in str(lines())
-    assert len([line for line in lines() if line["event"] == "login_failed"]) == 25
+    assert len([line for line in lines() if line["event"] == "login_failed"]) == 10
     assert "AQbogus" not in str(lines())
 
 

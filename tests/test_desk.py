@@ -25,6 +25,7 @@ from server.errors import (
 )
 from server.keyring import Keyring
 from server.login import diagnosis, failures
+from server.login.budget import KNOWN, PER_ACCOUNT, PER_NETWORK, STRANGERS, Budget
 from server.login.callback import Callback
 from server.login.desk import Admitted, Begun, LoginDesk
 from server.login.failures import LoginFailed
@@ -38,6 +39,12 @@ from tests.gates import accounts_of, gate_in_memory
 
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"
+AT_SIGHT = (
+    failures.StateMissing,
+    failures.StateForeign,
+    failures.CodeRefused,
+    failures.LoginDenied,
+)
 
 
 class NeverAsked:
@@ -107,6 +114,7 @@ def front_of(
             SpotifyClient(transport, never, gate_in_memory(clock), standin.api_url),
             tokens=Keyring(SECRET, "tokens"),
             cookies=Keyring(SECRET, "cookies"),
+            browsers=Keyring(SECRET, "browsers"),
             redirect_uri=REDIRECT_URI,
             allowed=allowed,
             on_change=changed,
@@ -173,7 +181,7 @@ async def test_to_begin_touches_neither_spotify_nor_the_database(
 @pytest.mark.gen_test
 async def test_the_brake_lets_go_after_a_minute(front_of: Callable[..., Front]) -> None:
     front = front_of()
-    for _ in range(30):
+    for _ in range(PER_NETWORK):
         begun = front.desk.begin("/")
         with pytest.raises(failures.CodeRefused):
             await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
@@ -181,7 +189,7 @@ async def test_the_brake_lets_go_after_a_minute(front_of: Callable[..., Front]) 
     assert (failure.status, failure.retry_after) == (429, 60)
     front.seconds = 59.9
     await front.fails(failures.TooManyLogins)
-    assert front.standin.calls_to(TOKEN) == 30
+    assert front.standin.calls_to(TOKEN) == PER_NETWORK
     front.seconds = 60.1
     assert (await front.log_in()).next == "/"
 
@@ -192,10 +200,10 @@ async def test_who_was_told_to_wait_can_go_on_with_the_same_login(
 ) -> None:
     """Nothing was spent: the page says to wait a minute."""
     front = front_of()
-    for _ in range(30):
+    for _ in range(PER_NETWORK):
         begun = front.desk.begin("/")
-        with pytest.raises(failures.LoginDenied):
-            await front.desk.finish(Callback(begun.state, None, "access_denied"), begun.cookie)
+        with pytest.raises(failures.CodeRefused):
+            await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
     begun = front.desk.begin("/")
     callback = front.agree(begun)
     with pytest.raises(failures.TooManyLogins):
@@ -205,11 +213,13 @@ async def test_who_was_told_to_wait_can_go_on_with_the_same_login(
 
 
 @pytest.mark.gen_test
-async def test_what_is_refused_at_sight_does_not_wear_the_brake(
-    front_of: Callable[..., Front],
+async def test_what_is_refused_at_sight_costs_nothing_and_does_not_wear_the_brake(
+    front_of: Callable[..., Front], database: Database
 ) -> None:
     front = front_of()
     begun, other = front.desk.begin("/"), front.desk.begin("/")
+    statements: list[str] = []
+    event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
         for callback, cookie in (
             (Callback(None, "code", None), begun.cookie),
@@ -217,10 +227,29 @@ async def test_what_is_refused_at_sight_does_not_wear_the_brake(
             (Callback(begun.state, "code", None), other.cookie),
             (Callback("x", "code", None), begun.cookie),
             (Callback("\ud800", "code", None), begun.cookie),
+            (Callback(begun.state, None, None), begun.cookie),
+            (Callback(begun.state, "x" * 2001, None), begun.cookie),
+            (Callback(begun.state, "code", "access_denied"), begun.cookie),
         ):
-            with pytest.raises((failures.StateMissing, failures.StateForeign)):
+            with pytest.raises(AT_SIGHT):
                 await front.desk.finish(callback, cookie)
+    assert statements == []
     assert await front.log_in()
+
+
+def test_what_counts_logins_is_bounded_however_many_try() -> None:
+    seconds = 0.0
+    budget = Budget(lambda: seconds)
+    taken = sum(budget.take(f"2001:db8:0:{n:x}::/64", None) for n in range(2000))
+    assert (taken, len(budget.strangers)) == (STRANGERS, STRANGERS)
+    assert sum(budget.take("192.0.2.1", f"account-{n // 100}") for n in range(2000)) == KNOWN
+    assert len(budget.known) == KNOWN
+    seconds = 59.9
+    assert not budget.take("192.0.2.1", None)
+    seconds = 60.0
+    assert (len(budget.strangers), len(budget.known)) == (0, 0)
+    assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
+    assert sum(budget.take("192.0.2.1", "account-1") for _ in range(100)) == PER_ACCOUNT
 
 
 @pytest.mark.gen_test

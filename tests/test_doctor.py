@@ -89,7 +89,7 @@ async def test_all_is_well(report: Report, start_standin: Any) -> None:
     }
     assert found["quota"].text == (
         "of 500 calls an endpoint, in the last 24 hours: "
-        "/api/token 1, /browse/new-releases 1, /search 1"
+        "/api/token/client_credentials 1, /browse/new-releases 1, /search 1"
     )
     assert found["pace"].text.startswith("a sync from search takes up to 10 calls, so one fits ")
     assert "http://127.0.0.1:5000/auth/callback/" in found["redirect URI"].text

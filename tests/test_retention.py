@@ -8,10 +8,22 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Change, JournalFloor, Listing, Quota, SyncRun
+from models import (
+    Album,
+    AlbumArtist,
+    Artist,
+    Change,
+    Cooldown,
+    JournalFloor,
+    Listing,
+    Quota,
+    SyncRun,
+)
 from server.catalog import retention, store
 from server.catalog.retention import Retention
 from server.database import Database
+from server.spotify import quota
+from server.spotify.cooldown import Pause
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
@@ -239,3 +251,17 @@ async def test_the_floor_of_the_journal_only_rises(keeper: Keeper, clock: Clock)
         (oldest,) = await keeper.all(select(func.min(Change.seq)))
         assert floors[-1] < oldest
     assert floors == sorted(set(floors))
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
+    keeper: Keeper, clock: Clock
+) -> None:
+    for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
+        pause = Pause(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
+        await keeper.database.run(quota.pause, bucket, pause)
+    await keeper.retention.clear()
+    assert await keeper.all(select(Cooldown.bucket).order_by(Cooldown.bucket)) == [
+        "/api/token",
+        "/recent",
+    ]

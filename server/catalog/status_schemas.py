@@ -7,6 +7,11 @@ from pydantic import Field
 
 from server.catalog.schemas import SOURCE, STALE, Shape
 
+BUCKET = (
+    "The endpoint. Each grant of `/api/token` counts by itself, and so do logins in browsers that "
+    "are not known (`…/unknown-browsers`). May grow."
+)
+
 
 class Login(Shape):
     """The newest login, without its account; all null when nobody has logged in."""
@@ -55,7 +60,7 @@ class Market(Shape):
 class Bucket(Shape):
     """The calls of the last 24 hours to one of Spotify's endpoints."""
 
-    bucket: str = Field(description="The endpoint.")
+    bucket: str = Field(description=BUCKET)
     used: int = Field(description="Calls of the last 24 hours.")
     left: int = Field(description="Before QUOTA_PER_DAY; a tenth of it is kept for people.")
     per_day: int = Field(description="Calls allowed in 24 hours (QUOTA_PER_DAY).")
@@ -65,7 +70,7 @@ class Bucket(Shape):
 class Cooldown(Shape):
     """An endpoint that is left alone, because Spotify asked for it."""
 
-    bucket: str = Field(description="The endpoint.")
+    bucket: str = Field(description=BUCKET)
     until: datetime = Field(description="When it may be asked again.")
     reason: str = Field(description="Spotify's answer.")
 

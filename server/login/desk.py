@@ -11,21 +11,22 @@ from cachetools import TTLCache
 from server.database import Database
 from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
-from server.login import diagnosis, failures, store
+from server.login import diagnosis, failures, known, store
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
+from server.login.budget import KNOWN, PER_NETWORK, SECONDS, STRANGERS, Budget, Share
 from server.login.callback import Callback
 from server.login.failures import LoginFailed
 from server.login.store import Visitor
 from server.spotify import logins
 from server.spotify.client import SpotifyClient
 from server.spotify.consent import SCOPES, end_of_consent
+from server.spotify.ledger import by_unknown_browsers
 from server.spotify.oauth import Accounts, Grant
 from server.spotify.profile import Profile, read_profile
 
-ANSWERS = 30  # logins that may end in ANSWER_SECONDS; people make fewer
-ANSWER_SECONDS = 60
 CHOOSE = "no other account may log in now; ALLOWED_USERS can name who may"
 LONGEST_CODE = 2000  # characters
+ME = "/me"
 
 log = structlog.get_logger()
 
@@ -41,15 +42,17 @@ class Begun:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A login that has succeeded: the session's token, and the local path to go to."""
+    """A login that has succeeded: its session's token, where to go, and the next time's cookie."""
 
     session: str = field(repr=False)
     next: str
+    known: str = field(repr=False)
 
 
 class LoginDesk:
     """`allowed` lists the accounts that may in; if it is empty, the first to log in owns all.
 
+    `cookies` seals logins that have begun, `browsers` the cookies of browsers that are known.
     `on_change` is awaited when a login has come or gone. `timer` is a monotonic clock in seconds.
     """
 
@@ -61,6 +64,7 @@ class LoginDesk:
         *,
         tokens: Keyring,
         cookies: Keyring,
+        browsers: Keyring,
         redirect_uri: str,
         allowed: Collection[str],
         on_change: Callable[[], Awaitable[None]],
@@ -72,11 +76,14 @@ class LoginDesk:
         self._client = client
         self._tokens = tokens
         self._cookies = cookies
+        self._browsers = browsers
         self.redirect_uri = redirect_uri
         self._allowed = allowed
         self._on_change = on_change
         self._now = now
-        self._answered: TTLCache[str, None] = TTLCache(ANSWERS, ANSWER_SECONDS, timer)
+        self.budget = Budget(timer)
+        self._told = Share(STRANGERS, PER_NETWORK, timer)
+        self._answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, SECONDS, timer)
 
     def begin(self, target: str) -> Begun:
         """A new login that is to end at the local path `target`. Touches no database."""
@@ -87,30 +94,44 @@ class LoginDesk:
         return Begun(url, attempt.state, seal(attempt, self._cookies))
 
     async def finish(
-        self, callback: Callback, cookie: str | None, replaces: str | None = None
+        self,
+        callback: Callback,
+        cookie: str | None,
+        replaces: str | None = None,
+        *,
+        known_by: str | None = None,
+        network: str = "unknown",
     ) -> Admitted:
         """Check what came back, exchange its code, see whose it is, and let them in.
 
-        `replaces` is the browser's session until now. Raises LoginFailed, for each cause its own
+        `replaces` is the browser's session until now, `known_by` its cookie of an earlier login,
+        `network` what it is counted for without one. Raises LoginFailed, for each cause its own
         class, or DatabaseError.
         """
+        account, spent = known.account_of(known_by, self._now(), self._browsers), False
         try:
-            attempt = await self._accepted(callback, cookie, replaces)
-            grant, profile = await self._asked(callback, attempt)
+            attempt, code = self._checked(callback, cookie)
+            await self._spend(attempt, network, account)
+            spent = True
+            grant, profile = await self._asked(code, attempt, is_known=account is not None)
             session = await self._admitted(profile, grant, replaces)
         except LoginFailed as failure:
-            tell = log.info if failure.usual else log.warning
-            tell("login_failed", cause=failure.kind, reason=str(failure) or None)
+            if spent or self._told.take(network):  # strangers can make up any number
+                self._tell(failure, network, is_known=account is not None)
             raise
-        return Admitted(session, attempt.next)
+        return Admitted(session, attempt.next, self.mark(profile.key))
 
-    async def _accepted(
-        self, callback: Callback, cookie: str | None, session: str | None
-    ) -> Attempt:
-        """The attempt that this is the one and only answer to.
+    def mark(self, account_id: str) -> str:
+        """Return the cookie by which a browser of this account is known from now on."""
+        return known.seal(account_id, self._now(), self._browsers)
 
-        There may be so many a minute, but those who are logged in are not kept out by strangers.
-        """
+    def _tell(self, failure: LoginFailed, network: str, *, is_known: bool) -> None:
+        tell = log.info if failure.usual else log.warning
+        reason = str(failure) or None
+        tell("login_failed", cause=failure.kind, client=network, known=is_known, reason=reason)
+
+    def _checked(self, callback: Callback, cookie: str | None) -> tuple[Attempt, str]:
+        """Return the attempt that this browser began, and its code; costs no call and no query."""
         if callback.state is None:
             raise failures.StateMissing
         attempt = unseal(cookie, self._cookies) if cookie else None
@@ -118,37 +139,43 @@ class LoginDesk:
             attempt.state.encode(), callback.state.encode("utf-8", "surrogatepass")
         ):
             raise failures.StateForeign
-        now = self._now()
-        if not attempt.is_timely(now):
+        if not attempt.is_timely(self._now()):
             raise failures.StateExpired
+        if callback.error is not None:
+            raise diagnosis.of_callback(callback.error)
+        if not callback.code or len(callback.code) > LONGEST_CODE:
+            raise failures.CodeRefused("no code, or one that is too long")
+        return attempt, callback.code
+
+    async def _spend(self, attempt: Attempt, network: str, account: str | None) -> None:
+        """Accept an attempt once, if the budget has room for it."""
         self._answered.expire()
         if attempt.state in self._answered:
             raise failures.StateReplayed
-        if len(self._answered) >= ANSWERS and await self.visitor(session) is None:
+        if not self.budget.take(network, account):
             raise failures.TooManyLogins
         self._answered[attempt.state] = None
         try:
-            spent = await self._database.run(store.spend, attempt.state, now, LIFE + 2 * SKEW)
+            spent = await self._database.run(
+                store.spend, attempt.state, self._now(), LIFE + 2 * SKEW
+            )
         except DatabaseError:
             self._answered.pop(attempt.state, None)  # so that reloading the page is enough
             raise
         if not spent:
             raise failures.StateReplayed
-        return attempt
 
-    async def _asked(self, callback: Callback, attempt: Attempt) -> tuple[Grant, Profile]:
+    async def _asked(self, code: str, attempt: Attempt, *, is_known: bool) -> tuple[Grant, Profile]:
         """The tokens behind the code, and whose they are."""
-        if callback.error is not None:
-            raise diagnosis.of_callback(callback.error)
-        if not callback.code or len(callback.code) > LONGEST_CODE:
-            raise failures.CodeRefused("no code, or one that is too long")
+        bucket = ME if is_known else by_unknown_browsers(ME)
         try:
             grant = await self._accounts.exchange(
-                callback.code, attempt.verifier, self.redirect_uri
+                code, attempt.verifier, self.redirect_uri, known=is_known
             )
             if grant.refresh_token is None:
                 raise failures.SpotifyFailed("no refresh token for a code")
-            return grant, read_profile(await self._client.get_as(grant.access_token, "/me"))
+            answer = await self._client.get_as(grant.access_token, ME, bucket=bucket)
+            return grant, read_profile(answer)
         except SpotifyError as error:
             raise diagnosis.of_answer(error) from error
 

@@ -68,22 +68,28 @@ class SpotifyClient:
                 raise
         return await self._send(await self._tokens.access_token(), path, parameters)
 
-    async def get_as(self, token: str, path: str, **parameters: str | int) -> dict[str, Any]:
-        """GET `path` with a token of the caller's, as when somebody logs in."""
+    async def get_as(
+        self, token: str, path: str, bucket: str | None = None, **parameters: str | int
+    ) -> dict[str, Any]:
+        """GET `path` with the caller's token, as for a login; count it in `bucket` if given."""
         try:
-            return await self._send(token, path, parameters)
+            return await self._send(token, path, parameters, bucket)
         except TokenRejected as error:
             if error.expired:
                 raise
         await asyncio.sleep(MISSING_TOKEN_DELAY)
-        return await self._send(token, path, parameters)
+        return await self._send(token, path, parameters, bucket)
 
     async def check(self, path: str, calls: int) -> None:
         """Raise RateLimited or QuotaSpent if `path` may not be asked so often now; asks nothing."""
         await self._gate.check(bucket_of(path), self._purpose, calls)
 
     async def _send(
-        self, token: str, path: str, parameters: dict[str, str | int]
+        self,
+        token: str,
+        path: str,
+        parameters: dict[str, str | int],
+        bucket: str | None = None,
     ) -> dict[str, Any]:
         url = f"{self._url}{path}?{urlencode(parameters)}" if parameters else self._url + path
 
@@ -91,7 +97,7 @@ class SpotifyClient:
             self.calls += 1
             return await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
 
-        response = await self._gate.through(call, bucket_of(path), self._purpose)
+        response = await self._gate.through(call, bucket or bucket_of(path), self._purpose)
         if response.status != 200:
             raise diagnose(response)
         return response.json()

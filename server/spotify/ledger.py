@@ -17,7 +17,7 @@ REACH = timedelta(hours=25)  # how long an hour counts after it has begun
 SILENCE = timedelta(hours=3)  # without a call, after which the clock may have been put forward
 RESERVED = 10  # one call in so many is kept for what a person asks for
 
-Purpose = Literal["interactive", "background", "tokens"]
+Purpose = Literal["interactive", "background", "tokens", "login"]
 Windows = Mapping[datetime, int]  # start of an hour → calls
 
 
@@ -30,11 +30,13 @@ class Allowance:
     def most(self, purpose: Purpose) -> int:
         """What a purpose may use; syncs and details leave a reserve to people.
 
-        Tokens are counted, but have no limit: theirs is no bucket of the Web API, and strangers who
-        try to log in must not be able to keep the server from renewing its own.
+        Logins of unknown and of known browsers are two buckets of one endpoint, each of which may
+        use half. Tokens are counted, but have no limit: theirs is no bucket of the Web API.
         """
         if purpose == "tokens":
             return sys.maxsize
+        if purpose == "login":
+            return self.per_day // 2
         reserve = self.per_day // RESERVED if purpose == "background" else 0
         return self.per_day - reserve
 
@@ -43,6 +45,14 @@ def bucket_of(path: str) -> str:
     """The endpoint that a path belongs to: what comes after /artists is an id, not an endpoint."""
     first, _, rest = path.lstrip("/").partition("/")
     return f"/{first}/{rest}" if first == "browse" else f"/{first}"
+
+
+def by_unknown_browsers(bucket: str) -> str:
+    """The part of a bucket for logins of browsers that nobody has logged in with before.
+
+    Strangers can make those fail at will, so their pauses are no one else's.
+    """
+    return f"{bucket}/unknown-browsers"
 
 
 def hour_of(moment: datetime) -> datetime:

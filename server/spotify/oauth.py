@@ -21,10 +21,11 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.gate import Gate
+from server.spotify.ledger import by_unknown_browsers
 from server.spotify.transport import Response, Transport, quotable
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
-BUCKET = "/api/token"  # as the gate counts it
+ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; now each grant has its own
 LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
 
 
@@ -83,25 +84,39 @@ class Accounts:
 
     async def client_credentials(self) -> Grant:
         """A token for the app itself (RFC 6749 section 4.4)."""
-        return await self._ask({"grant_type": "client_credentials"})
+        return await self._renew({"grant_type": "client_credentials"})
 
-    async def exchange(self, code: str, verifier: str, redirect_uri: str) -> Grant:
-        """The tokens that a code stands for (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+    async def exchange(
+        self, code: str, verifier: str, redirect_uri: str, *, known: bool = True
+    ) -> Grant:
+        """The tokens that a code stands for (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+
+        Anyone can make up codes, so a 429 to those of browsers that are not `known` pauses no
+        other call.
+        """
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return await self._ask(form | {"code_verifier": verifier})
+        bucket = _bucket_of(form)
+        return await self._ask(
+            form | {"code_verifier": verifier}, bucket if known else by_unknown_browsers(bucket)
+        )
 
     async def refresh(self, refresh_token: str) -> Grant:
         """A new access token (RFC 6749 section 6); usually without a new refresh token."""
-        return await self._ask({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        return await self._renew({"grant_type": "refresh_token", "refresh_token": refresh_token})
 
-    async def _ask(self, form: dict[str, str]) -> Grant:
+    async def _renew(self, form: dict[str, str]) -> Grant:
+        """Ask for a token of the server's own, unless an older version was told to wait."""
+        await self._gate.check(ANY_GRANT, "tokens")
+        return await self._ask(form, _bucket_of(form))
+
+    async def _ask(self, form: dict[str, str], bucket: str) -> Grant:
         headers = {
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
         response = await self._gate.through(
             lambda: self._transport.send("POST", self._url, headers, urlencode(form)),
-            BUCKET,
+            bucket,
             "tokens",
         )
         if response.status != 200:
@@ -111,6 +126,10 @@ class Accounts:
         except BadAnswer:  # which quotes the body, and so perhaps a token
             raise BadAnswer("the accounts service sent no JSON object") from None
         return _read_grant(content)
+
+
+def _bucket_of(form: dict[str, str]) -> str:
+    return f"{ANY_GRANT}/{form['grant_type']}"
 
 
 def _refusal(response: Response, entry: str) -> SpotifyError:

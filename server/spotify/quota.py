@@ -110,8 +110,12 @@ def resume(session: Session, bucket: str, now: datetime) -> None:
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget the hours that no longer count, and would not if the clock were put back by days."""
+    """Forget the hours that no longer count, and would not if the clock were put back by days.
+
+    So too the pauses of buckets that nobody asks any more, such as those of older versions.
+    """
     session.execute(delete(Quota).where(Quota.window <= now - REACH - KEPT))
+    session.execute(delete(Cooldown).where(Cooldown.until <= now - KEPT))
 
 
 def _drawn_back(session: Session, bucket: str, now: datetime) -> Book:

@@ -1,0 +1,48 @@
+"""How many logins may be finished in a minute: strangers share one budget, accounts have their own.
+
+Counts only what it lets through, so its memory is bounded by the budgets, however many clients try.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+SECONDS = 60.0
+STRANGERS = 30  # logins of browsers that are not known, in all
+PER_NETWORK = 10  # of those, from one IPv4 address or IPv6 /64
+KNOWN = 300  # logins of browsers that are known, in all
+PER_ACCOUNT = 30  # of those, for one account
+
+
+class Share:
+    """At most `most` in SECONDS, and `each` of them for one key; `timer` counts seconds."""
+
+    def __init__(self, most: int, each: int, timer: Callable[[], float]) -> None:
+        self.most = most
+        self._each = each
+        self._timer = timer
+        self._taken: deque[tuple[float, str]] = deque()
+
+    def __len__(self) -> int:
+        """Count what was taken in the last SECONDS."""
+        while self._taken and self._timer() - self._taken[0][0] >= SECONDS:
+            self._taken.popleft()
+        return len(self._taken)
+
+    def take(self, key: str) -> bool:
+        """Take one for a key, if there is room."""
+        if len(self) >= self.most or sum(each == key for _, each in self._taken) >= self._each:
+            return False
+        self._taken.append((self._timer(), key))
+        return True
+
+
+class Budget:
+    """Room for logins: what strangers use up is never missing for a browser that is known."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self.strangers = Share(STRANGERS, PER_NETWORK, timer)
+        self.known = Share(KNOWN, PER_ACCOUNT, timer)
+
+    def take(self, network: str, account: str | None) -> bool:
+        """Take room for one login: for the account that a browser is known by, or its network."""
+        return self.strangers.take(network) if account is None else self.known.take(account)
