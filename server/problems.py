@@ -60,6 +60,23 @@ BAD_REQUEST = Explanation(
     "not HTTP, or its body is too large.",
     "Check how the client encodes the address: UTF-8, then percent-encoded.",
 )
+REQUEST_TIMEOUT = Explanation(
+    "request-timeout",
+    "Request Timeout",
+    (408,),
+    "A request began to arrive, but did not arrive in full: its head and its body have 10 seconds "
+    "each. The connection was closed.",
+    "Send the request again on a new connection, in full.",
+)
+HEAD_TOO_LARGE = Explanation(
+    "request-head-too-large",
+    "Request Header Fields Too Large",
+    (431,),
+    "The request line and the headers together are larger than 16 KiB, there are more than 100 "
+    "header lines, or the name of a header is longer than 256 bytes. The connection was closed.",
+    "Send fewer or shorter headers. Browsers: delete the cookies of this host, which may be those "
+    "of other programs on it.",
+)
 NOT_FOUND = _explain(
     errors.NothingThere,
     "Nothing is at this address, or no artist or release with this id is stored. Releases that "
@@ -76,7 +93,7 @@ OF_THE_API = (
     ),
     _explain(
         refusals.UriTooLong,
-        "The query string is longer than any valid one.",
+        "The query string is longer than any valid one, or the request line is longer than 8 KiB.",
         "Send at most 4096 characters after the question mark.",
     ),
     _explain(
@@ -182,9 +199,24 @@ OF_LOGINS = tuple(
         (failures.SpotifySlow, "Spotify did not answer within the time limit."),
     )
 )
-ALL = (NOT_FOUND, METHOD_NOT_ALLOWED, BAD_REQUEST, *OF_THE_API, INTERNAL_ERROR, *OF_LOGINS)
+ALL = (
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    BAD_REQUEST,
+    REQUEST_TIMEOUT,
+    HEAD_TOO_LARGE,
+    *OF_THE_API,
+    INTERNAL_ERROR,
+    *OF_LOGINS,
+)
 BY_KIND = {each.kind: each for each in ALL}
-OF_TORNADO = {404: NOT_FOUND, 405: METHOD_NOT_ALLOWED}
+OF_TORNADO = {
+    404: NOT_FOUND,
+    405: METHOD_NOT_ALLOWED,
+    408: REQUEST_TIMEOUT,
+    414: BY_KIND[refusals.UriTooLong.kind],
+    431: HEAD_TOO_LARGE,
+}
 
 
 def find(kind: str) -> Explanation | None:

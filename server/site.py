@@ -14,14 +14,14 @@ from server.access_log import AccessLog
 from server.lane.answer import Answer
 from server.lane.door import Door
 from server.lane.lane import Lane
+from server.lane.limits import BODY_SECONDS
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.proxies import TrustedProxies
 from server.unreadable import Refuser
 
-MAX_HEAD_BYTES = 256 * 1024  # so that a long address gets an answer and not a cut connection
+MAX_READ_BYTES = 256 * 1024  # of a head by Tornado, so that one over the limit gets an answer
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
-BODY_SECONDS = 10.0
 IDLE_SECONDS = 75
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
@@ -85,7 +85,7 @@ class Site:
     """The routes on an address. `not_found` answers, given these values, where no route does.
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
-    `root` is the path of PUBLIC_URL.
+    `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class Site:
         memo: Memo | None = None,
         proxies: TrustedProxies | None = None,
         root: str = "",
+        body_seconds: float = BODY_SECONDS,
     ) -> None:
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
@@ -108,9 +109,9 @@ class Site:
         )
         self._server = LendingServer(
             self._application,
-            max_header_size=MAX_HEAD_BYTES,
+            max_header_size=MAX_READ_BYTES,
             max_body_size=MAX_BODY_BYTES,
-            body_timeout=BODY_SECONDS,
+            body_timeout=body_seconds,
             idle_connection_timeout=IDLE_SECONDS,
             refuse=Refuser(root, access_log, self._proxies),
         )

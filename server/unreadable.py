@@ -1,4 +1,4 @@
-"""The answer to a request that Tornado cannot read: a problem, as handlers would give it."""
+"""The answer to a request that no handler sees: a problem, as handlers would give it."""
 
 import re
 
@@ -9,7 +9,6 @@ from server.access_log import AccessLog, new_id
 from server.lane.refusal import Unreadable
 from server.proxies import TrustedProxies
 
-TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
 QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # from where on a reason may hold the client's words
 
 
@@ -21,16 +20,15 @@ class Refuser:
         self._access_log = access_log
         self._proxies = proxies
 
-    def __call__(self, asked: Unreadable) -> tuple[int, bytes]:
-        """Log it; return status and body of the answer."""
-        status = 413 if TOO_LARGE.match(asked.reason) else 400
-        explained, request_id = problems.of_status(status), new_id()
+    def __call__(self, asked: Unreadable) -> bytes:
+        """Log it; return the body of the answer."""
+        explained, request_id = problems.of_status(asked.status), new_id()
         reason = QUOTED.sub("", asked.reason).strip()
         body = orjson.dumps(
             {
                 "type": f"{self._root}/problems/{explained.kind}",
                 "title": explained.title,
-                "status": status,
+                "status": asked.status,
                 "detail": f"The request cannot be read: {reason}.",
                 "instance": f"urn:request:{request_id}",
             }
@@ -40,8 +38,8 @@ class Refuser:
             asked.method,
             asked.target,
             self._proxies.origin(asked.peer, asked.headers),
-            status,
+            asked.status,
             len(body),
             asked.reason,
         )
-        return status, body
+        return body

@@ -275,6 +275,19 @@ ODD = {
     "TE with a blank": get("/api/artists/", "Transfer-Encoding : chunked") + b"0\r\n\r\n",
     "two lengths": get("/api/artists/", "Content-Length: 0", "Content-Length: 9"),
     "a signed length": get("/api/artists/", "Content-Length: +0"),
+    "the largest head": get("/api/artists/", "X: " + (16_384 - 51) * "x"),
+    "one byte more": get("/api/artists/", "X: " + (16_384 - 50) * "x"),
+    "the longest request line": get("/healthz?" + (8192 - 22) * "x"),
+    "one byte more in it": get("/healthz?" + (8192 - 21) * "x"),
+    "as many fields as may be": get("/api/artists/", *(99 * ["X: x"])),
+    "one field more": get("/api/artists/", *(100 * ["X: x"])),
+    "the longest name of a field": get("/api/artists/", 256 * "x" + ": x"),
+    "a name that is longer": get("/api/artists/", 257 * "x" + ": x"),
+    "too many fields of proxies": get("/api/artists/", *(110 * ["X-Forwarded-For: 1.2.3.4"])),
+    "too large a field of a proxy": get("/api/artists/", f"X-Forwarded-For: {17_000 * '1'}"),
+    "a long name like a proxy's": get("/api/artists/", "X-Forwarded-" + 300 * "a" + ": x"),
+    "a long name in a large head": get("/healthz", "Y: " + 9000 * "y", 257 * "x" + ": x"),
+    "HEAD with too large a head": get("/healthz", "X: " + 17_000 * "x", method="HEAD"),
     "64 kB of a field": get("/api/artists/", "X: " + 64000 * "x"),
     "64 kB of fields": get("/api/artists/", *[f"X-{n}: {60 * 'x'}" for n in range(900)]),
     "a query of 70 kB": get("/api/artists/?" + 70000 * "x"),
@@ -303,7 +316,13 @@ WARM_ONE = get("/api/artists/")
 ENDING = {
     "one that waits for the database, and warm ones": get("/api/changes/") + 3 * WARM_ONE,
     "all kinds": WARM_ONE + get("/api/changes/") + WARM_ONE + get("/healthz") + WARM_ONE,
-    "a long one": get("/healthz", "X: " + 20_000 * "x") + WARM_ONE,
+    "a long one": get("/healthz", "X: " + 16_000 * "x") + WARM_ONE,
+    "a body": get("/healthz", "Content-Length: 5") + b"hello" + WARM_ONE,
+    "a body at the end": WARM_ONE + get("/api/changes/", "Content-Length: 5") + b"hello",
+    "a body in chunks at the end": get("/api/changes/", "Transfer-Encoding: chunked")
+    + b"2\r\nhi\r\n0\r\n"
+    + b"\r\n",
+    "one that waits for the database": get("/api/changes/"),
     "more than is read at once": 400 * WARM_ONE,
 }
 
@@ -327,7 +346,7 @@ async def all_of(port: int, sent: bytes, *, ends: bool) -> bytes:
 def test_who_has_asked_for_all_and_closes_its_half_is_answered(pair: Pair, name: str) -> None:
     sent = ENDING[name]
     answers = pair.loop.run_until_complete(all_of(pair.freshet.port, sent, ends=True))
-    assert answers.count(b"HTTP/1.1 200 OK\r\n") == sent.count(b"\r\n\r\n")
+    assert answers.count(b"HTTP/1.1 200 OK\r\n") == sent.count(b" HTTP/1.1\r\n")
     assert answers.endswith(b"}")
 
 

@@ -18,6 +18,7 @@ from tests.browsing import SAFE_HEADERS
 from tests.client import Client
 from tests.conftest import until
 
+OF_NO_ERROR = {"method-not-allowed", "request-timeout", "request-head-too-large"}
 PAGE = {"Accept": "text/html,*/*;q=0.8"}
 ROOT = "https://example.org/music"
 
@@ -45,7 +46,7 @@ def test_every_error_has_an_explanation_with_its_title_and_status() -> None:
         if not error.__subclasses__():
             assert explained.title == error.title, error
             assert error.status in explained.statuses, error
-    assert kinds | {"method-not-allowed"} == set(problems.BY_KIND), "no explanation is left over"
+    assert kinds | OF_NO_ERROR == set(problems.BY_KIND), "no explanation is left over"
     assert len(problems.ALL) == len(problems.BY_KIND)
 
 
@@ -65,7 +66,7 @@ def test_explanations_are_whole_sentences() -> None:
         assert each.statuses, each.kind
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 405, 413, 416, 431, 500, 503, 599])
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 413, 414, 416, 431, 500, 503, 599])
 def test_whatever_tornado_refuses_has_an_explanation(status: int) -> None:
     assert problems.of_status(status) in problems.ALL
 

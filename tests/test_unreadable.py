@@ -29,6 +29,11 @@ UNREADABLE = {
     "version 2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, ""),
     "two lengths": (get("/healthz", "Content-Length: 1", "Content-Length: 2"), 400, "GET"),
     "a bad chunk": (get("/healthz", "Transfer-Encoding: chunked") + b"x\r\n\r\n", 400, "GET"),
+    "a chunk without an end": (
+        get("/healthz", "Transfer-Encoding: chunked") + 99 * b"1",
+        400,
+        "GET",
+    ),
     "a large body": (get("/healthz", "Content-Length: 99999999") + b"x", 413, "GET"),
 }
 

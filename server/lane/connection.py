@@ -7,11 +7,12 @@ from typing import Any
 class Connection:
     """`unread` are requests read but not answered yet, `unsent` what the client has yet to take.
 
-    `seen` is the second in which something last went over it; `ends` says that it is closed once
-    all is sent.
+    `head` is the part of a request head that has arrived, while the rest has not. `seen` is the
+    second in which something last went over the connection, or, while there is a `head`, that of
+    its first byte. `ends` says that the connection is closed once all is sent.
     """
 
-    __slots__ = ("address", "descriptor", "ends", "seen", "socket", "unread", "unsent")
+    __slots__ = ("address", "descriptor", "ends", "head", "seen", "socket", "unread", "unsent")
 
     def __init__(self, connection: socket.socket, address: Any, seen: int) -> None:
         self.socket = connection
@@ -19,5 +20,6 @@ class Connection:
         self.address = address
         self.seen = seen
         self.ends = False
+        self.head: bytearray | None = None
         self.unread = b""
         self.unsent: memoryview | None = None

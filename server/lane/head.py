@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_request_start_line
 
+from server.lane.limits import MAX_FIELDS, MAX_NAME_BYTES
+
 MAX_BYTES = 4096  # longer ones are rare, and would fill the memory that knows them
 
 # A subset of RFC 9112 about which no two readers disagree: no obs-fold, no bare LF, no blank before
 # a colon, no byte that is not printable ASCII.
 PLAIN = re.compile(
-    rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[ -~]*\r\n)+\r\n"
+    rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n"
+    rb"(?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]{1,%d}:[ -~]*\r\n){1,%d}\r\n" % (MAX_NAME_BYTES, MAX_FIELDS)
 )
 # What proxies add, other for each client or request; no answer depends on it.
 OF_PROXIES = re.compile(
-    rb"(?<=\r\n)(?:X-Forwarded-[a-z\-]+|X-Real-Ip|X-Request-Id|Forwarded|Via|Traceparent|Tracestate)"
+    rb"(?<=\r\n)(?:X-Forwarded-[a-z\-]{1,64}|X-Real-Ip|X-Request-Id|Forwarded|Via|Traceparent|Tracestate)"
     rb":[ -~]*\r\n",
     re.IGNORECASE,
 )

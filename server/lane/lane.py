@@ -5,13 +5,13 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from server.lane.answer import Answer
 from server.lane.connection import Connection
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.lane.reception import Reception
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
@@ -39,6 +39,9 @@ class Lane:
         self._tornado = tornado
         self._tell = tell
         self._connections: dict[int, Connection] = {}
+        self._reception = Reception(
+            tornado, go_on=self._go_on, take=self.take, forget=self._forget, close=self._close
+        )
         self._second = 0
         self._is_open, self._drains = True, False
 
@@ -69,14 +72,16 @@ class Lane:
             self._serve(made, unread)
 
     def tick(self) -> None:
-        """A second has passed: tell the memo, and close who has been silent for too long."""
+        """Tell the memo that a second has passed, and close connections whose time is up."""
         self._second += 1
         self._memo.tick()
+        self._reception.heads.tick(self._second)
         if self._second % 5 == 0:
             self._close_idle(self._second - IDLE_SECONDS, len(self._connections))
 
     def make_room(self, count: int) -> None:
-        """Close up to `count` of those that have been silent the longest."""
+        """Close up to `count` of those that have been silent the longest, or are answered."""
+        self._tornado.linger.close()
         self._close_idle(self._second - 1, count)
 
     def drain(self) -> None:
@@ -148,7 +153,7 @@ class Lane:
             self._send(connection, b"".join(wires))
             self._tell_of(sent, connection.address, began)
         else:
-            self._lend(connection)
+            self._reception.receive(connection, self._second)
 
     def _find(self, head: bytes) -> Answer | None:
         if self._drains:
@@ -196,23 +201,12 @@ class Lane:
             self._close(connection)
             return
         self._loop.remove_reader(connection.descriptor)
-        self._loop.call_soon(self._go_on, connection)
+        self._loop.call_soon(self._go_on, connection, connection.unread)
 
-    def _go_on(self, connection: Connection) -> None:
+    def _go_on(self, connection: Connection, data: bytes) -> None:
         if self._connections.get(connection.descriptor) is connection:
             self._loop.add_reader(connection.descriptor, self._read, connection)
-            self._serve(connection, connection.unread)
-
-    def _lend(self, connection: Connection) -> None:
-        """Have Tornado answer what comes first of what is unread."""
-        self._forget(connection)
-        back = partial(self._take_back, connection.address)
-        self._tornado.lend(connection.socket, connection.address, connection.unread, back)
-
-    def _take_back(self, address: Any, connection: socket.socket, unread: bytes) -> None:
-        with suppress(OSError):  # Tornado has turned it off
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.take(connection, address, unread)
+            self._serve(connection, data)
 
     def _close_idle(self, since: int, most: int) -> None:
         silent = [each for each in self._connections.values() if each.seen <= since]
@@ -226,5 +220,6 @@ class Lane:
 
     def _forget(self, connection: Connection) -> None:
         del self._connections[connection.descriptor]
+        self._reception.heads.forget(connection)
         self._loop.remove_reader(connection.descriptor)
         self._loop.remove_writer(connection.descriptor)

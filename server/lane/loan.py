@@ -1,11 +1,12 @@
 """Tornado's server, to which a connection is lent for one request, and gives it back after.
 
-Whatever Tornado may read is handed to it by `LentStream.read_from_fd`, and never beyond the request
-it was lent for. So nothing is lost on the way back, and a client that once asked for something else
-is fast again at once.
+Whatever Tornado may read is handed to it by `LentStream.read_from_fd`: the head, which is whole,
+and the body. What it has read beyond that, and what has arrived meanwhile, goes back with the
+connection. So nothing is lost on the way back, and a client that once asked for something else is
+fast again at once.
 """
 
-import re
+import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +15,19 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.iostream import IOStream
 
-from server.lane.refusal import TLS_HANDSHAKE, AnsweringStream, Refuse, TlsLog, refuse_plainly
+from server.lane.limits import Fault, fault_of
+from server.lane.linger import Linger
+from server.lane.refusal import (
+    TLS_HANDSHAKE,
+    AnsweringStream,
+    FaultyHead,
+    Refuse,
+    TlsLog,
+    refusal_of,
+    refuse_plainly,
+)
 
-END_OF_HEAD = re.compile(rb"\r?\n\r?\n")  # as Tornado sees it
-BODY = re.compile(rb"content-length|transfer-encoding", re.IGNORECASE)
-MOST_AHEAD = 64 * 1024  # bytes behind a request that are held until it has been answered
+MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been answered
 
 GiveBack = Callable[[socket.socket, bytes], None]
 
@@ -26,8 +35,8 @@ GiveBack = Callable[[socket.socket, bytes], None]
 class LentStream(AnsweringStream):
     """A stream that ends for Tornado, but not for the client, when a request has been answered.
 
-    `given` has been read of it already. A request that might have a body is not counted to its end
-    here, so with one Tornado keeps the connection.
+    `given` has been read of it already, and begins with a whole head of `head` bytes. A connection
+    that changes its protocol (RFC 9110 section 7.8) stays with Tornado.
     """
 
     def __init__(
@@ -35,70 +44,72 @@ class LentStream(AnsweringStream):
         connection: socket.socket,
         refuse: Refuse,
         peer: str,
+        linger: Linger,
         *,
         given: bytes,
+        head: int,
         give_back: GiveBack,
         **options: Any,
     ) -> None:
-        super().__init__(connection, refuse, peer, **options)
+        super().__init__(connection, refuse, peer, linger, **options)
         self._given = given
+        self._left_of_head = head
         self._give_back = give_back
-        self._head: bytearray | None = bytearray()
-        self._begun = self._is_kept = self._is_deaf = self._returns = False
+        self._is_deaf = self._returns = False
 
-    def begin(self) -> None:
-        """Tornado is about to read a request: its first, or one that is not for it any more."""
-        if self._begun and not self._is_kept:
-            self._returns = True
+    def expect(self, request: HTTPConnection) -> None:
+        """Note the request that Tornado is about to read; one behind it is not for Tornado."""
+        if self._request is not None:
+            read = self._consume(self._read_buffer_size)
+            self._given = (read[:-1] if self._is_deaf else read) + self._given
+            self._returns = not self.closed()
             self.close()
-        self._begun = True
+        super().expect(request)
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read what there is of this request; None while there is nothing, 0 at the end."""
-        if self._is_kept:
-            return self._take(buf) if self._given else super().read_from_fd(buf)
-        if self._head is None:
+        if self._has_refused:
             return self._look_ahead(buf)
-        count = self._take(buf) if self._given else super().read_from_fd(buf)
-        if count:
-            count = self._cut(buf, count, self._head)
-        return count
+        if self._request is not None and self._request.stream is not None:
+            if self._request._read_finished:
+                return self._look_ahead(buf)
+            if not self.reading():  # Tornado rests in the middle of a body
+                return None
+        return self._take(buf) if self._given else super().read_from_fd(buf)
 
     def _take(self, buf: bytearray | memoryview) -> int:
-        count = min(len(buf), len(self._given))
+        count = min(len(buf), self._left_of_head or len(self._given))
         buf[:count] = self._given[:count]
         self._given = self._given[count:]
-        return count
-
-    def _cut(self, buf: bytearray | memoryview, count: int, head: bytearray) -> int:
-        """Keep back what lies behind the end of the head."""
-        known = len(head)
-        head += buf[:count]
-        end = END_OF_HEAD.search(head, max(known - 3, 0))
-        if end is not None:
-            self._is_kept = BODY.search(head, 0, end.end()) is not None
-            self._given = bytes(head[end.end() :]) + self._given
-            self._head = None
-            return end.end() - known
+        self._left_of_head = max(self._left_of_head - count, 0)
         return count
 
     def _look_ahead(self, buf: bytearray | memoryview) -> int | None:
-        """Hold what the client sends before it has its answer.
+        """Hold what the client sends before it has its answer, unless that is the last one.
 
-        A client that ends what it says behind further requests has not gone: they are answered.
+        A client that closes its half has not gone: it is answered. Only if it listens to a stream
+        without an end, and has asked for nothing else, it is taken to have gone.
         """
-        if self._is_deaf or self.reading():  # what Tornado reads is the head, which is whole
+        if self._is_deaf:
             return None
         count = super().read_from_fd(buf)
         if count is None:
             return None
-        self._given += bytes(buf[:count])
-        if count and len(self._given) <= MOST_AHEAD:
-            return None
-        if not self._given:
+        if not count and not self._given and self._is_streaming():
             return 0
+        if self._request._disconnect_on_finish or self._has_refused:
+            self._given = b""
+        else:
+            self._given += bytes(buf[:count])
+            if count and len(self._given) <= MOST_AHEAD:
+                return None
         self._is_deaf = True
         return 1  # byte, which Tornado never takes: it listens no more when it has one
+
+    def _is_streaming(self) -> bool:
+        """Whether an answer has begun, and is not written to its end."""
+        begun = self._request._response_start_line is not None
+        return begun and not self._request._write_finished
 
     def close_fd(self) -> None:
         """Close the connection, or give it back."""
@@ -107,6 +118,20 @@ class LentStream(AnsweringStream):
             return
         connection, self.socket = self.socket, None  # type: ignore[assignment]
         self.io_loop.add_callback(self._give_back, connection, self._given)
+
+
+class OwnStream(AnsweringStream):
+    """A stream of a connection that Tornado has accepted itself, with the limits of the lane."""
+
+    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Any:
+        """Read a head."""
+        return asyncio.ensure_future(self._read_head(regex, max_bytes))
+
+    async def _read_head(self, regex: bytes, max_bytes: int | None) -> bytes:
+        head = await super().read_until_regex(regex, max_bytes)
+        if fault := fault_of(head):
+            raise FaultyHead(fault, head)
+        return head
 
 
 class LendingServer(HTTPServer):
@@ -120,9 +145,12 @@ class LendingServer(HTTPServer):
         super().initialize(*args, **options)
         self._refuse = refuse
         self._tls = TlsLog()
+        self.linger = Linger()
 
-    def lend(self, connection: socket.socket, address: Any, given: bytes, back: GiveBack) -> None:
-        """Let Tornado answer one request, of which `given` has been read already."""
+    def lend(
+        self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack
+    ) -> None:
+        """Let Tornado answer one request, whose head is the first `head` bytes of `given`."""
         if given.startswith(TLS_HANDSHAKE):
             self._tls.note(address[0])
             connection.close()
@@ -131,12 +159,18 @@ class LendingServer(HTTPServer):
             connection,
             self._refuse,
             address[0],
+            self.linger,
             given=given,
+            head=head,
             give_back=back,
             max_buffer_size=self.max_buffer_size,
-            read_chunk_size=self.read_chunk_size,
+            read_chunk_size=MOST_AHEAD,
         )
         self.handle_stream(stream, address)
+
+    def refusal(self, peer: str, head: bytes, fault: Fault) -> bytes:
+        """Return the answer to a head that breaks a limit."""
+        return refusal_of(self._refuse, peer, head, fault)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         """Serve a connection, also one that Tornado has accepted itself."""
@@ -145,7 +179,7 @@ class LendingServer(HTTPServer):
                 "max_buffer_size": self.max_buffer_size,
                 "read_chunk_size": self.read_chunk_size,
             }
-            stream = AnsweringStream(stream.socket, self._refuse, address[0], **limits)
+            stream = OwnStream(stream.socket, self._refuse, address[0], self.linger, **limits)
         super().handle_stream(stream, address)
 
     def start_request(
@@ -153,8 +187,11 @@ class LendingServer(HTTPServer):
     ) -> HTTPMessageDelegate:
         """Called by Tornado before it reads a request."""
         stream = getattr(server_conn, "stream", None)
-        if isinstance(stream, LentStream):
-            stream.begin()
         if isinstance(stream, AnsweringStream):
             stream.expect(request_conn)
         return super().start_request(server_conn, request_conn)
+
+    async def close_all_connections(self) -> None:
+        """Close every connection that is lent, or lingers."""
+        await super().close_all_connections()
+        self.linger.close()

@@ -11,6 +11,7 @@ from server.catalog.shelf import Shelf
 from server.lane import head as heads
 from server.lane.answer import Answer
 from server.lane.head import Request
+from server.lane.limits import fault_of
 from server.memory import DEFAULT
 
 LARGEST = 4  # answers of more than the fourth part of what may be kept are for Tornado
@@ -67,6 +68,8 @@ class Memo:
 
     def learn(self, head: bytes) -> Answer | None:
         """The answer to a head that is not known yet; None if it is not for the lane."""
+        if fault_of(head) is not None:
+            return None
         shared = heads.without_proxies(head)  # one for all clients of a proxy
         if shared != head and (known := self.answers.get(shared)):
             return known

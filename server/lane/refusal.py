@@ -1,10 +1,10 @@
-"""What no handler sees: requests that Tornado cannot read, and TLS on a port for plain HTTP."""
+"""What no handler sees: requests that cannot be read, and TLS on a port for plain HTTP."""
 
+import re
 import socket
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from http.client import responses
@@ -12,87 +12,143 @@ from typing import Any
 
 import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, UnsatisfiableReadError
 
 from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
+from server.lane.limits import BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
+from server.lane.linger import Linger
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello (RFC 8446 section 5.1); no method has it
 TELL_SECONDS = 60.0
-LAST_BYTES = 64 * 1024
+TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A request that Tornado refused, with its reason; what it could not read is empty."""
+    """A request that no handler sees, with its reason; what could not be read of it is empty."""
 
     peer: str
     method: str
     target: str
     headers: HTTPHeaders
+    status: int
     reason: str
 
 
-Refuse = Callable[[Unreadable], tuple[int, bytes]]  # status and body, a problem
+Refuse = Callable[[Unreadable], bytes]  # the body of the answer, a problem
 
 
-def refuse_plainly(_: Unreadable) -> tuple[int, bytes]:
+def refuse_plainly(_: Unreadable) -> bytes:
     """Refuse with a status alone."""
-    return 400, b""
+    return b""
+
+
+def refusal_of(refuse: Refuse, peer: str, head: bytes | bytearray, fault: Fault) -> bytes:
+    """Return the whole answer to a head that breaks a limit, as much of it as has arrived."""
+    asked = Unreadable(peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason)
+    return answer_to(asked, refuse)
+
+
+def answer_to(asked: Unreadable, refuse: Refuse) -> bytes:
+    """Return the whole answer to a request that cannot be read; the connection ends with it."""
+    body = refuse(asked)
+    fields = {
+        "Server": SERVER,
+        "Content-Type": "application/problem+json",
+        "Date": formatdate(usegmt=True),
+        **SHARED,
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Connection": "close",
+        "Content-Length": str(len(body)),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    start = f"HTTP/1.1 {asked.status} {responses[asked.status]}\r\n"
+    head = f"{start}{lines}\r\n".encode("ascii")
+    return head if asked.method == "HEAD" else head + body
+
+
+class FaultyHead(HTTPInputError):
+    """A head that breaks a limit."""
+
+    def __init__(self, fault: Fault, head: bytes) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+        self.head = head
 
 
 class AnsweringStream(IOStream):
-    """A stream on which `refuse` gives the answer to what Tornado cannot read."""
+    """A stream on which `refuse` gives the answer to what Tornado cannot read.
+
+    After the last answer the connection goes to `linger`.
+    """
 
     def __init__(
-        self, connection: socket.socket, refuse: Refuse, peer: str, **options: Any
+        self, connection: socket.socket, refuse: Refuse, peer: str, linger: Linger, **options: Any
     ) -> None:
         super().__init__(connection, **options)
         self._refuse = refuse
         self._peer = peer
-        self._request: HTTPConnection | None = None
+        self._linger = linger
+        self._request: Any = None  # HTTP1Connection, for what it knows but does not tell
         self._has_refused = False
 
     def expect(self, request: HTTPConnection) -> None:
-        """Note which request Tornado is about to read."""
+        """Note which request Tornado is about to read; none after the end (RFC 9112 9.6)."""
         self._request = request
+        if self.closed():
+            self._consume(self._read_buffer_size)
 
     def write(self, data: Any) -> Any:
         """Write bytes, or the answer that `refuse` gives in place of Tornado's bare one."""
         error = sys.exception()
         if data == BARE and isinstance(error, HTTPInputError):
             self._has_refused = True
-            data = self._refusal(str(error))
+            if isinstance(error, FaultyHead):
+                data = refusal_of(self._refuse, self._peer, error.head, error.fault)
+            else:
+                status = 413 if TOO_LARGE.match(str(error)) else 400
+                data = self._refusal(Fault(status, str(error)))
         return super().write(data)
 
-    def _refusal(self, reason: str) -> bytes:
-        line = getattr(self._request, "_request_start_line", None)
-        headers = getattr(self._request, "_request_headers", None) or HTTPHeaders()
+    def close(self, exc_info: Any = False) -> None:
+        """Close the stream, and say why if the body of a request is too slow or has no form."""
+        too_slow = isinstance(sys.exception(), TimeoutError) and not exc_info
+        formless = isinstance(exc_info, UnsatisfiableReadError)
+        if (too_slow or formless) and self._waits_for_body():
+            self._has_refused = True
+            super().write(self._refusal(BODY_TOO_SLOW if too_slow else NO_CHUNK))
+        super().close(exc_info)
+
+    def _waits_for_body(self) -> bool:
+        request = self._request
+        return not (
+            self.closed()
+            or request is None
+            or request._request_start_line is None
+            or request._response_start_line is not None
+            or request._read_finished
+        )
+
+    def _refusal(self, fault: Fault) -> bytes:
+        line = self._request._request_start_line if self._request else None
+        headers = (self._request._request_headers if self._request else None) or HTTPHeaders()
         method, target = (line.method, line.path) if line else ("", "")
-        status, body = self._refuse(Unreadable(self._peer, method, target, headers, reason))
-        fields = {
-            "Server": SERVER,
-            "Content-Type": "application/problem+json",
-            "Date": formatdate(usegmt=True),
-            **SHARED,
-            "Cache-Control": "no-store",
-            "X-Content-Type-Options": "nosniff",
-            "Connection": "close",
-            "Content-Length": str(len(body)),
-        }
-        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        head = f"HTTP/1.1 {status} {responses[status]}\r\n{lines}\r\n".encode("ascii")
-        return head if method == "HEAD" else head + body
+        asked = Unreadable(self._peer, method, target, headers, fault.status, fault.reason)
+        return answer_to(asked, self._refuse)
 
     def close_fd(self) -> None:
-        """Close the connection; what is left unread would take a refusal with it."""
-        if self._has_refused and self.socket is not None:
-            with suppress(OSError):
-                self.socket.recv(LAST_BYTES)
-        super().close_fd()
+        """Close the connection, after its last answer in a way that leaves that to the client."""
+        answered = self._request is not None and self._request._write_finished
+        if (self._has_refused or answered) and self.socket is not None:
+            connection, self.socket = self.socket, None  # type: ignore[assignment]
+            self._linger.take(connection)
+        else:
+            super().close_fd()
 
 
 class TlsLog:

@@ -1,0 +1,95 @@
+"""Request heads of which only a part has arrived: bounded in bytes and seconds, oldest first."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+
+from server.lane.connection import Connection
+from server.lane.limits import (
+    HEAD_SECONDS,
+    HEAD_TOO_SLOW,
+    MAX_HEAD_BYTES,
+    Fault,
+    end_of_head,
+)
+
+MAX_BYTES = 8 * 1024 * 1024  # of all of them; beyond it the oldest are closed
+READ_BYTES = 16 * 1024
+
+
+class IncompleteHeads:
+    """Connections that wait for the rest of a head.
+
+    Each has its part in `head`, and keeps in `seen` the second of its first byte, so that a client
+    that sends a byte now and then is as old as its head. `whole(connection, data)` gets a head that
+    is whole, with what has arrived behind it, or one that is too large; `refuse(connection, head,
+    fault)` one whose time is up. `close` gets connections that have ended, or are too many.
+    """
+
+    def __init__(
+        self,
+        whole: Callable[[Connection, bytes], None],
+        refuse: Callable[[Connection, bytes, Fault], None],
+        close: Callable[[Connection], None],
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._whole = whole
+        self._refuse = refuse
+        self._close = close
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self.size = 0  # bytes
+
+    def begin(self, connection: Connection, part: bytes, second: int) -> None:
+        """Keep the first part of a head, and read the rest when it arrives."""
+        connection.head = bytearray(part)
+        connection.seen = second
+        self._waiting[connection] = None
+        self._grow(len(part))
+        if connection.head is not None:
+            self._loop.add_reader(connection.descriptor, self._read, connection)
+
+    def forget(self, connection: Connection) -> bytes:
+        """Wait no longer; return what has arrived."""
+        if connection.head is None:
+            return b""
+        arrived, connection.head = bytes(connection.head), None
+        del self._waiting[connection]
+        self.size -= len(arrived)
+        return arrived
+
+    def tick(self, second: int) -> None:
+        """Refuse the heads whose time is up."""
+        while self._waiting:
+            oldest = next(iter(self._waiting))
+            if oldest.seen >= second - HEAD_SECONDS:
+                break
+            self._refuse(oldest, self.forget(oldest), HEAD_TOO_SLOW)
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            part = connection.socket.recv(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            part = b""
+        if part:
+            self._add(connection, part)
+        else:
+            self._close(connection)
+
+    def _add(self, connection: Connection, part: bytes) -> None:
+        """Add what has arrived; no byte is searched twice."""
+        head = connection.head
+        assert head is not None
+        known = len(head)
+        head += part
+        self._grow(len(part))
+        if connection.head is None:
+            return
+        if len(head) > MAX_HEAD_BYTES or end_of_head(head, known) is not None:
+            self._whole(connection, self.forget(connection))
+
+    def _grow(self, count: int) -> None:
+        self.size += count
+        while self.size > MAX_BYTES:
+            self._close(next(iter(self._waiting)))

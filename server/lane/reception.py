@@ -1,0 +1,69 @@
+"""Requests that the lane does not know: they wait to be whole, are refused, or lent to Tornado."""
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from server.lane.connection import Connection
+from server.lane.incomplete import IncompleteHeads
+from server.lane.limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
+from server.lane.loan import LendingServer
+from server.lane.refusal import TLS_HANDSHAKE
+
+
+class Reception:
+    """Receives connections whose next request is unknown.
+
+    `go_on(connection, data)` gets what has arrived once a head is whole, `take(socket, address,
+    data)` a connection that Tornado gives back; `forget` and `close` end what the lane does.
+    """
+
+    def __init__(
+        self,
+        tornado: LendingServer,
+        *,
+        go_on: Callable[[Connection, bytes], None],
+        take: Callable[[socket.socket, Any, bytes], None],
+        forget: Callable[[Connection], None],
+        close: Callable[[Connection], None],
+    ) -> None:
+        self.heads = IncompleteHeads(go_on, self._refuse, close)
+        self._tornado = tornado
+        self._take = take
+        self._forget = forget
+
+    def receive(self, connection: Connection, second: int) -> None:
+        """Lend the connection for what is unread once a head is whole, or wait for the rest.
+
+        A head that is too large is refused. The server closes connections that speak TLS.
+        """
+        data = connection.unread
+        end = 0 if data.startswith(TLS_HANDSHAKE) else end_of_head(data)
+        if end is None and len(data) <= MAX_HEAD_BYTES:
+            connection.unread = b""
+            self.heads.begin(connection, data, second)
+        elif fault := fault_of(data[:end]):
+            self._refuse(connection, data, fault)
+        else:
+            self._lend(connection, end or 0)
+
+    def _refuse(self, connection: Connection, head: bytes, fault: Fault) -> None:
+        """Answer a request that no handler may see, and close the connection."""
+        self._forget(connection)
+        if head.strip(b"\r\n"):
+            with suppress(OSError):
+                connection.socket.send(self._tornado.refusal(connection.address[0], head, fault))
+        self._tornado.linger.take(connection.socket)
+
+    def _lend(self, connection: Connection, head: int) -> None:
+        """Have Tornado answer the first request of what is unread, whose head has `head` bytes."""
+        self._forget(connection)
+        back = partial(self._take_back, connection.address)
+        self._tornado.lend(connection.socket, connection.address, connection.unread, head, back)
+
+    def _take_back(self, address: Any, connection: socket.socket, unread: bytes) -> None:
+        with suppress(OSError):  # Tornado has turned it off
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._take(connection, address, unread)
