@@ -9,13 +9,16 @@ GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMENTED = [  # files whose comments name commands, in backticks as everywhere
     ROOT / ".env.example",
     ROOT / "docker-compose.yml",
-    *sorted(each for each in (ROOT / "deploy").rglob("*") if each.suffix not in ("", ".json")),
+    *sorted(
+        each for each in (ROOT / "deploy").rglob("*") if each.is_file() and each.suffix != ".json"
+    ),
 ]
 FENCE = re.compile(r"^```(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 # What a command in a sentence begins with; others are values, headers or code.
 PROGRAMS = (
     "(python3?|make|docker|curl|git|ssh|apt|npm|pip|pg_dump|pg_restore|psql|createdb|install|uname|"
-    "getconf|umask|export|mkdir|cp|systemctl|systemd-[a-z]+|nginx|promtool) [^=]|"
+    "getconf|umask|export|mkdir|cp|systemctl|systemd-[a-z]+|nginx|haproxy|varnishd|caddy|"
+    "promtool) [^=]|"
     r"python manage\.py|ALEMBIC_CONFIG="
 )
 

@@ -19,6 +19,7 @@ from tests.ports import free_port, is_open
 DEPLOY = ROOT / "deploy"
 CONFIG = DEPLOY / "nginx.conf"
 PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+OFTEN = "200ms"  # between two checks of a server's health
 LIST = "/api/artists/"
 
 
@@ -51,7 +52,7 @@ class Asked:
     async def stream(self, *fields: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection on which events have been asked for."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        lines = ["GET /api/events HTTP/1.1", "Host: test", *fields, "", ""]
+        lines = ["GET /api/events HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *fields, "", ""]
         writer.write("\r\n".join(lines).encode())
         return reader, writer
 
@@ -114,3 +115,62 @@ class Nginx(Front):
         second = await self.get(path, **headers)
         assert (second.code, second.headers["X-Cache"]) == (200, "MISS")
         return second
+
+
+class HAProxy(Front):
+    """HAProxy in front of a server on `server`."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            ":80 ": f"127.0.0.1:{self.port} ",
+            "127.0.0.1:5000": f"127.0.0.1:{server}",
+            "inter 2s": f"inter {OFTEN}",
+        }
+        file = written(DEPLOY / "haproxy.cfg", folder, changes)
+        self._command = [found("haproxy"), "-db", "-f", str(file)]
+        self._checking = [found("haproxy"), "-c", "-f", str(file)]
+
+
+class Varnish(Front):
+    """Varnish in front of a server on `server`."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            '.port = "5000";': f'.port = "{server}";',
+            ".interval = 2s;": f".interval = {OFTEN};",
+        }
+        file = written(DEPLOY / "varnish.vcl", folder, changes)
+        place = ["-n", str(folder / "varnish"), "-j", "none"]
+        self._command = [found("varnishd"), "-F", *place, "-a", f"127.0.0.1:{self.port}"]
+        self._command += ["-f", str(file), "-s", "malloc,64m"]
+        self._checking = [found("varnishd"), "-C", "-f", str(file), *place]
+
+
+class Caddy(Front):
+    """Caddy in front of a server on `server`, without TLS."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            "example.org {": f"http://127.0.0.1:{self.port} {{\n\tbind 127.0.0.1",
+            "127.0.0.1:5000": f"127.0.0.1:{server}",
+            "health_interval 2s": f"health_interval {OFTEN}",
+            "\tservers {": "\tadmin off\n\tservers {",
+        }
+        file = written(DEPLOY / "Caddyfile", folder, changes)
+        options = ["--adapter", "caddyfile", "--config", str(file)]
+        self._command = [found("caddy"), "run", *options]
+        self._checking = [found("caddy"), "validate", *options]
+
+
+def written(source: Path, folder: Path, changes: dict[str, str]) -> Path:
+    """A copy of a file of deploy/ with changes, each of which must find its place."""
+    text = source.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    copy = folder / source.name
+    copy.write_text(text, encoding="utf-8")
+    return copy

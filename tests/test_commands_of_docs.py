@@ -60,6 +60,14 @@ RUN_BY = {
     "systemd-analyze verify FILE": "tests/test_unit.py::test_systemd_finds_no_fault",
     "promtool check config deploy/prometheus/prometheus.yml": "tests/test_monitoring.py"
     "::test_prometheus_understands_rules_and_scrapes",
+    **dict.fromkeys(
+        [
+            "haproxy -c -f FILE",
+            "varnishd -C -f FILE",
+            "caddy validate --adapter caddyfile --config FILE",
+        ],
+        "tests/test_fronts.py::test_the_program_understands_its_file_and_finds_nothing_to_warn_of",
+    ),
     "nginx -t -c FILE": "tests/test_docker.py"
     "::test_nginx_understands_what_compose_makes_of_its_file",
 }

@@ -129,5 +129,7 @@ def test_the_manual_has_the_sections_that_people_look_for() -> None:
         "Behind a company's proxy",
         "From the embedded database to one's own",
         "What a login is good for",
+        "Behind nginx",
+        "Behind HAProxy, Varnish or Caddy",
     ):
         assert f"## {name}" in headings

@@ -1,0 +1,373 @@
+"""deploy/haproxy.cfg, varnish.vcl and Caddyfile in the real programs, each in front of a server."""
+
+import asyncio
+import io
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import brotli
+import orjson
+import pytest
+from sqlalchemy import URL, create_engine, text
+from tornado.httpclient import HTTPResponse
+
+from server import config
+from server.app import Freshet
+from server.catalog.query import ALL
+from server.config import Settings
+from server.log import configure
+from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.upstream import utc_now
+from tests.browsing import Browser
+from tests.conftest import ROOT, SECRET, until
+from tests.examples import album, albums, spotify_id
+from tests.fronts import DEPLOY, LIST, Asked, Caddy, Front, HAProxy, Varnish
+from tests.ports import free_port
+from tests.test_log import logging_as_it_was
+
+__all__ = ["logging_as_it_was"]
+
+PROGRAMS = {"haproxy": HAProxy, "varnish": Varnish, "caddy": Caddy}
+CODINGS = {
+    "gzip, deflate, br, zstd": "br",
+    "br;q=0, gzip": "gzip",
+    "gzip;q=0.5": "gzip",
+    "identity": None,
+    "": None,
+}
+STRANGER = "127.0.0.9"
+
+
+class House:
+    """One program, in front of one server with a database of its own, until the module's end."""
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, url: URL) -> None:
+        self.name, self.run, self.url = name, loop.run_until_complete, url
+
+    async def start(self, folder: Path) -> None:
+        self.standin = StandIn(
+            kind=AppKind.EXTENDED, catalogue=Catalogue(albums(5), recent_days=None)
+        )
+        self.standin.start()
+        port = free_port()
+        self.front: Front = PROGRAMS[self.name](folder, port)
+        self.freshet = Freshet(
+            config.load(
+                Settings,
+                client_id="standin-client",
+                client_secret="standin-secret",
+                secret=SECRET,
+                database_url=self.url.render_as_string(hide_password=False),
+                port=port,
+                public_url=f"http://127.0.0.1:{self.front.port}",
+                spotify_api_url=self.standin.api_url,
+                spotify_accounts_url=self.standin.accounts_url,
+                trusted_proxies="127.0.0.1",
+                access_log="all",
+                cache_max_age=1,
+            )
+        )
+        redirect = self.freshet.settings.redirect_uri
+        self.standin.world.redirect_uris = (*self.standin.world.redirect_uris, redirect)
+        self.freshet.start()
+        cache = self.freshet.cache
+        await until(lambda: cache.snapshot and cache.snapshot.freshness.synced_at)
+        await self.front.start()
+        self.direct = Asked(port)
+
+    async def stop(self) -> None:
+        await self.front.stop()
+        await self.freshet.stop()
+        await self.standin.stop()
+
+    async def from_stranger(self, *lines: str) -> str:
+        """What a client at another address, which is no proxy, gets for one request."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.front.port, local_addr=(STRANGER, 0)
+        )
+        more = [f"Host: 127.0.0.1:{self.front.port}", "Connection: close", "", ""]
+        writer.write("\r\n".join([*lines, *more]).encode())
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer.decode("latin-1")
+
+
+@pytest.fixture(params=PROGRAMS, scope="module")
+def house(
+    request: pytest.FixtureRequest,
+    new_database: Callable[[str], Any],
+    migrated: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[House]:
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    folder = tmp_path_factory.mktemp(request.param)
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        patch.setenv("HOME", str(folder))  # where Caddy keeps its own
+        made = House(request.param, loop, stack.enter_context(new_database(migrated)))
+        loop.run_until_complete(made.start(folder))
+        yield made
+        loop.run_until_complete(made.stop())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def test_the_program_understands_its_file_and_finds_nothing_to_warn_of(house: House) -> None:
+    house.front.check()
+
+
+def test_each_client_gets_a_list_in_a_coding_that_it_takes(house: House) -> None:
+    async def ask(wish: str) -> tuple[HTTPResponse, HTTPResponse]:
+        headers = {"Accept_Encoding": wish} if wish else {}
+        return await house.front.get(LIST, **headers), await house.direct.get(LIST, **headers)
+
+    for wish, coding in 2 * tuple(CODINGS.items()):
+        answer, expected = house.run(ask(wish))
+        assert answer.code == 200, wish
+        assert answer.headers.get("Content-Encoding") == coding, wish
+        assert (answer.headers["ETag"], answer.body) == (expected.headers["ETag"], expected.body)
+        for name in ("Vary", "Cache-Control", "Last-Modified", "Link", "X-Last-Sync"):
+            assert answer.headers[name] == expected.headers[name]
+        body = brotli.decompress(answer.body) if coding == "br" else answer.body
+        assert coding == "gzip" or orjson.loads(body)["total"] == 5
+
+
+def test_what_a_client_has_is_not_sent_again(house: House) -> None:
+    async def ask() -> None:
+        for coding in ("br", "gzip", "identity"):
+            first = await house.front.get(LIST, Accept_Encoding=coding)
+            again = await house.front.get(
+                LIST, Accept_Encoding=coding, If_None_Match=first.headers["ETag"]
+            )
+            assert (again.code, again.body) == (304, b"")
+            assert again.headers["ETag"] == first.headers["ETag"]
+            head = await house.front.get(LIST, "HEAD", Accept_Encoding=coding)
+            assert (head.code, head.body) == (200, b"")
+            assert head.headers["Content-Length"] == str(len(first.body))
+
+    house.run(ask())
+
+
+def test_queries_pages_and_refusals_are_those_of_the_server(house: House) -> None:
+    async def ask() -> None:
+        for path, code in (
+            (f"{LIST}?limit=2&offset=1", 200),
+            (f"{LIST}?offset=1&junk=7&limit=2", 200),
+            (f"{LIST}?l%69mit=2", 200),
+            (f"{LIST}?limit=x", 400),
+            (f"{LIST}?limit=1&limit=2", 400),
+            ("/api/albums/0123456789012345678901/", 404),
+            ("/feeds/albums.atom", 200),
+            ("/api/status", 200),
+            ("/", 200),
+            ("/healthz", 200),
+        ):
+            expected = await house.direct.get(path)
+            answer = await house.front.get(path)
+            assert (answer.code, expected.code) == (code, code), path
+            if path.startswith(LIST) and code == 200:
+                assert answer.body == expected.body, path
+        posted = await house.front.get("/api/sync/", "POST")
+        assert posted.code == 403
+
+    house.run(ask())
+
+
+def test_events_come_as_they_happen(house: House) -> None:
+    async def listen() -> None:
+        reader, writer = await house.front.stream("Last-Event-ID: 0")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        assert b"text/event-stream" in head
+        assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
+        assert b"event: added" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
+        house.standin.catalogue.albums.insert(0, album(10))
+        await house.freshet.syncer.sync()
+        async with asyncio.timeout(5):
+            while spotify_id("album", 10).encode() not in await reader.readuntil(b"\n\n"):
+                pass
+        writer.close()
+
+    house.run(listen())
+
+
+def test_a_login_goes_there_and_back(house: House) -> None:
+    async def log_in() -> None:
+        public = house.freshet.settings.public_url
+        browser = Browser(public, utc_now, {})
+        response = await browser.log_in()
+        assert response.code in (302, 303), response.body
+        assert browser.session is not None
+        home = await browser.get(public + "/")
+        assert b"Log out" in home.body
+        assert b"Log out" not in (await house.front.get("/")).body, "it is kept for nobody else"
+        browser.close()
+
+    house.run(log_in())
+
+
+@pytest.mark.parametrize("path", [LIST, "/healthz"])
+def test_a_client_cannot_say_that_it_is_another(house: House, path: str) -> None:
+    async def ask() -> None:
+        for number, extra in enumerate(
+            (
+                "X-Forwarded-For: 192.0.2.1",
+                "X-Forwarded-For: 127.0.0.1",
+                "X-Real-Ip: 192.0.2.1",
+                "Forwarded: for=192.0.2.1",
+            )
+        ):
+            query = f"?limit={number + 1}"
+            answer = await house.from_stranger(f"GET {path}{query} HTTP/1.1", extra)
+            assert answer.startswith("HTTP/1.1 200 ")
+
+    configure("json", "info", stream := io.StringIO())
+    house.run(ask())
+    lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
+    lines = [line for line in lines if line["event"] == "http_request"]
+    told = [line["client"] for line in lines if line["path"].startswith(f"{path}")]
+    assert told.count(STRANGER) == 4, told
+    assert "192.0.2.1" not in told
+
+
+def test_a_client_cannot_say_by_which_scheme_or_host_it_has_come(house: House) -> None:
+    async def ask() -> None:
+        for extra in ("X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "X-Coding: br"):
+            answer = await house.from_stranger("GET /auth/login/ HTTP/1.1", extra)
+            assert answer.startswith("HTTP/1.1 302 "), "or it would be sent to PUBLIC_URL first"
+
+    house.run(ask())
+
+
+def test_metrics_are_for_this_machine_alone(house: House) -> None:
+    async def ask() -> None:
+        assert (await house.front.get("/metrics")).code == 200
+        for target in ("/metrics", "/metrics?x", "/%6detrics", "/./metrics", "//metrics"):
+            answer = await house.from_stranger(f"GET {target} HTTP/1.1")
+            assert "freshet_" not in answer, target
+            assert answer.startswith(("HTTP/1.1 4", "HTTP/1.1 3")), target
+
+    house.run(ask())
+
+
+def test_one_client_is_bounded_and_others_are_served(house: House) -> None:
+    """Caddy has no limits of its own; those of the server hold behind it."""
+    if house.name == "caddy":
+        return
+
+    async def flood() -> Counter[str]:
+        codes = Counter[str]()
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", house.front.port, local_addr=("127.0.0.8", 0)
+        )
+        for _ in range(1600):
+            writer.write(f"GET {LIST} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = int(head.lower().split("content-length: ")[1].split("\r\n")[0])
+            await reader.readexactly(length)
+            codes[head.split()[1]] += 1
+        writer.close()
+        return codes
+
+    codes = house.run(flood())
+    assert set(codes) == {"200", "429"}
+    assert codes["200"] >= 1500
+    assert house.run(house.front.get(LIST)).code == 200
+
+
+def test_streams_of_one_client_are_bounded_before_they_reach_the_server(house: House) -> None:
+    """HAProxy alone can count them; behind the others the server does."""
+    if house.name != "haproxy":
+        return
+
+    async def listen() -> Counter[bytes]:
+        wires = []
+        for number in range(105):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1",
+                house.front.port,
+                local_addr=("127.0.0.7" if number < 104 else "127.0.0.6", 0),
+            )
+            writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
+            wires.append((writer, (await reader.readuntil(b"\r\n"))[9:12]))
+        for writer, _ in wires:
+            writer.close()
+        assert wires[-1][1] == b"200"
+        return Counter(status for _, status in wires)
+
+    assert house.run(listen()) == {b"200": 101, b"429": 4}
+
+
+def test_what_the_server_ignores_makes_no_copy_in_varnish(house: House) -> None:
+    if house.name != "varnish":
+        return
+    source = (DEPLOY / "varnish.vcl").read_text(encoding="utf-8")
+    (names,) = re.findall(r"&\(\?!\(([a-z_|]+)\)", source)
+    assert set(names.split("|")) == {name for kind in ALL for name in kind.model_fields}
+
+    async def ask() -> None:
+        first = await house.front.get("/api/albums/?limit=3&offset=1")
+        for query in (
+            "offset=1&limit=3",
+            "a=1&limit=3&b&offset=1&",
+            "xlimit=2&limit=3&offset=1&Q=1",
+        ):
+            answer = await house.front.get(f"/api/albums/?{query}")
+            assert answer.body == first.body
+            assert len(answer.headers["X-Varnish"].split()) == 2, "it was kept"
+
+    house.run(ask())
+
+
+def test_a_server_without_its_database_still_serves_its_lists(house: House) -> None:
+    with_admin = create_engine(house.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = house.url.database
+
+    async def ask() -> None:
+        assert (await house.front.get("/readyz")).code == 200
+        with with_admin.connect() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+            connection.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+                ),
+                {"name": name},
+            )
+        async with asyncio.timeout(10):
+            while (await house.direct.get("/readyz")).code != 503:
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(1)  # for some checks
+        for _ in range(3):
+            assert (await house.front.get(f"{LIST}?limit=1&%6e=1")).code == 200
+            assert (await house.front.get(LIST)).code == 200
+
+    try:
+        house.run(ask())
+    finally:
+        with with_admin.connect() as connection:
+            connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+        with_admin.dispose()
+
+
+def test_what_is_kept_is_served_while_the_server_is_down(house: House) -> None:
+    async def ask() -> None:
+        kept = await house.front.get(LIST)
+        assert kept.code == 200
+        await house.freshet.stop()
+        await asyncio.sleep(1.2)
+        for _ in range(2):
+            answer = await house.front.get(LIST)
+            if house.name == "varnish":
+                assert (answer.code, answer.body) == (200, kept.body), "at once"
+            else:
+                assert answer.code in (502, 503)
+            await asyncio.sleep(1)  # and when checks have failed
+        assert (await house.front.get("/status")).code in (502, 503)
+
+    house.run(ask())
