@@ -9,7 +9,7 @@ import structlog
 from tornado.web import HTTPError, RequestHandler
 
 from server import problems
-from server.catalog.negotiation import SHARED
+from server.catalog.negotiation import SHARED, strict_transport
 from server.errors import FreshetError, InvalidParameters
 from server.refusals import JournalOutOfReach
 
@@ -31,12 +31,20 @@ class BaseHandler(RequestHandler):
     def initialize(self, root: str = "") -> None:
         """Take the address of this server from the wiring: PUBLIC_URL, without a last slash."""
         self._root = root
+        self._require_https()
 
     def set_default_headers(self) -> None:
         """Replace Tornado's name and version, and say who may read the answer."""
         self.set_header("Server", "Freshet")
         if self.shared:
             self.share()
+        self._require_https()  # again, when an error begins the answer anew
+
+    def _require_https(self) -> None:
+        """Have browsers come by https only, if this one did (RFC 6797 section 7.2)."""
+        if self.request.protocol == "https":
+            for name, value in strict_transport(self._root).items():
+                self.set_header(name, value)
 
     def share(self) -> None:
         """Let scripts of any origin read this answer."""

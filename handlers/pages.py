@@ -22,13 +22,18 @@ POLICY = (
     "object-src 'none'; script-src 'none'"
 )
 SCRIPTED = POLICY.replace("script-src 'none'", "script-src 'self'")
+APART = {  # X-Frame-Options is for browsers that do not know `frame-ancestors`
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Frame-Options": "DENY",
+}
 SPOTIFY = "https://api.spotify.com"
 NOWHERE = "Page not found. Please check the address."
 DONE_SECONDS = 60
 FOREIGN = "The origin is missing, or is that of another server."
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
-
 
 # Also as versions before 0.2 stored them: under the address of the stand-in itself.
 DEMO_ADDRESS = re.compile(r"https?://[^/\s,]+(?:/demo)?/(image|open)/")
@@ -105,7 +110,8 @@ class PageHandler(BaseHandler):
         self.set_header("Content-Security-Policy", policy)
         self.set_header("Referrer-Policy", "same-origin")  # no-referrer would blank our own Origin
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cross-Origin-Opener-Policy", "same-origin")
+        for name, value in APART.items():
+            self.set_header(name, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Say what happened and what to do; never what came from outside."""
@@ -220,6 +226,5 @@ class NotFoundHandler(PageHandler):
     def _is_for_people(self) -> bool:
         """Under the API and the feeds all errors are problems."""
         path = self.request.path
-        if any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS):
-            return False
-        return self.prefers_page
+        of_programs = any(path == each or path.startswith(f"{each}/") for each in FOR_PROGRAMS)
+        return not of_programs and self.prefers_page

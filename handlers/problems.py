@@ -12,7 +12,7 @@ from server import problems
 from server.catalog import payload
 from server.catalog.payload import Payload
 from server.errors import NothingThere
-from server.problems import Explanation
+from server.explanation import Explanation
 
 
 class ProblemHandler(PageHandler, PayloadHandler):

@@ -1,4 +1,4 @@
-"""`/api/status` and `/metrics`: what operators watch, for people and for Prometheus."""
+"""`/api/status`: what operators watch, for people and for scripts."""
 
 from typing import Any
 
@@ -12,7 +12,6 @@ from server.catalog.snapshot import freshness_of, utc
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
-from server.metrics import CONTENT_TYPE, Metrics
 from server.spotify.sources import LADDER
 from server.spotify.verdicts import Verdict
 from server.tasks import attempt_now
@@ -171,23 +170,3 @@ def _market(market: str, known: Verdict | None) -> dict[str, Any]:
         "reason": known.reason if known else None,
         "probed_at": utc(known.probed_at) if known else None,
     }
-
-
-class MetricsHandler(BaseHandler):
-    """The instruments, in Prometheus' text format."""
-
-    shared = False
-
-    def initialize(self, metrics: Metrics, root: str) -> None:  # type: ignore[override]
-        """Take the instruments from the wiring."""
-        super().initialize(root)
-        self._metrics = metrics
-
-    def get(self) -> None:
-        """Read them all."""
-        self.set_header("Content-Type", CONTENT_TYPE)
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(self._metrics.text())
-
-    head = get

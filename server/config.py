@@ -31,6 +31,7 @@ from server.values import (
     Networks,
     ServiceUrl,
     check_host,
+    check_metrics_key,
     check_secret,
     check_sync_interval,
 )
@@ -87,6 +88,7 @@ class Settings(DatabaseSettings):
     )
     allowed_users: AccountIds = ()
     trusted_proxies: Networks = ()
+    metrics_key: Annotated[SecretStr, AfterValidator(check_metrics_key)] | None = None
     sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
     sync_markets: Markets = ()

@@ -8,6 +8,7 @@ from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.lag import ServingLag
+from server.catalog.negotiation import strict_transport
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.config import Settings
@@ -55,10 +56,15 @@ def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]
 
 
 def make_memo(
-    cache: PayloadCache, count: Count, timer: Callable[[], float], memory: Budget
+    settings: Settings,
+    cache: PayloadCache,
+    count: Count,
+    timer: Callable[[], float],
+    memory: Budget,
 ) -> Memo:
     """The part that knows what is answered by the fast lane."""
-    return Memo(cache.shelf, cache.demand, count, time.time, timer, memory.memo)
+    strict = strict_transport(settings.public_url)
+    return Memo(cache.shelf, cache.demand, count, time.time, timer, memory.memo, strict)
 
 
 def make_broadcast(database: Database, memory: Budget) -> Broadcast:

@@ -3,22 +3,9 @@
 Titles and kinds are those of the errors; tests/test_problems.py checks that no kind is missing.
 """
 
-from dataclasses import dataclass
-
 from server import errors, refusals
+from server.explanation import Explanation, explain
 from server.login import failures
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """One kind of problem; `statuses` are the HTTP statuses that it comes with."""
-
-    kind: str
-    title: str
-    statuses: tuple[int, ...]
-    meaning: str
-    advice: str
-
 
 RETRY = "Try again after the number of seconds in `Retry-After`."
 DOCTOR = "Operators: `python manage.py doctor` says what is wrong and how to fix it."
@@ -30,20 +17,6 @@ METHOD_NOT_ALLOWED = Explanation(
     "This address exists, but does not support the HTTP method of the request.",
     "Use one of the methods that `Allow` in the answer lists.",
 )
-
-
-def _explain(
-    error: type[errors.FreshetError], meaning: str, advice: str, *more: int
-) -> Explanation:
-    """Explain an error and those below it that share its kind; `more` are other statuses."""
-    statuses = {*more, *(each.status for each in _family(error) if each.kind == error.kind)}
-    return Explanation(error.kind, error.title, tuple(sorted(statuses)), meaning, advice)
-
-
-def _family(error: type[errors.FreshetError]) -> list[type[errors.FreshetError]]:
-    return [error, *(each for child in error.__subclasses__() for each in _family(child))]
-
-
 INTERNAL_ERROR = Explanation(
     errors.FreshetError.kind,
     errors.FreshetError.title,
@@ -77,51 +50,51 @@ HEAD_TOO_LARGE = Explanation(
     "Send fewer or shorter headers. Browsers: delete the cookies of this host, which may be those "
     "of other programs on it.",
 )
-NOT_FOUND = _explain(
+NOT_FOUND = explain(
     errors.NothingThere,
     "Nothing is at this address, or no artist or release with this id is stored. Releases that "
     "Spotify has not listed for a long time are deleted (after 90 days by default).",
     "Check the address. `/api/changes/` lists the releases that were deleted.",
 )
 OF_THE_API = (
-    _explain(
+    explain(
         errors.InvalidParameters,
         "At least one query parameter has a value that is not allowed, or is given more than once. "
         "Parameters with unknown names are ignored.",
         "See `errors` in the answer: it names each parameter, its value and the reason. The API "
         "documentation lists what each parameter accepts.",
     ),
-    _explain(
+    explain(
         refusals.UriTooLong,
         "The query string is longer than any valid one, or the request line is longer than 8 KiB.",
         "Send at most 4096 characters after the question mark.",
     ),
-    _explain(
+    explain(
         errors.NothingYet,
         "No sync with Spotify has succeeded yet, so there are no releases to serve.",
         f"{RETRY} The first sync takes a few seconds. {DOCTOR}",
     ),
-    _explain(
+    explain(
         errors.DatabaseError,
         "The database cannot be reached, or its schema belongs to another version of Freshet. "
         "Lists of the latest releases are still served from memory; single artists and releases, "
         "past days and the journal need the database.",
         f"{RETRY} {DOCTOR}",
     ),
-    _explain(
+    explain(
         errors.SpotifyError,
         "Spotify did not answer, or its answer could not be used. Stored releases are still "
         "served.",
         f"Try again later. {DOCTOR}",
     ),
-    _explain(
+    explain(
         errors.Paused,
         "Spotify has asked for a pause, so no sync can start before it ends. Stored releases are "
         "still served.",
         f"{RETRY} `/api/status` lists all pauses under `cooldowns`.",
         refusals.SyncPaused.status,
     ),
-    _explain(
+    explain(
         errors.QuotaSpent,
         "The calls to Spotify that Freshet allows itself within 24 hours (`QUOTA_PER_DAY`) are "
         "used up. Stored releases are still served.",
@@ -129,24 +102,24 @@ OF_THE_API = (
         "`quota`.",
         refusals.SyncPaused.status,
     ),
-    _explain(
+    explain(
         refusals.LoginRequired,
         "The request has no session cookie, or the session has ended.",
         "Log in on the start page. A script can send the session cookie of that browser, as the "
         "API documentation shows.",
     ),
-    _explain(
+    explain(
         refusals.SyncRunning,
         "A sync was requested while another one is running. Only one sync runs at a time.",
         "Wait until it finishes: `running` in `/api/status` is then false.",
     ),
-    _explain(
+    explain(
         refusals.ServerOutdated,
         "The database was upgraded by a newer version of Freshet, and this server has not been "
         "upgraded yet. It still serves, but no longer syncs.",
         "Send the request to an upgraded server, or upgrade this one.",
     ),
-    _explain(
+    explain(
         refusals.JournalOutOfReach,
         "Changes after `after` have been deleted (after 90 days by default), or `after` is ahead "
         "of the newest change, because the database was restored from a backup or created again. "
@@ -154,14 +127,26 @@ OF_THE_API = (
         "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
         "answer. Without `after` the oldest change that is kept comes first.",
     ),
-    _explain(
+    explain(
+        refusals.MetricsKeyNeeded,
+        "This server has a `METRICS_KEY`, and the request does not contain it.",
+        "Send `Authorization: Bearer KEY`. In Prometheus: `authorization` with "
+        "`credentials_file`, as in `deploy/prometheus/prometheus.yml`.",
+    ),
+    explain(
+        refusals.MetricsByProxy,
+        "The request came through a proxy, so its client may be a stranger. Without a key the "
+        "metrics are only for direct connections, and for clients on the host of a trusted proxy.",
+        "Read `/metrics` from the server itself, past the proxy. Operators: set `METRICS_KEY`.",
+    ),
+    explain(
         refusals.TooManyListeners,
         "This server has as many open event streams as it accepts.",
         f"{RETRY} `/api/changes/` has the same changes without a stream.",
     ),
 )
 OF_LOGINS = tuple(
-    _explain(error, meaning, error.advice)
+    explain(error, meaning, error.advice)
     for error, meaning in (
         (failures.LoginDenied, "The login was cancelled on Spotify's consent page."),
         (failures.StateMissing, "The callback of the login was opened without its `state`."),

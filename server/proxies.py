@@ -13,6 +13,14 @@ from server.lane.head import HOST
 
 Network = IPv4Network | IPv6Network
 
+OF_PROXIES = (
+    "X-Forwarded-For",
+    "X-Real-Ip",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "Forwarded",
+    "Via",
+)
 WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")  # as some proxies write addresses
 
 
@@ -54,11 +62,21 @@ class TrustedProxies:
             request.host = host
             request.host_name = split_host_and_port(host)[0]
 
+    def shows_the_machine_itself(self, request: HTTPServerRequest) -> bool:
+        """Whether a request that was corrected came directly, or by a proxy from this machine.
+
+        Of a proxy that is not trusted, or does not tell the client, nothing is known.
+        """
+        if not any(name in request.headers for name in OF_PROXIES):
+            return True
+        client = _address(request.remote_ip or "")
+        tells = _address(_said_of_client(request.headers).rpartition(",")[2])
+        return bool(tells and client and client.is_loopback and self._trusts(client))
+
     def _trace(self, peer: str, headers: HTTPHeaders) -> tuple[str, int]:
         """The client's address, and which entry from the right it is; garbage ends the search."""
         client, hop = peer, 0
-        said = headers.get("X-Forwarded-For") or headers.get("X-Real-Ip", "")
-        for number, entry in enumerate(reversed(said.split(","))):
+        for number, entry in enumerate(reversed(_said_of_client(headers).split(","))):
             address = _address(entry)
             if address is None:
                 break
@@ -85,6 +103,11 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def _said_of_client(headers: HTTPHeaders) -> str:
+    """The list of addresses that proxies have written, the nearest one last."""
+    return headers.get("X-Forwarded-For") or headers.get("X-Real-Ip", "")
 
 
 def _said(value: str, hop: int) -> str:

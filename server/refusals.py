@@ -74,6 +74,28 @@ class TooManyListeners(RequestError):
         super().__init__("Please try again shortly, or read /api/changes/.")
 
 
+class MetricsKeyNeeded(RequestError):
+    """The metrics were asked for without the key of METRICS_KEY."""
+
+    status = 401
+    kind = "metrics-key-needed"
+    title = "The metrics need a key"
+
+    def __init__(self) -> None:
+        super().__init__("Send `Authorization: Bearer` with the value of METRICS_KEY.")
+
+
+class MetricsByProxy(RequestError):
+    """The metrics were asked for through a proxy, while no METRICS_KEY is set."""
+
+    status = 403
+    kind = "metrics-by-proxy"
+    title = "The metrics are not for clients of a proxy"
+
+    def __init__(self) -> None:
+        super().__init__("Connect to this server directly, or set METRICS_KEY.")
+
+
 class JournalOutOfReach(RequestError):
     """Changes after a place have been deleted, or the journal has not come so far."""
 

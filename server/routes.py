@@ -19,13 +19,14 @@ from handlers.events import EventsHandler
 from handlers.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.home import HomeHandler
+from handlers.metrics import MetricsHandler
 from handlers.overview import OverviewHandler
 from handlers.pages import STATIC, NotFoundHandler, Pages
 from handlers.payloads import QueryHandler, SingleHandler
 from handlers.problems import ProblemHandler
 from handlers.reference import References
 from handlers.setup import SetupHandler
-from handlers.status import MetricsHandler, StatusHandler
+from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
 from server.catalog import objects
 from server.catalog.broadcast import Broadcast
@@ -39,6 +40,7 @@ from server.database import Database
 from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
 from server.metrics import Metrics
+from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.threads import Threads
 
@@ -98,11 +100,20 @@ def table(
         (r"/api/docs/?", DocsHandler, {**pages, **described}),
         (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer, **root}),
         (r"/problems/([a-z-]+)", ProblemHandler, pages),
-        (r"/metrics", MetricsHandler, {"metrics": metrics, **root}),
+        (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
         *(_of_the_demo(settings) if settings.demo else ()),
     ]
+
+
+def _of_metrics(settings: Settings) -> dict[str, Any]:
+    """Return who may read the metrics."""
+    key = settings.metrics_key
+    return {
+        "key": key.get_secret_value() if key else None,
+        "proxies": TrustedProxies(settings.trusted_proxies),
+    }
 
 
 def _of_the_demo(settings: Settings) -> list[Any]:

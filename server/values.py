@@ -1,5 +1,6 @@
 """How the values of settings are read and checked; a ValueError says what mends one."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from server.countries import MISTAKEN, country
 
 A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
 
+BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 MENDS = {
     "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
     "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",
@@ -23,6 +25,14 @@ def check_secret(value: SecretStr) -> SecretStr:
     shortest = min(len(key.strip()) for key in value.get_secret_value().split(","))
     if shortest < 32:
         raise ValueError(f"has {shortest} characters and needs at least 32: {MENDS['SECRET']}")
+    return value
+
+
+def check_metrics_key(value: SecretStr) -> SecretStr:
+    """A key that can be sent as a bearer token (RFC 6750 section 2.1) and not be guessed."""
+    key = value.get_secret_value()
+    if len(key) < 16 or not BEARER.fullmatch(key):
+        raise ValueError("must be 16 or more letters, digits or -._~+/: make one as SECRET is made")
     return value
 
 

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import text
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
+from handlers.pages import APART
 from server.addresses import origin_of
 from server.app import Freshet
 from server.spotify.standin import StandIn
@@ -30,7 +31,7 @@ SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-store",
     "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    **APART,
 }
 
 

@@ -69,6 +69,7 @@ PURE = {
     "server.login.failures",
     "server.scrubber",
     "server.problems",
+    "server.explanation",
     "server.lane.limits",
     "server.countries",
     "server.getting_started",

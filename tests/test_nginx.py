@@ -155,7 +155,7 @@ async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
 async def test_what_is_not_for_caches_is_not_kept(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin()))
+    nginx = await start_nginx(await start_freshet(start_standin(), trusted_proxies="127.0.0.1"))
     for path in ("/api/status", "/", "/healthz", "/api/changes/", "/metrics"):
         answer = await nginx.get(path)
         assert (answer.code, "X-Cache" in answer.headers) == (200, False), path

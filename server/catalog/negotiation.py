@@ -11,6 +11,8 @@ PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
 # What lets scripts of any origin read an answer and all its headers, but never with the cookies of
 # its reader (Fetch standard, section 3.3).
 SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
+# A year, for the host alone: what runs at its other names is not ours to decide.
+STRICT = {"Strict-Transport-Security": "max-age=31536000"}
 OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "Content-Disposition"})
 # The three forms of a date (RFC 9110 section 5.6.7).
 MONTH = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
@@ -107,6 +109,16 @@ def read_date(http_date: str) -> float | None:
         return parsedate_to_datetime(text).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
+
+
+def strict_transport(public_url: str) -> dict[str, str]:
+    """Return the header by which browsers come by https only (RFC 6797), if that is ours to say.
+
+    It is where PUBLIC_URL is https at the usual port and without a path: the header concerns all
+    ports and all paths of a host. It may only be sent over https (section 7.2).
+    """
+    host = public_url.removeprefix("https://")
+    return STRICT if host != public_url and not {"/", ":"} & set(host) else {}
 
 
 def headers_of(ready: Representation, unmodified: bool) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,8 @@
 """An answer as it goes over the wire, byte for byte what the handlers would send."""
 
+from collections.abc import Mapping
 from http.client import responses
+from types import MappingProxyType
 
 from tornado.httputil import HTTPHeaders
 
@@ -8,13 +10,15 @@ from server.catalog.negotiation import SHARED, headers_of
 from server.catalog.payload import Representation
 
 SERVER = "Freshet"
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Answer:
     """Ready but for its `Date`. `hits` counts how often it was sent since that was last set.
 
     `route` names what it answers, for counts; `href` the query, for what is warmed after a sync.
-    `closes` says that the connection ends with it; `length` counts the body's bytes.
+    `closes` says that the connection ends with it; `length` counts the body's bytes. `strict` are
+    headers of answers that go over https.
     """
 
     __slots__ = (
@@ -39,6 +43,7 @@ class Answer:
         closes: bool,
         route: str,
         href: str,
+        strict: Mapping[str, str] = NOTHING,
     ) -> None:
         self.method = method
         self.status = 304 if unmodified else 200
@@ -47,7 +52,9 @@ class Answer:
         self.href = href
         self.hits = 0
         self.wire: bytes | None = None
-        headers = HTTPHeaders({"Server": SERVER, "Content-Type": "", "Date": "", **SHARED})
+        headers = HTTPHeaders(
+            {"Server": SERVER, "Content-Type": "", "Date": "", **SHARED, **strict}
+        )
         if unmodified:  # what Tornado takes away from an answer without a body
             del headers["Content-Type"]
         for name, value in headers_of(ready, unmodified):

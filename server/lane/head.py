@@ -15,12 +15,15 @@ PLAIN = re.compile(
     rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n"
     rb"(?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]{1,%d}:[ -~]*\r\n){1,%d}\r\n" % (MAX_NAME_BYTES, MAX_FIELDS)
 )
-# What proxies add, other for each client or request; no answer depends on it.
+# What proxies add, other for each client or request; no answer depends on it. It may only matter
+# that a client has come by plain http.
 OF_PROXIES = re.compile(
-    rb"(?<=\r\n)(?:X-Forwarded-[a-z\-]{1,64}|X-Real-Ip|X-Request-Id|Forwarded|Via|Traceparent|Tracestate)"
+    rb"(?<=\r\n)(?:X-Forwarded-(?!Proto:[ -~]*\bhttp\b)[a-z\-]{1,64}|X-Real-Ip|X-Request-Id"
+    rb"|Forwarded|Via|Traceparent|Tracestate)"
     rb":[ -~]*\r\n",
     re.IGNORECASE,
 )
+BY_HTTP = re.compile(r"\bhttp\b", re.IGNORECASE)
 HOST = re.compile(r"[0-9A-Za-z.\-\[\]:]+")
 OF_A_BODY_OR_MORE = frozenset(
     {"Content-Length", "Transfer-Encoding", "Expect", "Upgrade", "Trailer"}
@@ -29,7 +32,10 @@ OF_A_BODY_OR_MORE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What decides an answer. `closes` says that the client wants no further one."""
+    """What decides an answer. `closes` says that the client wants no further one.
+
+    `by_http` says that a header of a proxy tells of plain http.
+    """
 
     method: str
     path: str
@@ -38,6 +44,7 @@ class Request:
     if_none_match: str | None
     if_modified_since: str | None
     closes: bool
+    by_http: bool = False
 
 
 def without_proxies(head: bytes) -> bytes:
@@ -72,4 +79,5 @@ def read(head: bytes) -> Request | None:
         headers.get("If-None-Match"),
         headers.get("If-Modified-Since"),
         connection == "close",
+        BY_HTTP.search(headers.get("X-Forwarded-Proto", "")) is not None,
     )

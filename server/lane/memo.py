@@ -1,7 +1,7 @@
 """What the lane knows: request heads, to the byte, and the answer to each."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
 from server.catalog import negotiation
@@ -9,7 +9,7 @@ from server.catalog.demand import Demand
 from server.catalog.query import KINDS
 from server.catalog.shelf import Shelf
 from server.lane import head as heads
-from server.lane.answer import Answer
+from server.lane.answer import NOTHING, Answer
 from server.lane.head import Request
 from server.lane.limits import fault_of
 from server.memory import DEFAULT
@@ -32,6 +32,7 @@ class Memo:
 
     `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
     is the wall clock in seconds since 1970, for `Date`; `timer` the one that the shelf goes by.
+    `strict` are headers that no answer over plain http has.
     `call_later` is the loop's, once there is one: with it no answer outlives its end between ticks.
     Heads and answers together have up to `most` bytes; beyond that all are learnt again.
     """
@@ -44,6 +45,7 @@ class Memo:
         clock: Callable[[], float],
         timer: Callable[[], float],
         most: int = DEFAULT.memo,
+        strict: Mapping[str, str] = NOTHING,
     ) -> None:
         self._shelf = shelf
         self._demand = demand
@@ -51,6 +53,7 @@ class Memo:
         self._clock = clock
         self._timer = timer
         self._most = most
+        self._strict = strict
         self._date = b""
         self._answers: dict[Key, Answer] = {}
         self._in_use: list[Answer] = []
@@ -125,7 +128,7 @@ class Memo:
 
     def _find(self, request: Request) -> Answer | None:
         found = self._locate(request)
-        if found is None:
+        if found is None or (self._strict and request.by_http):  # whether to believe that, Tornado
             return None
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
@@ -146,6 +149,7 @@ class Memo:
                 closes=request.closes,
                 route=route,
                 href=href,
+                strict=self._strict,
             )
             ends = [kept.good_until, self._good_until] if self._answers else [kept.good_until]
             self._good_until = min(ends)

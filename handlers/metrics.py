@@ -1,0 +1,56 @@
+"""`/metrics`: what Prometheus reads, with the key of `METRICS_KEY` if that is set.
+
+Without one it is for direct connections only: a proxy in front, which may be on the same host,
+would hand it to everyone.
+"""
+
+import hmac
+from typing import Any
+
+from handlers.base import BaseHandler
+from server.metrics import CONTENT_TYPE, Metrics
+from server.proxies import TrustedProxies
+from server.refusals import MetricsByProxy, MetricsKeyNeeded
+
+CHALLENGE = 'Bearer realm="metrics"'
+
+
+class MetricsHandler(BaseHandler):
+    """The instruments, in Prometheus' text format."""
+
+    shared = False
+
+    def initialize(  # type: ignore[override]
+        self, metrics: Metrics, key: str | None, proxies: TrustedProxies, root: str
+    ) -> None:
+        """Take the instruments, and who may read them, from the wiring."""
+        super().initialize(root)
+        self._metrics = metrics
+        self._key = key
+        self._proxies = proxies
+
+    def get(self) -> None:
+        """Read them all. Raises MetricsKeyNeeded or MetricsByProxy."""
+        self._authorize()
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.finish(self._metrics.text())
+
+    head = get
+
+    def _authorize(self) -> None:
+        if self._key is None:
+            if not self._proxies.shows_the_machine_itself(self.request):
+                raise MetricsByProxy
+            return
+        scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")
+        is_key = hmac.compare_digest(given.strip().encode(), self._key.encode())
+        if scheme.lower() != "bearer" or not is_key:
+            raise MetricsKeyNeeded
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem, and say how to authenticate (RFC 9110 section 11.6.1)."""
+        if isinstance(kwargs.get("exc_info", (None, None))[1], MetricsKeyNeeded):
+            self.set_header("WWW-Authenticate", CHALLENGE)
+        super().write_error(status_code, **kwargs)
