@@ -3,17 +3,17 @@
 import orjson
 
 from handlers.payloads import PayloadHandler
+from server.admission import AdmittedDatabase
 from server.catalog import freshness, journal, payload, query
 from server.catalog.entry import BEGIN_AGAIN, Piece
 from server.catalog.position import ChangesQuery
-from server.database import Database
 from server.refusals import JournalOutOfReach
 
 
 class ChangesHandler(PayloadHandler):
     """Reads the journal from the database at each request."""
 
-    def initialize(self, database: Database, root: str) -> None:  # type: ignore[override]
+    def initialize(self, database: AdmittedDatabase, root: str) -> None:  # type: ignore[override]
         """Take the database from the wiring."""
         super().initialize(root)
         self._database = database

@@ -72,6 +72,7 @@ class EventsHandler(BaseHandler):
         follows moves it, so a client cannot be cut off in between and miss the reset.
         """
         self._set_headers()
+        self._forget_request()
         connection: Any = self.request.connection
         if not connection.stream.closed():
             connection.stream.set_nodelay(True)
@@ -79,6 +80,13 @@ class EventsHandler(BaseHandler):
         content = b"retry: %d\nid: %d\n\n" % (RETRY_MILLISECONDS, follower.position)
         while await self._sent(follower, content):
             content = await follower.next(self._beat) or b":\n\n"
+
+    def _forget_request(self) -> None:
+        """Drop what the request has said: as long as the stream is open, it would be kept."""
+        self.request.headers.clear()
+        self.request.query_arguments.clear()
+        self.request.arguments.clear()
+        self.request.query = ""
 
     async def _sent(self, follower: Follower, content: bytes) -> bool:
         """Send something, unless it is over; whether to go on."""

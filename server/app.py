@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from server import memory, routes
+from server import routes
 from server.access_log import SUMMARY_SECONDS, AccessLog
 from server.catalog import store, turn
 from server.catalog.duties import Duties
@@ -22,7 +22,7 @@ from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
-from server.downstream import make_broadcast, make_cache, make_lag, make_memo
+from server.downstream import make_admission, make_broadcast, make_cache, make_lag, make_memo
 from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
@@ -69,11 +69,11 @@ class Freshet:
         self.keeper = DatabaseKeeper(self.database)
         self.probe = DatabaseProbe(self.database, self.keeper)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
-        budget = memory.divide(settings.memory_mb)
+        self.admission = room = make_admission(settings)
         self.cache = make_cache(
-            settings, database, self.builders, self._interval, now, timer, counted.cache, budget
+            settings, database, self.builders, self._interval, now, timer, counted.cache, room
         )
-        self.broadcast = make_broadcast(self.database, budget)
+        self.broadcast = make_broadcast(settings, database)
         self.upstream = upstream = Upstream(settings, database, now, counted.renewal, counted.call)
         self.syncer = make_syncer(
             settings, database, upstream, self._data_changed, now, origin=origin, count=self._ended
@@ -104,14 +104,12 @@ class Freshet:
         table = self.routes()
         traffic = Traffic(counted.requests, [route[0] for route in table])
         self.access_log = AccessLog(settings.access_log, traffic, traffic.refused)
-        count_hits = make_count(counted, self.access_log)
-        self.memo = make_memo(settings, self.cache, count_hits, timer, budget)
+        self.memo = make_memo(settings, self.cache, make_count(counted, self.access_log), timer)
         public, elsewhere = urlsplit(settings.public_url), routes.elsewhere(settings)
         proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
         self.site = Site(table, self.access_log, elsewhere, self.memo, proxies, public.path)
         self.timers = self._timers()
-        self.read = asyncio.Event()
-        self.tasks = Tasks()
+        self.read, self.tasks = asyncio.Event(), Tasks()
         self.port = settings.port
 
     def _timers(self) -> Timers:
@@ -141,6 +139,7 @@ class Freshet:
             probe=self.probe,
             lag=self.lag,
             builders=self.builders,
+            admission=self.admission,
         )
 
     def _interval(self) -> timedelta:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from server.admission import Admission
 from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
 from server.catalog.cache import PayloadCache
@@ -15,7 +16,7 @@ from server.config import Settings
 from server.database import Database
 from server.instruments import CacheTally
 from server.lane.memo import Count, Memo
-from server.memory import Budget
+from server.memory import divide
 from server.threads import Threads
 
 
@@ -27,7 +28,7 @@ def make_cache(
     now: Callable[[], datetime],
     timer: Callable[[], float],
     tally: CacheTally,
-    memory: Budget,
+    admission: Admission,
 ) -> PayloadCache:
     """The part that holds ready answers, as the settings want it; `builders` make them."""
     return PayloadCache(
@@ -41,7 +42,8 @@ def make_cache(
         now=now,
         timer=timer,
         tally=tally,
-        memory=memory,
+        memory=divide(settings.memory_mb),
+        admission=admission,
     )
 
 
@@ -55,20 +57,22 @@ def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]
     )
 
 
+def make_admission(settings: Settings) -> Admission:
+    """The part that bounds how many requests wait."""
+    return Admission(divide(settings.memory_mb).waiting)
+
+
 def make_memo(
-    settings: Settings,
-    cache: PayloadCache,
-    count: Count,
-    timer: Callable[[], float],
-    memory: Budget,
+    settings: Settings, cache: PayloadCache, count: Count, timer: Callable[[], float]
 ) -> Memo:
     """The part that knows what is answered by the fast lane."""
-    strict = strict_transport(settings.public_url)
-    return Memo(cache.shelf, cache.demand, count, time.time, timer, memory.memo, strict)
+    most, strict = divide(settings.memory_mb).memo, strict_transport(settings.public_url)
+    return Memo(cache.shelf, cache.demand, count, time.time, timer, most, strict)
 
 
-def make_broadcast(database: Database, memory: Budget) -> Broadcast:
+def make_broadcast(settings: Settings, database: Database) -> Broadcast:
     """The part that tells listeners of changes."""
+    memory = divide(settings.memory_mb)
     return Broadcast(
         lambda after, limit: database.run(journal.read, after, limit),
         lambda limit: database.run(journal.read_latest, limit),

@@ -25,7 +25,7 @@ class Budget:
     days: int
     ring: int
     listeners: int
-    calls: int
+    waiting: int
 
     @property
     def total(self) -> int:
@@ -34,7 +34,7 @@ class Budget:
 
 
 # Parts of a hundred.
-SHARES = Budget(shelf=26, memo=12, demand=3, days=6, ring=4, listeners=20, calls=9)
+SHARES = Budget(shelf=26, memo=12, demand=3, days=6, ring=4, listeners=20, waiting=12)
 
 
 def divide(megabytes: int = DEFAULT_MB) -> Budget:

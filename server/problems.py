@@ -144,6 +144,12 @@ OF_THE_API = (
         "This server has as many open event streams as it accepts.",
         f"{RETRY} `/api/changes/` has the same changes without a stream.",
     ),
+    _explain(
+        refusals.Overloaded,
+        "More requests wait for the database or for answers in the making than this server has "
+        "memory for. Answers that are ready are still sent.",
+        RETRY,
+    ),
 )
 OF_LOGINS = tuple(
     explain(error, meaning, error.advice)

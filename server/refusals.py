@@ -96,6 +96,18 @@ class MetricsByProxy(RequestError):
         super().__init__("Connect to this server directly, or set METRICS_KEY.")
 
 
+class Overloaded(RequestError):
+    """More requests wait for the database or for new answers than a process has memory for."""
+
+    status = 503
+    kind = "server-busy"
+    title = "The server is busy"
+    retry_after = 2
+
+    def __init__(self) -> None:
+        super().__init__("Please try again in a moment.")
+
+
 class JournalOutOfReach(RequestError):
     """Changes after a place have been deleted, or the journal has not come so far."""
 

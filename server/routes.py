@@ -28,6 +28,7 @@ from handlers.reference import References
 from handlers.setup import SetupHandler
 from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
+from server.admission import Admission, AdmittedDatabase
 from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
@@ -62,6 +63,7 @@ def table(
     probe: DatabaseProbe,
     lag: ServingLag,
     builders: Threads,
+    admission: Admission,
 ) -> list[Any]:
     """Every route but the one for addresses that no route knows."""
 
@@ -72,6 +74,7 @@ def table(
         return database.run(objects.read_album, spotify_id)
 
     site = _pages(settings)
+    admitted = AdmittedDatabase(database, admission)
     root = {"root": settings.public_url}
     pages, files = {"pages": site}, {"path": str(STATIC), **root}
     described = {"references": References(site, builders)}
@@ -93,7 +96,7 @@ def table(
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
         (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),
-        (r"/api/changes/?", ChangesHandler, {"database": database, **root}),
+        (r"/api/changes/?", ChangesHandler, {"database": admitted, **root}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),

@@ -9,6 +9,7 @@ import brotli
 import orjson
 import pytest
 
+from server.admission import REQUEST_BYTES
 from server.catalog.cache import PayloadCache
 from server.catalog.days import AT_ONCE
 from server.catalog.payload import CODINGS, Coding, Representation
@@ -16,6 +17,7 @@ from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
 from server.memory import DEFAULT
+from server.refusals import Overloaded
 from tests.conftest import Clock, until
 
 
@@ -375,6 +377,25 @@ async def test_days_whose_answers_wait_for_a_builder_are_not_read_yet(rig: Rig) 
     assert len(rig.source.days) == AT_ONCE
     rig.compute.goes_on.set()
     assert len(await asyncio.gather(*asked)) == len(set(rig.source.days)) == 28
+
+
+@pytest.mark.gen_test
+async def test_more_requests_than_may_wait_are_refused_and_what_is_ready_is_sent(rig: Rig) -> None:
+    await rig.cache.refresh()
+    most = DEFAULT.waiting // REQUEST_BYTES
+    rig.compute.goes_on.clear()
+    asked = [asyncio.create_task(rig.get(f"limit={1 + each % 90}")) for each in range(most)]
+    await asyncio.sleep(0)
+    for refused in ("limit=99", "limit=1", "at=2026-11-01"):
+        with pytest.raises(Overloaded):
+            await rig.get(refused)
+    with pytest.raises(Overloaded):
+        await rig.cache.shown("2026-11-01")
+    assert rig.peek("") is not None
+    assert (await rig.get("spelling=another")).body
+    rig.compute.goes_on.set()
+    assert len(await asyncio.gather(*asked)) == most
+    assert (await rig.get("limit=99")).body
 
 
 @pytest.mark.gen_test

@@ -1,5 +1,6 @@
 """Memory has owners: each has a bound in bytes, which docs/operating.md states."""
 
+import asyncio
 import re
 import time
 import tracemalloc
@@ -7,8 +8,10 @@ from dataclasses import fields
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from server import memory
+from server.admission import REQUEST_BYTES
 from server.app import Freshet
 from server.catalog.broadcast import LISTENER_BYTES
 from server.catalog.demand import Demand
@@ -20,7 +23,9 @@ from server.catalog.shelf import Kept, Shelf
 from server.lane.answer import Answer
 from server.lane.memo import Memo
 from server.memory import DEFAULT, SHARES, Budget, divide
-from tests.conftest import ROOT
+from tests.conftest import ROOT, until
+from tests.examples import albums
+from tests.raw import exchange, quiet
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
@@ -31,6 +36,7 @@ BOUNDS = {
     "catalog/days": DEFAULT.days,
     "catalog/ring": DEFAULT.ring,
     "catalog/broadcast": DEFAULT.listeners,
+    "admission": DEFAULT.waiting,
 }
 
 
@@ -40,6 +46,7 @@ def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     assert all((ROOT / "server" / f"{owner}.py").exists() for owner in BOUNDS)
     assert f"takes up to {memory.PROGRAM_MB} MB" in SECTION
     assert f"{DEFAULT.listeners // LISTENER_BYTES} streams" in SECTION
+    assert f"{DEFAULT.waiting // REQUEST_BYTES} requests" in SECTION
 
 
 @pytest.mark.parametrize("megabytes", [memory.LEAST_MB, 200, 1000])
@@ -61,9 +68,39 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
     assert broadcast._most_bytes == budget.ring
     assert broadcast._most == budget.listeners // LISTENER_BYTES
     assert freshet.memo._most == budget.memo
+    assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()
+
+
+@pytest.mark.gen_test
+async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_go_on(
+    start_freshet: Any, start_standin: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory.LEAST_MB)
+    await quiet(freshet)
+    most = freshet.admission.most
+    answers: list[bytes] = []
+
+    async def ask(number: int) -> None:
+        request = b"GET /api/changes/?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (number + 1)
+        answers.append(await exchange(freshet.port, [request], quiet=5.0 if number < most else 0.3))
+
+    with freshet.database.engine.connect() as other:
+        other.execute(text("LOCK TABLE changes"))
+        waiting = [asyncio.create_task(ask(number)) for number in range(most)]
+        await until(lambda: freshet.admission.waiting == most)
+        await asyncio.gather(*(ask(most + number) for number in range(5)))
+        assert len(answers) == 5
+        assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
+        assert all(b"/problems/server-busy" in answer for answer in answers)
+        assert all(b"Retry-After: 2" in answer for answer in answers)
+        warm = await exchange(freshet.port, [b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\n\r\n"])
+        assert warm.startswith(b"HTTP/1.1 200")
+    await asyncio.gather(*waiting)
+    assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers[5:])
+    assert freshet.admission.waiting == 0
 
 
 def entries(first: int, last: int, size: int) -> list[Entry]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from server.admission import Admission
 from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.builder import Builder
@@ -32,9 +33,10 @@ from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
 from server.memory import DEFAULT, Budget
-from server.tasks import attempt
+from server.tasks import Tasks, attempt
 
 Found = tuple[bytes, Freshness]
+Load = Callable[[], Awaitable[Found | None]]
 
 WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
 RETRY_SECONDS = 5.0
@@ -63,28 +65,26 @@ class PayloadCache:
         timer: Callable[[], float],
         tally: CacheTally | None = None,
         memory: Budget = DEFAULT,
+        admission: Admission | None = None,
     ) -> None:
+        admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
-        self._load = load
-        self.days = Days(load_day, memory.days)
-        self._compute = compute
-        self._ttl = ttl
-        self._max_age = max_age
-        self._root = root
+        self._load, self._compute = load, compute
+        self.days = Days(load_day, memory.days, admission)
+        self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
         self._builder = Builder(max_age, root, self._tally, self.omissions)
         self._clocks = Clocks(now, timer, interval)
-        self._now = now
-        self._timer = timer
+        self._now, self._timer = now, timer
         self._snapshot: Snapshot | None = None
         self._reload_at = 0.0
         self._warm_on: date | None = None
         self._warm_until = math.inf
         self.shelf = Shelf(timer, memory.shelf)
         self.demand = Demand(memory.demand)
-        self._building = SingleFlight[Representation]()
+        self._building = SingleFlight[Representation](admission)
         self._refreshing = asyncio.Lock()
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = Tasks()
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -102,10 +102,10 @@ class PayloadCache:
     async def get(
         self, kind: type[ReleaseQuery], query_string: str, coding: Coding
     ) -> Representation:
-        """The answer to a raw query string, made if it is not ready; concurrent callers share it.
+        """The answer to a raw query string, made if it is not ready.
 
-        Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync, and a
-        DatabaseError if a day gone by has to be read and cannot.
+        Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync,
+        Overloaded, and a DatabaseError if a day gone by has to be read and cannot.
         """
         query = queries.parse(kind, query_string, *known_days(self._snapshot, self._now()))
         href = query.href
@@ -115,24 +115,24 @@ class PayloadCache:
         self.demand.met(kind.path, query_string, href)
         return ready
 
-    async def single(
-        self, path: str, coding: Coding, load: Callable[[], Awaitable[Found | None]]
-    ) -> Representation:
+    async def single(self, path: str, coding: Coding, load: Load) -> Representation:
         """One object by its address; `load` reads its JSON from the database.
 
-        Raises NothingThere if that finds nothing, or a DatabaseError.
+        Raises NothingThere if that finds nothing, Overloaded, or a DatabaseError.
         """
-        ready = self._found((path, coding))
-        if ready is None:
-            snapshot, found = self._snapshot, await load()
-            if found is None:
-                raise NothingThere("No artist or release with this id.")
-            keep = self._max_age, REVALIDATE
-            payload = payloads.seal(*found, keep, payloads.links(self._root))
-            ready = await self._compute(payload.coded, coding)
-            self._tally.builds.inc()
-            if snapshot is self._snapshot:
-                self.shelf.keep((path, coding), Kept(ready, self._reload_at))
+        ready, whose = self._found(key := (path, coding)), (id(self._snapshot), key)
+        return ready or await self._building.do(whose, lambda: self._loaded(key, load))
+
+    async def _loaded(self, key: Key, load: Load) -> Representation:
+        snapshot, found = self._snapshot, await load()
+        if found is None:
+            raise NothingThere("No artist or release with this id.")
+        keep = self._max_age, REVALIDATE
+        payload = payloads.seal(*found, keep, payloads.links(self._root))
+        ready: Representation = await self._compute(payload.coded, key[1])
+        self._tally.builds.inc()
+        if snapshot is self._snapshot:
+            self.shelf.keep(key, Kept(ready, self._reload_at))
         return ready
 
     def _found(self, key: Key) -> Representation | None:
@@ -196,7 +196,7 @@ class PayloadCache:
         return self._clocks.is_stale(snapshot.freshness.complete_at)
 
     async def shown(self, day: str | None) -> Snapshot:
-        """What is served now, or was listed on a day. Raises NothingYet or a DatabaseError."""
+        """What is served now, or was listed on a day. Raises as `get` does."""
         served = self._served()
         return served if day is None else await self.days.read(day)
 
@@ -225,6 +225,4 @@ class PayloadCache:
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS
-        task = asyncio.create_task(attempt(self.refresh))
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._background.spawn(attempt(self.refresh))

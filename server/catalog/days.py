@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from server.admission import Admission
 from server.catalog.lru import ByteLRU
 from server.catalog.snapshot import Snapshot
 from server.memory import DEFAULT
@@ -15,8 +16,12 @@ class Days:
     """`load` reads a day (YYYY-MM-DD, UTC) from the database; the last are held in `most` bytes."""
 
     def __init__(
-        self, load: Callable[[str], Awaitable[Snapshot]], most: int = DEFAULT.days
+        self,
+        load: Callable[[str], Awaitable[Snapshot]],
+        most: int = DEFAULT.days,
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission or Admission()
         self._load = load
         self._most = most
         self._held = self._empty()
@@ -45,9 +50,10 @@ class Days:
             yield found
 
     async def read(self, day: str) -> Snapshot:
-        """Return the releases of a day, once it is its turn. Raises DatabaseError."""
-        async with self.open(day) as found:
-            return found
+        """Return the releases of a day, once it is its turn. Raises Overloaded or DatabaseError."""
+        with self._admission.enter():
+            async with self.open(day) as found:
+                return found
 
     def begin_anew(self) -> None:
         """Hold none: what is known of them may have changed."""

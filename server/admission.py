@@ -1,0 +1,54 @@
+"""Room for requests that have to wait, for the database or for an answer in the making.
+
+Each that waits holds its connection, head and handler in memory. When clients ask for more than
+can be done, the rest is refused at once instead of waiting.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from server.database import Database
+from server.memory import DEFAULT
+from server.refusals import Overloaded
+
+T = TypeVar("T")
+
+REQUEST_BYTES = 40_000  # of memory for a request that waits
+
+
+class Admission:
+    """Lets requests wait that take up to `most` bytes together; `waiting` counts them."""
+
+    def __init__(self, most: int = DEFAULT.waiting) -> None:
+        self.most = most // REQUEST_BYTES
+        self.waiting = 0
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        """Count a request while it waits. Raises Overloaded if there is no room."""
+        if self.waiting >= self.most:
+            raise Overloaded
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+
+
+class AdmittedDatabase:
+    """The database as requests use it: each call needs room to wait."""
+
+    def __init__(self, database: Database, admission: Admission) -> None:
+        self._database = database
+        self._admission = admission
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        """Do what `Database.run` does. Raises Overloaded, or DatabaseUnavailable."""
+        with self._admission.enter():
+            return await self._database.run(function, *args)
+
+    async def compute(self, function: Callable[..., T], *args: Any) -> T:
+        """Do what `Database.compute` does. Raises Overloaded."""
+        with self._admission.enter():
+            return await self._database.compute(function, *args)
