@@ -148,7 +148,7 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
             "304": unmodified(),
             "400": problem("A parameter has a value that is not allowed, or is repeated."),
             "414": problem("The query string is too long."),
-            "503": later("Nothing to serve yet, or a day gone by cannot be read; try again."),
+            "503": later("Nothing to serve yet, too many requests wait, or a day cannot be read."),
         },
     }
 
@@ -173,7 +173,7 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
             "200": answer(f"The stored {noun}.", model),
             "304": unmodified(),
             "404": problem(f"No {noun} with this id."),
-            "503": later("The database cannot be used right now; try again."),
+            "503": later("The database cannot be used right now, or too many requests wait."),
         },
     }
 

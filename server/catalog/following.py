@@ -66,7 +66,7 @@ def changes() -> dict[str, Any]:
             "400": problem("A parameter has a value that is not allowed, or is repeated."),
             "410": problem("The journal does not reach this place.", model="OutOfReach"),
             "414": problem("The query string is too long."),
-            "503": later("The database cannot be used right now; try again."),
+            "503": later("The database cannot be used right now, or too many requests wait."),
         },
     }
 
