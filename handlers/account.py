@@ -10,6 +10,7 @@ from server.login import known
 from server.login.desk import LoginDesk
 from server.login.store import Visitor
 from server.login.watch import ConsentWatch
+from server.refusals import Overloaded
 
 VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
 
@@ -32,7 +33,7 @@ class AccountHandler(PageHandler):
         try:
             async with asyncio.timeout(VISITOR_SECONDS):
                 visitor = await self._desk.visitor(self.session_token)
-        except (DatabaseError, TimeoutError):
+        except (DatabaseError, Overloaded, TimeoutError):
             return None
         if visitor is not None and not self.get_cookie(self._pages.cookie(known.COOKIE)):
             mark = self._desk.mark(visitor.account_id)

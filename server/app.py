@@ -86,7 +86,7 @@ class Freshet:
         self.retention = Retention(self.database, self._data_changed, keep, now, origin)
         self.duties = Duties(self.database, self.syncer, self.details, self.retention)
         self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
-        self.desk = make_desk(settings, self.database, self.upstream, self._logins_changed, now)
+        self.desk = make_desk(settings, database, upstream, self._logins_changed, now, room)
         self.lag = make_lag(self.cache, self.standing, timer)
         gauges = Gauges(self.cache, self.standing, self.syncer, now)
         self.metrics = make_metrics(

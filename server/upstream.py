@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
 from server import schema
+from server.admission import Admission
 from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
 from server.catalog.report import Report, tell
@@ -184,6 +185,7 @@ def make_desk(
     upstream: Upstream,
     on_change: Callable[[], Awaitable[None]],
     now: Callable[[], datetime] = utc_now,
+    admission: Admission | None = None,
 ) -> LoginDesk:
     """The part that logs people in, as the settings want it."""
     return LoginDesk(
@@ -198,4 +200,5 @@ def make_desk(
         on_change=on_change,
         now=now,
         timer=time.monotonic,
+        admission=admission,
     )

@@ -8,6 +8,7 @@ from hmac import compare_digest
 import structlog
 from cachetools import TTLCache
 
+from server.admission import Admission
 from server.database import Database
 from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
@@ -70,7 +71,9 @@ class LoginDesk:
         on_change: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
         timer: Callable[[], float],
+        admission: Admission | None = None,
     ) -> None:
+        self._admission = admission or Admission()
         self._database = database
         self._accounts = accounts
         self._client = client
@@ -193,18 +196,20 @@ class LoginDesk:
         return admission.session
 
     async def visitor(self, session: str | None) -> Visitor | None:
-        """Who a session belongs to, if it is one."""
+        """Who a session belongs to, if it is one. Raises Overloaded or DatabaseError."""
         return await self._find(session, self._allowed)
 
     async def _find(self, session: str | None, allowed: Collection[str]) -> Visitor | None:
         if not session:
             return None
-        return await self._database.run(store.visitor, session, allowed, self._now())
+        with self._admission.enter():
+            return await self._database.run(store.visitor, session, allowed, self._now())
 
     async def log_out(self, session: str | None) -> None:
         """End a session; that there was none is no error."""
         if session:
-            await self._database.run(store.end_session, session)
+            with self._admission.enter():
+                await self._database.run(store.end_session, session)
 
     async def disconnect(self, session: str | None) -> None:
         """Delete the tokens and all else of the account that is logged in; the catalogue stays.
