@@ -144,7 +144,7 @@ OF_THE_API = (
         "This server has as many open event streams as it accepts.",
         f"{RETRY} `/api/changes/` has the same changes without a stream.",
     ),
-    _explain(
+    explain(
         refusals.Overloaded,
         "More requests wait for the database or for answers in the making than this server has "
         "memory for. Answers that are ready are still sent.",
