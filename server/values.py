@@ -10,6 +10,7 @@ from sqlalchemy import URL
 from server.addresses import DASHBOARD, EmbeddedDatabase, check_address, parse_database_url
 from server.countries import MISTAKEN, country
 
+ACCOUNT = re.compile(r"(?:id:|account_id:)?([^\s/:@]+)")
 A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
 
 BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
@@ -54,13 +55,23 @@ def check_sync_interval(value: int) -> int:
 
 
 def split_accounts(value: object) -> object:
-    """A comma list of Spotify account ids; ids hold no blank, colon or slash."""
+    """A comma-separated list of accounts: `ACCOUNT_ID`, `account_id:ACCOUNT_ID` or `id:ID`.
+
+    A value without prefix is an account_id, which Spotify gives for linking accounts and which is
+    never given to another account. Ids hold no blank, colon or slash.
+    """
     if not isinstance(value, str):
         return value
-    ids = tuple(part.strip() for part in value.split(",") if part.strip())
-    if any(set(each) & set(" /:@") for each in ids):
-        raise ValueError("must be Spotify account ids with commas between (no addresses, no names)")
-    return ids
+    accounts = []
+    for part in (part.strip() for part in value.split(",") if part.strip()):
+        found = ACCOUNT.fullmatch(part)
+        if found is None:
+            raise ValueError(
+                "must be Spotify account ids separated by commas (or id:… for an older user id), "
+                "no addresses, no names"
+            )
+        accounts.append(part if part.startswith("id:") else found[1])
+    return tuple(dict.fromkeys(accounts))
 
 
 def split_markets(value: object) -> object:

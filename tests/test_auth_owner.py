@@ -40,7 +40,10 @@ async def is_in(browser: Browser, cookie: str | None = None) -> bool:
     return "You are logged in as" in read_page(await browser.get("/", **headers))
 
 
-@pytest.mark.parametrize("named", ["account-1", "listener-1", "someone, account-1,other"])
+@pytest.mark.parametrize(
+    "named",
+    ["account-1", "account_id:account-1", "id:listener-1", "someone, account-1,id:other"],
+)
 @pytest.mark.gen_test
 async def test_allowed_users_are_named_by_either_id(set_stage: SetStage, named: str) -> None:
     stage = await set_stage(allowed_users=named)
@@ -52,9 +55,51 @@ async def test_allowed_users_are_named_by_either_id(set_stage: SetStage, named: 
     assert "You own this server" not in page
 
 
+@pytest.mark.parametrize(
+    ("named", "stranger"),
+    [
+        ("account-1", Listener("account-9", "account-1", "Nine")),
+        ("account-1", Listener(None, "account-1", "Nine")),  # type: ignore[arg-type]
+        ("account_id:account-1", Listener("account-9", "account-1", "Nine")),
+        ("id:listener-1", Listener("listener-1", "listener-9", "Nine")),
+        ("listener-1", Listener("account-9", "listener-1", "Nine")),
+    ],
+)
+@pytest.mark.gen_test
+async def test_an_id_is_not_taken_for_an_account_id_nor_an_account_id_for_an_id(
+    set_stage: SetStage, lines: Lines, named: str, stranger: Listener
+) -> None:
+    stage = await set_stage(allowed_users=named)
+    page = read_page(await log_in(stage, stranger), 403)
+    assert "This account may not log in here" in page
+    assert await stage.all(PEOPLE) == []
+    (failed,) = [line for line in lines() if line["event"] == "login_failed"]
+    assert f"id:{stranger.id}" in failed["reason"]
+    if not named.endswith("listener-1") or ":" in named:
+        assert (await log_in(stage, ONE)).code == 303
+
+
+@pytest.mark.gen_test
+async def test_an_owner_without_account_id_is_not_the_account_that_is_called_alike(
+    set_stage: SetStage,
+) -> None:
+    """Nor does that account get its session, its tokens, or its row."""
+    stage = await set_stage()
+    unnamed = Listener(None, "account-1", "Unnamed")  # type: ignore[arg-type]
+    owner = await logged_in(stage, unnamed)
+    assert await stage.all(PEOPLE) == ["id:account-1"]
+    before = await stage.all("SELECT * FROM logins")
+    for stranger in (ONE, Listener("account-9", "id:account-1", "Nine")):
+        read_page(await log_in(stage, stranger), 403)
+    assert await stage.all("SELECT * FROM logins") == before
+    assert "id:account-1" in read_page(await owner.get("/"))
+    assert (await owner.post("/auth/disconnect/")).code == 303
+    assert await stage.all(PEOPLE) == []
+
+
 @pytest.mark.gen_test
 async def test_all_allowed_users_may_be_in_at_once(set_stage: SetStage) -> None:
-    stage = await set_stage(allowed_users="account-1,listener-2")
+    stage = await set_stage(allowed_users="account-1,id:listener-2")
     one, two = await logged_in(stage, ONE), await logged_in(stage, TWO)
     assert await stage.all(PEOPLE) == ["account-1", "account-2"]
     assert await is_in(one)

@@ -103,6 +103,7 @@ GOOD: dict[str, list[Any]] = {
         ("aB3dE5fG7h", ("aB3dE5fG7h",)),
         (" one, two.2_x ,three", ("one", "two.2_x", "three")),
         ("one,,", ("one",)),
+        ("account_id:one, id:two,one", ("one", "id:two")),
     ],
     "TRUSTED_PROXIES": [
         ("10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
@@ -162,7 +163,14 @@ BAD = {
     "HOST": [" ", ",", "127.0.0.1,", "http://127.0.0.1", "127.0.0.1 ::1"],
     "PORT": ["-1", "65536", "http", "1.5"],
     "PUBLIC_URL": BAD_URLS,
-    "ALLOWED_USERS": ["https://open.spotify.com/user/x", "spotify:user:x", "me@example.org", "a b"],
+    "ALLOWED_USERS": [
+        "https://open.spotify.com/user/x",
+        "spotify:user:x",
+        "me@example.org",
+        "a b",
+        "id:",
+        ":x",
+    ],
     "TRUSTED_PROXIES": ["nginx", "10.0.0.0/33", "10.0.0.1/8", "10.0.0", "*", "::1 10.0.0.1"],
     "METRICS_KEY": ["short-one", "a" * 15, "with a blank in it", "with,comma,in,it", "=" * 20],
     "SYNC_INTERVAL": ["-1", "1", "4", "soon", "9" * 30],

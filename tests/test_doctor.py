@@ -364,6 +364,19 @@ async def test_the_accounts_that_may_log_in_are_told(report: Report, start_stand
 
 
 @pytest.mark.gen_test
+async def test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead(
+    report: Report, start_standin: Any, database: Database
+) -> None:
+    await log_in(database, datetime.now(UTC))
+    standin = start_standin()
+    found = (await report(standin, ALLOWED_USERS="listener,other"))["owner"]
+    text = "ALLOWED_USERS lists listener, the older id of an account, which lets nobody in"
+    assert found == Finding("note", "owner", text, "write account-1 for listener")
+    for right in ("account-1,other", "id:listener"):
+        assert (await report(standin, ALLOWED_USERS=right))["owner"].level == "ok"
+
+
+@pytest.mark.gen_test
 async def test_what_is_paused_is_told_and_not_asked(
     report: Report, start_standin: Any, database: Database
 ) -> None:

@@ -66,6 +66,8 @@ CARRIED_OUT_BY = {
     "doctor/login.py:of_consent its tokens cannot be read -> MEND_KEYS": LOGIN,
     "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
     "doctor/login.py:of_consent text -> RENEW": LOGIN,
+    "doctor/login.py:who_may_in text -> fix": "tests/test_doctor.py"
+    "::test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead",
     "doctor/login.py:who_may_in text -> set ALLOWED_USERS if others can reach it": SETTING,
     "doctor/spotify.py:_markets text -> mend": SETTING,
     "doctor/spotify.py:_markets text -> remove it from SYNC_MARKETS": SETTING,

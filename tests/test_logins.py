@@ -157,6 +157,65 @@ def test_a_user_id_that_is_somebody_elses_account_id_is_no_key_to_it(
     assert len(table()) == 2
 
 
+NAMELESS = Profile(None, ROBIN.key, "No account_id, and Robin's for an id")
+
+
+def test_an_account_without_account_id_is_not_the_one_whose_account_id_is_its_id(
+    session: Session, table: Table
+) -> None:
+    for first, second in ((ROBIN, NAMELESS), (NAMELESS, ROBIN)):
+        record(session, first)
+        assert logins.is_of_another(session, second)
+        assert store.admit(session, second, ANEW, (), RING, LATER) is None
+        record(session, second, ANEW, LATER)
+        assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
+        for each in (ROBIN, NAMELESS):
+            logins.forget(session, each.key)
+        assert table() == []
+
+
+def test_a_login_that_an_older_version_kept_under_its_bare_id_becomes_no_other_accounts(
+    session: Session, table: Table
+) -> None:
+    """It keeps its session and its tokens, and the account of that account_id gets neither."""
+    admission = store.admit(session, NAMELESS, GRANT, (), RING, NOW)
+    assert admission is not None
+    session.execute(text("UPDATE logins SET account_id = user_id"))
+    assert logins.usable_accounts(session, ["account-robin"]) == []
+    assert store.admit(session, ROBIN, ANEW, (), RING, LATER) is None
+    record(session, ROBIN, ANEW, LATER)
+    assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
+    assert RING.open(table()[1].refresh_token or b"") == "AQ-refresh"
+    visitor = store.visitor(session, admission.session, (), LATER)
+    assert visitor is not None
+    assert visitor.account_id == "id:account-robin"
+    assert store.visitor(session, admission.session, ["account-robin"], LATER) is None
+
+
+def test_an_account_whose_two_ids_are_alike_is_known_by_its_account_id(
+    session: Session, table: Table
+) -> None:
+    alike = Profile("robin", "robin", "Robin")
+    record(session, Profile(None, "robin", "Robin"))
+    for _ in range(2):
+        assert not logins.is_of_another(session, alike)
+        admission = store.admit(session, alike, ANEW, ["robin"], RING, LATER)
+        assert admission is not None
+        assert store.visitor(session, admission.session, ["robin"], LATER) is not None
+        assert ids(table()) == [("robin", None)]
+
+
+def test_an_entry_that_was_an_older_id_is_found_with_what_to_write_instead(
+    session: Session,
+) -> None:
+    record(session, ROBIN)
+    record(session, Profile(None, "sam", "Sam"))
+    allowed = ["robin", "sam", "nobody", "account-other"]
+    assert logins.mistaken(session, allowed) == [("robin", "account-robin"), ("sam", "id:sam")]
+    assert logins.mistaken(session, [*allowed, "account-robin", "id:sam"]) == []
+    assert logins.mistaken(session, ()) == []
+
+
 def test_nobody_is_of_another_while_nobody_is_here(session: Session) -> None:
     assert not logins.is_of_another(session, ROBIN)
     add_app(session)
@@ -328,8 +387,10 @@ def test_usable_logins_come_newest_first_and_dead_or_foreign_ones_not_at_all(
     logins.need_consent(session, dead.key, "Refresh token expired", LATER)
     record(session, Profile("account-empty", None, None), Grant("BQ", 3600), LATER)
     assert logins.usable_accounts(session, ()) == ["account-sam", "account-robin"]
-    assert logins.usable_accounts(session, ["robin"]) == ["account-robin"]
-    assert logins.usable_accounts(session, ["account-robin", "dead"]) == ["account-robin"]
+    assert logins.usable_accounts(session, ["id:robin"]) == ["account-robin"]
+    assert logins.usable_accounts(session, ["robin"]) == []
+    assert logins.usable_accounts(session, ["id:account-robin"]) == []
+    assert logins.usable_accounts(session, ["account-robin", "id:dead"]) == ["account-robin"]
     assert logins.usable_accounts(session, ["somebody"]) == []
 
 

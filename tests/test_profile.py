@@ -22,7 +22,7 @@ UNUSABLE: list[Any] = [
     None, "", 5, 5.5, True, [], ["a"], {}, {"id": "a"},
     "a\x00b", "\x00", "a\nb", "a\tb", "\x1b[31m", "a\x7f", "\x9b", "a\u2028b", "\u200b",
     "\u202egnp", "\ufeffa", "\ud800", "a" * (LONGEST_ID + 1), "a" * 10**6,
-    "app:standin-client", "app:", "app:\n",
+    "app:standin-client", "app:", "app:\n", "id:", "id:robin",
 ]  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_a_whole_profile_is_read() -> None:
     profile = read_profile(answer)
     assert profile == Profile("4vEWAM0MO7jIK4FBr3dj7A", "robin", "Robin")
     assert profile.key == "4vEWAM0MO7jIK4FBr3dj7A"
-    assert profile.ids == {"4vEWAM0MO7jIK4FBr3dj7A", "robin"}
+    assert profile.names == {"4vEWAM0MO7jIK4FBr3dj7A", "id:robin"}
 
 
 @pytest.mark.parametrize(
@@ -107,11 +107,12 @@ def test_whatever_comes_is_an_account_that_can_be_stored_or_a_bad_answer(
     except BadAnswer:
         return
     assert profile.key
-    assert profile.key in profile.ids
-    for identity in profile.ids:
-        assert identity in (answer.get("account_id"), answer.get("id"))
+    assert profile.key in profile.names
+    sent = (answer.get("account_id"), f"id:{answer.get('id')}")
+    for identity in profile.names:
+        assert identity in sent
         assert identity.isprintable()
-        assert len(identity) <= LONGEST_ID
+        assert len(identity.removeprefix("id:")) <= LONGEST_ID
         assert not identity.startswith(APP_PREFIX)
     if profile.display_name is not None:
         assert profile.display_name.isprintable()

@@ -258,7 +258,7 @@ async def test_a_login_that_is_no_longer_listed_is_not_reminded_of(
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) - timedelta(days=5)
     assert await reminders(watch_of(allowed=["somebody-else"])) == []
-    assert len(await reminders(watch_of(allowed=["robin"]))) == 1
+    assert len(await reminders(watch_of(allowed=["id:robin"]))) == 1
 
 
 @pytest.mark.gen_test
@@ -335,6 +335,20 @@ async def test_garbage_for_a_refresh_token_is_unreadable_and_no_crash(
     await watch.tick()
     assert watch.consent is not None
     assert watch.consent.state == "unreadable"
+
+
+@pytest.mark.gen_test
+async def test_an_older_id_in_allowed_users_is_told_of_at_the_start_with_what_to_write(
+    watch_of: WatchOf, database: Database, clock: Clock
+) -> None:
+    await agree(database, clock)
+    with capture_logs() as logs:
+        await watch_of(allowed=("robin",)).begin()
+        await watch_of(allowed=("id:robin",)).begin()
+    (told,) = [line for line in logs if line["event"] == "allowed_user_mistaken"]
+    assert (told["value"], told["account_id"]) == ("robin", "account-robin")
+    assert told["hint"].startswith("write account-robin in ALLOWED_USERS")
+    assert [line["event"] for line in logs].count("login_not_allowed") == 1
 
 
 @pytest.mark.gen_test

@@ -1,5 +1,6 @@
 """Whose login the server lives on, and who may log in."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from server.config import Settings
@@ -29,8 +30,15 @@ def of_consent(consent: Consent | None, now: datetime) -> Finding:
     return Finding("ok", "login", text)
 
 
-def who_may_in(settings: Settings, consent: Consent | None) -> Finding:
-    """Who owns the server."""
+def who_may_in(
+    settings: Settings, consent: Consent | None, mistaken: Sequence[tuple[str, str]] = ()
+) -> Finding:
+    """Who owns the server; `mistaken` are entries of ALLOWED_USERS with what to write instead."""
+    if mistaken:
+        listed = ", ".join(value for value, _ in mistaken)
+        text = f"ALLOWED_USERS lists {listed}, the older id of an account, which lets nobody in"
+        fix = ", ".join(f"write {account_id} for {value}" for value, account_id in mistaken)
+        return Finding("note", "owner", text, fix)
     if settings.allowed_users:
         return Finding("ok", "owner", f"ALLOWED_USERS lets in {', '.join(settings.allowed_users)}")
     if consent is None:

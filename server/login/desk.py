@@ -188,7 +188,7 @@ class LoginDesk:
             store.admit, profile, grant, self._allowed, self._tokens, now, replaces
         )
         if admission is None:
-            raise failures.NotAllowed(f"account {profile.key}")
+            raise failures.NotAllowed(f"account {' or '.join(sorted(profile.names))}")
         log.info("login_succeeded", account_id=profile.key, ends_at=end_of_consent(now))
         if admission.becomes_owner:
             log.warning("server_owned", account_id=profile.key, mend=CHOOSE)

@@ -57,12 +57,13 @@ def admit(
 ) -> Admission | None:
     """Keep the login of an account that may in, and open a session instead of `replaces`.
 
-    None, and nothing is stored, for everybody else. `allowed` lists account ids; if it is empty,
-    the account that is here already owns the server, or the first to come.
+    None, and nothing is stored, for everybody else. `allowed` lists accounts by their names; if it
+    is empty, the account that is here already owns the server, or the first to come.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
+    logins.name_by_type(session)
     nobody = logins.newest(session, ()) is None
-    if allowed and not profile.ids & set(allowed):
+    if allowed and not profile.names & set(allowed):
         return None
     if not allowed and logins.is_of_another(session, profile):
         return None
@@ -87,13 +88,12 @@ def visitor(
 ) -> Visitor | None:
     """Who has this session; None if it is over, or its account may no longer in."""
     found = session.execute(
-        select(Login.account_id, Login.user_id, Login.display_name)
+        select(Login.account_id, Login.display_name)
         .join(BrowserSession, BrowserSession.account_id == Login.account_id)
         .where(BrowserSession.token_hash == fingerprint(token), BrowserSession.expires_at > now)
+        .where(logins.is_allowed(allowed))
     ).first()
-    if found is None or (allowed and not {found.account_id, found.user_id} & set(allowed)):
-        return None
-    return Visitor(found.account_id, found.display_name)
+    return None if found is None else Visitor(found.account_id, found.display_name)
 
 
 def end_session(session: Session, token: str) -> None:

@@ -42,12 +42,16 @@ class ConsentWatch:
         return None if self.consent is None else self.consent.days_left(self._now())
 
     async def begin(self) -> None:
-        """At the start: seal anew what an older key has sealed; tell which logins are not used."""
+        """At the start: update what older keys and versions stored; log which logins go unused."""
         resealed, unreadable = await self._database.run(logins.reseal, self._tokens)
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
             log.error("token_unreadable", accounts=unreadable, mend=logins.MEND_KEYS)
+        await self._database.run(logins.name_by_type)
+        for value, account_id in await self._database.run(logins.mistaken, self._allowed):
+            hint = f"write {account_id} in ALLOWED_USERS; {value} alone can be another account's"
+            log.warning("allowed_user_mistaken", value=value, account_id=account_id, hint=hint)
         excluded = await self._database.run(logins.not_allowed, self._allowed)
         if excluded:
             log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)

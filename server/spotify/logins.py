@@ -3,15 +3,15 @@
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from models import Login
 from server.errors import Unreadable
 from server.keyring import Keyring
 from server.spotify.oauth import Grant
-from server.spotify.profile import Profile
+from server.spotify.profile import USER_PREFIX, Profile, name_of_user
 
 ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
@@ -25,14 +25,16 @@ REMIND_EVERY = timedelta(hours=23, minutes=30)  # a day; the hourly look may com
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
 SEALED = Login.access_token, Login.refresh_token
-BY_USER_ID = Login.account_id.is_not_distinct_from(Login.user_id)  # no account_id was known
+NAME_OF_USER = USER_PREFIX + Login.user_id
+BY_USER_ID = Login.account_id.is_not_distinct_from(NAME_OF_USER)  # no account_id is known
+UNTYPED = Login.account_id == Login.user_id  # the same, as versions before 0.2 wrote it
 NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
 
 
 def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
     """The ids of accounts whose tokens may be used, the newest consent first."""
     chosen = select(Login.account_id).where(
-        _is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
+        is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
     )
     return list(session.scalars(chosen.order_by(*NEWEST_FIRST)))
 
@@ -40,7 +42,7 @@ def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
 def newest(session: Session, allowed: Collection[str]) -> Login | None:
     """The login of a person that counts: a usable one before a dead one, then the newest."""
     usable_first = (Login.state == ACTIVE).desc()
-    people = select(Login).where(_is_allowed(allowed))
+    people = select(Login).where(is_allowed(allowed))
     return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
 
 
@@ -48,8 +50,31 @@ def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
     """The accounts whose logins are kept, but not used, for the operator does not list them."""
     if not allowed:
         return []
-    people = select(Login.account_id).where(OF_PEOPLE, ~_is_allowed(allowed))
+    people = select(Login.account_id).where(OF_PEOPLE, ~is_allowed(allowed))
     return list(session.scalars(people.order_by(Login.account_id)))
+
+
+def mistaken(session: Session, allowed: Collection[str]) -> list[tuple[str, str]]:
+    """Find entries of ALLOWED_USERS that are the `id` of an account which they do not let in.
+
+    Each with the name that lets it in. Up to 0.1 an entry could be either id.
+    """
+    people = select(Login.user_id, Login.account_id).where(
+        OF_PEOPLE, Login.user_id.in_(allowed), ~is_allowed(allowed)
+    )
+    rows = session.execute(people.order_by(Login.user_id, Login.account_id)).all()
+    return [(user_id, account_id) for user_id, account_id in rows if user_id is not None]
+
+
+def name_by_type(session: Session) -> None:
+    """Give accounts whose account_id is not known a name that no account_id can be.
+
+    Versions before 0.2 kept them under their bare `id`. Sessions follow by their foreign key.
+    """
+    other = aliased(Login)
+    taken = exists().where(other.account_id == NAME_OF_USER)
+    renamed = update(Login).where(OF_PEOPLE, UNTYPED, ~taken).values(account_id=NAME_OF_USER)
+    session.execute(renamed)
 
 
 def lock(session: Session, account_id: str) -> Login | None:
@@ -99,17 +124,20 @@ def revive(session: Session, row: Login) -> None:
 def record_consent(
     session: Session, profile: Profile, grant: Grant, at: datetime, keyring: Keyring
 ) -> str:
-    """Keep a person's new login in the place of older ones of the same account; its id."""
+    """Keep a person's new login in the place of older ones of the same account; its name."""
+    name_by_type(session)
     known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(BY_USER_ID, *NEWEST_FIRST)
     rows = list(session.scalars(known.with_for_update())) or [Login(account_id=profile.key)]
     row, *others = rows
     for other in others:
-        if other.account_id == other.user_id:
+        if other.user_id is not None and other.account_id == name_of_user(other.user_id):
             session.delete(other)
     session.flush()
     session.add(row)
     row.account_id = profile.account_id or row.account_id
     row.user_id = profile.user_id or row.user_id
+    if row.user_id == row.account_id:  # or it would look untyped
+        row.user_id = None
     row.display_name, row.scopes = profile.display_name, list(grant.scopes)
     row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
     keep_grant(row, grant, at + grant.lifetime, keyring)
@@ -177,12 +205,15 @@ def remind(session: Session, account_id: str, now: datetime) -> bool:
     return session.execute(reminded.returning(Login.account_id)).first() is not None
 
 
-def _is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
-    """Which rows are people's whom the operator lets in; an empty list lets in whoever is there."""
+def is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
+    """Which rows are people's whom the operator lets in; an empty list lets in whoever is there.
+
+    Each name in the list is an account_id, or an `id` with its prefix, never either of the two.
+    """
     if not allowed:
         return OF_PEOPLE
-    known_as = Login.account_id, func.coalesce(Login.user_id, Login.account_id)
-    return OF_PEOPLE & or_(*(name.in_(allowed) for name in known_as))
+    by_account = Login.account_id.in_(allowed) & Login.account_id.is_distinct_from(Login.user_id)
+    return OF_PEOPLE & (by_account | func.coalesce(NAME_OF_USER.in_(allowed), False))
 
 
 def _is_of(profile: Profile) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from server.errors import BadAnswer
 from server.spotify.transport import quotable
 
 APP_PREFIX = "app:"  # what the row of the app's own token is called; nobody else may be
+USER_PREFIX = "id:"  # tells an older id from an account_id, which may be the same text
 LONGEST_ID = 200
 
 
@@ -17,7 +18,8 @@ LONGEST_ID = 200
 class Profile:
     """An account: `account_id` is immutable (since May 2026), `user_id` is its older, public id.
 
-    At least one of the two is there.
+    At least one of the two is there. An `id` of one account may be the `account_id` of another, so
+    wherever accounts are named and compared, an `id` has its prefix: `id:robin`.
     """
 
     account_id: str | None
@@ -26,13 +28,19 @@ class Profile:
 
     @property
     def key(self) -> str:
-        """The id the account is kept under."""
-        return self.account_id or self.user_id or ""
+        """The name the account is kept under; empty if it has no id at all."""
+        return self.account_id or (name_of_user(self.user_id) if self.user_id else "")
 
     @property
-    def ids(self) -> frozenset[str]:
-        """Every id it is known by."""
-        return frozenset(each for each in (self.account_id, self.user_id) if each)
+    def names(self) -> frozenset[str]:
+        """Every name by which ALLOWED_USERS may list it."""
+        by_user_id = {name_of_user(self.user_id)} if self.user_id else set()
+        return frozenset(by_user_id | ({self.account_id} if self.account_id else set()))
+
+
+def name_of_user(user_id: str) -> str:
+    """Return what an account is called by its older `id`."""
+    return USER_PREFIX + user_id
 
 
 def read_profile(answer: dict[str, Any]) -> Profile:
@@ -53,6 +61,6 @@ def _id(value: object) -> str | None:
         isinstance(value, str)
         and 0 < len(value) <= LONGEST_ID
         and value.isprintable()
-        and not value.startswith(APP_PREFIX)
+        and not value.startswith((APP_PREFIX, USER_PREFIX))
     )
     return str(value) if usable else None
