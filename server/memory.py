@@ -26,6 +26,10 @@ class Budget:
     ring: int
     listeners: int
     waiting: int
+    connections: int
+    heads: int
+    bodies: int
+    unsent: int
 
     @property
     def total(self) -> int:
@@ -34,7 +38,19 @@ class Budget:
 
 
 # Parts of a hundred.
-SHARES = Budget(shelf=26, memo=12, demand=3, days=6, ring=4, listeners=20, waiting=12)
+SHARES = Budget(
+    shelf=22,
+    memo=5,
+    demand=3,
+    days=5,
+    ring=3,
+    listeners=18,
+    waiting=10,
+    connections=11,
+    heads=6,
+    bodies=4,
+    unsent=13,
+)
 
 
 def divide(megabytes: int = DEFAULT_MB) -> Budget:

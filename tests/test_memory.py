@@ -37,6 +37,7 @@ BOUNDS = {
     "catalog/ring": DEFAULT.ring,
     "catalog/broadcast": DEFAULT.listeners,
     "admission": DEFAULT.waiting,
+    "lane/incomplete": DEFAULT.heads,
 }
 
 

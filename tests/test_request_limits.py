@@ -18,9 +18,9 @@ from tornado.websocket import WebSocketHandler
 from handlers.base import BaseHandler
 from server.access_log import AccessLog
 from server.app import Freshet
-from server.lane import incomplete
 from server.lane.lane import IDLE_SECONDS, Lane
 from server.lane.limits import HEAD_SECONDS, end_of_head
+from server.memory import DEFAULT
 from server.site import Site
 from tests.conftest import until
 from tests.examples import albums
@@ -204,14 +204,14 @@ async def test_heads_that_do_not_end_are_bounded_in_bytes_and_the_oldest_go_firs
 ) -> None:
     freshet = await start()
     lane = lane_of(freshet)
-    count = incomplete.MAX_BYTES // 16_000 + 20
+    count = DEFAULT.heads // 16_000 + 20
     clients = [await connect(freshet.port) for _ in range(count)]
     for each in clients:
         each.send(WARM[:30] + 15_970 * b"x")
     for each in clients[:19]:
         assert await each.ended()
     await clients[-1].arrived(lane, 16_000)
-    assert sum(len(each.head or b"") for each in lane.connections) <= incomplete.MAX_BYTES
+    assert sum(len(each.head or b"") for each in lane.connections) <= DEFAULT.heads
     assert (await used(await connect(freshet.port), WARM)).reader.at_eof() is False
 
 

@@ -12,8 +12,8 @@ from server.lane.limits import (
     Fault,
     end_of_head,
 )
+from server.memory import DEFAULT
 
-MAX_BYTES = 8 * 1024 * 1024  # of all of them; beyond it the oldest are closed
 READ_BYTES = 16 * 1024
 
 
@@ -23,7 +23,8 @@ class IncompleteHeads:
     Each has its part in `head`, and keeps in `seen` the second of its first byte, so that a client
     that sends a byte now and then is as old as its head. `whole(connection, data)` gets a head that
     is whole, with what has arrived behind it, or one that is too large; `refuse(connection, head,
-    fault)` one whose time is up. `close` gets connections that have ended, or are too many.
+    fault)` one whose time is up. `close` gets connections that have ended, and the oldest when all
+    together have more than `most` bytes.
     """
 
     def __init__(
@@ -31,7 +32,9 @@ class IncompleteHeads:
         whole: Callable[[Connection, bytes], None],
         refuse: Callable[[Connection, bytes, Fault], None],
         close: Callable[[Connection], None],
+        most: int = DEFAULT.heads,
     ) -> None:
+        self._most = most
         self._loop = asyncio.get_running_loop()
         self._whole = whole
         self._refuse = refuse
@@ -91,5 +94,5 @@ class IncompleteHeads:
 
     def _grow(self, count: int) -> None:
         self.size += count
-        while self.size > MAX_BYTES:
+        while self.size > self._most:
             self._close(next(iter(self._waiting)))
