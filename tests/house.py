@@ -1,0 +1,95 @@
+"""A server behind one of the programs of `tests.fronts`, for all tests of a module."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL
+
+from server import config
+from server.app import Freshet
+from server.config import Settings
+from server.spotify.standin import AppKind, Catalogue, StandIn
+from tests.conftest import ROOT, SECRET, until
+from tests.examples import albums
+from tests.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
+from tests.ports import free_port
+
+PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
+    "nginx": Nginx,
+    "haproxy": HAProxy,
+    "varnish": Varnish,
+    "caddy": Caddy,
+}
+STRANGER = "127.0.0.9"  # an address of this machine that is no proxy's
+
+
+class House:
+    """One program in front of one server, whose database is at `url`."""
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, url: URL) -> None:
+        self.name, self.run, self.url = name, loop.run_until_complete, url
+
+    async def start(self, folder: Path, access_log: str) -> None:
+        self.standin = StandIn(
+            kind=AppKind.EXTENDED, catalogue=Catalogue(albums(5), recent_days=None)
+        )
+        self.standin.start()
+        port = free_port()
+        self.front: Front = PROGRAMS[self.name](folder, port)
+        self.freshet = Freshet(
+            config.load(
+                Settings,
+                client_id="standin-client",
+                client_secret="standin-secret",
+                secret=SECRET,
+                database_url=self.url.render_as_string(hide_password=False),
+                port=port,
+                public_url=f"http://127.0.0.1:{self.front.port}",
+                spotify_api_url=self.standin.api_url,
+                spotify_accounts_url=self.standin.accounts_url,
+                trusted_proxies="127.0.0.1",
+                access_log=access_log,
+                cache_max_age=1,
+            )
+        )
+        redirect = self.freshet.settings.redirect_uri
+        self.standin.world.redirect_uris = (*self.standin.world.redirect_uris, redirect)
+        self.freshet.start()
+        cache = self.freshet.cache
+        await until(lambda: cache.snapshot and cache.snapshot.freshness.synced_at)
+        await self.front.start()
+        self.direct = Asked(port)
+
+    async def stop(self) -> None:
+        await self.front.stop()
+        await self.freshet.stop()
+        await self.standin.stop()
+
+    async def from_stranger(self, *lines: str) -> str:
+        """What a client at another address, which is no proxy, gets for one request."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.front.port, local_addr=(STRANGER, 0)
+        )
+        more = [f"Host: 127.0.0.1:{self.front.port}", "Connection: close", "", ""]
+        writer.write("\r\n".join([*lines, *more]).encode())
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer.decode("latin-1")
+
+
+def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterator[House]:
+    """Start the program of this name and the server behind it on a loop of their own."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        patch.setenv("HOME", str(folder))  # where Caddy keeps its own
+        house = House(name, loop, url)
+        loop.run_until_complete(house.start(folder, access_log))
+        yield house
+        loop.run_until_complete(house.stop())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
