@@ -59,6 +59,7 @@ class Pair:
                 secret=SECRET,
                 database_url=self._url.render_as_string(hide_password=False),
                 port=0,
+                access_log="off",
                 spotify_api_url=self.standin.api_url,
                 spotify_accounts_url=self.standin.accounts_url,
             )
