@@ -94,7 +94,8 @@ class LoginHandler(AuthHandler):
         Source: RFC 6265 section 5.4.
         """
         prefix = self._pages.cookie("")
-        names = (name.removeprefix(prefix) for name in self.cookies if name.startswith(prefix))
+        sent = dict(self.sent_cookies())
+        names = (name.removeprefix(prefix) for name in sent if name.startswith(prefix))
         return [name for name in names if name.startswith("login_")]
 
 

@@ -1,15 +1,17 @@
 """What all handlers share: errors as problems, methods, and the request's id."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import structlog
+from tornado.httputil import parse_cookie
 from tornado.web import HTTPError, RequestHandler
 
 from server import problems
-from server.catalog.negotiation import SHARED, strict_transport
+from server.catalog.negotiation import SHARED, matches, strict_transport
 from server.errors import FreshetError, InvalidParameters
 from server.refusals import JournalOutOfReach
 
@@ -55,6 +57,11 @@ class BaseHandler(RequestHandler):
         """No hashing on a request: whoever has an ETag sets it."""
         return None
 
+    def check_etag_header(self) -> bool:
+        """Return whether the client has the answer; a long list of tags costs nothing."""
+        etag = self._headers.get("Etag")
+        return bool(etag) and matches(self.request.headers.get("If-None-Match", ""), str(etag))
+
     @property
     def request_id(self) -> str:
         """The id that ties an answer to the log, made when first asked for."""
@@ -62,6 +69,23 @@ class BaseHandler(RequestHandler):
             self._request_id = str(uuid.uuid4())
             structlog.contextvars.bind_contextvars(request_id=self._request_id)
         return self._request_id
+
+    def sent_cookies(self) -> Iterator[tuple[str, str]]:
+        """Return names and values of the request's cookies, as they are written."""
+        for part in self.request.headers.get("Cookie", "").split(";"):
+            name, equals, value = part.partition("=")
+            if equals:
+                yield name.strip(), value.strip()
+
+    def get_cookie(  # type: ignore[override]
+        self, name: str, default: str | None = None
+    ) -> str | None:
+        """Return a cookie of the request.
+
+        The others are not parsed: programs on the same host may have set thousands of bytes.
+        """
+        found = [value for sent, value in self.sent_cookies() if sent == name]
+        return parse_cookie(f"{name}={found[-1]}")[name] if found else default
 
     def options(self, *_: str) -> None:
         """List the methods, and let scripts of other origins send any header to what is shared."""

@@ -18,7 +18,7 @@ class PayloadHandler(BaseHandler):
     @property
     def coding(self) -> Coding:
         """The one that the client prefers (RFC 9110 section 12.5.3)."""
-        return negotiation.coding(self.request.headers.get("Accept-Encoding", ""))
+        return negotiation.coding_of(self.request.headers.get_list("Accept-Encoding"))
 
     def send(self, chosen: Representation) -> None:
         """Answer a GET or HEAD with it, or with 304 if the client has it already."""

@@ -82,7 +82,7 @@ class AccessLog:
         self, method: str, target: str, client: str, status: int, length: int, seconds: float
     ) -> None:
         """Tell one answer of the fast lane."""
-        path = self._masked(target)
+        path = self._masked(target[:LONGEST_PATH])
         fields = _fields(new_id(), method, path, client, status, length, seconds, warm=True)
         tell_quickly(EVENT, **fields)
 
@@ -118,8 +118,8 @@ def new_id() -> str:
 
 
 def _masked(target: str) -> str:
-    """What is told of an address, its secrets masked as the pipe would mask them."""
-    return scrub_text(target[:LONGEST_PATH])
+    """Return an address with its secrets masked as the pipe would mask them."""
+    return scrub_text(target)
 
 
 def _fields(

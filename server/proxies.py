@@ -11,6 +11,7 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, split_host_and_port
 
 from server.lane.head import HOST
 
+MOST_HOPS = 32  # entries of X-Forwarded-For that are read; no request comes through more proxies
 Network = IPv4Network | IPv6Network
 
 OF_PROXIES = (
@@ -76,7 +77,8 @@ class TrustedProxies:
     def _trace(self, peer: str, headers: HTTPHeaders) -> tuple[str, int]:
         """The client's address, and which entry from the right it is; garbage ends the search."""
         client, hop = peer, 0
-        for number, entry in enumerate(reversed(_said_of_client(headers).split(","))):
+        said = _said_of_client(headers).rsplit(",", MOST_HOPS)
+        for number, entry in enumerate(reversed(said[-MOST_HOPS:])):
             address = _address(entry)
             if address is None:
                 break
@@ -112,5 +114,5 @@ def _said_of_client(headers: HTTPHeaders) -> str:
 
 def _said(value: str, hop: int) -> str:
     """What was said of the client, in a list that may be shorter than that of addresses."""
-    entries = [entry.strip().lower() for entry in reversed(value.split(","))]
+    entries = [entry.strip().lower() for entry in reversed(value.rsplit(",", MOST_HOPS))]
     return entries[min(hop, len(entries) - 1)]

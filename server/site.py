@@ -23,6 +23,7 @@ from server.unreadable import Refuser
 MAX_READ_BYTES = 256 * 1024  # of a head by Tornado, so that one over the limit gets an answer
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
 IDLE_SECONDS = 75
+LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
 LAST_CALL_SECONDS = 0.25  # for requests on their way, at the end
@@ -75,6 +76,8 @@ class _Counted(HTTPMessageDelegate):
 
 def _path_of(target: str) -> str:
     """The path of a target in absolute form. Raises HTTPInputError if it is no address."""
+    if len(target) > LONGEST_ABSOLUTE:
+        raise HTTPInputError("Invalid target")
     try:
         return urlsplit(target).path or "/"
     except ValueError as error:

@@ -313,6 +313,19 @@ def test_what_is_odd_is_answered_as_without_the_lane(pair: Pair, name: str) -> N
     pair.ask(ODD[name][:middle], ODD[name][middle:] + get("/api/artists/"), LAST)
 
 
+@pytest.mark.parametrize("path", ["/api/artists/", "/api/artists/?limit=4", "/problems/not-found"])
+def test_several_lines_of_accepted_codings_are_answered_with_identity(
+    pair: Pair, path: str
+) -> None:
+    alone = pair.ask(get(path, "Accept-Encoding: gzip", "Connection: close"), quiet=2)
+    assert b"\r\nContent-Encoding: gzip\r\n" in alone or path.startswith("/problems/")
+    for lines in (("gzip", "br"), ("gzip", "gzip"), ("gzip", ""), ("", "br")):
+        fields = [f"Accept-Encoding: {each}" for each in lines]
+        answer = pair.ask(get(path, *fields, "Connection: close"), quiet=2)
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"Content-Encoding" not in answer
+
+
 WARM_ONE = get("/api/artists/")
 ENDING = {
     "one that waits for the database, and warm ones": get("/api/changes/") + 3 * WARM_ONE,

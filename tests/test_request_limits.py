@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -360,3 +361,38 @@ def test_the_end_of_a_head_is_found_in_pieces_as_in_one(data: bytes, cuts: list[
             return
         known = cut
     assert expected is None
+
+
+COSTLY = {
+    "cookies": ("/", "Cookie: " + "; ".join(f'c{n:03d}="\\101"' for n in range(1000))),
+    "proxies": ("/healthz", "X-Forwarded-For: " + ",".join(4000 * ["::1"])),
+    "kinds of content": ("/none", "Accept: " + ",".join(8000 * ["a"])),
+    "codings": ("/api/artists/", "Accept-Encoding: " + ",".join(8000 * ["a"])),
+    "tags": ("/api/artists/", "If-None-Match: " + ",".join(4000 * ['"a"'])),
+    "tags of a file": ("/static/freshet.css", "If-None-Match: " + ",".join(4000 * ['"a"'])),
+    "options": ("/healthz", "Connection: " + ",".join(8000 * ["a"])),
+    "ranges": ("/static/freshet.css", "Range: bytes=" + ",".join(4000 * ["0-1"])),
+    "languages": ("/", "Accept-Language: " + ",".join(8000 * ["a"])),
+    "an address": ("/" + 2700 * "%41", "X: x"),
+    "parameters": ("/healthz?" + 990 * "abc=def&", "X: x"),
+    "a host": ("/healthz", "X: " + 15_000 * "x"),
+}
+
+
+@pytest.mark.gen_test
+async def test_the_most_expensive_heads_take_little_of_the_loop(
+    start: Any, connect: Connect
+) -> None:
+    freshet = await start(trusted_proxies="127.0.0.1,::1", access_log="off")
+    for name, (target, field) in COSTLY.items():
+        sent = f"GET {target} HTTP/1.1\r\nHost: freshet\r\n{field}\r\n\r\n".encode()
+        assert len(sent) <= 16_384, name
+        client = await connect(freshet.port)
+        seconds = []
+        for _ in range(7):
+            began = time.thread_time()
+            client.send(sent)
+            status, _body = await client.answer()
+            seconds.append(time.thread_time() - began)
+            assert status != 431, name
+        assert min(seconds) < 0.005, (name, seconds)

@@ -11,6 +11,8 @@ from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.selection import Listed
 from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
 
+LONGEST_KEY = 1024  # characters; all markets of Spotify together have 560
+MOST_KEYS = 256
 Item = Listed | AlbumEntry
 
 
@@ -59,7 +61,13 @@ def _album(album: AlbumEntry, query: ReleaseQuery) -> Pieces:
     return album.json[:-1], b',"available_markets":', _markets(album.markets), b"}"
 
 
-@lru_cache(maxsize=256)
 def _markets(codes: str | None) -> bytes:
-    """A list of markets, which most releases share, as JSON."""
+    """Return a list of markets, which most releases share, as JSON."""
+    return _known_list(codes) if len(codes or "") <= LONGEST_KEY else _list(codes)
+
+
+def _list(codes: str | None) -> bytes:
     return orjson.dumps(None if codes is None else codes.split())
+
+
+_known_list = lru_cache(MOST_KEYS)(_list)

@@ -1,12 +1,16 @@
 """What a client wants: which coding, a page or data, or nothing again (RFC 9110 12.5, 13.1)."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
 from server.catalog.payload import Coding, Representation
 
+LONGEST_KEY = 256  # characters of a header whose meaning is remembered
+MOST_KEYS = 1024
+MOST_ITEMS = 64  # of a list that are read; browsers send ten
 PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
 # What lets scripts of any origin read an answer and all its headers, but never with the cookies of
 # its reader (Fetch standard, section 3.3).
@@ -25,17 +29,31 @@ HTTP_DATE = re.compile(
 QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 
 
-@lru_cache(maxsize=1024)
 def coding(accept_encoding: str) -> Coding:
-    """The best coding for an `Accept-Encoding` header ("" when there is none).
+    """Return the best coding for an `Accept-Encoding` header ("" without one).
 
     Highest q first, then br, gzip, identity. Where a client refuses even identity, it gets that:
     an answer it may not like is better than none.
     """
+    if len(accept_encoding) > LONGEST_KEY:
+        return _coding(accept_encoding)
+    return _known_coding(accept_encoding)
+
+
+def coding_of(lines: Sequence[str]) -> Coding:
+    """Return the best coding for all `Accept-Encoding` lines of a request: identity if several.
+
+    Together they are one list (RFC 9110 section 5.3), but some caches read one line alone and
+    would hand what they keep to a client that cannot decode it. Identity every client can.
+    """
+    return coding(lines[0]) if len(lines) == 1 else "identity"
+
+
+def _coding(accept_encoding: str) -> Coding:
     if not accept_encoding.strip():
         return "identity"
     weights: dict[str, float] = {}
-    for part in accept_encoding.lower().split(","):
+    for part in _listed(accept_encoding):
         name, _, parameters = part.partition(";")
         quality = QUALITY.fullmatch(parameters) if parameters else None
         if parameters and quality is None:
@@ -53,15 +71,21 @@ def coding(accept_encoding: str) -> Coding:
     return best
 
 
-@lru_cache(maxsize=1024)
-def prefers_page(accept: str) -> bool:
-    """Whether an `Accept` header ("" when there is none) asks for HTML rather than for JSON.
+_known_coding = lru_cache(MOST_KEYS)(_coding)
 
-    The most exact range counts; who likes both alike, as by `*/*`, gets JSON.
+
+def prefers_page(accept: str) -> bool:
+    """Return whether an `Accept` header ("" without one) asks for HTML rather than for JSON.
+
+    The most exact range counts; a client that likes both alike, as by `*/*`, gets JSON.
     Source: RFC 9110 section 12.5.1.
     """
+    return _prefers_page(accept) if len(accept) > LONGEST_KEY else _known_preference(accept)
+
+
+def _prefers_page(accept: str) -> bool:
     weights: dict[str, float] = {}
-    for part in accept.lower().split(","):
+    for part in _listed(accept):
         name, *parameters = part.split(";")
         found = [quality for each in parameters if (quality := QUALITY.fullmatch(each))]
         weight = float(found[0][1]) if found else 1.0
@@ -72,10 +96,20 @@ def prefers_page(accept: str) -> bool:
     return html > max(as_json, weights.get("application/problem+json", 0.0))
 
 
+def _listed(header: str) -> list[str]:
+    """The items of a list, without those that nobody needs."""
+    return header.lower().split(",", MOST_ITEMS)[:MOST_ITEMS]
+
+
+_known_preference = lru_cache(MOST_KEYS)(_prefers_page)
+
+
 def matches(if_none_match: str, etag: str) -> bool:
-    """Whether `If-None-Match` names `etag`: a list, weak tags included, or `*`."""
+    """Return whether `If-None-Match` names `etag`: a list, weak tags included, or `*`."""
     if if_none_match.strip() == "*":
         return True
+    if etag not in if_none_match:  # a long list is not read for nothing
+        return False
     tags = (part.strip().removeprefix("W/") for part in if_none_match.split(","))
     return etag in tags
 

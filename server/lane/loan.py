@@ -12,7 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPMessageDelegate,
+    ParseBodyConfig,
+    ParseMultipartConfig,
+    set_parse_body_config,
+)
 from tornado.iostream import IOStream
 
 from server.lane.limits import Fault, fault_of
@@ -143,6 +149,9 @@ class LendingServer(HTTPServer):
     def initialize(self, *args: Any, refuse: Refuse = refuse_plainly, **options: Any) -> None:
         """Called by Tornado in place of a constructor."""
         super().initialize(*args, **options)
+        # No form here has parts. Their headers can name charsets, which Python looks for in the
+        # file system and remembers for good. Tornado has this setting for the process alone.
+        set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
         self._refuse = refuse
         self._tls = TlsLog()
         self.linger = Linger()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from server.login.failures import AddressUnusable
 
@@ -36,7 +36,7 @@ def read_address(pasted: str) -> Callback:
     """
     address = "".join(pasted.split()).strip(QUOTES)
     try:
-        query = urlsplit(address).query if "?" in address else address
+        query = address.partition("#")[0].partition("?")[2] if "?" in address else address
         found = parse_qs(query, keep_blank_values=True, max_num_fields=20)
     except ValueError:
         raise AddressUnusable from None
