@@ -30,7 +30,8 @@ class TrustedProxies:
 
     A header of anybody but these proxies is not looked at. Each of them adds the address it was
     asked from at the right of X-Forwarded-For, so the client is the rightmost one that is not
-    itself a proxy's; what stands further left, anybody may have written.
+    itself a proxy's; what stands further left, anybody may have written. Addresses are told without
+    zone ids, which can be of any length, and differ for each request.
     """
 
     def __init__(self, networks: Sequence[Network] = (), scheme: str = "http") -> None:
@@ -40,21 +41,22 @@ class TrustedProxies:
     def client(self, peer: str, head: bytes) -> str:
         """The address of whom a request head that came from `peer` is from."""
         if not self._is_proxy(peer):
-            return peer
+            return _without_zone(peer)
         fields = head.decode("latin-1").partition("\r\n")[2]
         return self._trace(peer, HTTPHeaders.parse(fields))[0]
 
     def origin(self, peer: str, headers: HTTPHeaders) -> str:
         """Return the address of the client whose request with these headers came from `peer`."""
-        return self._trace(peer, headers)[0] if self._is_proxy(peer) else peer
+        return self._trace(peer, headers)[0] if self._is_proxy(peer) else _without_zone(peer)
 
     def correct(self, request: HTTPServerRequest) -> None:
         """Let a request tell of the client, not of the proxies it came through."""
         request.protocol = self._scheme
-        if not self._is_proxy(request.remote_ip or ""):
+        peer, headers = request.remote_ip or "", request.headers
+        if not self._is_proxy(peer):
+            request.remote_ip = _without_zone(peer)
             return
-        headers = request.headers
-        request.remote_ip, hop = self._trace(request.remote_ip or "", headers)
+        request.remote_ip, hop = self._trace(peer, headers)
         scheme = _said(headers.get("X-Forwarded-Proto", ""), hop)
         if scheme in ("http", "https"):
             request.protocol = scheme
@@ -76,7 +78,7 @@ class TrustedProxies:
 
     def _trace(self, peer: str, headers: HTTPHeaders) -> tuple[str, int]:
         """The client's address, and which entry from the right it is; garbage ends the search."""
-        client, hop = peer, 0
+        client, hop = _without_zone(peer), 0
         said = _said_of_client(headers).rsplit(",", MOST_HOPS)
         for number, entry in enumerate(reversed(said[-MOST_HOPS:])):
             address = _address(entry)
@@ -103,8 +105,14 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    if not isinstance(address, IPv6Address):
+        return address
+    return address.ipv4_mapped or (IPv6Address(int(address)) if address.scope_id else address)
+
+
+def _without_zone(peer: str) -> str:
+    """The address of a socket, without the interface that it came by."""
+    return peer.partition("%")[0]
 
 
 def _said_of_client(headers: HTTPHeaders) -> str:

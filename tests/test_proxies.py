@@ -3,13 +3,16 @@
 import asyncio
 import io
 from collections.abc import Callable
+from ipaddress import ip_network
 from typing import Any
 
 import orjson
 import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from server.app import Freshet
 from server.log import configure
+from server.proxies import TrustedProxies
 from tests.conftest import until
 from tests.examples import albums
 from tests.test_log import logging_as_it_was
@@ -86,6 +89,13 @@ CHAINS = {
     "IPv6": (["X-Forwarded-For: 2001:DB9::0:7"], "2001:db9::7"),
     "IPv6 with a port": (["X-Forwarded-For: [2001:db9::7]:4711"], "2001:db9::7"),
     "IPv4 as IPv6": ([f"X-Forwarded-For: {CLIENT}, ::ffff:10.1.2.3"], CLIENT),
+    "a zone": ([f"X-Forwarded-For: fe80::7%{'x' * 3000}"], "fe80::7"),
+    "a zone that differs each time": (["X-Forwarded-For: 1.2.3.4, fe80::7%eth0"], "fe80::7"),
+    "a zone and a port": (["X-Forwarded-For: [fe80::7%25eth0]:4711"], "fe80::7"),
+    "a zone of a proxy": ([f"X-Forwarded-For: {CLIENT}, 2001:db8::1%eth0"], CLIENT),
+    "a zone of IPv4": ([f"X-Forwarded-For: {CLIENT}%eth0"], PROXY),
+    "IPv4 as IPv6 with a zone": ([f"X-Forwarded-For: ::ffff:{CLIENT}%{'y' * 300}"], CLIENT),
+    "a zone in the other header": ([f"X-Real-Ip: fe80::7%{'x' * 3000}"], "fe80::7"),
     "the other header": ([f"X-Real-Ip: {CLIENT}"], CLIENT),
     "both": (["X-Real-Ip: 1.2.3.4", f"X-Forwarded-For: {CLIENT}"], CLIENT),
 }
@@ -99,6 +109,18 @@ async def test_the_client_is_the_rightmost_address_that_is_no_proxys(open_door: 
     for path in (LIST, "/healthz"):
         for name, (headers, client) in CHAINS.items():
             assert await door.client(path, *headers) == client, (path, name)
+
+
+@pytest.mark.parametrize("networks", [(), (ip_network("10.0.0.0/8"),), (ip_network("fe80::/10"),)])
+def test_a_peer_is_told_without_its_zone(networks: Any) -> None:
+    proxies, peer = TrustedProxies(networks), "fe80::7%eth0"
+    assert proxies.client(peer, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n") == "fe80::7"
+    assert proxies.origin(peer, HTTPHeaders()) == "fe80::7"
+    start_line = RequestStartLine("GET", "/", "HTTP/1.1")
+    request = HTTPServerRequest(start_line=start_line, headers=HTTPHeaders({"Host": "x"}))
+    request.remote_ip = peer
+    proxies.correct(request)
+    assert request.remote_ip == "fe80::7"
 
 
 @pytest.mark.parametrize("trusted", [TRUSTED, "203.0.113.0/24", None])

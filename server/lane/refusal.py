@@ -163,5 +163,6 @@ class TlsLog:
         """Count one more."""
         self._times += 1
         if self._timer() - self._told >= TELL_SECONDS:
-            log.warning("tls_on_http_port", client=peer, times=self._times, hint="use http://")
+            client = peer.partition("%")[0]  # without its zone
+            log.warning("tls_on_http_port", client=client, times=self._times, hint="use http://")
             self._told, self._times = self._timer(), 0
