@@ -8,12 +8,11 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import structlog
 
 from server import routes
-from server.access_log import SUMMARY_SECONDS, AccessLog
+from server.access_log import SUMMARY_SECONDS
 from server.catalog import store, turn
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
@@ -22,19 +21,24 @@ from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
-from server.downstream import make_admission, make_broadcast, make_cache, make_lag, make_memo
+from server.downstream import (
+    make_admission,
+    make_backlog,
+    make_broadcast,
+    make_cache,
+    make_lag,
+    make_memo,
+    make_site,
+)
 from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
-from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
-from server.site import Site
 from server.spotify import logins
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
-from server.telemetry import count_sync, make_count, make_metrics
+from server.telemetry import add_clients, count_sync, make_access_log, make_count, make_metrics
 from server.threads import Threads
-from server.traffic import Traffic
 from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
@@ -89,9 +93,9 @@ class Freshet:
         self.desk = make_desk(settings, database, upstream, self._logins_changed, now, room)
         self.lag = make_lag(self.cache, self.standing, timer)
         gauges = Gauges(self.cache, self.standing, self.syncer, now)
-        self.metrics = make_metrics(
-            counted, database, gauges, self.duties, self.broadcast, self.watch, self.lag
-        )
+        self.backlog = make_backlog(settings, counted.closed)
+        self.metrics = make_metrics(counted, database, gauges, self.duties, self.watch, self.lag)
+        add_clients(counted.vitals, self.broadcast, self.backlog)
         self.listener = Listener(
             self.database,
             {
@@ -102,12 +106,9 @@ class Freshet:
             origin,
         )
         table = self.routes()
-        traffic = Traffic(counted.requests, [route[0] for route in table])
-        self.access_log = AccessLog(settings.access_log, traffic, traffic.refused)
+        self.access_log = make_access_log(settings, counted, table)
         self.memo = make_memo(settings, self.cache, make_count(counted, self.access_log), timer)
-        public, elsewhere = urlsplit(settings.public_url), routes.elsewhere(settings)
-        proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
-        self.site = Site(table, self.access_log, elsewhere, self.memo, proxies, public.path)
+        self.site = make_site(settings, table, self.access_log, self.memo, self.backlog)
         self.timers = self._timers()
         self.read, self.tasks = asyncio.Event(), Tasks()
         self.port = settings.port

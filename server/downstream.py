@@ -1,9 +1,13 @@
-"""What answers are served from, wired to the database."""
+"""What answers are served from, and the server that sends them, wired to the rest."""
 
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
 
+from server import routes
+from server.access_log import AccessLog
 from server.admission import Admission
 from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
@@ -15,8 +19,11 @@ from server.catalog.standing import Standing
 from server.config import Settings
 from server.database import Database
 from server.instruments import CacheTally
+from server.lane.backlog import Backlog
 from server.lane.memo import Count, Memo
 from server.memory import divide
+from server.proxies import TrustedProxies
+from server.site import Site
 from server.threads import Threads
 
 
@@ -79,3 +86,18 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
         most=memory.listeners // LISTENER_BYTES,
         most_bytes=memory.ring,
     )
+
+
+def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
+    """The account of what clients have yet to take; `tell` hears why a connection is closed."""
+    return Backlog(divide(settings.memory_mb).unsent, tell)
+
+
+def make_site(
+    settings: Settings, table: list[Any], access_log: AccessLog, memo: Memo, backlog: Backlog
+) -> Site:
+    """The HTTP server with these routes, as the settings want it."""
+    public = urlsplit(settings.public_url)
+    proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
+    elsewhere = routes.elsewhere(settings)
+    return Site(table, access_log, elsewhere, memo, proxies, public.path, backlog=backlog)

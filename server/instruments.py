@@ -8,6 +8,7 @@ from server.requests import Requests
 from server.tasks import attempt_now
 from server.vitals import Vitals
 
+CLOSED = ("slow", "memory", "descriptors")  # see `server.lane.backlog`
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -64,6 +65,14 @@ class Instruments:
             ["bucket", "status"],
             registry=registry,
         )
+        self._closed = Counter(
+            "freshet_connections_closed",
+            "Connections that were closed while they waited, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        for reason in CLOSED:
+            self._closed.labels(reason)
         for change in ("added", "updated", "gone"):
             self._releases.labels(change)
         for outcome in ("complete", "partial", "failed"):
@@ -92,6 +101,10 @@ class Instruments:
     def call(self, bucket: str, status: int) -> None:
         """Spotify has answered a call."""
         attempt_now(lambda: self._calls.labels(bucket, str(status)).inc(), None)
+
+    def closed(self, reason: str) -> None:
+        """Count a connection that was closed for one of the reasons in CLOSED."""
+        attempt_now(lambda: self._closed.labels(reason).inc(), None)
 
     def renewal(self, grant: str) -> None:
         """Spotify has given a token."""

@@ -12,6 +12,7 @@ from tornado.web import Application, RequestHandler
 from server import listening
 from server.access_log import AccessLog
 from server.lane.answer import Answer
+from server.lane.backlog import Backlog
 from server.lane.door import Door
 from server.lane.lane import Lane
 from server.lane.limits import BODY_SECONDS
@@ -21,6 +22,7 @@ from server.proxies import TrustedProxies
 from server.unreadable import Refuser
 
 MAX_READ_BYTES = 256 * 1024  # of a head by Tornado, so that one over the limit gets an answer
+KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
 MAX_BODY_BYTES = 64 * 1024  # no route takes a body
 IDLE_SECONDS = 75
 LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
@@ -88,7 +90,8 @@ class Site:
     """The routes on an address. `not_found` answers, given these values, where no route does.
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
-    `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`.
+    `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`. `backlog` is the
+    account of what clients have yet to take.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class Site:
         proxies: TrustedProxies | None = None,
         root: str = "",
         body_seconds: float = BODY_SECONDS,
+        backlog: Backlog | None = None,
     ) -> None:
+        self.backlog = Backlog() if backlog is None else backlog
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
         self._application = CountingApplication(
@@ -117,6 +122,7 @@ class Site:
             body_timeout=body_seconds,
             idle_connection_timeout=IDLE_SECONDS,
             refuse=Refuser(root, access_log, self._proxies),
+            backlog=self.backlog,
         )
         self._memo = memo
         self._sockets: list[socket.socket] = []
@@ -145,6 +151,7 @@ class Site:
             return
         for each in self._sockets:  # whose connections inherit it
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
         tell = self._tell if self._access_log.tells_hits else None
         self.lane = Lane(self._memo, self._server, tell)
         self._timer = PeriodicCallback(self.lane.tick, 1000)

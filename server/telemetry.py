@@ -11,13 +11,17 @@ from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.lag import ServingLag
 from server.catalog.report import Report
+from server.config import Settings
 from server.database import Database
 from server.engine import THREADS
 from server.errors import DatabaseUnavailable
 from server.instruments import Instruments
+from server.lane.backlog import Backlog
 from server.lane.memo import Count
 from server.login.watch import ConsentWatch
 from server.metrics import Gauge, Metrics
+from server.traffic import Traffic
+from server.vitals import Vitals
 
 
 def make_metrics(
@@ -25,12 +29,11 @@ def make_metrics(
     database: Database,
     gauges: Gauges,
     duties: Duties,
-    broadcast: Broadcast,
     watch: ConsentWatch,
     lag: ServingLag,
 ) -> Metrics:
     """The part that is scraped."""
-    _add_vitals(instruments, database, duties, broadcast, lag)
+    _add_vitals(instruments, database, duties, lag)
     return Metrics(
         instruments,
         days_to_reconsent=watch.days_left,
@@ -42,7 +45,6 @@ def _add_vitals(
     instruments: Instruments,
     database: Database,
     duties: Duties,
-    broadcast: Broadcast,
     lag: ServingLag,
 ) -> None:
     """Register what each process tells of itself."""
@@ -51,11 +53,6 @@ def _add_vitals(
             "freshet_leader",
             "1 if this process leads: syncs by the clock.",
             lambda: float(duties.leadership.leads),
-        ),
-        (
-            "freshet_event_listeners",
-            "Event streams that are open in a process.",
-            lambda: float(broadcast.listeners),
         ),
         (
             "freshet_served_age_seconds",
@@ -96,6 +93,20 @@ def _add_vitals(
     )
 
 
+def add_clients(vitals: Vitals, broadcast: Broadcast, backlog: Backlog) -> None:
+    """Register what each process has open and keeps for clients."""
+    vitals.add(
+        "freshet_event_listeners",
+        "Event streams that are open in a process.",
+        lambda: float(broadcast.listeners),
+    )
+    vitals.add(
+        "freshet_unsent_bytes",
+        "Memory that a process keeps for answers that clients have yet to take.",
+        lambda: float(backlog.bytes),
+    )
+
+
 def of_consent(watch: ConsentWatch) -> Iterator[Gauge]:
     """When the login's consent ends; nothing while nobody has logged in."""
     if watch.consent is not None:
@@ -104,6 +115,12 @@ def of_consent(watch: ConsentWatch) -> Iterator[Gauge]:
             "When the consent of the login ends, in seconds since 1970; absent without a login.",
             watch.consent.ends_at.timestamp(),
         )
+
+
+def make_access_log(settings: Settings, instruments: Instruments, table: list[Any]) -> AccessLog:
+    """The log of requests, which counts them by the routes of `table`."""
+    traffic = Traffic(instruments.requests, [route[0] for route in table])
+    return AccessLog(settings.access_log, traffic, traffic.refused)
 
 
 def make_count(instruments: Instruments, access_log: AccessLog) -> Count:

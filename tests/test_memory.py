@@ -38,6 +38,7 @@ BOUNDS = {
     "catalog/broadcast": DEFAULT.listeners,
     "admission": DEFAULT.waiting,
     "lane/incomplete": DEFAULT.heads,
+    "lane/backlog": DEFAULT.unsent,
 }
 
 

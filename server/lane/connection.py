@@ -3,16 +3,29 @@
 import socket
 from typing import Any
 
+from server.lane.backlog import Debt
+
 
 class Connection:
     """`unread` are requests read but not answered yet, `unsent` what the client has yet to take.
 
-    `head` is the part of a request head that has arrived, while the rest has not. `seen` is the
-    second in which something last went over the connection, or, while there is a `head`, that of
-    its first byte. `ends` says that the connection is closed once all is sent.
+    `debt` is the account of `unsent` in the backlog, once there has been any. `head` is the part
+    of a request head that has arrived, while the rest has not. `seen` is the second in which
+    something last went over the connection, or, while there is a `head`, that of its first byte.
+    `ends` says that the connection is closed once all is sent.
     """
 
-    __slots__ = ("address", "descriptor", "ends", "head", "seen", "socket", "unread", "unsent")
+    __slots__ = (
+        "address",
+        "debt",
+        "descriptor",
+        "ends",
+        "head",
+        "seen",
+        "socket",
+        "unread",
+        "unsent",
+    )
 
     def __init__(self, connection: socket.socket, address: Any, seen: int) -> None:
         self.socket = connection
@@ -22,4 +35,5 @@ class Connection:
         self.ends = False
         self.head: bytearray | None = None
         self.unread = b""
-        self.unsent: memoryview | None = None
+        self.unsent: list[bytes | memoryview] = []
+        self.debt: Debt | None = None

@@ -12,10 +12,10 @@ from server.lane.connection import Connection
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.lane.reception import Reception
+from server.lane.sending import MOST_ANSWERS, MOST_BYTES, Sender
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
-MOST_BYTES = 128 * 1024  # of pipelined answers, before other clients have their turn
 IDLE_SECONDS = 75
 LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goes
 LINGER_STEPS = 25
@@ -42,6 +42,11 @@ class Lane:
         self._reception = Reception(
             tornado, go_on=self._go_on, take=self.take, forget=self._forget, close=self._close
         )
+        self._backlog = tornado.backlog
+        self._sender = Sender(
+            self._backlog, read=self._read, close=self._close, go_on=self._go_on_later
+        )
+        self._send = self._sender.send
         self._second = 0
         self._is_open, self._drains = True, False
 
@@ -53,7 +58,7 @@ class Lane:
     @property
     def idle(self) -> int:
         """How many connections wait for a request."""
-        return sum(each.unsent is None and not each.unread for each in self._connections.values())
+        return sum(not each.unsent and not each.unread for each in self._connections.values())
 
     @property
     def busy(self) -> int:
@@ -76,6 +81,7 @@ class Lane:
         self._second += 1
         self._memo.tick()
         self._reception.heads.tick(self._second)
+        self._backlog.tick()
         if self._second % 5 == 0:
             self._close_idle(self._second - IDLE_SECONDS, len(self._connections))
 
@@ -93,7 +99,7 @@ class Lane:
         self.drain()
         self._is_open = False
         for each in tuple(self._connections.values()):
-            if each.unsent is not None:
+            if each.unsent:
                 self._close(each)
                 continue
             try:
@@ -121,7 +127,7 @@ class Lane:
         answer.hits += 1
         connection.seen = self._second
         began = 0.0 if self._tell is None else time.perf_counter()
-        self._send(connection, answer.wire or self._memo.wire(answer))
+        self._send(connection, answer.wire or self._memo.wire(answer), answer)
         if began:
             self._tell_of([(data, answer)], connection.address, began)
 
@@ -135,22 +141,24 @@ class Lane:
 
     def _serve(self, connection: Connection, data: bytes) -> None:
         """Answer as many requests as are known, then lend the connection for the next one."""
-        began, wires, size, start = time.perf_counter(), [], 0, 0
+        began, size, start = time.perf_counter(), 0, 0
+        wires: list[tuple[bytes, Answer]] = []
         sent: list[tuple[bytes, Answer]] = []
-        while size < MOST_BYTES and not connection.ends:
+        while size < MOST_BYTES and len(wires) < MOST_ANSWERS and not connection.ends:
             end = data.find(BLANK_LINE, start) + len(BLANK_LINE)
             answer = self._find(data[start:end]) if end >= len(BLANK_LINE) else None
             if answer is None:
                 break
             answer.hits += 1
-            wires.append(self._memo.wire(answer))
+            wire = self._memo.wire(answer)
+            wires.append((wire, answer))
             sent.append((data[start:end], answer))
-            size += len(wires[-1])
+            size += len(wire)
             connection.ends = answer.closes
             start = end
         connection.unread = b"" if connection.ends else data[start:]
         if wires:
-            self._send(connection, b"".join(wires))
+            self._sender.send_all(connection, wires)
             self._tell_of(sent, connection.address, began)
         else:
             self._reception.receive(connection, self._second)
@@ -165,33 +173,6 @@ class Lane:
             seconds = time.perf_counter() - began
             for head, answer in sent:
                 self._tell(answer, head, address, seconds)
-
-    def _send(self, connection: Connection, wire: bytes | memoryview) -> None:
-        try:
-            sent = connection.socket.send(wire)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError:
-            self._close(connection)
-            return
-        if sent != len(wire):
-            self._wait(connection, memoryview(wire)[sent:])
-        elif connection.unread or connection.ends:
-            self._go_on_later(connection)
-
-    def _wait(self, connection: Connection, unsent: memoryview) -> None:
-        """Read nothing more from a client before it has taken what it was sent."""
-        connection.unsent = unsent
-        self._loop.remove_reader(connection.descriptor)
-        self._loop.add_writer(connection.descriptor, self._write, connection)
-
-    def _write(self, connection: Connection) -> None:
-        unsent, connection.unsent = connection.unsent, None
-        assert unsent is not None
-        self._loop.remove_writer(connection.descriptor)
-        connection.seen = self._second
-        self._loop.add_reader(connection.descriptor, self._read, connection)
-        self._send(connection, unsent)
 
     def _go_on_later(self, connection: Connection) -> None:
         """Close what has ended; else it is the turn of others before that of what is unread."""
@@ -209,7 +190,9 @@ class Lane:
             self._serve(connection, data)
 
     def _close_idle(self, since: int, most: int) -> None:
-        silent = [each for each in self._connections.values() if each.seen <= since]
+        silent = [
+            each for each in self._connections.values() if each.seen <= since and not each.unsent
+        ]
         for each in sorted(silent, key=lambda each: each.seen)[:most]:
             self._close(each)
 
@@ -221,5 +204,6 @@ class Lane:
     def _forget(self, connection: Connection) -> None:
         del self._connections[connection.descriptor]
         self._reception.heads.forget(connection)
+        self._sender.forget(connection)
         self._loop.remove_reader(connection.descriptor)
         self._loop.remove_writer(connection.descriptor)

@@ -21,6 +21,7 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
+from server.lane.backlog import Backlog
 from server.lane.limits import Fault, fault_of
 from server.lane.linger import Linger
 from server.lane.refusal import (
@@ -143,15 +144,25 @@ class OwnStream(AnsweringStream):
 class LendingServer(HTTPServer):
     """Tornado's server for connections that are lent to it; it need not listen itself.
 
-    `refuse` gives the answer to a request that Tornado cannot read.
+    `refuse` gives the answer to a request that Tornado cannot read. `backlog` is the account of
+    what clients have yet to take.
     """
 
-    def initialize(self, *args: Any, refuse: Refuse = refuse_plainly, **options: Any) -> None:
+    backlog: Backlog
+
+    def initialize(
+        self,
+        *args: Any,
+        refuse: Refuse = refuse_plainly,
+        backlog: Backlog | None = None,
+        **options: Any,
+    ) -> None:
         """Called by Tornado in place of a constructor."""
         super().initialize(*args, **options)
         # No form here has parts. Their headers can name charsets, which Python looks for in the
         # file system and remembers for good. Tornado has this setting for the process alone.
         set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
+        self.backlog = Backlog() if backlog is None else backlog
         self._refuse = refuse
         self._tls = TlsLog()
         self.linger = Linger()
