@@ -1,6 +1,7 @@
 """Album objects become releases: every quirk that was ever seen, and everything that never was."""
 
 from datetime import date
+from string import ascii_uppercase
 from typing import Any
 
 import orjson
@@ -13,7 +14,16 @@ from sqlalchemy.orm import Session
 
 from server.database import Database
 from server.spotify.items import parse_items
-from server.spotify.parse import Release
+from server.spotify.parse import (
+    LONGEST_ADDRESS,
+    LONGEST_TEXT,
+    MOST_CREDITS,
+    MOST_GENRES,
+    MOST_IMAGES,
+    MOST_LINKS,
+    Release,
+    parse_artists,
+)
 from tests.conftest import SHARED
 from tests.examples import album, artist, spotify_id
 
@@ -132,8 +142,33 @@ def test_fields_nobody_knows_are_ignored() -> None:
 # Text
 
 
-def test_very_long_names_are_kept_whole() -> None:
-    assert parsed(name="é" * 100_000).name == "é" * 100_000
+def test_very_long_names_are_kept_whole_and_endless_ones_are_cut() -> None:
+    longest = "é" * LONGEST_TEXT
+    assert parsed(name=longest).name == longest
+    assert parsed(name=f"{longest}x").name == longest
+
+
+def test_addresses_that_are_too_long_are_left_out_and_not_cut() -> None:
+    longest = "https://x.example/".ljust(LONGEST_ADDRESS, "y")
+    for address, is_kept in ((longest, True), (f"{longest}y", False)):
+        release = parsed(
+            uri=address,
+            href=address,
+            external_urls={"spotify": address},
+            images=[{"url": address}],
+        )
+        kept = (release.uri, release.href, release.external_urls.get("spotify"))
+        assert kept == ((address,) * 3 if is_kept else (None,) * 3)
+        assert [each.url for each in release.images] == [address] * is_kept
+
+
+def test_every_list_and_object_of_an_item_has_a_bound() -> None:
+    links = {str(number): "https://x.example/" for number in range(1000)}
+    assert len(parsed(external_urls=links).external_urls) == MOST_LINKS
+    (details,) = parse_artists([artist(1) | {"genres": [*map(str, range(1000))]}])
+    assert len(details.genres or ()) == MOST_GENRES
+    every_pair = [f"{a}{b}" for a in ascii_uppercase for b in ascii_uppercase]
+    assert len(parsed(available_markets=every_pair * 5).available_markets or ()) == 676
 
 
 def test_empty_names_are_names() -> None:
@@ -394,8 +429,18 @@ def test_various_artists_are_an_artist_like_any_other() -> None:
     assert release.artists[0].spotify_id == VARIOUS_ARTISTS
 
 
-def test_an_album_by_hundreds_is_kept_whole() -> None:
-    assert len(credited([artist(number) for number in range(500)])) == 500
+def test_an_album_by_hundreds_is_kept_whole_and_of_more_the_first_ones() -> None:
+    artists = [artist(number) for number in range(MOST_CREDITS + 1)]
+    assert len(credited(artists[:-1])) == MOST_CREDITS
+    assert credited(artists) == credited(artists[:-1])
+
+
+@pytest.mark.parametrize(("name", "most"), [("artists", MOST_CREDITS), ("images", MOST_IMAGES)])
+def test_a_release_of_which_something_is_left_out_is_counted(name: str, most: int) -> None:
+    for count, shortened in ((most, ()), (most + 1, (album(1)["id"],))):
+        page = parse_items([album(1, **{name: [{}] * count}), album(2), None])
+        assert page.shortened_ids == shortened
+        assert (len(page.releases), page.skipped) == (2, 1)
 
 
 # Everything else

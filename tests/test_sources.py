@@ -690,7 +690,7 @@ UNREADABLE = {
     "HTML": Answer(200, b"<html>busy</html>"),
     "cut JSON": Answer(200, b'{"albums": {"items": ['),
     "no albums": Answer(200, {"unexpected": True}),
-    "over 8 MiB": Answer(200, b" " * (MAX_BODY_BYTES + 1)),
+    "over 2 MiB": Answer(200, b" " * (MAX_BODY_BYTES + 1)),
 }
 
 

@@ -210,7 +210,7 @@ async def test_a_body_that_is_too_long(
     transport: Transport, start_raw: StartRaw, answer: bytes
 ) -> None:
     server = await start_raw(answer)
-    with pytest.raises(SpotifyUnavailable, match="8 MiB"):
+    with pytest.raises(SpotifyUnavailable, match="2 MiB"):
         await transport.send("GET", server.url, {})
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import structlog
+
 from server.catalog.sweep import MarketList, Proof, Sweep
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
 from server.refusals import SyncPaused
@@ -14,13 +16,17 @@ from server.spotify.client import SpotifyClient
 from server.spotify.items import ParsedPage, Parser
 from server.spotify.markets import Markets
 from server.spotify.paging import ENDPOINTS, Gap, SourceName, Walk, is_passing
-from server.spotify.parse import Release
+from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
 from server.spotify.sources import Choice, Setting
 from server.spotify.verdicts import Verdict
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
 AT_ONCE = 2  # items parsed before the loop turns to those who ask for answers
 REST_SECONDS = 0.002  # so long; parsing on and on would take most of the loop
+
+SHORTENED = f"more than {MOST_CREDITS} credits or {MOST_IMAGES} images; the others are left out"
+
+log = structlog.get_logger()
 
 Progress = Callable[[int, int | None], None]
 
@@ -186,6 +192,8 @@ class Sweeper:
         haul.seen += seen
         haul.gaps += walk.gaps
         haul.skipped += parsed.skipped
+        if parsed.shortened_ids:
+            log.warning("releases_shortened", spotify_ids=parsed.shortened_ids, note=SHORTENED)
         for release in parsed.releases:
             haul.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)

@@ -10,7 +10,11 @@ from typing import Any
 import orjson
 
 LONGEST_NUMBER = 20  # characters of an integer; a longer one is no count of anything
-LONGEST_REPAIR = 2 * 1024 * 1024  # bytes; a page has a tenth of it, and the loop must not wait long
+# Decoding keeps Python for itself, in any thread, so these bound how long the loop waits: to 50 ms.
+# A page of Spotify's has up to 0.4 MB and 15 000 values, nearly all of them codes of markets.
+MOST_VALUES = 50_000
+LONGEST_REPAIR = 512 * 1024  # bytes
+MOST_REPAIRED_VALUES = 20_000
 
 
 def decode(body: bytes) -> Any:
@@ -19,14 +23,22 @@ def decode(body: bytes) -> Any:
     Repaired are: a byte order mark, bytes that are not UTF-8 (replaced by U+FFFD), halves of
     surrogate pairs (removed), control characters in strings (kept), NaN, infinite and oversized
     numbers (null). Of a repeated key the last value counts. Raises ValueError for everything else,
-    and for bodies of over 2 MiB that need repair.
+    for bodies of more than MOST_VALUES values, and for large ones that need repair.
     """
+    values = _most_values(body)
+    if values > MOST_VALUES:
+        raise ValueError(f"has more than {MOST_VALUES} values")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        if len(body) > LONGEST_REPAIR:
+        if len(body) > LONGEST_REPAIR or values > MOST_REPAIRED_VALUES:
             raise
         return orjson.loads(_repaired(body))
+
+
+def _most_values(body: bytes) -> int:
+    """Return a number of values that a body does not exceed; commas in texts count, too."""
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _repaired(body: bytes) -> bytes:

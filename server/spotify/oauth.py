@@ -26,6 +26,7 @@ from server.spotify.transport import Response, Transport, quotable
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
 ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; now each grant has its own
+LONGEST_TOKEN = 4096  # characters; it has to fit into a header
 LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
 
 
@@ -153,14 +154,17 @@ def _refusal(response: Response, entry: str) -> SpotifyError:
 
 def _read_grant(content: dict[str, Any]) -> Grant:
     token, seconds = content.get("access_token"), content.get("expires_in")
-    if not isinstance(token, str) or not TOKEN.fullmatch(token):
+    if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not TOKEN.fullmatch(token):
         raise BadAnswer("the accounts service sent no usable token")
     if type(seconds) is not int or seconds <= 0:
         raise BadAnswer("the accounts service sent no usable token for any time")
     refresh, scope = content.get("refresh_token"), content.get("scope")
+    if isinstance(refresh, str) and len(refresh) > LONGEST_TOKEN:
+        raise BadAnswer("the accounts service sent a refresh token that is too long")
+    words = scope[:LONGEST_TOKEN].split() if isinstance(scope, str) else ()
     return Grant(
         access_token=token,
         expires_in=min(seconds, LONGEST_LIFE),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
-        scopes=tuple(filter(TOKEN.fullmatch, scope.split() if isinstance(scope, str) else ())),
+        scopes=tuple(filter(TOKEN.fullmatch, words)),
     )

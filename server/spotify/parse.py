@@ -5,8 +5,9 @@ are survived here have all been seen in answers since 2014.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 from pydantic import (
@@ -25,7 +26,13 @@ DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 ID = re.compile(r"[0-9A-Za-z]{22}")
 MARKET = re.compile(r"[A-Z]{2}")
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds every character but these
+# Bounds of what is kept: far above what Spotify sends, so that one item cannot fill the memory.
 MOST_IMAGES = 50  # Spotify gives three sizes; each image is in every answer about each artist
+MOST_CREDITS = 200  # of a release; what has more names `Various Artists`
+MOST_LINKS = 20
+MOST_GENRES = 100
+LONGEST_TEXT = 10_000  # characters; what is longer is cut
+LONGEST_ADDRESS = 2000  # characters; a longer one is left out
 LONGEST_TYPE = 50  # characters; the type stands in an index, which holds no long text
 
 
@@ -38,7 +45,7 @@ def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return UNSTORABLE.sub("", value) if isinstance(value, str) else value
+    return UNSTORABLE.sub("", value[:LONGEST_TEXT]) if isinstance(value, str) else value
 
 
 def _number(value: Any) -> Any:
@@ -51,13 +58,29 @@ def _good_urls(value: Any) -> dict[str, str]:
         return {}
     return {
         _text(str(name)): _text(url)
-        for name, url in value.items()
-        if isinstance(url, str) and url.startswith(("https://", "http://"))
+        for name, url in islice(value.items(), MOST_LINKS)
+        if isinstance(url, str) and url.startswith(("https://", "http://")) and _fits(name, url)
     }
+
+
+def _fits(*texts: str) -> bool:
+    """Whether each is short enough for an address."""
+    return max(map(len, texts)) <= LONGEST_ADDRESS
 
 
 def _known_date(value: Any) -> str | None:
     return value if isinstance(value, str) and DATE.fullmatch(value) else None
+
+
+def _release_date(item: dict[str, Any]) -> tuple[str | None, date | None]:
+    """Return the date of an album object as text, and as a day if it is one."""
+    text = _known_date(item.get("release_date"))
+    if text is None or len(text) < 10:
+        return text, None
+    try:
+        return text, date.fromisoformat(text)
+    except ValueError:  # such as 30 February
+        return None, None
 
 
 def _known_type(value: Any) -> str | None:
@@ -68,6 +91,7 @@ SpotifyId = Annotated[str, Field(pattern=f"^{ID.pattern}$")]
 Text = Annotated[str, BeforeValidator(_text)]
 Optional = WrapValidator(_or_none)
 Count = Annotated[int | None, Field(ge=0, lt=2**31), BeforeValidator(_number), Optional]
+Address = Annotated[Text | None, Field(max_length=LONGEST_ADDRESS), Optional]
 Urls = Annotated[dict[str, str], BeforeValidator(_good_urls)]
 
 
@@ -81,7 +105,7 @@ Model = TypeVar("Model", bound=_Parsed)
 class Image(_Parsed):
     """A cover; sizes in pixels, null where Spotify does not say."""
 
-    url: Annotated[Text, Field(pattern=r"^https?://")]
+    url: Annotated[Text, Field(pattern=r"^https?://", max_length=LONGEST_ADDRESS)]
     height: Count = None
     width: Count = None
 
@@ -91,8 +115,8 @@ class Credit(_Parsed):
 
     spotify_id: SpotifyId = Field(alias="id")
     name: Text
-    uri: Annotated[Text | None, Optional] = None
-    href: Annotated[Text | None, Optional] = None
+    uri: Address = None
+    href: Address = None
     external_urls: Urls = Field(default_factory=dict)
 
 
@@ -103,7 +127,7 @@ def _good_images(value: Any) -> list[Image]:
 
 def _good_credits(value: Any) -> list[Credit]:
     credited: dict[str, Credit] = {}
-    for credit in _each(Credit, value if isinstance(value, list) else []):
+    for credit in _each(Credit, value[:MOST_CREDITS] if isinstance(value, list) else []):
         credited.setdefault(credit.spotify_id, credit)
     return list(credited.values())
 
@@ -128,8 +152,8 @@ class Release(_Parsed):
     release_date_precision: str | None = None
     released_on: date | None = None
     total_tracks: Count = None
-    uri: Annotated[Text | None, Optional] = None
-    href: Annotated[Text | None, Optional] = None
+    uri: Address = None
+    href: Address = None
     images: Annotated[list[Image], BeforeValidator(_good_images)] = Field(default_factory=list)
     external_urls: Urls = Field(default_factory=dict)
     available_markets: Annotated[list[str] | None, BeforeValidator(_good_markets)] = None
@@ -141,13 +165,7 @@ class Release(_Parsed):
         """The date's own length tells its precision, for the precision given can be missing."""
         if not isinstance(item, dict):
             return item
-        text = _known_date(item.get("release_date"))
-        released_on = None
-        if text and len(text) == 10:
-            try:
-                released_on = date.fromisoformat(text)
-            except ValueError:  # such as 30 February
-                text = None
+        text, released_on = _release_date(item)
         return item | {
             "release_date": text,
             "release_date_precision": PRECISION[len(text)] if text else None,
@@ -163,7 +181,7 @@ def _images_if_any(value: Any) -> list[Image] | None:
 def _genres_if_any(value: Any) -> list[str] | None:
     if not isinstance(value, list):
         return None
-    return [_text(genre) for genre in value if isinstance(genre, str)]
+    return [_text(genre) for genre in value[:MOST_GENRES] if isinstance(genre, str)]
 
 
 def _total(value: Any) -> Any:
@@ -183,6 +201,21 @@ class ArtistDetails(_Parsed):
 def parse_artists(items: Iterable[Any]) -> list[ArtistDetails]:
     """Parse artist objects; null and broken ones are left out."""
     return _each(ArtistDetails, list(items))
+
+
+def is_shortened(item: Any) -> bool:
+    """Return whether an album object has more credits or images than are kept."""
+    if not isinstance(item, dict):
+        return False
+    bounds = (("artists", MOST_CREDITS), ("images", MOST_IMAGES))
+    return any(isinstance(item.get(name), list) and len(item[name]) > most for name, most in bounds)
+
+
+def release_dates(items: Iterable[Any]) -> Iterator[str]:
+    """Yield the release dates of album objects, as text, without parsing all of each."""
+    for item in items:
+        if isinstance(item, dict) and (text := _release_date(item)[0]):
+            yield text
 
 
 def _each(model: type[Model], items: list[Any]) -> list[Model]:

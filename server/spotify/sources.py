@@ -12,9 +12,9 @@ from typing import Literal
 
 from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
-from server.spotify.items import parse_items
 from server.spotify.markets import Markets
 from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, is_passing, page
+from server.spotify.parse import release_dates
 from server.spotify.verdicts import Verdict
 
 LADDER: tuple[SourceName, ...] = ("new-releases", "search")
@@ -224,5 +224,5 @@ class _Look:
 def _newest(first: Page, now: datetime) -> str | None:
     """The newest date on a page; later than tomorrow is an announcement and says nothing."""
     tomorrow = (now + timedelta(days=1)).date().isoformat()
-    dates = (release.release_date for release in parse_items(first.items[:MOST]).releases)
-    return max((each for each in dates if each and each <= tomorrow), default=None)
+    dates = release_dates(first.items[:MOST])
+    return max((each for each in dates if each <= tomorrow), default=None)

@@ -19,7 +19,8 @@ from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
 
-MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES = 2 * 1024 * 1024  # unpacked; the longest page of Spotify's has a fifth of it
+MAX_HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 LONGEST_QUOTE = 200
@@ -87,7 +88,10 @@ class Transport:
     def __init__(self, seconds: float = REQUEST_SECONDS) -> None:
         self._proxies = Proxies()
         self._http = _Client(
-            force_instance=True, proxies=self._proxies, max_body_size=MAX_BODY_BYTES
+            force_instance=True,
+            proxies=self._proxies,
+            max_body_size=MAX_BODY_BYTES,
+            max_header_size=MAX_HEAD_BYTES,
         )
         self._seconds = seconds
 
@@ -111,7 +115,7 @@ class Transport:
         try:
             answer = await self._http.fetch(request, raise_error=False)
         except HTTPStreamClosedError as error:
-            raise SpotifyUnavailable("connection cut, or not HTTP, or over 8 MiB") from error
+            raise SpotifyUnavailable("connection cut, or not HTTP, or over 2 MiB") from error
         except HTTPTimeoutError as error:
             raise SpotifyTimeout(f"no answer in {self._seconds:g} s") from error
         except ssl.SSLCertVerificationError as error:

@@ -32,6 +32,7 @@ def _sample() -> bytes:
     return orjson.dumps({"albums": {"items": [album], "next": None, "offset": 0, "total": 1}})
 
 
+_NESTED: Final = b'{"albums":' + b"[" * 5000 + b"]" * 5000 + b"}"
 SAMPLE: Final = _sample()
 """A whole page with one album, as JSON: what arrives incomplete is this."""
 
@@ -90,6 +91,9 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "504": _plain(504, "upstream request timeout"),
     "not-json": Answer(200, _HTML, {"Content-Type": "text/html; charset=utf-8"}),
     "empty": Answer(200, b"", {"Content-Type": JSON_TYPE}),
+    "nested": Answer(
+        200, b'{"albums":' + b"[" * 5000 + b"]" * 5000 + b"}", {"Content-Type": JSON_TYPE}
+    ),
     "cut-json": Answer(200, SAMPLE[: len(SAMPLE) // 2], {"Content-Type": JSON_TYPE}),
 }
 """Fault → what it says. 4xx, 429 and 502 are Spotify's words, 410 and the other 5xx ours."""

@@ -16,17 +16,18 @@ ANSWERS: Final = (
     *("token-expired", "token-missing", "token-invalid", "no-token"),
     *("bad-limit", "too-deep", "bad-bearer", "unlaunched-market", "invalid-market"),
     *("500", "502", "503", "504"),
-    *("not-json", "empty", "cut-json"),
+    *("not-json", "empty", "cut-json", "nested"),
 )
 """Sound HTTP that says something else than the right answer."""
 WIRE: Final = (
-    *("stall", "cut", "truncated", "huge", "gzip-bomb", "garbage"),
+    *("stall", "cut", "truncated", "huge", "gzip-bomb", "garbage", "long-head", "tiny-chunks"),
     *("drip", "slow"),
 )
 """What goes wrong on the connection; the last two give the right answer, but late."""
 PAGES: Final = (
     *("null-items", "short-page", "empty-page", "repeated", "lying-total"),
     *("endless-next", "circular-next", "foreign-next"),
+    *("many-images", "many-credits", "many-values", "long-name"),
 )
 """What is wrong in an otherwise right page."""
 TEXTS: Final = (

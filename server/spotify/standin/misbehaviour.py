@@ -19,6 +19,7 @@ HUGE: Final = 50_000_000
 _FEW: Final = 7
 """Bytes that drip at a time."""
 _GARBAGE: Final = b"\x16\x03\x01\x02\x00\x01\x00\xff\xfe\x00 not HTTP at all\r\n\r\n"
+OPENING_WELL: Final = ("truncated", "huge", "gzip-bomb", "long-head", "tiny-chunks")
 _OPENING, _ENDING = b'{"albums":{"items":[', b"]}}"
 
 
@@ -67,12 +68,14 @@ def play_of(fault: Fault) -> Play:
         "truncated": _truncate,
         "huge": _flood,
         "gzip-bomb": _bomb,
+        "long-head": _boast,
+        "tiny-chunks": _crumble,
     }[fault.fault]
 
 
 def status_of(fault: Fault) -> int:
     """The status that the client gets to see, 0 if none."""
-    return 200 if fault.fault in ("truncated", "huge", "gzip-bomb") else 0
+    return 200 if fault.fault in OPENING_WELL else 0
 
 
 async def drip(
@@ -107,6 +110,22 @@ async def _bomb(stream: IOStream) -> None:
     body = b"".join([packer.compress(piece) async for piece in _pieces()]) + packer.flush()
     headers = [("Content-Type", JSON_TYPE), ("Content-Encoding", "gzip")]
     await stream.write(_head(200, *headers, ("Content-Length", str(len(body)))) + body)
+
+
+async def _boast(stream: IOStream) -> None:
+    """Send a sound answer whose head has 60 000 bytes."""
+    fields = [(f"X-Boast-{number}", "la " * 20) for number in range(800)]
+    length = ("Content-Length", str(len(SAMPLE)))
+    await stream.write(_head(200, ("Content-Type", JSON_TYPE), length, *fields) + SAMPLE)
+
+
+async def _crumble(stream: IOStream) -> None:
+    """Send 30 000 spaces, each as a chunk of its own, before an answer."""
+    chunked = ("Transfer-Encoding", "chunked")
+    await stream.write(_head(200, ("Content-Type", JSON_TYPE), chunked))
+    for _ in range(3):
+        await stream.write(b"1\r\n \r\n" * 10_000)
+    await stream.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(SAMPLE), SAMPLE))
 
 
 async def _pieces() -> AsyncIterator[bytes]:

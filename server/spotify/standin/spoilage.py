@@ -64,6 +64,30 @@ def _foreign_next(page: Json, _: Sequence[Any]) -> Json:
     return {"next": urlsplit(page["next"])._replace(scheme="http", netloc=FOREIGN_HOST).geturl()}
 
 
+def _first_with(page: Json, **changes: Any) -> Json:
+    first, *others = page["items"] or [{}]
+    return {"items": [{**first, **changes}, *others]}
+
+
+def _many_images(page: Json, _: Sequence[Any]) -> Json:
+    image = {"url": "https://i.scdn.co/image/x", "height": 1, "width": 1}
+    return _first_with(page, images=[image] * 11_000)
+
+
+def _many_credits(page: Json, _: Sequence[Any]) -> Json:
+    artists = [{"id": f"{number:022d}", "name": "x"} for number in range(11_000)]
+    return _first_with(page, artists=artists)
+
+
+def _many_values(page: Json, _: Sequence[Any]) -> Json:
+    """Arrays within arrays are what takes a reader the most memory and time for a byte."""
+    return {"items": [*page["items"], *([[[]]] * 300_000)]}
+
+
+def _long_name(page: Json, _: Sequence[Any]) -> Json:
+    return _first_with(page, name="la " * 300_000)
+
+
 _SPOILERS: Final[dict[str, Callable[[Json, Sequence[Any]], Json]]] = {
     "null-items": _null_items,
     "short-page": _short_page,
@@ -73,6 +97,10 @@ _SPOILERS: Final[dict[str, Callable[[Json, Sequence[Any]], Json]]] = {
     "endless-next": _endless_next,
     "circular-next": _circular_next,
     "foreign-next": _foreign_next,
+    "many-images": _many_images,
+    "many-credits": _many_credits,
+    "many-values": _many_values,
+    "long-name": _long_name,
 }
 
 _NAME: Final = re.compile(rb'("name":")([^"])')
