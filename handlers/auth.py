@@ -3,6 +3,7 @@
 Where Spotify sends no browser back to PUBLIC_URL, `/auth/pasted/` takes the callback's address.
 """
 
+import re
 from urllib.parse import urlencode, urlsplit
 
 from handlers.pages import PageHandler, Pages
@@ -16,6 +17,7 @@ from server.login.store import SESSION_LIFE
 COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
 MOST_ATTEMPTS = 5  # logins that one browser may have begun at once, in as many tabs
 MOVED = "moved"
+OF_ATTEMPT = re.compile(r"login_[\w\-]*", re.ASCII)  # others are not ours
 
 
 class AuthHandler(PageHandler):
@@ -96,7 +98,7 @@ class LoginHandler(AuthHandler):
         prefix = self._pages.cookie("")
         sent = dict(self.sent_cookies())
         names = (name.removeprefix(prefix) for name in sent if name.startswith(prefix))
-        return [name for name in names if name.startswith("login_")]
+        return [name for name in names if OF_ATTEMPT.fullmatch(name)]
 
 
 class CallbackHandler(AuthHandler):

@@ -155,7 +155,7 @@ async def test_a_cookie_that_was_tampered_with_is_none(set_stage: SetStage) -> N
         "",
         '""',
         "é" * 40,
-        "x" * 100_000,
+        "x" * 12_000,
     ]
     stranger = stage.browser()
     for value in flips + others:

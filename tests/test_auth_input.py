@@ -39,7 +39,7 @@ RAW_NEXTS = [  # as they stand in the address, encoded or not
     "%2Fauth%2Flogin%2F",
     "/%25%32%46evil.example",
     "/;@evil.example",
-    "/" + "%C3%A9" * 2000,
+    "/" + "%C3%A9" * 600,
 ]
 
 
@@ -211,10 +211,10 @@ async def test_very_long_parameters_are_refused_without_a_call(set_stage: SetSta
     stage = await set_stage()
     browser = stage.browser()
     state = parameters(await browser.begin())["state"]
-    long = "x" * 100_000
-    for query in (f"state={long}&code=a", f"state={state}&error={long}", f"next={long}"):
-        assert (await browser.get(f"/auth/callback/?{query}")).code in (400, 502)
-    assert (await browser.get(f"/auth/login/?next=/{long}")).code == 302
+    for long, statuses, login in (("x" * 7_000, (400, 502), 302), ("x" * 100_000, (414,), 414)):
+        for query in (f"state={long}&code=a", f"state={state}&error={long}", f"next={long}"):
+            assert (await browser.get(f"/auth/callback/?{query}")).code in statuses
+        assert (await browser.get(f"/auth/login/?next=/{long}")).code == login
     state = parameters(await browser.begin())["state"]
     response = await browser.get(f"/auth/callback/?state={state}&code={'A' * 2001}")
     assert "Spotify did not accept the code" in read_page(response, 400)

@@ -422,12 +422,33 @@ FIELDS = st.sampled_from(
     ]
 )
 TARGETS = st.sampled_from([*WARM, "/", "/healthz", "/api/artists/?limit=x", "/feeds/albums.atom/"])
+BODIES = st.sampled_from(  # header and body; most requests have none
+    [
+        (),
+        (),
+        (),
+        ("Content-Length: 5", b"hello"),
+        ("Content-Length: 47", get("/healthz", "Connection: close")),
+        ("Transfer-Encoding: chunked", b"2\r\nhi\r\n3\r\n\r\n\r\r\n0\r\n\r\n"),
+    ]
+)
+
+
+def request_of(
+    target: str, fields: list[str], method: str, body: tuple[str, bytes] | None
+) -> bytes:
+    """A request, with what its body is announced by and the body itself."""
+    announced, content = body or ("Accept: */*", b"")
+    return get(target, *fields, announced, method=method) + content
+
+
 REQUESTS = st.lists(
     st.builds(
-        lambda target, fields, method: get(target, *fields, method=method),
+        request_of,
         TARGETS,
         st.lists(FIELDS, max_size=3),
         st.sampled_from(["GET", "GET", "HEAD", "OPTIONS", "POST"]),
+        BODIES,
     ),
     min_size=1,
     max_size=6,
