@@ -2,6 +2,7 @@
 
 import pytest
 
+from server.login.budget import PER_NETWORK
 from tests.browsing import SetStage, parameters, read_page, set_stage
 
 __all__ = ["set_stage"]
@@ -21,7 +22,10 @@ async def test_behind_https_every_cookie_is_secure_and_bound_to_the_host(
     response = await browser.get(await browser.agree(consent))
     assert (response.code, response.headers["Location"]) == (303, f"{PUBLIC}/")
     sent = begun.headers.get_list("Set-Cookie") + response.headers.get_list("Set-Cookie")
-    assert len(sent) >= 2
+    assert {line.partition("=")[0] for line in sent[1:]} == {
+        "__Host-freshet_session",
+        "__Host-freshet_known",
+    }
     for line in sent:
         name, *attributes = line.split("; ")
         assert name.startswith("__Host-freshet_")
@@ -44,6 +48,60 @@ async def test_behind_https_a_cookie_without_the_prefix_counts_for_nothing(
     renamed = browser.cookie_header(back).replace("__Host-", "")
     failed = await stage.browser().get(back, Cookie=renamed)
     assert "was not begun in this browser" in read_page(failed, 400)
+
+
+@pytest.mark.gen_test
+async def test_behind_https_no_other_site_and_no_planted_cookie_gets_anywhere(
+    set_stage: SetStage,
+) -> None:
+    """Not even the site's own address by http, another port of it, or a host beside it."""
+    stage = await set_stage(public_url=PUBLIC)
+    owner, attacker = stage.browser(), stage.browser()
+    await owner.log_in()
+    assert owner.session is not None
+    before, fixed = await stage.counts(), "__Host-freshet_session=planted-by-somebody"
+    for origin, site in (
+        ("https://evil.example", "cross-site"),
+        ("https://evil.example", None),
+        ("http://freshet.example.org", "cross-site"),
+        ("http://freshet.example.org", None),
+        (f"{PUBLIC}:8443", "same-site"),
+        ("https://www.freshet.example.org", "same-site"),
+        ("null", None),
+        (None, "same-site"),
+        (None, None),
+    ):
+        for path in ("/auth/logout/", "/auth/disconnect/", "/api/sync/", "/status"):
+            answer = await owner.post(path, origin=origin, site=site)
+            assert answer.code == 403, (path, origin, site)
+    assert await stage.counts() == before
+    back = await attacker.agree(await attacker.begin())
+    assert "was not begun in this browser" in read_page(await owner.get(back), 400)
+    session = owner.session.value
+    cookies = f"{attacker.cookie_header(back)}; {fixed}"
+    assert (await attacker.get(back, Cookie=cookies)).code == 303
+    assert attacker.session is not None
+    assert attacker.session.value not in ("planted-by-somebody", session)
+    page = read_page(await stage.browser().get("/", Cookie=fixed))
+    assert "You are logged in as" not in page
+
+
+@pytest.mark.gen_test
+async def test_behind_https_a_browser_is_known_by_no_cookie_without_the_prefix(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(public_url=PUBLIC)
+    owner, stranger = stage.browser(), stage.browser()
+    await owner.log_in()
+    (mark,) = [each for each in owner.cookies() if each.name == "__Host-freshet_known"]
+    codes = {"freshet_known": 429, "__Host-freshet_known": 400}
+    for name, last in codes.items():
+        for _ in range(PER_NETWORK + 1):
+            state = parameters(await stranger.begin())["state"]
+            cookies = f"{stranger.cookie_header(stage.url)}; {name}={mark.value}"
+            back = f"/auth/callback/?state={state}&code=AQmade-up"
+            code = (await stranger.get(back, Cookie=cookies)).code
+        assert code == last, name
 
 
 @pytest.mark.gen_test

@@ -1,8 +1,11 @@
 """Logins that strangers make up: they pause no renewal, and keep no known browser out."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from server.spotify.oauth import ANY_GRANT
 from server.spotify.standin import Answer, Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import SECRET
+from tests.test_auth_attacks import pipelined
 from tests.test_log import lines, logging_as_it_was
 
 __all__ = ["lines", "logging_as_it_was", "set_stage"]
@@ -111,6 +115,42 @@ async def test_bogus_callbacks_of_one_address_keep_nobody_else_out(set_stage: Se
     assert (await neighbour.log_in()).code == 303
     stage.standin.listener = ANOTHER
     assert (await stage.browser(address="192.0.2.2").log_in()).code == 303
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_the_owner_gets_in_at_once_while_thousands_of_made_up_callbacks_come(
+    set_stage: SetStage, long: bool
+) -> None:
+    stage = await set_stage(trusted_proxies="127.0.0.1", access_log="off")
+    stage.standin.listener = OWNER
+    owner = stage.browser(address="192.0.2.1")
+    assert (await owner.log_in()).code == 303
+    made_up = [f"/auth/callback/?state=made-up-{n}&code=AQ{n}" for n in range(200)]
+    addresses, over = count(), asyncio.Event()
+
+    async def flood() -> None:
+        while not over.is_set():
+            await pipelined(stage.freshet.port, made_up)
+
+    async def with_attempts() -> None:
+        while not over.is_set():
+            number = next(addresses)
+            stranger = Browser(
+                stage.url, stage.clock, {}, f"2001:db8:{number >> 16:x}:{number % 65536:x}::1"
+            )
+            await bogus(stage, stranger)
+            stranger.close()
+
+    attackers = [asyncio.create_task(each()) for each in (flood, flood, with_attempts)]
+    slowest = 0.0
+    for _ in range(25 if long else 3):
+        begun = time.monotonic()
+        assert (await owner.log_in()).code == 303
+        slowest = max(slowest, time.monotonic() - begun)
+    assert not any(each.done() for each in attackers)
+    over.set()
+    await asyncio.gather(*attackers)
+    assert slowest < 10  # seconds, of which the tests of a busy machine leave many
 
 
 @pytest.mark.parametrize("block", ["2001:db8:0:{:x}::1", "198.51.100.{}"])

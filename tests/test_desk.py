@@ -1,14 +1,18 @@
 """The desk that logs people in, without HTTP in front: patience, the brake, who is told, repr."""
 
 import asyncio
+import secrets
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from cachetools import TTLCache
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
+from server.addresses import client_network
 from server.database import Database
 from server.errors import (
     AppRefused,
@@ -25,7 +29,15 @@ from server.errors import (
 )
 from server.keyring import Keyring
 from server.login import diagnosis, failures
-from server.login.budget import KNOWN, PER_ACCOUNT, PER_NETWORK, STRANGERS, Budget
+from server.login.budget import (
+    KNOWN,
+    MOST_BYTES,
+    PER_ACCOUNT,
+    PER_NETWORK,
+    STRANGERS,
+    Budget,
+    Share,
+)
 from server.login.callback import Callback
 from server.login.desk import Admitted, Begun, LoginDesk
 from server.login.failures import LoginFailed
@@ -249,7 +261,27 @@ def test_what_counts_logins_is_bounded_however_many_try() -> None:
     seconds = 60.0
     assert (len(budget.strangers), len(budget.known)) == (0, 0)
     assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
-    assert sum(budget.take("192.0.2.1", "account-1") for _ in range(100)) == PER_ACCOUNT
+    seconds = 120.0
+    taken = sum(budget.take("192.0.2.1", "account-1") for _ in range(100))
+    assert taken == PER_ACCOUNT + PER_NETWORK  # what is left over are a stranger's
+
+
+def test_what_logins_of_a_minute_take_of_memory_is_bounded() -> None:
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = Budget(lambda: 0.0), Share(STRANGERS, PER_NETWORK, lambda: 0.0)
+        answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, 60, lambda: 0.0)
+        for number in range(2000):
+            network = client_network(f"2001:db8:{number:x}:ffff:ffff:ffff:ffff:ffff")
+            if kept[0].take(network, f"{number // PER_ACCOUNT:064x}"):
+                answered[secrets.token_urlsafe(32)] = None
+            kept[1].take(network)
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(answered) == STRANGERS + KNOWN
+    assert MOST_BYTES / 4 < taken < MOST_BYTES
 
 
 @pytest.mark.gen_test

@@ -11,6 +11,8 @@ STRANGERS = 30  # logins of browsers that are not known, in all
 PER_NETWORK = 10  # of those, from one IPv4 address or IPv6 /64
 KNOWN = 300  # logins of browsers that are known, in all
 PER_ACCOUNT = 30  # of those, for one account
+LOGIN_BYTES = 700  # memory of a login that was let through, with its state
+MOST_BYTES = (2 * STRANGERS + KNOWN) * LOGIN_BYTES  # with those whose failure was logged
 
 
 class Share:
@@ -44,5 +46,10 @@ class Budget:
         self.known = Share(KNOWN, PER_ACCOUNT, timer)
 
     def take(self, network: str, account: str | None) -> bool:
-        """Take room for one login: for the account that a browser is known by, or its network."""
-        return self.strangers.take(network) if account is None else self.known.take(account)
+        """Take room for one login: that of the account that a browser is known by, or a stranger's.
+
+        A browser with a cookie that someone else planted in it is no worse off than a stranger.
+        """
+        if account is not None and self.known.take(account):
+            return True
+        return self.strangers.take(network)
