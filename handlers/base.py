@@ -17,6 +17,7 @@ from server.refusals import JournalOutOfReach
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
 ANY_HEADER = "*, Authorization"
+LARGE_BYTES = 4096  # of a body that is not copied for each client
 CORS_SECONDS = "86400"  # how long a browser may remember a preflight
 
 log = structlog.get_logger()
@@ -104,6 +105,16 @@ class BaseHandler(RequestHandler):
             for method in self.SUPPORTED_METHODS
             if getattr(type(self), method.lower()) is not missing
         )
+
+    def finish(self, chunk: Any = None) -> Any:
+        """End the answer; a large body goes by itself, because Tornado joins it to the head.
+
+        So what waits to be sent is the body that all clients share, and not a copy for each.
+        """
+        if isinstance(chunk, bytes) and len(chunk) > LARGE_BYTES:
+            self.set_header("Content-Length", str(len(chunk)))
+            self.flush()
+        return super().finish(chunk)
 
     def write_json(self, content: dict[str, Any], status: int = 200) -> None:
         """Answer with an object that is not for caches."""

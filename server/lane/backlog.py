@@ -18,7 +18,7 @@ LEAST_BYTES = 1000  # a second
 NEW_SECONDS = 2  # in which no client is taken for slow
 RELIEF = 8  # of the bound, one part is freed at once, so that not every new answer looks for room
 NEVER = -2
-DEBT_BYTES = 600  # of a debt beside what is to be sent
+LANE_BYTES = 600  # of a debt in the lane beside what is to be sent
 
 Tell = Callable[[str], None]
 
@@ -40,7 +40,8 @@ class Debt:
 
     `began` is the second in which that began, `since` the one from which on its rate is reckoned,
     until it is `due`. `given` counts the bytes that the kernel has taken; `bodies` are the objects
-    that are kept for it and may be shared with others; `own` counts the bytes that are its own.
+    that are kept for it and may be shared with others; `own` counts the bytes that are its own, at
+    `least` so many.
     """
 
     __slots__ = (
@@ -53,13 +54,15 @@ class Debt:
         "due",
         "ended",
         "given",
+        "least",
         "mark",
         "own",
         "since",
     )
 
-    def __init__(self, descriptor: int, close: Callable[[], None]) -> None:
+    def __init__(self, descriptor: int, close: Callable[[], None], least: int = LANE_BYTES) -> None:
         self._descriptor = descriptor
+        self.least = least
         self.close = close
         self.bodies: list[bytes] = []
         self.own = self.given = 0
@@ -118,7 +121,7 @@ class Backlog:
         if debt not in self._debts:
             debt.begin(self.second)
             self._debts[debt] = None
-            own += DEBT_BYTES
+            own += debt.least
         debt.own += own
         self.bytes += own
         for body in bodies:

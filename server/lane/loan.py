@@ -123,6 +123,7 @@ class LentStream(AnsweringStream):
         if not self._returns:
             super().close_fd()
             return
+        self.settle()
         connection, self.socket = self.socket, None  # type: ignore[assignment]
         self.io_loop.add_callback(self._give_back, connection, self._given)
 
@@ -183,6 +184,7 @@ class LendingServer(HTTPServer):
             given=given,
             head=head,
             give_back=back,
+            backlog=self.backlog,
             max_buffer_size=self.max_buffer_size,
             read_chunk_size=MOST_AHEAD,
         )
@@ -198,6 +200,7 @@ class LendingServer(HTTPServer):
             limits = {
                 "max_buffer_size": self.max_buffer_size,
                 "read_chunk_size": self.read_chunk_size,
+                "backlog": self.backlog,
             }
             stream = OwnStream(stream.socket, self._refuse, address[0], self.linger, **limits)
         super().handle_stream(stream, address)

@@ -12,10 +12,11 @@ from typing import Any
 
 import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError
-from tornado.iostream import IOStream, UnsatisfiableReadError
+from tornado.iostream import UnsatisfiableReadError
 
 from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
+from server.lane.debtor import DebtorStream
 from server.lane.limits import BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
 from server.lane.linger import Linger
 
@@ -81,7 +82,7 @@ class FaultyHead(HTTPInputError):
         self.head = head
 
 
-class AnsweringStream(IOStream):
+class AnsweringStream(DebtorStream):
     """A stream on which `refuse` gives the answer to what Tornado cannot read.
 
     After the last answer the connection goes to `linger`.
@@ -145,6 +146,7 @@ class AnsweringStream(IOStream):
         """Close the connection, after its last answer in a way that leaves that to the client."""
         answered = self._request is not None and self._request._write_finished
         if (self._has_refused or answered) and self.socket is not None:
+            self.settle()
             connection, self.socket = self.socket, None  # type: ignore[assignment]
             self._linger.take(connection)
         else:
