@@ -154,7 +154,7 @@ class Caddy(Front):
     def __init__(self, folder: Path, server: int) -> None:
         super().__init__(free_port())
         changes = {
-            "example.org {": f"http://127.0.0.1:{self.port} {{\n\tbind 127.0.0.1",
+            "example.org {": f"http://:{self.port} {{\n\tbind 127.0.0.1",
             "127.0.0.1:5000": f"127.0.0.1:{server}",
             "health_interval 2s": f"health_interval {OFTEN}",
             "\tservers {": "\tadmin off\n\tservers {",

@@ -15,6 +15,7 @@ from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums
 from tests.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
 from tests.ports import free_port
+from tests.raw import quiet
 
 PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
     "nginx": Nginx,
@@ -80,7 +81,10 @@ class House:
 
 
 def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterator[House]:
-    """Start the program of this name and the server behind it on a loop of their own."""
+    """Start the program of this name and the server behind it on a loop of their own.
+
+    Without an access log nothing changes by itself either: answers are to be compared.
+    """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with pytest.MonkeyPatch.context() as patch:
@@ -88,6 +92,8 @@ def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterat
         patch.setenv("HOME", str(folder))  # where Caddy keeps its own
         house = House(name, loop, url)
         loop.run_until_complete(house.start(folder, access_log))
+        if access_log == "off":
+            loop.run_until_complete(quiet(house.freshet))
         yield house
         loop.run_until_complete(house.stop())
     loop.run_until_complete(loop.shutdown_asyncgens())

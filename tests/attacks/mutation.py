@@ -107,6 +107,11 @@ def seeds(many: int, first: int) -> Iterator[int]:
         yield from range(first, first + many)
 
 
+def is_alone() -> bool:
+    """Whether one stream is sent again, so that no numbers are to be looked at."""
+    return SEED in os.environ
+
+
 def again(seed: int, test: str) -> str:
     """How to send a stream once more."""
     return f"again: {SEED}={seed} .venv/bin/python -m pytest -n 0 {test}"

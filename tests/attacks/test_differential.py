@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from random import Random
 
-from tests.attacks.mutation import Maker, Stream, again, seeds
+from tests.attacks.mutation import Maker, Stream, again, is_alone, seeds
 from tests.raw import VARYING
 from tests.test_lane import LAST, WARM, Pair, pair
 
@@ -82,7 +82,7 @@ class Fuzz:
             print(f"{again(number, 'tests/attacks/test_differential.py')}\n{stream.pieces}")
             print(f"{one!r}\n{other!r}")
         assert not self.different
-        assert self.answers > self.streams
+        assert self.answers > self.streams or is_alone()
 
 
 def numbers(long: bool) -> Iterator[int]:
@@ -100,7 +100,7 @@ def test_no_stream_tells_the_lane_from_the_handlers(pair: Pair, long: bool) -> N
     fuzz, before = Fuzz(numbers(long), ask), pair.hits
     pair.loop.run_until_complete(fuzz.run())
     fuzz.judge()
-    assert pair.hits > before
+    assert pair.hits > before or is_alone()
 
 
 def test_who_closes_its_half_gets_the_same_answers(pair: Pair, long: bool) -> None:
