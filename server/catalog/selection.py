@@ -105,11 +105,14 @@ def _whole(
 
 
 def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
-    """The place of the first release that is out and has `depth` such before it, or the end."""
-    if len(order) <= depth:
+    """The place behind the `depth` first releases that are out, or the end if there are fewer.
+
+    The next one that is out may not be held, and an upcoming one that is may stand behind it.
+    """
+    if len(order) < depth:
         return len(order)
-    out = (place for place, album in enumerate(order) if not is_upcoming(album.release_date, day))
-    return next(islice(out, depth, None), len(order))
+    ends = (end for end, album in enumerate(order, 1) if not is_upcoming(album.release_date, day))
+    return next(islice(ends, depth - 1, None), len(order))
 
 
 def _arranged(releases: Iterable[AlbumEntry], order: Iterable[AlbumEntry]) -> list[AlbumEntry]:
