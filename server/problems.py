@@ -181,7 +181,11 @@ OF_LOGINS = tuple(
             failures.NotRegistered,
             "The Spotify app is in development mode, and this account is not one of its users.",
         ),
-        (failures.TooManyLogins, "More logins were started within a minute than people can make."),
+        (
+            failures.TooManyLogins,
+            "Within a minute more logins were finished than one address, or all browsers together "
+            "that have not logged in here before, may finish.",
+        ),
         (failures.RedirectUriRefused, "Spotify's dashboard does not list the redirect URI."),
         (failures.ClientRefused, "Spotify refused `CLIENT_ID` or `CLIENT_SECRET`."),
         (failures.OwnerWithoutPremium, "Spotify requires the owner of the app to have Premium."),

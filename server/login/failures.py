@@ -155,12 +155,15 @@ class NotRegistered(LoginFailed):
 
 
 class TooManyLogins(LoginFailed):
-    """More logins in a minute than people can make."""
+    """More logins in a minute than a network, or all unknown browsers together, may finish."""
 
     status = 429
     kind = "too-many-logins"
     title = "Too many logins at once"
-    advice = "Wait a minute, then begin again."
+    advice = (
+        "Wait a minute, then reload this page or begin again. In a browser that has logged in here "
+        "before, other people’s logins do not matter."
+    )
     retry_after = 60
 
 
