@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from server import routes
+from server import routes, trimming
 from server.access_log import SUMMARY_SECONDS
 from server.catalog import store, turn
 from server.catalog.duties import Duties
@@ -122,6 +122,7 @@ class Freshet:
                 (self.watch.tick, CONSENT_SECONDS),
                 (self._look_around, LOOK_SECONDS),
                 (self.cache.tick, CACHE_TICK),
+                (partial(self.builders.call, trimming.give_back), trimming.TRIM_SECONDS),
             )
         )
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import subprocess
+import sys
 import time
 import tracemalloc
 from dataclasses import fields
@@ -177,3 +179,30 @@ def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
     assert held < 400_000
     memo.tick()
     assert counted.hits == sent, "none was lost from the counts"
+
+
+FREE_SOME = """
+import os
+from server.trimming import find, give_back
+from tests.bench.http.process import resident
+large, small = [], []
+for _ in range(2000):
+    large.append(bytearray(60_000))
+    small.append(bytearray(1000))
+full = resident(os.getpid())
+del large
+freed = resident(os.getpid())
+give_back()
+print(find() is not None, full, freed, resident(os.getpid()))
+"""
+
+
+def test_freed_memory_is_given_back_to_the_system() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FREE_SOME], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    can, full, freed, left = done.stdout.split()
+    assert float(full) > 120
+    if can == "True":
+        assert float(freed) > float(full) - 20, "the allocator keeps it between what is in use"
+        assert float(left) < float(full) - 100
