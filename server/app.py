@@ -96,15 +96,9 @@ class Freshet:
         self.backlog = make_backlog(settings, counted.closed)
         self.metrics = make_metrics(counted, database, gauges, self.duties, self.watch, self.lag)
         add_clients(counted.vitals, self.broadcast, self.backlog)
-        self.listener = Listener(
-            self.database,
-            {
-                store.CHANNEL: self._heard,
-                turn.CHANNEL: self.standing.look,
-                logins.CHANNEL: self._logins_changed,
-            },
-            origin,
-        )
+        heard = {store.CHANNEL: self._heard, turn.CHANNEL: self.standing.look}
+        heard[logins.CHANNEL] = self._logins_changed
+        self.listener = Listener(self.database, heard, origin)
         table = self.routes()
         self.access_log = make_access_log(settings, counted, table)
         self.memo = make_memo(settings, self.cache, make_count(counted, self.access_log), timer)

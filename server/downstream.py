@@ -100,4 +100,5 @@ def make_site(
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
     elsewhere = routes.elsewhere(settings)
-    return Site(table, access_log, elsewhere, memo, proxies, public.path, backlog=backlog)
+    memory, path = divide(settings.memory_mb), public.path
+    return Site(table, access_log, elsewhere, memo, proxies, path, backlog=backlog, memory=memory)

@@ -13,19 +13,21 @@ from server import listening
 from server.access_log import AccessLog
 from server.lane.answer import Answer
 from server.lane.backlog import Backlog
+from server.lane.bodies import MAX_BODY_BYTES, IncompleteBodies
 from server.lane.door import Door
 from server.lane.lane import Lane
 from server.lane.limits import BODY_SECONDS
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.memory import DEFAULT, Budget
 from server.proxies import TrustedProxies
 from server.unreadable import Refuser
 
 MAX_READ_BYTES = 256 * 1024  # of a head by Tornado, so that one over the limit gets an answer
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
-MAX_BODY_BYTES = 64 * 1024  # no route takes a body
 IDLE_SECONDS = 75
 LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
+OF_A_BODY = frozenset({"Content-Length", "Transfer-Encoding"})
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
 LAST_CALL_SECONDS = 0.25  # for requests on their way, at the end
@@ -36,9 +38,12 @@ class CountingApplication(Application):
 
     in_flight = 0
 
-    def __init__(self, proxies: TrustedProxies, *args: Any, **options: Any) -> None:
+    def __init__(
+        self, proxies: TrustedProxies, bodies: IncompleteBodies, *args: Any, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._proxies = proxies
+        self.bodies = bodies
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """The handler of a request, also of one in absolute form (RFC 9112 section 3.2.2)."""
@@ -47,7 +52,7 @@ class CountingApplication(Application):
             request.path = _path_of(request.path)
         if "," in (options := request.headers.get("Connection", "")):
             self._obey(request, options)
-        return _Counted(super().find_handler(request, **kwargs), self)
+        return _Counted(super().find_handler(request, **kwargs), self, request)
 
     def _obey(self, request: HTTPServerRequest, options: str) -> None:
         """Close after the answer if `close` is one of several options (RFC 9112 section 9.6)."""
@@ -63,15 +68,28 @@ class CountingApplication(Application):
 class _Counted(HTTPMessageDelegate):
     """A request that counts as in flight once it has come in whole."""
 
-    def __init__(self, delegate: HTTPMessageDelegate, application: CountingApplication) -> None:
+    def __init__(
+        self,
+        delegate: HTTPMessageDelegate,
+        application: CountingApplication,
+        request: HTTPServerRequest,
+    ) -> None:
         self._delegate = delegate
         self._application = application
+        self._connection = request.connection
+        if not OF_A_BODY.isdisjoint(request.headers):
+            application.bodies.begin(self._connection)
         self.headers_received = delegate.headers_received  # type: ignore[method-assign]
         self.data_received = delegate.data_received  # type: ignore[method-assign]
-        self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]
+
+    def on_connection_close(self) -> None:
+        """The connection has gone."""
+        self._application.bodies.end(self._connection)
+        self._delegate.on_connection_close()
 
     def finish(self) -> None:
         """All has come in; from here on `log_request` will be called."""
+        self._application.bodies.end(self._connection)
         self._application.in_flight += 1
         self._delegate.finish()
 
@@ -91,7 +109,7 @@ class Site:
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
     `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`. `backlog` is the
-    account of what clients have yet to take.
+    account of what clients have yet to take; `memory` are the shares of the other owners.
     """
 
     def __init__(
@@ -104,12 +122,15 @@ class Site:
         root: str = "",
         body_seconds: float = BODY_SECONDS,
         backlog: Backlog | None = None,
+        memory: Budget = DEFAULT,
     ) -> None:
+        self._memory = memory
         self.backlog = Backlog() if backlog is None else backlog
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
         self._application = CountingApplication(
             self._proxies,
+            IncompleteBodies(memory.bodies),
             routes,
             default_handler_class=not_found[0],
             default_handler_args=not_found[1],
@@ -153,7 +174,7 @@ class Site:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
         tell = self._tell if self._access_log.tells_hits else None
-        self.lane = Lane(self._memo, self._server, tell)
+        self.lane = Lane(self._memo, self._server, tell, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
         self.door = Door(self._sockets, self.lane.take, self.lane.make_room)

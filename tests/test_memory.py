@@ -22,7 +22,9 @@ from server.catalog.lru import ByteLRU
 from server.catalog.payload import Representation
 from server.catalog.ring import Ring
 from server.catalog.shelf import Kept, Shelf
+from server.lane import bodies
 from server.lane.answer import Answer
+from server.lane.lane import CONNECTION_BYTES
 from server.lane.memo import Memo
 from server.memory import DEFAULT, SHARES, Budget, divide
 from tests.conftest import ROOT, until
@@ -31,6 +33,7 @@ from tests.raw import exchange, quiet
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
+WARM = b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 BOUNDS = {
     "catalog/shelf": DEFAULT.shelf,
     "lane/memo": DEFAULT.memo,
@@ -40,6 +43,8 @@ BOUNDS = {
     "catalog/broadcast": DEFAULT.listeners,
     "admission": DEFAULT.waiting,
     "lane/incomplete": DEFAULT.heads,
+    "lane/bodies": DEFAULT.bodies,
+    "lane/lane": DEFAULT.connections,
     "lane/backlog": DEFAULT.unsent,
 }
 
@@ -51,6 +56,9 @@ def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     assert f"takes up to {memory.PROGRAM_MB} MB" in SECTION
     assert f"{DEFAULT.listeners // LISTENER_BYTES} streams" in SECTION
     assert f"{DEFAULT.waiting // REQUEST_BYTES} requests" in SECTION
+    assert f"{DEFAULT.bodies // bodies.REQUEST_BYTES} requests" in SECTION
+    connections = f"{DEFAULT.connections // CONNECTION_BYTES:,}".replace(",", " ")
+    assert f"{connections} connections" in SECTION
 
 
 @pytest.mark.parametrize("megabytes", [memory.LEAST_MB, 200, 1000])
@@ -73,6 +81,8 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
     assert broadcast._most == budget.listeners // LISTENER_BYTES
     assert freshet.memo._most == budget.memo
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
+    assert freshet.backlog.bound == budget.unsent
+    assert freshet.site._memory == budget
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()
@@ -88,8 +98,8 @@ async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_
     answers: list[bytes] = []
 
     async def ask(number: int) -> None:
-        request = b"GET /api/changes/?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (number + 1)
-        answers.append(await exchange(freshet.port, [request], quiet=5.0 if number < most else 0.3))
+        head = WARM.replace(b"artists/", b"changes/?limit=%d" % (number + 1))
+        answers.append(await exchange(freshet.port, [head], quiet=20))
 
     with freshet.database.engine.connect() as other:
         other.execute(text("LOCK TABLE changes"))
@@ -100,11 +110,61 @@ async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_
         assert all(answer.startswith(b"HTTP/1.1 503") for answer in answers)
         assert all(b"/problems/server-busy" in answer for answer in answers)
         assert all(b"Retry-After: 2" in answer for answer in answers)
-        warm = await exchange(freshet.port, [b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\n\r\n"])
+        warm = await exchange(freshet.port, [WARM])
         assert warm.startswith(b"HTTP/1.1 200")
     await asyncio.gather(*waiting)
     assert all(answer.startswith(b"HTTP/1.1 200") for answer in answers[5:])
     assert freshet.admission.waiting == 0
+
+
+@pytest.mark.gen_test
+async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(
+    start_freshet: Any, start_standin: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory.LEAST_MB)
+    await quiet(freshet)
+    most = divide(memory.LEAST_MB).bodies // bodies.REQUEST_BYTES
+    half = b"POST /auth/logout/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
+    wires = []
+    for _ in range(most + 5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+        writer.write(half)
+        wires.append((reader, writer))
+        await asyncio.sleep(0.01)
+    application = freshet.site._application
+    await until(lambda: len(application.bodies) == most)
+    for reader, _ in wires[:5]:
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+    for reader, writer in wires[5:]:
+        writer.write(b" done")
+        assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 403")
+    assert len(application.bodies) == 0
+    for _, writer in wires:
+        writer.close()
+
+
+@pytest.mark.gen_test
+async def test_connections_are_bounded_and_the_most_silent_go_first(
+    start_freshet: Any, start_standin: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(3)))
+    await quiet(freshet)
+    lane = freshet.site.lane
+    assert lane is not None
+    lane._most = 100
+    silent = [await asyncio.open_connection("127.0.0.1", freshet.port) for _ in range(100)]
+    await until(lambda: len(lane.connections) == 100)
+    one_too_many, extra = await asyncio.open_connection("127.0.0.1", freshet.port)
+    assert await asyncio.wait_for(one_too_many.read(), 5) == b"", "none is silent for long yet"
+    for _ in range(2):
+        lane.tick()
+    warm = await exchange(freshet.port, [WARM])
+    assert warm.startswith(b"HTTP/1.1 200")
+    await until(lambda: silent[0][0].at_eof())
+    assert len(lane.connections) <= 100
+    assert not silent[-1][0].at_eof()
+    for _, writer in (*silent, (None, extra)):
+        writer.close()
 
 
 def entries(first: int, last: int, size: int) -> list[Entry]:

@@ -45,7 +45,7 @@ ABOUT = (
     "they come as br, gzip or identity. Status and events are never kept (`no-store`). Scripts of "
     "any origin may GET all of this with any header; only `POST /api/sync/` is for our own pages. "
     "A request that is too slow or too large is answered with 408, 413, 414 or 431 and a problem: "
-    "a head may have 16 KiB, 100 header lines and 10 seconds, a body 64 KiB and 10 seconds."
+    "a head may have 16 KiB, 100 header lines and 10 seconds, a body 16 KiB and 10 seconds."
 )
 SESSION = "session"
 BY_SESSION = (

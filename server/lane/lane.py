@@ -9,16 +9,19 @@ from typing import Any
 
 from server.lane.answer import Answer
 from server.lane.connection import Connection
+from server.lane.door import ROOM
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.lane.reception import Reception
 from server.lane.sending import MOST_ANSWERS, MOST_BYTES, Sender
+from server.memory import DEFAULT, Budget
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
 IDLE_SECONDS = 75
 LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goes
 LINGER_STEPS = 25
+CONNECTION_BYTES = 700  # of memory for a connection that is idle
 BLANK_LINE = b"\r\n\r\n"
 
 Tell = Callable[[Answer, bytes, Any, float], None]
@@ -31,7 +34,13 @@ class Lane:
     It works on any loop that has `add_reader`: asyncio's and uvloop's alike.
     """
 
-    def __init__(self, memo: Memo, tornado: LendingServer, tell: Tell | None = None) -> None:
+    def __init__(
+        self,
+        memo: Memo,
+        tornado: LendingServer,
+        tell: Tell | None = None,
+        memory: Budget = DEFAULT,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._memo = memo
         memo.call_later = self._loop.call_later
@@ -40,8 +49,14 @@ class Lane:
         self._tell = tell
         self._connections: dict[int, Connection] = {}
         self._reception = Reception(
-            tornado, go_on=self._go_on, take=self.take, forget=self._forget, close=self._close
+            tornado,
+            go_on=self._go_on,
+            take=self.take,
+            forget=self._forget,
+            close=self._close,
+            heads=memory.heads,
         )
+        self._most = memory.connections // CONNECTION_BYTES
         self._backlog = tornado.backlog
         self._sender = Sender(
             self._backlog, read=self._read, close=self._close, go_on=self._go_on_later
@@ -66,8 +81,13 @@ class Lane:
         return len(self._connections) - self.idle
 
     def take(self, connection: socket.socket, address: Any, unread: bytes = b"") -> None:
-        """Serve a connection from now on, of which `unread` has been read already."""
-        if not self._is_open:
+        """Serve a connection from now on, of which `unread` has been read already.
+
+        If there are too many, those that have been silent the longest are closed, or else this one.
+        """
+        if len(self._connections) >= self._most:
+            self.make_room(ROOM)
+        if not self._is_open or len(self._connections) >= self._most:
             connection.close()
             return
         made = Connection(connection, address, self._second)

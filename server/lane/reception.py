@@ -17,7 +17,8 @@ class Reception:
     """Receives connections whose next request is unknown.
 
     `go_on(connection, data)` gets what has arrived once a head is whole, `take(socket, address,
-    data)` a connection that Tornado gives back; `forget` and `close` end what the lane does.
+    data)` a connection that Tornado gives back; `forget` and `close` end what the lane does. Heads
+    of which a part has arrived have up to `heads` bytes.
     """
 
     def __init__(
@@ -28,8 +29,9 @@ class Reception:
         take: Callable[[socket.socket, Any, bytes], None],
         forget: Callable[[Connection], None],
         close: Callable[[Connection], None],
+        heads: int,
     ) -> None:
-        self.heads = IncompleteHeads(go_on, self._refuse, close)
+        self.heads = IncompleteHeads(go_on, self._refuse, close, heads)
         self._tornado = tornado
         self._take = take
         self._forget = forget
