@@ -1,6 +1,6 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test fuzz check bench bench-short soak soak-lane clean
+.PHONY: run install test fuzz check bench bench-short soak soak-lane clean lock
 VENV := .venv
 RIVALS := .venv-bench
 # Two for each core of a small machine, for tests wait most of the time.
@@ -8,6 +8,9 @@ WORKERS := 4
 AUTOCANNON := autocannon@9.0.0
 NU_CHECKER := vnu-jar@26.9.27
 BIN := $(VENV)/bin
+UPGRADE :=
+LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(UPGRADE)
 FIND_PYTHON = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; done
 
@@ -40,6 +43,7 @@ check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy manage.py server handlers models tests
 	@$(BIN)/python -m pytest tests/test_layers.py
+	@$(BIN)/python -m tests.advisories requirements-dev.txt
 
 bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
@@ -57,6 +61,14 @@ soak-lane: $(VENV)/.installed-dev
 # The Nu Html Checker, with which the tests look at every page; it takes npm and java.
 build/vnu:
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(NU_CHECKER)
+
+# Pins what the .in files allow, for all platforms and with the hashes of all files; it takes uv. Pins
+# stay as they are unless UPGRADE says otherwise: `make lock UPGRADE=--upgrade`, or
+# `make lock UPGRADE="--upgrade-package tornado"`.
+lock:
+	@command -v uv >/dev/null || { echo "This takes uv: pip install uv"; false; }
+	@$(LOCK) -o requirements.txt requirements.in
+	@$(LOCK) -o requirements-dev.txt requirements-dev.in
 
 clean:
 	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache

@@ -86,16 +86,6 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert f"version = {__version__}\n" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
 
 
-def test_what_setup_cfg_allows_is_what_requirements_pin() -> None:
-    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
-    wanted = set(re.findall(r"^    ([a-z0-9-]+)>=", setup, re.MULTILINE))
-    pinned = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    direct = set(
-        re.findall(r"^([a-z0-9-]+)==", pinned.split("# What those bring")[0], re.MULTILINE)
-    )
-    assert wanted == direct
-
-
 def test_an_installation_ends_with_what_comes_next(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     for file in ("bin/python", ".installed"):  # it has been installed already
