@@ -34,7 +34,8 @@ install: $(VENV)/.installed
 	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once \`manage.py init\` has asked for a CLIENT_ID."
 
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+	@$(BIN)/python -m pytest -n 0 -m alone tests/attacks
 
 fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_description.py
@@ -53,7 +54,7 @@ bench-short: $(VENV)/.installed-dev $(RIVALS)/steady
 	@$(BIN)/python -m tests.bench --short
 
 soak: $(VENV)/.installed-dev
-	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults tests/browser
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults tests/browser tests/attacks
 
 soak-lane: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench.soak --minutes 24

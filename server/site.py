@@ -154,7 +154,8 @@ class Site:
     @property
     def in_flight(self) -> int:
         """How many requests are being answered right now."""
-        return self._application.in_flight + (self.lane.busy if self.lane else 0)
+        lane = self.lane.busy if self.lane else 0
+        return self._application.in_flight + len(self._server.turns) + lane
 
     def listen(self, host: str, port: int, *, shared: bool = False) -> int:
         """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable.

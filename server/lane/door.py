@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-MOST_AT_ONCE = 128  # connections accepted before those that are there have their turn
+MOST_AT_ONCE = 16  # connections accepted before those that are there have their turn
 REST_SECONDS = 1.0
 ROOM = 64  # idle connections closed when there is none
 

@@ -49,7 +49,7 @@ class IncompleteHeads:
         self._waiting[connection] = None
         self._grow(len(part))
         if connection.head is not None:
-            self._loop.add_reader(connection.descriptor, self._read, connection)
+            self._await_more(connection)
 
     def forget(self, connection: Connection) -> bytes:
         """Wait no longer; return what has arrived."""
@@ -91,6 +91,17 @@ class IncompleteHeads:
             return
         if len(head) > MAX_HEAD_BYTES or end_of_head(head, known) is not None:
             self._whole(connection, self.forget(connection))
+        else:
+            self._await_more(connection)
+
+    def _await_more(self, connection: Connection) -> None:
+        """Read when there is more, or the client has gone.
+
+        A reset may have come with what was read, and uvloop then watches the connection no longer,
+        unless it is told to again.
+        """
+        self._loop.remove_reader(connection.descriptor)
+        self._loop.add_reader(connection.descriptor, self._read, connection)
 
     def _grow(self, count: int) -> None:
         self.size += count

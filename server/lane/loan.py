@@ -6,9 +6,9 @@ connection. So nothing is lost on the way back, and a client that once asked for
 fast again at once.
 """
 
-import asyncio
 import socket
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -22,17 +22,18 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 
 from server.lane.backlog import Backlog
-from server.lane.limits import Fault, fault_of
+from server.lane.limits import Fault
 from server.lane.linger import Linger
 from server.lane.refusal import (
     TLS_HANDSHAKE,
     AnsweringStream,
-    FaultyHead,
+    OwnStream,
     Refuse,
     TlsLog,
     refusal_of,
     refuse_plainly,
 )
+from server.lane.turns import Turns, Waiting
 
 MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been answered
 
@@ -128,20 +129,6 @@ class LentStream(AnsweringStream):
         self.io_loop.add_callback(self._give_back, connection, self._given)
 
 
-class OwnStream(AnsweringStream):
-    """A stream of a connection that Tornado has accepted itself, with the limits of the lane."""
-
-    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Any:
-        """Read a head."""
-        return asyncio.ensure_future(self._read_head(regex, max_bytes))
-
-    async def _read_head(self, regex: bytes, max_bytes: int | None) -> bytes:
-        head = await super().read_until_regex(regex, max_bytes)
-        if fault := fault_of(head):
-            raise FaultyHead(fault, head)
-        return head
-
-
 class LendingServer(HTTPServer):
     """Tornado's server for connections that are lent to it; it need not listen itself.
 
@@ -166,6 +153,7 @@ class LendingServer(HTTPServer):
         self.backlog = Backlog() if backlog is None else backlog
         self._refuse = refuse
         self._tls = TlsLog()
+        self.turns = Turns()
         self.linger = Linger()
 
     def lend(
@@ -176,6 +164,13 @@ class LendingServer(HTTPServer):
             self._tls.note(address[0])
             connection.close()
             return
+        begin = partial(self._begin, connection, address, given, head, back)
+        self.turns.add(address[0], Waiting(connection, len(given), begin))
+
+    def _begin(
+        self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack
+    ) -> None:
+        """Let Tornado answer, now that it is this request's turn."""
         stream = LentStream(
             connection,
             self._refuse,
@@ -215,6 +210,7 @@ class LendingServer(HTTPServer):
         return super().start_request(server_conn, request_conn)
 
     async def close_all_connections(self) -> None:
-        """Close every connection that is lent, or lingers."""
+        """Close every connection that is lent, waits for that, or lingers."""
+        self.turns.close()
         await super().close_all_connections()
         self.linger.close()

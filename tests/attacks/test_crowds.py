@@ -1,0 +1,73 @@
+"""Crowds of connections, also more than there are descriptors for."""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.attacks.neighbour import REQUEST, answer
+from tests.attacks.siege import Siege
+from tests.bench.http.process import descriptors
+
+PATIENCE = 2.0  # seconds for an answer on a new connection while descriptors are short
+
+
+@contextmanager
+def few_descriptors(siege: Siege, room: int) -> Iterator[int]:
+    """So many more than are open now."""
+    limits = resource.prlimit(siege.pid, resource.RLIMIT_NOFILE)
+    most = descriptors(siege.pid) + room
+    resource.prlimit(siege.pid, resource.RLIMIT_NOFILE, (most, limits[1]))
+    try:
+        yield most
+    finally:
+        resource.prlimit(siege.pid, resource.RLIMIT_NOFILE, limits)
+
+
+class Newcomers(threading.Thread):
+    """Ask on a new connection each, four times a second, while entered; how long each took."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self._port, self._over = port, threading.Event()
+        self.answered: list[float] = []
+        self.failed: list[str] = []
+
+    def __enter__(self) -> "Newcomers":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join(30)
+
+    def run(self) -> None:
+        while not self._over.wait(0.25):
+            began = time.monotonic()
+            try:
+                with socket.create_connection(("127.0.0.1", self._port), PATIENCE) as connection:
+                    connection.sendall(REQUEST)
+                    answer(connection)
+            except (OSError, ValueError) as error:
+                self.failed.append(repr(error))
+            else:
+                self.answered.append(time.monotonic() - began)
+
+
+def test_half_sent_heads_make_room_when_descriptors_run_out(siege: Siege) -> None:
+    count, seconds = (1150, 30) if siege.long else (400, 4)
+    with few_descriptors(siege, count - 50), Newcomers(siege.server.port) as newcomers:
+        siege.withstand("crowds:half_heads", seconds, count=count)
+    assert newcomers.answered
+    assert newcomers.failed == []
+
+
+def test_bodies_that_trickle_in_hold_up_nobody(siege: Siege) -> None:
+    count, seconds = (1000, 30) if siege.long else (200, 2)
+    siege.withstand("crowds:slow_bodies", seconds, count=count)
+
+
+def test_clients_that_connect_and_reset_hold_up_nobody(siege: Siege) -> None:
+    siege.withstand("crowds:resets", 15 if siege.long else 2)
