@@ -123,7 +123,7 @@ def test_no_service_may_more_than_it_must(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert any(place.split(":")[0] == "/tmp" for place in service["tmpfs"])
     assert all(megabytes(place) for place in service["tmpfs"]), "it is memory, so it has a bound"
-    assert service["mem_limit"] in ("512m", "1g")
+    assert service["mem_limit"] in ("512m", "768m", "1g")
     assert service["pids_limit"] == 200
     assert ("cap_add" in service) == (name == "db")
     assert ("ports" in service) == (name == "nginx"), "only nginx is to be reached from outside"
@@ -160,8 +160,9 @@ def test_nginx_keeps_no_more_than_there_is_memory_for_and_may_open_what_it_asks_
     (kept,) = re.findall(r"max_size=(\d+)m", text)
     (free,) = re.findall(r"min_free=(\d+)m", text)
     (place,) = (megabytes(each) for each in service["tmpfs"] if "/var/cache/nginx" in each)
-    assert int(kept) + int(free) <= place
-    assert place <= 512 // 2, "the other half is for connections and buffers"
+    assert 4 * int(kept) <= place, "nginx clears every 10 s, and cuts off what does not fit"
+    assert int(free) < place - int(kept)
+    assert place + 256 <= int(service["mem_limit"].removesuffix("m")), "for connections and buffers"
     (files,) = re.findall(r"worker_rlimit_nofile (\d+);", text)
     assert service["ulimits"]["nofile"] >= int(files)
     (connections,) = re.findall(r"worker_connections (\d+);", text)

@@ -87,7 +87,9 @@ async def kept(nginx: Nginx, *paths: str) -> bytes:
 async def test_what_freshet_ignores_makes_no_copy_of_its_own(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))))
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
+    )
     await kept(nginx, LIST, f"{LIST}?junk=1", f"{LIST}?junk=2&x", f"{LIST}?&&", f"{LIST}?LIMIT=1")
     two = await kept(
         nginx,
@@ -118,7 +120,7 @@ async def test_no_query_gets_another_answer_than_without_nginx(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
     """Each asked for until it is kept, if it is, with what could be mixed up with it before."""
-    freshet = await start_freshet(start_standin(albums(5)))
+    freshet = await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
     nginx, direct = await start_nginx(freshet), Asked(freshet.port)
     for path in (*KINDS, f"/api/artists/{spotify_id('artist', 1)}/"):
         for query in QUERIES:
@@ -170,7 +172,9 @@ async def statuses(wires: Sequence[Wire], path: str, *fields: str) -> Counter[in
 async def test_streams_of_one_client_are_bounded_and_others_are_served(
     start_standin: Any, start_freshet: Any, start_nginx: Start, long: bool
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))))
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
+    )
     many, got = 4300 if long else STREAMS + 150, Counter[int]()
     wires = []
     for start, end in pairwise([*range(0, many, 50), many]):  # no more at a time, for the rate
@@ -197,7 +201,9 @@ async def test_streams_of_one_client_are_bounded_and_others_are_served(
 async def test_who_asks_too_often_gets_a_problem_and_others_answers(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))))
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
+    )
     wires = [await Wire.open(nginx, ATTACKER) for _ in range(20)]
     got = Counter[int]()
     refused = None
@@ -222,7 +228,10 @@ async def test_who_asks_too_often_gets_a_problem_and_others_answers(
 async def test_clients_are_counted_by_network_where_one_has_many_addresses(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))), more=BEHIND_ANOTHER)
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1"),
+        more=BEHIND_ANOTHER,
+    )
     wires: list[Wire] = []
 
     async def streams(addresses: list[str]) -> Counter[int]:
@@ -247,7 +256,10 @@ async def test_clients_are_counted_by_network_where_one_has_many_addresses(
 async def test_a_client_that_is_no_proxy_cannot_choose_for_whom_it_counts(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))), more=BEHIND_ANOTHER)
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1"),
+        more=BEHIND_ANOTHER,
+    )
     wires = [await Wire.open(nginx, ATTACKER) for _ in range(STREAMS + 5)]
     answers = await asyncio.gather(
         *(wire.ask("/api/events", f"X-Forwarded-For: 192.0.2.{n}") for n, wire in enumerate(wires))
@@ -261,7 +273,9 @@ async def test_a_client_that_is_no_proxy_cannot_choose_for_whom_it_counts(
 async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(
     start_standin: Any, start_freshet: Any, start_nginx: Start
 ) -> None:
-    nginx = await start_nginx(await start_freshet(start_standin(albums(5))))
+    nginx = await start_nginx(
+        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
+    )
     for fields, expected in (
         ([f"Cookie: a={'x' * 7000}"], 200),
         ([f"Cookie: a={'x' * 9000}"], 400),
