@@ -11,18 +11,21 @@ from typing import Any
 import orjson
 import pytest
 from structlog.testing import capture_logs
+from tornado.httputil import HTTPHeaders
 
 from server.app import Freshet
 from server.errors import BadAnswer, SpotifyError
 from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
-from server.spotify.oauth import LONGEST_TOKEN, _read_grant
+from server.spotify.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.parse import LONGEST_TEXT
 from server.spotify.standin import Answer, StandIn
-from server.spotify.transport import MAX_BODY_BYTES, Transport
+from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from tests.client import Client
 from tests.end_to_end.conftest import standin_process
 from tests.examples import album, albums, spotify_id
-from tests.test_transport import response
+from tests.test_transport import StartRaw, http, response, start_raw
+
+__all__ = ["start_raw"]
 
 SEARCH = "/v1/search"
 LISTING = "/v1/browse/new-releases"
@@ -197,3 +200,40 @@ def test_a_token_that_fits_no_header_is_refused(name: str) -> None:
     assert _read_grant(grant | {name: "t" * LONGEST_TOKEN})
     with pytest.raises(BadAnswer):
         _read_grant(grant | {name: "t" * (LONGEST_TOKEN + 1)})
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "secrets"),
+    [
+        ({"Authorization": "Bearer BQD-token.of_a_user"}, None, ["BQD-token.of_a_user"]),
+        (
+            {"Authorization": "Basic Y2xpZW50OnNlY3JldA=="},
+            "grant_type=refresh_token&refresh_token=AQD-old&code=AQ-c&code_verifier=v3rifier",
+            ["Y2xpZW50OnNlY3JldA==", "AQD-old", "AQ-c", "v3rifier"],
+        ),
+    ],
+)
+@pytest.mark.gen_test
+async def test_an_answer_that_repeats_a_secret_of_the_request_is_quoted_without_it(
+    start_raw: StartRaw, headers: dict[str, str], body: str | None, secrets: list[str]
+) -> None:
+    """What is quoted is logged, and stored in tables that are in every dump."""
+    echoed = " ".join(secrets)
+    transport = Transport()
+    for content in (
+        orjson.dumps({"error": {"message": f"bad: {echoed}"}}),
+        orjson.dumps({"error": f"bad: {echoed}"}),
+        f"bad: {'x' * 190}{echoed}".encode(),
+    ):
+        server = await start_raw(http(content, status="403 Forbidden"))
+        got = await transport.send("POST" if body else "GET", server.url, headers, body)
+        for quoted in (got.reason(), got.text(), repr(got.reason())):
+            assert "bad" in quoted
+            assert not [each for each in secrets if each[:8] in quoted]
+    transport.close()
+
+
+def test_a_refused_grant_is_stored_without_the_token_that_it_repeats() -> None:
+    body = b'{"error": "invalid_grant", "error_description": "AQD-old-token was revoked"}'
+    refused = _refusal(Response(400, HTTPHeaders(), body, ("AQD-old-token",)), "the app")
+    assert str(refused) == "******** was revoked"

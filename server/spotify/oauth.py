@@ -22,7 +22,7 @@ from server.errors import (
 )
 from server.spotify.gate import Gate
 from server.spotify.ledger import by_unknown_browsers
-from server.spotify.transport import Response, Transport, quotable
+from server.spotify.transport import Response, Transport
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
 ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; now each grant has its own
@@ -146,7 +146,9 @@ def _refusal(response: Response, entry: str) -> SpotifyError:
         return CredentialsRejected(
             f"Spotify does not know this CLIENT_ID and CLIENT_SECRET; compare them with {entry}"
         )
-    reason = quotable(" ".join(word for word in (error, description) if isinstance(word, str)))
+    reason = response.quote(
+        " ".join(word for word in (error, description) if isinstance(word, str))
+    )
     if error == "invalid_grant":
         return InvalidGrant(reason.removeprefix("invalid_grant").strip() or "invalid_grant")
     return BadAnswer(f"the accounts service answered {response.status}: {reason or 'no reason'}")

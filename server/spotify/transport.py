@@ -1,9 +1,9 @@
 """HTTP to Spotify, for both its services: bounded in time and size, errors in our own terms."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.httputil import HTTPHeaders
@@ -16,6 +16,7 @@ from tornado.simple_httpclient import (
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
+from server.scrubber import MASK, SECRET_FIELDS
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
 
@@ -24,6 +25,7 @@ MAX_HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
 LONGEST_QUOTE = 200
+LONGEST_SECRET = 4096  # characters; no longer one is kept
 USUAL_PORTS = {"http": 80, "https": 443}
 
 # What Tornado's client raises: its own errors and the system's, ValueError for an address or header
@@ -33,11 +35,15 @@ FAILURES = (HTTPClientError, OSError, ValueError, RuntimeError, UnsatisfiableRea
 
 @dataclass(frozen=True)
 class Response:
-    """What came back, whatever its status."""
+    """What came back, whatever its status.
+
+    `secrets` were in the request: they are masked in what is quoted, which is logged and stored.
+    """
 
     status: int
     headers: HTTPHeaders
     body: bytes
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def json(self) -> dict[str, Any]:
         """Decode the body, leniently, as a JSON object. Raises BadAnswer if it is none."""
@@ -58,11 +64,26 @@ class Response:
         message = error.get("message") if isinstance(error, dict) else error
         if message is None:
             return ""
-        return quotable(message) if isinstance(message, str) else self.text()
+        return self.quote(message) if isinstance(message, str) else self.text()
 
     def text(self) -> str:
         """The start of the body, for an operator to read."""
-        return quotable(self.body[:LONGEST_QUOTE].decode("utf-8", "replace"))
+        return self.quote(self.body[: LONGEST_QUOTE + LONGEST_SECRET].decode("utf-8", "replace"))
+
+    def quote(self, text: str) -> str:
+        """The start of words of an answer, without secrets of the request."""
+        text = text[: LONGEST_QUOTE + LONGEST_SECRET]
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return quotable(text)
+
+
+def _secrets_of(headers: dict[str, str], body: str | None) -> tuple[str, ...]:
+    """Return what is secret in a request, as an answer might repeat it."""
+    form = dict(parse_qsl(body or ""))
+    given = [headers.get("Authorization", "").partition(" ")[2]]
+    given += [form[name] for name in SECRET_FIELDS & form.keys()]
+    return tuple(each for each in given if each)
 
 
 def quotable(text: str) -> str:
@@ -126,7 +147,7 @@ class Transport:
             ) from error
         except FAILURES as error:
             raise SpotifyUnavailable(str(error) or type(error).__name__) from error
-        return Response(answer.code, answer.headers, answer.body)
+        return Response(answer.code, answer.headers, answer.body, _secrets_of(headers, body))
 
     async def find_proxy(self, url: str) -> Proxy | None:
         """Return the proxy on the way to an address, if any, after it opened a tunnel there.
