@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
+from server.addresses import client_network
 from server.catalog.broadcast import Broadcast
 from server.catalog.follower import Follower
 from server.catalog.payload import links
@@ -51,11 +52,17 @@ class EventsHandler(BaseHandler):
         """Stream until either side goes."""
         wanted = self._asked()
         unnamed = bool(wanted.unnamed)
-        self._follower = follower = await self._broadcast.follow(wanted.after, unnamed=unnamed)
+        client = client_network(self.request.remote_ip or "")
+        self._follower = follower = await self._broadcast.follow(
+            wanted.after, client=client, unnamed=unnamed
+        )
         try:
             await self._tell(follower)
         finally:
             follower.leave()
+        if follower.evicted:
+            self.finish()
+            self._close()
 
     def on_connection_close(self) -> None:
         """The client has gone."""
@@ -98,9 +105,12 @@ class EventsHandler(BaseHandler):
             return written.exception() is None
         if not follower.over:
             log.info("listener_dropped", request_id=self.request_id, seconds=self._patience)
-        connection: Any = self.request.connection
-        connection.stream.close()  # what it has not taken would else hold up the end
+        self._close()  # what it has not taken would else hold up the end
         return False
+
+    def _close(self) -> None:
+        connection: Any = self.request.connection
+        connection.stream.close()
 
     def _set_headers(self) -> None:
         self.set_header("Content-Type", "text/event-stream")

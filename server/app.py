@@ -102,7 +102,8 @@ class Freshet:
         table = self.routes()
         self.access_log = make_access_log(settings, counted, table)
         self.memo = make_memo(settings, self.cache, make_count(counted, self.access_log), timer)
-        self.site = make_site(settings, table, self.access_log, self.memo, self.backlog)
+        parts = self.access_log, self.memo, self.backlog, self.broadcast
+        self.site = make_site(settings, table, *parts)
         self.timers = self._timers()
         self.read, self.tasks = asyncio.Event(), Tasks()
         self.port = settings.port

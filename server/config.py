@@ -97,6 +97,7 @@ class Settings(DatabaseSettings):
     retention_days: int = Field(default=90, ge=15, le=3660)
     cache_ttl: int = Field(default=300, ge=1, le=A_YEAR)
     cache_max_age: int = Field(default=15, ge=0, le=A_YEAR)
+    events_per_client: int = Field(default=100, ge=1, le=1_000_000)
     access_log: Literal["all", "summary", "errors", "off"] = "summary"
     spotify_api_url: ServiceUrl = "https://api.spotify.com/v1"
     spotify_accounts_url: ServiceUrl = SPOTIFY_ACCOUNTS

@@ -85,6 +85,7 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
         lambda limit: database.run(journal.read_latest, limit),
         most=memory.listeners // LISTENER_BYTES,
         most_bytes=memory.ring,
+        most_of_a_client=settings.events_per_client,
     )
 
 
@@ -94,11 +95,26 @@ def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
 
 
 def make_site(
-    settings: Settings, table: list[Any], access_log: AccessLog, memo: Memo, backlog: Backlog
+    settings: Settings,
+    table: list[Any],
+    access_log: AccessLog,
+    memo: Memo,
+    backlog: Backlog,
+    broadcast: Broadcast,
 ) -> Site:
     """The HTTP server with these routes, as the settings want it."""
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
     elsewhere = routes.elsewhere(settings)
     memory, path = divide(settings.memory_mb), public.path
-    return Site(table, access_log, elsewhere, memo, proxies, path, backlog=backlog, memory=memory)
+    return Site(
+        table,
+        access_log,
+        elsewhere,
+        memo,
+        proxies,
+        path,
+        backlog=backlog,
+        memory=memory,
+        shed=broadcast.shed,
+    )

@@ -145,6 +145,12 @@ OF_THE_API = (
         f"{RETRY} `/api/changes/` has the same changes without a stream.",
     ),
     explain(
+        refusals.TooManyOfOneClient,
+        "Your IP address (with IPv6: your /64 network) has as many event streams as a client may.",
+        f"Use one stream for all parts of a program. {RETRY} Operators: see `EVENTS_PER_CLIENT`; "
+        "without `TRUSTED_PROXIES`, all clients of a proxy count as one.",
+    ),
+    explain(
         refusals.Overloaded,
         "More requests wait for the database or for answers in the making than this server has "
         "memory for. Answers that are ready are still sent.",

@@ -74,6 +74,18 @@ class TooManyListeners(RequestError):
         super().__init__("Please try again shortly, or read /api/changes/.")
 
 
+class TooManyOfOneClient(RequestError):
+    """One more stream than a client may have, all that come from its network counted."""
+
+    status = 429
+    kind = "too-many-streams"
+    title = "Too many event streams of one client"
+    retry_after = 30
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"Close one of the {most} streams that are open from your network.")
+
+
 class MetricsKeyNeeded(RequestError):
     """The metrics were asked for without the key of METRICS_KEY."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,6 +111,7 @@ class Site:
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
     `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`. `backlog` is the
     account of what clients have yet to take; `memory` are the shares of the other owners.
+    `shed(count)` ends up to `count` event streams.
     """
 
     def __init__(
@@ -123,9 +125,11 @@ class Site:
         body_seconds: float = BODY_SECONDS,
         backlog: Backlog | None = None,
         memory: Budget = DEFAULT,
+        shed: Callable[[int], int] = lambda _count: 0,
     ) -> None:
         self._memory = memory
         self.backlog = Backlog() if backlog is None else backlog
+        self._shed = shed
         self._access_log = access_log
         self._proxies = proxies or TrustedProxies()
         self._application = CountingApplication(
@@ -178,8 +182,19 @@ class Site:
         self.lane = Lane(self._memo, self._server, tell, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
-        self.door = Door(self._sockets, self.lane.take, self.lane.make_room)
+        self.door = Door(self._sockets, self.lane.take, self._make_room)
         self.door.open()
+
+    def _make_room(self, count: int) -> int:
+        """Close up to `count` connections, event streams last, and tell how many."""
+        assert self.lane is not None
+        closed = self.lane.make_room(count)
+        if closed:
+            return closed
+        shed = self._shed(count)
+        for _ in range(shed):
+            self.backlog.tell("descriptors")
+        return shed
 
     def _tell(self, answer: Answer, head: bytes, address: Any, seconds: float) -> None:
         """Log an answer of the fast lane."""

@@ -40,6 +40,7 @@ def test_defaults_of_settings_are_those_of_the_readme() -> None:
         "RETENTION_DAYS",
         "CACHE_TTL",
         "CACHE_MAX_AGE",
+        "EVENTS_PER_CLIENT",
     ):
         assert rows[name] == str(Settings.model_fields[name.lower()].default)
 

@@ -68,18 +68,20 @@ class Ear:
         self.last_id = 0
 
     @classmethod
-    async def open(cls, port: int, after: int | None = None, path: str = "/api/events") -> "Ear":
+    async def open(
+        cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
+    ) -> "Ear":
         ear = cls(*await asyncio.open_connection("127.0.0.1", port))
         try:
-            await ear._begin(after, path)
+            await ear._begin(after, path, fields)
         except BaseException:
             ear.close()
             raise
         return ear
 
-    async def _begin(self, after: int | None, path: str) -> None:
+    async def _begin(self, after: int | None, path: str, fields: str) -> None:
         place = "" if after is None else f"Last-Event-ID: {after}\r\n"
-        self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}\r\n".encode())
+        self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}{fields}\r\n".encode())
         self.head = await self.reader.readuntil(b"\r\n\r\n")
         assert self.head.startswith(b"HTTP/1.1 200 "), self.head
         self.greeting = await self.reader.readuntil(b"\n\n")
@@ -414,6 +416,57 @@ async def test_there_is_room_for_so_many_and_not_one_more(booth: Any) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(start: Serve) -> None:
+    """Another client is one of another IPv4 address, or of another /64 of IPv6."""
+    freshet = await start(events_per_client=2, trusted_proxies="127.0.0.1")
+
+    def at(address: str) -> str:
+        return f"X-Forwarded-For: {address}\r\n"
+
+    ears = [await Ear.open(freshet.port, fields=at(f"2001:db8::{each}")) for each in range(2)]
+    with pytest.raises(AssertionError, match=r"(?s)429.*Retry-After: 30"):
+        await Ear.open(freshet.port, fields=at("2001:db8::9"))
+    for other in ("2001:db8:0:1::1", "192.0.2.1", "192.0.2.2"):
+        ears.append(await Ear.open(freshet.port, fields=at(other)))
+    ears.pop(0).close()
+    await until(lambda: freshet.broadcast.listeners == 4)
+    ears.append(await Ear.open(freshet.port, fields=at("2001:db8::9")))
+    client = Client(freshet)
+    answer = await client.fetch("/api/events", X_Forwarded_For="2001:db8::1")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert orjson.loads(answer.body)["type"] == "/problems/too-many-streams"
+    client.http.close()
+    for ear in ears:
+        ear.close()
+
+
+@pytest.mark.gen_test
+async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_another(
+    start: Serve,
+) -> None:
+    freshet = await start(trusted_proxies="127.0.0.1")
+    freshet.broadcast._audience._most = 4
+    greedy = [
+        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n") for _ in range(4)
+    ]
+    others = [
+        await Ear.open(freshet.port, fields=f"X-Forwarded-For: 192.0.2.{each}\r\n")
+        for each in (2, 3, 4)
+    ]
+    with pytest.raises(AssertionError, match="503"):
+        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.5\r\n")
+    for ear in greedy[:3]:
+        assert await ear.rest() == b""
+    assert freshet.broadcast.listeners == 4
+    assert freshet.broadcast.shed(9) == 4
+    for ear in (greedy[3], *others):
+        assert await ear.rest() == b""
+        ear.close()
+    for ear in greedy[:3]:
+        ear.close()
+
+
+@pytest.mark.gen_test
 async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Database) -> None:
     served = booth(beat=0.05, held=10)
     served.away = True
@@ -481,7 +534,7 @@ async def spread(ears: list[Ear], database: Database, number: int) -> float:
 
 @pytest.mark.gen_test
 async def test_hundreds_hear_of_a_change_within_a_second(start: Serve, database: Database) -> None:
-    freshet = await start(access_log="off")
+    freshet = await start(access_log="off", events_per_client=LISTENERS)
     ears = await listen(freshet.port, LISTENERS)
     assert min([await spread(ears, database, number) for number in range(2)]) < 1
     for ear in ears:

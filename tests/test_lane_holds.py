@@ -287,6 +287,53 @@ def few_descriptors() -> Iterator[Callable[[int], None]]:
         os.close(each)
 
 
+GREEDY = {
+    "silent": b"",
+    "half a head": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\nX-A: ",
+    "half a body": b"POST /api/sync/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc",
+    "an event stream": b"GET /api/events HTTP/1.1\r\nHost: freshet\r\n\r\n",
+    "unread answers": MANY * REQUEST,
+    "unread answers of Tornado": 60 * REQUEST.replace(b"Host", b"X-A: 1\r\nX-A: 2\r\nHost"),
+}
+
+
+@pytest.mark.parametrize("greeting", GREEDY.values(), ids=GREEDY)
+@pytest.mark.gen_test
+async def test_without_descriptors_what_is_not_being_answered_makes_room(
+    start: Any, connect: Connect, few_descriptors: Callable[[int], None], greeting: bytes
+) -> None:
+    freshet = await start()
+    loop = asyncio.get_running_loop()
+    reading = await connect(freshet)  # an answer in progress, which is not cut
+    await loop.sock_sendall(reading, MANY * REQUEST)
+    greedy = [await connect(freshet, 2048) for _ in range(8)]
+    for each in greedy:
+        each.send(greeting)
+    await asyncio.sleep(0.2)
+    late = [socket.socket() for _ in range(4)]
+    few_descriptors(1)
+    got = 0
+    began = time.monotonic()
+    for each in late:
+        each.setblocking(False)
+        await loop.sock_connect(each, ("127.0.0.1", freshet.port))
+        for _ in range(3):
+            lane_of(freshet).tick()
+            got += len(await loop.sock_recv(reading, 1 << 20))
+        said = await answer(each)
+        assert said.endswith(END)
+    assert time.monotonic() - began < 5
+    async with asyncio.timeout(15):
+        while got < MANY * len(said):
+            chunk = await loop.sock_recv(reading, 1 << 20)
+            assert chunk, "the answer in progress was cut"
+            got += len(chunk)
+    for each in late:
+        each.close()
+    samples = freshet.metrics.text().decode()
+    assert 'freshet_connections_closed_total{reason="descriptors"} 0.0' not in samples
+
+
 @pytest.mark.gen_test
 async def test_without_descriptors_it_waits_makes_room_and_goes_on(
     start: Any, connect: Connect, few_descriptors: Callable[[int], None]

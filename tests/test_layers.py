@@ -17,6 +17,7 @@ PURE = {
     "server.catalog.following",
     "server.catalog.operations",
     "server.catalog.entry",
+    "server.catalog.audience",
     "server.catalog.ring",
     "server.catalog.position",
     "server.catalog.outline",

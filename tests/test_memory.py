@@ -78,7 +78,7 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
     assert cache.days._most == budget.days
     assert cache.demand._most_asked == budget.demand // 2
     assert broadcast._most_bytes == budget.ring
-    assert broadcast._most == budget.listeners // LISTENER_BYTES
+    assert broadcast._audience._most == budget.listeners // LISTENER_BYTES
     assert freshet.memo._most == budget.memo
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     assert freshet.backlog.bound == budget.unsent

@@ -289,7 +289,7 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
     with capture_logs() as logs:
         await broadcast.feed()
         assert b"event: added" in await hearing
-        broadcast._followers.add(deaf)
+        broadcast._audience.add(deaf)
         broadcast.close()
     assert follower.over
     assert {line["event"] for line in logs} == {"task_crashed"}

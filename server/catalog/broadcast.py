@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
+from server.catalog.audience import MOST_OF_A_CLIENT, Audience
 from server.catalog.entry import Entry, Piece
 from server.catalog.follower import Follower
 from server.catalog.ring import Ring
 from server.memory import DEFAULT
-from server.refusals import TooManyListeners
 from server.tasks import attempt_now
 
 HELD = 1000  # changes
@@ -31,7 +31,7 @@ class Broadcast:
     """`read(after, limit)` reads changes in order, `read_latest(limit)` the last of all.
 
     `held` are kept, or fewer in `most_bytes`, for up to `most` listeners. `feed` is to be called
-    whenever there may be more.
+    whenever there may be more. Each client has up to `most_of_a_client` of the listeners.
     There is another `ring` when the journal is another one, as in a database that was restored.
     """
 
@@ -42,14 +42,14 @@ class Broadcast:
         held: int = HELD,
         most: int = MOST,
         most_bytes: int = DEFAULT.ring,
+        most_of_a_client: int = MOST_OF_A_CLIENT,
     ) -> None:
         self._read = read
         self._read_latest = read_latest
         self._held = held
-        self._most = most
         self._most_bytes = most_bytes
         self.ring: Ring | None = None
-        self._followers: set[Follower] = set()
+        self._audience = Audience(most, most_of_a_client)
         self._waiting: dict[Follower, None] = {}
         self._pages: dict[int, asyncio.Task[Piece]] = {}
         self._feeding = asyncio.Lock()
@@ -59,7 +59,7 @@ class Broadcast:
     @property
     def listeners(self) -> int:
         """How many there are."""
-        return len(self._followers)
+        return len(self._audience)
 
     async def feed(self) -> None:
         """Read what is new and wake who waits for it. Raises DatabaseError."""
@@ -93,19 +93,21 @@ class Broadcast:
             if number % BATCH == 0:
                 await asyncio.sleep(0)
 
-    async def follow(self, after: int | None, *, unnamed: bool = False) -> Follower:
+    async def follow(
+        self, after: int | None, *, client: str = "", unnamed: bool = False
+    ) -> Follower:
         """Begin to follow after a seq, or with what comes from now on; events may be `unnamed`.
 
-        Raises TooManyListeners, or a DatabaseError if nothing has been read yet and cannot be.
+        `client` is the network that limits count for. Raises TooManyOfOneClient, TooManyListeners,
+        or a DatabaseError if nothing has been read yet and cannot be.
         """
         if self.ring is None:
             await self.feed()
-        if len(self._followers) >= self._most:
-            raise TooManyListeners
+        self._audience.check(client)
         if after is None:
             after = self.ring.newest if self.ring else 0
-        follower = Follower(self, after, unnamed=unnamed)
-        self._followers.add(follower)
+        follower = Follower(self, after, client=client, unnamed=unnamed)
+        self._audience.add(follower)
         if self._closed:
             follower.leave()
         return follower
@@ -146,13 +148,17 @@ class Broadcast:
         self._waiting.pop(follower, None)
 
     def drop(self, follower: Follower) -> None:
-        """Somebody listens no more."""
-        self._followers.discard(follower)
+        """Remove a follower that has left."""
+        self._audience.remove(follower)
+
+    def shed(self, count: int) -> int:
+        """End up to `count` streams, those of the clients with most of them; tell how many."""
+        return self._audience.shed(count)
 
     def close(self) -> None:
         """Send everybody away, also who comes later; they find their place again elsewhere."""
         self._closed = True
-        for follower in tuple(self._followers):
+        for follower in self._audience:
             attempt_now(follower.leave, None)
         for task in self._pages.values():
             task.cancel()

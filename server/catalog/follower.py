@@ -14,17 +14,32 @@ PAGE_BYTES = 64 * 1024  # of changes that a listener is told at once, unless one
 
 
 class Follower:
-    """One listener: its position, and whether it is `over`."""
+    """One listener: its position, its `client`, and whether it is `over`.
 
-    __slots__ = ("_broadcast", "_ring", "_sleep", "_unnamed", "over", "position")
+    One that is `evicted` had to make room for others; its connection is to be closed.
+    """
 
-    def __init__(self, broadcast: "Broadcast", position: int, *, unnamed: bool = False) -> None:
+    __slots__ = (
+        "_broadcast",
+        "_ring",
+        "_sleep",
+        "_unnamed",
+        "client",
+        "evicted",
+        "over",
+        "position",
+    )
+
+    def __init__(
+        self, broadcast: "Broadcast", position: int, *, client: str = "", unnamed: bool = False
+    ) -> None:
         self._broadcast = broadcast
         self._ring = broadcast.ring
         self._unnamed = unnamed
         self._sleep: asyncio.Future[None] | None = None
+        self.client = client
         self.position = position
-        self.over = False
+        self.over = self.evicted = False
 
     async def next(self, seconds: float) -> bytes:
         """The next events, as soon as there are any; empty after so long, or when it is over."""
@@ -87,6 +102,11 @@ class Follower:
         """End its pause."""
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
+
+    def evict(self) -> None:
+        """End it to make room for others."""
+        self.evicted = True
+        self.leave()
 
     def leave(self) -> None:
         """It is over."""

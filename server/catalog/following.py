@@ -89,6 +89,7 @@ def events(root: str) -> dict[str, Any]:
             "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
             "400": problem("A parameter or `Last-Event-ID` has a value that is not allowed."),
             "414": problem("The query string is too long."),
+            "429": later("Too many open streams from this client's network."),
             "503": later("Too many open streams, or no data yet."),
         },
     }

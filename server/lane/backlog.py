@@ -18,7 +18,7 @@ LEAST_BYTES = 1000  # a second
 NEW_SECONDS = 2  # in which no client is taken for slow
 RELIEF = 8  # of the bound, one part is freed at once, so that not every new answer looks for room
 NEVER = -2
-LANE_BYTES = 600  # of a debt in the lane beside what is to be sent
+LANE_BYTES = 2600  # of a debt in the lane beside what is to be sent
 
 Tell = Callable[[str], None]
 
@@ -107,7 +107,7 @@ class Backlog:
         self.bound = bound
         self.bytes = 0
         self.second = 0
-        self._tell = tell
+        self.tell = tell
         self._debts: dict[Debt, None] = {}
         self._holders: dict[int, int] = {}  # by id of an object that they keep alive
 
@@ -188,5 +188,5 @@ class Backlog:
 
     def _close(self, debt: Debt, reason: str) -> None:
         self.settle(debt)
-        self._tell(reason)
+        self.tell(reason)
         debt.close()

@@ -8,7 +8,7 @@ from tornado.iostream import IOStream
 from server.lane.backlog import Backlog, Debt
 
 COPIED_BYTES = 2048  # up to so many, Tornado copies; of more it keeps a reference
-LENT_BYTES = 10_000  # of a lent connection and its request, beside what is to be sent
+LENT_BYTES = 16_000  # of a lent connection and its request, beside what is to be sent
 
 
 class DebtorStream(IOStream):

@@ -10,6 +10,7 @@ from typing import Any
 from server.lane.answer import Answer
 from server.lane.connection import Connection
 from server.lane.door import ROOM
+from server.lane.eviction import Eviction
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.lane.reception import Reception
@@ -57,6 +58,7 @@ class Lane:
             heads=memory.heads,
         )
         self._most = memory.connections // CONNECTION_BYTES
+        self._eviction = Eviction(self._connections, tornado, self._close)
         self._backlog = tornado.backlog
         self._sender = Sender(
             self._backlog, read=self._read, close=self._close, go_on=self._go_on_later
@@ -103,12 +105,11 @@ class Lane:
         self._reception.heads.tick(self._second)
         self._backlog.tick()
         if self._second % 5 == 0:
-            self._close_idle(self._second - IDLE_SECONDS, len(self._connections))
+            self._eviction.close_silent(self._second - IDLE_SECONDS, len(self._connections))
 
-    def make_room(self, count: int) -> None:
-        """Close up to `count` of those that have been silent the longest, or are answered."""
-        self._tornado.linger.close()
-        self._close_idle(self._second - 1, count)
+    def make_room(self, count: int) -> int:
+        """Close up to `count` connections that are not being answered, and tell how many."""
+        return self._eviction.make_room(self._second, count)
 
     def drain(self) -> None:
         """Let Tornado answer from now on, which says that the connection closes."""
@@ -208,13 +209,6 @@ class Lane:
         if self._connections.get(connection.descriptor) is connection:
             self._loop.add_reader(connection.descriptor, self._read, connection)
             self._serve(connection, data)
-
-    def _close_idle(self, since: int, most: int) -> None:
-        silent = [
-            each for each in self._connections.values() if each.seen <= since and not each.unsent
-        ]
-        for each in sorted(silent, key=lambda each: each.seen)[:most]:
-            self._close(each)
 
     def _close(self, connection: Connection) -> None:
         if self._connections.get(connection.descriptor) is connection:

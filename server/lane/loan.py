@@ -209,6 +209,16 @@ class LendingServer(HTTPServer):
             stream.expect(request_conn)
         return super().start_request(server_conn, request_conn)
 
+    def make_room(self, count: int) -> int:
+        """Close up to `count` connections that wait for a request or its body, oldest first."""
+        streams = [each.stream for each in self._connections if each.stream is not None]
+        waiting = [each for each in streams if isinstance(each, AnsweringStream) and each.waits]
+        chosen = sorted(waiting, key=lambda each: each.seen)[:count]
+        for each in chosen:
+            self.backlog.tell("descriptors")
+            each.close()
+        return len(chosen)
+
     async def close_all_connections(self) -> None:
         """Close every connection that is lent, waits for that, or lingers."""
         self.turns.close()

@@ -14,7 +14,7 @@ from server.lane.head import Request
 from server.lane.limits import fault_of
 from server.memory import DEFAULT
 
-LARGEST = 4  # answers of more than the fourth part of what may be kept are for Tornado
+LARGEST = 2  # answers of more than half of what may be kept are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them
 TICK_SECONDS = 1.5  # after so long at most the next tick follows
 SOON = 0.01  # seconds by which a timer may be early

@@ -98,10 +98,18 @@ class AnsweringStream(DebtorStream):
         self._linger = linger
         self._request: Any = None  # HTTP1Connection, for what it knows but does not tell
         self._has_refused = False
+        self.seen = self._backlog.second
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a request, which began to arrive at `seen` if it has."""
+        is_answered = self._request is not None and self._request._read_finished
+        return not (self.closed() or is_answered or self._has_refused or self.writing())
 
     def expect(self, request: HTTPConnection) -> None:
         """Note which request Tornado is about to read; none after the end (RFC 9112 9.6)."""
         self._request = request
+        self.seen = self._backlog.second
         if self.closed():
             self._consume(self._read_buffer_size)
 
