@@ -48,6 +48,8 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has th
                 "DATABASE_URL": database.engine.url.render_as_string(hide_password=False),
                 "PORT": str(port),
                 "SYNC_INTERVAL": "0",
+                "EVENTS_PER_CLIENT": "10000",
+                "MEMORY_MB": "400",
                 "ACCESS_LOG": "off",
             },
         )
