@@ -95,6 +95,14 @@ TOO_MUCH = {
     "much to repair": filled(b'"\\ud83d"', LONGEST_REPAIR),
     "much and broken": filled(b'"' + b"x" * 1000 + b'"') + b"!",
 }
+KEYS = b"{" + b",".join(b'"k%d":1' % number for number in range(1000)) + b"}"
+AS_MUCH_AS_MAY_BE = {  # a value, and how many bytes of it: sound, and to be repaired
+    "arrays": (b"[]", 70_000, 28_000),
+    "nested arrays": (b"[" * 100 + b"]" * 100, 90_000, 38_000),
+    "keys": (KEYS, 400_000, 160_000),
+    "numbers": (b"1e5", 190_000, 75_000),
+    "long texts": (b'"' + b"x" * 1000 + b'"', MAX_BODY_BYTES, LONGEST_REPAIR),
+}
 
 
 @pytest.fixture
@@ -118,6 +126,19 @@ async def test_an_answer_that_takes_long_to_decode_is_refused_at_once(body: byte
         with pytest.raises(BadAnswer, match="not JSON"):
             response(body).json()
     assert max(stalls) < LONGEST_STALL
+
+
+@pytest.mark.parametrize(
+    ("value", "sound", "broken"), AS_MUCH_AS_MAY_BE.values(), ids=AS_MUCH_AS_MAY_BE
+)
+@pytest.mark.gen_test
+async def test_an_answer_that_is_just_within_the_bounds_is_decoded_soon(
+    value: bytes, sound: int, broken: int
+) -> None:
+    for body in (filled(value, sound), filled(value, broken).replace(b"]}}", b',"\\ud83d"]}}')):
+        async with heart() as stalls:
+            assert response(body).json()
+        assert max(stalls) < LONGEST_STALL
 
 
 def test_the_longest_page_that_spotify_sends_is_far_within_the_bounds() -> None:

@@ -96,6 +96,21 @@ def test_prometheus_understands_rules_and_scrapes(promtool: Promtool) -> None:
     promtool("check", "config", str(ALERTS.with_name("prometheus.yml")))
 
 
+def test_prometheus_understands_the_key_of_the_metrics(promtool: Promtool, tmp_path: Path) -> None:
+    key = tmp_path / "freshet.key"
+    key.write_text("a-key-of-the-metrics")
+    lines = ALERTS.with_name("prometheus.yml").read_text(encoding="utf-8")
+    lines = re.sub(r"# (authorization:|  credentials_file:)", r"\1", lines)
+    config = yaml.safe_load(lines)
+    (job,) = config["scrape_configs"]
+    assert job["authorization"] == {"credentials_file": "/etc/prometheus/freshet.key"}
+    job["authorization"]["credentials_file"] = str(key)
+    config["rule_files"] = [str(ALERTS)]
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump(config))
+    promtool("check", "config", str(file))
+
+
 def test_alerts_come_when_they_should_and_not_otherwise(promtool: Promtool) -> None:
     promtool("test", "rules", str(ROOT / "tests" / "alerts.yml"))
 

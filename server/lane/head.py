@@ -18,9 +18,9 @@ PLAIN = re.compile(
 # What proxies add, other for each client or request; no answer depends on it. It may only matter
 # that a client has come by plain http.
 OF_PROXIES = re.compile(
-    rb"(?<=\r\n)(?:X-Forwarded-(?!Proto:[ -~]*\bhttp\b)[a-z\-]{1,64}|X-Real-Ip|X-Request-Id"
+    rb"\r\n(?:X-Forwarded-(?!Proto:[ -~]*\bhttp\b)[a-z\-]{1,64}|X-Real-Ip|X-Request-Id"
     rb"|Forwarded|Via|Traceparent|Tracestate)"
-    rb":[ -~]*\r\n",
+    rb":[ -~]*(?=\r\n)",
     re.IGNORECASE,
 )
 BY_HTTP = re.compile(r"\bhttp\b", re.IGNORECASE)
