@@ -787,10 +787,10 @@ async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
     standin = start_standin(clock=clock)
     await log_in(standin)
     assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
-    for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name]):
+    for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name], [ROBIN.id]):
         keeper = keeper_of(standin, allowed=listed)
         assert listener_of(standin, await keeper.access_token()) is None
-    for also in ([ROBIN.account_id, SAM.account_id], [ROBIN.id], {ROBIN.account_id}):
+    for also in ([ROBIN.account_id, SAM.account_id], [f"id:{ROBIN.id}"], {ROBIN.account_id}):
         keeper = keeper_of(standin, allowed=also)
         assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
 
