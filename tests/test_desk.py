@@ -261,6 +261,12 @@ def test_what_counts_logins_is_bounded_however_many_try() -> None:
     seconds = 60.0
     assert (len(budget.strangers), len(budget.known)) == (0, 0)
     assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
+    for _ in range(PER_NETWORK):  # as many again if those were let in, and no more
+        budget.admitted("192.0.2.1", None)
+        budget.admitted("192.0.2.2", None)
+        budget.admitted("192.0.2.1", "account-1")
+    assert len(budget.strangers) == 0
+    assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
     seconds = 120.0
     taken = sum(budget.take("192.0.2.1", "account-1") for _ in range(100))
     assert taken == PER_ACCOUNT + PER_NETWORK  # what is left over are a stranger's

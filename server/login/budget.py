@@ -37,6 +37,13 @@ class Share:
         self._taken.append((self._timer(), key))
         return True
 
+    def give_back(self, key: str) -> None:
+        """Let one that was taken for a key count no longer."""
+        for entry in reversed(self._taken):
+            if entry[1] == key:
+                self._taken.remove(entry)
+                return
+
 
 class Budget:
     """Room for logins: what strangers use up is never missing for a browser that is known."""
@@ -53,3 +60,8 @@ class Budget:
         if account is not None and self.known.take(account):
             return True
         return self.strangers.take(network)
+
+    def admitted(self, network: str, account: str | None) -> None:
+        """Give back the room of a login that has succeeded: it was no stranger's after all."""
+        if account is None:
+            self.strangers.give_back(network)

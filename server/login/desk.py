@@ -122,6 +122,7 @@ class LoginDesk:
             if spent or self._told.take(network):  # strangers can make up any number
                 self._tell(failure, network, is_known=account is not None)
             raise
+        self.budget.admitted(network, account)
         return Admitted(session, attempt.next, self.mark(profile.key))
 
     def mark(self, account_id: str) -> str:
