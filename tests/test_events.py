@@ -595,3 +595,27 @@ async def test_who_reads_while_many_write_misses_nothing(start: Serve, database:
     assert told == [each.seq for each in journal_of(database)]
     assert len(told) >= 18
     client.http.close()
+
+
+@pytest.mark.parametrize("behind", [0, 10_000, 60_000])
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.gen_test
+async def test_a_listener_that_has_gone_is_let_go_at_once_whatever_it_sent_behind(
+    start: Serve, behind: int, early: bool
+) -> None:
+    """A heartbeat that cannot be sent would tell it, too, but only after 15 seconds."""
+    freshet = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+    writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * behind)
+    if early:
+        writer.write_eof()
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"id: ")
+        if early:
+            await reader.read()
+        else:
+            assert freshet.broadcast.listeners == 1
+            writer.close()
+        while freshet.broadcast.listeners:
+            await asyncio.sleep(0.01)
+    writer.close()

@@ -1,13 +1,6 @@
-"""Tornado's server, to which a connection is lent for one request, and gives it back after.
-
-Whatever Tornado may read is handed to it by `LentStream.read_from_fd`: the head, which is whole,
-and the body. What it has read beyond that, and what has arrived meanwhile, goes back with the
-connection. So nothing is lost on the way back, and a client that once asked for something else is
-fast again at once.
-"""
+"""Tornado's server, to which a connection is lent for one request, and which gives it back."""
 
 import socket
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -27,106 +20,13 @@ from server.lane.linger import Linger
 from server.lane.refusal import (
     TLS_HANDSHAKE,
     AnsweringStream,
-    OwnStream,
     Refuse,
     TlsLog,
     refusal_of,
     refuse_plainly,
 )
+from server.lane.streams import MOST_AHEAD, GiveBack, LentStream, OwnStream
 from server.lane.turns import Turns, Waiting
-
-MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been answered
-
-GiveBack = Callable[[socket.socket, bytes], None]
-
-
-class LentStream(AnsweringStream):
-    """A stream that ends for Tornado, but not for the client, when a request has been answered.
-
-    `given` has been read of it already, and begins with a whole head of `head` bytes. A connection
-    that changes its protocol (RFC 9110 section 7.8) stays with Tornado.
-    """
-
-    def __init__(
-        self,
-        connection: socket.socket,
-        refuse: Refuse,
-        peer: str,
-        linger: Linger,
-        *,
-        given: bytes,
-        head: int,
-        give_back: GiveBack,
-        **options: Any,
-    ) -> None:
-        super().__init__(connection, refuse, peer, linger, **options)
-        self._given = given
-        self._left_of_head = head
-        self._give_back = give_back
-        self._is_deaf = self._returns = False
-
-    def expect(self, request: HTTPConnection) -> None:
-        """Note the request that Tornado is about to read; one behind it is not for Tornado."""
-        if self._request is not None:
-            read = self._consume(self._read_buffer_size)
-            self._given = (read[:-1] if self._is_deaf else read) + self._given
-            self._returns = not self.closed()
-            self.close()
-        super().expect(request)
-
-    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """Read what there is of this request; None while there is nothing, 0 at the end."""
-        if self._has_refused:
-            return self._look_ahead(buf)
-        if self._request is not None and self._request.stream is not None:
-            if self._request._read_finished:
-                return self._look_ahead(buf)
-            if not self.reading():  # Tornado rests in the middle of a body
-                return None
-        return self._take(buf) if self._given else super().read_from_fd(buf)
-
-    def _take(self, buf: bytearray | memoryview) -> int:
-        count = min(len(buf), self._left_of_head or len(self._given))
-        buf[:count] = self._given[:count]
-        self._given = self._given[count:]
-        self._left_of_head = max(self._left_of_head - count, 0)
-        return count
-
-    def _look_ahead(self, buf: bytearray | memoryview) -> int | None:
-        """Hold what the client sends before it has its answer, unless that is the last one.
-
-        A client that closes its half has not gone: it is answered. Only if it listens to a stream
-        without an end, and has asked for nothing else, it is taken to have gone.
-        """
-        if self._is_deaf:
-            return None
-        count = super().read_from_fd(buf)
-        if count is None:
-            return None
-        if not count and not self._given and self._is_streaming():
-            return 0
-        if self._request._disconnect_on_finish or self._has_refused:
-            self._given = b""
-        else:
-            self._given += bytes(buf[:count])
-            if count and len(self._given) <= MOST_AHEAD:
-                return None
-        self._is_deaf = True
-        return 1  # byte, which Tornado never takes: it listens no more when it has one
-
-    def _is_streaming(self) -> bool:
-        """Whether an answer has begun, and is not written to its end."""
-        begun = self._request._response_start_line is not None
-        return begun and not self._request._write_finished
-
-    def close_fd(self) -> None:
-        """Close the connection, or give it back."""
-        if not self._returns:
-            super().close_fd()
-            return
-        self.settle()
-        connection, self.socket = self.socket, None  # type: ignore[assignment]
-        self.io_loop.add_callback(self._give_back, connection, self._given)
 
 
 class LendingServer(HTTPServer):

@@ -1,6 +1,5 @@
 """What no handler sees: requests that cannot be read, and TLS on a port for plain HTTP."""
 
-import asyncio
 import re
 import socket
 import sys
@@ -18,7 +17,7 @@ from tornado.iostream import UnsatisfiableReadError
 from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
 from server.lane.debtor import DebtorStream
-from server.lane.limits import BODY_TOO_SLOW, NO_CHUNK, Fault, fault_of, request_line
+from server.lane.limits import BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
 from server.lane.linger import Linger
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
@@ -160,20 +159,6 @@ class AnsweringStream(DebtorStream):
             self._linger.take(connection)
         else:
             super().close_fd()
-
-
-class OwnStream(AnsweringStream):
-    """A stream of a connection that Tornado has accepted itself, with the limits of the lane."""
-
-    def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Any:
-        """Read a head."""
-        return asyncio.ensure_future(self._read_head(regex, max_bytes))
-
-    async def _read_head(self, regex: bytes, max_bytes: int | None) -> bytes:
-        head = await super().read_until_regex(regex, max_bytes)
-        if fault := fault_of(head):
-            raise FaultyHead(fault, head)
-        return head
 
 
 class TlsLog:
