@@ -81,9 +81,12 @@ class Front(Asked):
 
 
 class Nginx(Front):
-    """nginx in front of servers on `ports`; `more` stands below `listen`."""
+    """nginx in front of servers on `ports`; `more` stands below `listen`.
 
-    def __init__(self, folder: Path, *ports: int, more: str = "") -> None:
+    `patience` replaces the 10 s that a slow client has.
+    """
+
+    def __init__(self, folder: Path, *ports: int, more: str = "", patience: str = "10s") -> None:
         super().__init__(free_port())
         text = CONFIG.read_text(encoding="utf-8")
         places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
@@ -93,6 +96,7 @@ class Nginx(Front):
             ("http {\n", f"http {{\n{places}"),
             (line, servers),
             ("/var/cache/nginx/freshet", f"{folder}/cache"),
+            ("_timeout 10s;", f"_timeout {patience};"),
             ("listen 80;", f"listen 127.0.0.1:{self.port}; {more}"),
         ):
             assert old in text

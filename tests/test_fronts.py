@@ -181,7 +181,9 @@ def test_metrics_are_for_this_machine_alone(house: House) -> None:
     house.run(ask())
 
 
-@pytest.mark.parametrize("house", ["haproxy", "varnish"], indirect=True)  # test_nginx_limits.py
+@pytest.mark.parametrize(
+    "house", ["haproxy", "varnish"], indirect=True
+)  # tests/attacks/test_nginx_limits.py
 def test_one_client_is_bounded_and_others_are_served(house: House) -> None:
     async def flood() -> Counter[str]:
         codes = Counter[str]()

@@ -26,8 +26,8 @@ Start = Callable[..., Awaitable[Nginx]]
 
 @pytest.fixture
 def start_nginx(tmp_path: Path, closing: Any) -> Start:
-    async def start(*servers: Freshet, more: str = "") -> Nginx:
-        nginx = Nginx(tmp_path, *(each.port for each in servers), more=more)
+    async def start(*servers: Freshet, **options: str) -> Nginx:
+        nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
         nginx.check()
         await nginx.start()
         closing(nginx.stop)

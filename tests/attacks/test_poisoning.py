@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.attacks.test_nginx_limits import QUERIES
 from tests.examples import spotify_id
 from tests.house import House, opened
-from tests.test_nginx_limits import QUERIES
 
 CODINGS = ("br", "gzip", "identity")
 ATTEMPTS = 3  # as often as nginx is asked before it keeps an answer, and once more
