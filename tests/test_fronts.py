@@ -181,10 +181,10 @@ def test_metrics_are_for_this_machine_alone(house: House) -> None:
     house.run(ask())
 
 
-@pytest.mark.parametrize(
-    "house", ["haproxy", "varnish"], indirect=True
-)  # tests/attacks/test_nginx_limits.py
+@pytest.mark.parametrize("house", ["haproxy", "varnish"], indirect=True)
 def test_one_client_is_bounded_and_others_are_served(house: House) -> None:
+    """For nginx tests/attacks has the tests; Caddy has no limits."""
+
     async def flood() -> Counter[str]:
         codes = Counter[str]()
         reader, writer = await asyncio.open_connection(
