@@ -26,6 +26,7 @@ RUN_BY = {
     "make test": TARGETS,
     "make fuzz": TARGETS,
     "make soak": TARGETS,
+    "make check": TARGETS,
     "make install": INSTALL,
     "make -C /opt/freshet install": INSTALL,
     "python manage.py run": f"{END}/test_commands.py::test_run_serves_syncs_and_stops_cleanly",
@@ -83,6 +84,9 @@ NOT_RUN = {
     "systemd-run --pipe --wait -p User=freshet -p EnvironmentFile=/etc/freshet/freshet.env"
     " -p StateDirectory=freshet -p WorkingDirectory=/opt/freshet"
     " /opt/freshet/.venv/bin/python manage.py doctor": ROOT_AND_SYSTEMD,
+    'make lock UPGRADE="--upgrade-package tornado"': (
+        "takes uv and a network; tests/test_requirements.py reads what it wrote"
+    ),
     "apt install postgresql": "changes the machine as root, from a network; CI does it",
     "ssh -L 5000:127.0.0.1:5000 pi@raspberrypi.local": "takes another host",
     "python -m tests.bench.http …": "takes minutes; CI runs its short form, `make bench-short`",

