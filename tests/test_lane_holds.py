@@ -177,6 +177,9 @@ async def test_behind_a_stream_of_events_only_the_end_ends_it_and_nothing_keeps_
     began = time.process_time()
     await asyncio.sleep(0.5)
     assert time.process_time() - began < 0.25
+    lent = [each.stream for each in freshet.site._server._connections]
+    assert all(not each._given for each in lent), "nothing is kept of it"
+    assert len(lent) == (not ends)
     is_open = False
     try:
         async with asyncio.timeout(0.1):

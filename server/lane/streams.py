@@ -98,11 +98,17 @@ class LentStream(AnsweringStream):
         return 1  # byte, which Tornado never takes: it listens no more when it has one
 
     def write(self, data: Any) -> Any:
-        """Send bytes; once they are those of an endless stream, notice the client's end at once."""
+        """Send bytes; once they are those of an endless stream, notice the client's end at once.
+
+        Nothing that has arrived behind the request is kept for as long as the stream may last.
+        """
         written = super().write(data)
-        if self._is_deaf and self._is_endless():
+        if not self._is_endless():
+            return written
+        self._given = b""
+        if self._is_deaf:
             self._consume(self._read_buffer_size)
-            self._is_deaf, self._given = False, b""
+            self._is_deaf = False
             resume = self.close if self._has_ended else self._maybe_add_error_listener
             self.io_loop.add_callback(resume)
         return written
