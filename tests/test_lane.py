@@ -223,6 +223,31 @@ def test_a_connection_comes_back_to_the_lane_after_something_else(pair: Pair) ->
     assert pair.hits == before + 5
 
 
+IN_BYTES = (
+    "bare line feeds",
+    "one bare line feed",
+    "a blank line first",
+    "a folded field",
+    "no version",
+    "http 1.0 kept alive",
+    "expect",
+    "upgrade",
+    "a body",
+    "a body in chunks",
+    "CL.TE",
+    "TE.CL",
+)
+
+
+@pytest.mark.parametrize("name", IN_BYTES)
+def test_whatever_ends_a_line_a_request_in_single_bytes_is_answered_as_without_the_lane(
+    pair: Pair, name: str
+) -> None:
+    request = WARM_ONE + ODD[name] + LAST
+    whole = pair.ask(request)
+    assert pair.ask(*[bytes([each]) for each in request]) == whole
+
+
 ODD = {
     "bare line feeds": b"GET /api/artists/ HTTP/1.1\nHost: freshet\n\n",
     "one bare line feed": b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\n\r\n",
