@@ -17,14 +17,13 @@ from server.lane.backlog import Backlog
 from server.lane.bodies import MAX_BODY_BYTES, IncompleteBodies
 from server.lane.door import Door
 from server.lane.lane import Lane
-from server.lane.limits import BODY_SECONDS
+from server.lane.limits import BODY_SECONDS, MAX_HEAD_BYTES
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.memory import DEFAULT, Budget
 from server.proxies import TrustedProxies
 from server.unreadable import Refuser
 
-MAX_READ_BYTES = 256 * 1024  # of a head by Tornado, so that one over the limit gets an answer
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
 IDLE_SECONDS = 75
 LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
@@ -142,7 +141,7 @@ class Site:
         )
         self._server = LendingServer(
             self._application,
-            max_header_size=MAX_READ_BYTES,
+            max_header_size=MAX_HEAD_BYTES,
             max_body_size=MAX_BODY_BYTES,
             body_timeout=body_seconds,
             idle_connection_timeout=IDLE_SECONDS,

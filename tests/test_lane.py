@@ -314,6 +314,7 @@ ODD = {
     "a long name like a proxy's": get("/api/artists/", "X-Forwarded-" + 300 * "a" + ": x"),
     "a long name in a large head": get("/healthz", "Y: " + 9000 * "y", 257 * "x" + ": x"),
     "HEAD with too large a head": get("/healthz", "X: " + 17_000 * "x", method="HEAD"),
+    "a large head without an end": get("/healthz", "X: " + 17_000 * "x")[:-4],
     "64 kB of a field": get("/api/artists/", "X: " + 64000 * "x"),
     "64 kB of fields": get("/api/artists/", *[f"X-{n}: {60 * 'x'}" for n in range(900)]),
     "a query of 70 kB": get("/api/artists/?" + 70000 * "x"),

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tornado.httputil import HTTPConnection
+from tornado.iostream import UnsatisfiableReadError
 
-from server.lane.limits import fault_of
+from server.lane.limits import HEAD_TOO_LARGE, fault_of
 from server.lane.linger import Linger
-from server.lane.refusal import AnsweringStream, FaultyHead, Refuse
+from server.lane.refusal import AnsweringStream, FaultyHead, Refuse, refusal_of
 
 MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been answered
 
@@ -141,3 +142,12 @@ class OwnStream(AnsweringStream):
         if fault := fault_of(head):
             raise FaultyHead(fault, head)
         return head
+
+    def close(self, exc_info: Any = False) -> None:
+        """Close the stream, and say so if a head is too large."""
+        if isinstance(exc_info, UnsatisfiableReadError) and self._read_regex is not None:
+            self._has_refused = True
+            head = self._read_buffer
+            fault = fault_of(head) or HEAD_TOO_LARGE
+            self.write(refusal_of(self._refuse, self._peer, head, fault))
+        super().close(exc_info)
