@@ -363,6 +363,7 @@ ENDING = {
     + b"2\r\nhi\r\n0\r\n"
     + b"\r\n",
     "one that waits for the database": get("/api/changes/"),
+    "answers without a body": 2 * get("/api/artists/", method="OPTIONS") + WARM_ONE,
     "more than is read at once": 400 * WARM_ONE,
 }
 
@@ -386,7 +387,7 @@ async def all_of(port: int, sent: bytes, *, ends: bool) -> bytes:
 def test_who_has_asked_for_all_and_closes_its_half_is_answered(pair: Pair, name: str) -> None:
     sent = ENDING[name]
     answers = pair.loop.run_until_complete(all_of(pair.freshet.port, sent, ends=True))
-    assert answers.count(b"HTTP/1.1 200 OK\r\n") == sent.count(b" HTTP/1.1\r\n")
+    assert len(re.findall(rb"HTTP/1.1 20[04] ", answers)) == sent.count(b" HTTP/1.1\r\n")
     assert answers.endswith(b"}")
 
 

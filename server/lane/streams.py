@@ -117,8 +117,10 @@ class LentStream(AnsweringStream):
     def _is_endless(self) -> bool:
         """Whether an answer has begun that has no length, as event streams."""
         asked = self._request
-        begun = asked._response_start_line is not None and not asked._write_finished
-        return begun and asked._expected_content_remaining is None
+        line = asked._response_start_line
+        has_content = line is not None and line.code >= 200 and line.code != 204
+        endless = has_content and asked._expected_content_remaining is None
+        return endless and not asked._write_finished
 
     def close_fd(self) -> None:
         """Close the connection, or give it back."""
