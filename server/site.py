@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -176,7 +177,8 @@ class Site:
             return
         for each in self._sockets:  # whose connections inherit it
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
+            with suppress(OSError):  # some sandboxes do not know it
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
         tell = self._tell if self._access_log.tells_hits else None
         self.lane = Lane(self._memo, self._server, tell, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from server.app import Freshet
-from server.lane.backlog import GRACE_SECONDS, LEAST_BYTES, WINDOW_SECONDS, Backlog, Debt
+from server.lane.backlog import GRACE_SECONDS, LEAST_BYTES, WINDOW_SECONDS, Backlog, Debt, queued
 from server.spotify.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums
@@ -84,6 +84,8 @@ async def test_clients_that_read_nothing_share_one_body(
     for _ in range(50):
         await ask(freshet, head % b"" * MANY)
     await until(lambda: backlog.clients == 50)
+    assert freshet.site.lane is not None
+    assert all(queued(each.descriptor) < 200_000 for each in freshet.site.lane.connections)
     each = 6_000 if b"X-A" not in head else 18_000
     assert backlog.bytes < 60_000 + 50 * each
     assert (await samples_of(freshet))["freshet_unsent_bytes[1]"] == backlog.bytes
