@@ -39,14 +39,19 @@ class Clock:
         put_first(self._process.pid)
 
     def between(self, begin: float, end: float) -> tuple[list[float], list[str]]:
-        """Seconds of all requests of that time, and the failures.
+        """Seconds of all requests of that time, and the failures."""
+        return self.read(self._output, begin, end)
+
+    @staticmethod
+    def read(noted: Path, begin: float, end: float) -> tuple[list[float], list[str]]:
+        """Seconds of all requests between two moments, and the failures.
 
         A wait of more than a period stands also for the requests that could not be made meanwhile,
         as in HdrHistogram's correction for coordinated omission.
         """
         seconds: list[float] = []
         failures: list[str] = []
-        for line in self._output.read_text().splitlines():
+        for line in noted.read_text().splitlines():
             moment, took, *error = line.split(" ", 2)
             if not begin <= float(moment) <= end:
                 continue
@@ -152,6 +157,7 @@ class Siege:
         """
         for _ in range(REPETITIONS + 1):
             outcome = self.attack(name, seconds, keeps=keeps, **options)
+            assert any(outcome.told.values()), "there was an attack"
             wrong = faults(outcome)
             print(f"\n{outcome}")
             if not wrong or not outcome.is_vague:
@@ -169,7 +175,7 @@ class Siege:
         **options: Any,
     ) -> Outcome:
         """Let `module:function` of `attackers` have its way for so long, then let it go."""
-        idle = self.rest(3.0 if self.long else 0.5)
+        idle = self.rest(3.0 if self.long else 0.4)
         before, opened = resident(self.pid), descriptors(self.pid)
         used, starved = cpu_seconds(self.pid), waited(self.pid)
         with self._watched() as peak, self._attacker(name, seconds, options) as attacker:

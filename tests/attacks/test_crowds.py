@@ -4,7 +4,7 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.attacks.neighbour import REQUEST, answer
@@ -26,12 +26,18 @@ def few_descriptors(siege: Siege, room: int) -> Iterator[int]:
         resource.prlimit(siege.pid, resource.RLIMIT_NOFILE, limits)
 
 
-class Newcomers(threading.Thread):
-    """Ask on a new connection each, four times a second, while entered; how long each took."""
+def ask(connection: socket.socket) -> None:
+    """Ask for a warm answer, and read it."""
+    connection.sendall(REQUEST)
+    answer(connection)
 
-    def __init__(self, port: int) -> None:
+
+class Newcomers(threading.Thread):
+    """`ask` on a new connection each, four times a second, while entered; how long each took."""
+
+    def __init__(self, port: int, ask: Callable[[socket.socket], None] = ask) -> None:
         super().__init__(daemon=True)
-        self._port, self._over = port, threading.Event()
+        self._port, self._ask, self._over = port, ask, threading.Event()
         self.answered: list[float] = []
         self.failed: list[str] = []
 
@@ -48,8 +54,7 @@ class Newcomers(threading.Thread):
             began = time.monotonic()
             try:
                 with socket.create_connection(("127.0.0.1", self._port), PATIENCE) as connection:
-                    connection.sendall(REQUEST)
-                    answer(connection)
+                    self._ask(connection)
             except (OSError, ValueError) as error:
                 self.failed.append(repr(error))
             else:
@@ -57,7 +62,7 @@ class Newcomers(threading.Thread):
 
 
 def test_half_sent_heads_make_room_when_descriptors_run_out(siege: Siege) -> None:
-    count, seconds = (1150, 30) if siege.long else (400, 4)
+    count, seconds = (1150, 30) if siege.long else (400, 3)
     with few_descriptors(siege, count - 50), Newcomers(siege.server.port) as newcomers:
         siege.withstand("crowds:half_heads", seconds, count=count)
     assert newcomers.answered
@@ -65,9 +70,9 @@ def test_half_sent_heads_make_room_when_descriptors_run_out(siege: Siege) -> Non
 
 
 def test_bodies_that_trickle_in_hold_up_nobody(siege: Siege) -> None:
-    count, seconds = (1000, 30) if siege.long else (200, 2)
+    count, seconds = (1000, 30) if siege.long else (200, 1.5)
     siege.withstand("crowds:slow_bodies", seconds, count=count)
 
 
 def test_clients_that_connect_and_reset_hold_up_nobody(siege: Siege) -> None:
-    siege.withstand("crowds:resets", 15 if siege.long else 2)
+    siege.withstand("crowds:resets", 15 if siege.long else 1.5)

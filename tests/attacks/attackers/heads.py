@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from itertools import cycle
 
-from tests.attacks.attackers.wire import Target, Told, answer, flood, get, is_ended, push, send
+from tests.attacks.attackers.wire import Target, Told, answer, flood, get, left, push, send
 
 LONG = 250_000
 NAMES = ("Accept-Encoding", "Accept")
@@ -53,7 +53,7 @@ async def trickles(target: Target, count: int, size: int = 240_000, pause: float
     while not target.is_over:
         push(wires, b"x")
         await asyncio.sleep(pause)
-    return {"connections": len(wires), "left": sum(not is_ended(wire) for wire in wires)}
+    return {"connections": len(wires), "left": left(wires)}
 
 
 async def odd(target: Target, clients: int = 4) -> Told:
