@@ -1,11 +1,14 @@
 """`GET /api/changes/`: what came, changed, left the list and was deleted, in order."""
 
+from typing import Any
+
 import orjson
 
 from handlers.payloads import PayloadHandler
 from server.admission import AdmittedDatabase
 from server.catalog import freshness, journal, payload, query
 from server.catalog.entry import BEGIN_AGAIN, Piece
+from server.catalog.payload import Coding, Representation
 from server.catalog.position import ChangesQuery
 from server.refusals import JournalOutOfReach
 
@@ -21,15 +24,18 @@ class ChangesHandler(PayloadHandler):
     async def get(self) -> None:
         """Send a piece of the journal, and where the next one begins. Raises JournalOutOfReach."""
         asked = query.parse(ChangesQuery, self.request.query)
-        dated = await self._database.run(freshness.read)  # first: it must not be newer than these
-        piece = await self._database.run(journal.read, asked.after or 0, asked.limit)
+        self.send(await self._database.run(self._read, asked, self.coding))
+
+    head = get
+
+    def _read(self, session: Any, asked: ChangesQuery, coding: Coding) -> Representation:
+        """Read and write it in one go, so that what was read waits in memory for nothing."""
+        dated = freshness.read(session)  # first: it must not be newer than these
+        piece = journal.read(session, asked.after or 0, asked.limit)
         if asked.after is not None and not piece.reach.holds(asked.after):
             raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
         body = _written(piece, piece.reach.floor if asked.after is None else asked.after)
-        whole = payload.unkept(body, dated, payload.links(self._root))
-        self.send(await self._database.compute(whole.coded, self.coding))
-
-    head = get
+        return payload.unkept(body, dated, payload.links(self._root)).coded(coding)
 
 
 def _written(piece: Piece, after: int) -> bytes:

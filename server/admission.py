@@ -47,8 +47,3 @@ class AdmittedDatabase:
         """Do what `Database.run` does. Raises Overloaded, or DatabaseUnavailable."""
         with self._admission.enter():
             return await self._database.run(function, *args)
-
-    async def compute(self, function: Callable[..., T], *args: Any) -> T:
-        """Do what `Database.compute` does. Raises Overloaded."""
-        with self._admission.enter():
-            return await self._database.compute(function, *args)

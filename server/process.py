@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import log, pauses, startup
+from server import log, pauses, startup, trimming
 from server.app import Freshet
 from server.children import BEAT_SECONDS
 from server.config import Settings
@@ -41,6 +41,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     startup.prepare()
     allow_many_connections()
     pauses.keep_short()
+    trimming.share_one_heap()
     log.configure(settings.log_format, settings.log_level, process=number)
     counted = Instruments(number, _share_counts(folder, number))
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from server import config, log, pauses
+from server import config, log, pauses, trimming
 from server.app import Freshet
 from server.config import Settings
 from server.listening import url_of
@@ -23,6 +23,7 @@ def run(server: Coroutine[Any, Any, None]) -> None:
     """Run a server on the fastest loop, to its end."""
     allow_many_connections()
     pauses.keep_short()
+    trimming.share_one_heap()
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(server)
 

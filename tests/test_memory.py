@@ -1,6 +1,7 @@
 """Memory has owners: each has a bound in bytes, which docs/operating.md states."""
 
 import asyncio
+import gc
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import IOStream
 
 from server import memory
 from server.admission import REQUEST_BYTES
@@ -266,3 +269,34 @@ def test_freed_memory_is_given_back_to_the_system() -> None:
     if can == "True":
         assert float(freed) > float(full) - 20, "the allocator keeps it between what is in use"
         assert float(left) < float(full) - 100
+
+
+@pytest.mark.gen_test
+async def test_connections_that_have_ended_leave_nothing_for_a_collection_of_garbage(
+    start_freshet: Any, start_standin: Any
+) -> None:
+    freshet = await start_freshet(start_standin(albums(3)))
+    await quiet(freshet)
+    requests = (
+        b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /api/sync/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf",
+        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /api/ar",
+    )
+    for request in requests:  # what is made once is made
+        await exchange(freshet.port, [request])
+    gc.collect()
+    gc.disable()
+    try:
+        for request in requests:
+            await asyncio.gather(*(exchange(freshet.port, [request]) for _ in range(20)))
+            await asyncio.sleep(0.1)
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            gc.set_debug(0)
+            left = [each for each in gc.garbage if isinstance(each, IOStream | HTTP1Connection)]
+            gc.garbage.clear()
+            assert not left, request
+    finally:
+        gc.set_debug(0)
+        gc.enable()

@@ -107,10 +107,16 @@ class AnsweringStream(DebtorStream):
 
     def expect(self, request: HTTPConnection) -> None:
         """Note which request Tornado is about to read; none after the end (RFC 9112 9.6)."""
-        self._request = request
         self.seen = self._backlog.second
         if self.closed():
             self._consume(self._read_buffer_size)
+        else:
+            self._request = request
+
+    def _signal_closed(self) -> None:
+        """Called by Tornado at the end; each of the two would keep the other until a collection."""
+        super()._signal_closed()
+        self._request = None
 
     def write(self, data: Any) -> Any:
         """Write bytes, or the answer that `refuse` gives in place of Tornado's bare one."""
