@@ -114,9 +114,14 @@ class AnsweringStream(DebtorStream):
             self._request = request
 
     def _signal_closed(self) -> None:
-        """Called by Tornado at the end; each of the two would keep the other until a collection."""
+        """Called by Tornado at the end.
+
+        What refers to the stream would keep it, and its bytes, until a collection of garbage.
+        """
         super()._signal_closed()
         self._request = None
+        if self.error is not None:
+            self.error.__traceback__ = None
 
     def write(self, data: Any) -> Any:
         """Write bytes, or the answer that `refuse` gives in place of Tornado's bare one."""
