@@ -1,10 +1,12 @@
 """The fast lane against the same handlers without it: made-up streams get the same bytes."""
 
 import asyncio
+import re
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from random import Random
 
 from tests.attacks.mutation import Maker, Stream, again, is_alone, seeds
@@ -15,6 +17,7 @@ __all__ = ["pair"]
 
 FEW, MANY = 250, 25_000  # for each kind of loop
 AT_ONCE = 32
+TOO_LARGE = re.compile(rb"HTTP/1\.1 (414|431) ")
 OTHERS = ("/", "/healthz", "/api/artists/?limit=x", "/feeds/albums.atom/", "/api/nothing", "*")
 
 
@@ -90,11 +93,18 @@ def numbers(long: bool) -> Iterator[int]:
 
 
 def test_no_stream_tells_the_lane_from_the_handlers(pair: Pair, long: bool) -> None:
-    async def ask(stream: Stream, quiet: float) -> tuple[bytes, bytes]:
+    async def both(stream: Stream, quiet: float) -> tuple[bytes, bytes]:
         ours, theirs = await asyncio.gather(
             answers(pair.freshet.port, stream, quiet, ends=False),
             answers(pair.plain_port, stream, quiet, ends=False),
         )
+        return ours, theirs
+
+    async def ask(stream: Stream, quiet: float) -> tuple[bytes, bytes]:
+        ours, theirs = await both(stream, quiet)
+        if theirs.endswith(b"<open>") and TOO_LARGE.search(ours):
+            # The lane alone refuses a head that is too large before it ends.
+            return await both(replace(stream, pieces=[*stream.pieces, b"\r\n\r\n"]), quiet)
         return ours, theirs
 
     fuzz, before = Fuzz(numbers(long), ask), pair.hits
