@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -120,6 +121,17 @@ def test_events_come_as_they_happen(house: House) -> None:
         writer.close()
 
     house.run(listen())
+
+
+def test_no_event_waits_for_more_to_be_sent_with_it(house: House) -> None:
+    async def listen() -> float:
+        began = time.monotonic()
+        reader, writer = await house.front.stream()
+        await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+        writer.close()
+        return time.monotonic() - began
+
+    assert min(house.run(listen()) for _ in range(5)) < 0.15  # the kernel would wait for 0.2 s
 
 
 def test_a_login_goes_there_and_back(house: House) -> None:
