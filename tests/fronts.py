@@ -161,6 +161,7 @@ class Caddy(Front):
             "example.org {": f"http://:{self.port} {{\n\tbind 127.0.0.1",
             "127.0.0.1:5000": f"127.0.0.1:{server}",
             "health_interval 2s": f"health_interval {OFTEN}",
+            "grace_period 5s": f"grace_period {OFTEN}",
             "\tservers {": "\tadmin off\n\tservers {",
         }
         file = written(DEPLOY / "Caddyfile", folder, changes)
