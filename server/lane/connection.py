@@ -12,7 +12,8 @@ class Connection:
     `debt` is the account of `unsent` in the backlog, once there has been any. `head` is the part
     of a request head that has arrived, while the rest has not. `seen` is the second in which
     something last went over the connection, or, while there is a `head`, that of its first byte.
-    `ends` says that the connection is closed once all is sent.
+    `ends` says that the connection is closed once all is sent; `is_known` that a request of it was
+    known.
     """
 
     __slots__ = (
@@ -21,6 +22,7 @@ class Connection:
         "descriptor",
         "ends",
         "head",
+        "is_known",
         "seen",
         "socket",
         "unread",
@@ -32,7 +34,7 @@ class Connection:
         self.descriptor = connection.fileno()
         self.address = address
         self.seen = seen
-        self.ends = False
+        self.ends = self.is_known = False
         self.head: bytearray | None = None
         self.unread = b""
         self.unsent: list[bytes | memoryview] = []

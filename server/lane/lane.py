@@ -13,6 +13,7 @@ from server.lane.door import ROOM
 from server.lane.eviction import Eviction
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.lane.portions import Portions
 from server.lane.reception import Reception
 from server.lane.sending import MOST_ANSWERS, MOST_BYTES, Sender
 from server.memory import DEFAULT, Budget
@@ -64,6 +65,7 @@ class Lane:
             self._backlog, read=self._read, close=self._close, go_on=self._go_on_later
         )
         self._send = self._sender.send
+        self._portions = Portions(self._connections, self._read)
         self._second = 0
         self._is_open, self._drains = True, False
 
@@ -135,6 +137,9 @@ class Lane:
             self._close(each)
 
     def _read(self, connection: Connection) -> None:
+        if self._portions.is_spent and not connection.is_known:
+            self._portions.put_off(connection)
+            return
         try:
             data = connection.socket.recv(READ_BYTES)
         except (BlockingIOError, InterruptedError):
@@ -146,7 +151,7 @@ class Lane:
             self._begin(connection, data)
             return
         answer.hits += 1
-        connection.seen = self._second
+        connection.seen, connection.is_known = self._second, True
         began = 0.0 if self._tell is None else time.perf_counter()
         self._send(connection, answer.wire or self._memo.wire(answer), answer)
         if began:
@@ -154,6 +159,7 @@ class Lane:
 
     def _begin(self, connection: Connection, data: bytes) -> None:
         """All that is not exactly one known head."""
+        self._portions.spend()
         if data and self._is_open:
             connection.seen = self._second
             self._serve(connection, data)
