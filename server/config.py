@@ -207,7 +207,8 @@ def _sentence(name: str, detail: Any) -> str:
         return f"is missing: {MENDS[name]}"
     if detail["type"] == "value_error":
         return str(detail["ctx"]["error"])
-    return str(detail["msg"]).replace("Input should", "should")
+    told = str(detail["msg"]).replace("Input should", "should")
+    return told.removesuffix(", unable to parse string as an integer")
 
 
 def describe(settings: DatabaseSettings) -> dict[str, str]:

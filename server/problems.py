@@ -30,8 +30,8 @@ BAD_REQUEST = Explanation(
     errors.RequestError.title,
     (400, 413),
     "The request cannot be read, for example because its address is not valid UTF-8, its head is "
-    "not HTTP, or its body is too large.",
-    "Check how the client encodes the address: UTF-8, then percent-encoded.",
+    "not HTTP, or its body is larger than 16 KiB (413).",
+    "See `detail` in the answer. An address is UTF-8, then percent-encoded.",
 )
 REQUEST_TIMEOUT = Explanation(
     "request-timeout",

@@ -15,10 +15,10 @@ from server import listening
 from server.access_log import AccessLog
 from server.lane.answer import Answer
 from server.lane.backlog import Backlog
-from server.lane.bodies import MAX_BODY_BYTES, IncompleteBodies
+from server.lane.bodies import IncompleteBodies
 from server.lane.door import Door
 from server.lane.lane import Lane
-from server.lane.limits import BODY_SECONDS, MAX_HEAD_BYTES
+from server.lane.limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.memory import DEFAULT, Budget

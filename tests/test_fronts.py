@@ -18,6 +18,7 @@ from server.catalog.query import ALL
 from server.log import configure
 from server.upstream import utc_now
 from tests.browsing import Browser
+from tests.conftest import until
 from tests.examples import album, spotify_id
 from tests.fronts import DEPLOY, LIST
 from tests.house import PROGRAMS, STRANGER, House, opened
@@ -132,6 +133,22 @@ def test_no_event_waits_for_more_to_be_sent_with_it(house: House) -> None:
         return time.monotonic() - began
 
     assert min(house.run(listen()) for _ in range(5)) < 0.15  # the kernel would wait for 0.2 s
+
+
+def test_a_stream_ends_with_its_client(house: House) -> None:
+    if house.name == "varnish":
+        pytest.skip("Varnish notices with the next comment")
+    broadcast = house.freshet.broadcast
+
+    async def listen_and_go() -> None:
+        await until(lambda: not broadcast.listeners, seconds=10)  # those of other tests
+        reader, writer = await house.front.stream()
+        await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+        await until(lambda: broadcast.listeners)
+        writer.close()
+        await until(lambda: not broadcast.listeners, seconds=10)
+
+    house.run(listen_and_go())
 
 
 def test_a_login_goes_there_and_back(house: House) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 from server.memory import DEFAULT
 
-MAX_BODY_BYTES = 16 * 1024  # the only body that any route takes is an address
 REQUEST_BYTES = 40_000  # of memory for a request whose body arrives, its connection included
 
 

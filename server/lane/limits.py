@@ -1,4 +1,4 @@
-"""What a request head may be: bytes, lines, and the seconds in which it has to arrive. Pure.
+"""What a request may be: bytes of its head and body, header lines, and seconds for each. Pure.
 
 16 KiB are twice what nginx and Apache accept in one line by default, and what Node.js accepts as a
 whole; browsers send 1 kB. One read takes it all, and reading it costs the loop under 2 ms.
@@ -13,6 +13,7 @@ MAX_FIELDS = 100  # header lines, each of which costs as much as 100 bytes
 MAX_NAME_BYTES = 256  # of a header: Tornado remembers 1000 names for good
 HEAD_SECONDS = 10  # from the first byte of a head to its last
 BODY_SECONDS = 10.0
+MAX_BODY_BYTES = 16 * 1024  # the only body that any route takes is an address
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")  # as Tornado sees it
 LONG_LINE = re.compile(rb"[\r\n]{0,4}[^\r\n]{%d}" % (MAX_LINE_BYTES + 1))
@@ -33,7 +34,8 @@ TOO_MANY_FIELDS = Fault(431, f"the head has more than {MAX_FIELDS} header lines"
 NAME_TOO_LONG = Fault(431, f"the name of a header is longer than {MAX_NAME_BYTES} bytes")
 HEAD_TOO_SLOW = Fault(408, f"the head did not arrive within {HEAD_SECONDS} seconds")
 NO_CHUNK = Fault(400, "a chunk of the body has no size")
-BODY_TOO_SLOW = Fault(408, "the body did not arrive in time")
+BODY_TOO_LARGE = Fault(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+BODY_TOO_SLOW = Fault(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
 
 
 def end_of_head(data: bytes | bytearray, known: int = 0) -> int | None:

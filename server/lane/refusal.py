@@ -17,7 +17,7 @@ from tornado.iostream import UnsatisfiableReadError
 from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
 from server.lane.debtor import DebtorStream
-from server.lane.limits import BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
+from server.lane.limits import BODY_TOO_LARGE, BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
 from server.lane.linger import Linger
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
@@ -131,8 +131,8 @@ class AnsweringStream(DebtorStream):
             if isinstance(error, FaultyHead):
                 data = refusal_of(self._refuse, self._peer, error.head, error.fault)
             else:
-                status = 413 if TOO_LARGE.match(str(error)) else 400
-                data = self._refusal(Fault(status, str(error)))
+                is_large = TOO_LARGE.match(str(error))
+                data = self._refusal(BODY_TOO_LARGE if is_large else Fault(400, str(error)))
         return super().write(data)
 
     def close(self, exc_info: Any = False) -> None:
