@@ -16,6 +16,7 @@ from server.login.store import SESSION_LIFE
 
 COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
 MOST_ATTEMPTS = 5  # logins that one browser may have begun at once, in as many tabs
+MOST_DROPPED = 20  # cookies of older logins that one answer takes back; the next takes more
 MOVED = "moved"
 OF_ATTEMPT = re.compile(r"login_[\w\-]*", re.ASCII)  # others are not ours
 
@@ -59,7 +60,7 @@ class LoginHandler(AuthHandler):
             self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
             return
         begun = self._desk.begin(target)
-        for old in self._attempts()[: 1 - MOST_ATTEMPTS]:
+        for old in self._attempts()[: 1 - MOST_ATTEMPTS][:MOST_DROPPED]:
             self.drop_cookie(old)
         self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
         if self._pages.obstacle and not self.at_loopback:

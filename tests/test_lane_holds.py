@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from server.app import Freshet
 from server.lane.door import Door
 from server.lane.lane import IDLE_SECONDS, Lane
+from server.lane.streams import LentStream
 from server.spotify.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums
@@ -159,6 +160,28 @@ async def test_clients_that_vanish_leave_nothing_behind(start: Any, connect: Con
     await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
     other = await connect(freshet)
     assert (await answer(other)).endswith(END)
+
+
+@pytest.mark.gen_test
+async def test_a_listener_that_is_found_gone_by_writing_is_no_crash(
+    start: Any, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freshet = await start()
+    client = await connect(freshet)
+    written = LentStream.write_to_fd
+
+    def reset(stream: LentStream, data: memoryview) -> int:
+        if b"retry:" in bytes(data):
+            raise ConnectionResetError
+        return written(stream, data)
+
+    monkeypatch.setattr(LentStream, "write_to_fd", reset)
+    with capture_logs() as logs:
+        request = b"GET /api/events HTTP/1.1\r\nHost: freshet\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(client, request)
+        await until(lambda: any(each["event"] == "http_request" for each in logs))
+    assert "request_crashed" not in {each["event"] for each in logs}
+    assert freshet.broadcast.listeners == 0
 
 
 @pytest.mark.parametrize("ends", [False, True])

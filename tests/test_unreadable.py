@@ -34,6 +34,11 @@ UNREADABLE = {
         400,
         "GET",
     ),
+    "a body of many chunks": (
+        get("/healthz", "Transfer-Encoding: chunked") + 101 * b"1\r\nx\r\n",
+        413,
+        "GET",
+    ),
     "a large body": (get("/healthz", "Content-Length: 99999999") + b"x", 413, "GET"),
 }
 

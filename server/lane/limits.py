@@ -14,6 +14,7 @@ MAX_NAME_BYTES = 256  # of a header: Tornado remembers 1000 names for good
 HEAD_SECONDS = 10  # from the first byte of a head to its last
 BODY_SECONDS = 10.0
 MAX_BODY_BYTES = 16 * 1024  # the only body that any route takes is an address
+MAX_CHUNKS = 100  # of a body; reading one costs as much as 1000 bytes
 
 END_OF_HEAD = re.compile(rb"\n\r?\n")  # as Tornado sees it
 LONG_LINE = re.compile(rb"[\r\n]{0,4}[^\r\n]{%d}" % (MAX_LINE_BYTES + 1))

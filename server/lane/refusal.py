@@ -17,12 +17,20 @@ from tornado.iostream import UnsatisfiableReadError
 from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
 from server.lane.debtor import DebtorStream
-from server.lane.limits import BODY_TOO_LARGE, BODY_TOO_SLOW, NO_CHUNK, Fault, request_line
+from server.lane.limits import (
+    BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
+    MAX_CHUNKS,
+    NO_CHUNK,
+    Fault,
+    request_line,
+)
 from server.lane.linger import Linger
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello (RFC 8446 section 5.1); no method has it
 TELL_SECONDS = 60.0
+TOO_MANY_CHUNKS = f"chunked body too large: more than {MAX_CHUNKS} chunks"
 TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
 
 log = structlog.get_logger()
@@ -97,6 +105,7 @@ class AnsweringStream(DebtorStream):
         self._linger = linger
         self._request: Any = None  # HTTP1Connection, for what it knows but does not tell
         self._has_refused = False
+        self._chunks = 0
         self.seen = self._backlog.second
 
     @property
@@ -108,10 +117,21 @@ class AnsweringStream(DebtorStream):
     def expect(self, request: HTTPConnection) -> None:
         """Note which request Tornado is about to read; none after the end (RFC 9112 9.6)."""
         self.seen = self._backlog.second
+        self._chunks = 0
         if self.closed():
             self._consume(self._read_buffer_size)
         else:
             self._request = request
+
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Any:
+        """Read the size of a chunk, which is all that Tornado reads in this way.
+
+        Chunks of a byte cost a hundred times as much as the body that they make.
+        """
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS:
+            raise HTTPInputError(TOO_MANY_CHUNKS)
+        return super().read_until(delimiter, max_bytes)
 
     def _signal_closed(self) -> None:
         """Called by Tornado at the end.
