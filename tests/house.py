@@ -58,10 +58,17 @@ class House:
         redirect = self.freshet.settings.redirect_uri
         self.standin.world.redirect_uris = (*self.standin.world.redirect_uris, redirect)
         self.freshet.start()
-        cache = self.freshet.cache
-        await until(lambda: cache.snapshot and cache.snapshot.freshness.synced_at)
+        await until(self._is_settled)
         await self.front.start()
         self.direct = Asked(port)
+
+    def _is_settled(self) -> bool:
+        """Whether the first sync is served, with the details of its artists."""
+        snapshot = self.freshet.cache.snapshot
+        if snapshot is None or snapshot.freshness.synced_at is None:
+            return False
+        artists = [artist for album in snapshot.albums for artist in album.artists]
+        return not any(b'"genres":null' in artist.json for artist in artists)
 
     async def stop(self) -> None:
         await self.front.stop()

@@ -157,7 +157,7 @@ def test_nobody_gets_an_answer_of_anothers(house: House, long: bool) -> None:
     assert not faults, "\n".join(faults)
     wrong = [each for neighbour in neighbours for each in neighbour.wrong]
     assert not wrong, f"{len(wrong)}: {wrong[:3]}"
-    assert min(counts["own markers"], seen["200"], seen["400"]) > 50 or is_alone()
+    assert min(counts["own markers"], seen["200"], seen["400"]) >= 20 or is_alone()
 
 
 def test_an_answer_of_anothers_would_be_seen() -> None:

@@ -20,7 +20,7 @@ from tests.examples import sweep
 from tests.faults.fill import Filler
 
 RELEASES = 500
-AFTERWARDS = 1.25  # of before: Python's own allocator keeps what is free between what is not
+AFTERWARDS = 1.1  # of what it takes with full caches, which are meant to be kept
 
 
 @pytest.fixture
@@ -97,11 +97,12 @@ def test_every_owner_of_memory_is_filled_to_its_bound_and_the_process_stays_with
         time.sleep(1)
     engine.dispose()
     deadline = time.monotonic() + 12  # memory is given back every five seconds
-    while resident(pid) > AFTERWARDS * figures["before"] and time.monotonic() < deadline:
+    most_after = AFTERWARDS * figures["past days"]
+    while resident(pid) > most_after and time.monotonic() < deadline:
         time.sleep(0.2)
     note("after")
     assert streams == DEFAULT.listeners // LISTENER_BYTES
     assert refused == 10
     assert most <= DEFAULT_MB
-    assert figures["after"] <= AFTERWARDS * figures["before"]
+    assert figures["after"] <= most_after
     assert server.get("/api/artists/")[0] == 200
