@@ -36,6 +36,7 @@ NAME_TOO_LONG = Fault(431, f"the name of a header is longer than {MAX_NAME_BYTES
 HEAD_TOO_SLOW = Fault(408, f"the head did not arrive within {HEAD_SECONDS} seconds")
 NO_CHUNK = Fault(400, "a chunk of the body has no size")
 BODY_TOO_LARGE = Fault(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+TOO_MANY_CHUNKS = Fault(413, f"the body has more than {MAX_CHUNKS} chunks")
 BODY_TOO_SLOW = Fault(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
 
 

@@ -22,6 +22,7 @@ from server.lane.limits import (
     BODY_TOO_SLOW,
     MAX_CHUNKS,
     NO_CHUNK,
+    TOO_MANY_CHUNKS,
     Fault,
     request_line,
 )
@@ -30,7 +31,6 @@ from server.lane.linger import Linger
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello (RFC 8446 section 5.1); no method has it
 TELL_SECONDS = 60.0
-TOO_MANY_CHUNKS = f"chunked body too large: more than {MAX_CHUNKS} chunks"
 TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
 
 log = structlog.get_logger()
@@ -79,6 +79,13 @@ def answer_to(asked: Unreadable, refuse: Refuse) -> bytes:
     start = f"HTTP/1.1 {asked.status} {responses[asked.status]}\r\n"
     head = f"{start}{lines}\r\n".encode("ascii")
     return head if asked.method == "HEAD" else head + body
+
+
+def _fault_of(reason: str) -> Fault:
+    """What is wrong with a request that Tornado cannot read, for a reason of its own or ours."""
+    if reason == TOO_MANY_CHUNKS.reason:
+        return TOO_MANY_CHUNKS
+    return BODY_TOO_LARGE if TOO_LARGE.match(reason) else Fault(400, reason)
 
 
 class FaultyHead(HTTPInputError):
@@ -130,7 +137,7 @@ class AnsweringStream(DebtorStream):
         """
         self._chunks += 1
         if self._chunks > MAX_CHUNKS:
-            raise HTTPInputError(TOO_MANY_CHUNKS)
+            raise HTTPInputError(TOO_MANY_CHUNKS.reason)
         return super().read_until(delimiter, max_bytes)
 
     def _signal_closed(self) -> None:
@@ -151,8 +158,7 @@ class AnsweringStream(DebtorStream):
             if isinstance(error, FaultyHead):
                 data = refusal_of(self._refuse, self._peer, error.head, error.fault)
             else:
-                is_large = TOO_LARGE.match(str(error))
-                data = self._refusal(BODY_TOO_LARGE if is_large else Fault(400, str(error)))
+                data = self._refusal(_fault_of(str(error)))
         return super().write(data)
 
     def close(self, exc_info: Any = False) -> None:

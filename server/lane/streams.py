@@ -104,7 +104,7 @@ class LentStream(AnsweringStream):
         Nothing that has arrived behind the request is kept for as long as the stream may last.
         """
         written = super().write(data)
-        if self.closed() or not self._is_endless():  # the client may be found gone by writing
+        if not self._is_endless():
             return written
         self._given = b""
         if self._is_deaf:
