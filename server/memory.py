@@ -30,6 +30,7 @@ class Budget:
     heads: int
     bodies: int
     unsent: int
+    turns: int
 
     @property
     def total(self) -> int:
@@ -39,17 +40,18 @@ class Budget:
 
 # Parts of a hundred.
 SHARES = Budget(
-    shelf=22,
+    shelf=21,
     memo=5,
     demand=3,
     days=5,
     ring=3,
-    listeners=18,
-    waiting=10,
-    connections=11,
+    listeners=17,
+    waiting=9,
+    connections=10,
     heads=6,
     bodies=4,
     unsent=13,
+    turns=4,
 )
 
 

@@ -13,6 +13,7 @@ from tornado.web import Application, RequestHandler
 
 from server import listening
 from server.access_log import AccessLog
+from server.addresses import client_network
 from server.lane.answer import Answer
 from server.lane.backlog import Backlog
 from server.lane.bodies import IncompleteBodies
@@ -21,6 +22,7 @@ from server.lane.lane import Lane
 from server.lane.limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.lane.turns import Turns
 from server.memory import DEFAULT, Budget
 from server.proxies import TrustedProxies
 from server.unreadable import Refuser
@@ -148,6 +150,8 @@ class Site:
             idle_connection_timeout=IDLE_SECONDS,
             refuse=Refuser(root, access_log, self._proxies),
             backlog=self.backlog,
+            turns=Turns(memory.turns),
+            network=client_network,
         )
         self._memo = memo
         self._sockets: list[socket.socket] = []

@@ -49,11 +49,13 @@ BOUNDS = {
     "lane/bodies": DEFAULT.bodies,
     "lane/lane": DEFAULT.connections,
     "lane/backlog": DEFAULT.unsent,
+    "lane/turns": DEFAULT.turns,
 }
 
 
 def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     rows = re.findall(r"^\| [^|]+ \| `([a-z_/]+)` \| ([0-9.]+) \|", SECTION, re.MULTILINE)
+    assert sum(BOUNDS.values()) == DEFAULT.total
     assert dict(rows) == {owner: f"{size / memory.MB:.1f}" for owner, size in BOUNDS.items()}
     assert all((ROOT / "server" / f"{owner}.py").exists() for owner in BOUNDS)
     assert f"takes up to {memory.PROGRAM_MB} MB" in SECTION

@@ -7,14 +7,16 @@ from functools import partial
 
 import pytest
 
-from server.lane.turns import ENTRY_BYTES, MAX_BYTES, Turns, Waiting
+from server.lane.turns import ENTRY_BYTES, Turns, Waiting
+
+MOST = 1_000_000
 
 
 class Desk:
     """Notes what begins and what is dropped."""
 
     def __init__(self) -> None:
-        self.turns = Turns()
+        self.turns = Turns(MOST)
         self.begun: list[str] = []
         self.clients: dict[str, socket.socket] = {}
         self._servers: dict[str, socket.socket] = {}
@@ -85,13 +87,13 @@ async def test_a_client_with_many_requests_keeps_no_other_waiting_for_all_of_the
 async def test_beyond_its_bytes_the_client_with_the_most_requests_loses_the_newest(
     desk: Desk,
 ) -> None:
-    size = MAX_BYTES // 8 - ENTRY_BYTES
+    size = MOST // 8 - ENTRY_BYTES
     for number in range(9):  # of which the first begins at once, and the others just fit
         desk.ask("greedy" if number % 4 else "other", str(number), size)
-    assert desk.turns.size == MAX_BYTES
+    assert desk.turns.size == MOST
     desk.ask("other", "small", 1)
     assert desk.dropped == ["7"]
-    assert desk.turns.size <= MAX_BYTES
+    assert desk.turns.size <= MOST
     await desk.finish()
     assert desk.turns.size == 0
     assert "small" in desk.begun

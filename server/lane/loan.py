@@ -1,6 +1,7 @@
 """Tornado's server, to which a connection is lent for one request, and which gives it back."""
 
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -33,7 +34,8 @@ class LendingServer(HTTPServer):
     """Tornado's server for connections that are lent to it; it need not listen itself.
 
     `refuse` gives the answer to a request that Tornado cannot read. `backlog` is the account of
-    what clients have yet to take.
+    what clients have yet to take. `turns` are taken by client: `network` says which addresses are
+    one.
     """
 
     backlog: Backlog
@@ -43,6 +45,8 @@ class LendingServer(HTTPServer):
         *args: Any,
         refuse: Refuse = refuse_plainly,
         backlog: Backlog | None = None,
+        turns: Turns | None = None,
+        network: Callable[[str], str] = str,
         **options: Any,
     ) -> None:
         """Called by Tornado in place of a constructor."""
@@ -53,7 +57,8 @@ class LendingServer(HTTPServer):
         self.backlog = Backlog() if backlog is None else backlog
         self._refuse = refuse
         self._tls = TlsLog()
-        self.turns = Turns()
+        self.turns = Turns() if turns is None else turns
+        self._network = network
         self.linger = Linger()
 
     def lend(
@@ -65,7 +70,7 @@ class LendingServer(HTTPServer):
             connection.close()
             return
         begin = partial(self._begin, connection, address, given, head, back)
-        self.turns.add(address[0], Waiting(connection, len(given), begin))
+        self.turns.add(self._network(address[0]), Waiting(connection, len(given), begin))
 
     def _begin(
         self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-MAX_BYTES = 8 * 1024 * 1024  # of all that wait
+from server.memory import DEFAULT
+
 ENTRY_BYTES = 1024  # of a request that waits, and its socket, beside its bytes
 
 
@@ -34,12 +35,13 @@ class Turns:
 
     Answering a request by way of Tornado takes the loop for about a millisecond, where the lane
     takes some microseconds. A hundred of them that begin in the same turn would keep the lane, and
-    so all other clients, waiting until the last one is answered. If they have more than MAX_BYTES,
-    the client with the most requests loses the connection of its newest one. A request whose client
-    has gone meanwhile is not answered.
+    so all other clients, waiting until the last one is answered. If they take more than `most`
+    bytes, the client with the most requests loses the connection of its newest one. A request whose
+    client has gone meanwhile is not answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = DEFAULT.turns) -> None:
+        self.most = most
         self._clients: dict[str, deque[Waiting]] = {}
         self._is_taken = False
         self._count = 0
@@ -56,7 +58,7 @@ class Turns:
         self._clients.setdefault(client, deque()).append(waiting)
         self._count += 1
         self.size += waiting.size + ENTRY_BYTES
-        while self.size > MAX_BYTES:
+        while self.size > self.most:
             greediest = max(self._clients, key=lambda each: len(self._clients[each]))
             self._take(greediest, newest=True).connection.close()
 
