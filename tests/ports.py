@@ -1,13 +1,20 @@
 """Ports of this machine that tests listen on."""
 
+import random
 import socket
+from contextlib import suppress
+from pathlib import Path
+
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """One on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
+    """One on which nobody listens, and that no connection gets by chance in the meantime."""
+    lowest = int(EPHEMERAL.read_text().split()[0]) if EPHEMERAL.exists() else 32768
+    while True:
+        port = random.SystemRandom().randrange(lowest // 2, lowest)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def is_open(port: int) -> bool:
