@@ -1,5 +1,6 @@
 """Which connections go first when their time is up, or when others need their place."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from server.lane.connection import Connection
@@ -22,12 +23,14 @@ class Eviction:
     def close_silent(self, since: int, most: int) -> int:
         """Close up to `most` of the lane that have been silent since a second, and tell how many.
 
+        Of those that have been silent equally long, the ones of the address with the most go first.
         Those that have answers to take are none of them: the backlog sees to these.
         """
         silent = [
             each for each in self._connections.values() if each.seen <= since and not each.unsent
         ]
-        chosen = sorted(silent, key=lambda each: each.seen)[:most]
+        count = Counter(each.address[0] for each in silent)
+        chosen = sorted(silent, key=lambda each: (each.seen, -count[each.address[0]]))[:most]
         for each in chosen:
             self._close(each)
         return len(chosen)
