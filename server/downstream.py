@@ -25,6 +25,7 @@ from server.memory import divide
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.threads import Threads
+from server.unreadable import Refuser
 
 
 def make_cache(
@@ -106,14 +107,14 @@ def make_site(
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
     elsewhere = routes.elsewhere(settings)
-    memory, path = divide(settings.memory_mb), public.path
+    memory = divide(settings.memory_mb)
     return Site(
         table,
         access_log,
         elsewhere,
         memo,
         proxies,
-        path,
+        Refuser(public.path, access_log, proxies),
         backlog=backlog,
         memory=memory,
         shed=broadcast.shed,

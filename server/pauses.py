@@ -4,20 +4,13 @@ By default a thread may keep Python for itself for 5 ms at a time, and each full
 garbage looks at all that was imported, 0.1 s long. Measured with a sync of 1 000 albums under way,
 the longest pause of the loop falls from 150 ms to about 10 ms.
 
-A thread that works in C without Python, or for the database's driver, may have the loop's core for
-some milliseconds; so threads are nicer than the loop, if only to that: services and containers
-share a machine by their groups.
-
-Sources: docs.python.org/3/library/sys.html (setswitchinterval), docs.python.org/3/library/gc.html,
-the manual pages setpriority(2) (of threads) and sched(7) (of groups).
+Sources: docs.python.org/3/library/sys.html (setswitchinterval), docs.python.org/3/library/gc.html.
 """
 
 import asyncio
 import gc
-import os
 import sys
 
-NICER = 10
 SWITCH_SECONDS = 0.00005
 COLLECT_AFTER = (2000, 10, 100)  # objects, and collections of the generation before
 COLLECT_ALL_AFTER = 10  # of those, once the heap is small: it takes 3 ms then
@@ -27,16 +20,6 @@ def keep_short() -> None:
     """Share Python more often, and look for garbage in smaller heaps."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(*COLLECT_AFTER)
-
-
-def give_way() -> None:
-    """Let the loop go first where it shares a core with the thread that calls this.
-
-    Only on Linux has each thread a niceness of its own.
-    """
-    if sys.platform == "linux":
-        niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICER
-        os.setpriority(os.PRIO_PROCESS, 0, niceness)
 
 
 async def forget_the_start(read: asyncio.Event) -> None:

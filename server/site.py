@@ -22,10 +22,10 @@ from server.lane.lane import Lane
 from server.lane.limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
 from server.lane.loan import LendingServer
 from server.lane.memo import Memo
+from server.lane.refusal import Refuse, refuse_plainly
 from server.lane.turns import Turns
 from server.memory import DEFAULT, Budget
 from server.proxies import TrustedProxies
-from server.unreadable import Refuser
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
 IDLE_SECONDS = 75
@@ -111,8 +111,8 @@ class Site:
     """The routes on an address. `not_found` answers, given these values, where no route does.
 
     With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
-    `root` is the path of PUBLIC_URL. A body has to arrive within `body_seconds`. `backlog` is the
-    account of what clients have yet to take; `memory` are the shares of the other owners.
+    `refuse` answers what Tornado cannot read. A body has to arrive within `body_seconds`. `backlog`
+    is the account of what clients have yet to take; `memory` are the shares of the other owners.
     `shed(count)` ends up to `count` event streams.
     """
 
@@ -123,7 +123,7 @@ class Site:
         not_found: tuple[type[RequestHandler], dict[str, Any]],
         memo: Memo | None = None,
         proxies: TrustedProxies | None = None,
-        root: str = "",
+        refuse: Refuse = refuse_plainly,
         body_seconds: float = BODY_SECONDS,
         backlog: Backlog | None = None,
         memory: Budget = DEFAULT,
@@ -148,7 +148,7 @@ class Site:
             max_body_size=MAX_BODY_BYTES,
             body_timeout=body_seconds,
             idle_connection_timeout=IDLE_SECONDS,
-            refuse=Refuser(root, access_log, self._proxies),
+            refuse=refuse,
             backlog=self.backlog,
             turns=Turns(memory.turns),
             network=client_network,

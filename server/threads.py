@@ -1,6 +1,8 @@
 """A pool of threads for what blocks."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from server import pauses
+NICER = 10
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -61,7 +63,7 @@ class Threads(Executor):
 
     def _run(self) -> None:
         if self._gives_way:
-            pauses.give_way()
+            give_way()
         while (job := self._work.get()) is not None:
             job()
             del job  # or what it holds would live on until the next one
@@ -85,3 +87,15 @@ def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
         future.set_result(function())
     except BaseException as error:
         future.set_exception(error)
+
+
+def give_way() -> None:
+    """Let the loop go first where it shares a core with the thread that calls this.
+
+    A thread that works in C without Python, or for the database's driver, may have the loop's core
+    for some milliseconds. Only on Linux has each thread a niceness of its own, which counts within
+    the process's group. Sources: the manual pages setpriority(2) and sched(7).
+    """
+    if sys.platform == "linux":
+        niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICER
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)

@@ -22,11 +22,11 @@ from server.login.desk import LoginDesk
 from server.spotify.artists import ArtistLookup
 from server.spotify.client import SpotifyClient
 from server.spotify.gate import Gate
-from server.spotify.ledger import Purpose
 from server.spotify.oauth import Accounts
 from server.spotify.renewal import Renewer
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
+from server.spotify.types import Purpose
 
 TOKEN_SECONDS = 8.0  # a person waits for the answer
 STOP_SECONDS = 2.0  # how long the end waits for a token that is being renewed

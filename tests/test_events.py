@@ -24,7 +24,9 @@ from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
 from server.database import Database
 from server.errors import DatabaseUnavailable
+from server.proxies import TrustedProxies
 from server.site import Site
+from server.unreadable import Refuser
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums, sweep
@@ -134,7 +136,8 @@ class Booth:
         handed = {"broadcast": self.broadcast, **patience}
         routes = [(r"/api/events", EventsHandler, handed)]
         elsewhere = (NotFoundHandler, {"pages": Pages("http://127.0.0.1:5000")})
-        self.site = Site(routes, AccessLog("off"), elsewhere)
+        log = AccessLog("off")
+        self.site = Site(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
         self.port = self.site.listen("127.0.0.1", 0)
         self.site.open()
 

@@ -18,8 +18,10 @@ from server import config, routes
 from server.access_log import AccessLog
 from server.app import Freshet
 from server.config import Settings
+from server.proxies import TrustedProxies
 from server.site import Site
 from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.unreadable import Refuser
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums, spotify_id
 from tests.raw import VARYING, exchange, quiet
@@ -69,7 +71,10 @@ class Pair:
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
         await quiet(self.freshet)
         elsewhere = routes.elsewhere(self.freshet.settings)
-        self.plain = Site(self.freshet.routes(), AccessLog("off"), elsewhere)
+        log = AccessLog("off")
+        self.plain = Site(
+            self.freshet.routes(), log, elsewhere, refuse=Refuser("", log, TrustedProxies())
+        )
         self.plain_port = self.plain.listen("127.0.0.1", 0)
         self.plain.open()
         await self.warm()

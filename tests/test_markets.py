@@ -13,7 +13,7 @@ from server.database import Database
 from server.errors import MarketRefused
 from server.spotify.markets import Markets, served
 from server.spotify.standin import Answer, AppKind
-from server.spotify.verdicts import Verdict
+from server.spotify.types import Verdict
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import Clock
 from tests.examples import album, albums, spotify_id

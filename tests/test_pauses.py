@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from server import pauses
-from server.threads import Threads
+from server.threads import NICER, Threads
 
 
 @pytest.fixture
@@ -52,4 +52,4 @@ async def test_threads_are_nicer_than_the_loop_unless_they_start_programs() -> N
     for threads in (Threads(1), Threads(1, gives_way=False)):
         theirs.append(await threads.call(os.getpriority, os.PRIO_PROCESS, 0))
         threads.close(1.0)
-    assert theirs == [min(ours + pauses.NICER, 19), ours]
+    assert theirs == [min(ours + NICER, 19), ours]

@@ -22,7 +22,9 @@ from server.app import Freshet
 from server.lane.lane import IDLE_SECONDS, Lane
 from server.lane.limits import HEAD_SECONDS, end_of_head
 from server.memory import DEFAULT
+from server.proxies import TrustedProxies
 from server.site import Site
+from server.unreadable import Refuser
 from tests.conftest import until
 from tests.examples import albums
 from tests.raw import quiet
@@ -257,7 +259,15 @@ async def test_clients_that_go_in_the_middle_of_a_head_leave_nothing_behind(
 async def test_a_body_has_its_seconds_too(start: Any, connect: Connect) -> None:
     freshet = await start()
     elsewhere: Any = (BaseHandler, {})
-    site = Site(freshet.routes(), AccessLog("off"), elsewhere, freshet.memo, body_seconds=0.2)
+    log = AccessLog("off")
+    site = Site(
+        freshet.routes(),
+        log,
+        elsewhere,
+        freshet.memo,
+        refuse=Refuser("", log, TrustedProxies()),
+        body_seconds=0.2,
+    )
     port = site.listen("127.0.0.1", 0)
     site.open()
     expects = BODY.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n")
@@ -319,7 +329,8 @@ async def test_a_connection_that_becomes_a_websocket_stays_with_tornado(
     seen: list[HTTPServerRequest] = []
     routes: list[Any] = [*freshet.routes(), ("/echo", Echo, {"seen": seen})]
     elsewhere: tuple[type[RequestHandler], Any] = (BaseHandler, {})
-    site = Site(routes, AccessLog("off"), elsewhere, freshet.memo)
+    log = AccessLog("off")
+    site = Site(routes, log, elsewhere, freshet.memo, refuse=Refuser("", log, TrustedProxies()))
     port = site.listen("127.0.0.1", 0)
     site.open()
     upgrade = (

@@ -16,11 +16,11 @@ from server.errors import (
 )
 from server.spotify.client import SpotifyClient
 from server.spotify.markets import Markets
-from server.spotify.paging import Page, SourceName, Walk, read_page
+from server.spotify.paging import Page, Walk, read_page
 from server.spotify.sources import Choice, choose
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.transport import MAX_BODY_BYTES
-from server.spotify.verdicts import Verdict
+from server.spotify.types import SourceName, Verdict
 from tests.examples import album, albums
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_transport import StartRaw, http, start_raw, transport

@@ -11,9 +11,8 @@ from server.catalog.sweeper import Progress, Sweeper
 from server.database import Database
 from server.errors import SpotifyError
 from server.spotify.markets import Markets
-from server.spotify.paging import SourceName
 from server.spotify.sources import Choice
-from server.spotify.verdicts import Verdict
+from server.spotify.types import SourceName, Verdict
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from server.catalog import artists, runs
 from server.database import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.spotify.artists import MOST_IDS, ArtistLookup
-from server.spotify.verdicts import Verdict
+from server.spotify.types import Verdict
 from server.tasks import attempt
 
 ROUND = 500  # artists looked up in the database at once

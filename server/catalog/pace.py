@@ -10,8 +10,8 @@ from server.database import Database
 from server.spotify import quota
 from server.spotify.ledger import Allowance, room_at, spacing
 from server.spotify.markets import served
-from server.spotify.paging import ENDPOINTS, SourceName
-from server.spotify.verdicts import Verdict
+from server.spotify.paging import ENDPOINTS
+from server.spotify.types import SourceName, Verdict
 
 BUSY = timedelta(hours=1)  # how long to wait where a sync would never fit
 

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Self
 
 import structlog
 
+from server.catalog.alarm import is_stuck
 from server.catalog.sweep import Sweep, Tally
-from server.spotify.ledger import Purpose
-from server.spotify.paging import SourceName
-from server.spotify.sources import Setting
+from server.spotify.types import Purpose, Setting, SourceName
+
+REMIND = timedelta(hours=24)
 
 log = structlog.get_logger()
 
@@ -75,3 +77,19 @@ def stopwatch() -> Callable[[], int]:
     """What tells the milliseconds since now."""
     started = time.monotonic()
     return lambda: round((time.monotonic() - started) * 1000)
+
+
+class StuckFeed:
+    """Logs `feed_stuck` when that begins, and again once a day."""
+
+    def __init__(self) -> None:
+        self._told_at: datetime | None = None
+
+    def look(self, new_at: datetime | None, now: datetime, *, complete: bool) -> None:
+        """After each sync: when it was that one last brought something new."""
+        if not complete or new_at is None or not is_stuck(new_at, now):
+            return
+        if self._told_at is None or not timedelta(0) <= now - self._told_at < REMIND:
+            self._told_at = now
+            hours = round((now - new_at).total_seconds() / 3600)
+            log.warning("feed_stuck", new_at=new_at, hours=hours)

@@ -11,9 +11,7 @@ from sqlalchemy.orm import Session
 
 from models import Source, SyncRun
 from server.catalog.sweep import Sweep, Tally
-from server.spotify.paging import SourceName
-from server.spotify.sources import LADDER
-from server.spotify.verdicts import Verdict
+from server.spotify.types import LADDER, SourceName, Verdict
 
 MARKET = "search:"  # what the names of markets begin with, beside those of sources
 

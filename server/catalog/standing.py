@@ -15,8 +15,7 @@ from server.spotify import quota
 from server.spotify.ledger import Allowance, used
 from server.spotify.paging import ENDPOINTS
 from server.spotify.quota import Book
-from server.spotify.sources import LADDER
-from server.spotify.verdicts import Verdict
+from server.spotify.types import LADDER, Verdict
 from server.tasks import attempt_each
 
 DAY = timedelta(days=1)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from server.spotify.paging import SourceName
 from server.spotify.parse import Release
+from server.spotify.types import SourceName
 
 Proof = Literal["none", "refused", "weak", "good", "sure"]
 

@@ -15,10 +15,10 @@ from server.spotify import sources
 from server.spotify.client import SpotifyClient
 from server.spotify.items import ParsedPage, Parser
 from server.spotify.markets import Markets
-from server.spotify.paging import ENDPOINTS, Gap, SourceName, Walk, is_passing
+from server.spotify.paging import ENDPOINTS, Gap, Walk, is_passing
 from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
-from server.spotify.sources import Choice, Setting
-from server.spotify.verdicts import Verdict
+from server.spotify.sources import Choice
+from server.spotify.types import Setting, SourceName, Verdict
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
 AT_ONCE = 2  # items parsed before the loop turns to those who ask for answers

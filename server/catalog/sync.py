@@ -9,9 +9,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from server.catalog import choosing, runs, store, turn
-from server.catalog.alarm import StuckFeed
 from server.catalog.pace import Outlook, Pace
-from server.catalog.report import Report, stopwatch, tell, tell_start
+from server.catalog.report import Report, StuckFeed, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sweeper import Progress, Sweeper, reason_of
@@ -20,9 +19,7 @@ from server.database import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.locks import SessionLock
 from server.refusals import NotOurTurn, SyncRunning
-from server.spotify.ledger import Purpose
-from server.spotify.paging import SourceName
-from server.spotify.sources import LADDER, Setting
+from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.tasks import attempt
 
 log = structlog.get_logger()

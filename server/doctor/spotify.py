@@ -21,8 +21,9 @@ from server.errors import (
 from server.login.failures import OwnerWithoutPremium
 from server.spotify import quota
 from server.spotify.ledger import used
-from server.spotify.paging import ENDPOINTS, SourceName
+from server.spotify.paging import ENDPOINTS
 from server.spotify.proxy import ProxyFailed
+from server.spotify.types import SourceName
 from server.upstream import Upstream, make_pace
 
 MOST_SKEW = timedelta(seconds=30)

@@ -10,7 +10,7 @@ from datetime import datetime
 from server.errors import BadAnswer, EndpointRestricted
 from server.spotify.client import SpotifyClient
 from server.spotify.parse import ArtistDetails, parse_artists
-from server.spotify.verdicts import Verdict
+from server.spotify.types import Verdict
 
 MOST_IDS = 50  # in one call
 

@@ -15,9 +15,10 @@ from server.errors import (
     UserRefused,
 )
 from server.spotify.gate import Gate
-from server.spotify.ledger import Purpose, bucket_of
+from server.spotify.ledger import bucket_of
 from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Response, Transport
+from server.spotify.types import Purpose
 
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds

@@ -17,9 +17,10 @@ from server.database import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify import quota
 from server.spotify.cooldown import Pause, named_pause, next_pause
-from server.spotify.ledger import Allowance, Purpose, hour_of, room_at, used
+from server.spotify.ledger import Allowance, hour_of, room_at, used
 from server.spotify.quota import Book
 from server.spotify.transport import Response
+from server.spotify.types import Purpose
 
 log = structlog.get_logger()
 

@@ -10,14 +10,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+
+from server.spotify.types import Purpose
 
 HOUR = timedelta(hours=1)
 REACH = timedelta(hours=25)  # how long an hour counts after it has begun
 SILENCE = timedelta(hours=3)  # without a call, after which the clock may have been put forward
 RESERVED = 10  # one call in so many is kept for what a person asks for
 
-Purpose = Literal["interactive", "background", "tokens", "login"]
 Windows = Mapping[datetime, int]  # start of an hour → calls
 
 

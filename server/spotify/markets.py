@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from server.errors import MarketRefused
 from server.spotify.client import SpotifyClient
-from server.spotify.paging import Page, SourceName, page
-from server.spotify.verdicts import PROBE_AGAIN, Verdict
+from server.spotify.paging import Page, page
+from server.spotify.types import PROBE_AGAIN, SourceName, Verdict
 
 ALL_AGAIN = timedelta(hours=1)  # when every market is refused; no sync by search is possible then
 

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from server.errors import BadAnswer, SpotifyError, SpotifyUnavailable
 from server.spotify.client import SpotifyClient
+from server.spotify.types import SourceName
 
-SourceName = Literal["new-releases", "search"]
 DEEPEST = 1000  # beyond this limit + offset, search answers 400
 MOST_IN_A_ROW = 3  # pages that cannot be read, which end a walk
 

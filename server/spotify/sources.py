@@ -8,23 +8,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
 from server.spotify.client import SpotifyClient
 from server.spotify.markets import Markets
-from server.spotify.paging import ENDPOINTS, Gap, Page, SourceName, is_passing, page
+from server.spotify.paging import ENDPOINTS, Gap, Page, is_passing, page
 from server.spotify.parse import release_dates
-from server.spotify.verdicts import Verdict
+from server.spotify.types import LADDER, Setting, SourceName, Verdict
 
-LADDER: tuple[SourceName, ...] = ("new-releases", "search")
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
 MOST = 100  # items of a page that are looked at for this; more than any page has
 NAMED = "SYNC_SOURCE names it"
 OF_ONE_SOURCE = (EndpointRestricted, MarketRefused, Paused)  # errors that leave other sources alone
 UNKNOWN = "9999"  # sorts before every date
-
-Setting = Literal["auto", "new-releases", "search"]
 
 
 @dataclass(frozen=True)

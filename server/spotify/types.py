@@ -1,7 +1,14 @@
-"""What an app was last told about something that not every app may ask for. Pure."""
+"""The values that several chapters name: sources, purposes of calls, verdicts. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
+
+SourceName = Literal["new-releases", "search"]
+Setting = Literal["auto", "new-releases", "search"]  # SYNC_SOURCE
+# What a call is for: it decides how much of the quota it may use.
+Purpose = Literal["interactive", "background", "tokens", "login"]
+LADDER: tuple[SourceName, ...] = ("new-releases", "search")  # the better source first
 
 PROBE_AGAIN = timedelta(days=1)
 
