@@ -13,7 +13,7 @@ from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.catalog.wording import date_words, day_words, duration, grouped
 from server.login.failures import NotLoggedIn
-from server.spotify.sources import LADDER
+from server.spotify.types import LADDER
 from server.tasks import attempt_now
 
 DONE = {"sync": "Sync started. The results appear here when it has finished."}

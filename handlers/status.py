@@ -12,8 +12,7 @@ from server.catalog.snapshot import freshness_of, utc
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
-from server.spotify.sources import LADDER
-from server.spotify.verdicts import Verdict
+from server.spotify.types import LADDER, Verdict
 from server.tasks import attempt_now
 
 NO_LOGIN = {
