@@ -335,6 +335,7 @@ MOVING = {
     "server/values": "server/config/validators",
     "server/vitals": "server/observability/process_metrics",
 }
+FOLDERS = ("server.embedded", "server.lane", "server.spotify.standin")
 
 
 def imports(name: str) -> set[str]:
@@ -354,11 +355,9 @@ def imports(name: str) -> set[str]:
 def settled(name: str) -> list[str]:
     """The parts of a module's name."""
     parts = name.split(".")
-    for count in range(len(parts), 0, -1):
-        new = MOVING.get("/".join(parts[:count]))
-        if new:
-            parts = [*new.split("/"), *parts[count:]]
-            break
+    for count in (len(parts), *((3, 2) if name.startswith(FOLDERS) else ())):
+        if new := MOVING.get("/".join(parts[:count])):
+            return [*new.split("/"), *parts[count:]]
     return parts
 
 
