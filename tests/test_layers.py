@@ -265,7 +265,7 @@ MOVING = {
     "server/login/watch": "server/login/consent_monitor",
     "server/memory": "server/config/memory_budget",
     "server/metrics": "server/observability/metrics",
-    "server/migrations": "server/database/schema",
+    "server/migrations": "server/database/migrations",
     "server/notices": "server/database/listener",
     "server/notify": "server/process/systemd",
     "server/pauses": "server/process/tuning",
