@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from alembic import context
 from models import Base
-from server import config
+from server.config import settings
 from server.database import open_engine
 
 
@@ -21,7 +21,7 @@ if given is not None:
     migrate(given)
 else:
     with (
-        open_engine(config.load(config.DatabaseSettings).database_url) as engine,
+        open_engine(settings.load(settings.DatabaseSettings).database_url) as engine,
         engine.connect() as connection,
     ):
         migrate(connection)

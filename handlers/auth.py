@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlencode, urlsplit
 
 from handlers.pages import PageHandler, Pages
-from server.addresses import client_network
+from server.config.addresses import client_network
 from server.login import known
 from server.login.attempt import LIFE, fingerprint
 from server.login.callback import Callback, read_address

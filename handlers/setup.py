@@ -1,7 +1,7 @@
 """`/setup`, in the demo alone: the steps to the real thing, with this server's redirect URI."""
 
 from handlers.pages import PageHandler, Pages
-from server.getting_started import steps
+from server.config.getting_started import steps
 
 TITLE = "From the demo to the real releases"
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from server.config.memory_budget import DEFAULT
 from server.database import Database
-from server.memory import DEFAULT
 from server.refusals import Overloaded
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from server.catalog.gauges import Gauges
 from server.catalog.report import Report
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.downstream import (
     make_admission,

@@ -7,11 +7,12 @@ from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, config, log, schema, serve, startup
+from server import __version__, log, schema, serve, startup
 from server.catalog.report import Report
 from server.cli_init import init
 from server.cli_login import login
-from server.config import DatabaseSettings, Settings
+from server.config import settings as config
+from server.config.settings import DatabaseSettings, Settings
 from server.database import open_engine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError

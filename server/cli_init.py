@@ -10,12 +10,14 @@ from typing import Any, TextIO
 
 import click
 
-from server import config, env_file, environment, log
-from server.addresses import ROOT
-from server.config import Settings
+from server import log
+from server.config import env_file, environment
+from server.config import settings as config
+from server.config.addresses import ROOT
+from server.config.getting_started import steps
+from server.config.settings import Settings
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
-from server.getting_started import steps
 from server.listening import is_local, split
 
 EXAMPLE = ROOT / ".env.example"

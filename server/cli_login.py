@@ -5,8 +5,9 @@ import sys
 
 import click
 
-from server import config, log
-from server.config import Settings
+from server import log
+from server.config import settings as config
+from server.config.settings import Settings
 from server.errors import FreshetError
 from server.login.callback import read_address
 from server.login.failures import LoginFailed

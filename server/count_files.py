@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 
-from server import runtime_folder
+from server.config import runtime_folder
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
 DELETED = " (deleted)"  # how proc(5) marks the name of an open file that was removed

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
-from server.addresses import EmbeddedDatabase, forget_other_servers
+from server.config.addresses import EmbeddedDatabase, forget_other_servers
 from server.embedded import EmbeddedPostgres
 from server.engine import THREADS, make_engine, translated_errors
 from server.errors import DatabaseUnavailable

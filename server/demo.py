@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import structlog
 
-from server import env_file, private_files
-from server.addresses import state_folder
-from server.config import DemoSettings, load
+from server.config import env_file, private_files
+from server.config.addresses import state_folder
+from server.config.settings import DemoSettings, load
 from server.embedded.programs import binaries
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.serve import serve

@@ -16,12 +16,12 @@ from server.catalog.lag import ServingLag
 from server.catalog.negotiation import strict_transport
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
-from server.config import Settings
+from server.config.memory_budget import divide
+from server.config.settings import Settings
 from server.database import Database
 from server.instruments import CacheTally
 from server.lane.backlog import Backlog
 from server.lane.memo import Count, Memo
-from server.memory import divide
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.threads import Threads

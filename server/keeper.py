@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from server import schema
-from server.addresses import EmbeddedDatabase
+from server.config.addresses import EmbeddedDatabase
 from server.database import Database
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from server.addresses import is_loopback
+from server.config.addresses import is_loopback
 from server.errors import AddressUnavailable
 
 BACKLOG = 1024  # connections that wait to be accepted

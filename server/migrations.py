@@ -6,7 +6,7 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from alembic import command
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 
 
 def alembic_config(**attributes: Any) -> Config:

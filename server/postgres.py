@@ -11,8 +11,10 @@ from textwrap import fill
 
 import click
 
-from server import config, libpq, startup
-from server.config import DatabaseSettings
+from server import startup
+from server.config import libpq
+from server.config import settings as config
+from server.config.settings import DatabaseSettings
 from server.database import open_engine
 from server.embedded.programs import binaries
 from server.errors import FreshetError, SettingsError

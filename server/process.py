@@ -18,7 +18,7 @@ from tornado.ioloop import PeriodicCallback
 from server import log, pauses, startup, trimming
 from server.app import Freshet
 from server.children import BEAT_SECONDS
-from server.config import Settings
+from server.config.settings import Settings
 from server.count_files import CountFiles
 from server.instruments import Instruments
 

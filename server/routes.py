@@ -36,7 +36,7 @@ from server.catalog.lag import ServingLag
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch

@@ -13,7 +13,7 @@ from psycopg2 import errors, sql
 from sqlalchemy import URL, Connection, Engine, text
 
 from server import preflight
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, SchemaMismatch
 

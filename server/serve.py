@@ -8,9 +8,10 @@ from typing import Any
 
 import structlog
 
-from server import config, log, pauses, trimming
+from server import log, pauses, trimming
 from server.app import Freshet
-from server.config import Settings
+from server.config import settings as config
+from server.config.settings import Settings
 from server.listening import url_of
 from server.notify import Notifier
 from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop

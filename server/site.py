@@ -13,7 +13,8 @@ from tornado.web import Application, RequestHandler
 
 from server import listening
 from server.access_log import AccessLog
-from server.addresses import client_network
+from server.config.addresses import client_network
+from server.config.memory_budget import DEFAULT, Budget
 from server.lane.answer import Answer
 from server.lane.backlog import Backlog
 from server.lane.bodies import IncompleteBodies
@@ -24,7 +25,6 @@ from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.lane.refusal import Refuse, refuse_plainly
 from server.lane.turns import Turns
-from server.memory import DEFAULT, Budget
 from server.proxies import TrustedProxies
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else

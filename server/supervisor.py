@@ -9,10 +9,11 @@ from pathlib import Path
 
 import structlog
 
-from server import count_files, process, runtime_folder
-from server.addresses import EmbeddedDatabase
+from server import count_files, process
 from server.children import BEAT_SECONDS, Child
-from server.config import Settings
+from server.config import runtime_folder
+from server.config.addresses import EmbeddedDatabase
+from server.config.settings import Settings
 from server.database import Database
 from server.keeper import DatabaseKeeper
 from server.listening import reserved

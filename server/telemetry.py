@@ -11,7 +11,7 @@ from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
 from server.catalog.lag import ServingLag
 from server.catalog.report import Report
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.engine import THREADS
 from server.errors import DatabaseUnavailable

@@ -14,7 +14,7 @@ from server.catalog.report import Report, tell
 from server.catalog.schedule import Schedule
 from server.catalog.sweeper import Sweeper
 from server.catalog.sync import Syncer
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.errors import DatabaseError
 from server.keyring import Keyring

@@ -17,8 +17,8 @@ from sqlalchemy import text
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from handlers.pages import APART
-from server.addresses import origin_of
 from server.app import Freshet
+from server.config.addresses import origin_of
 from server.spotify.standin import StandIn
 from tests.conftest import Clock, until
 from tests.ports import free_port

@@ -19,9 +19,10 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 from tornado.platform.asyncio import AsyncIOLoop
 
-from server import config, schema
+from server import schema
 from server.app import Freshet
-from server.config import Settings
+from server.config import settings as config
+from server.config.settings import Settings
 from server.database import Database
 from server.embedded import EmbeddedPostgres
 from server.spotify.standin import AppKind, Catalogue, StandIn

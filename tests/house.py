@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from server import config
 from server.app import Freshet
-from server.config import Settings
+from server.config import settings
+from server.config.settings import Settings
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums
@@ -40,7 +40,7 @@ class House:
         port = free_port()
         self.front: Front = PROGRAMS[self.name](folder, port)
         self.freshet = Freshet(
-            config.load(
+            settings.load(
                 Settings,
                 client_id="standin-client",
                 client_secret="standin-secret",
@@ -95,7 +95,7 @@ def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterat
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        patch.setattr(settings, "ENV_FILE", ROOT / "no.env")
         patch.setenv("HOME", str(folder))  # where Caddy keeps its own
         house = House(name, loop, url)
         loop.run_until_complete(house.start(folder, access_log))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.addresses import client_network
+from server.config.addresses import client_network
 
 
 @pytest.mark.parametrize(

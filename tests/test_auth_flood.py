@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.addresses import client_network
+from server.config.addresses import client_network
 from server.errors import RateLimited
 from server.keyring import Keyring
 from server.login import known

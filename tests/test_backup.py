@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
 
-from server.addresses import EmbeddedDatabase
 from server.app import Freshet
+from server.config.addresses import EmbeddedDatabase
+from server.config.libpq import variables
 from server.database import Database, open_engine
 from server.doctor.database import of_database
 from server.embedded import processes
@@ -22,7 +23,6 @@ from server.embedded.identity import give_to, identity
 from server.embedded.programs import run as programs_run
 from server.embedded.programs import spawn
 from server.engine import make_engine
-from server.libpq import variables
 from tests.client import Client
 from tests.conftest import ROOT, SECRET, until
 from tests.ports import free_port, is_open

@@ -15,8 +15,8 @@ from server.catalog.days import AT_ONCE
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.config.memory_budget import DEFAULT
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
-from server.memory import DEFAULT
 from server.refusals import Overloaded
 from tests.conftest import Clock, until
 

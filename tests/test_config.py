@@ -15,9 +15,10 @@ from pydantic import SecretStr
 from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
-from server import config, libpq
-from server.addresses import EmbeddedDatabase
-from server.config import DatabaseSettings, Settings, describe, load
+from server.config import libpq
+from server.config import settings as config
+from server.config.addresses import EmbeddedDatabase
+from server.config.settings import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
 from tests.conftest import ROOT
 

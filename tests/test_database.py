@@ -18,7 +18,7 @@ import sqlalchemy.exc
 from sqlalchemy import URL, CursorResult, text
 from sqlalchemy.orm import Session
 
-from server.addresses import EmbeddedDatabase
+from server.config.addresses import EmbeddedDatabase
 from server.database import Database, open_engine
 from server.embedded import EmbeddedPostgres
 from server.embedded.processes import PostmasterFile
@@ -29,7 +29,7 @@ from tests.conftest import FAST_POSTGRES, ROOT, until
 CLOSING = """
 import asyncio, os, sys
 from sqlalchemy import text
-from server.addresses import parse_database_url
+from server.config.addresses import parse_database_url
 from server.database import Database
 
 async def main():

@@ -9,7 +9,7 @@ import pytest
 
 from handlers.pages import Pages
 from server import demo
-from server.config import DemoSettings
+from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.spotify.standin import Catalogue
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage

@@ -12,7 +12,7 @@ from cachetools import TTLCache
 from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
-from server.addresses import client_network
+from server.config.addresses import client_network
 from server.database import Database
 from server.errors import (
     AppRefused,

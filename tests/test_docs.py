@@ -11,7 +11,7 @@ from server.catalog.entry import Reach
 from server.catalog.following import JAVASCRIPT
 from server.catalog.query import ArtistsQuery
 from server.cli import main
-from server.config import Settings
+from server.config.settings import Settings
 from server.traffic import plain
 from tests import documented
 

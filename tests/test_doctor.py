@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, text
 
-from server.addresses import entry_of_app
-from server.config import Settings
+from server.config.addresses import entry_of_app
+from server.config.settings import Settings
 from server.countries import CODES
 from server.database import Database
 from server.doctor import Finding, examine

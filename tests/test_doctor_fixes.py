@@ -21,8 +21,8 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from server import config
-from server.addresses import EmbeddedDatabase
+from server.config import settings as config
+from server.config.addresses import EmbeddedDatabase
 from server.database import Database
 from server.doctor import Finding, examine
 from server.doctor.database import of_database

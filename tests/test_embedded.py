@@ -430,7 +430,7 @@ def test_no_environment_no_path_and_no_code_of_the_wheels_bends_anything(tmp_pat
 import sys
 from pathlib import Path
 from server import schema
-from server.addresses import EmbeddedDatabase
+from server.config.addresses import EmbeddedDatabase
 from server.database import open_engine
 with open_engine(EmbeddedDatabase(Path(sys.argv[1]))) as engine:
     print(schema.create(engine))

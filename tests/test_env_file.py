@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server import env_file, environment
+from server.config import env_file, environment
 
 NAMES = st.sampled_from(["CLIENT_ID", "CLIENT_SECRET", "PORT", "OTHER"])
 VALUES = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from server import config
-from server.config import Settings, load
+from server.config import settings
+from server.config.settings import Settings, load
 from server.errors import SettingsError
 from tests.conftest import ROOT
 from tests.test_config import NEEDED, LoadWith, dotenv, lines, load_with
@@ -32,7 +32,7 @@ BYTE_ORDER_MARK = "\ufeff"
 )
 def test_credentials_in_any_form_mean_the_real_thing(dotenv: Path, content: str) -> None:
     dotenv.write_text(content, encoding="utf-8")
-    assert config.is_for_spotify()
+    assert settings.is_for_spotify()
 
 
 @pytest.mark.parametrize(
@@ -41,25 +41,25 @@ def test_credentials_in_any_form_mean_the_real_thing(dotenv: Path, content: str)
 )
 def test_without_credentials_it_is_the_demo(dotenv: Path, content: str) -> None:
     dotenv.write_text(content, encoding="utf-8")
-    assert not config.is_for_spotify()
+    assert not settings.is_for_spotify()
 
 
 def test_the_example_as_it_is_means_the_demo(dotenv: Path) -> None:
     dotenv.write_bytes((ROOT / ".env.example").read_bytes())
-    assert not config.is_for_spotify()
+    assert not settings.is_for_spotify()
 
 
 def test_credentials_in_the_environment_mean_the_real_thing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CLIENT_ID_FILE", "/run/secrets/id")
-    assert config.is_for_spotify()
+    assert settings.is_for_spotify()
 
 
 def test_a_broken_dotenv_starts_no_demo(dotenv: Path) -> None:
     dotenv.write_text('CLIENT_ID="our"id"\n')
     with pytest.raises(SettingsError) as caught:
-        config.is_for_spotify()
+        settings.is_for_spotify()
     fault = caught.value.faults[".env"]
     assert fault.startswith("line 1: expected NAME=value")
     assert r"\"" in fault
@@ -84,20 +84,20 @@ def test_quotes_that_belong_to_no_value_are_told(
 def test_a_dotenv_that_others_can_read_is_told_with_its_fix(dotenv: Path, mode: int) -> None:
     dotenv.touch()
     dotenv.chmod(mode)
-    (remark,) = config.remarks()
+    (remark,) = settings.remarks()
     assert (remark.event, remark.about) == ("env_file_readable", ".env")
     assert f"(mode {mode:o})" in remark.text
     command, wanted, path = remark.fix.split()
     assert command == "chmod"
     Path(path).chmod(int(wanted, 8))
-    assert config.remarks() == []
+    assert settings.remarks() == []
 
 
 def test_a_private_dotenv_and_none_at_all_are_in_order(dotenv: Path) -> None:
-    assert config.remarks() == []
+    assert settings.remarks() == []
     dotenv.touch()
     dotenv.chmod(0o600)
-    assert config.remarks() == []
+    assert settings.remarks() == []
     assert stat.S_IMODE(os.stat(dotenv).st_mode) == 0o600
 
 
@@ -116,7 +116,7 @@ def test_a_host_that_names_a_platform_is_ignored_and_told(
     load_with: LoadWith, dotenv: Path, platform: str
 ) -> None:
     assert load_with(HOST=platform).host == "127.0.0.1"
-    (remark,) = config.remarks()
+    (remark,) = settings.remarks()
     assert remark.event == "host_ignored"
     assert platform in remark.text
     dotenv.write_text("HOST=::1\n")
@@ -127,4 +127,4 @@ def test_a_host_that_names_a_platform_is_ignored_and_told(
 @pytest.mark.parametrize("host", ["my-linux-server", "web-1.example.org", "gnu", "0.0.0.0"])
 def test_a_host_that_only_looks_a_bit_like_that_counts(load_with: LoadWith, host: str) -> None:
     assert load_with(HOST=host).host == host
-    assert config.remarks() == []
+    assert settings.remarks() == []

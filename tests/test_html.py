@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from server import problems
-from server.config import DemoSettings
+from server.config.settings import DemoSettings
 from server.spotify import quota
 from server.spotify.cooldown import Pause
 from server.spotify.standin import Answer

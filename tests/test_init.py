@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from server import environment
 from server.cli import main
+from server.config import environment
 from tests.test_config import dotenv
 from tests.test_log import logging_as_it_was  # the command configures it
 

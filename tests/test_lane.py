@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 from tornado.httpclient import AsyncHTTPClient
 
-from server import config, routes
+from server import routes
 from server.access_log import AccessLog
 from server.app import Freshet
-from server.config import Settings
+from server.config import settings as config
+from server.config.settings import Settings
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.spotify.standin import AppKind, Catalogue, StandIn

@@ -15,7 +15,6 @@ from sqlalchemy import text
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
-from server import memory
 from server.admission import REQUEST_BYTES
 from server.app import Freshet
 from server.catalog.broadcast import LISTENER_BYTES
@@ -25,11 +24,12 @@ from server.catalog.lru import ByteLRU
 from server.catalog.payload import Representation
 from server.catalog.ring import Ring
 from server.catalog.shelf import Kept, Shelf
+from server.config import memory_budget
+from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
 from server.lane import bodies
 from server.lane.answer import Answer
 from server.lane.lane import CONNECTION_BYTES
 from server.lane.memo import Memo
-from server.memory import DEFAULT, SHARES, Budget, divide
 from tests.conftest import ROOT, until
 from tests.examples import albums
 from tests.raw import exchange, quiet
@@ -56,9 +56,9 @@ BOUNDS = {
 def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     rows = re.findall(r"^\| [^|]+ \| `([a-z_/]+)` \| ([0-9.]+) \|", SECTION, re.MULTILINE)
     assert sum(BOUNDS.values()) == DEFAULT.total
-    assert dict(rows) == {owner: f"{size / memory.MB:.1f}" for owner, size in BOUNDS.items()}
+    assert dict(rows) == {owner: f"{size / memory_budget.MB:.1f}" for owner, size in BOUNDS.items()}
     assert all((ROOT / "server" / f"{owner}.py").exists() for owner in BOUNDS)
-    assert f"takes up to {memory.PROGRAM_MB} MB" in SECTION
+    assert f"takes up to {memory_budget.PROGRAM_MB} MB" in SECTION
     assert f"{DEFAULT.listeners // LISTENER_BYTES} streams" in SECTION
     assert f"{DEFAULT.waiting // REQUEST_BYTES} requests" in SECTION
     assert f"{DEFAULT.bodies // bodies.REQUEST_BYTES} requests" in SECTION
@@ -66,11 +66,11 @@ def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     assert f"{connections} connections" in SECTION
 
 
-@pytest.mark.parametrize("megabytes", [memory.LEAST_MB, 200, 1000])
+@pytest.mark.parametrize("megabytes", [memory_budget.LEAST_MB, 200, 1000])
 def test_the_program_and_all_owners_fit_together(megabytes: int) -> None:
     budget = divide(megabytes)
-    whole = memory.PROGRAM_MB * memory.MB + budget.total * memory.GAPS
-    assert whole <= megabytes * memory.MB
+    whole = memory_budget.PROGRAM_MB * memory_budget.MB + budget.total * memory_budget.GAPS
+    assert whole <= megabytes * memory_budget.MB
     assert all(getattr(budget, each.name) > 0 for each in fields(Budget))
     assert sum(getattr(SHARES, each.name) for each in fields(Budget)) <= 100
 
@@ -97,7 +97,7 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
 async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_go_on(
     start_freshet: Any, start_standin: Any
 ) -> None:
-    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory.LEAST_MB)
+    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory_budget.LEAST_MB)
     await quiet(freshet)
     most = freshet.admission.most
     answers: list[bytes] = []
@@ -126,9 +126,9 @@ async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_
 async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(
     start_freshet: Any, start_standin: Any
 ) -> None:
-    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory.LEAST_MB)
+    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory_budget.LEAST_MB)
     await quiet(freshet)
-    most = divide(memory.LEAST_MB).bodies // bodies.REQUEST_BYTES
+    most = divide(memory_budget.LEAST_MB).bodies // bodies.REQUEST_BYTES
     half = b"POST /auth/logout/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
     wires = []
     for _ in range(most + 5):

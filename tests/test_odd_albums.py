@@ -22,11 +22,11 @@ from sqlalchemy import URL, text
 from structlog.testing import capture_logs
 from tornado.httpclient import HTTPResponse
 
-from server import config
 from server.app import Freshet
 from server.catalog.query import KINDS
 from server.catalog.status_schemas import Status
-from server.config import Settings
+from server.config import settings as config
+from server.config.settings import Settings
 from server.spotify.items import parse_items
 from server.spotify.standin import Answer, AppKind, Catalogue, StandIn
 from tests import odd_albums

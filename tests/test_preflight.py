@@ -17,6 +17,7 @@ import sqlalchemy.exc
 from sqlalchemy import URL, text
 
 from server import schema
+from server.config.libpq import variables
 from server.database import Database
 from server.doctor import Finding
 from server.doctor.database import of_database
@@ -25,7 +26,6 @@ from server.embedded.programs import binaries
 from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
 from server.keeper import DatabaseKeeper
-from server.libpq import variables
 from server.readiness import DatabaseProbe
 from tests.conftest import ROOT
 from tests.cursors import cursor_on
@@ -291,7 +291,7 @@ def test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says(
 ORDINARY = """
 import asyncio, dataclasses, json, os, pwd, sys
 from pathlib import Path
-from server.addresses import EmbeddedDatabase
+from server.config.addresses import EmbeddedDatabase
 from server.database import Database
 from server.doctor.database import of_database
 from server.embedded.launcher import enter_user_namespace

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from server import config, demo, private_files
+from server import demo
+from server.config import private_files, settings
 from server.embedded import EmbeddedPostgres
 from server.embedded.ownership import Ownership
 from server.errors import EmbeddedPostgresError, FreshetError
@@ -238,13 +239,13 @@ def test_a_file_with_a_secret_that_others_can_read_is_told_with_its_fix(
     secret.touch(mode=0o600)
     dotenv.write_text(f"{name}_FILE='{secret}'\nCLIENT_ID_FILE=/etc/passwd\n")
     dotenv.chmod(0o600)
-    assert config.remarks() == []
+    assert settings.remarks() == []
     secret.chmod(0o640)
-    (remark,) = config.remarks()
+    (remark,) = settings.remarks()
     assert (remark.event, remark.about) == ("secret_file_readable", f"{name}_FILE")
     assert "can be read by other users of this machine (mode 640)" in remark.text
     subprocess.run(remark.fix, shell=True, check=True)
-    assert config.remarks() == []
+    assert settings.remarks() == []
     assert mode(secret) == 0o600
 
 
@@ -254,9 +255,9 @@ def test_places_that_only_the_service_sees_need_no_private_files(
     (tmp_path / "secret").touch(mode=0o644)
     dotenv.write_text(f"SECRET_FILE={tmp_path}/secret\n")
     dotenv.chmod(0o600)
-    assert [each.about for each in config.remarks()] == ["SECRET_FILE"]
+    assert [each.about for each in settings.remarks()] == ["SECRET_FILE"]
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert config.remarks() == []
+    assert settings.remarks() == []
 
 
 @ROOT_ONLY
@@ -265,10 +266,10 @@ def test_a_file_of_another_user_is_given_to_ours_before_it_is_closed(
 ) -> None:
     dotenv.touch(mode=0o644)
     os.chown(dotenv, NOBODY.pw_uid, NOBODY.pw_gid)
-    (remark,) = config.remarks()
+    (remark,) = settings.remarks()
     assert remark.fix == f"chown root {dotenv} && chmod 600 {dotenv}"
     subprocess.run(remark.fix, shell=True, check=True)
-    assert config.remarks() == []
+    assert settings.remarks() == []
 
 
 @ROOT_ONLY

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from server.app import MAKE_UP_SECONDS, Freshet
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.errors import (
     BadAnswer,

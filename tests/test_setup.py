@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from server import demo
-from server.config import DemoSettings
-from server.getting_started import DASHBOARD, steps
+from server.config.getting_started import DASHBOARD, steps
+from server.config.settings import DemoSettings
 from server.spotify.standin import StandIn
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import ROOT

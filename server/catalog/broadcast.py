@@ -12,7 +12,7 @@ from server.catalog.audience import MOST_OF_A_CLIENT, Audience
 from server.catalog.entry import Entry, Piece
 from server.catalog.follower import Follower
 from server.catalog.ring import Ring
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 from server.tasks import attempt_now
 
 HELD = 1000  # changes

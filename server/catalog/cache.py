@@ -30,9 +30,9 @@ from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.shelf import Kept, Key, Shelf
 from server.catalog.single_flight import SingleFlight
 from server.catalog.snapshot import Freshness, Snapshot, known_days
+from server.config.memory_budget import DEFAULT, Budget
 from server.errors import NothingThere, NothingYet
 from server.instruments import CacheTally
-from server.memory import DEFAULT, Budget
 from server.tasks import Tasks, attempt
 
 Found = tuple[bytes, Freshness]

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from server.admission import Admission
 from server.catalog.lru import ByteLRU
 from server.catalog.snapshot import Snapshot
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 
 AT_ONCE = 2  # days that answers are being made of
 

@@ -5,7 +5,6 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.addresses import origin_of
 from server.catalog import feeds, following, samples
 from server.catalog.change_schemas import ChangesPage, OutOfReach
 from server.catalog.operations import (
@@ -27,6 +26,7 @@ from server.catalog.schemas import (
     SyncStarted,
 )
 from server.catalog.status_schemas import Status
+from server.config.addresses import origin_of
 
 MODELS = (
     ArtistsPage,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 
 from server.catalog.entry import Entry, Piece
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 
 SEQ = attrgetter("seq")
 

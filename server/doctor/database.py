@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from server import preflight, schema
-from server.addresses import EmbeddedDatabase
+from server.config.addresses import EmbeddedDatabase
 from server.database import Database
 from server.doctor.finding import Finding
 from server.embedded.programs import binaries

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from server import config
-from server.addresses import entry_of_app, is_loopback
-from server.config import DatabaseSettings, Settings
+from server.config import settings as config
+from server.config.addresses import entry_of_app, is_loopback
+from server.config.settings import DatabaseSettings, Settings
 from server.database import Database
 from server.doctor import login, spotify
 from server.doctor.database import of_database

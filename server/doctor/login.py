@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from server.config import Settings
+from server.config.settings import Settings
 from server.doctor.finding import Finding
 from server.spotify.consent import REMIND_FROM, SCOPES, Consent
 from server.spotify.logins import LOG_IN_AGAIN, MEND_KEYS

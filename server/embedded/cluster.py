@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from server import runtime_folder
+from server.config import runtime_folder
 from server.embedded import data_folder, processes, socket_folder
 from server.embedded import identity as identities
 from server.embedded.ownership import NAME_FOLDER, Ownership

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import IO
 
-from server import private_files
+from server.config import private_files
 from server.errors import EmbeddedPostgresError
 
 NAME_FOLDER = "DATABASE_URL=embedded:/DIR"

@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from server import runtime_folder
+from server.config import runtime_folder
 from server.embedded.identity import give_to
 from server.errors import EmbeddedPostgresError
 

@@ -10,7 +10,7 @@ import termios
 from collections.abc import Callable
 from operator import itemgetter
 
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 
 GRACE_SECONDS = 10  # before the rate counts
 WINDOW_SECONDS = 30  # over which it is an average

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 
 REQUEST_BYTES = 40_000  # of memory for a request whose body arrives, its connection included
 

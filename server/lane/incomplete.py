@@ -4,6 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 
+from server.config.memory_budget import DEFAULT
 from server.lane.connection import Connection
 from server.lane.limits import (
     HEAD_SECONDS,
@@ -12,7 +13,6 @@ from server.lane.limits import (
     Fault,
     end_of_head,
 )
-from server.memory import DEFAULT
 
 READ_BYTES = 16 * 1024
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from server.config.memory_budget import DEFAULT, Budget
 from server.lane.answer import Answer
 from server.lane.connection import Connection
 from server.lane.door import ROOM
@@ -16,7 +17,6 @@ from server.lane.memo import Memo
 from server.lane.portions import Portions
 from server.lane.reception import Reception
 from server.lane.sending import MOST_ANSWERS, MOST_BYTES, Sender
-from server.memory import DEFAULT, Budget
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request

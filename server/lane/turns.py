@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from server.memory import DEFAULT
+from server.config.memory_budget import DEFAULT
 
 ENTRY_BYTES = 1024  # of a request that waits, and its socket, beside its bytes
 

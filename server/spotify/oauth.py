@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from server.addresses import entry_of_app
+from server.config.addresses import entry_of_app
 from server.errors import (
     BadAnswer,
     CredentialsRejected,

@@ -2,7 +2,7 @@
 
 import socket
 
-from server.config import Settings
+from server.config.settings import Settings
 from tests.attacks.siege import Siege
 from tests.attacks.test_crowds import Newcomers, few_descriptors
 

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy import create_engine
 
 from server import schema
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from server.embedded import EmbeddedPostgres
 from tests.bench import compare, payload, soak, sync, variants
 from tests.bench.http import __main__ as http

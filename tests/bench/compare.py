@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from tests.bench.http import sample, table, tools, wrk
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, World

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from server import libpq
+from server.config import libpq
 from server.embedded.programs import binaries
 from tests import documented
 from tests.conftest import ROOT

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from server import environment
+from server.config import environment
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import NOTHING, standin_settings
 

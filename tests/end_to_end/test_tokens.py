@@ -45,8 +45,8 @@ from datetime import UTC, datetime
 
 import orjson
 
-from server import config, log
-from server.config import Settings
+from server.config import settings as config; from server import log
+from server.config.settings import Settings
 from server.database import Database
 from server.upstream import Upstream
 

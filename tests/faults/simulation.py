@@ -16,7 +16,7 @@ from server.catalog import payload, reader
 from server.catalog.query import ArtistsQuery
 from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.spotify.ledger import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn

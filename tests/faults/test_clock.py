@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from models import Album, Change
 from server.catalog.retention import Retention
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock

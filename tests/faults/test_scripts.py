@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from tornado.ioloop import IOLoop
 
 from models import Album, Base, Listing
-from server.config import Settings
+from server.config.settings import Settings
 from server.database import Database
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from tests.conftest import Clock

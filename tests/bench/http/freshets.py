@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from server.embedded import EmbeddedPostgres
 from tests.bench.http import tools
 from tests.bench.http.control import Servant

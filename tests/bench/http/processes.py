@@ -4,7 +4,7 @@ import subprocess
 import sys
 from statistics import median
 
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from tests.bench.http import wrk
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Manage, World

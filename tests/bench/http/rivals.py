@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 from tests.bench.http import nginx, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.process import await_answer, stop

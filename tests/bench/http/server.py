@@ -10,9 +10,10 @@ from functools import partial
 
 import uvloop
 
-from server import config, log, pauses, routes
+from server import log, pauses, routes
 from server.app import Freshet
-from server.config import Settings
+from server.config import settings
+from server.config.settings import Settings
 from server.site import Site
 from tests.bench.http.control import obey
 
@@ -21,7 +22,7 @@ class Bench:
     """A server which syncs without a pause, or throws its answers away each second, if told to."""
 
     def __init__(self) -> None:
-        self._freshet = Freshet(config.load(Settings))
+        self._freshet = Freshet(settings.load(Settings))
         self._work: asyncio.Task[None] | None = None
         self._goes_on = False
         self._counts = Counter[str]()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server.addresses import ROOT
+from server.config.addresses import ROOT
 
 VENV = ROOT / ".venv-bench"
 USER = VENV / "user" / "bin" / "python"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dotenv.parser import parse_stream
 
-from server.private_files import PRIVATE
+from server.config.private_files import PRIVATE
 
 PLAIN = re.compile(r"[\w.:/@,+=*\[\]-]+", re.ASCII)  # means the same to dotenv, shells and systemd
 MASK = "********"

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from sqlalchemy import URL
 
-from server.addresses import DASHBOARD, EmbeddedDatabase, check_address, parse_database_url
+from server.config.addresses import DASHBOARD, EmbeddedDatabase, check_address, parse_database_url
 from server.countries import MISTAKEN, country
 
 ACCOUNT = re.compile(r"(?:id:|account_id:)?([^\s/:@]+)")

@@ -18,11 +18,10 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from sqlalchemy import URL
 
-from server import environment, libpq, memory
-from server.addresses import ROOT, SPOTIFY_ACCOUNTS, EmbeddedDatabase, login_obstacle
-from server.environment import Remark
-from server.errors import SettingsError
-from server.values import (
+from server.config import environment, libpq, memory_budget
+from server.config.addresses import ROOT, SPOTIFY_ACCOUNTS, EmbeddedDatabase, login_obstacle
+from server.config.environment import Remark
+from server.config.validators import (
     A_YEAR,
     MENDS,
     AccountIds,
@@ -35,6 +34,7 @@ from server.values import (
     check_secret,
     check_sync_interval,
 )
+from server.errors import SettingsError
 
 ENV_FILE = ROOT / ".env"
 CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
@@ -82,7 +82,9 @@ class Settings(DatabaseSettings):
     host: Annotated[str, AfterValidator(check_host)] = "127.0.0.1"
     port: int = Field(default=5000, ge=0, le=65535)
     processes: int = Field(default=1, ge=1, le=64)
-    memory_mb: int = Field(default=memory.DEFAULT_MB, ge=memory.LEAST_MB, le=memory.MOST_MB)
+    memory_mb: int = Field(
+        default=memory_budget.DEFAULT_MB, ge=memory_budget.LEAST_MB, le=memory_budget.MOST_MB
+    )
     public_url: ServiceUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port'] or 5000}"
     )

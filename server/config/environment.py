@@ -12,7 +12,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
-from server import private_files
+from server.config import private_files
 from server.errors import SettingsError
 
 ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front

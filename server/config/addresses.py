@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import URL
 
-from server import libpq
+from server.config import libpq
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SPOTIFY_ACCOUNTS = "https://accounts.spotify.com"
 DASHBOARD = "https://developer.spotify.com/dashboard"
 
