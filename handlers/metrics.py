@@ -8,7 +8,7 @@ import hmac
 from typing import Any
 
 from handlers.base import BaseHandler
-from server.metrics import CONTENT_TYPE, Metrics
+from server.observability.metrics import CONTENT_TYPE, Metrics
 from server.proxies import TrustedProxies
 from server.refusals import MetricsByProxy, MetricsKeyNeeded
 

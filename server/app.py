@@ -12,7 +12,6 @@ from typing import Any
 import structlog
 
 from server import routes, trimming
-from server.access_log import SUMMARY_SECONDS
 from server.catalog import store, turn
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
@@ -30,10 +29,11 @@ from server.downstream import (
     make_memo,
     make_site,
 )
-from server.instruments import Instruments
 from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
 from server.notices import Listener
+from server.observability.access_log import SUMMARY_SECONDS
+from server.observability.instruments import Instruments
 from server.readiness import DatabaseProbe
 from server.spotify import logins
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now

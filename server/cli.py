@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, log, schema, serve, startup
+from server import __version__, schema, serve, startup
 from server.catalog.report import Report
 from server.cli_init import init
 from server.cli_login import login
@@ -16,6 +16,7 @@ from server.config.settings import DatabaseSettings, Settings
 from server.database import open_engine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
+from server.observability import log
 from server.refusals import SyncRunning
 from server.spotify.proxy import Proxies
 from server.upstream import make_syncer, one_off, tell_no_process

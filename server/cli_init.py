@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 import click
 
-from server import log
 from server.config import env_file, environment
 from server.config import settings as config
 from server.config.addresses import ROOT
@@ -19,6 +18,7 @@ from server.config.settings import Settings
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.listening import is_local, split
+from server.observability import log
 
 EXAMPLE = ROOT / ".env.example"
 HIDDEN = frozenset(

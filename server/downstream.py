@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server import routes
-from server.access_log import AccessLog
 from server.admission import Admission
 from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
@@ -19,9 +18,10 @@ from server.catalog.standing import Standing
 from server.config.memory_budget import divide
 from server.config.settings import Settings
 from server.database import Database
-from server.instruments import CacheTally
 from server.lane.backlog import Backlog
 from server.lane.memo import Count, Memo
+from server.observability.access_log import AccessLog
+from server.observability.instruments import CacheTally
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.threads import Threads

@@ -15,12 +15,13 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import log, pauses, startup, trimming
+from server import pauses, startup, trimming
 from server.app import Freshet
 from server.children import BEAT_SECONDS
 from server.config.settings import Settings
-from server.count_files import CountFiles
-from server.instruments import Instruments
+from server.observability import log
+from server.observability.count_files import CountFiles
+from server.observability.instruments import Instruments
 
 WARM_SECONDS = 5.0  # after so long it answers even if it has nothing to serve yet
 LISTENING, ALIVE = b"listening", b"alive"

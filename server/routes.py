@@ -40,7 +40,7 @@ from server.config.settings import Settings
 from server.database import Database
 from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
-from server.metrics import Metrics
+from server.observability.metrics import Metrics
 from server.proxies import TrustedProxies
 from server.readiness import DatabaseProbe
 from server.threads import Threads

@@ -12,7 +12,6 @@ from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
 from server import listening
-from server.access_log import AccessLog
 from server.config.addresses import client_network
 from server.config.memory_budget import DEFAULT, Budget
 from server.lane.answer import Answer
@@ -25,6 +24,7 @@ from server.lane.loan import LendingServer
 from server.lane.memo import Memo
 from server.lane.refusal import Refuse, refuse_plainly
 from server.lane.turns import Turns
+from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from server import count_files, process
+from server import process
 from server.children import BEAT_SECONDS, Child
 from server.config import runtime_folder
 from server.config.addresses import EmbeddedDatabase
@@ -17,6 +17,7 @@ from server.config.settings import Settings
 from server.database import Database
 from server.keeper import DatabaseKeeper
 from server.listening import reserved
+from server.observability import count_files
 
 STOP_SECONDS = 8.0  # what a process gets to end by itself
 CONNECTIONS = 8  # to the database, a process at most

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from server import lines
-from server.access_log import AccessLog
 from server.catalog.broadcast import Broadcast
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
@@ -15,13 +13,15 @@ from server.config.settings import Settings
 from server.database import Database
 from server.engine import THREADS
 from server.errors import DatabaseUnavailable
-from server.instruments import Instruments
 from server.lane.backlog import Backlog
 from server.lane.memo import Count
 from server.login.watch import ConsentWatch
-from server.metrics import Gauge, Metrics
-from server.traffic import Traffic
-from server.vitals import Vitals
+from server.observability import log_handler
+from server.observability.access_log import AccessLog
+from server.observability.http_metrics import Traffic
+from server.observability.instruments import Instruments
+from server.observability.metrics import Gauge, Metrics
+from server.observability.process_metrics import Vitals
 
 
 def make_metrics(
@@ -89,7 +89,7 @@ def _add_vitals(
     instruments.vitals.add_total(
         "freshet_log_lines_dropped",
         "Log lines that a process could not write: nobody read them, or the disk was full.",
-        lambda: float(lines.dropped()),
+        lambda: float(log_handler.dropped()),
     )
 
 

@@ -5,8 +5,8 @@ import re
 import orjson
 
 from server import problems
-from server.access_log import AccessLog, new_id
 from server.lane.refusal import Unreadable
+from server.observability.access_log import AccessLog, new_id
 from server.proxies import TrustedProxies
 
 QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # from where on a reason may hold the client's words

@@ -16,8 +16,8 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError
 
 from handlers.base import BaseHandler
-from server.access_log import AccessLog
-from server.log import configure
+from server.observability.access_log import AccessLog
+from server.observability.log import configure
 from tests.conftest import until
 from tests.examples import albums
 from tests.test_log import logging_as_it_was

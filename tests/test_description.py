@@ -17,8 +17,8 @@ from server.catalog.change_schemas import Change
 from server.catalog.description import openapi
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
+from server.observability.http_metrics import plain
 from server.spotify.standin import StandIn
-from server.traffic import plain
 from tests.client import Client
 from tests.conftest import PUBLIC_URL
 

@@ -12,7 +12,7 @@ from server.catalog.following import JAVASCRIPT
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings
-from server.traffic import plain
+from server.observability.http_metrics import plain
 from tests import documented
 
 ROOT = Path(__file__).resolve().parent.parent

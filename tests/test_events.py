@@ -16,7 +16,6 @@ from structlog.testing import capture_logs
 
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
-from server.access_log import AccessLog
 from server.app import Freshet
 from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
@@ -24,6 +23,7 @@ from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
 from server.database import Database
 from server.errors import DatabaseUnavailable
+from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.unreadable import Refuser

@@ -15,15 +15,15 @@ from structlog.testing import capture_logs
 from handlers.overview import OverviewHandler
 from handlers.pages import NotFoundHandler, Pages
 from handlers.status import StatusHandler
-from server.access_log import AccessLog
 from server.app import Freshet
 from server.catalog.duties import Duties
 from server.catalog.status_schemas import Status
 from server.database import Database
 from server.errors import DatabaseUnavailable
-from server.instruments import Instruments
 from server.leadership import Leadership
-from server.metrics import Gauge, Metrics
+from server.observability.access_log import AccessLog
+from server.observability.instruments import Instruments
+from server.observability.metrics import Gauge, Metrics
 from server.site import Site
 from server.tasks import Timers, attempt, attempt_each
 from tests.client import Client

@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, text
 from tornado.httpclient import HTTPResponse
 
 from server.catalog.query import ALL
-from server.log import configure
+from server.observability.log import configure
 from server.upstream import utc_now
 from tests.browsing import Browser
 from tests.conftest import until

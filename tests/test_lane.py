@@ -15,10 +15,10 @@ from sqlalchemy import URL
 from tornado.httpclient import AsyncHTTPClient
 
 from server import routes
-from server.access_log import AccessLog
 from server.app import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
+from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.spotify.standin import AppKind, Catalogue, StandIn

@@ -21,9 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
-from server.lines import LineHandler, tell_quickly
-from server.log import configure
-from server.scrubber import MASK, scrub, scrub_text
+from server.observability.log import configure
+from server.observability.log_handler import LineHandler, tell_quickly
+from server.observability.scrubber import MASK, scrub, scrub_text
 from tests.conftest import ROOT
 
 TOKEN = "BQDx-9_aZ.token~of+a/long=="
@@ -532,7 +532,7 @@ def run_program(program: str, **environment: str) -> "subprocess.Popen[bytes]":
 def test_a_broken_pipe_does_not_stop_the_program() -> None:
     program = """
         import sys, structlog
-        from server.log import configure
+        from server.observability.log import configure
         configure()
         log = structlog.get_logger()
         log.info("first")
@@ -564,7 +564,7 @@ def test_a_broken_pipe_does_not_stop_the_program() -> None:
 def test_names_in_any_script_survive_a_terminal_that_knows_no_unicode() -> None:
     program = """
         import structlog
-        from server.log import configure
+        from server.observability.log import configure
         configure()
         structlog.get_logger().info("event", name="Sigur Rós 電気 \\U0001f3b8")
         configure("console")

@@ -11,7 +11,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from server.log_writer import CLOSE_SECONDS, MOST_WAITING, LogWriter
+from server.observability.log_writer import CLOSE_SECONDS, MOST_WAITING, LogWriter
 from tests.conftest import ROOT
 
 LINE = "x" * 1023 + "\n"
@@ -161,7 +161,7 @@ def test_a_descriptor_that_does_not_block_is_waited_for(pipe: tuple[int, int]) -
 def test_the_last_lines_before_a_crash_are_written() -> None:
     program = """
 import structlog
-from server import log
+from server.observability import log
 log.configure("json", "info")
 for number in range(1000):
     structlog.get_logger().info("step", number=number)

@@ -17,10 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server import __version__
 from server.app import Freshet
-from server.count_files import FOLDER
-from server.instruments import Instruments
-from server.requests import REQUEST_SECONDS, Requests
-from server.vitals import Vitals
+from server.observability.count_files import FOLDER
+from server.observability.http_metrics import REQUEST_SECONDS, Requests
+from server.observability.instruments import Instruments
+from server.observability.process_metrics import Vitals
 from tests.client import Client
 from tests.conftest import ROOT, until
 from tests.examples import albums
@@ -154,8 +154,8 @@ def test_how_a_dead_process_is_nobody_tells(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 from prometheus_client import generate_latest
-from server.count_files import CountFiles, forget
-from server.instruments import Instruments
+from server.observability.count_files import CountFiles, forget
+from server.observability.instruments import Instruments
 folder = Path(sys.argv[1])
 made = Instruments(2, CountFiles(folder, 2))
 made.requests.add("/", "GET", 200, "handler")

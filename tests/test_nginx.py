@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from server.app import Freshet
-from server.log import configure
+from server.observability.log import configure
 from tests.conftest import ROOT, until
 from tests.examples import albums
 from tests.fronts import LIST, Nginx

@@ -11,7 +11,7 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from server.app import Freshet
-from server.log import configure
+from server.observability.log import configure
 from server.proxies import TrustedProxies
 from tests.conftest import until
 from tests.examples import albums

@@ -17,11 +17,11 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from handlers.base import BaseHandler
-from server.access_log import AccessLog
 from server.app import Freshet
 from server.config.memory_budget import DEFAULT
 from server.lane.lane import IDLE_SECONDS, Lane
 from server.lane.limits import HEAD_SECONDS, end_of_head
+from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
 from server.site import Site
 from server.unreadable import Refuser

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.traffic import plain
+from server.observability.http_metrics import plain
 from tests.client import Client
 from tests.test_status import samples_of
 

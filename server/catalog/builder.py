@@ -7,12 +7,12 @@ import structlog
 from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.lifetime import Occasion
-from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding
 from server.catalog.query import ReleaseQuery
 from server.catalog.shelf import Kept, Key
 from server.catalog.snapshot import Snapshot
-from server.instruments import CacheTally
+from server.observability.instruments import CacheTally
+from server.observability.omissions import Omissions
 
 log = structlog.get_logger()
 

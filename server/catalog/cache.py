@@ -24,7 +24,6 @@ from server.catalog.builder import Builder
 from server.catalog.days import Days
 from server.catalog.demand import Demand
 from server.catalog.lifetime import REVALIDATE, Clocks
-from server.catalog.omissions import Omissions
 from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.shelf import Kept, Key, Shelf
@@ -32,7 +31,8 @@ from server.catalog.single_flight import SingleFlight
 from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.config.memory_budget import DEFAULT, Budget
 from server.errors import NothingThere, NothingYet
-from server.instruments import CacheTally
+from server.observability.instruments import CacheTally
+from server.observability.omissions import Omissions
 from server.tasks import Tasks, attempt
 
 Found = tuple[bytes, Freshness]

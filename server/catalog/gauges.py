@@ -8,7 +8,7 @@ from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import Freshness, freshness_of
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sync import Syncer
-from server.metrics import Gauge
+from server.observability.metrics import Gauge
 
 
 class Gauges:

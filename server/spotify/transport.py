@@ -16,7 +16,7 @@ from tornado.simple_httpclient import (
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
-from server.scrubber import MASK, SECRET_FIELDS
+from server.observability.scrubber import MASK, SECRET_FIELDS
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
 

@@ -45,7 +45,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from server.config import settings as config; from server import log
+from server.config import settings as config; from server.observability import log
 from server.config.settings import Settings
 from server.database import Database
 from server.upstream import Upstream

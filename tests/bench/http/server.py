@@ -10,10 +10,11 @@ from functools import partial
 
 import uvloop
 
-from server import log, pauses, routes
+from server import pauses, routes
 from server.app import Freshet
 from server.config import settings
 from server.config.settings import Settings
+from server.observability import log
 from server.site import Site
 from tests.bench.http.control import obey
 

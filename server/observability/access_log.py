@@ -10,8 +10,8 @@ from typing import Any, Literal
 import structlog
 from tornado.web import RequestHandler
 
-from server.lines import tell_quickly
-from server.scrubber import scrub_text
+from server.observability.log_handler import tell_quickly
+from server.observability.scrubber import scrub_text
 
 EVENT = "http_request"
 SUMMARY_SECONDS = 10.0

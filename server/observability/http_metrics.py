@@ -3,10 +3,12 @@
 Its counters take locks and, shared by processes, write to files: 8 to 13 µs a request.
 """
 
+import re
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from tornado.web import RequestHandler
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
@@ -78,3 +80,47 @@ class _Histogram(Histogram):
         for bucket, count in zip(self._buckets, counts, strict=True):
             if count:
                 bucket.inc(count)
+
+
+OTHER = "other"
+NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{kind}"))
+BLANK = " "  # in place of what varies; no address has one
+
+
+class Traffic:
+    """Counts and times each request that a handler has answered. `patterns` are those of routes."""
+
+    def __init__(self, requests: Requests, patterns: Iterable[str]) -> None:
+        self._requests = requests
+        self._routes: dict[str, str] = {}
+        for pattern in patterns:
+            route = plain(pattern)
+            form = re.sub(r"\{.*\}", BLANK, route)
+            self._routes[form] = route
+            if pattern.endswith("/?"):
+                self._routes[form[:-1]] = route
+
+    def __call__(self, handler: RequestHandler) -> None:
+        """One more."""
+        route, request = self.route_of(handler), handler.request
+        method = request.method if request.method in handler.SUPPORTED_METHODS else OTHER
+        self._requests.add(route, method or OTHER, handler.get_status(), "handler")
+        self._requests.time(route, request.request_time())
+
+    def refused(self, method: str, status: int) -> None:
+        """Count a request that no handler saw."""
+        known = method in RequestHandler.SUPPORTED_METHODS
+        self._requests.add(OTHER, method if known else OTHER, status, "parser")
+
+    def route_of(self, handler: RequestHandler) -> str:
+        """The route that led to a handler; there are no more answers than routes, and OTHER."""
+        path = handler.request.path
+        for value in getattr(handler, "path_args", ()):  # none yet if the method is no method
+            path = BLANK.join(path.rsplit(value, 1)) if value else path
+        return self._routes.get(path, OTHER)
+
+
+def plain(pattern: str) -> str:
+    """A route as people write it, such as /api/artists/{spotify_id}/."""
+    name = next((name for part, name in NAMES if part in pattern), "{file}")
+    return re.sub(r"\(.*\)", name, re.sub(r"/\?$", "/", pattern)).replace("\\", "")

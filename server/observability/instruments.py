@@ -3,10 +3,10 @@
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from server.count_files import CountFiles
-from server.requests import Requests
+from server.observability.count_files import CountFiles
+from server.observability.http_metrics import Requests
+from server.observability.process_metrics import Vitals
 from server.tasks import attempt_now
-from server.vitals import Vitals
 
 CLOSED = ("slow", "memory", "descriptors")  # see `server.lane.backlog`
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)

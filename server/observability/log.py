@@ -13,9 +13,9 @@ from typing import Any, Literal, TextIO, cast
 import orjson
 import structlog
 
-from server.lines import LineHandler
-from server.log_writer import LogWriter
-from server.scrubber import EventDict, scrub
+from server.observability.log_handler import LineHandler
+from server.observability.log_writer import LogWriter
+from server.observability.scrubber import EventDict, scrub
 
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MULTILINE = ("exception", "stack")

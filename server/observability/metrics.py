@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from tornado.ioloop import PeriodicCallback
 
 from server import __version__
-from server.instruments import Instruments
+from server.observability.instruments import Instruments
 from server.tasks import attempt_now
 
 __all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]

@@ -9,8 +9,8 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
-from server.log_writer import LogWriter
-from server.scrubber import scrub_text
+from server.observability.log_writer import LogWriter
+from server.observability.scrubber import scrub_text
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
