@@ -5,7 +5,7 @@ from sqlalchemy import Connection
 from alembic import context
 from models import Base
 from server.config import settings
-from server.database import open_engine
+from server.database.executor import open_engine
 
 
 def migrate(connection: Connection) -> None:

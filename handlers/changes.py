@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 
 from handlers.payloads import PayloadHandler
-from server.admission import AdmittedDatabase
 from server.catalog import freshness, journal, payload, query
 from server.catalog.entry import BEGIN_AGAIN, Piece
 from server.catalog.payload import Coding, Representation
 from server.catalog.position import ChangesQuery
+from server.database.admission import AdmittedDatabase
 from server.refusals import JournalOutOfReach
 
 

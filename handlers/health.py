@@ -4,7 +4,7 @@ from handlers.base import BaseHandler
 from server.catalog.cache import PayloadCache
 from server.catalog.lag import ServingLag
 from server.catalog.wording import duration
-from server.readiness import DatabaseProbe
+from server.database.readiness import DatabaseProbe
 
 
 class HealthHandler(BaseHandler):

@@ -19,7 +19,10 @@ from server.catalog.report import Report
 from server.catalog.retention import Retention
 from server.catalog.standing import Standing
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
+from server.database.listener import Listener
+from server.database.readiness import DatabaseProbe
+from server.database.supervisor import DatabaseKeeper
 from server.downstream import (
     make_admission,
     make_backlog,
@@ -29,12 +32,9 @@ from server.downstream import (
     make_memo,
     make_site,
 )
-from server.keeper import DatabaseKeeper
 from server.login.watch import ConsentWatch
-from server.notices import Listener
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
-from server.readiness import DatabaseProbe
 from server.spotify import logins
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.telemetry import add_clients, count_sync, make_access_log, make_count, make_metrics

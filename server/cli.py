@@ -7,13 +7,14 @@ from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, schema, serve, startup
+from server import __version__, serve, startup
 from server.catalog.report import Report
 from server.cli_init import init
 from server.cli_login import login
 from server.config import settings as config
 from server.config.settings import DatabaseSettings, Settings
-from server.database import open_engine
+from server.database import schema
+from server.database.executor import open_engine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.observability import log

@@ -13,7 +13,7 @@ import structlog
 from server.config import env_file, private_files
 from server.config.addresses import state_folder
 from server.config.settings import DemoSettings, load
-from server.embedded.programs import binaries
+from server.database.embedded.programs import binaries
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.serve import serve
 from server.spotify.standin import AppKind, Fault, StandIn

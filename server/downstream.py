@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server import routes
-from server.admission import Admission
 from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
 from server.catalog.cache import PayloadCache
@@ -17,7 +16,8 @@ from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.config.memory_budget import divide
 from server.config.settings import Settings
-from server.database import Database
+from server.database.admission import Admission
+from server.database.executor import Database
 from server.lane.backlog import Backlog
 from server.lane.memo import Count, Memo
 from server.observability.access_log import AccessLog

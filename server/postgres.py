@@ -15,8 +15,8 @@ from server import startup
 from server.config import libpq
 from server.config import settings as config
 from server.config.settings import DatabaseSettings
-from server.database import open_engine
-from server.embedded.programs import binaries
+from server.database.embedded.programs import binaries
+from server.database.executor import open_engine
 from server.errors import FreshetError, SettingsError
 
 USAGE = """\

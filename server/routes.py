@@ -28,7 +28,6 @@ from handlers.reference import References
 from handlers.setup import SetupHandler
 from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
-from server.admission import Admission, AdmittedDatabase
 from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
@@ -37,12 +36,13 @@ from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
 from server.config.settings import Settings
-from server.database import Database
+from server.database.admission import Admission, AdmittedDatabase
+from server.database.executor import Database
+from server.database.readiness import DatabaseProbe
 from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
 from server.observability.metrics import Metrics
 from server.proxies import TrustedProxies
-from server.readiness import DatabaseProbe
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's

@@ -14,8 +14,8 @@ from server.children import BEAT_SECONDS, Child
 from server.config import runtime_folder
 from server.config.addresses import EmbeddedDatabase
 from server.config.settings import Settings
-from server.database import Database
-from server.keeper import DatabaseKeeper
+from server.database.executor import Database
+from server.database.supervisor import DatabaseKeeper
 from server.listening import reserved
 from server.observability import count_files
 

@@ -10,8 +10,8 @@ from server.catalog.gauges import Gauges
 from server.catalog.lag import ServingLag
 from server.catalog.report import Report
 from server.config.settings import Settings
-from server.database import Database
-from server.engine import THREADS
+from server.database.engine import THREADS
+from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.lane.backlog import Backlog
 from server.lane.memo import Count

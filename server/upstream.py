@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from server import schema
-from server.admission import Admission
 from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
 from server.catalog.report import Report, tell
@@ -15,7 +13,9 @@ from server.catalog.schedule import Schedule
 from server.catalog.sweeper import Sweeper
 from server.catalog.sync import Syncer
 from server.config.settings import Settings
-from server.database import Database
+from server.database import schema
+from server.database.admission import Admission
+from server.database.executor import Database
 from server.errors import DatabaseError
 from server.keyring import Keyring
 from server.login.desk import LoginDesk

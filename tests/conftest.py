@@ -19,12 +19,12 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 from tornado.platform.asyncio import AsyncIOLoop
 
-from server import schema
 from server.app import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
-from server.database import Database
-from server.embedded import EmbeddedPostgres
+from server.database import schema
+from server.database.embedded import EmbeddedPostgres
+from server.database.executor import Database
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.upstream import utc_now
 from tests import statements

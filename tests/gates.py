@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import URL
 
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.gate import Gate
 from server.spotify.oauth import Accounts
 from server.spotify.standin import StandIn

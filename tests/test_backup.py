@@ -16,13 +16,13 @@ from sqlalchemy import URL, create_engine, make_url, text
 from server.app import Freshet
 from server.config.addresses import EmbeddedDatabase
 from server.config.libpq import variables
-from server.database import Database, open_engine
+from server.database.embedded import processes
+from server.database.embedded.identity import give_to, identity
+from server.database.embedded.programs import run as programs_run
+from server.database.embedded.programs import spawn
+from server.database.engine import make_engine
+from server.database.executor import Database, open_engine
 from server.doctor.database import of_database
-from server.embedded import processes
-from server.embedded.identity import give_to, identity
-from server.embedded.programs import run as programs_run
-from server.embedded.programs import spawn
-from server.engine import make_engine
 from tests.client import Client
 from tests.conftest import ROOT, SECRET, until
 from tests.ports import free_port, is_open

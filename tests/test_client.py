@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 from tornado.httputil import HTTPHeaders
 
-from server.database import Database
+from server.database.executor import Database
 from server.errors import (
     AppRefused,
     BadAnswer,

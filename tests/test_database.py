@@ -19,10 +19,10 @@ from sqlalchemy import URL, CursorResult, text
 from sqlalchemy.orm import Session
 
 from server.config.addresses import EmbeddedDatabase
-from server.database import Database, open_engine
-from server.embedded import EmbeddedPostgres
-from server.embedded.processes import PostmasterFile
-from server.engine import THREADS, make_engine
+from server.database.embedded import EmbeddedPostgres
+from server.database.embedded.processes import PostmasterFile
+from server.database.engine import THREADS, make_engine
+from server.database.executor import Database, open_engine
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 from tests.conftest import FAST_POSTGRES, ROOT, until
 
@@ -30,7 +30,7 @@ CLOSING = """
 import asyncio, os, sys
 from sqlalchemy import text
 from server.config.addresses import parse_database_url
-from server.database import Database
+from server.database.executor import Database
 
 async def main():
     database = Database(parse_database_url(sys.argv[1]))

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from server.config.addresses import client_network
-from server.database import Database
+from server.database.executor import Database
 from server.errors import (
     AppRefused,
     BadAnswer,

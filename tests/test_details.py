@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from models import Artist, Cooldown, Source
 from server.catalog import store
 from server.catalog.details import ArtistDetails
-from server.database import Database
+from server.database.executor import Database
 from server.keyring import Keyring
 from server.spotify.artists import ArtistLookup
 from server.spotify.client import SpotifyClient

@@ -15,7 +15,7 @@ from sqlalchemy import URL, text
 from server.config.addresses import entry_of_app
 from server.config.settings import Settings
 from server.countries import CODES
-from server.database import Database
+from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.keyring import Keyring
 from server.spotify import logins, quota

@@ -23,10 +23,10 @@ from sqlalchemy import URL
 
 from server.config import settings as config
 from server.config.addresses import EmbeddedDatabase
-from server.database import Database
+from server.database.embedded.ownership import Ownership
+from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.doctor.database import of_database
-from server.embedded.ownership import Ownership
 from server.keyring import Keyring
 from server.spotify import logins, quota
 from server.spotify.cooldown import Pause

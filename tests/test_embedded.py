@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine
 
-from server.embedded import EmbeddedPostgres, processes
-from server.embedded.identity import identity
-from server.embedded.processes import PostmasterFile
+from server.database.embedded import EmbeddedPostgres, processes
+from server.database.embedded.identity import identity
+from server.database.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
 from tests.conftest import ROOT
 from tests.cursors import cursor_on
@@ -36,9 +36,9 @@ BUSY = "SELECT count(*) FROM generate_series(1, 1e12::bigint)"
 HOLDER = """
 import json, os, signal, sys
 from pathlib import Path
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
 from server.errors import EmbeddedPostgresError
-from server.embedded.processes import PostmasterFile
+from server.database.embedded.processes import PostmasterFile
 
 signal.signal(signal.SIGINT, lambda *_: os.write(1, b'"interrupted"\\n'))
 server = EmbeddedPostgres(Path(json.loads(sys.stdin.readline())), json.loads(sys.stdin.readline()))
@@ -70,7 +70,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 # An ordinary user: nobody, or where nobody cannot reach our Python, root without its privileges.
 ORDINARY = """
 import os, pwd, subprocess, sys
-from server.embedded.launcher import enter_user_namespace, switch_user
+from server.database.embedded.launcher import enter_user_namespace, switch_user
 
 account = pwd.getpwnam("nobody")
 test = [sys.executable, "-c", "import server.embedded"]
@@ -429,9 +429,9 @@ def test_no_environment_no_path_and_no_code_of_the_wheels_bends_anything(tmp_pat
     script = """
 import sys
 from pathlib import Path
-from server import schema
+from server.database import schema
 from server.config.addresses import EmbeddedDatabase
-from server.database import open_engine
+from server.database.executor import open_engine
 with open_engine(EmbeddedDatabase(Path(sys.argv[1]))) as engine:
     print(schema.create(engine))
     with engine.connect() as connection:
@@ -498,7 +498,8 @@ def test_a_user_without_a_name_can_make_it_too(hold: Any, open_folder: Path) -> 
     with pytest.raises(KeyError):
         pwd.getpwuid(nameless)
     script = (
-        "import os, sys; from server.embedded.launcher import enter_user_namespace as enter;"
+        "import os, sys; from server.database.embedded.launcher import"
+        " enter_user_namespace as enter;"
         f"enter({nameless}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
     holder = hold(open_folder / "data", "-c", script)
@@ -931,7 +932,7 @@ assert libc.mount(None, b"/", None, 0x44000, None) == 0  # MS_REC | MS_PRIVATE
 assert libc.mount(b"tmpfs", {os.fsencode(mounted)!r}, b"tmpfs", 0, b"size=200m") == 0
 import sys
 from pathlib import Path
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
 for round in range(2):
     server = EmbeddedPostgres(Path(sys.argv[1]))
     server.start()
@@ -959,7 +960,7 @@ def test_a_long_folder_for_temporary_files_is_passed_over(
     script = """
 import sys
 from pathlib import Path
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
 server = EmbeddedPostgres(Path(sys.argv[1]), {"fsync": "off"})
 server.start()
 print((server.folder / "socket-folder").read_text())
@@ -1007,7 +1008,7 @@ def test_a_full_disk_at_the_first_start_is_one_sentence_and_leaves_nothing(
     script = f"""
 import ctypes, os, sys
 from pathlib import Path
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
 from server.errors import EmbeddedPostgresError
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.unshare(0x20000) == 0  # CLONE_NEWNS

@@ -21,7 +21,7 @@ from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
-from server.database import Database
+from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies

@@ -18,9 +18,9 @@ from handlers.status import StatusHandler
 from server.app import Freshet
 from server.catalog.duties import Duties
 from server.catalog.status_schemas import Status
-from server.database import Database
+from server.database.executor import Database
+from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
-from server.leadership import Leadership
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics

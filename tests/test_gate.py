@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from tornado.httputil import HTTPHeaders
 
 from models import Cooldown, Quota
-from server.database import Database
+from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify import quota
 from server.spotify.cooldown import LONGEST_PAUSE, Pause

@@ -9,11 +9,11 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from server import locks, schema
-from server.database import Database
+from server.database import advisory_lock, schema
+from server.database.advisory_lock import SessionLock
+from server.database.executor import Database
+from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable, LockLost, SchemaMismatch
-from server.leadership import Leadership
-from server.locks import SessionLock
 from tests.conftest import until
 
 KEY = 4711
@@ -110,14 +110,14 @@ async def test_the_server_ends_a_session_that_shows_no_life(
         " WHERE locktype = 'advisory' AND application_name = 'freshet' AND state = 'idle'"
     )
     assert await database.run(lambda session: session.scalar(setting)) == 1
-    assert locks.SESSION["idle_session_timeout"] == "12s"
+    assert advisory_lock.SESSION["idle_session_timeout"] == "12s"
 
 
 @pytest.mark.gen_test
 async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
     lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(advisory_lock, "CHECK_SECONDS", 0.05)
     first, second = lock(), lock()
     assert await first.take()
     async with first.kept():
@@ -131,7 +131,7 @@ async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
 async def test_whoever_loses_it_to_another_is_stopped(
     lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(locks, "CHECK_SECONDS", 1)
+    monkeypatch.setattr(advisory_lock, "CHECK_SECONDS", 1)
     first, second = lock(), lock()
     assert await first.take()
     with pytest.raises(LockLost):
@@ -168,8 +168,8 @@ def names(logs: Any) -> list[str]:
 async def test_a_leader_that_loses_its_connection_stands_down_and_another_leads(
     lock: MakeLock, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.leadership.CHECK_SECONDS", 0.1)
-    monkeypatch.setattr("server.leadership.TRY_SECONDS", 0.1)
+    monkeypatch.setattr("server.database.leader_election.CHECK_SECONDS", 0.1)
+    monkeypatch.setattr("server.database.leader_election.TRY_SECONDS", 0.1)
     begun: list[int] = []
 
     def candidate(number: int) -> Leadership:

@@ -11,7 +11,7 @@ from sqlalchemy import URL, select, text
 from sqlalchemy.orm import Session
 
 from models import BrowserSession, Login
-from server.database import Database
+from server.database.executor import Database
 from server.keyring import Keyring
 from server.login import store
 from server.spotify import logins

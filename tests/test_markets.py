@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from models import Change, Listing, Source, SyncRun
-from server.database import Database
+from server.database.executor import Database
 from server.errors import MarketRefused
 from server.spotify.markets import Markets, served
 from server.spotify.standin import Answer, AppKind

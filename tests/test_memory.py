@@ -15,7 +15,6 @@ from sqlalchemy import text
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
-from server.admission import REQUEST_BYTES
 from server.app import Freshet
 from server.catalog.broadcast import LISTENER_BYTES
 from server.catalog.demand import Demand
@@ -26,6 +25,7 @@ from server.catalog.ring import Ring
 from server.catalog.shelf import Kept, Shelf
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
+from server.database.admission import REQUEST_BYTES
 from server.lane import bodies
 from server.lane.answer import Answer
 from server.lane.lane import CONNECTION_BYTES

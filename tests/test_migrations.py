@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from alembic import command
 from models import Album, Change, JournalFloor
-from server import migrations, schema
 from server.catalog import store
-from server.database import Database
+from server.database import migrations, schema
+from server.database.executor import Database
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 AT = datetime(2026, 11, 20, 5, tzinfo=UTC)

@@ -13,10 +13,10 @@ import uvloop
 from sqlalchemy import URL
 from structlog.testing import capture_logs
 
-from server.database import Database
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
+from server.database.executor import Database
+from server.database.listener import Listener
 from server.errors import DatabaseUnavailable
-from server.notices import Listener
 from tests.conftest import until
 
 CHANNEL = "rumours"

@@ -21,7 +21,7 @@ from server.catalog.follower import Follower
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
-from server.database import Database
+from server.database.executor import Database
 from tests.conftest import Clock
 from tests.examples import album, albums, spotify_id, sweep
 from tests.test_albums import START, Stage, set_stage

@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.items import parse_items
 from server.spotify.parse import (
     LONGEST_ADDRESS,

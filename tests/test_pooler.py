@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from server import schema
-from server.database import Database
+from server.database import schema
+from server.database.advisory_lock import SYNC, SessionLock
+from server.database.embedded import EmbeddedPostgres
+from server.database.embedded.identity import identity
+from server.database.embedded.programs import spawn
+from server.database.engine import make_engine
+from server.database.executor import Database
 from server.doctor import Finding
 from server.doctor.database import of_database
-from server.embedded import EmbeddedPostgres
-from server.embedded.identity import identity
-from server.embedded.programs import spawn
-from server.engine import make_engine
 from server.errors import DatabaseUnsuitable
-from server.locks import SYNC, SessionLock
 from tests.client import Client
 from tests.conftest import ROOT, until
 from tests.ports import free_port, is_open

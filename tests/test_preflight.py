@@ -16,17 +16,17 @@ import pytest
 import sqlalchemy.exc
 from sqlalchemy import URL, text
 
-from server import schema
 from server.config.libpq import variables
-from server.database import Database
+from server.database import schema
+from server.database.embedded import EmbeddedPostgres
+from server.database.embedded.programs import binaries
+from server.database.engine import make_engine, translated_errors
+from server.database.executor import Database
+from server.database.readiness import DatabaseProbe
+from server.database.supervisor import DatabaseKeeper
 from server.doctor import Finding
 from server.doctor.database import of_database
-from server.embedded import EmbeddedPostgres
-from server.embedded.programs import binaries
-from server.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
-from server.keeper import DatabaseKeeper
-from server.readiness import DatabaseProbe
 from tests.conftest import ROOT
 from tests.cursors import cursor_on
 
@@ -292,9 +292,9 @@ ORDINARY = """
 import asyncio, dataclasses, json, os, pwd, sys
 from pathlib import Path
 from server.config.addresses import EmbeddedDatabase
-from server.database import Database
+from server.database.executor import Database
 from server.doctor.database import of_database
-from server.embedded.launcher import enter_user_namespace
+from server.database.embedded.launcher import enter_user_namespace
 
 if os.geteuid() == 0:
     enter_user_namespace(pwd.getpwnam("nobody").pw_uid)

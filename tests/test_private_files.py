@@ -17,8 +17,8 @@ import pytest
 
 from server import demo
 from server.config import private_files, settings
-from server.embedded import EmbeddedPostgres
-from server.embedded.ownership import Ownership
+from server.database.embedded import EmbeddedPostgres
+from server.database.embedded.ownership import Ownership
 from server.errors import EmbeddedPostgresError, FreshetError
 from tests.conftest import ROOT
 from tests.test_config import dotenv
@@ -195,7 +195,7 @@ def test_a_folder_of_another_user_is_not_taken_for_ones_own(reachable: Path) -> 
     folder.mkdir()
     script = (
         "import os, sys; from pathlib import Path;"
-        "from server.embedded.ownership import Ownership;"
+        "from server.database.embedded.ownership import Ownership;"
         "os.setuid(int(sys.argv[1])); Ownership(Path(sys.argv[2])).take()"
     )
     taken = subprocess.run(

@@ -16,7 +16,7 @@ from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.catalog.entry import Piece, Reach
-from server.database import Database
+from server.database.executor import Database
 from tests.client import Client
 from tests.examples import albums, sweep
 from tests.test_events import Ear, booth, forget_for_a_year, happen, journal_of, start

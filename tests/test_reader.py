@@ -12,7 +12,7 @@ from models import Album, Artist
 from server.catalog import freshness, reader, runs, store
 from server.catalog.release import Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
-from server.database import Database
+from server.database.executor import Database
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from server.app import MAKE_UP_SECONDS, Freshet
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.errors import (
     BadAnswer,
     CredentialsRejected,

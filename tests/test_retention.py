@@ -21,7 +21,7 @@ from models import (
 )
 from server.catalog import retention, store
 from server.catalog.retention import Retention
-from server.database import Database
+from server.database.executor import Database
 from server.spotify import quota
 from server.spotify.cooldown import Pause
 from tests.conftest import Clock

@@ -14,9 +14,9 @@ from sqlalchemy import URL, Engine, inspect, make_url, text
 
 from alembic import command
 from models import Base
-from server import migrations, schema
-from server.embedded import EmbeddedPostgres
-from server.engine import make_engine
+from server.database import migrations, schema
+from server.database.embedded import EmbeddedPostgres
+from server.database.engine import make_engine
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable, SchemaMismatch
 from tests.conftest import ROOT
 
@@ -26,8 +26,8 @@ OURS = set(Base.metadata.tables)
 CREATE = """
 import sys
 from sqlalchemy import make_url
-from server import migrations, schema
-from server.engine import make_engine
+from server.database import migrations, schema
+from server.database.engine import make_engine
 engine = make_engine(make_url(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from server import __version__
 from server.app import Freshet
 from server.catalog.status_schemas import Status
-from server.database import Database
+from server.database.executor import Database
 from server.spotify import logins
 from server.spotify.oauth import Grant
 from server.spotify.profile import Profile

@@ -14,7 +14,7 @@ from models import Album, Listing, Login, Source, SyncRun
 from server.catalog import turn
 from server.catalog.report import Report
 from server.catalog.sync import Syncer
-from server.database import Database
+from server.database.executor import Database
 from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.standin.faults import TEXTS

@@ -17,7 +17,7 @@ from tornado.httpclient import AsyncHTTPClient
 from models import Login
 from server.catalog.schedule import Schedule
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
 from server.keyring import Keyring
 from server.login.watch import ConsentWatch

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.database import Database
+from server.database.executor import Database
 from server.keyring import Keyring
 from server.login.watch import ConsentWatch
 from server.spotify import logins

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from server.catalog import payload, query, reader, selection, store, versions
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, Depth, Snapshot
-from server.database import Database
+from server.database.executor import Database
 from tests.examples import album, artist, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -17,7 +17,6 @@ from typing import Any
 
 import structlog
 
-from server.admission import Admission
 from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.builder import Builder
@@ -30,6 +29,7 @@ from server.catalog.shelf import Kept, Key, Shelf
 from server.catalog.single_flight import SingleFlight
 from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.config.memory_budget import DEFAULT, Budget
+from server.database.admission import Admission
 from server.errors import NothingThere, NothingYet
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions

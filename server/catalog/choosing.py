@@ -8,7 +8,7 @@ from server.catalog import runs
 from server.catalog.runs import Memory
 from server.catalog.sweep import Sweep
 from server.catalog.sweeper import Progress, Sweeper
-from server.database import Database
+from server.database.executor import Database
 from server.errors import SpotifyError
 from server.spotify.markets import Markets
 from server.spotify.sources import Choice

@@ -8,7 +8,7 @@ from itertools import islice, takewhile
 import structlog
 
 from server.catalog import artists, runs
-from server.database import Database
+from server.database.executor import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.spotify.artists import MOST_IDS, ArtistLookup
 from server.spotify.types import Verdict

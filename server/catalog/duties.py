@@ -2,14 +2,14 @@
 
 import asyncio
 
-from server import locks
 from server.catalog.details import ArtistDetails
 from server.catalog.retention import Retention
 from server.catalog.runs import Memory
 from server.catalog.sync import Syncer
-from server.database import Database
-from server.leadership import Leadership
-from server.locks import SessionLock
+from server.database import advisory_lock
+from server.database.advisory_lock import SessionLock
+from server.database.executor import Database
+from server.database.leader_election import Leadership
 from server.tasks import Timers, attempt
 
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
@@ -25,7 +25,7 @@ class Duties:
     ) -> None:
         self._syncer = syncer
         self._details = details
-        self.leadership = Leadership(SessionLock(database, locks.LEADER), self._take_up)
+        self.leadership = Leadership(SessionLock(database, advisory_lock.LEADER), self._take_up)
         self._first: asyncio.Task[None] | None = None
         self._timers = Timers(
             (self.leadership.only(work), seconds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from server.catalog import runs
-from server.database import Database
+from server.database.executor import Database
 from server.spotify import quota
 from server.spotify.ledger import Allowance, room_at, spacing
 from server.spotify.markets import served

@@ -18,7 +18,7 @@ from server.catalog.journal import AlbumChange
 from server.catalog.rows import IN_BULK, among
 from server.catalog.runs import latest_at
 from server.catalog.store import CHANNEL, WRITERS_LOCK
-from server.database import Database
+from server.database.executor import Database
 from server.errors import DatabaseError
 from server.spotify import quota
 from server.tasks import attempt

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-from server.admission import Admission
+from server.database.admission import Admission
 
 Made = TypeVar("Made")
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server import locks
 from server.catalog import diary, runs
 from server.catalog.diary import Day
 from server.catalog.runs import Memory
-from server.database import Database
+from server.database import advisory_lock
+from server.database.executor import Database
 from server.errors import DatabaseError
 from server.spotify import quota
 from server.spotify.ledger import Allowance, used
@@ -81,7 +81,7 @@ class Standing:
     async def look(self) -> None:
         """See whether any process syncs. Raises DatabaseError; it is not known to, then."""
         try:
-            self.syncing = await self._database.run(locks.is_held, locks.SYNC)
+            self.syncing = await self._database.run(advisory_lock.is_held, advisory_lock.SYNC)
         except DatabaseError:
             self.syncing = False
             raise

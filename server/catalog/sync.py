@@ -15,9 +15,9 @@ from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.catalog.under_way import UnderWay
-from server.database import Database
+from server.database.advisory_lock import SessionLock
+from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
-from server.locks import SessionLock
 from server.refusals import NotOurTurn, SyncRunning
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.tasks import attempt

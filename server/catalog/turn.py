@@ -1,9 +1,9 @@
 """Whose turn it is: of all processes on one database, one syncs at a time."""
 
-from server import locks
-from server.database import Database
+from server.database import advisory_lock
+from server.database.advisory_lock import SessionLock
+from server.database.executor import Database
 from server.errors import SchemaMismatch
-from server.locks import SessionLock
 from server.refusals import ServerOutdated, SyncRunning
 
 CHANNEL = "freshet_turn"  # of NOTIFY: one has been taken, or has ended
@@ -14,7 +14,7 @@ async def take(database: Database, origin: str = "") -> SessionLock:
 
     Raises NotOurTurn, or a DatabaseError.
     """
-    turn = SessionLock(database, locks.SYNC, CHANNEL, origin)
+    turn = SessionLock(database, advisory_lock.SYNC, CHANNEL, origin)
     try:
         taken = await turn.take()
     except SchemaMismatch as error:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from server import preflight, schema
 from server.config.addresses import EmbeddedDatabase
-from server.database import Database
+from server.database import preflight, schema
+from server.database.embedded.programs import binaries
+from server.database.engine import translated_errors
+from server.database.executor import Database
 from server.doctor.finding import Finding
-from server.embedded.programs import binaries
-from server.engine import translated_errors
 from server.errors import DatabaseError, DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 
 ADVICE = "check that DATABASE_URL is right, and that PostgreSQL runs there"

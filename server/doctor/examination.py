@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from server.config import settings as config
 from server.config.addresses import entry_of_app, is_loopback
 from server.config.settings import DatabaseSettings, Settings
-from server.database import Database
+from server.database.executor import Database
 from server.doctor import login, spotify
 from server.doctor.database import of_database
 from server.doctor.finding import Finding

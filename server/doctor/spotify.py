@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from server.catalog.pace import Pace
 from server.catalog.wording import duration
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.doctor.finding import Finding
 from server.errors import (
     AppRefused,

@@ -8,8 +8,8 @@ from hmac import compare_digest
 import structlog
 from cachetools import TTLCache
 
-from server.admission import Admission
-from server.database import Database
+from server.database.admission import Admission
+from server.database.executor import Database
 from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
 from server.login import diagnosis, failures, known, store

@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from models import Login
-from server.database import Database
+from server.database.executor import Database
 from server.errors import Unreadable
 from server.keyring import Keyring
 from server.spotify import logins

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from server.database import Database
+from server.database.executor import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify import quota
 from server.spotify.cooldown import Pause, named_pause, next_pause

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from models import Login
-from server.database import Database
+from server.database.executor import Database
 from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
 from server.keyring import Keyring
 from server.spotify import logins

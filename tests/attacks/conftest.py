@@ -12,7 +12,7 @@ from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
 from server.catalog import store
-from server.database import Database
+from server.database.executor import Database
 from tests.attacks.siege import Siege
 from tests.bench import catalogue
 from tests.end_to_end.conftest import (

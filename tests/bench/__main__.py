@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy import create_engine
 
-from server import schema
 from server.config.addresses import ROOT
-from server.embedded import EmbeddedPostgres
+from server.database import schema
+from server.database.embedded import EmbeddedPostgres
 from tests.bench import compare, payload, soak, sync, variants
 from tests.bench.http import __main__ as http
 from tests.bench.http.cores import Cores

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from models import Base
 from server.catalog import payload, reader
 from server.catalog.query import ArtistsQuery
-from server.engine import make_engine
+from server.database.engine import make_engine
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
 

@@ -11,7 +11,7 @@ from models import Album, AlbumArtist, Artist, Base, Change, Listing
 from server.catalog import store
 from server.catalog.rows import Row
 from server.catalog.sweep import Sweep
-from server.engine import make_engine
+from server.database.engine import make_engine
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
 from tests.examples import albums, sweep

@@ -18,14 +18,14 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server import schema
 from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
 from server.catalog.payload import CODINGS
 from server.catalog.query import KINDS
 from server.catalog.snapshot import Snapshot
-from server.embedded import EmbeddedPostgres
-from server.engine import make_engine
+from server.database import schema
+from server.database.embedded import EmbeddedPostgres
+from server.database.engine import make_engine
 from server.threads import Threads
 from tests.bench.catalogue import releases
 from tests.bench.scale import FULL, Scale

@@ -25,7 +25,7 @@ from playwright.sync_api import (
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from server.engine import make_engine
+from server.database.engine import make_engine
 from server.spotify import logins
 from server.spotify.standin.world import Listener
 from tests.conftest import ROOT

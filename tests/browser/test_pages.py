@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from handlers.pages import STATIC
 from models import SyncRun
 from server.catalog import store
-from server.engine import make_engine
+from server.database.engine import make_engine
 from server.spotify import quota
 from server.spotify.cooldown import Pause
 from server.spotify.ledger import hour_of

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 
 from server.config import libpq
-from server.embedded.programs import binaries
+from server.database.embedded.programs import binaries
 from tests import documented
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import NOTHING, Manage, Server, environment, standin_settings

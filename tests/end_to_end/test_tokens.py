@@ -14,7 +14,7 @@ import orjson
 import pytest
 from sqlalchemy import URL
 
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.standin import Answer, StandIn
 from tests.conftest import Clock
 from tests.end_to_end.conftest import environment, manage_py, standin_settings
@@ -47,7 +47,7 @@ import orjson
 
 from server.config import settings as config; from server.observability import log
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.upstream import Upstream
 
 

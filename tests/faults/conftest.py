@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import URL, create_engine
 
-from server import schema
+from server.database import schema
 from tests.conftest import MEMORY
 from tests.end_to_end.conftest import manage, manage_py, nursery, run, standin_process
 from tests.faults.place import Frail, connected

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import date, timedelta
 
-from server.admission import REQUEST_BYTES
 from server.config.memory_budget import DEFAULT
+from server.database.admission import REQUEST_BYTES
 
 AHEAD = date(2100, 1, 1)  # no release is kept out by that
 LOCAL = 200  # addresses of loopback that connections come from, for limits go by address

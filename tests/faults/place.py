@@ -14,8 +14,8 @@ from typing import Any, Self
 import orjson
 from sqlalchemy import URL
 
-from server.embedded import EmbeddedPostgres
-from server.embedded.processes import PostmasterFile
+from server.database.embedded import EmbeddedPostgres
+from server.database.embedded.processes import PostmasterFile
 from tests.cursors import cursor_on
 from tests.end_to_end.conftest import Server
 from tests.end_to_end.test_processes import descendants, is_alive

@@ -17,7 +17,7 @@ from server.catalog.query import ArtistsQuery
 from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.ledger import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 
 from alembic import command
-from server import migrations, schema
-from server.database import Database
+from server.database import migrations, schema
+from server.database.executor import Database
 from server.keyring import Keyring
 from server.spotify import logins
 from tests.conftest import SECRET

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import URL
 
 from server.catalog import store
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.standin.catalogue import LISTED
 from tests.conftest import Clock
 from tests.examples import album, artist, sweep

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from models import Album, Change
 from server.catalog.retention import Retention
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock
 from tests.faults.simulation import Simulation, new_app

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from server.database import Database
+from server.database.executor import Database
 from tests.conftest import ROOT, SECRET, until
 from tests.ports import free_port, is_open
 from tests.test_events import listen, spread

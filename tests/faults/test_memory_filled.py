@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from server.catalog import store
 from server.catalog.broadcast import LISTENER_BYTES
 from server.config.memory_budget import DEFAULT, DEFAULT_MB
-from server.engine import make_engine
+from server.database.engine import make_engine
 from server.spotify.standin import Catalogue
 from tests.bench.http.process import resident
 from tests.end_to_end.conftest import Server, environment

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.config.settings import Settings
-from server.database import Database
+from server.database.executor import Database
 from server.spotify.standin import AppKind, StandIn
 from tests.conftest import Clock
 from tests.faults.simulation import Simulation, live, new_app, settle

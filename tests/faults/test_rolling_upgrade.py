@@ -11,7 +11,7 @@ import orjson
 import pytest
 from sqlalchemy import URL
 
-from server import schema
+from server.database import schema
 from tests.conftest import until
 from tests.end_to_end.conftest import Server, environment, standin_settings
 from tests.faults.balance import stored

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from server.config.addresses import ROOT
-from server.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres
 from tests.bench.http import tools
 from tests.bench.http.control import Servant
 from tests.bench.http.cores import POLITE, Cores

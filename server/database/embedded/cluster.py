@@ -11,11 +11,11 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from server.config import runtime_folder
-from server.embedded import data_folder, processes, socket_folder
-from server.embedded import identity as identities
-from server.embedded.ownership import NAME_FOLDER, Ownership
-from server.embedded.processes import PostmasterFile
-from server.embedded.programs import binaries, cause, fix_of, spawn
+from server.database.embedded import data_folder, processes, socket_folder
+from server.database.embedded import identity as identities
+from server.database.embedded.ownership import NAME_FOLDER, Ownership
+from server.database.embedded.processes import PostmasterFile
+from server.database.embedded.programs import binaries, cause, fix_of, spawn
 from server.errors import EmbeddedPostgresError
 
 START_SECONDS = 60.0

@@ -12,9 +12,9 @@ import sqlalchemy.exc
 from psycopg2 import errors, sql
 from sqlalchemy import URL, Connection, Engine, text
 
-from server import preflight
 from server.config.addresses import ROOT
-from server.engine import make_engine, translated_errors
+from server.database import preflight
+from server.database.engine import make_engine, translated_errors
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 VERSIONS = ROOT / "alembic" / "versions"
@@ -74,7 +74,7 @@ def migrate(engine: Engine, revision: str) -> str:
     Raises SchemaMismatch where tables of other programs or of a newer version are in the way, and
     DatabaseUnsuitable where rights are missing.
     """
-    from server import migrations  # 6 MB and 0.1 s, of use once a version
+    from server.database import migrations  # 6 MB and 0.1 s, of use once a version
 
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = 0"))

@@ -8,8 +8,8 @@ from functools import wraps
 
 import structlog
 
+from server.database.advisory_lock import CHECK_SECONDS, SessionLock
 from server.errors import DatabaseError
-from server.locks import CHECK_SECONDS, SessionLock
 from server.tasks import attempt
 
 TRY_SECONDS = 2.0  # how often one that does not lead tries to

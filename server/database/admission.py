@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from server.config.memory_budget import DEFAULT
-from server.database import Database
+from server.database.executor import Database
 from server.refusals import Overloaded
 
 T = TypeVar("T")

@@ -12,8 +12,8 @@ from sqlalchemy import URL, Engine
 from sqlalchemy.orm import Session
 
 from server.config.addresses import EmbeddedDatabase, forget_other_servers
-from server.embedded import EmbeddedPostgres
-from server.engine import THREADS, make_engine, translated_errors
+from server.database.embedded import EmbeddedPostgres
+from server.database.engine import THREADS, make_engine, translated_errors
 from server.errors import DatabaseUnavailable
 from server.threads import Threads
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 
-from server import dedicated
-from server.database import Database
-from server.engine import translated_errors
+from server.database import dedicated_connection
+from server.database.engine import translated_errors
+from server.database.executor import Database
 from server.errors import DatabaseError
 
 RETRY_SECONDS = 5.0
@@ -45,7 +45,7 @@ class Listener:
         may_have_missed = False
         while True:
             try:
-                connection = await dedicated.connect(
+                connection = await dedicated_connection.connect(
                     self._database, self._database.compute, self._subscribe
                 )
                 self.listening.set()

@@ -4,9 +4,9 @@ import asyncio
 
 import structlog
 
-from server import schema
 from server.config.addresses import EmbeddedDatabase
-from server.database import Database
+from server.database import schema
+from server.database.executor import Database
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
 LONGEST_BACKOFF = 30.0  # seconds

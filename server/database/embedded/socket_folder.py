@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from server.config import runtime_folder
-from server.embedded.identity import give_to
+from server.database.embedded.identity import give_to
 from server.errors import EmbeddedPostgresError
 
 MAX_SOCKET_PATH = 107  # bytes, sun_path of <sys/un.h> without its end

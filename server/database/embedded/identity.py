@@ -6,7 +6,7 @@ import pwd
 import sys
 from pathlib import Path
 
-from server.embedded.programs import binaries, run
+from server.database.embedded.programs import binaries, run
 from server.errors import EmbeddedPostgresError
 
 

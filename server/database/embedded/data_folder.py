@@ -5,8 +5,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from server.embedded.identity import give_to
-from server.embedded.programs import binaries, binaries_version, cause, fix_of, run
+from server.database.embedded.identity import give_to
+from server.database.embedded.programs import binaries, binaries_version, cause, fix_of, run
 from server.errors import EmbeddedPostgresError
 
 

@@ -5,6 +5,6 @@ with it; other processes attach to the running server and take over when its own
 socket is in a folder only we can enter, so no password and no port is needed.
 """
 
-from server.embedded.cluster import EmbeddedPostgres
+from server.database.embedded.cluster import EmbeddedPostgres
 
 __all__ = ["EmbeddedPostgres"]

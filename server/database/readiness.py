@@ -6,10 +6,10 @@ from typing import Any
 import structlog
 from sqlalchemy.orm import Session
 
-from server import schema
-from server.database import Database
+from server.database import schema
+from server.database.executor import Database
+from server.database.supervisor import DatabaseKeeper
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
-from server.keeper import DatabaseKeeper
 
 SECONDS = 3.0
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from server.database import Database
-from server.engine import translated_errors
+from server.database.engine import translated_errors
+from server.database.executor import Database
 
 Prepare = Callable[[Any], None]
 

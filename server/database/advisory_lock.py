@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from server import dedicated, schema
-from server.database import Database
-from server.engine import translated_errors
+from server.database import dedicated_connection, schema
+from server.database.engine import translated_errors
+from server.database.executor import Database
 from server.errors import DatabaseError, DatabaseUnavailable, LockLost, SchemaMismatch
 from server.threads import Threads
 
@@ -62,7 +62,9 @@ class SessionLock:
         for is left to another version of this program.
         """
         if self._connection is None:
-            self._connection = await dedicated.connect(self._database, self._compute, _watch)
+            self._connection = await dedicated_connection.connect(
+                self._database, self._compute, _watch
+            )
         taken = bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
         if taken:
             await self.check_schema()
