@@ -35,7 +35,7 @@ from server.downstream import (
 from server.login.watch import ConsentWatch
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
-from server.spotify import logins
+from server.spotify.auth import token_store
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.telemetry import add_clients, count_sync, make_access_log, make_count, make_metrics
 from server.threads import Threads
@@ -97,7 +97,7 @@ class Freshet:
         self.metrics = make_metrics(counted, database, gauges, self.duties, self.watch, self.lag)
         add_clients(counted.vitals, self.broadcast, self.backlog)
         heard = {store.CHANNEL: self._heard, turn.CHANNEL: self.standing.look}
-        heard[logins.CHANNEL] = self._logins_changed
+        heard[token_store.CHANNEL] = self._logins_changed
         self.listener = Listener(self.database, heard, origin)
         table = self.routes()
         self.access_log = make_access_log(settings, counted, table)

@@ -10,7 +10,6 @@ from server.catalog.details import ArtistDetails
 from server.catalog.pace import Pace
 from server.catalog.report import Report, tell
 from server.catalog.schedule import Schedule
-from server.catalog.sweeper import Sweeper
 from server.catalog.sync import Syncer
 from server.config.settings import Settings
 from server.database import schema
@@ -19,12 +18,13 @@ from server.database.executor import Database
 from server.errors import DatabaseError
 from server.keyring import Keyring
 from server.login.desk import LoginDesk
-from server.spotify.artists import ArtistLookup
-from server.spotify.client import SpotifyClient
-from server.spotify.gate import Gate
-from server.spotify.oauth import Accounts
-from server.spotify.renewal import Renewer
-from server.spotify.tokens import TokenKeeper
+from server.spotify.api.artists import ArtistLookup
+from server.spotify.api.client import SpotifyClient
+from server.spotify.api.sweeper import Sweeper
+from server.spotify.auth.oauth import Accounts
+from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_refresh import Renewer
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.transport import Transport
 from server.spotify.types import Purpose
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from server.catalog.sweep import MarketList, Sweep
-from server.spotify.items import parse_items
+from server.spotify.album_parser import parse_items
+from server.spotify.sweep import MarketList, Sweep
 
 
 def spotify_id(kind: str, number: int) -> str:

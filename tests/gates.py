@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from sqlalchemy import URL
 
 from server.database.executor import Database
-from server.spotify.gate import Gate
-from server.spotify.oauth import Accounts
+from server.spotify.auth.oauth import Accounts
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.standin import StandIn
 from server.spotify.transport import Transport
 

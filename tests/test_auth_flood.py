@@ -15,7 +15,7 @@ from server.errors import RateLimited
 from server.keyring import Keyring
 from server.login import known
 from server.login.budget import PER_NETWORK, STRANGERS
-from server.spotify.oauth import ANY_GRANT
+from server.spotify.auth.oauth import ANY_GRANT
 from server.spotify.standin import Answer, Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import SECRET

@@ -24,11 +24,11 @@ from server.errors import (
     UserRefused,
 )
 from server.keyring import Keyring
-from server.spotify.client import SpotifyClient, diagnose
-from server.spotify.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
-from server.spotify.renewal import Renewer
+from server.spotify.api.client import SpotifyClient, diagnose
+from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_refresh import Renewer
+from server.spotify.limits.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
 from server.spotify.standin import Answer, StandIn
-from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Response, Transport
 from tests.conftest import SECRET, Clock
 from tests.gates import accounts_of, gate_in_memory

@@ -4,7 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.spotify.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, Pause, named_pause, next_pause
+from server.spotify.limits.cooldown import (
+    DEFAULT_PAUSE,
+    LONGEST_PAUSE,
+    Pause,
+    named_pause,
+    next_pause,
+)
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 

@@ -41,7 +41,7 @@ from server.login.budget import (
 from server.login.callback import Callback
 from server.login.desk import Admitted, Begun, LoginDesk
 from server.login.failures import LoginFailed
-from server.spotify.client import SpotifyClient
+from server.spotify.api.client import SpotifyClient
 from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import Code, Consent
 from server.spotify.transport import Transport

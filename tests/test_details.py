@@ -14,14 +14,14 @@ from server.catalog import store
 from server.catalog.details import ArtistDetails
 from server.database.executor import Database
 from server.keyring import Keyring
-from server.spotify.artists import ArtistLookup
-from server.spotify.client import SpotifyClient
-from server.spotify.gate import Gate
+from server.spotify.api.artists import ArtistLookup
+from server.spotify.api.client import SpotifyClient
+from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_refresh import Renewer
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.parse import parse_artists
-from server.spotify.renewal import Renewer
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.standin.faults import TEXTS
-from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
 from tests.conftest import SECRET, Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep

@@ -18,10 +18,11 @@ from server.countries import CODES
 from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.keyring import Keyring
-from server.spotify import logins, quota
-from server.spotify.cooldown import Pause
-from server.spotify.ledger import hour_of
-from server.spotify.oauth import Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
 from tests.conftest import ROOT, SECRET
@@ -63,7 +64,7 @@ def levels(found: dict[str, Finding]) -> dict[str, str]:
 async def log_in(database: Database, when: datetime, *, secret: str = SECRET, **grant: Any) -> None:
     values = {"scopes": ("user-follow-read",), "refresh_token": "AQrefresh", **grant}
     await database.run(
-        logins.record_consent,
+        token_store.record_consent,
         Profile("account-1", "listener", "Robin"),
         Grant("BQaccess", 3600, **values),
         when,
@@ -383,7 +384,7 @@ async def test_what_is_paused_is_told_and_not_asked(
     standin = start_standin()
     until = datetime.now(UTC) + timedelta(hours=3)
     pause = Pause(datetime.now(UTC), until, "429 Too many requests")
-    await database.run(quota.pause, "/search", pause)
+    await database.run(quota_store.pause, "/search", pause)
     found = await report(standin)
     assert found["search"].level == "note"
     assert "asks for a pause" in found["search"].text
@@ -401,7 +402,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
 ) -> None:
     standin = start_standin()
     hour = hour_of(datetime.now(UTC))
-    await database.run(quota.count, {("/search", hour): 500})
+    await database.run(quota_store.count, {("/search", hour): 500})
     found = await report(standin)
     assert found["search"].level == "note"
     assert "500 calls of 500 in 24 hours are used up; there is room again in" in (

@@ -28,10 +28,11 @@ from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.doctor.database import of_database
 from server.keyring import Keyring
-from server.spotify import logins, quota
-from server.spotify.cooldown import Pause
-from server.spotify.ledger import hour_of
-from server.spotify.oauth import Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.upstream import utc_now
@@ -360,7 +361,7 @@ async def test_a_failure_of_spotifys_is_gone_at_the_next_try(
 async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
     report: Examine, database: Database
 ) -> None:
-    await database.run(quota.count, {("/search", hour_of(utc_now())): 500})
+    await database.run(quota_store.count, {("/search", hour_of(utc_now())): 500})
     fix = proposed(await report(), "search")
     (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(Spotify's is about (\d+)\)", fix)
     assert is_gone(await report(QUOTA_PER_DAY=more), "search")
@@ -371,7 +372,7 @@ async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
 async def test_a_pause_that_is_waited_out_is_over(report: Examine, database: Database) -> None:
     now = utc_now()
     pause = Pause(now, now + timedelta(hours=3), "429 Too many requests")
-    await database.run(quota.pause, "/search", pause)
+    await database.run(quota_store.pause, "/search", pause)
     assert proposed(await report(), "pause /search").startswith("wait")
     found = await report(timedelta(hours=3, minutes=1))
     assert is_gone(found, "pause /search")
@@ -381,7 +382,7 @@ async def test_a_pause_that_is_waited_out_is_over(report: Examine, database: Dat
 async def log_in(database: Database, when: datetime, secret: str, *scopes: str) -> None:
     """Store a login of the stand-in's listener."""
     await database.run(
-        logins.record_consent,
+        token_store.record_consent,
         Profile("standin-account-1", "standin-listener", "Robin"),
         Grant("BQaccess", 3600, scopes=scopes, refresh_token="AQrefresh"),
         when,

@@ -14,10 +14,10 @@ from tornado.httputil import HTTPHeaders
 from models import Cooldown, Quota
 from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
-from server.spotify import quota
-from server.spotify.cooldown import LONGEST_PAUSE, Pause
-from server.spotify.gate import Gate
-from server.spotify.quota import Book
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import LONGEST_PAUSE, Pause
+from server.spotify.limits.quota_store import Book
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.transport import Response
 from tests.conftest import Clock, until
 from tests.gates import gate_in_memory
@@ -342,7 +342,7 @@ async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
     holding, let_go = threading.Event(), threading.Event()
 
     def hold(session: Any) -> None:
-        quota._lock(session, SEARCH)
+        quota_store._lock(session, SEARCH)
         holding.set()
         let_go.wait(5)
 
@@ -409,7 +409,7 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
 ) -> None:
     one, two = caller(), caller()
     await one.many(1, answer=LIMITED)
-    two.gate.learn(await database.run(quota.read_all, clock()))
+    two.gate.learn(await database.run(quota_store.read_all, clock()))
     two.gate._database = gate_in_memory(clock)._database
     assert await two.many(3) == 0
 
@@ -480,7 +480,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
         return LIMITED
 
     def hold(session: Any) -> None:
-        quota._lock(session, SEARCH)
+        quota_store._lock(session, SEARCH)
         holding.set()
         let_go.wait(5)
 

@@ -15,8 +15,8 @@ from tornado.httputil import HTTPHeaders
 
 from server.app import Freshet
 from server.errors import BadAnswer, SpotifyError
+from server.spotify.auth.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
-from server.spotify.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.parse import LONGEST_TEXT
 from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport

@@ -16,8 +16,8 @@ import pytest
 
 from server import problems
 from server.config.settings import DemoSettings
-from server.spotify import quota
-from server.spotify.cooldown import Pause
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
 from server.spotify.standin import Answer
 from tests.browsing import Browser, SetStage, set_stage
 from tests.conftest import ROOT, until
@@ -126,7 +126,7 @@ async def with_releases(
     await pages.take(owner, "/status", state="running")
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(quota.pause, RELEASES.removeprefix("/v1"), pause)
+    await stage.freshet.database.run(quota_store.pause, RELEASES.removeprefix("/v1"), pause)
     await stage.freshet.standing.load()
     for state, days in (("paused", 0), ("soon", 160), ("ended", 40)):
         clock.forward(days=days)

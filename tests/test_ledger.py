@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.spotify.ledger import (
+from server.spotify.limits.quota import (
     HOUR,
     REACH,
     Allowance,

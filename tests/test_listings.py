@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from models import Change, Listing
 from server.catalog import store
-from server.catalog.sweep import MarketList, Sweep
 from server.database.executor import Database
-from server.spotify.items import parse_items
+from server.spotify.album_parser import parse_items
+from server.spotify.sweep import MarketList, Sweep
 from tests.examples import album, albums, sweep
 from tests.test_store import Copy, id_of
 

@@ -14,8 +14,8 @@ from models import BrowserSession, Login
 from server.database.executor import Database
 from server.keyring import Keyring
 from server.login import store
-from server.spotify import logins
-from server.spotify.oauth import Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer
 from server.spotify.transport import Transport
@@ -57,7 +57,7 @@ def table(session: Session) -> Table:
 
 
 def record(session: Session, profile: Profile, grant: Grant = GRANT, at: datetime = NOW) -> None:
-    logins.record_consent(session, profile, grant, at, RING)
+    token_store.record_consent(session, profile, grant, at, RING)
 
 
 def ids(rows: list[Login]) -> list[tuple[str, str | None]]:
@@ -65,8 +65,8 @@ def ids(rows: list[Login]) -> list[tuple[str, str | None]]:
 
 
 def add_app(session: Session) -> None:
-    row = logins.lock_app(session, APP)
-    logins.keep_grant(row, Grant("BQ-of-the-app", 3600), NOW + timedelta(hours=1), RING)
+    row = token_store.lock_app(session, APP)
+    token_store.keep_grant(row, Grant("BQ-of-the-app", 3600), NOW + timedelta(hours=1), RING)
     session.flush()
 
 
@@ -84,8 +84,8 @@ def test_a_first_login_is_kept_whole(session: Session, table: Table) -> None:
 
 def test_a_new_login_takes_the_place_of_the_older_one(session: Session, table: Table) -> None:
     record(session, ROBIN)
-    logins.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
-    logins.remind(session, ROBIN.key, NOW)
+    token_store.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
+    token_store.remind(session, ROBIN.key, NOW)
     record(session, Profile("account-robin", "robin-renamed", None), ANEW, LATER)
     [row] = table()
     assert (row.account_id, row.user_id, row.display_name) == (
@@ -117,7 +117,7 @@ def test_a_profile_without_account_id_is_known_by_its_user_id(
 ) -> None:
     record(session, ROBIN)
     unnamed = Profile(None, "robin", "Robin")
-    assert not logins.is_of_another(session, unnamed)
+    assert not token_store.is_of_another(session, unnamed)
     record(session, unnamed, ANEW, LATER)
     assert len(table()) == 1
     record(session, ROBIN, GRANT, LATER)
@@ -130,7 +130,7 @@ def test_an_account_id_once_known_is_not_lost_to_a_profile_without_it(
     record(session, ROBIN)
     record(session, Profile(None, "robin", "Robin"), ANEW, LATER)
     stranger = Profile("account-stranger", "robin", "Another Robin")
-    assert logins.is_of_another(session, stranger)
+    assert token_store.is_of_another(session, stranger)
     assert ids(table()) == [("account-robin", "robin")]
 
 
@@ -139,7 +139,7 @@ def test_the_same_user_id_under_another_account_id_is_somebody_else(
 ) -> None:
     record(session, ROBIN)
     stranger = Profile("account-stranger", "robin", "Another Robin")
-    assert logins.is_of_another(session, stranger)
+    assert token_store.is_of_another(session, stranger)
     assert store.admit(session, stranger, ANEW, (), RING, LATER) is None
     record(session, stranger, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin"), ("account-stranger", "robin")]
@@ -151,7 +151,7 @@ def test_a_user_id_that_is_somebody_elses_account_id_is_no_key_to_it(
 ) -> None:
     record(session, ROBIN)
     stranger = Profile("account-stranger", ROBIN.key, None)
-    assert logins.is_of_another(session, stranger)
+    assert token_store.is_of_another(session, stranger)
     record(session, stranger, ANEW, LATER)
     assert RING.open(table()[0].refresh_token or b"") == "AQ-refresh"
     assert len(table()) == 2
@@ -165,12 +165,12 @@ def test_an_account_without_account_id_is_not_the_one_whose_account_id_is_its_id
 ) -> None:
     for first, second in ((ROBIN, NAMELESS), (NAMELESS, ROBIN)):
         record(session, first)
-        assert logins.is_of_another(session, second)
+        assert token_store.is_of_another(session, second)
         assert store.admit(session, second, ANEW, (), RING, LATER) is None
         record(session, second, ANEW, LATER)
         assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
         for each in (ROBIN, NAMELESS):
-            logins.forget(session, each.key)
+            token_store.forget(session, each.key)
         assert table() == []
 
 
@@ -181,7 +181,7 @@ def test_a_login_that_an_older_version_kept_under_its_bare_id_becomes_no_other_a
     admission = store.admit(session, NAMELESS, GRANT, (), RING, NOW)
     assert admission is not None
     session.execute(text("UPDATE logins SET account_id = user_id"))
-    assert logins.usable_accounts(session, ["account-robin"]) == []
+    assert token_store.usable_accounts(session, ["account-robin"]) == []
     assert store.admit(session, ROBIN, ANEW, (), RING, LATER) is None
     record(session, ROBIN, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
@@ -198,7 +198,7 @@ def test_an_account_whose_two_ids_are_alike_is_known_by_its_account_id(
     alike = Profile("robin", "robin", "Robin")
     record(session, Profile(None, "robin", "Robin"))
     for _ in range(2):
-        assert not logins.is_of_another(session, alike)
+        assert not token_store.is_of_another(session, alike)
         admission = store.admit(session, alike, ANEW, ["robin"], RING, LATER)
         assert admission is not None
         assert store.visitor(session, admission.session, ["robin"], LATER) is not None
@@ -211,26 +211,26 @@ def test_an_entry_that_was_an_older_id_is_found_with_what_to_write_instead(
     record(session, ROBIN)
     record(session, Profile(None, "sam", "Sam"))
     allowed = ["robin", "sam", "nobody", "account-other"]
-    assert logins.mistaken(session, allowed) == [("robin", "account-robin"), ("sam", "id:sam")]
-    assert logins.mistaken(session, [*allowed, "account-robin", "id:sam"]) == []
-    assert logins.mistaken(session, ()) == []
+    assert token_store.mistaken(session, allowed) == [("robin", "account-robin"), ("sam", "id:sam")]
+    assert token_store.mistaken(session, [*allowed, "account-robin", "id:sam"]) == []
+    assert token_store.mistaken(session, ()) == []
 
 
 def test_nobody_is_of_another_while_nobody_is_here(session: Session) -> None:
-    assert not logins.is_of_another(session, ROBIN)
+    assert not token_store.is_of_another(session, ROBIN)
     add_app(session)
-    assert not logins.is_of_another(session, ROBIN)
+    assert not token_store.is_of_another(session, ROBIN)
     record(session, ROBIN)
-    assert not logins.is_of_another(session, ROBIN)
-    assert logins.is_of_another(session, SAM)
+    assert not token_store.is_of_another(session, ROBIN)
+    assert token_store.is_of_another(session, SAM)
     record(session, SAM)
-    assert not logins.is_of_another(session, SAM)
+    assert not token_store.is_of_another(session, SAM)
 
 
 def test_a_dead_login_still_owns_the_server(session: Session) -> None:
     record(session, ROBIN)
-    logins.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
-    assert logins.is_of_another(session, SAM)
+    token_store.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
+    assert token_store.is_of_another(session, SAM)
     assert store.admit(session, SAM, GRANT, (), RING, LATER) is None
     assert store.admit(session, ROBIN, ANEW, (), RING, LATER) is not None
 
@@ -255,7 +255,7 @@ def test_a_user_id_that_two_have_had_makes_nobody_of_them_vanish(
 def test_of_two_rows_of_one_account_the_account_id_stays(session: Session, table: Table) -> None:
     record(session, Profile("account-robin", None, None))
     record(session, Profile(None, "robin", None))
-    row = logins.lock(session, "account-robin")
+    row = token_store.lock(session, "account-robin")
     assert row is not None
     row.user_id = "robin"
     session.flush()
@@ -272,7 +272,7 @@ def test_only_one_account_is_forgotten_with_its_sessions(session: Session, table
     assert mine is not None
     assert mine_too is not None
     assert yours is not None
-    logins.forget(session, ROBIN.key)
+    token_store.forget(session, ROBIN.key)
     assert [row.account_id for row in table()] == ["account-sam", APP]
     assert store.visitor(session, mine.session, allowed, NOW) is None
     assert store.visitor(session, mine_too.session, allowed, NOW) is None
@@ -283,7 +283,7 @@ def test_only_one_account_is_forgotten_with_its_sessions(session: Session, table
 def test_an_account_is_forgotten_by_its_own_id_only(session: Session, table: Table) -> None:
     record(session, ROBIN)
     for other in ("robin", "ACCOUNT-ROBIN", "account-%", "", "' OR 1=1 --"):
-        logins.forget(session, other)
+        token_store.forget(session, other)
     assert len(table()) == 1
 
 
@@ -291,14 +291,14 @@ def test_the_apps_row_is_nobodys(session: Session, table: Table) -> None:
     add_app(session)
     [row] = table()
     before = (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at)
-    logins.forget(session, APP)
-    assert not logins.need_consent(session, APP, "Refresh token revoked", LATER)
-    assert logins.usable_accounts(session, ()) == []
-    assert logins.usable_accounts(session, [APP]) == []
-    assert logins.newest(session, ()) is None
-    assert logins.newest(session, [APP]) is None
+    token_store.forget(session, APP)
+    assert not token_store.need_consent(session, APP, "Refresh token revoked", LATER)
+    assert token_store.usable_accounts(session, ()) == []
+    assert token_store.usable_accounts(session, [APP]) == []
+    assert token_store.newest(session, ()) is None
+    assert token_store.newest(session, [APP]) is None
     for hostile in (Profile(APP, APP, None), Profile(None, APP, None), Profile("a", APP, None)):
-        assert not logins.is_of_another(session, hostile)
+        assert not token_store.is_of_another(session, hostile)
     assert store.visitor(session, "no session", (), NOW) is None
     [row] = table()
     assert (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at) == before
@@ -315,16 +315,16 @@ def test_no_person_takes_the_apps_row(session: Session, table: Table) -> None:
 
 def test_the_apps_row_is_made_once_and_kept(session: Session, table: Table) -> None:
     add_app(session)
-    row = logins.lock_app(session, APP)
+    row = token_store.lock_app(session, APP)
     assert RING.open(row.access_token or b"") == "BQ-of-the-app"
     assert len(table()) == 1
 
 
 def test_a_login_dies_once(session: Session, table: Table) -> None:
     record(session, ROBIN)
-    assert logins.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
-    assert not logins.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
-    assert not logins.need_consent(session, "nobody", "Refresh token revoked", LATER)
+    assert token_store.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
+    assert not token_store.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
+    assert not token_store.need_consent(session, "nobody", "Refresh token revoked", LATER)
     [row] = table()
     assert (row.state, row.reason) == ("consent_needed", "Refresh token revoked")
     assert RING.open(row.refresh_token or b"") == "AQ-refresh"
@@ -337,7 +337,7 @@ async def test_a_login_that_many_find_dead_at_once_dies_once(
     await database.run(record, ROBIN)
     died = await asyncio.gather(
         *(
-            each.run(logins.need_consent, ROBIN.key, "Refresh token revoked", LATER)
+            each.run(token_store.need_consent, ROBIN.key, "Refresh token revoked", LATER)
             for each in (database, elsewhere) * 10
         )
     )
@@ -384,27 +384,27 @@ def test_usable_logins_come_newest_first_and_dead_or_foreign_ones_not_at_all(
     record(session, SAM, GRANT, LATER)
     dead = Profile("account-dead", "dead", None)
     record(session, dead, GRANT, LATER)
-    logins.need_consent(session, dead.key, "Refresh token expired", LATER)
+    token_store.need_consent(session, dead.key, "Refresh token expired", LATER)
     record(session, Profile("account-empty", None, None), Grant("BQ", 3600), LATER)
-    assert logins.usable_accounts(session, ()) == ["account-sam", "account-robin"]
-    assert logins.usable_accounts(session, ["id:robin"]) == ["account-robin"]
-    assert logins.usable_accounts(session, ["robin"]) == []
-    assert logins.usable_accounts(session, ["id:account-robin"]) == []
-    assert logins.usable_accounts(session, ["account-robin", "id:dead"]) == ["account-robin"]
-    assert logins.usable_accounts(session, ["somebody"]) == []
+    assert token_store.usable_accounts(session, ()) == ["account-sam", "account-robin"]
+    assert token_store.usable_accounts(session, ["id:robin"]) == ["account-robin"]
+    assert token_store.usable_accounts(session, ["robin"]) == []
+    assert token_store.usable_accounts(session, ["id:account-robin"]) == []
+    assert token_store.usable_accounts(session, ["account-robin", "id:dead"]) == ["account-robin"]
+    assert token_store.usable_accounts(session, ["somebody"]) == []
 
 
 def test_the_login_that_counts_is_a_usable_one_before_a_newer_dead_one(session: Session) -> None:
     record(session, ROBIN, GRANT, NOW)
     record(session, SAM, GRANT, LATER)
-    newest = logins.newest(session, ())
+    newest = token_store.newest(session, ())
     assert newest is not None
     assert newest.account_id == "account-sam"
-    logins.need_consent(session, SAM.key, "Refresh token expired", LATER)
-    newest = logins.newest(session, ())
+    token_store.need_consent(session, SAM.key, "Refresh token expired", LATER)
+    newest = token_store.newest(session, ())
     assert newest is not None
     assert newest.account_id == "account-robin"
-    newest = logins.newest(session, ["account-sam"])
+    newest = token_store.newest(session, ["account-sam"])
     assert newest is not None
     assert newest.account_id == "account-sam"
 
@@ -449,7 +449,7 @@ def test_every_process_hears_of_a_login_that_comes_dies_or_goes_and_of_nothing_e
     connection: Any = psycopg2.connect(**parts | dict(database_url.query))
     connection.autocommit = True
     with connection.cursor() as cursor:
-        cursor.execute(f"LISTEN {logins.CHANNEL}; LISTEN the_end")
+        cursor.execute(f"LISTEN {token_store.CHANNEL}; LISTEN the_end")
 
     def heard(function: Callable[..., Any], *arguments: Any) -> int:
         with Session(database.engine) as session, session.begin():
@@ -464,11 +464,11 @@ def test_every_process_hears_of_a_login_that_comes_dies_or_goes_and_of_nothing_e
     try:
         assert heard(record, ROBIN) == 1
         assert heard(record, ROBIN) == 1
-        assert heard(logins.need_consent, ROBIN.key, "Refresh token expired", LATER) == 1
-        assert heard(logins.need_consent, ROBIN.key, "Refresh token expired", LATER) == 0
+        assert heard(token_store.need_consent, ROBIN.key, "Refresh token expired", LATER) == 1
+        assert heard(token_store.need_consent, ROBIN.key, "Refresh token expired", LATER) == 0
         assert heard(add_app) == 0
-        assert heard(logins.remind, ROBIN.key, NOW) == 0
-        assert heard(logins.forget, ROBIN.key) == 1
+        assert heard(token_store.remind, ROBIN.key, NOW) == 0
+        assert heard(token_store.forget, ROBIN.key) == 1
     finally:
         connection.close()
 
@@ -478,18 +478,18 @@ def test_what_another_key_has_sealed_is_sealed_anew_and_the_rest_left_alone(
 ) -> None:
     record(session, ROBIN)
     other = Keyring(OTHER_SECRET, "tokens")
-    logins.record_consent(session, SAM, GRANT, NOW, other)
+    token_store.record_consent(session, SAM, GRANT, NOW, other)
     add_app(session)
     before = {row.account_id: row.refresh_token for row in table()}
     both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    assert logins.reseal(session, both) == (2, [])
+    assert token_store.reseal(session, both) == (2, [])
     rows = {row.account_id: row for row in table()}
     assert rows["account-sam"].refresh_token == before["account-sam"]
     for row in rows.values():
         assert other.is_current(row.access_token or b"")
         assert row.refresh_token is None or other.is_current(row.refresh_token)
     assert other.open(rows["account-robin"].refresh_token or b"") == "AQ-refresh"
-    assert logins.reseal(session, both) == (0, [])
+    assert token_store.reseal(session, both) == (0, [])
 
 
 def test_what_no_key_opens_stays_as_it_is(session: Session, table: Table) -> None:
@@ -497,7 +497,10 @@ def test_what_no_key_opens_stays_as_it_is(session: Session, table: Table) -> Non
     add_app(session)
     before = [(row.access_token, row.refresh_token) for row in table()]
     for _ in range(2):
-        assert logins.reseal(session, Keyring(OTHER_SECRET, "tokens")) == (0, ["account-robin"])
+        assert token_store.reseal(session, Keyring(OTHER_SECRET, "tokens")) == (
+            0,
+            ["account-robin"],
+        )
     assert [(row.access_token, row.refresh_token) for row in table()] == before
 
 
@@ -507,7 +510,7 @@ def test_an_access_token_that_no_key_opens_does_not_keep_the_refresh_token_from_
     record(session, ROBIN)
     session.execute(text("UPDATE logins SET access_token = 'garbage'"))
     both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    assert logins.reseal(session, both) == (1, [])
+    assert token_store.reseal(session, both) == (1, [])
     assert Keyring(OTHER_SECRET, "tokens").open(table()[0].refresh_token or b"") == "AQ-refresh"
 
 
@@ -519,7 +522,7 @@ async def test_a_login_deleted_while_it_is_sealed_anew_is_no_crash(
     await database.run(record, SAM)
     both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
     with Session(elsewhere.engine) as deleting, deleting.begin():
-        logins.forget(deleting, ROBIN.key)
-        resealing = asyncio.create_task(database.run(logins.reseal, both))
+        token_store.forget(deleting, ROBIN.key)
+        resealing = asyncio.create_task(database.run(token_store.reseal, both))
         await someone_waits(elsewhere)
     assert await resealing == (1, [])

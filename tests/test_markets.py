@@ -11,7 +11,7 @@ from sqlalchemy import select
 from models import Change, Listing, Source, SyncRun
 from server.database.executor import Database
 from server.errors import MarketRefused
-from server.spotify.markets import Markets, served
+from server.spotify.api.markets import Markets, served
 from server.spotify.standin import Answer, AppKind
 from server.spotify.types import Verdict
 from tests.browsing import SetStage, read_page, set_stage

@@ -15,7 +15,7 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
-from server.spotify.oauth import Accounts, Grant
+from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Transport
 from tests.conftest import SHARED

@@ -27,7 +27,7 @@ from server.catalog.query import KINDS
 from server.catalog.status_schemas import Status
 from server.config import settings as config
 from server.config.settings import Settings
-from server.spotify.items import parse_items
+from server.spotify.album_parser import parse_items
 from server.spotify.standin import Answer, AppKind, Catalogue, StandIn
 from tests import odd_albums
 from tests.client import Client

@@ -19,8 +19,8 @@ from server.catalog.tiles import Picture
 from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
 from server.errors import InvalidParameters
 from server.refusals import UriTooLong
-from server.spotify import quota
-from server.spotify.cooldown import Pause
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
 from server.spotify.standin import Answer
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage
 from tests.conftest import until
@@ -355,7 +355,7 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
 async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Any) -> None:
     stage, browser = await synced()
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(quota.pause, RELEASES, pause)
+    await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
     await stage.freshet.syncer.sync()
     await stage.freshet.standing.load()
     page = read_page(await browser.get("/status"))
@@ -408,7 +408,7 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     assert "A sync is running already" in read_page(await browser.post("/status"), 409)
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(quota.pause, RELEASES, pause)
+    await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
     response = await browser.post("/status")
     assert "A sync may begin in 777 seconds." in read_page(response, 429)
     assert response.headers["Retry-After"] == "777"

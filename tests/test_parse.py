@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from server.database.executor import Database
-from server.spotify.items import parse_items
+from server.spotify.album_parser import parse_items
 from server.spotify.parse import (
     LONGEST_ADDRESS,
     LONGEST_TEXT,

@@ -27,11 +27,11 @@ from server.errors import (
 )
 from server.keyring import Keyring
 from server.login.watch import ConsentWatch
-from server.spotify import logins
+from server.spotify.auth import token_store
+from server.spotify.auth.access_token import LONGEST_REQUEST
+from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.consent import end_of_consent
-from server.spotify.errand import LONGEST_REQUEST
 from server.spotify.standin import Answer, StandIn
-from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
 from tests.conftest import SECRET, Clock, until
 from tests.test_tokens import (
@@ -387,10 +387,10 @@ async def test_a_deleted_login_is_not_brought_back_by_what_a_cut_database_missed
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
-    await database.run(logins.forget, ROBIN.account_id)
+    await database.run(token_store.forget, ROBIN.account_id)
     lost.keeper.forget()
     assert listener_of(standin, await lost.keeper.access_token()) is None
-    assert await database.run(logins.usable_accounts, ()) == []
+    assert await database.run(token_store.usable_accounts, ()) == []
 
 
 def be_impatient(connection: Any, _record: object) -> None:

@@ -22,8 +22,8 @@ from models import (
 from server.catalog import retention, store
 from server.catalog.retention import Retention
 from server.database.executor import Database
-from server.spotify import quota
-from server.spotify.cooldown import Pause
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
@@ -259,7 +259,7 @@ async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
 ) -> None:
     for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
         pause = Pause(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
-        await keeper.database.run(quota.pause, bucket, pause)
+        await keeper.database.run(quota_store.pause, bucket, pause)
     await keeper.retention.clear()
     assert await keeper.all(select(Cooldown.bucket).order_by(Cooldown.bucket)) == [
         "/api/token",

@@ -14,10 +14,10 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
-from server.spotify.client import SpotifyClient
-from server.spotify.markets import Markets
-from server.spotify.paging import Page, Walk, read_page
-from server.spotify.sources import Choice, choose
+from server.spotify.api.client import SpotifyClient
+from server.spotify.api.markets import Markets
+from server.spotify.api.paging import Page, Walk, read_page
+from server.spotify.api.sources import Choice, choose
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.transport import MAX_BODY_BYTES
 from server.spotify.types import SourceName, Verdict

@@ -13,8 +13,8 @@ from server import __version__
 from server.app import Freshet
 from server.catalog.status_schemas import Status
 from server.database.executor import Database
-from server.spotify import logins
-from server.spotify.oauth import Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind
 from tests.client import Client
@@ -34,7 +34,7 @@ async def log_in(freshet: Freshet, when: datetime) -> None:
     grant = Grant("BQaccess", 3600, "AQrefresh", ("user-follow-read",))
     profile = Profile("account-1", "listener", "Robin")
     keyring = freshet.upstream.keyring
-    await freshet.database.run(logins.record_consent, profile, grant, when, keyring)
+    await freshet.database.run(token_store.record_consent, profile, grant, when, keyring)
 
 
 async def status_of(freshet: Freshet) -> dict[str, Any]:
@@ -102,13 +102,13 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     ends = datetime.fromtimestamp(samples["freshet_consent_expires_timestamp_seconds"], UTC)
     assert ends.strftime("%Y-%m-%dT%H:%M:%SZ") == login["reconsent_by"]
     await freshet.database.run(
-        logins.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
+        token_store.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
     )
     await until(lambda: freshet.watch.consent and freshet.watch.consent.state != "active")
     login = (await status_of(freshet))["login"]
     assert (login["state"], login["days_to_reconsent"]) == ("consent_needed", 0)
     assert "account-1" not in str(login)
-    await freshet.database.run(logins.forget, "account-1")
+    await freshet.database.run(token_store.forget, "account-1")
     await until(lambda: freshet.watch.consent is None)
     assert (await status_of(freshet))["login"] == NOBODY
 

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, Listing, SyncRun
 from server.catalog import store
-from server.catalog.sweep import Sweep, Tally
 from server.database.executor import Database
+from server.spotify.sweep import Sweep, Tally
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from server.catalog.sweep import MarketList
-from server.catalog.sweeper import Sweeper
-from server.spotify.markets import Markets
-from server.spotify.sources import choose
+from server.spotify.api.markets import Markets
+from server.spotify.api.sources import choose
+from server.spotify.api.sweeper import Sweeper
 from server.spotify.standin import Answer
+from server.spotify.sweep import MarketList
 from tests.examples import album, albums, spotify_id
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_sources import NOW, answer, next_to, script

@@ -21,16 +21,16 @@ from server.database.executor import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
 from server.keyring import Keyring
 from server.login.watch import ConsentWatch
-from server.spotify import logins
-from server.spotify.client import SpotifyClient
+from server.spotify.api.client import SpotifyClient
+from server.spotify.auth import token_store
+from server.spotify.auth.access_token import AccessToken, Arrival
+from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_refresh import Renewer
 from server.spotify.consent import SCOPES
-from server.spotify.errand import AccessToken, Arrival
-from server.spotify.oauth import Accounts, Grant
 from server.spotify.profile import Profile, read_profile
-from server.spotify.renewal import Renewer
 from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import challenge_of
-from server.spotify.tokens import TokenKeeper
 from server.spotify.transport import Transport
 from server.upstream import Upstream, make_syncer
 from tests.conftest import SECRET, Clock
@@ -119,7 +119,7 @@ def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
     async def go(standin: StandIn, listener: Listener = ROBIN, secret: str = SECRET) -> Grant:
         profile, grant = await consent_to(standin, transport, listener)
         keyring = Keyring(secret, "tokens")
-        await database.run(logins.record_consent, profile, grant, clock(), keyring)
+        await database.run(token_store.record_consent, profile, grant, clock(), keyring)
         standin.calls.clear()
         return grant
 
@@ -727,7 +727,7 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
     await log_in(standin)
     keeper = keeper_of(standin)
     await keeper.access_token()
-    await database.run(logins.forget, ROBIN.account_id)
+    await database.run(token_store.forget, ROBIN.account_id)
     keeper.forget()
     assert listener_of(standin, await keeper.access_token()) is None
 
@@ -750,7 +750,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     keeper = keeper_of(standin, url=gate.url)
     renewing = asyncio.create_task(keeper.access_token())
     await gate.has_answer()
-    deleting = asyncio.create_task(elsewhere.run(logins.forget, ROBIN.account_id))
+    deleting = asyncio.create_task(elsewhere.run(token_store.forget, ROBIN.account_id))
     await someone_waits(elsewhere)
     gate.let_go()
     await deleting
@@ -758,7 +758,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     assert listener_of(standin, await keeper.access_token()) is None
     await renewing
     assert listener_of(standin, await keeper.access_token()) is None
-    assert await database.run(logins.usable_accounts, ()) == []
+    assert await database.run(token_store.usable_accounts, ()) == []
 
 
 @pytest.mark.gen_test
@@ -775,7 +775,7 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
     await log_in(standin, ROBIN)
     keeper = keeper_of(standin)
     assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
-    await database.run(logins.need_consent, ROBIN.account_id, "Refresh token revoked", clock())
+    await database.run(token_store.need_consent, ROBIN.account_id, "Refresh token revoked", clock())
     keeper.forget()
     assert listener_of(standin, await keeper.access_token()) == SAM.account_id
 
@@ -889,7 +889,7 @@ async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
     grant = await log_in(standin)
     keeper = keeper_of(standin)
     with Session(elsewhere.engine) as holding, holding.begin():
-        logins.lock(holding, ROBIN.account_id)
+        token_store.lock(holding, ROBIN.account_id)
         asked = asyncio.create_task(keeper.access_token())
         await someone_waits(elsewhere)
         keeper.reject(grant.access_token)
@@ -1087,9 +1087,9 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
         assert listener_of(standin, await astray.access_token()) is None
     told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
     assert [(line["account_id"], line["mend"]) for line in told] == [
-        (ROBIN.account_id, logins.MEND_KEYS)
+        (ROBIN.account_id, token_store.MEND_KEYS)
     ]
-    assert "SECRET=new,old" in logins.MEND_KEYS
+    assert "SECRET=new,old" in token_store.MEND_KEYS
     row = await row_of(database)
     assert row.state == "active"
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)

@@ -15,9 +15,9 @@ from tornado.httputil import HTTPHeaders
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
-from server.spotify.items import parse_items
+from server.spotify.album_parser import parse_items
+from server.spotify.api.paging import read_page
 from server.spotify.lenient_json import LONGEST_REPAIR
-from server.spotify.paging import read_page
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from tests.examples import albums
 from tests.ports import free_port

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from server.database.executor import Database
 from server.keyring import Keyring
 from server.login.watch import ConsentWatch
-from server.spotify import logins
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
 from server.spotify.consent import end_of_consent
-from server.spotify.oauth import Grant
 from server.spotify.profile import Profile
 from tests.conftest import SECRET, Clock
 from tests.test_tokens import (
@@ -51,7 +51,7 @@ def watch_of(database: Database, clock: Clock) -> WatchOf:
 
 async def agree(database: Database, clock: Clock, profile: Profile = PROFILE) -> None:
     ring = Keyring(SECRET, "tokens")
-    await database.run(logins.record_consent, profile, GRANT, clock(), ring)
+    await database.run(token_store.record_consent, profile, GRANT, clock(), ring)
 
 
 async def reminders(*watches: ConsentWatch) -> list[Any]:
@@ -161,7 +161,7 @@ async def test_after_the_end_the_log_says_that_a_consent_is_needed_once_a_day(
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) + HOUR
     await database.run(
-        logins.need_consent, PROFILE.key, "Refresh token expired", clock() - timedelta(days=1)
+        token_store.need_consent, PROFILE.key, "Refresh token expired", clock() - timedelta(days=1)
     )
     watch = watch_of()
     told = []
@@ -196,7 +196,7 @@ async def test_a_login_that_has_died_early_is_reminded_of_though_months_were_lef
 ) -> None:
     await agree(database, clock)
     await database.run(
-        logins.need_consent, PROFILE.key, "Refresh token revoked", clock() - timedelta(days=1)
+        token_store.need_consent, PROFILE.key, "Refresh token revoked", clock() - timedelta(days=1)
     )
     watch = watch_of()
     assert [line["event"] for line in await reminders(watch)] == ["consent_needed"]
@@ -246,7 +246,7 @@ async def test_a_forgotten_login_ends_the_reminders(
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) - timedelta(days=5)
     watch = watch_of()
-    await database.run(logins.forget, PROFILE.key)
+    await database.run(token_store.forget, PROFILE.key)
     assert await reminders(watch) == []
     assert watch.consent is None
 
@@ -273,7 +273,7 @@ async def test_the_consent_that_is_told_of_is_the_newest_that_works(
     await watch.load()
     assert watch.consent is not None
     assert watch.consent.account_id == "account-sam"
-    await database.run(logins.need_consent, "account-sam", "Refresh token revoked", clock())
+    await database.run(token_store.need_consent, "account-sam", "Refresh token revoked", clock())
     await watch.load()
     assert watch.consent is not None
     assert (watch.consent.account_id, watch.consent.state) == ("account-robin", "active")
@@ -309,7 +309,7 @@ async def test_a_wrong_key_is_told_with_its_mend_and_harms_nothing(
     [told] = logs
     assert (told["event"], told["log_level"]) == ("token_unreadable", "error")
     assert told["accounts"] == [PROFILE.key]
-    assert told["mend"] == logins.MEND_KEYS
+    assert told["mend"] == token_store.MEND_KEYS
     assert astray.consent is not None
     assert astray.consent.state == "unreadable"
     assert await everything_in(database) == before

@@ -6,12 +6,12 @@ import structlog
 
 from server.catalog import runs
 from server.catalog.runs import Memory
-from server.catalog.sweep import Sweep
-from server.catalog.sweeper import Progress, Sweeper
 from server.database.executor import Database
 from server.errors import SpotifyError
-from server.spotify.markets import Markets
-from server.spotify.sources import Choice
+from server.spotify.api.markets import Markets
+from server.spotify.api.sources import Choice
+from server.spotify.api.sweeper import Progress, Sweeper
+from server.spotify.sweep import Sweep
 from server.spotify.types import SourceName, Verdict
 
 log = structlog.get_logger()

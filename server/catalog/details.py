@@ -10,7 +10,7 @@ import structlog
 from server.catalog import artists, runs
 from server.database.executor import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
-from server.spotify.artists import MOST_IDS, ArtistLookup
+from server.spotify.api.artists import MOST_IDS, ArtistLookup
 from server.spotify.types import Verdict
 from server.tasks import attempt
 

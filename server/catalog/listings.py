@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from models import Album, Listing
 from server.catalog.journal import AlbumChange
 from server.catalog.rows import IN_BULK, recordset
-from server.catalog.sweep import MarketList, Proof, Sweep
+from server.spotify.sweep import MarketList, Proof, Sweep
 
 OPEN = (
     Listing.id,

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from server.catalog import runs
 from server.database.executor import Database
-from server.spotify import quota
-from server.spotify.ledger import Allowance, room_at, spacing
-from server.spotify.markets import served
-from server.spotify.paging import ENDPOINTS
+from server.spotify.api.markets import served
+from server.spotify.api.paging import ENDPOINTS
+from server.spotify.limits import quota_store
+from server.spotify.limits.quota import Allowance, room_at, spacing
 from server.spotify.types import SourceName, Verdict
 
 BUSY = timedelta(hours=1)  # how long to wait where a sync would never fit
@@ -58,7 +58,7 @@ class Pace:
         """What the ledger allows for sweeps of `pages` calls. Raises DatabaseError."""
         known = await self._database.run(runs.load_markets) if self._markets else {}
         cost, now = pages or self.most_pages(source, known), self._now()
-        book = await self._database.run(quota.read, ENDPOINTS[source].path, now)
+        book = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
         most = self._allowance.most("background")
         room = room_at(book.windows, now, cost, most) or now + BUSY
         apart = spacing(book.windows, now, cost, most)

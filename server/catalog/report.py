@@ -9,7 +9,7 @@ from typing import Self
 import structlog
 
 from server.catalog.alarm import is_stuck
-from server.catalog.sweep import Sweep, Tally
+from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import Purpose, Setting, SourceName
 
 REMIND = timedelta(hours=24)

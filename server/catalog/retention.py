@@ -20,7 +20,7 @@ from server.catalog.runs import latest_at
 from server.catalog.store import CHANNEL, WRITERS_LOCK
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify import quota
+from server.spotify.limits import quota_store
 from server.tasks import attempt
 
 BATCH = 500  # rows of a table that one transaction deletes
@@ -89,7 +89,7 @@ class Retention:
 def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = "") -> Cleared:
     """Delete one batch of each, in the caller's transaction; syncs wait for it."""
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
-    quota.prune(session, now)
+    quota_store.prune(session, now)
     if not _is_steady(session, now):
         return Cleared()
     albums = _clear_albums(session, now - keep, now)

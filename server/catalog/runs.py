@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from models import Source, SyncRun
-from server.catalog.sweep import Sweep, Tally
+from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import LADDER, SourceName, Verdict
 
 MARKET = "search:"  # what the names of markets begin with, beside those of sources

@@ -11,10 +11,10 @@ from server.catalog.runs import Memory
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify import quota
-from server.spotify.ledger import Allowance, used
-from server.spotify.paging import ENDPOINTS
-from server.spotify.quota import Book
+from server.spotify.api.paging import ENDPOINTS
+from server.spotify.limits import quota_store
+from server.spotify.limits.quota import Allowance, used
+from server.spotify.limits.quota_store import Book
 from server.spotify.types import LADDER, Verdict
 from server.tasks import attempt_each
 
@@ -70,7 +70,7 @@ class Standing:
         await attempt_each(self.look, self._load_books, self._load_runs)
 
     async def _load_books(self) -> None:
-        self.books = await self._database.run(quota.read_all, self.now())
+        self.books = await self._database.run(quota_store.read_all, self.now())
 
     async def _load_runs(self) -> None:
         self.memory = memory = await self._database.run(runs.load_memory)

@@ -19,8 +19,8 @@ from server.catalog.listings import record_listings
 from server.catalog.release import significant, summary
 from server.catalog.rows import IN_BULK, Row, among, insert_rows, upsert_rows
 from server.catalog.runs import record_run
-from server.catalog.sweep import Sweep, Tally
 from server.spotify.parse import Credit, Release
+from server.spotify.sweep import Sweep, Tally
 
 CHANNEL = "freshet_synced"  # of NOTIFY; told in the transaction of every sync
 WRITERS_LOCK = 0x73796E63  # any number of our own: syncs of several processes queue up

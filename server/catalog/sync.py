@@ -13,12 +13,12 @@ from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, StuckFeed, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
 from server.catalog.standing import Bucket, Standing
-from server.catalog.sweeper import Progress, Sweeper, reason_of
 from server.catalog.under_way import UnderWay
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.refusals import NotOurTurn, SyncRunning
+from server.spotify.api.sweeper import Progress, Sweeper, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.tasks import attempt
 

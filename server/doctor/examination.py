@@ -18,7 +18,7 @@ from server.doctor.finding import Finding
 from server.errors import AddressUnavailable, SettingsError
 from server.listening import bind, is_local, split
 from server.login.watch import ConsentWatch
-from server.spotify import logins
+from server.spotify.auth import token_store
 from server.upstream import Upstream, utc_now
 
 
@@ -101,7 +101,7 @@ async def _upstream(
             watch = ConsentWatch(database, upstream.keyring, settings.allowed_users, now)
             await watch.load()
             yield login.of_consent(watch.consent, now())
-            mistaken = await database.run(logins.mistaken, settings.allowed_users)
+            mistaken = await database.run(token_store.mistaken, settings.allowed_users)
             yield login.who_may_in(settings, watch.consent, mistaken)
             async for finding in spotify.limits(settings, database, upstream, now):
                 yield finding

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from server.config.settings import Settings
 from server.doctor.finding import Finding
+from server.spotify.auth.token_store import LOG_IN_AGAIN, MEND_KEYS
 from server.spotify.consent import REMIND_FROM, SCOPES, Consent
-from server.spotify.logins import LOG_IN_AGAIN, MEND_KEYS
 
 RENEW = "log in again at /auth/login/"
 

@@ -19,9 +19,9 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.failures import OwnerWithoutPremium
-from server.spotify import quota
-from server.spotify.ledger import used
-from server.spotify.paging import ENDPOINTS
+from server.spotify.api.paging import ENDPOINTS
+from server.spotify.limits import quota_store
+from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import SourceName
 from server.upstream import Upstream, make_pace
@@ -151,7 +151,7 @@ async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
     """What is left of the quota, what is paused, and how far apart syncs fit."""
-    books = await database.run(quota.read_all, now())
+    books = await database.run(quota_store.read_all, now())
     most = upstream.gate.allowance.per_day
     spent = [f"{bucket} {used(book.windows, now())}" for bucket, book in books.items()]
     text = f"of {most} calls an endpoint, in the last 24 hours: {', '.join(spent) or 'none'}"

@@ -18,11 +18,11 @@ from server.login.budget import KNOWN, PER_NETWORK, SECONDS, STRANGERS, Budget, 
 from server.login.callback import Callback
 from server.login.failures import LoginFailed
 from server.login.store import Visitor
-from server.spotify import logins
-from server.spotify.client import SpotifyClient
+from server.spotify.api.client import SpotifyClient
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.consent import SCOPES, end_of_consent
-from server.spotify.ledger import by_unknown_browsers
-from server.spotify.oauth import Accounts, Grant
+from server.spotify.limits.quota import by_unknown_browsers
 from server.spotify.profile import Profile, read_profile
 
 CHOOSE = "no other account may log in now; ALLOWED_USERS can name who may"
@@ -220,6 +220,6 @@ class LoginDesk:
         visitor = await self._find(session, ())  # also who is no longer listed
         if visitor is None:
             raise failures.NotLoggedIn
-        await self._database.run(logins.forget, visitor.account_id)
+        await self._database.run(token_store.forget, visitor.account_id)
         log.info("login_deleted", account_id=visitor.account_id)
         await self._on_change()

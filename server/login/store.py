@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from models import BrowserSession, Login, SpentState
 from server.keyring import Keyring
 from server.login.attempt import fingerprint
-from server.spotify import logins
-from server.spotify.oauth import Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 
 SESSION_LIFE = timedelta(days=30)
@@ -61,13 +61,13 @@ def admit(
     is empty, the account that is here already owns the server, or the first to come.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
-    logins.name_by_type(session)
-    nobody = logins.newest(session, ()) is None
+    token_store.name_by_type(session)
+    nobody = token_store.newest(session, ()) is None
     if allowed and not profile.names & set(allowed):
         return None
-    if not allowed and logins.is_of_another(session, profile):
+    if not allowed and token_store.is_of_another(session, profile):
         return None
-    account_id = logins.record_consent(session, profile, grant, now, keyring)
+    account_id = token_store.record_consent(session, profile, grant, now, keyring)
     if replaces:
         end_session(session, replaces)
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))
@@ -91,7 +91,7 @@ def visitor(
         select(Login.account_id, Login.display_name)
         .join(BrowserSession, BrowserSession.account_id == Login.account_id)
         .where(BrowserSession.token_hash == fingerprint(token), BrowserSession.expires_at > now)
-        .where(logins.is_allowed(allowed))
+        .where(token_store.is_allowed(allowed))
     ).first()
     return None if found is None else Visitor(found.account_id, found.display_name)
 

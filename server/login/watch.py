@@ -9,7 +9,7 @@ from models import Login
 from server.database.executor import Database
 from server.errors import Unreadable
 from server.keyring import Keyring
-from server.spotify import logins
+from server.spotify.auth import token_store
 from server.spotify.consent import REMIND_FROM, Consent, State
 
 LIST_THEM = "ALLOWED_USERS does not list them, so their tokens are not used; add them, or log in"
@@ -43,16 +43,16 @@ class ConsentWatch:
 
     async def begin(self) -> None:
         """At the start: update what older keys and versions stored; log which logins go unused."""
-        resealed, unreadable = await self._database.run(logins.reseal, self._tokens)
+        resealed, unreadable = await self._database.run(token_store.reseal, self._tokens)
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
-            log.error("token_unreadable", accounts=unreadable, mend=logins.MEND_KEYS)
-        await self._database.run(logins.name_by_type)
-        for value, account_id in await self._database.run(logins.mistaken, self._allowed):
+            log.error("token_unreadable", accounts=unreadable, mend=token_store.MEND_KEYS)
+        await self._database.run(token_store.name_by_type)
+        for value, account_id in await self._database.run(token_store.mistaken, self._allowed):
             hint = f"write {account_id} in ALLOWED_USERS; {value} alone can be another account's"
             log.warning("allowed_user_mistaken", value=value, account_id=account_id, hint=hint)
-        excluded = await self._database.run(logins.not_allowed, self._allowed)
+        excluded = await self._database.run(token_store.not_allowed, self._allowed)
         if excluded:
             log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)
 
@@ -63,7 +63,7 @@ class ConsentWatch:
 
     async def load(self) -> None:
         """Read the newest login again: one has come, gone or died."""
-        row = await self._database.run(logins.newest, self._allowed)
+        row = await self._database.run(token_store.newest, self._allowed)
         self.consent = None if row is None else self._read(row)
         self.known = True
 
@@ -73,18 +73,18 @@ class ConsentWatch:
         consent, now = self.consent, self._now()
         if consent is None or consent.days_left(now) > REMIND_FROM:
             return
-        if await self._database.run(logins.remind, consent.account_id, now):
+        if await self._database.run(token_store.remind, consent.account_id, now):
             ended = consent.has_ended(now)
             event = "consent_needed" if ended else "consent_expiring"
             log.warning(
                 event,
                 days_to_reconsent=consent.days_left(now),
                 ends_at=consent.ends_at,
-                mend=logins.LOG_IN_AGAIN if ended else logins.RENEW,
+                mend=token_store.LOG_IN_AGAIN if ended else token_store.RENEW,
             )
 
     def _read(self, row: Login) -> Consent:
-        state: State = "active" if row.state == logins.ACTIVE else "consent_needed"
+        state: State = "active" if row.state == token_store.ACTIVE else "consent_needed"
         if state == "active" and not self._is_readable(row):
             state = "unreadable"
         assert row.authorized_at is not None

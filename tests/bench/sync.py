@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 from models import Album, AlbumArtist, Artist, Base, Change, Listing
 from server.catalog import store
 from server.catalog.rows import Row
-from server.catalog.sweep import Sweep
 from server.database.engine import make_engine
+from server.spotify.sweep import Sweep
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
 from tests.examples import albums, sweep

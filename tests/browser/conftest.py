@@ -26,7 +26,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from server.database.engine import make_engine
-from server.spotify import logins
+from server.spotify.auth import token_store
 from server.spotify.standin.world import Listener
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import (
@@ -67,7 +67,7 @@ class Place:
     def forget_everybody(self) -> None:
         """Bring the server back to where nobody has logged in."""
         with Session(self.engine) as session, session.begin():
-            logins.forget(session, Listener.account_id)
+            token_store.forget(session, Listener.account_id)
         deadline = time.monotonic() + PATIENCE / 1000
         while b"Nobody has logged in" not in self.server.get("/")[2]:
             assert time.monotonic() < deadline, "the server did not hear that the login is gone"

@@ -20,9 +20,9 @@ from handlers.pages import STATIC
 from models import SyncRun
 from server.catalog import store
 from server.database.engine import make_engine
-from server.spotify import quota
-from server.spotify.cooldown import Pause
-from server.spotify.ledger import hour_of
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.quota import hour_of
 from tests.browser.conftest import PATIENCE, WIDTHS, Looks, Place
 from tests.browser.test_login import log_in, press, tab_to
 from tests.end_to_end.conftest import Server, environment
@@ -125,8 +125,8 @@ def remember(place: Place) -> None:
     reason = "429 Too Many Requests: API rate limit exceeded"
     with Session(place.engine) as session, session.begin():
         session.execute(insert(SyncRun), rows)
-        quota.count(session, {(NOBODYS, hour_of(now)): 12_345})
-        quota.pause(session, NOBODYS, Pause(now, now + timedelta(hours=40), reason))
+        quota_store.count(session, {(NOBODYS, hour_of(now)): 12_345})
+        quota_store.pause(session, NOBODYS, Pause(now, now + timedelta(hours=40), reason))
     deadline = time.monotonic() + PATIENCE / 1000
     while syncs_told(place) <= 50 or NOBODYS.encode() not in place.server.get("/status")[2]:
         assert time.monotonic() < deadline, "the server did not hear of the syncs"

@@ -18,7 +18,7 @@ from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.spotify.ledger import bucket_of
+from server.spotify.limits.quota import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
 from server.upstream import Upstream, make_details, make_syncer

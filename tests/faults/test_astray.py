@@ -15,7 +15,7 @@ from alembic import command
 from server.database import migrations, schema
 from server.database.executor import Database
 from server.keyring import Keyring
-from server.spotify import logins
+from server.spotify.auth import token_store
 from tests.conftest import SECRET
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
 from tests.faults.balance import stored
@@ -37,7 +37,7 @@ def log_in(url: URL) -> None:
     database = Database(url)
     database.connect()
     ring = Keyring(SECRET, "tokens")
-    asyncio.run(database.run(logins.record_consent, ROBIN, GRANT, datetime.now(UTC), ring))
+    asyncio.run(database.run(token_store.record_consent, ROBIN, GRANT, datetime.now(UTC), ring))
     database.close()
 
 
@@ -58,7 +58,7 @@ def test_a_login_that_another_secret_sealed_is_told_of_kept_and_there_again_with
     astray = run(env=env | {"SECRET": OTHER_SECRET})
     told = astray.event("token_unreadable")
     assert told["accounts"] == [ROBIN.key]
-    assert told["mend"] == logins.MEND_KEYS
+    assert told["mend"] == token_store.MEND_KEYS
     assert astray.event("sync_finished")["outcome"] == "complete", "with the app's own token"
     until(lambda: serves(astray), 10)
     assert OTHER_SECRET not in astray.log.read_text()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from server.errors import BadAnswer, EndpointRestricted
-from server.spotify.client import SpotifyClient
+from server.spotify.api.client import SpotifyClient
 from server.spotify.parse import ArtistDetails, parse_artists
 from server.spotify.types import Verdict
 

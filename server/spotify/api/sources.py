@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
-from server.spotify.client import SpotifyClient
-from server.spotify.markets import Markets
-from server.spotify.paging import ENDPOINTS, Gap, Page, is_passing, page
+from server.spotify.api.client import SpotifyClient
+from server.spotify.api.markets import Markets
+from server.spotify.api.paging import ENDPOINTS, Gap, Page, is_passing, page
 from server.spotify.parse import release_dates
 from server.spotify.types import LADDER, Setting, SourceName, Verdict
 

@@ -20,8 +20,8 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
-from server.spotify.gate import Gate
-from server.spotify.ledger import by_unknown_browsers
+from server.spotify.limits.quota import by_unknown_browsers
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.transport import Response, Transport
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of

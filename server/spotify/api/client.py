@@ -14,9 +14,9 @@ from server.errors import (
     TokenRejected,
     UserRefused,
 )
-from server.spotify.gate import Gate
-from server.spotify.ledger import bucket_of
-from server.spotify.tokens import TokenKeeper
+from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.limits.quota import bucket_of
+from server.spotify.limits.rate_limiter import Gate
 from server.spotify.transport import Response, Transport
 from server.spotify.types import Purpose
 

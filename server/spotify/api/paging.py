@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from server.errors import BadAnswer, SpotifyError, SpotifyUnavailable
-from server.spotify.client import SpotifyClient
+from server.spotify.api.client import SpotifyClient
 from server.spotify.types import SourceName
 
 DEEPEST = 1000  # beyond this limit + offset, search answers 400

@@ -9,8 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Cooldown, Quota
-from server.spotify.cooldown import Pause
-from server.spotify.ledger import REACH, Windows, hour_of, put_right, used
+from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.quota import REACH, Windows, hour_of, put_right, used
 
 LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
 KEPT = timedelta(days=30)

@@ -8,16 +8,16 @@ from typing import Any
 
 import structlog
 
-from server.catalog.sweep import MarketList, Proof, Sweep
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
 from server.refusals import SyncPaused
-from server.spotify import sources
-from server.spotify.client import SpotifyClient
-from server.spotify.items import ParsedPage, Parser
-from server.spotify.markets import Markets
-from server.spotify.paging import ENDPOINTS, Gap, Walk, is_passing
+from server.spotify.album_parser import ParsedPage, Parser
+from server.spotify.api import sources
+from server.spotify.api.client import SpotifyClient
+from server.spotify.api.markets import Markets
+from server.spotify.api.paging import ENDPOINTS, Gap, Walk, is_passing
+from server.spotify.api.sources import Choice
 from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
-from server.spotify.sources import Choice
+from server.spotify.sweep import MarketList, Proof, Sweep
 from server.spotify.types import Setting, SourceName, Verdict
 
 SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take

@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import datetime
 
 from server.errors import DatabaseError
-from server.spotify.errand import AccessToken
-from server.spotify.renewal import Renewer
+from server.spotify.auth.access_token import AccessToken
+from server.spotify.auth.token_refresh import Renewer
 
 REMEMBERED = 8  # tokens that Spotify has refused
 

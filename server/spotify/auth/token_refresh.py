@@ -16,9 +16,9 @@ from models import Login
 from server.database.executor import Database
 from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
 from server.keyring import Keyring
-from server.spotify import logins
-from server.spotify.errand import AccessToken, Arrival, Errand
-from server.spotify.oauth import Accounts, Grant
+from server.spotify.auth import token_store
+from server.spotify.auth.access_token import AccessToken, Arrival, Errand
+from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.profile import APP_PREFIX
 
 MEND_BY_ITSELF = "SECRET has changed; a new token is asked for"
@@ -73,7 +73,7 @@ class Renewer:
     async def _renew(self, rejected: Collection[str]) -> AccessToken:
         try:
             await self.save()
-            for account_id in await self._database.run(logins.usable_accounts, self._allowed):
+            for account_id in await self._database.run(token_store.usable_accounts, self._allowed):
                 token = await self._locked(self._of_user, account_id, rejected)
                 if token is not None:
                     return token
@@ -124,8 +124,8 @@ class Renewer:
         self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
     ) -> AccessToken | None:
         """A login's token, new if it must be; None if there is none to be had."""
-        row = logins.lock(session, account_id)
-        if row is None or row.state != logins.ACTIVE or row.refresh_token is None:
+        row = token_store.lock(session, account_id)
+        if row is None or row.state != token_store.ACTIVE or row.refresh_token is None:
             return None  # ended while we waited for the lock
         if (token := self._stored(row, rejected)) is not None:
             return token
@@ -133,10 +133,10 @@ class Renewer:
             refresh_token = self._keyring.open(row.refresh_token)
             grant = errand.ask(self._accounts.refresh(refresh_token))
         except Unreadable:
-            log.error("token_unreadable", account_id=account_id, mend=logins.MEND_KEYS)
+            log.error("token_unreadable", account_id=account_id, mend=token_store.MEND_KEYS)
             return None
         except InvalidGrant as error:
-            logins.need_consent(session, account_id, str(error), self._now())
+            token_store.need_consent(session, account_id, str(error), self._now())
             errand.refusal = str(error)
             return None
         except BadAnswer as error:  # says nothing of the login, which is tried again next time
@@ -148,7 +148,7 @@ class Renewer:
         self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
     ) -> AccessToken:
         """The app's own token, new if it must be."""
-        row = logins.lock_app(session, account_id)
+        row = token_store.lock_app(session, account_id)
         if (token := self._stored(row, rejected)) is not None:
             return token
         grant = errand.ask(self._accounts.client_credentials())
@@ -174,7 +174,7 @@ class Renewer:
     ) -> AccessToken:
         token = self._received(row.account_id, grant, kind)
         errand.arrival = Arrival(grant, token, used)
-        logins.keep_grant(row, grant, token.expires_at, self._keyring)
+        token_store.keep_grant(row, grant, token.expires_at, self._keyring)
         return token
 
     def _received(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
@@ -184,17 +184,17 @@ class Renewer:
         return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
 
     def _bury(self, session: Session, refused: AccessToken, reason: str) -> bool:
-        row = logins.lock(session, refused.account_id)
+        row = token_store.lock(session, refused.account_id)
         if row is None or self._opened(row.access_token) != refused.value:
             return False
-        return logins.need_consent(session, refused.account_id, reason, self._now())
+        return token_store.need_consent(session, refused.account_id, reason, self._now())
 
     def _write(self, session: Session, arrival: Arrival) -> None:
-        row = logins.lock(session, arrival.token.account_id)
+        row = token_store.lock(session, arrival.token.account_id)
         if row is not None and self._opened(row.refresh_token) == arrival.used:
-            logins.keep_grant(row, arrival.grant, arrival.token.expires_at, self._keyring)
+            token_store.keep_grant(row, arrival.grant, arrival.token.expires_at, self._keyring)
             if arrival.grant.refresh_token:  # whoever tried the void one took the login for dead
-                logins.revive(session, row)
+                token_store.revive(session, row)
 
     def _opened(self, sealed: bytes | None) -> str | None:
         try:
@@ -204,4 +204,6 @@ class Renewer:
 
 
 def _tell_of_the_end(account_id: str, reason: str) -> None:
-    log.warning("consent_needed", account_id=account_id, reason=reason, mend=logins.LOG_IN_AGAIN)
+    log.warning(
+        "consent_needed", account_id=account_id, reason=reason, mend=token_store.LOG_IN_AGAIN
+    )

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from server.errors import MarketRefused
-from server.spotify.client import SpotifyClient
-from server.spotify.paging import Page, page
+from server.spotify.api.client import SpotifyClient
+from server.spotify.api.paging import Page, page
 from server.spotify.types import PROBE_AGAIN, SourceName, Verdict
 
 ALL_AGAIN = timedelta(hours=1)  # when every market is refused; no sync by search is possible then

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from server.errors import SpotifyTimeout
-from server.spotify.oauth import Grant
+from server.spotify.auth.oauth import Grant
 from server.spotify.profile import APP_PREFIX
 
 EARLY = timedelta(seconds=60)  # so long before its end a token is no longer used

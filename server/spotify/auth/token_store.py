@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session, aliased
 from models import Login
 from server.errors import Unreadable
 from server.keyring import Keyring
-from server.spotify.oauth import Grant
+from server.spotify.auth.oauth import Grant
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
 
 ACTIVE = "active"

@@ -15,10 +15,10 @@ import structlog
 
 from server.database.executor import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
-from server.spotify import quota
-from server.spotify.cooldown import Pause, named_pause, next_pause
-from server.spotify.ledger import Allowance, hour_of, room_at, used
-from server.spotify.quota import Book
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause, named_pause, next_pause
+from server.spotify.limits.quota import Allowance, hour_of, room_at, used
+from server.spotify.limits.quota_store import Book
 from server.spotify.transport import Response
 from server.spotify.types import Purpose
 
@@ -71,7 +71,7 @@ class Gate:
         await self._draw_back(bucket)
         self._refuse_in_pause(bucket)
         with suppress(DatabaseError):
-            self._learn(bucket, await self._database.run(quota.read, bucket, now))
+            self._learn(bucket, await self._database.run(quota_store.read, bucket, now))
         self._refuse_in_pause(bucket)
         book = self._book(bucket)
         if used(book.windows, now) + calls > most:
@@ -83,7 +83,9 @@ class Gate:
         self._refuse_in_pause(bucket)
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
-            entered, book = await self._database.run(quota.enter, bucket, self._now, most - pending)
+            entered, book = await self._database.run(
+                quota_store.enter, bucket, self._now, most - pending
+            )
         except DatabaseError:
             entered, book = self._enter_in_memory(bucket, self._now(), most)
         self._learn(bucket, book)
@@ -102,7 +104,7 @@ class Gate:
         if pause is not None and (right := pause.put_right(now)) != pause:
             self._books[bucket] = replace(self._book(bucket), pause=right)
             with suppress(DatabaseError):
-                await self._database.run(quota.read, bucket, now)
+                await self._database.run(quota_store.read, bucket, now)
 
     def _learn(self, bucket: str, book: Book) -> None:
         """Take what was read, but no pause for over that is known here to go on."""
@@ -135,17 +137,17 @@ class Gate:
         self._books[bucket] = replace(self._book(bucket), pause=None)
         self._unwritten_pauses.pop(bucket, None)
         with suppress(DatabaseError):
-            await self._database.run(quota.resume, bucket, now)
+            await self._database.run(quota_store.resume, bucket, now)
 
     async def save(self) -> None:
         """Write what could not be written when it happened. Raises DatabaseError."""
         async with self._saving:
             if counts := dict(self._unwritten):
-                await self._database.run(quota.count, counts)
+                await self._database.run(quota_store.count, counts)
                 self._unwritten.subtract(counts)
                 self._unwritten = +self._unwritten
             for bucket, pause in tuple(self._unwritten_pauses.items()):
-                await self._database.run(quota.pause, bucket, pause)
+                await self._database.run(quota_store.pause, bucket, pause)
                 if self._unwritten_pauses.get(bucket) is pause:
                     del self._unwritten_pauses[bucket]
 
