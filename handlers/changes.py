@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 
 from handlers.payloads import PayloadHandler
-from server.catalog import freshness, journal, payload, query
+from server.catalog import payload, query
 from server.catalog.entry import BEGIN_AGAIN, Piece
 from server.catalog.payload import Coding, Representation
 from server.catalog.position import ChangesQuery
 from server.database.admission import AdmittedDatabase
 from server.refusals import JournalOutOfReach
+from server.storage import changes, freshness
 
 
 class ChangesHandler(PayloadHandler):
@@ -31,7 +32,7 @@ class ChangesHandler(PayloadHandler):
     def _read(self, session: Any, asked: ChangesQuery, coding: Coding) -> Representation:
         """Read and write it in one go, so that what was read waits in memory for nothing."""
         dated = freshness.read(session)  # first: it must not be newer than these
-        piece = journal.read(session, asked.after or 0, asked.limit)
+        piece = changes.read(session, asked.after or 0, asked.limit)
         if asked.after is not None and not piece.reach.holds(asked.after):
             raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
         body = _written(piece, piece.reach.floor if asked.after is None else asked.after)

@@ -6,7 +6,7 @@ from typing import Any
 from handlers.account import AccountHandler
 from handlers.condition import read_condition
 from handlers.pages import SCRIPTED
-from server.catalog import chart, diary
+from server.catalog import chart
 from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
@@ -14,6 +14,7 @@ from server.catalog.sync import Syncer
 from server.catalog.wording import date_words, day_words, duration, grouped
 from server.login.failures import NotLoggedIn
 from server.spotify.types import LADDER
+from server.storage import sync_runs
 from server.tasks import attempt_now
 
 DONE = {"sync": "Sync started. The results appear here when it has finished."}
@@ -81,7 +82,7 @@ class OverviewHandler(AccountHandler):
 
     def _history(self) -> dict[str, Any]:
         """The last thirty days, to be drawn and to be read."""
-        days = diary.complete(self._standing.days or (), self._standing.now().date())
+        days = sync_runs.complete(self._standing.days or (), self._standing.now().date())
         added = chart.draw([day.added for day in days])
         syncs = chart.draw([day.syncs for day in days], [day.failed for day in days])
         return {

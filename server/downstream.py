@@ -7,7 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server import routes
-from server.catalog import journal, reader
 from server.catalog.broadcast import LISTENER_BYTES, Broadcast
 from server.catalog.cache import PayloadCache
 from server.catalog.lag import ServingLag
@@ -24,6 +23,7 @@ from server.observability.access_log import AccessLog
 from server.observability.instruments import CacheTally
 from server.proxies import TrustedProxies
 from server.site import Site
+from server.storage import changes, snapshots
 from server.threads import Threads
 from server.unreadable import Refuser
 
@@ -40,8 +40,8 @@ def make_cache(
 ) -> PayloadCache:
     """The part that holds ready answers, as the settings want it; `builders` make them."""
     return PayloadCache(
-        lambda: database.run(reader.load, now().date()),
-        lambda day: database.run(reader.load_day, day),
+        lambda: database.run(snapshots.load, now().date()),
+        lambda day: database.run(snapshots.load_day, day),
         builders.call,
         ttl=settings.cache_ttl,
         max_age=settings.cache_max_age,
@@ -82,8 +82,8 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
     """The part that tells listeners of changes."""
     memory = divide(settings.memory_mb)
     return Broadcast(
-        lambda after, limit: database.run(journal.read, after, limit),
-        lambda limit: database.run(journal.read_latest, limit),
+        lambda after, limit: database.run(changes.read, after, limit),
+        lambda limit: database.run(changes.read_latest, limit),
         most=memory.listeners // LISTENER_BYTES,
         most_bytes=memory.ring,
         most_of_a_client=settings.events_per_client,

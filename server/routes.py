@@ -28,7 +28,6 @@ from handlers.reference import References
 from handlers.setup import SetupHandler
 from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
-from server.catalog import objects
 from server.catalog.broadcast import Broadcast
 from server.catalog.cache import Found, PayloadCache
 from server.catalog.lag import ServingLag
@@ -43,6 +42,7 @@ from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
 from server.observability.metrics import Metrics
 from server.proxies import TrustedProxies
+from server.storage import lookups
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's
@@ -68,10 +68,10 @@ def table(
     """Every route but the one for addresses that no route knows."""
 
     def artist(identity: str) -> Awaitable[Found | None]:
-        return database.run(objects.read_artist, identity)
+        return database.run(lookups.read_artist, identity)
 
     def album(spotify_id: str) -> Awaitable[Found | None]:
-        return database.run(objects.read_album, spotify_id)
+        return database.run(lookups.read_album, spotify_id)
 
     site = _pages(settings)
     admitted = AdmittedDatabase(database, admission)

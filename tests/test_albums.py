@@ -10,10 +10,10 @@ import orjson
 import pytest
 
 from server.app import Freshet
-from server.catalog import store
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD
+from server.storage import sweeps
 from tests.client import Client
 from tests.conftest import PUBLIC_URL, Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep
@@ -28,7 +28,7 @@ class Stage:
         self.freshet, self.client = freshet, Client(freshet)
 
     async def take(self, items: list[Any], at: datetime, **fields: Any) -> None:
-        await self.freshet.database.run(store.record_sweep, sweep(items, **fields), at, lambda: at)
+        await self.freshet.database.run(sweeps.record_sweep, sweep(items, **fields), at, lambda: at)
         await self.freshet.cache.refresh()
 
     async def get(self, path: str, **headers: str) -> Any:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.catalog.condition import NO_RETRY, RETRY, Condition, condition_of
-from server.catalog.runs import Memory
 from server.catalog.snapshot import Freshness
+from server.storage.sync_runs import Memory
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import until
 from tests.examples import albums

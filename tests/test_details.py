@@ -10,7 +10,6 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from models import Artist, Cooldown, Source
-from server.catalog import store
 from server.catalog.details import ArtistDetails
 from server.database.executor import Database
 from server.keyring import Keyring
@@ -23,6 +22,7 @@ from server.spotify.parse import parse_artists
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.standin.faults import TEXTS
 from server.spotify.transport import Transport
+from server.storage import sweeps
 from tests.conftest import SECRET, Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep
 from tests.gates import accounts_of
@@ -54,7 +54,7 @@ class Rig:
         self.announced += 1
 
     async def take(self, items: list[Any]) -> None:
-        await self.database.run(store.record_sweep, sweep(items), self.clock(), self.clock)
+        await self.database.run(sweeps.record_sweep, sweep(items), self.clock(), self.clock)
         self.details.wake()
 
     async def ticks(self, number: int) -> None:

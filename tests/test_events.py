@@ -17,7 +17,6 @@ from structlog.testing import capture_logs
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
 from server.app import Freshet
-from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
@@ -26,6 +25,7 @@ from server.errors import DatabaseUnavailable
 from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
 from server.site import Site
+from server.storage import changes, sweeps
 from server.unreadable import Refuser
 from tests.client import Client
 from tests.conftest import until
@@ -43,7 +43,7 @@ def now() -> datetime:
 def happen(database: Database, items: list[Any]) -> None:
     """A sync of another process that met these albums."""
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(items), now(), now)
+        sweeps.record_sweep(session, sweep(items), now(), now)
 
 
 def forget_for_a_year(session: Session) -> None:
@@ -58,7 +58,7 @@ def forget_for_a_year(session: Session) -> None:
 
 def journal_of(database: Database) -> list[Entry]:
     with Session(database.engine) as session:
-        return journal.read(session, 0, 1_000_000).entries
+        return changes.read(session, 0, 1_000_000).entries
 
 
 class Ear:
@@ -145,12 +145,12 @@ class Booth:
         self.reads += 1
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.read, after, limit)
+        return await self._database.run(changes.read, after, limit)
 
     async def _read_latest(self, limit: int) -> Piece:
         if self.away:
             raise DatabaseUnavailable("gone")
-        return await self._database.run(journal.read_latest, limit)
+        return await self._database.run(changes.read_latest, limit)
 
     async def close(self) -> None:
         self.broadcast.close()
@@ -525,7 +525,7 @@ async def spread(ears: list[Ear], database: Database, number: int) -> float:
     """Seconds from a sync that adds an album until the last listener has all it changed."""
     began = time.monotonic()
     await database.compute(happen, database, [album(number)])
-    last = (await database.run(journal.read_latest, 1)).entries[0].seq
+    last = (await database.run(changes.read_latest, 1)).entries[0].seq
 
     async def hear(ear: Ear) -> None:
         while ear.last_id != last:

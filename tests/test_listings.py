@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Change, Listing
-from server.catalog import store
 from server.database.executor import Database
 from server.spotify.album_parser import parse_items
 from server.spotify.sweep import MarketList, Sweep
+from server.storage import sweeps
 from tests.examples import album, albums, sweep
 from tests.test_store import Copy, id_of
 
@@ -142,7 +142,7 @@ def test_a_sweep_does_not_take_for_gone_what_came_in_after_it_was_read(copy: Cop
     started_at = copy.at
     copy.take(albums(3))
     with Session(copy.engine) as session, session.begin():
-        store.record_sweep(session, sweep(albums(2)), started_at, lambda: copy.at)
+        sweeps.record_sweep(session, sweep(albums(2)), started_at, lambda: copy.at)
     assert gone(copy) == []
 
 

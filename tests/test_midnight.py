@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.app import Freshet
-from server.catalog import lifetime, store
+from server.catalog import lifetime
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.payload import Representation
 from server.catalog.query import AlbumsQuery
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
+from server.storage import sweeps
 from tests.client import Client
 from tests.conftest import Clock, until
 from tests.examples import album, sweep
@@ -251,7 +252,7 @@ async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
     await until(lambda: freshet.timers.are_running)
     items = [album(day, release_date=f"2026-11-{day}") for day in (20, 21, 22)]
     await freshet.database.run(
-        store.record_sweep, sweep(items), EVENING, clock.now, freshet.listener._origin
+        sweeps.record_sweep, sweep(items), EVENING, clock.now, freshet.listener._origin
     )
     await freshet.cache.refresh()
     client = Client(freshet)

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from alembic import command
 from models import Album, Change, JournalFloor
-from server.catalog import store
 from server.database import migrations, schema
 from server.database.executor import Database
+from server.storage import sweeps
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
@@ -49,7 +49,7 @@ def back_and_forth(engine: Engine, revision: str) -> None:
 
 def test_0005_describes_the_releases_of_old_changes_as_new_ones_are(database: Database) -> None:
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(odd_albums()), AT, lambda: AT)
+        sweeps.record_sweep(session, sweep(odd_albums()), AT, lambda: AT)
     everything = select(Change.album, Change.release).order_by(Change.seq)
     with Session(database.engine) as session:
         before = [tuple(row) for row in session.execute(everything)]
@@ -63,7 +63,7 @@ def test_0005_tells_what_is_not_known_of_the_past_by_null_and_by_a_floor(
     database: Database,
 ) -> None:
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(albums(3)), AT, lambda: AT)
+        sweeps.record_sweep(session, sweep(albums(3)), AT, lambda: AT)
         session.execute(text("DELETE FROM changes WHERE seq = 1"))
         session.execute(text("DELETE FROM albums WHERE id = 2"))
         session.execute(text("UPDATE albums SET updated_at = now() WHERE id = 3"))

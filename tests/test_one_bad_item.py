@@ -13,7 +13,7 @@ from icalendar import Calendar
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.catalog import journal, payload, store
+from server.catalog import payload
 from server.catalog.broadcast import Broadcast
 from server.catalog.entry import Piece
 from server.catalog.feeds import FORMATS
@@ -22,6 +22,7 @@ from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQu
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
 from server.database.executor import Database
+from server.storage import changes, sweeps
 from tests.conftest import Clock
 from tests.examples import album, albums, spotify_id, sweep
 from tests.test_albums import START, Stage, set_stage
@@ -53,7 +54,7 @@ def crash() -> None:
 async def take(stage: Stage, items: list[Any], at: datetime) -> None:
     """A sync of the server's own, which it does not hear of a second time."""
     origin = stage.freshet.listener._origin
-    await stage.freshet.database.run(store.record_sweep, sweep(items), at, lambda: at, origin)
+    await stage.freshet.database.run(sweeps.record_sweep, sweep(items), at, lambda: at, origin)
     await stage.freshet.cache.refresh()
 
 
@@ -253,7 +254,7 @@ async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
         await alter(stage, "UPDATE changes SET detail = CAST(:deep AS jsonb) WHERE seq = 2",
                     deep=f'{{"images": {DEEP}}}')  # fmt: skip
         page = await stage.get("/api/changes/")
-        piece = await database.run(journal.read, 0, 10)
+        piece = await database.run(changes.read, 0, 10)
     assert [each["seq"] for each in page["items"]] == [1, 2, 3]
     assert page["items"][1]["detail"] == {}
     assert [orjson.loads(each.json)["seq"] for each in piece.entries] == [1, 2, 3]
@@ -267,7 +268,7 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
     async def reading(after: int, limit: int) -> Piece:
         if fails:
             raise ValueError("nobody foresaw this")
-        return await database.run(journal.read, after, limit)
+        return await database.run(changes.read, after, limit)
 
     class Deaf(Follower):
         def wake(self) -> None:
@@ -275,7 +276,7 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
 
         leave = wake
 
-    broadcast = Broadcast(reading, lambda limit: database.run(journal.read_latest, limit))
+    broadcast = Broadcast(reading, lambda limit: database.run(changes.read_latest, limit))
     with pytest.raises(ValueError):
         await broadcast.feed()
     fails = False

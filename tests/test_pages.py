@@ -11,8 +11,7 @@ import orjson
 import pytest
 from sqlalchemy import event
 
-from server.catalog import chart, diary, wall
-from server.catalog.diary import Day
+from server.catalog import chart, wall
 from server.catalog.navigation import WallQuery
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.catalog.tiles import Picture
@@ -22,6 +21,8 @@ from server.refusals import UriTooLong
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.standin import Answer
+from server.storage import sync_runs
+from server.storage.sync_runs import Day
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage
 from tests.conftest import until
 from tests.examples import album, albums, artist, spotify_id
@@ -420,9 +421,9 @@ async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Any) -> None
     clock.moment = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
     stage.standin.misbehave("502", times=None)
     assert (await stage.freshet.syncer.sync()).outcome == "failed"
-    days = await stage.freshet.database.run(diary.read, clock())
+    days = await stage.freshet.database.run(sync_runs.read, clock())
     assert days == (Day(date(2026, 11, 20), 1, 0, 8), Day(date(2026, 11, 21), 1, 1, 0))
-    whole = diary.complete(days, date(2026, 11, 21))
+    whole = sync_runs.complete(days, date(2026, 11, 21))
     assert len(whole) == 30
     assert whole[-2:] == list(days)
     assert whole[0] == Day(date(2026, 10, 23))

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app import Freshet
-from server.catalog import journal, store
 from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.catalog.entry import Piece, Reach
 from server.database.executor import Database
+from server.storage import changes, sweeps
 from tests.client import Client
 from tests.examples import albums, sweep
 from tests.test_events import Ear, booth, forget_for_a_year, happen, journal_of, start
@@ -36,13 +36,13 @@ def execute(database: Database, *statements: str) -> None:
 def prune(database: Database, most: int) -> None:
     """What retention does with so many of the oldest entries."""
     with Session(database.engine) as session, session.begin():
-        assert journal.prune(session, FAR, most) == most
+        assert changes.prune(session, FAR, most) == most
 
 
 def waste(database: Database, count: int) -> None:
     """A sync that is rolled back uses up numbers."""
     with Session(database.engine) as session:
-        store.record_sweep(session, sweep(albums(count, 900)), FAR, lambda: FAR)
+        sweeps.record_sweep(session, sweep(albums(count, 900)), FAR, lambda: FAR)
         session.rollback()
 
 
@@ -241,13 +241,13 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
     asked, answer = asyncio.Event(), asyncio.Event()
 
     async def read(after: int, limit: int) -> Piece:
-        piece = await database.run(journal.read, after, limit)
+        piece = await database.run(changes.read, after, limit)
         if limit == PAGE:  # for one listener
             asked.set()
             await answer.wait()
         return piece
 
-    broadcast = Broadcast(read, lambda limit: database.run(journal.read_latest, limit))
+    broadcast = Broadcast(read, lambda limit: database.run(changes.read_latest, limit))
     await broadcast.feed()
     happen(database, albums(4))
     follower = await broadcast.follow(4)

@@ -9,10 +9,10 @@ from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models import Album, Artist
-from server.catalog import freshness, reader, runs, store
 from server.catalog.release import Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database.executor import Database
+from server.storage import freshness, snapshots, sweeps, sync_runs
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
@@ -24,12 +24,12 @@ AHEAD = 50 * 365 * 24  # hours
 def take(database: Database, items: list[Any], hours: float = 0, **fields: Any) -> None:
     at = START + timedelta(hours=hours)
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(items, **fields), at, lambda: at)
+        sweeps.record_sweep(session, sweep(items, **fields), at, lambda: at)
 
 
 def load(database: Database, depth: Depth = HELD) -> Snapshot:
     with Session(database.engine) as session:
-        return reader.load(session, TODAY, depth)
+        return snapshots.load(session, TODAY, depth)
 
 
 def numbers(snapshot: Snapshot) -> list[int]:
@@ -69,7 +69,7 @@ def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None
         album(1, name="Tides", artists=guests),
         album(2, name="TIDES (Deluxe)", artists=guests),
     ]
-    various = artist(9, id=reader.VARIOUS_ARTISTS)
+    various = artist(9, id=snapshots.VARIOUS_ARTISTS)
     take(database, [*twins, album(3, artists=[various]), album(4, artists=[])])
     plain, deluxe, mixed, nobodys = load(database).albums
     work = (spotify_id("artist", 1), "album", "2026", "tides")
@@ -111,7 +111,7 @@ def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
     with database.engine.begin() as connection:
         connection.execute(text("ANALYZE albums"))
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        latest = select(Album.id).where(reader._held(HELD)).params(today=TODAY.isoformat())
+        latest = select(Album.id).where(snapshots._held(HELD)).params(today=TODAY.isoformat())
         query = latest.compile(connection, compile_kwargs={"literal_binds": True})
         plan = "\n".join(row[0] for row in connection.execute(text(f"EXPLAIN {query}")))
     for index in ("latest", "latest_of_type", "seen", "seen_of_type"):
@@ -188,7 +188,7 @@ def test_a_run_that_brought_new_albums_is_the_newest_of_its_kind_at_once(
     with Session(database.engine) as session, session.begin():
         for hours, items in ((0, []), (1, albums(1)), (2, albums(1)), (3, albums(2))):
             at = START + timedelta(hours=hours)
-            took.append(store.record_sweep(session, sweep(items), at, Clock(at)))
+            took.append(sweeps.record_sweep(session, sweep(items), at, Clock(at)))
     news = [each.new_at and (each.new_at - START) / timedelta(hours=1) for each in took]
     assert news == [0, 1, 1, 3]
 
@@ -200,7 +200,7 @@ def test_freshness_reads_no_row_that_it_does_not_tell_however_many_syncs_have_fa
     take(database, albums(5), hours=1, complete=False)
     with Session(database.engine) as session, session.begin():
         for _ in range(500):
-            runs.record_failure(session, 1, "502", START, START + timedelta(hours=2))
+            sync_runs.record_failure(session, 1, "502", START, START + timedelta(hours=2))
     with database.engine.begin() as connection:
         for table in ("sync_runs", "albums", "artists", "changes"):
             connection.execute(text(f"ANALYZE {table}"))

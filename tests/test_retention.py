@@ -19,11 +19,12 @@ from models import (
     Quota,
     SyncRun,
 )
-from server.catalog import retention, store
+from server.catalog import retention
 from server.catalog.retention import Retention
 from server.database.executor import Database
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
+from server.storage import sweeps
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 
@@ -42,7 +43,7 @@ class Keeper:
 
     async def take(self, items: list[Any], **fields: Any) -> None:
         await self.database.run(
-            store.record_sweep, sweep(items, **fields), self.clock(), self.clock
+            sweeps.record_sweep, sweep(items, **fields), self.clock(), self.clock
         )
 
     async def pass_days(self, days: float, items: list[Any]) -> None:

@@ -10,9 +10,9 @@ from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, Listing, SyncRun
-from server.catalog import store
 from server.database.executor import Database
 from server.spotify.sweep import Sweep, Tally
+from server.storage import sweeps
 from tests.examples import album, albums, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 20, 5, tzinfo=UTC)
@@ -29,7 +29,7 @@ class Copy:
         self.at += timedelta(minutes=30)
         given = items if isinstance(items, Sweep) else sweep(items, **fields)
         with Session(self.engine) as session, session.begin():
-            return store.record_sweep(session, given, self.at, lambda: self.at)
+            return sweeps.record_sweep(session, given, self.at, lambda: self.at)
 
     def all(self, statement: Any) -> list[Any]:
         with Session(self.engine) as session:
@@ -272,7 +272,7 @@ def test_every_sync_leaves_a_run(copy: Copy) -> None:
 def test_a_sweep_is_one_transaction(copy: Copy, database: Database) -> None:
     given = sweep(albums(2))
     with Session(copy.engine) as session, pytest.raises(RuntimeError), session.begin():
-        store.record_sweep(session, given, START, lambda: START)
+        sweeps.record_sweep(session, given, START, lambda: START)
         raise RuntimeError("the process dies here")
     for model in (Album, Artist, Listing, Change, SyncRun):
         assert copy.rows(select(func.count()).select_from(model)) == [(0,)]

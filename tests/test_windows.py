@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from sqlalchemy import true
 from sqlalchemy.orm import Session
 
-from server.catalog import payload, query, reader, selection, store, versions
+from server.catalog import payload, query, selection, versions
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, Depth, Snapshot
 from server.database.executor import Database
+from server.storage import snapshots, sweeps
 from tests.examples import album, artist, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -56,14 +57,14 @@ class Table:
             first = number * EACH
             items = [made_up(die, n) for n in die.sample(range(first, first + EACH), EACH)]
             with Session(database.engine) as session, session.begin():
-                store.record_sweep(session, sweep(items), at, partial(lambda now: now, at))
+                sweeps.record_sweep(session, sweep(items), at, partial(lambda now: now, at))
         with Session(database.engine) as session:
-            self.all = list(reader.read_entries(session, true()))
+            self.all = list(snapshots.read_entries(session, true()))
         self.snapshot = cache(self._read)
 
     def _read(self, today: date, depth: Depth) -> Snapshot:
         with Session(self._database.engine) as session:
-            return reader.load(session, today, depth)
+            return snapshots.load(session, today, depth)
 
 
 @pytest.fixture(scope="module")

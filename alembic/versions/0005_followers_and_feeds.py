@@ -14,7 +14,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# As `server.catalog.journal` writes them from now on; albums that are deleted leave null.
+# As `server.storage.changes` writes them from now on; albums that are deleted leave null.
 RELEASES = r"""
     UPDATE changes SET release = jsonb_build_object(
         'name', CASE WHEN length(a.name) > 200 THEN left(a.name, 199) || '…' ELSE a.name END,

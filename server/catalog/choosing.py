@@ -4,8 +4,6 @@ from datetime import datetime
 
 import structlog
 
-from server.catalog import runs
-from server.catalog.runs import Memory
 from server.database.executor import Database
 from server.errors import SpotifyError
 from server.spotify.api.markets import Markets
@@ -13,6 +11,8 @@ from server.spotify.api.sources import Choice
 from server.spotify.api.sweeper import Progress, Sweeper
 from server.spotify.sweep import Sweep
 from server.spotify.types import SourceName, Verdict
+from server.storage import sync_runs
+from server.storage.sync_runs import Memory
 
 log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ async def fetch(
     A page that fails later on makes the sweep partial. A last sync of another process that was not
     complete counts as failed. Raises a SpotifyError or a DatabaseError.
     """
-    calls, memory = sweeper.calls, await database.run(runs.load_memory)
+    calls, memory = sweeper.calls, await database.run(sync_runs.load_memory)
     markets = sweeper.markets(memory.markets, now)
     failures = max(failures, int(memory.outcome not in (None, "complete")))
     try:
@@ -54,9 +54,9 @@ async def _choose(
     try:
         choice = await sweeper.choose(memory.verdicts, now, failures, learnt, markets)
     except SpotifyError:
-        await database.run(runs.keep_verdicts, learnt.items())
+        await database.run(sync_runs.keep_verdicts, learnt.items())
         raise
-    await database.run(runs.keep_verdicts, learnt.items())
+    await database.run(sync_runs.keep_verdicts, learnt.items())
     if memory.source not in (None, choice.source):
         log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
     return choice
@@ -66,8 +66,8 @@ async def _remember(database: Database, markets: Markets) -> None:
     """Keep what was learnt of markets, and log each that is refused now and was not, or was."""
     if not markets.learnt:
         return
-    named = [(runs.MARKET + market, verdict) for market, verdict in markets.learnt.items()]
-    await database.run(runs.keep_verdicts, named)
+    named = [(sync_runs.MARKET + market, verdict) for market, verdict in markets.learnt.items()]
+    await database.run(sync_runs.keep_verdicts, named)
     for market, verdict in markets.learnt.items():
         if verdict.allowed and markets.were_refused(market):
             log.info("market_served", market=market)

@@ -3,9 +3,9 @@
 from typing import Literal, NamedTuple
 
 from server.catalog.alarm import is_stuck
-from server.catalog.runs import Memory
 from server.catalog.snapshot import Freshness
 from server.catalog.wording import moment
+from server.storage.sync_runs import Memory
 
 Kind = Literal[
     "unread", "idle", "waiting", "first_failed", "stale", "failed", "stuck", "partial", "fine"

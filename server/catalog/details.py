@@ -7,11 +7,11 @@ from itertools import islice, takewhile
 
 import structlog
 
-from server.catalog import artists, runs
 from server.database.executor import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.spotify.api.artists import MOST_IDS, ArtistLookup
 from server.spotify.types import Verdict
+from server.storage import artists, sync_runs
 from server.tasks import attempt
 
 ROUND = 500  # artists looked up in the database at once
@@ -91,7 +91,7 @@ class ArtistDetails:
     async def _begin_round(self) -> None:
         self._awake, self._failures = False, 0
         if self._lookup.verdict is None:
-            self._kept = await self._database.run(runs.load_verdict, SOURCE)
+            self._kept = await self._database.run(sync_runs.load_verdict, SOURCE)
             self._lookup.verdict = self._kept
         wanted = await self._database.run(artists.wanted, self._now(), ROUND)
         self._failed = {each: self._failed[each] for each in wanted if each in self._failed}
@@ -141,7 +141,7 @@ class ArtistDetails:
         self._changed += await self._database.run(artists.record_details, asked, found, self._now())
         verdict = self._lookup.verdict
         if verdict is not None and verdict is not self._kept:
-            await self._database.run(runs.keep_verdicts, [(SOURCE, verdict)])
+            await self._database.run(sync_runs.keep_verdicts, [(SOURCE, verdict)])
             self._kept = verdict
 
     def _is_recent(self, refusal: datetime) -> bool:

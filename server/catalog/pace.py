@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server.catalog import runs
 from server.database.executor import Database
 from server.spotify.api.markets import served
 from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import Allowance, room_at, spacing
 from server.spotify.types import SourceName, Verdict
+from server.storage import sync_runs
 
 BUSY = timedelta(hours=1)  # how long to wait where a sync would never fit
 
@@ -56,7 +56,7 @@ class Pace:
 
     async def look(self, source: SourceName, pages: int = 0) -> Outlook:
         """What the ledger allows for sweeps of `pages` calls. Raises DatabaseError."""
-        known = await self._database.run(runs.load_markets) if self._markets else {}
+        known = await self._database.run(sync_runs.load_markets) if self._markets else {}
         cost, now = pages or self.most_pages(source, known), self._now()
         book = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
         most = self._allowance.most("background")

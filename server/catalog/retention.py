@@ -13,14 +13,14 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, SyncRun
-from server.catalog import journal
-from server.catalog.journal import AlbumChange
-from server.catalog.rows import IN_BULK, among
-from server.catalog.runs import latest_at
-from server.catalog.store import CHANNEL, WRITERS_LOCK
 from server.database.executor import Database
 from server.errors import DatabaseError
 from server.spotify.limits import quota_store
+from server.storage import changes
+from server.storage.bulk import IN_BULK, among
+from server.storage.changes import AlbumChange
+from server.storage.sweeps import CHANNEL, WRITERS_LOCK
+from server.storage.sync_runs import latest_at
 from server.tasks import attempt
 
 BATCH = 500  # rows of a table that one transaction deletes
@@ -96,7 +96,7 @@ def clear_batch(session: Session, now: datetime, keep: timedelta, origin: str = 
     artists = _clear_artists(session)
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
-    entries = journal.prune(session, now - keep, BATCH)
+    entries = changes.prune(session, now - keep, BATCH)
     return Cleared(albums, artists, max(entries, _clear_runs(session, now - keep)))
 
 
@@ -119,11 +119,11 @@ def _clear_albums(session: Session, before: datetime, now: datetime) -> int:
     old = select(Album.spotify_id).where(wanted).order_by(Album.last_seen_at).limit(BATCH)
     albums = sorted(session.scalars(old))
     if albums:
-        described = journal.describe(session, albums)
+        described = changes.describe(session, albums)
         gone = delete(Album).where(among(Album.spotify_id, albums))
         session.execute(gone, execution_options=IN_BULK)
         deleted = [AlbumChange(album, "deleted") for album in albums]
-        journal.record(session, deleted, described, now)
+        changes.record(session, deleted, described, now)
     return len(albums)
 
 

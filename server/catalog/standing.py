@@ -5,9 +5,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from server.catalog import diary, runs
-from server.catalog.diary import Day
-from server.catalog.runs import Memory
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
@@ -16,6 +13,9 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.quota import Allowance, used
 from server.spotify.limits.quota_store import Book
 from server.spotify.types import LADDER, Verdict
+from server.storage import sync_runs
+from server.storage import sync_runs as runs
+from server.storage.sync_runs import Day, Memory
 from server.tasks import attempt_each
 
 DAY = timedelta(days=1)
@@ -75,7 +75,7 @@ class Standing:
     async def _load_runs(self) -> None:
         self.memory = memory = await self._database.run(runs.load_memory)
         if memory != self._remembered:
-            self.days = await self._database.run(diary.read, self.now())
+            self.days = await self._database.run(sync_runs.read, self.now())
         self._remembered = memory
 
     async def look(self) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from server.catalog import choosing, runs, store, turn
+from server.catalog import choosing, turn
 from server.catalog.pace import Outlook, Pace
 from server.catalog.report import Report, StuckFeed, stopwatch, tell, tell_start
 from server.catalog.schedule import BUSY_SECONDS, Schedule
@@ -20,6 +20,7 @@ from server.errors import DatabaseError, FreshetError, Paused
 from server.refusals import NotOurTurn, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
+from server.storage import sweeps, sync_runs
 from server.tasks import attempt
 
 log = structlog.get_logger()
@@ -92,10 +93,10 @@ class Syncer:
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""
-        await self.follow(await self._database.run(runs.load_memory))
+        await self.follow(await self._database.run(sync_runs.load_memory))
         log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
-    async def follow(self, memory: runs.Memory) -> None:
+    async def follow(self, memory: sync_runs.Memory) -> None:
         """Go by what another process has done. Raises DatabaseError."""
         outlook = await self._look(memory.source)
         self.schedule.stretch(outlook.spacing)
@@ -125,7 +126,7 @@ class Syncer:
         Raises NotOurTurn, SyncPaused if Spotify may not be asked now, or a DatabaseError.
         """
         if not self.is_running:
-            memory = await self._database.run(runs.load_memory)
+            memory = await self._database.run(sync_runs.load_memory)
             source, calls = self._usual(memory.source)
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has begun meanwhile
@@ -178,7 +179,7 @@ class Syncer:
                     sweeper, self._database, self._now(), self.schedule.failures, progress
                 )
                 tally = await self._database.run(
-                    store.record_sweep, sweep, started_at, self._now, self._origin
+                    sweeps.record_sweep, sweep, started_at, self._now, self._origin
                 )
             report = Report.of(sweep, tally, milliseconds())
         except NotOurTurn:
@@ -205,7 +206,9 @@ class Syncer:
             self.schedule.pause(error.seconds)
         reason = reason_of(error)
         with suppress(DatabaseError):  # the event says it all the same
-            await self._database.run(runs.record_failure, made, reason, started_at, self._now())
+            await self._database.run(
+                sync_runs.record_failure, made, reason, started_at, self._now()
+            )
         return reason
 
     async def _look(self, source: SourceName | None) -> Outlook:

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import URL
 from sqlalchemy.orm import Session
 
-from server.catalog import store
 from server.database.executor import Database
+from server.storage import sweeps
 from tests.attacks.siege import Siege
 from tests.bench import catalogue
 from tests.end_to_end.conftest import (
@@ -38,7 +38,7 @@ def fill(url: URL) -> None:
     database, now = Database(url), partial(datetime.now, UTC)
     database.connect()
     with Session(database.engine) as session, session.begin():
-        store.record_sweep(session, sweep(catalogue.releases(RELEASES)), now(), now)
+        sweeps.record_sweep(session, sweep(catalogue.releases(RELEASES)), now(), now)
     database.close()
 
 
@@ -52,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def tell_of_a_sync(url: URL) -> None:
     """Have a server read all anew, as after a sync of another process."""
     with connected(url) as cursor:
-        cursor.execute(f"NOTIFY {store.CHANNEL}, 'another'")
+        cursor.execute(f"NOTIFY {sweeps.CHANNEL}, 'another'")
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server.catalog import payload, reader
+from server.catalog import payload
 from server.catalog.query import ArtistsQuery
 from server.database.engine import make_engine
+from server.storage import snapshots
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
 
@@ -48,7 +49,7 @@ def main(url: URL, scale: Scale) -> list[str]:
 
     def build() -> bytes:
         with Session(engine) as session:
-            snapshot = reader.load(session, TODAY)
+            snapshot = snapshots.load(session, TODAY)
         made = payload.build(snapshot, ArtistsQuery(), today=TODAY, stale=False, max_age=15)
         return made.body
 

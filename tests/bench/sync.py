@@ -8,10 +8,10 @@ from sqlalchemy import URL, Connection, Table, func, select, text
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Base, Change, Listing
-from server.catalog import store
-from server.catalog.rows import Row
 from server.database.engine import make_engine
 from server.spotify.sweep import Sweep
+from server.storage import sweeps
+from server.storage.bulk import Row
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
 from tests.examples import albums, sweep
@@ -21,7 +21,7 @@ FILLED = (Album, Artist, AlbumArtist, Listing, Change)
 
 
 def in_bulk(session: Session, given: Sweep) -> None:
-    store.record_sweep(session, given, AT, lambda: AT)
+    sweeps.record_sweep(session, given, AT, lambda: AT)
 
 
 def row_by_row(session: Session, given: Sweep) -> None:

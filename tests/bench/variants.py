@@ -18,7 +18,6 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server.catalog import reader, store
 from server.catalog.cache import PayloadCache
 from server.catalog.payload import CODINGS
 from server.catalog.query import KINDS
@@ -26,6 +25,7 @@ from server.catalog.snapshot import Snapshot
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.engine import make_engine
+from server.storage import snapshots, sweeps
 from server.threads import Threads
 from tests.bench.catalogue import releases
 from tests.bench.scale import FULL, Scale
@@ -119,9 +119,11 @@ def main(url: URL, scale: Scale) -> list[str]:
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {names}"))
     with Session(engine) as session, session.begin():
-        store.record_sweep(session, sweep(releases(scale.variant_albums)), AT, lambda: AT)
+        sweeps.record_sweep(session, sweep(releases(scale.variant_albums)), AT, lambda: AT)
     with Session(engine) as session:
-        asking = Asking(reader.load(session, AT.date()), reader.load_day(session, "2026-11-20"))
+        asking = Asking(
+            snapshots.load(session, AT.date()), snapshots.load_day(session, "2026-11-20")
+        )
     engine.dispose()
     times = asyncio.run(measure(asking, scale.variant_rounds))
     print(

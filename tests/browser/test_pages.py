@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from handlers.pages import STATIC
 from models import SyncRun
-from server.catalog import store
 from server.database.engine import make_engine
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
+from server.storage import sweeps
 from tests.browser.conftest import PATIENCE, WIDTHS, Looks, Place
 from tests.browser.test_login import log_in, press, tab_to
 from tests.end_to_end.conftest import Server, environment
@@ -59,7 +59,7 @@ def take(place: Place, *items: dict[str, Any]) -> None:
     """Bring releases in, as a sync of another server on the same database would."""
     now = datetime.now(UTC)
     with Session(place.engine) as session, session.begin():
-        store.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
+        sweeps.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
 
 
 def novelty(number: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import psycopg2
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import URL
 
-from server.catalog.store import CHANNEL
+from server.storage.sweeps import CHANNEL
 from tests.end_to_end.conftest import (
     NOTHING,
     Manage,

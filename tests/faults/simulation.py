@@ -12,7 +12,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from models import Album, Change
-from server.catalog import payload, reader
+from server.catalog import payload
 from server.catalog.query import ArtistsQuery
 from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
@@ -21,6 +21,7 @@ from server.database.executor import Database
 from server.spotify.limits.quota import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
+from server.storage import snapshots
 from server.upstream import Upstream, make_details, make_syncer
 from tests.conftest import Clock
 
@@ -215,7 +216,7 @@ class Simulation:
     async def answer(self) -> ArtistsPage:
         """What would be served now, held against its shape."""
         query, today = ArtistsQuery(release_limit=200), self.clock().date()
-        snapshot = await self.database.run(reader.load, today)
+        snapshot = await self.database.run(snapshots.load, today)
         built = payload.build(snapshot, query, today=today, stale=False, max_age=15)
         return ArtistsPage.model_validate_json(built.body)
 

@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import URL
 
-from server.catalog import store
 from server.database.executor import Database
 from server.spotify.standin.catalogue import LISTED
+from server.storage import sweeps
 from tests.conftest import Clock
 from tests.examples import album, artist, sweep
 from tests.faults.balance import stored
@@ -39,7 +39,7 @@ def copy(database: Database, database_url: URL, clock: Clock) -> URL:
             album(number, artists=[artist(number), artist(1000 + number)])
             for number in reversed(range(first, first + LISTED))
         ]
-        await database.run(store.record_sweep, sweep(items), clock(), clock)
+        await database.run(sweeps.record_sweep, sweep(items), clock(), clock)
         clock.forward(minutes=1)
 
     asyncio.run(sync(0))

@@ -10,11 +10,11 @@ import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
-from server.catalog import store
 from server.catalog.broadcast import LISTENER_BYTES
 from server.config.memory_budget import DEFAULT, DEFAULT_MB
 from server.database.engine import make_engine
 from server.spotify.standin import Catalogue
+from server.storage import sweeps
 from tests.bench.http.process import resident
 from tests.end_to_end.conftest import Server, environment
 from tests.examples import sweep
@@ -37,7 +37,7 @@ def filled(database_url: URL) -> URL:
     now = datetime.now(UTC)
     albums = Catalogue.generate(today=date.today(), size=RELEASES, quirks=False).albums
     with Session(engine) as session, session.begin():
-        store.record_sweep(session, sweep(albums), now, lambda: now)
+        sweeps.record_sweep(session, sweep(albums), now, lambda: now)
         session.execute(text("UPDATE listings SET since = now() - interval '60 days'"))
     engine.dispose()
     return database_url

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
 from server.catalog.entry import Entry, Piece, Reach
 from server.catalog.release import CREDITED, summary
-from server.catalog.rows import IN_BULK, among, insert_rows
+from server.storage.bulk import IN_BULK, among, insert_rows
 
 # What Python cannot hold must not keep the rows beside it from being read: JSON comes as text, and
 # times outside of its calendar as the nearest ones in it.

@@ -7,8 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
-from server.catalog import freshness, reader
 from server.catalog.snapshot import TIMES, Freshness, trimmed
+from server.storage import freshness, snapshots
 
 Found = tuple[bytes, Freshness]
 SPOTIFYS = 22  # characters of an id of Spotify's, which may all be digits
@@ -26,7 +26,7 @@ def read_artist(session: Session, identity: str) -> Found | None:
         .join(Artist, Artist.id == AlbumArtist.artist_id)
         .where(Artist.spotify_id == spotify_id)
     )
-    albums = reader.read_entries(session, Album.id.in_(wanted))
+    albums = snapshots.read_entries(session, Album.id.in_(wanted))
     credited = (artist for album in albums for artist in album.artists)
     artist = next((each for each in credited if each.spotify_id == spotify_id), None)
     if artist is None:
@@ -43,7 +43,7 @@ def _spotify_id(session: Session, identity: int) -> str | None:
 
 def read_album(session: Session, spotify_id: str) -> Found | None:
     """A release's JSON with its markets and its history; None if there is none."""
-    albums = reader.read_entries(session, Album.spotify_id == spotify_id)
+    albums = snapshots.read_entries(session, Album.spotify_id == spotify_id)
     if not albums:
         return None
     (album,) = albums

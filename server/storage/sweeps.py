@@ -13,14 +13,14 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
-from server.catalog import journal
-from server.catalog.journal import AlbumChange
-from server.catalog.listings import record_listings
 from server.catalog.release import significant, summary
-from server.catalog.rows import IN_BULK, Row, among, insert_rows, upsert_rows
-from server.catalog.runs import record_run
 from server.spotify.parse import Credit, Release
 from server.spotify.sweep import Sweep, Tally
+from server.storage import changes as journal
+from server.storage.bulk import IN_BULK, Row, among, insert_rows, upsert_rows
+from server.storage.changes import AlbumChange
+from server.storage.listings import record_listings
+from server.storage.sync_runs import record_run
 
 CHANNEL = "freshet_synced"  # of NOTIFY; told in the transaction of every sync
 WRITERS_LOCK = 0x73796E63  # any number of our own: syncs of several processes queue up

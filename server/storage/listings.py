@@ -7,9 +7,9 @@ from sqlalchemy import Row, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from models import Album, Listing
-from server.catalog.journal import AlbumChange
-from server.catalog.rows import IN_BULK, recordset
 from server.spotify.sweep import MarketList, Proof, Sweep
+from server.storage.bulk import IN_BULK, recordset
+from server.storage.changes import AlbumChange
 
 OPEN = (
     Listing.id,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from models.album import LATEST_FIRST, SEEN_FIRST
-from server.catalog import freshness, isolation, versions
+from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
 from server.catalog.release import Release
@@ -30,6 +30,7 @@ from server.catalog.snapshot import (
     utc,
 )
 from server.observability.omissions import log_left_out
+from server.storage import freshness
 
 NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
     Album.release_date.nulls_first(),

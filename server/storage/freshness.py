@@ -10,8 +10,8 @@ from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, Artist, Change, Listing, SyncRun
-from server.catalog.runs import last_to_bring, latest_at, new_at
 from server.catalog.snapshot import Freshness
+from server.storage.sync_runs import last_to_bring, latest_at, new_at
 
 SKEW = timedelta(minutes=5)  # so far a host's clock may be ahead of the database's
 

@@ -1,11 +1,21 @@
 """What is remembered of syncs: their outcomes, and which sources this app may use."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnExpressionArgument, ScalarSelect, Select, func, insert, select
+from sqlalchemy import (
+    ColumnExpressionArgument,
+    Date,
+    Integer,
+    ScalarSelect,
+    Select,
+    cast,
+    func,
+    insert,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
@@ -160,3 +170,33 @@ def keep_verdicts(session: Session, verdicts: Iterable[tuple[str, Verdict]]) -> 
             .values(name=name, **values)
             .on_conflict_do_update(index_elements=[Source.name], set_=values)
         )
+
+
+DAYS = 30
+
+
+@dataclass(frozen=True)
+class Day:
+    """One day (UTC): its syncs, those of them that failed, and the releases that came in."""
+
+    day: date
+    syncs: int = 0
+    failed: int = 0
+    added: int = 0
+
+
+def read(session: Session, now: datetime) -> tuple[Day, ...]:
+    """The days on which anything was synced, the earliest first."""
+    day = cast(func.timezone("UTC", SyncRun.finished_at), Date).label("day")
+    failed = func.count().filter(SyncRun.outcome == "failed")
+    added = cast(func.coalesce(func.sum(SyncRun.added), 0), Integer)
+    begin = now - timedelta(days=DAYS)
+    rows = select(day, func.count(), failed, added).where(SyncRun.finished_at >= begin)
+    return tuple(Day(*row) for row in session.execute(rows.group_by(day).order_by(day)))
+
+
+def complete(days: Sequence[Day], today: date) -> list[Day]:
+    """Each of the last thirty days, the earliest first, also those on which nothing was."""
+    known = {each.day: each for each in days}
+    last = [today - timedelta(days=back) for back in reversed(range(DAYS))]
+    return [known.get(day, Day(day)) for day in last]

@@ -10,9 +10,9 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import Artist
-from server.catalog.rows import IN_BULK, among, recordset
-from server.catalog.store import CHANNEL
 from server.spotify.parse import ArtistDetails
+from server.storage.bulk import IN_BULK, among, recordset
+from server.storage.sweeps import CHANNEL
 
 GOOD_FOR = timedelta(days=7)
 FIELDS = (Artist.images, Artist.genres, Artist.popularity, Artist.followers)
