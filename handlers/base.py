@@ -11,9 +11,9 @@ from tornado.httputil import parse_cookie
 from tornado.web import HTTPError, RequestHandler
 
 from server import problems
-from server.catalog.negotiation import SHARED, matches, strict_transport
 from server.errors import FreshetError, InvalidParameters
 from server.refusals import JournalOutOfReach
+from server.serving.negotiation import SHARED, matches, strict_transport
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
 ANY_HEADER = "*, Authorization"

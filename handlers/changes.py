@@ -5,12 +5,13 @@ from typing import Any
 import orjson
 
 from handlers.payloads import PayloadHandler
-from server.catalog import payload, query
+from server.catalog import query
 from server.catalog.entry import BEGIN_AGAIN, Piece
-from server.catalog.payload import Coding, Representation
 from server.catalog.position import ChangesQuery
 from server.database.admission import AdmittedDatabase
 from server.refusals import JournalOutOfReach
+from server.serving import payload
+from server.serving.payload import Coding, Representation
 from server.storage import changes, freshness
 
 

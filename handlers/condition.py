@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from server.catalog.cache import PayloadCache
 from server.catalog.condition import Condition, condition_of
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
+from server.serving.cache import PayloadCache
 from server.tasks import attempt_now
 
 

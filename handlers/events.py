@@ -6,11 +6,11 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
-from server.catalog.broadcast import Broadcast
-from server.catalog.follower import Follower
-from server.catalog.payload import links
 from server.catalog.position import LAST_EVENT_ID, EventsQuery, asked
 from server.config.addresses import client_network
+from server.serving.payload import links
+from server.serving.streams.broadcast import Broadcast
+from server.serving.streams.follower import Follower
 
 BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
 PATIENCE_SECONDS = 30.0  # so long a listener may take for what it was sent last

@@ -1,10 +1,10 @@
 """`/healthz` and `/readyz`: for supervisors and load balancers."""
 
 from handlers.base import BaseHandler
-from server.catalog.cache import PayloadCache
-from server.catalog.lag import ServingLag
 from server.catalog.wording import duration
 from server.database.readiness import DatabaseProbe
+from server.serving.cache import PayloadCache
+from server.serving.lag import ServingLag
 
 
 class HealthHandler(BaseHandler):

@@ -10,10 +10,10 @@ from tornado.template import Loader
 
 from handlers.base import BaseHandler
 from server import __version__
-from server.catalog.negotiation import prefers_page
 from server.config.addresses import origin_of
 from server.errors import FreshetError, InvalidParameters, NothingThere
 from server.login.failures import ForeignOrigin, LoginFailed
+from server.serving.negotiation import prefers_page
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"

@@ -4,10 +4,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from handlers.base import BaseHandler
-from server.catalog import negotiation
-from server.catalog.cache import Found, PayloadCache
-from server.catalog.payload import Coding, Representation
 from server.catalog.query import ReleaseQuery
+from server.serving import negotiation
+from server.serving.cache import Found, PayloadCache
+from server.serving.payload import Coding, Representation
 
 Load = Callable[[str], Awaitable[Found | None]]
 

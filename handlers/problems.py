@@ -9,10 +9,10 @@ from handlers.base import BaseHandler
 from handlers.pages import PageHandler
 from handlers.payloads import PayloadHandler
 from server import problems
-from server.catalog import payload
-from server.catalog.payload import Payload
 from server.errors import NothingThere
 from server.explanation import Explanation
+from server.serving import payload
+from server.serving.payload import Payload
 
 
 class ProblemHandler(PageHandler, PayloadHandler):

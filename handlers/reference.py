@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handlers.pages import Pages
-from server.catalog.payload import Coding, Representation
+from server.serving.payload import Coding, Representation
 from server.threads import Threads
 
 if TYPE_CHECKING:  # else it is loaded when it is needed

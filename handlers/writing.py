@@ -4,11 +4,12 @@ import orjson
 
 from handlers.pages import Pages
 from handlers.reference import TRIED, Coded, Reference
-from server.catalog import manual, payload
+from server.catalog import manual
 from server.catalog.description import openapi
 from server.catalog.manual import Manual
 from server.catalog.outline import Outline
-from server.catalog.payload import Payload
+from server.serving import payload
+from server.serving.payload import Payload
 
 
 def make(pages: Pages) -> Reference:

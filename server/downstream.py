@@ -7,10 +7,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from server import routes
-from server.catalog.broadcast import LISTENER_BYTES, Broadcast
-from server.catalog.cache import PayloadCache
-from server.catalog.lag import ServingLag
-from server.catalog.negotiation import strict_transport
 from server.catalog.snapshot import freshness_of
 from server.catalog.standing import Standing
 from server.config.memory_budget import divide
@@ -22,6 +18,10 @@ from server.lane.memo import Count, Memo
 from server.observability.access_log import AccessLog
 from server.observability.instruments import CacheTally
 from server.proxies import TrustedProxies
+from server.serving.cache import PayloadCache
+from server.serving.lag import ServingLag
+from server.serving.negotiation import strict_transport
+from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.site import Site
 from server.storage import changes, snapshots
 from server.threads import Threads

@@ -28,9 +28,6 @@ from handlers.reference import References
 from handlers.setup import SetupHandler
 from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
-from server.catalog.broadcast import Broadcast
-from server.catalog.cache import Found, PayloadCache
-from server.catalog.lag import ServingLag
 from server.catalog.query import KINDS
 from server.catalog.standing import Standing
 from server.catalog.sync import Syncer
@@ -42,6 +39,9 @@ from server.login.desk import LoginDesk
 from server.login.watch import ConsentWatch
 from server.observability.metrics import Metrics
 from server.proxies import TrustedProxies
+from server.serving.cache import Found, PayloadCache
+from server.serving.lag import ServingLag
+from server.serving.streams.broadcast import Broadcast
 from server.storage import lookups
 from server.threads import Threads
 

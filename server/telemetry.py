@@ -4,10 +4,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from server.catalog.broadcast import Broadcast
 from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
-from server.catalog.lag import ServingLag
 from server.catalog.report import Report
 from server.config.settings import Settings
 from server.database.engine import THREADS
@@ -22,6 +20,8 @@ from server.observability.http_metrics import Traffic
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.observability.process_metrics import Vitals
+from server.serving.lag import ServingLag
+from server.serving.streams.broadcast import Broadcast
 
 
 def make_metrics(

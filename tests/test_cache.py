@@ -9,15 +9,15 @@ import brotli
 import orjson
 import pytest
 
-from server.catalog.cache import PayloadCache
-from server.catalog.days import AT_ONCE
-from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
 from server.refusals import Overloaded
+from server.serving.cache import PayloadCache
+from server.serving.past_days import AT_ONCE
+from server.serving.payload import CODINGS, Coding, Representation
 from tests.conftest import Clock, until
 
 

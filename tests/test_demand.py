@@ -1,6 +1,6 @@
 """What is asked for is known by its spelling, counted, and bounded."""
 
-from server.catalog.demand import COUNT_BYTES, Demand
+from server.serving.hot_queries import COUNT_BYTES, Demand
 
 PATH = "/api/artists/"
 

@@ -17,13 +17,13 @@ from structlog.testing import capture_logs
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
 from server.app import Freshet
-from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.observability.access_log import AccessLog
 from server.proxies import TrustedProxies
+from server.serving.streams.broadcast import PAGE, Broadcast
 from server.site import Site
 from server.storage import changes, sweeps
 from server.unreadable import Refuser

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from icalendar import Calendar
 from lxml import etree
 
-from server.catalog.feeds import FORMATS, Channel, Release
-from server.catalog.feeds.table import COLUMNS, MARK
+from server.serving.feeds import FORMATS, Channel, Release
+from server.serving.feeds.csv_table import COLUMNS, MARK
 from tests.conftest import ROOT, Clock
 from tests.examples import album, albums, artist, spotify_id
 from tests.test_albums import START, Stage, set_stage

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from server.app import Freshet
-from server.catalog import items, negotiation
 from server.lane.limits import MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_NAME_BYTES
+from server.serving import json_body, negotiation
 from tests.examples import albums
 from tests.raw import quiet
 
@@ -140,6 +140,6 @@ def test_what_long_headers_mean_is_found_without_being_remembered() -> None:
         negotiation._known_coding.cache_info(),
         negotiation._known_preference.cache_info(),
     ) == before
-    known = items._known_list.cache_info()
-    assert items._markets(" ".join(["DE"] * 1000)) == b"[" + b",".join([b'"DE"'] * 1000) + b"]"
-    assert items._known_list.cache_info() == known
+    known = json_body._known_list.cache_info()
+    assert json_body._markets(" ".join(["DE"] * 1000)) == b"[" + b",".join([b'"DE"'] * 1000) + b"]"
+    assert json_body._known_list.cache_info() == known

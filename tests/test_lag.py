@@ -10,7 +10,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.app import Freshet
-from server.catalog.lag import GRACE_SECONDS, LONGEST_PAUSE, ServingLag
+from server.serving.lag import GRACE_SECONDS, LONGEST_PAUSE, ServingLag
 from tests.client import Client
 from tests.conftest import Clock, until
 from tests.examples import albums

@@ -16,13 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
 from server.app import Freshet
-from server.catalog.broadcast import LISTENER_BYTES
-from server.catalog.demand import Demand
 from server.catalog.entry import Entry, Piece, Reach
-from server.catalog.lru import ByteLRU
-from server.catalog.payload import Representation
-from server.catalog.ring import Ring
-from server.catalog.shelf import Kept, Shelf
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
 from server.database.admission import REQUEST_BYTES
@@ -30,6 +24,12 @@ from server.lane import bodies
 from server.lane.answer import Answer
 from server.lane.lane import CONNECTION_BYTES
 from server.lane.memo import Memo
+from server.serving.hot_queries import Demand
+from server.serving.lru import ByteLRU
+from server.serving.payload import Representation
+from server.serving.response_store import Kept, Shelf
+from server.serving.streams.broadcast import LISTENER_BYTES
+from server.serving.streams.ring import Ring
 from tests.conftest import ROOT, until
 from tests.examples import albums
 from tests.raw import exchange, quiet

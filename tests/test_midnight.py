@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from server.app import Freshet
 from server.catalog import lifetime
 from server.catalog.lifetime import REVALIDATE, Clocks
-from server.catalog.payload import Representation
 from server.catalog.query import AlbumsQuery
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
+from server.serving.payload import Representation
 from server.storage import sweeps
 from tests.client import Client
 from tests.conftest import Clock, until

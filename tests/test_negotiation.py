@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.negotiation import coding, is_unmodified, matches, prefers_page
-from server.catalog.payload import Representation
+from server.serving.negotiation import coding, is_unmodified, matches, prefers_page
+from server.serving.payload import Representation
 
 DATE = "Fri, 20 Nov 2026 05:00:12 GMT"
 NOW = datetime(2026, 12, 1, tzinfo=UTC).timestamp()

@@ -13,15 +13,15 @@ from icalendar import Calendar
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.catalog import payload
-from server.catalog.broadcast import Broadcast
 from server.catalog.entry import Piece
-from server.catalog.feeds import FORMATS
-from server.catalog.follower import Follower
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
 from server.database.executor import Database
+from server.serving import payload
+from server.serving.feeds import FORMATS
+from server.serving.streams.broadcast import Broadcast
+from server.serving.streams.follower import Follower
 from server.storage import changes, sweeps
 from tests.conftest import Clock
 from tests.examples import album, albums, spotify_id, sweep

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.catalog import payload, query, versions
-from server.catalog.payload import CODINGS, Coding, Payload
+from server.catalog import query, versions
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import (
     HELD,
@@ -25,6 +24,8 @@ from server.catalog.snapshot import (
     Snapshot,
     trimmed,
 )
+from server.serving import payload
+from server.serving.payload import CODINGS, Coding, Payload
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 FRESH = Freshness(AT, AT, AT, "search", False)

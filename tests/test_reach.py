@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app import Freshet
-from server.catalog.broadcast import PAGE, Broadcast
 from server.catalog.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.catalog.entry import Piece, Reach
 from server.database.executor import Database
+from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
 from tests.client import Client
 from tests.examples import albums, sweep

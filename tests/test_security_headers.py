@@ -8,7 +8,7 @@ import pytest
 
 from handlers.pages import APART
 from server.app import Freshet
-from server.catalog.negotiation import strict_transport
+from server.serving.negotiation import strict_transport
 from server.spotify.standin import StandIn
 from tests.client import Client
 from tests.conftest import until

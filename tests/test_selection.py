@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.catalog import payload, query, selection
+from server.catalog import query, selection
 from server.catalog.parameters import searchable
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.catalog.wording import coming_words
 from server.errors import InvalidParameters
+from server.serving import payload
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 TODAY = AT.date()

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from server.catalog.feeds import FORMATS
-from server.catalog.feeds.table import ACTIVE, COLUMNS, MARK
+from server.serving.feeds import FORMATS
+from server.serving.feeds.csv_table import ACTIVE, COLUMNS, MARK
 from tests.test_feeds import CHANNEL, HOSTILE, release
 
 PATH = "/feeds/albums.csv"

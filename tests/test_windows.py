@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from sqlalchemy import true
 from sqlalchemy.orm import Session
 
-from server.catalog import payload, query, selection, versions
+from server.catalog import query, selection, versions
 from server.catalog.query import AlbumsQuery, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, Depth, Snapshot
 from server.database.executor import Database
+from server.serving import payload
 from server.storage import snapshots, sweeps
 from tests.examples import album, artist, sweep
 

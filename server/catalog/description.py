@@ -5,7 +5,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.catalog import feeds, following, samples
+from server.catalog import following, samples
 from server.catalog.change_schemas import ChangesPage, OutOfReach
 from server.catalog.operations import (
     LIVE,
@@ -27,6 +27,7 @@ from server.catalog.schemas import (
 )
 from server.catalog.status_schemas import Status
 from server.config.addresses import origin_of
+from server.serving import feeds
 
 MODELS = (
     ArtistsPage,

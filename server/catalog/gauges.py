@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from server.catalog.alarm import is_stuck
-from server.catalog.cache import PayloadCache
 from server.catalog.snapshot import Freshness, freshness_of
 from server.catalog.standing import Bucket, Standing
 from server.catalog.sync import Syncer
 from server.observability.metrics import Gauge
+from server.serving.cache import PayloadCache
 
 
 class Gauges:

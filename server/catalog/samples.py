@@ -9,9 +9,9 @@ import orjson
 
 from server import errors, refusals
 from server.catalog.entry import Entry, Reach
-from server.catalog.feeds import FORMATS, Channel
 from server.catalog.release import Release, summary
 from server.login.failures import ForeignOrigin
+from server.serving.feeds import FORMATS, Channel
 
 PROBLEM = "application/problem+json"
 ROOT = "http://127.0.0.1:5000"

@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from server.catalog import isolation, navigation, payload, query, selection
+from server.catalog import isolation, navigation, query, selection
 from server.catalog.isolation import LeftOut
 from server.catalog.navigation import Feed, Link, WallQuery
 from server.catalog.snapshot import Snapshot
 from server.catalog.tiles import Tile
 from server.catalog.wording import counted, date_words, grouped
+from server.serving import payload
 
 LISTS = ("type", "exclude")  # which forms give by repeating the name
 SORTS = {

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from tornado.httputil import HTTPHeaders
 
-from server.catalog.negotiation import SHARED, headers_of
-from server.catalog.payload import Representation
+from server.serving.negotiation import SHARED, headers_of
+from server.serving.payload import Representation
 
 SERVER = "Freshet"
 NOTHING: Mapping[str, str] = MappingProxyType({})

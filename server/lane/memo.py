@@ -4,15 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
-from server.catalog import negotiation
-from server.catalog.demand import Demand
 from server.catalog.query import KINDS
-from server.catalog.shelf import Shelf
 from server.config.memory_budget import DEFAULT
 from server.lane import head as heads
 from server.lane.answer import NOTHING, Answer
 from server.lane.head import Request
 from server.lane.limits import fault_of
+from server.serving import negotiation
+from server.serving.hot_queries import Demand
+from server.serving.response_store import Shelf
 
 LARGEST = 2  # answers of more than half of what may be kept are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them

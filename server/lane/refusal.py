@@ -14,7 +14,6 @@ import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError
 from tornado.iostream import UnsatisfiableReadError
 
-from server.catalog.negotiation import SHARED
 from server.lane.answer import SERVER
 from server.lane.debtor import DebtorStream
 from server.lane.limits import (
@@ -27,6 +26,7 @@ from server.lane.limits import (
     request_line,
 )
 from server.lane.linger import Linger
+from server.serving.negotiation import SHARED
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello (RFC 8446 section 5.1); no method has it

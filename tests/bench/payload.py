@@ -8,9 +8,9 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server.catalog import payload
 from server.catalog.query import ArtistsQuery
 from server.database.engine import make_engine
+from server.serving import payload
 from server.storage import snapshots
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale

@@ -18,13 +18,13 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server.catalog.cache import PayloadCache
-from server.catalog.payload import CODINGS
 from server.catalog.query import KINDS
 from server.catalog.snapshot import Snapshot
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.engine import make_engine
+from server.serving.cache import PayloadCache
+from server.serving.payload import CODINGS
 from server.storage import snapshots, sweeps
 from server.threads import Threads
 from tests.bench.catalogue import releases

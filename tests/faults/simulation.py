@@ -12,12 +12,12 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from models import Album, Change
-from server.catalog import payload
 from server.catalog.query import ArtistsQuery
 from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
 from server.config.settings import Settings
 from server.database.executor import Database
+from server.serving import payload
 from server.spotify.limits.quota import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport

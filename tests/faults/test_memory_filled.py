@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
-from server.catalog.broadcast import LISTENER_BYTES
 from server.config.memory_budget import DEFAULT, DEFAULT_MB
 from server.database.engine import make_engine
+from server.serving.streams.broadcast import LISTENER_BYTES
 from server.spotify.standin import Catalogue
 from server.storage import sweeps
 from tests.bench.http.process import resident

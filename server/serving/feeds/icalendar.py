@@ -5,8 +5,8 @@ Written by hand: the library that the tests read it with takes half a millisecon
 
 from collections.abc import Sequence
 
-from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
+from server.serving.feeds.feed import Channel
 
 LONGEST = 75  # bytes of a line without its end; longer ones are folded (RFC 5545 section 3.1)
 

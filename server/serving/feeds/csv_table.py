@@ -12,8 +12,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
+from server.serving.feeds.feed import Channel
 
 FILENAME = "freshet-albums.csv"
 BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of its machine

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from cachetools import TLRUCache
 
-from server.catalog.payload import Coding, Representation
 from server.config.memory_budget import DEFAULT
+from server.serving.payload import Coding, Representation
 from server.tasks import attempt_now
 
 Key = tuple[str, Coding]  # a query in its normal form, or a path

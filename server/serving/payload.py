@@ -11,13 +11,14 @@ from typing import Literal
 import brotli
 import orjson
 
-from server.catalog import feeds, isolation, items
-from server.catalog.feeds import Channel, Release
+from server.catalog import isolation
 from server.catalog.isolation import LeftOut
-from server.catalog.items import Item
 from server.catalog.lifetime import REVALIDATE
 from server.catalog.query import ReleaseQuery, depends_on_today
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
+from server.serving import feeds, json_body
+from server.serving.feeds import Channel, Release
+from server.serving.json_body import Item
 
 Coding = Literal["br", "gzip", "identity"]
 CODINGS: tuple[Coding, ...] = ("br", "gzip", "identity")
@@ -91,7 +92,7 @@ def build(
     since = _turns(query, today, stale_since)
     keep = max_age, revalidate
     listed, unlisted = isolation.together(
-        snapshot.albums, lambda albums: items.listed(snapshot.only(albums), query, today)
+        snapshot.albums, lambda albums: json_body.listed(snapshot.only(albums), query, today)
     )
     end = None if query.limit is None else query.start + query.limit
     page = listed[query.start : end]
@@ -119,7 +120,7 @@ def build(
 
     def write(part: Sequence[Item]) -> bytes:
         rest = orjson.dumps({"count": len(part), **about}, option=TIMES)
-        return items.written(part, query, rest)
+        return json_body.written(part, query, rest)
 
     body, unwritten = isolation.together(page, write)
     return seal(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))

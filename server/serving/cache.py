@@ -17,22 +17,22 @@ from typing import Any
 
 import structlog
 
-from server.catalog import payload as payloads
 from server.catalog import query as queries
-from server.catalog.builder import Builder
-from server.catalog.days import Days
-from server.catalog.demand import Demand
 from server.catalog.lifetime import REVALIDATE, Clocks
-from server.catalog.payload import CODINGS, Coding, Representation
 from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.shelf import Kept, Key, Shelf
-from server.catalog.single_flight import SingleFlight
 from server.catalog.snapshot import Freshness, Snapshot, known_days
 from server.config.memory_budget import DEFAULT, Budget
 from server.database.admission import Admission
 from server.errors import NothingThere, NothingYet
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
+from server.serving import payload as payloads
+from server.serving.builder import Builder
+from server.serving.hot_queries import Demand
+from server.serving.past_days import Days
+from server.serving.payload import CODINGS, Coding, Representation
+from server.serving.response_store import Kept, Key, Shelf
+from server.serving.single_flight import SingleFlight
 from server.tasks import Tasks, attempt
 
 Found = tuple[bytes, Freshness]

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
-from server.catalog import payload as payloads
 from server.catalog import query as queries
 from server.catalog.lifetime import Occasion
-from server.catalog.payload import CODINGS, Coding
 from server.catalog.query import ReleaseQuery
-from server.catalog.shelf import Kept, Key
 from server.catalog.snapshot import Snapshot
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
+from server.serving import payload as payloads
+from server.serving.payload import CODINGS, Coding
+from server.serving.response_store import Kept, Key
 
 log = structlog.get_logger()
 

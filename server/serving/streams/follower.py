@@ -8,7 +8,7 @@ from server.catalog.entry import Entry
 from server.errors import DatabaseError
 
 if TYPE_CHECKING:  # each knows the other
-    from server.catalog.broadcast import Broadcast
+    from server.serving.streams.broadcast import Broadcast
 
 PAGE_BYTES = 64 * 1024  # of changes that a listener is told at once, unless one alone has more
 

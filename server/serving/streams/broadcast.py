@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from server.catalog.audience import MOST_OF_A_CLIENT, Audience
 from server.catalog.entry import Entry, Piece
-from server.catalog.follower import Follower
-from server.catalog.ring import Ring
 from server.config.memory_budget import DEFAULT
+from server.serving.streams.audience import MOST_OF_A_CLIENT, Audience
+from server.serving.streams.follower import Follower
+from server.serving.streams.ring import Ring
 from server.tasks import attempt_now
 
 HELD = 1000  # changes

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from html import escape
 
-from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
 from server.catalog.snapshot import utc
+from server.serving.feeds.feed import Channel
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 SPACE = "http://www.w3.org/2005/Atom"

@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from server.catalog.lru import ByteLRU
 from server.config.memory_budget import DEFAULT
+from server.serving.lru import ByteLRU
 
 SPELLING_BYTES = 250  # of a spelling in memory beside its characters
 COUNT_BYTES = 200  # of a count beside the characters of its query

@@ -6,9 +6,9 @@ Identities are Spotify's, so an entry stays the same one on every server and for
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from server.catalog.feeds import atom, calendar, json_feed, table
-from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
+from server.serving.feeds import atom, csv_table, icalendar, json_feed
+from server.serving.feeds.feed import Channel
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Format:
 FORMATS = {
     "/feeds/albums.atom": Format(atom.write, "application/atom+xml; charset=utf-8"),
     "/feeds/albums.json": Format(json_feed.write, "application/feed+json; charset=utf-8"),
-    "/feeds/albums.ics": Format(calendar.write, "text/calendar; charset=utf-8"),
+    "/feeds/albums.ics": Format(icalendar.write, "text/calendar; charset=utf-8"),
     "/feeds/albums.csv": Format(
-        table.write, "text/csv; charset=utf-8; header=present", table.FILENAME
+        csv_table.write, "text/csv; charset=utf-8; header=present", csv_table.FILENAME
     ),
 }
 

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from server.catalog.lru import ByteLRU
 from server.catalog.snapshot import Snapshot
 from server.config.memory_budget import DEFAULT
 from server.database.admission import Admission
+from server.serving.lru import ByteLRU
 
 AT_ONCE = 2  # days that answers are being made of
 

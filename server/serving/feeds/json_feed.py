@@ -5,9 +5,9 @@ from typing import Any
 
 import orjson
 
-from server.catalog.feeds.channel import Channel
 from server.catalog.release import Release
 from server.catalog.snapshot import trimmed
+from server.serving.feeds.feed import Channel
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:

@@ -6,7 +6,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from server.catalog.payload import Coding, Representation
+from server.serving.payload import Coding, Representation
 
 LONGEST_KEY = 256  # characters of a header whose meaning is remembered
 MOST_KEYS = 1024
