@@ -10,8 +10,8 @@ import structlog
 from tornado.httputil import parse_cookie
 from tornado.web import HTTPError, RequestHandler
 
-from server import problems
 from server.errors import FreshetError, InvalidParameters
+from server.openapi import problem_kinds
 from server.refusals import JournalOutOfReach
 from server.serving.negotiation import SHARED, matches, strict_transport
 
@@ -144,7 +144,7 @@ class BaseHandler(RequestHandler):
             status, kind, title = error.status, error.kind, error.title
             detail = str(error) if error.public else None
         else:
-            explained = problems.of_status(status)
+            explained = problem_kinds.of_status(status)
             kind, title, detail = explained.kind, explained.title, None
         problem = {
             "type": f"{urlsplit(self._root).path}/problems/{kind}",

@@ -8,9 +8,9 @@ import orjson
 from handlers.base import BaseHandler
 from handlers.pages import PageHandler
 from handlers.payloads import PayloadHandler
-from server import problems
 from server.errors import NothingThere
-from server.explanation import Explanation
+from server.openapi import problem_kinds
+from server.openapi.explanation import Explanation
 from server.serving import payload
 from server.serving.payload import Payload
 
@@ -22,7 +22,7 @@ class ProblemHandler(PageHandler, PayloadHandler):
 
     def get(self, kind: str) -> None:
         """Send the explanation. Raises NothingThere for a kind that does not exist."""
-        explained = problems.find(kind)
+        explained = problem_kinds.find(kind)
         if explained is None:
             raise NothingThere("There is no problem of this kind.")
         self.set_page_headers()

@@ -12,7 +12,7 @@ from server.serving.payload import Coding, Representation
 from server.threads import Threads
 
 if TYPE_CHECKING:  # else it is loaded when it is needed
-    from server.catalog.manual import Manual
+    from server.openapi.reference import Manual
 
 Coded = dict[Coding, Representation]
 

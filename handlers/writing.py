@@ -4,10 +4,10 @@ import orjson
 
 from handlers.pages import Pages
 from handlers.reference import TRIED, Coded, Reference
-from server.catalog import manual
-from server.catalog.description import openapi
-from server.catalog.manual import Manual
-from server.catalog.outline import Outline
+from server.openapi import reference as manual
+from server.openapi.reference import Manual
+from server.openapi.schema_outline import Outline
+from server.openapi.spec import openapi
 from server.serving import payload
 from server.serving.payload import Payload
 

@@ -4,9 +4,9 @@ import re
 
 import orjson
 
-from server import problems
 from server.lane.refusal import Unreadable
 from server.observability.access_log import AccessLog, new_id
+from server.openapi import problem_kinds
 from server.proxies import TrustedProxies
 
 QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # from where on a reason may hold the client's words
@@ -22,7 +22,7 @@ class Refuser:
 
     def __call__(self, asked: Unreadable) -> bytes:
         """Log it; return the body of the answer."""
-        explained, request_id = problems.of_status(asked.status), new_id()
+        explained, request_id = problem_kinds.of_status(asked.status), new_id()
         reason = QUOTED.sub("", asked.reason).strip()
         body = orjson.dumps(
             {

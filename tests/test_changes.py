@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from server.catalog.change_schemas import ChangesPage
+from server.openapi.change_schemas import ChangesPage
 from tests.examples import album, albums, spotify_id
 from tests.test_albums import START, Stage, set_stage
 

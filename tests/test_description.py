@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from server import problems
 from server.app import Freshet
 from server.catalog import query
-from server.catalog.change_schemas import Change
-from server.catalog.description import openapi
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
 from server.observability.http_metrics import plain
+from server.openapi import problem_kinds
+from server.openapi.change_schemas import Change
+from server.openapi.spec import openapi
 from server.spotify.standin import StandIn
 from tests.client import Client
 from tests.conftest import PUBLIC_URL
@@ -99,7 +99,7 @@ def test_examples_of_errors_carry_their_own_status_and_a_kind_that_is_explained(
     for path, status, content in examples():
         if "Problem" in str(content["schema"]) or "OutOfReach" in str(content["schema"]):
             example = content["example"]
-            explained = problems.find(example["type"].removeprefix("/problems/"))
+            explained = problem_kinds.find(example["type"].removeprefix("/problems/"))
             assert explained is not None, (path, status)
             assert example["status"] == int(status)
             assert int(status) in explained.statuses, (path, status)

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 from server.app import Freshet
-from server.catalog.change_schemas import Change, ChangesPage, ReleaseSummary
 from server.catalog.entry import Reach
-from server.catalog.following import JAVASCRIPT
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings
 from server.observability.http_metrics import plain
+from server.openapi.change_operations import JAVASCRIPT
+from server.openapi.change_schemas import Change, ChangesPage, ReleaseSummary
 from tests import documented
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,11 +17,11 @@ from structlog.testing import capture_logs
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
 from server.app import Freshet
-from server.catalog.change_schemas import Change
 from server.catalog.entry import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.observability.access_log import AccessLog
+from server.openapi.change_schemas import Change
 from server.proxies import TrustedProxies
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.site import Site

@@ -15,8 +15,8 @@ import pytest
 from tornado.httputil import HTTPHeaders
 
 from server.app import Freshet
-from server.catalog.description import openapi
 from server.catalog.schemas import Problem
+from server.openapi.spec import openapi
 from tests.conftest import PUBLIC_URL, Clock, until
 from tests.examples import albums, spotify_id
 from tests.test_albums import Stage

@@ -17,13 +17,13 @@ from handlers.pages import NotFoundHandler, Pages
 from handlers.status import StatusHandler
 from server.app import Freshet
 from server.catalog.duties import Duties
-from server.catalog.status_schemas import Status
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
+from server.openapi.status_schemas import Status
 from server.site import Site
 from server.tasks import Timers, attempt, attempt_each
 from tests.client import Client

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from server import problems
 from server.config.settings import DemoSettings
+from server.openapi import problem_kinds
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.standin import Answer
@@ -117,7 +117,7 @@ async def with_releases(
             "/auth/callback/?error=x&state=y",
         ),
         *("/auth/logout/", f"/?q={'a' * 5000}"),
-        *(f"/problems/{each.kind}" for each in problems.ALL),
+        *(f"/problems/{each.kind}" for each in problem_kinds.ALL),
     )
     await owner.log_in()
     await pages.take(owner, "/", "/status", state="owner")

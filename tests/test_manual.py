@@ -8,11 +8,11 @@ import pytest
 
 from handlers import writing
 from handlers.pages import STATIC, Pages
-from server.catalog import manual
-from server.catalog.description import openapi
-from server.catalog.fields import address
-from server.catalog.manual import Manual
-from server.catalog.outline import Outline, Schemas
+from server.openapi import reference
+from server.openapi.form_fields import address
+from server.openapi.reference import Manual
+from server.openapi.schema_outline import Outline, Schemas
+from server.openapi.spec import openapi
 from tests.browsing import SAFE_HEADERS, SetStage, set_stage
 from tests.test_home import Outline as Tags
 
@@ -135,7 +135,7 @@ MADE_UP: dict[str, Any] = {
 
 
 def page_of(document: dict[str, Any], url: str = "http://127.0.0.1:5000") -> str:
-    return writing.render(Pages(url), manual.read(document)).decode()
+    return writing.render(Pages(url), reference.read(document)).decode()
 
 
 def names(outline: Outline) -> set[str]:
@@ -145,7 +145,7 @@ def names(outline: Outline) -> set[str]:
 
 
 def made_up() -> Manual:
-    return manual.read(MADE_UP)
+    return reference.read(MADE_UP)
 
 
 def tried(name: str) -> Any:
@@ -183,7 +183,7 @@ def test_all_that_is_described_stands_on_the_page(document: dict[str, Any]) -> N
 def test_every_call_by_get_has_a_form_and_no_other() -> None:
     for document in (openapi(), MADE_UP):
         tags = Tags(page_of(document))
-        gets = [each for each in manual.read(document).operations if each.method == "GET"]
+        gets = [each for each in reference.read(document).operations if each.method == "GET"]
         assert len(tags.all("form", "action")) == len(gets)
         assert set(tags.all("form", "method")) == {"get"}
     actions = Tags(page_of(openapi())).all("form", "action")
@@ -254,7 +254,7 @@ def test_schemas_that_lead_back_to_themselves_end() -> None:
 
 
 def test_references_are_followed_to_the_last_field() -> None:
-    (page,) = [each for each in manual.read(openapi()).schemas if each.name == "ArtistsPage"]
+    (page,) = [each for each in reference.read(openapi()).schemas if each.name == "ArtistsPage"]
     assert {"items", "albums", "release_date", "width", "next"} <= names(page)
     (items,) = [each for each in page.fields if each.name == "items"]
     assert items.type == "list of Artist"
@@ -283,7 +283,7 @@ def test_anchors_are_never_the_same() -> None:
     paths: dict[str, Any] = {
         path: {"get": {"responses": {}}} for path in ("/a-b", "/a/b", "/a_b", "/ä", "/ö")
     }
-    anchors = [each.anchor for each in manual.read({"paths": paths}).operations]
+    anchors = [each.anchor for each in reference.read({"paths": paths}).operations]
     assert anchors == ["get-a-b", "get-a-b-2", "get-a_b", "get", "get-2"]
 
 

@@ -24,9 +24,9 @@ from tornado.httpclient import HTTPResponse
 
 from server.app import Freshet
 from server.catalog.query import KINDS
-from server.catalog.status_schemas import Status
 from server.config import settings as config
 from server.config.settings import Settings
+from server.openapi.status_schemas import Status
 from server.spotify.album_parser import parse_items
 from server.spotify.standin import Answer, AppKind, Catalogue, StandIn
 from tests import odd_albums

@@ -10,9 +10,9 @@ import pytest
 
 import handlers
 import server
-from server import problems
 from server.app import Freshet
 from server.errors import FreshetError, RateLimited
+from server.openapi import problem_kinds
 from server.refusals import SyncPaused
 from tests.browsing import SAFE_HEADERS
 from tests.client import Client
@@ -40,25 +40,27 @@ def test_every_error_has_an_explanation_with_its_title_and_status() -> None:
     everything_is_imported()
     kinds = set()
     for error in family(FreshetError):
-        explained = problems.find(error.kind)
-        assert explained is not None, f"server/problems.py does not explain {error.kind}"
+        explained = problem_kinds.find(error.kind)
+        assert explained is not None, (
+            f"server/openapi/problem_kinds.py does not explain {error.kind}"
+        )
         kinds.add(error.kind)
         if not error.__subclasses__():
             assert explained.title == error.title, error
             assert error.status in explained.statuses, error
-    assert kinds | OF_NO_ERROR == set(problems.BY_KIND), "no explanation is left over"
-    assert len(problems.ALL) == len(problems.BY_KIND)
+    assert kinds | OF_NO_ERROR == set(problem_kinds.BY_KIND), "no explanation is left over"
+    assert len(problem_kinds.ALL) == len(problem_kinds.BY_KIND)
 
 
 def test_a_refusal_with_the_kind_of_a_pause_has_that_explanation() -> None:
     refused = SyncPaused(RateLimited("", seconds=3))
-    explained = problems.find(refused.kind)
+    explained = problem_kinds.find(refused.kind)
     assert explained is not None
     assert refused.status in explained.statuses
 
 
 def test_explanations_are_whole_sentences() -> None:
-    for each in problems.ALL:
+    for each in problem_kinds.ALL:
         for text in (each.meaning, each.advice):
             assert text[0].isupper(), each.kind
             assert text.endswith("."), each.kind
@@ -68,7 +70,7 @@ def test_explanations_are_whole_sentences() -> None:
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 408, 413, 414, 416, 431, 500, 503, 599])
 def test_whatever_tornado_refuses_has_an_explanation(status: int) -> None:
-    assert problems.of_status(status) in problems.ALL
+    assert problem_kinds.of_status(status) in problem_kinds.ALL
 
 
 @pytest.mark.gen_test
@@ -76,7 +78,7 @@ async def test_each_kind_is_a_page_for_people_and_json_for_programs(
     make_settings: Any, launch_freshet: Any
 ) -> None:
     client = await launched(make_settings(sync_interval=0, public_url=ROOT), launch_freshet)
-    for each in problems.ALL:
+    for each in problem_kinds.ALL:
         page = await client.fetch(f"/problems/{each.kind}", **PAGE)
         assert (page.code, page.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         text = page.body.decode()

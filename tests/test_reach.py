@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app import Freshet
-from server.catalog.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.catalog.entry import Piece, Reach
 from server.database.executor import Database
+from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
 from tests.client import Client

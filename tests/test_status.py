@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from server import __version__
 from server.app import Freshet
-from server.catalog.status_schemas import Status
 from server.database.executor import Database
+from server.openapi.status_schemas import Status
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile

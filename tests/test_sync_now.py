@@ -13,8 +13,8 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from server.catalog.description import openapi
 from server.catalog.schemas import Problem, SyncStarted
+from server.openapi.spec import openapi
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of

@@ -25,7 +25,7 @@ const pretty = (text, type) => {
   }
 };
 
-// What the fields of a card mean: as server/catalog/fields.py reads them. Empty ones are left out.
+// What the fields of a card mean: as server/openapi/form_fields.py reads them. Empty ones are left out.
 function readCall(card) {
   let path = card.dataset.path;
   const pairs = new URLSearchParams(), headers = {}, gaps = [];

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from server.catalog import manual
-from server.catalog.description import openapi
+from server.openapi import reference
+from server.openapi.spec import openapi
 from tests.browser.conftest import WIDTHS, Looks, Place
 from tests.browser.test_login import CONTRASTS, SCHEMES
 
@@ -191,7 +191,7 @@ def test_every_control_and_region_has_a_name(docs: Page) -> None:
 
 
 def test_patterns_are_understood_by_the_browser(docs: Page) -> None:
-    fields = [field for each in manual.read(openapi()).operations for field in each.fields]
+    fields = [field for each in reference.read(openapi()).operations for field in each.fields]
     assert any(each.pattern for each in fields)
     docs.evaluate(EVERYTHING)
     here = card(docs, "listArtists")

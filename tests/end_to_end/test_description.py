@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from server.catalog.description import openapi
+from server.openapi.spec import openapi
 from tests.end_to_end.conftest import Server, environment, standin_settings
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))

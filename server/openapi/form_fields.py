@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from server.catalog.bounds import spelled
-from server.catalog.outline import Outline, Schemas
+from server.openapi.constraints import spelled
+from server.openapi.schema_outline import Outline, Schemas
 
 SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 SAFE = ","  # stays as it is in an address, for that is how lists are written

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from server.catalog.operations import (
+from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
+from server.openapi.examples import event
+from server.openapi.operations import (
     DATED,
     LIVE,
     VALIDATED,
@@ -13,8 +15,6 @@ from server.catalog.operations import (
     problem,
     unmodified,
 )
-from server.catalog.position import LAST_EVENT_ID, ChangesQuery, EventsQuery
-from server.catalog.samples import event
 
 HEADERS = VALIDATED, DATED  # the latter once there was a sync
 

@@ -4,8 +4,8 @@ Titles and kinds are those of the errors; tests/test_problems.py checks that no 
 """
 
 from server import errors, refusals
-from server.explanation import Explanation, explain
 from server.login import failures
+from server.openapi.explanation import Explanation, explain
 
 RETRY = "Try again after the number of seconds in `Retry-After`."
 DOCTOR = "Operators: `python manage.py doctor` says what is wrong and how to fix it."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from server.catalog.bounds import choices, facts
+from server.openapi.constraints import choices, facts
 
 DEEPEST = 5  # schemas inside each other; what lies deeper is only named
 COMPONENTS = "#/components/schemas/"

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server.catalog.answers import Answer, Content, read_answer, read_contents
-from server.catalog.fields import Field, address, read_field
-from server.catalog.outline import Outline, Schemas
+from server.openapi.form_fields import Field, address, read_field
+from server.openapi.responses import Answer, Content, read_answer, read_contents
+from server.openapi.schema_outline import Outline, Schemas
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 STREAM = "text/event-stream"

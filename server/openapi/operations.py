@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from server.catalog.samples import JSON
+from server.openapi.examples import JSON
 
 REFERENCE = "#/components/schemas/{model}"
 VALIDATED = ("ETag", "Cache-Control", "Vary", "Link")  # headers of whatever may be asked for again

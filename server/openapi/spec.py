@@ -5,9 +5,18 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from server import __version__
-from server.catalog import following, samples
-from server.catalog.change_schemas import ChangesPage, OutOfReach
-from server.catalog.operations import (
+from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
+from server.catalog.schemas import (
+    AlbumsPage,
+    AlbumWithHistory,
+    ArtistsPage,
+    Problem,
+    SyncStarted,
+)
+from server.config.addresses import origin_of
+from server.openapi import change_operations, examples
+from server.openapi.change_schemas import ChangesPage, OutOfReach
+from server.openapi.operations import (
     LIVE,
     REFERENCE,
     answer,
@@ -17,16 +26,7 @@ from server.catalog.operations import (
     problem,
     unmodified,
 )
-from server.catalog.query import FEEDS, AlbumsQuery, ArtistsQuery, ReleaseQuery
-from server.catalog.schemas import (
-    AlbumsPage,
-    AlbumWithHistory,
-    ArtistsPage,
-    Problem,
-    SyncStarted,
-)
-from server.catalog.status_schemas import Status
-from server.config.addresses import origin_of
+from server.openapi.status_schemas import Status
 from server.serving import feeds
 
 MODELS = (
@@ -96,13 +96,13 @@ def _paths(root: str, session: str) -> dict[str, Any]:
         "/api/artists/{id}/": {"get": _artist()},
         "/api/albums/": {"get": _albums()},
         "/api/albums/{spotify_id}/": {"get": _album()},
-        "/api/changes/": {"get": following.changes()},
-        "/api/events": {"get": following.events(root)},
+        "/api/changes/": {"get": change_operations.changes()},
+        "/api/events": {"get": change_operations.events(root)},
         "/api/sync/": {"post": _sync(root, session)},
         "/api/status": {"get": _status()},
         **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
     }
-    samples.add_problems(paths)
+    examples.add_problems(paths)
     return paths
 
 
@@ -131,7 +131,7 @@ def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     summary = f"Releases in the order in which they were first seen, as {content_type}"
     operation = _listing(kind, f"{ending}Feed", summary, "AlbumsPage")
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
-    content = {"schema": schema, "example": samples.feed(kind.path)}
+    content = {"schema": schema, "example": examples.feed(kind.path)}
     operation["responses"]["200"]["content"] = {content_type: content}
     if ending == "csv":
         operation["description"] = TABLE

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from server.catalog.outline import Outline, Schemas
+from server.openapi.schema_outline import Outline, Schemas
 
 
 @dataclass(frozen=True)
