@@ -4,9 +4,9 @@ from typing import Any
 
 from handlers.account import AccountHandler
 from handlers.payloads import Load
-from server.catalog.standing import Standing
 from server.catalog.tiles import Portrait
 from server.serving.cache import PayloadCache
+from server.sync.upstream_status import Standing
 
 
 class ArtistHandler(AccountHandler):

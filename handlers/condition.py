@@ -3,9 +3,9 @@
 from functools import partial
 
 from server.catalog.condition import Condition, condition_of
-from server.catalog.standing import Standing
-from server.catalog.sync import Syncer
 from server.serving.cache import PayloadCache
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Standing
 from server.tasks import attempt_now
 
 

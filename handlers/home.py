@@ -6,12 +6,12 @@ from handlers.account import AccountHandler
 from handlers.condition import read_condition
 from server.catalog import wall
 from server.catalog.snapshot import freshness_of, known_days
-from server.catalog.standing import Standing
-from server.catalog.sync import Syncer
 from server.catalog.wall import Wall
 from server.catalog.wording import day_words
 from server.errors import NothingYet
 from server.serving.cache import PayloadCache
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Standing
 
 DONE = {
     "logged-out": "You are logged out.",

@@ -8,13 +8,13 @@ from handlers.condition import read_condition
 from handlers.pages import SCRIPTED
 from server.catalog import chart
 from server.catalog.snapshot import freshness_of
-from server.catalog.standing import Standing
-from server.catalog.sync import Syncer
 from server.catalog.wording import date_words, day_words, duration, grouped
 from server.login.failures import NotLoggedIn
 from server.serving.cache import PayloadCache
 from server.spotify.types import LADDER
 from server.storage import sync_runs
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Standing
 from server.tasks import attempt_now
 
 DONE = {"sync": "Sync started. The results appear here when it has finished."}

@@ -6,13 +6,13 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.alarm import is_stuck
 from server.catalog.snapshot import freshness_of, utc
-from server.catalog.standing import Standing
-from server.catalog.sync import Syncer
 from server.login.watch import ConsentWatch
 from server.serving.cache import PayloadCache
 from server.serving.payload import links
 from server.spotify.types import LADDER, Verdict
 from server.storage.sync_runs import Memory
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Standing
 from server.tasks import attempt_now
 
 NO_LOGIN = {

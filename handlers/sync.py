@@ -5,9 +5,9 @@ from typing import Any
 from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
 from handlers.pages import Pages
-from server.catalog.sync import Syncer
 from server.login.desk import LoginDesk
 from server.refusals import LoginRequired
+from server.sync.syncer import Syncer
 
 
 class SyncHandler(AuthHandler):

@@ -12,12 +12,7 @@ from typing import Any
 import structlog
 
 from server import routes, trimming
-from server.catalog import turn
-from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
-from server.catalog.report import Report
-from server.catalog.retention import Retention
-from server.catalog.standing import Standing
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.database.listener import Listener
@@ -37,6 +32,11 @@ from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
 from server.spotify.auth import token_store
 from server.storage import sweeps
+from server.sync import sync_lock
+from server.sync.jobs import Duties
+from server.sync.report import Report
+from server.sync.retention import Retention
+from server.sync.upstream_status import Standing
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.telemetry import add_clients, count_sync, make_access_log, make_count, make_metrics
 from server.threads import Threads
@@ -97,7 +97,7 @@ class Freshet:
         self.backlog = make_backlog(settings, counted.closed)
         self.metrics = make_metrics(counted, database, gauges, self.duties, self.watch, self.lag)
         add_clients(counted.vitals, self.broadcast, self.backlog)
-        heard = {sweeps.CHANNEL: self._heard, turn.CHANNEL: self.standing.look}
+        heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.standing.look}
         heard[token_store.CHANNEL] = self._logins_changed
         self.listener = Listener(self.database, heard, origin)
         table = self.routes()

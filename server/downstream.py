@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from server import routes
 from server.catalog.snapshot import freshness_of
-from server.catalog.standing import Standing
 from server.config.memory_budget import divide
 from server.config.settings import Settings
 from server.database.admission import Admission
@@ -24,6 +23,7 @@ from server.serving.negotiation import strict_transport
 from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.site import Site
 from server.storage import changes, snapshots
+from server.sync.upstream_status import Standing
 from server.threads import Threads
 from server.unreadable import Refuser
 

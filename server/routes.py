@@ -29,8 +29,6 @@ from handlers.setup import SetupHandler
 from handlers.status import StatusHandler
 from handlers.sync import SyncHandler
 from server.catalog.query import KINDS
-from server.catalog.standing import Standing
-from server.catalog.sync import Syncer
 from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
@@ -43,6 +41,8 @@ from server.serving.cache import Found, PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
 from server.storage import lookups
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Standing
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's

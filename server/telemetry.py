@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from server.catalog.duties import Duties
 from server.catalog.gauges import Gauges
-from server.catalog.report import Report
 from server.config.settings import Settings
 from server.database.engine import THREADS
 from server.database.executor import Database
@@ -22,6 +20,8 @@ from server.observability.metrics import Gauge, Metrics
 from server.observability.process_metrics import Vitals
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
+from server.sync.jobs import Duties
+from server.sync.report import Report
 
 
 def make_metrics(

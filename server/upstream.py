@@ -6,11 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from server.catalog.details import ArtistDetails
-from server.catalog.pace import Pace
-from server.catalog.report import Report, tell
-from server.catalog.schedule import Schedule
-from server.catalog.sync import Syncer
 from server.config.settings import Settings
 from server.database import schema
 from server.database.admission import Admission
@@ -27,6 +22,11 @@ from server.spotify.auth.token_refresh import Renewer
 from server.spotify.limits.rate_limiter import Gate
 from server.spotify.transport import Transport
 from server.spotify.types import Purpose
+from server.sync.artist_details import ArtistDetails
+from server.sync.pacing import Pace
+from server.sync.report import Report, tell
+from server.sync.schedule import Schedule
+from server.sync.syncer import Syncer
 
 TOKEN_SECONDS = 8.0  # a person waits for the answer
 STOP_SECONDS = 2.0  # how long the end waits for a token that is being renewed

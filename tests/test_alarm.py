@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.catalog.alarm import is_stuck
-from server.catalog.report import StuckFeed
+from server.sync.report import StuckFeed
 
 NEW = datetime(2026, 11, 20, 5, tzinfo=UTC)
 

@@ -10,7 +10,6 @@ from sqlalchemy import select, update
 from structlog.testing import capture_logs
 
 from models import Artist, Cooldown, Source
-from server.catalog.details import ArtistDetails
 from server.database.executor import Database
 from server.keyring import Keyring
 from server.spotify.api.artists import ArtistLookup
@@ -23,6 +22,7 @@ from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.standin.faults import TEXTS
 from server.spotify.transport import Transport
 from server.storage import sweeps
+from server.sync.artist_details import ArtistDetails
 from tests.conftest import SECRET, Clock, until
 from tests.examples import album, albums, artist, spotify_id, sweep
 from tests.gates import accounts_of

@@ -16,7 +16,6 @@ from handlers.overview import OverviewHandler
 from handlers.pages import NotFoundHandler, Pages
 from handlers.status import StatusHandler
 from server.app import Freshet
-from server.catalog.duties import Duties
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
@@ -25,6 +24,7 @@ from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.openapi.status_schemas import Status
 from server.site import Site
+from server.sync.jobs import Duties
 from server.tasks import Timers, attempt, attempt_each
 from tests.client import Client
 from tests.conftest import until

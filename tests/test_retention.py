@@ -19,12 +19,12 @@ from models import (
     Quota,
     SyncRun,
 )
-from server.catalog import retention
-from server.catalog.retention import Retention
 from server.database.executor import Database
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.storage import sweeps
+from server.sync import retention
+from server.sync.retention import Retention
 from tests.conftest import Clock
 from tests.examples import album, albums, artist, spotify_id, sweep
 

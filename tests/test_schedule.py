@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.catalog.schedule import Schedule
+from server.sync.schedule import Schedule
 
 
 class Timer:

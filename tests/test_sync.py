@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
-from server.catalog import turn
-from server.catalog.report import Report
-from server.catalog.sync import Syncer
 from server.database.executor import Database
 from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.standin.faults import TEXTS
+from server.sync import sync_lock
+from server.sync.report import Report
+from server.sync.syncer import Syncer
 from server.upstream import Upstream, make_syncer
 from tests.conftest import Clock, until
 from tests.examples import album, albums
@@ -91,7 +91,7 @@ async def test_a_sync_that_has_its_turn_is_told_of_when_it_begins(rig: Callable[
     with capture_logs() as logs:
         await full.syncer.sync(purpose="interactive")
     assert [line["trigger"] for line in logs if line["event"] == "sync_started"] == ["person"]
-    others = await turn.take(full.database)
+    others = await sync_lock.take(full.database)
     with capture_logs() as logs, pytest.raises(SyncRunning):
         await full.syncer.sync()
     await others.release()

@@ -15,7 +15,6 @@ from structlog.testing import capture_logs
 from tornado.httpclient import AsyncHTTPClient
 
 from models import Login
-from server.catalog.schedule import Schedule
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
@@ -32,6 +31,7 @@ from server.spotify.profile import Profile, read_profile
 from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import challenge_of
 from server.spotify.transport import Transport
+from server.sync.schedule import Schedule
 from server.upstream import Upstream, make_syncer
 from tests.conftest import SECRET, Clock
 from tests.examples import albums

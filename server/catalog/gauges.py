@@ -5,10 +5,10 @@ from datetime import datetime
 
 from server.catalog.alarm import is_stuck
 from server.catalog.snapshot import Freshness, freshness_of
-from server.catalog.standing import Bucket, Standing
-from server.catalog.sync import Syncer
 from server.observability.metrics import Gauge
 from server.serving.cache import PayloadCache
+from server.sync.syncer import Syncer
+from server.sync.upstream_status import Bucket, Standing
 
 
 class Gauges:

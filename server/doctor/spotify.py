@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from server.catalog.pace import Pace
 from server.catalog.wording import duration
 from server.config.settings import Settings
 from server.database.executor import Database
@@ -24,6 +23,7 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import SourceName
+from server.sync.pacing import Pace
 from server.upstream import Upstream, make_pace
 
 MOST_SKEW = timedelta(seconds=30)

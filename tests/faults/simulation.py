@@ -13,7 +13,6 @@ from structlog.testing import capture_logs
 
 from models import Album, Change
 from server.catalog.query import ArtistsQuery
-from server.catalog.report import Report
 from server.catalog.schemas import ArtistsPage
 from server.config.settings import Settings
 from server.database.executor import Database
@@ -22,6 +21,7 @@ from server.spotify.limits.quota import bucket_of
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
 from server.storage import snapshots
+from server.sync.report import Report
 from server.upstream import Upstream, make_details, make_syncer
 from tests.conftest import Clock
 

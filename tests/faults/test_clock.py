@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from models import Album, Change
-from server.catalog.retention import Retention
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.spotify.standin import AppKind, StandIn
+from server.sync.retention import Retention
 from tests.conftest import Clock
 from tests.faults.simulation import Simulation, new_app
 

@@ -2,14 +2,14 @@
 
 import asyncio
 
-from server.catalog.details import ArtistDetails
-from server.catalog.retention import Retention
-from server.catalog.sync import Syncer
 from server.database import advisory_lock
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.storage.sync_runs import Memory
+from server.sync.artist_details import ArtistDetails
+from server.sync.retention import Retention
+from server.sync.syncer import Syncer
 from server.tasks import Timers, attempt
 
 SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due

@@ -6,6 +6,11 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
+from server.database import advisory_lock
+from server.database.advisory_lock import SessionLock
+from server.database.executor import Database
+from server.errors import SchemaMismatch
+from server.refusals import ServerOutdated, SyncRunning
 from server.tasks import end
 
 
@@ -41,3 +46,26 @@ class UnderWay:
     async def stop(self) -> None:
         """Cancel what runs, if anything does, and wait for its end."""
         await end({task for task in (self._running, self._begun) if task and not task.done()})
+
+
+CHANNEL = "freshet_turn"  # of NOTIFY: one has been taken, or has ended
+
+
+async def take(database: Database, origin: str = "") -> SessionLock:
+    """Our turn, to be kept and released; all processes are told, `origin` being ours.
+
+    Raises NotOurTurn, or a DatabaseError.
+    """
+    turn = SessionLock(database, advisory_lock.SYNC, CHANNEL, origin)
+    try:
+        taken = await turn.take()
+    except SchemaMismatch as error:
+        await turn.release()
+        raise ServerOutdated from error
+    except BaseException:
+        await turn.release()
+        raise
+    if not taken:
+        await turn.release()
+        raise SyncRunning
+    return turn

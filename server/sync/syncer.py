@@ -8,12 +8,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from server.catalog import choosing, turn
-from server.catalog.pace import Outlook, Pace
-from server.catalog.report import Report, StuckFeed, stopwatch, tell, tell_start
-from server.catalog.schedule import BUSY_SECONDS, Schedule
-from server.catalog.standing import Bucket, Standing
-from server.catalog.under_way import UnderWay
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
@@ -21,6 +15,12 @@ from server.refusals import NotOurTurn, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.storage import sweeps, sync_runs
+from server.sync import source_choice, sync_lock
+from server.sync.pacing import Outlook, Pace
+from server.sync.report import Report, StuckFeed, stopwatch, tell, tell_start
+from server.sync.schedule import BUSY_SECONDS, Schedule
+from server.sync.sync_lock import UnderWay
+from server.sync.upstream_status import Bucket, Standing
 from server.tasks import attempt
 
 log = structlog.get_logger()
@@ -131,7 +131,7 @@ class Syncer:
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has begun meanwhile
             raise SyncRunning
-        ours = await turn.take(self._database, self._origin)
+        ours = await sync_lock.take(self._database, self._origin)
         self._under_way.begin(self._sync_once(ours))
 
     async def _sync_once(self, ours: SessionLock) -> None:
@@ -172,10 +172,10 @@ class Syncer:
         sweeper = self._sweepers[purpose]
         milliseconds, started_at, calls = stopwatch(), self._now(), sweeper.calls
         try:
-            async with (ours or await turn.take(self._database, self._origin)).kept():
+            async with (ours or await sync_lock.take(self._database, self._origin)).kept():
                 self._under_way.since = started_at
                 tell_start(self._setting, purpose)
-                sweep = await choosing.fetch(
+                sweep = await source_choice.fetch(
                     sweeper, self._database, self._now(), self.schedule.failures, progress
                 )
                 tally = await self._database.run(
