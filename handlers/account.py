@@ -6,10 +6,10 @@ from typing import Any
 from handlers.pages import PageHandler, Pages
 from server.catalog.wording import counted, moment
 from server.errors import DatabaseError
-from server.login import known
-from server.login.desk import LoginDesk
-from server.login.store import Visitor
-from server.login.watch import ConsentWatch
+from server.login import known_browser
+from server.login.consent_monitor import ConsentWatch
+from server.login.service import LoginDesk
+from server.login.session_store import Visitor
 from server.refusals import Overloaded
 
 VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
@@ -35,9 +35,9 @@ class AccountHandler(PageHandler):
                 visitor = await self._desk.visitor(self.session_token)
         except (DatabaseError, Overloaded, TimeoutError):
             return None
-        if visitor is not None and not self.get_cookie(self._pages.cookie(known.COOKIE)):
+        if visitor is not None and not self.get_cookie(self._pages.cookie(known_browser.COOKIE)):
             mark = self._desk.mark(visitor.account_id)
-            self.keep_cookie(known.COOKIE, mark, known.LIFE.total_seconds())
+            self.keep_cookie(known_browser.COOKIE, mark, known_browser.LIFE.total_seconds())
         return visitor
 
     def account(self, visitor: Visitor | None) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from urllib.parse import urlencode, urlsplit
 
 from handlers.pages import PageHandler, Pages
 from server.config.addresses import client_network
-from server.login import known
+from server.login import known_browser
 from server.login.attempt import LIFE, fingerprint
 from server.login.callback import Callback, read_address
-from server.login.desk import LoginDesk
-from server.login.store import SESSION_LIFE
+from server.login.service import LoginDesk
+from server.login.session_store import SESSION_LIFE
 
 COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
 MOST_ATTEMPTS = 5  # logins that one browser may have begun at once, in as many tabs
@@ -42,11 +42,11 @@ class AuthHandler(PageHandler):
             callback,
             cookie,
             self.session_token,
-            known_by=self.get_cookie(self._pages.cookie(known.COOKIE)),
+            known_by=self.get_cookie(self._pages.cookie(known_browser.COOKIE)),
             network=client_network(self.request.remote_ip or ""),
         )
         self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
-        self.keep_cookie(known.COOKIE, admitted.known, known.LIFE.total_seconds())
+        self.keep_cookie(known_browser.COOKIE, admitted.known, known_browser.LIFE.total_seconds())
         self.go(admitted.next)
 
 

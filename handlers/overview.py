@@ -9,7 +9,7 @@ from handlers.pages import SCRIPTED
 from server.catalog import chart
 from server.catalog.snapshot import freshness_of
 from server.catalog.wording import date_words, day_words, duration, grouped
-from server.login.failures import NotLoggedIn
+from server.login.errors import NotLoggedIn
 from server.serving.cache import PayloadCache
 from server.spotify.types import LADDER
 from server.storage import sync_runs

@@ -12,7 +12,7 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.config.addresses import origin_of
 from server.errors import FreshetError, InvalidParameters, NothingThere
-from server.login.failures import ForeignOrigin, LoginFailed
+from server.login.errors import ForeignOrigin, LoginFailed
 from server.serving.negotiation import prefers_page
 
 HERE = Path(__file__).parent

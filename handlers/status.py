@@ -6,7 +6,7 @@ from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.alarm import is_stuck
 from server.catalog.snapshot import freshness_of, utc
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.serving.cache import PayloadCache
 from server.serving.payload import links
 from server.spotify.types import LADDER, Verdict

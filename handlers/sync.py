@@ -5,7 +5,7 @@ from typing import Any
 from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
 from handlers.pages import Pages
-from server.login.desk import LoginDesk
+from server.login.service import LoginDesk
 from server.refusals import LoginRequired
 from server.sync.syncer import Syncer
 

@@ -27,7 +27,7 @@ from server.downstream import (
     make_memo,
     make_site,
 )
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
 from server.spotify.auth import token_store

@@ -9,8 +9,8 @@ from server.config import settings as config
 from server.config.settings import Settings
 from server.errors import FreshetError
 from server.login.callback import read_address
-from server.login.failures import LoginFailed
-from server.login.store import Visitor
+from server.login.errors import LoginFailed
+from server.login.session_store import Visitor
 from server.observability import log
 from server.spotify.consent import end_of_consent
 from server.upstream import make_desk, one_off, tell_no_process, utc_now

@@ -24,7 +24,7 @@ FreshetError                     500
 │   └── Paused                   503  no call may be made for some seconds
 │       ├── RateLimited          503  429: Spotify asks for it
 │       └── QuotaSpent           503  our own limit of calls a day is reached
-├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/failures.py`
+├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/errors.py`
 └── RequestError                 4xx; refusals of single routes are in `server/refusals.py`
 """
 

@@ -11,7 +11,7 @@ from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.lane.backlog import Backlog
 from server.lane.memo import Count
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.observability import log_handler
 from server.observability.access_log import AccessLog
 from server.observability.http_metrics import Traffic

@@ -12,7 +12,7 @@ from server.database.admission import Admission
 from server.database.executor import Database
 from server.errors import DatabaseError
 from server.keyring import Keyring
-from server.login.desk import LoginDesk
+from server.login.service import LoginDesk
 from server.spotify.api.artists import ArtistLookup
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.sweeper import Sweeper

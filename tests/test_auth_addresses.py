@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.login.budget import PER_NETWORK
+from server.login.login_budget import PER_NETWORK
 from tests.browsing import SetStage, parameters, read_page, set_stage
 
 __all__ = ["set_stage"]

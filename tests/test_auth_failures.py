@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import HTTPResponse
 
-from server.login import failures
+from server.login import errors
 from server.spotify.standin import Answer, StandIn
 from server.spotify.standin.tokens import Consent
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
@@ -415,12 +415,12 @@ async def test_a_database_that_goes_away_meanwhile_leaves_nobody_half_in(
 
 
 def test_the_log_warns_of_every_failed_login_but_those_that_happen_to_everyone() -> None:
-    everyone = {each for each in failures.LoginFailed.__subclasses__() if each.usual}
+    everyone = {each for each in errors.LoginFailed.__subclasses__() if each.usual}
     assert everyone == {
-        failures.LoginDenied,
-        failures.StateMissing,
-        failures.StateExpired,
-        failures.AddressUnusable,
+        errors.LoginDenied,
+        errors.StateMissing,
+        errors.StateExpired,
+        errors.AddressUnusable,
     }
 
 

@@ -13,8 +13,8 @@ import pytest
 from server.config.addresses import client_network
 from server.errors import RateLimited
 from server.keyring import Keyring
-from server.login import known
-from server.login.budget import PER_NETWORK, STRANGERS
+from server.login import known_browser
+from server.login.login_budget import PER_NETWORK, STRANGERS
 from server.spotify.auth.oauth import ANY_GRANT
 from server.spotify.standin import Answer, Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
@@ -195,8 +195,8 @@ async def test_no_made_up_cookie_makes_a_browser_known(set_stage: SetStage) -> N
     assert session is not None
     others = [Keyring(secret, "browsers") for secret in ("x" * 32, SECRET)]
     stale, foreign = (
-        known.seal("account-1", stage.clock() - known.LIFE, others[1]),
-        known.seal("account-1", stage.clock(), others[0]),
+        known_browser.seal("account-1", stage.clock() - known_browser.LIFE, others[1]),
+        known_browser.seal("account-1", stage.clock(), others[0]),
     )
     attempt = owner.attempts[0].value
     made_up = ["", '""', "x", "é", mark.value[:-4], session.value, attempt, stale, foreign]

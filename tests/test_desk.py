@@ -28,8 +28,10 @@ from server.errors import (
     UserRefused,
 )
 from server.keyring import Keyring
-from server.login import diagnosis, failures
-from server.login.budget import (
+from server.login import error_mapping, errors
+from server.login.callback import Callback
+from server.login.errors import LoginFailed
+from server.login.login_budget import (
     KNOWN,
     MOST_BYTES,
     PER_ACCOUNT,
@@ -38,9 +40,7 @@ from server.login.budget import (
     Budget,
     Share,
 )
-from server.login.callback import Callback
-from server.login.desk import Admitted, Begun, LoginDesk
-from server.login.failures import LoginFailed
+from server.login.service import Admitted, Begun, LoginDesk
 from server.spotify.api.client import SpotifyClient
 from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import Code, Consent
@@ -52,10 +52,10 @@ from tests.gates import accounts_of, gate_in_memory
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"
 AT_SIGHT = (
-    failures.StateMissing,
-    failures.StateForeign,
-    failures.CodeRefused,
-    failures.LoginDenied,
+    errors.StateMissing,
+    errors.StateForeign,
+    errors.CodeRefused,
+    errors.LoginDenied,
 )
 
 
@@ -168,7 +168,7 @@ async def test_spotify_that_is_slow_is_a_504_and_stores_nothing(
 ) -> None:
     front = front_of(patience=0.2)
     front.standin.answer_next(path, Answer(200, {"id": "late"}, delay=1.0))
-    failure = await front.fails(failures.SpotifySlow)
+    failure = await front.fails(errors.SpotifySlow)
     assert (failure.status, failure.retry_after) == (504, 60)
     assert await count(database, "logins") == 0
     assert front.changes == []
@@ -195,12 +195,12 @@ async def test_the_brake_lets_go_after_a_minute(front_of: Callable[..., Front]) 
     front = front_of()
     for _ in range(PER_NETWORK):
         begun = front.desk.begin("/")
-        with pytest.raises(failures.CodeRefused):
+        with pytest.raises(errors.CodeRefused):
             await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
-    failure = await front.fails(failures.TooManyLogins)
+    failure = await front.fails(errors.TooManyLogins)
     assert (failure.status, failure.retry_after) == (429, 60)
     front.seconds = 59.9
-    await front.fails(failures.TooManyLogins)
+    await front.fails(errors.TooManyLogins)
     assert front.standin.calls_to(TOKEN) == PER_NETWORK
     front.seconds = 60.1
     assert (await front.log_in()).next == "/"
@@ -214,11 +214,11 @@ async def test_who_was_told_to_wait_can_go_on_with_the_same_login(
     front = front_of()
     for _ in range(PER_NETWORK):
         begun = front.desk.begin("/")
-        with pytest.raises(failures.CodeRefused):
+        with pytest.raises(errors.CodeRefused):
             await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
     begun = front.desk.begin("/")
     callback = front.agree(begun)
-    with pytest.raises(failures.TooManyLogins):
+    with pytest.raises(errors.TooManyLogins):
         await front.desk.finish(callback, begun.cookie)
     front.seconds = 61.0
     assert await front.desk.finish(callback, begun.cookie)
@@ -301,7 +301,7 @@ async def test_reloading_the_callback_over_and_over_costs_nothing(
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
-        with pytest.raises(failures.StateReplayed):
+        with pytest.raises(errors.StateReplayed):
             await front.desk.finish(callback, begun.cookie)
     assert statements == []
     assert front.standin.calls_to(TOKEN) == 1
@@ -318,11 +318,11 @@ async def test_states_that_were_spent_are_forgotten_once_they_are_too_old_anyway
     clock.forward(minutes=9, seconds=59)
     await front.desk.finish(callback, begun.cookie)
     front.seconds = 3600.0  # what this process remembers by itself is gone
-    with pytest.raises(failures.StateReplayed):
+    with pytest.raises(errors.StateReplayed):
         await front.desk.finish(callback, begun.cookie)
     for _ in range(15):
         clock.forward(minutes=1)
-        with pytest.raises((failures.StateReplayed, failures.StateExpired)):
+        with pytest.raises((errors.StateReplayed, errors.StateExpired)):
             await front.desk.finish(callback, begun.cookie)
     assert front.standin.calls_to(TOKEN) == 1
     await front.log_in()
@@ -339,7 +339,7 @@ async def test_a_clock_that_is_a_little_behind_in_another_process_is_no_matter(
     assert await front.desk.finish(front.agree(begun), begun.cookie)
     begun = front.desk.begin("/")
     clock.forward(seconds=-61)
-    with pytest.raises(failures.StateExpired):
+    with pytest.raises(errors.StateExpired):
         await front.desk.finish(front.agree(begun), begun.cookie)
 
 
@@ -351,7 +351,7 @@ async def test_two_first_logins_at_the_very_same_time_have_one_owner(
     people = [Listener(f"account-{n}", f"listener-{n}", str(n)) for n in range(8)]
     answers = await asyncio.gather(*map(front.log_in, people), return_exceptions=True)
     assert sum(isinstance(answer, Admitted) for answer in answers) == 1
-    assert sum(isinstance(answer, failures.NotAllowed) for answer in answers) == 7
+    assert sum(isinstance(answer, errors.NotAllowed) for answer in answers) == 7
     assert await count(database, "logins") == 1
     assert front.changes == ["changed"]
 
@@ -384,7 +384,7 @@ async def test_a_failure_tells_nobody_of_a_change_and_the_log_of_its_cause(
 ) -> None:
     front = front_of(allowed=("somebody-else",))
     with capture_logs() as logs:
-        await front.fails(failures.NotAllowed)
+        await front.fails(errors.NotAllowed)
     assert front.changes == []
     assert [(each["event"], each["cause"]) for each in logs] == [("login_failed", "not-allowed")]
     assert "standin-account-1" in logs[0]["reason"]
@@ -397,14 +397,14 @@ async def test_disconnecting_needs_a_session_and_tells_of_the_change(
     front = front_of()
     session = (await front.log_in()).session
     for wrong in (None, "", "made-up", session[:-1], session.swapcase(), "\ud800"):
-        with pytest.raises(failures.NotLoggedIn):
+        with pytest.raises(errors.NotLoggedIn):
             await front.desk.disconnect(wrong)
     assert await count(database, "logins") == 1
     front.changes.clear()
     await front.desk.disconnect(session)
     assert await count(database, "logins") == 0
     assert front.changes == ["changed"]
-    with pytest.raises(failures.NotLoggedIn):
+    with pytest.raises(errors.NotLoggedIn):
         await front.desk.disconnect(session)
 
 
@@ -421,29 +421,29 @@ async def test_nothing_that_is_shown_or_logged_holds_a_secret(
     shown = repr((begun, callback, admitted, front.desk)) + str(logs)
     for secret in (begun.state, begun.cookie, callback.code, admitted.session):
         assert secret not in shown
-    assert begun.state not in repr(failures.StateForeign())
+    assert begun.state not in repr(errors.StateForeign())
 
 
 CASES: list[tuple[SpotifyError, type[LoginFailed], int]] = [
-    (InvalidGrant("Invalid redirect URI"), failures.RedirectUriRefused, 502),
-    (InvalidGrant("Invalid authorization code"), failures.CodeRefused, 400),
-    (InvalidGrant("Authorization code expired"), failures.CodeRefused, 400),
-    (InvalidGrant("code_verifier was incorrect"), failures.CodeRefused, 400),
-    (CredentialsRejected("invalid"), failures.ClientRefused, 502),
+    (InvalidGrant("Invalid redirect URI"), errors.RedirectUriRefused, 502),
+    (InvalidGrant("Invalid authorization code"), errors.CodeRefused, 400),
+    (InvalidGrant("Authorization code expired"), errors.CodeRefused, 400),
+    (InvalidGrant("code_verifier was incorrect"), errors.CodeRefused, 400),
+    (CredentialsRejected("invalid"), errors.ClientRefused, 502),
     (
         UserRefused("403 User not registered in the Developer Dashboard"),
-        failures.NotRegistered,
+        errors.NotRegistered,
         403,
     ),
-    (AppRefused("403 Active premium subscription"), failures.OwnerWithoutPremium, 502),
-    (AppRefused("403 Insufficient client scope"), failures.SpotifyFailed, 502),
-    (SpotifyTimeout("8 s"), failures.SpotifySlow, 504),
-    (SpotifyUnavailable("503"), failures.SpotifyAway, 503),
-    (RateLimited("429", seconds=5), failures.SpotifyAway, 503),
-    (TokenRejected("401", expired=True), failures.SpotifyFailed, 502),
-    (EndpointRestricted("403 Forbidden"), failures.SpotifyFailed, 502),
-    (BadAnswer("not JSON"), failures.SpotifyFailed, 502),
-    (SpotifyError("?"), failures.SpotifyFailed, 502),
+    (AppRefused("403 Active premium subscription"), errors.OwnerWithoutPremium, 502),
+    (AppRefused("403 Insufficient client scope"), errors.SpotifyFailed, 502),
+    (SpotifyTimeout("8 s"), errors.SpotifySlow, 504),
+    (SpotifyUnavailable("503"), errors.SpotifyAway, 503),
+    (RateLimited("429", seconds=5), errors.SpotifyAway, 503),
+    (TokenRejected("401", expired=True), errors.SpotifyFailed, 502),
+    (EndpointRestricted("403 Forbidden"), errors.SpotifyFailed, 502),
+    (BadAnswer("not JSON"), errors.SpotifyFailed, 502),
+    (SpotifyError("?"), errors.SpotifyFailed, 502),
 ]
 
 
@@ -455,7 +455,7 @@ CASES: list[tuple[SpotifyError, type[LoginFailed], int]] = [
 def test_each_error_of_spotifys_has_its_failure(
     error: SpotifyError, kind: type[LoginFailed], status: int
 ) -> None:
-    failure = diagnosis.of_answer(error)
+    failure = error_mapping.of_answer(error)
     assert type(failure) is kind
     assert failure.status == status
     assert str(failure) == str(error)  # for the log
@@ -463,7 +463,7 @@ def test_each_error_of_spotifys_has_its_failure(
 
 def kinds() -> list[type[LoginFailed]]:
     """Every failure that there is."""
-    named = (each for each in vars(failures).values() if isinstance(each, type))
+    named = (each for each in vars(errors).values() if isinstance(each, type))
     return [each for each in named if issubclass(each, LoginFailed) and each is not LoginFailed]
 
 

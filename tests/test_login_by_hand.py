@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from server.login.callback import read_address
-from server.login.failures import AddressUnusable
+from server.login.errors import AddressUnusable
 from tests.browsing import Browser, SetStage, read_page, set_stage
 from tests.ports import free_port
 from tests.test_log import lines, logging_as_it_was

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from models import BrowserSession, Login
 from server.database.executor import Database
 from server.keyring import Keyring
-from server.login import store
+from server.login import session_store
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
@@ -103,11 +103,11 @@ def test_a_new_login_takes_the_place_of_the_older_one(session: Session, table: T
 def test_an_account_known_by_its_user_id_gets_its_account_id(
     session: Session, table: Table
 ) -> None:
-    admission = store.admit(session, Profile(None, "robin", None), GRANT, (), RING, NOW)
+    admission = session_store.admit(session, Profile(None, "robin", None), GRANT, (), RING, NOW)
     assert admission is not None
     record(session, ROBIN, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin")]
-    visitor = store.visitor(session, admission.session, (), LATER)
+    visitor = session_store.visitor(session, admission.session, (), LATER)
     assert visitor is not None
     assert visitor.account_id == "account-robin"
 
@@ -140,7 +140,7 @@ def test_the_same_user_id_under_another_account_id_is_somebody_else(
     record(session, ROBIN)
     stranger = Profile("account-stranger", "robin", "Another Robin")
     assert token_store.is_of_another(session, stranger)
-    assert store.admit(session, stranger, ANEW, (), RING, LATER) is None
+    assert session_store.admit(session, stranger, ANEW, (), RING, LATER) is None
     record(session, stranger, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin"), ("account-stranger", "robin")]
     assert RING.open(table()[0].refresh_token or b"") == "AQ-refresh"
@@ -166,7 +166,7 @@ def test_an_account_without_account_id_is_not_the_one_whose_account_id_is_its_id
     for first, second in ((ROBIN, NAMELESS), (NAMELESS, ROBIN)):
         record(session, first)
         assert token_store.is_of_another(session, second)
-        assert store.admit(session, second, ANEW, (), RING, LATER) is None
+        assert session_store.admit(session, second, ANEW, (), RING, LATER) is None
         record(session, second, ANEW, LATER)
         assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
         for each in (ROBIN, NAMELESS):
@@ -178,18 +178,18 @@ def test_a_login_that_an_older_version_kept_under_its_bare_id_becomes_no_other_a
     session: Session, table: Table
 ) -> None:
     """It keeps its session and its tokens, and the account of that account_id gets neither."""
-    admission = store.admit(session, NAMELESS, GRANT, (), RING, NOW)
+    admission = session_store.admit(session, NAMELESS, GRANT, (), RING, NOW)
     assert admission is not None
     session.execute(text("UPDATE logins SET account_id = user_id"))
     assert token_store.usable_accounts(session, ["account-robin"]) == []
-    assert store.admit(session, ROBIN, ANEW, (), RING, LATER) is None
+    assert session_store.admit(session, ROBIN, ANEW, (), RING, LATER) is None
     record(session, ROBIN, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
     assert RING.open(table()[1].refresh_token or b"") == "AQ-refresh"
-    visitor = store.visitor(session, admission.session, (), LATER)
+    visitor = session_store.visitor(session, admission.session, (), LATER)
     assert visitor is not None
     assert visitor.account_id == "id:account-robin"
-    assert store.visitor(session, admission.session, ["account-robin"], LATER) is None
+    assert session_store.visitor(session, admission.session, ["account-robin"], LATER) is None
 
 
 def test_an_account_whose_two_ids_are_alike_is_known_by_its_account_id(
@@ -199,9 +199,9 @@ def test_an_account_whose_two_ids_are_alike_is_known_by_its_account_id(
     record(session, Profile(None, "robin", "Robin"))
     for _ in range(2):
         assert not token_store.is_of_another(session, alike)
-        admission = store.admit(session, alike, ANEW, ["robin"], RING, LATER)
+        admission = session_store.admit(session, alike, ANEW, ["robin"], RING, LATER)
         assert admission is not None
-        assert store.visitor(session, admission.session, ["robin"], LATER) is not None
+        assert session_store.visitor(session, admission.session, ["robin"], LATER) is not None
         assert ids(table()) == [("robin", None)]
 
 
@@ -231,8 +231,8 @@ def test_a_dead_login_still_owns_the_server(session: Session) -> None:
     record(session, ROBIN)
     token_store.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
     assert token_store.is_of_another(session, SAM)
-    assert store.admit(session, SAM, GRANT, (), RING, LATER) is None
-    assert store.admit(session, ROBIN, ANEW, (), RING, LATER) is not None
+    assert session_store.admit(session, SAM, GRANT, (), RING, LATER) is None
+    assert session_store.admit(session, ROBIN, ANEW, (), RING, LATER) is not None
 
 
 def test_two_rows_of_one_account_become_one(session: Session, table: Table) -> None:
@@ -266,17 +266,17 @@ def test_of_two_rows_of_one_account_the_account_id_stays(session: Session, table
 def test_only_one_account_is_forgotten_with_its_sessions(session: Session, table: Table) -> None:
     add_app(session)
     allowed = ["account-robin", "account-sam"]
-    mine = store.admit(session, ROBIN, GRANT, allowed, RING, NOW)
-    mine_too = store.admit(session, ROBIN, GRANT, allowed, RING, NOW)
-    yours = store.admit(session, SAM, GRANT, allowed, RING, NOW)
+    mine = session_store.admit(session, ROBIN, GRANT, allowed, RING, NOW)
+    mine_too = session_store.admit(session, ROBIN, GRANT, allowed, RING, NOW)
+    yours = session_store.admit(session, SAM, GRANT, allowed, RING, NOW)
     assert mine is not None
     assert mine_too is not None
     assert yours is not None
     token_store.forget(session, ROBIN.key)
     assert [row.account_id for row in table()] == ["account-sam", APP]
-    assert store.visitor(session, mine.session, allowed, NOW) is None
-    assert store.visitor(session, mine_too.session, allowed, NOW) is None
-    assert store.visitor(session, yours.session, allowed, NOW) is not None
+    assert session_store.visitor(session, mine.session, allowed, NOW) is None
+    assert session_store.visitor(session, mine_too.session, allowed, NOW) is None
+    assert session_store.visitor(session, yours.session, allowed, NOW) is not None
     assert len(session.scalars(select(BrowserSession)).all()) == 1
 
 
@@ -299,7 +299,7 @@ def test_the_apps_row_is_nobodys(session: Session, table: Table) -> None:
     assert token_store.newest(session, [APP]) is None
     for hostile in (Profile(APP, APP, None), Profile(None, APP, None), Profile("a", APP, None)):
         assert not token_store.is_of_another(session, hostile)
-    assert store.visitor(session, "no session", (), NOW) is None
+    assert session_store.visitor(session, "no session", (), NOW) is None
     [row] = table()
     assert (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at) == before
 
@@ -350,7 +350,9 @@ async def test_two_strangers_who_come_at_once_do_not_both_own_the_server(
 ) -> None:
     admitted = await asyncio.gather(
         *(
-            each.run(store.admit, Profile(f"account-{number}", None, None), GRANT, (), RING, NOW)
+            each.run(
+                session_store.admit, Profile(f"account-{number}", None, None), GRANT, (), RING, NOW
+            )
             for number, each in enumerate((database, elsewhere) * 5)
         )
     )
@@ -366,7 +368,7 @@ async def test_one_person_who_comes_many_times_at_once_has_one_row(
         await database.run(record, profile)
     admitted = await asyncio.gather(
         *(
-            each.run(store.admit, profile, GRANT, (), RING, NOW)
+            each.run(session_store.admit, profile, GRANT, (), RING, NOW)
             for each in (database, elsewhere)
             for profile in profiles[:1] * 5
         )
@@ -427,7 +429,7 @@ async def test_whatever_scope_is_granted_a_login_can_be_kept(
 async def test_the_database_holds_no_token_in_plain_and_no_session_either(
     database: Database,
 ) -> None:
-    admission = await database.run(store.admit, ROBIN, GRANT, (), RING, NOW)
+    admission = await database.run(session_store.admit, ROBIN, GRANT, (), RING, NOW)
     assert admission is not None
     content = await everything_in(database)
     assert "account-robin" in content

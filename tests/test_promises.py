@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from models import Base
 from server.errors import Unreadable
 from server.keyring import Keyring
-from server.login import store
+from server.login import session_store
 from server.login.attempt import unseal
 from tests.browsing import SetStage, set_stage
 from tests.conftest import ROOT, SECRET
@@ -145,7 +145,10 @@ async def test_a_stolen_dump_holds_no_secret_and_opens_no_session(
     (stored,) = map(bytes, await stage.all("SELECT token_hash FROM sessions"))
     assert stored.hex() in dump
     for guess in (stored.hex(), b64encode(stored).decode(), stored.decode("latin-1")):
-        assert await stage.freshet.database.run(store.visitor, guess, (), stage.clock()) is None
+        assert (
+            await stage.freshet.database.run(session_store.visitor, guess, (), stage.clock())
+            is None
+        )
     other = Keyring(SECRET[::-1], "tokens")
     for sealed in (access, refresh):
         with pytest.raises(Unreadable):

@@ -26,7 +26,7 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.keyring import Keyring
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import LONGEST_REQUEST
 from server.spotify.auth.token_provider import TokenKeeper

@@ -19,7 +19,7 @@ from server.config.settings import Settings
 from server.database.executor import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
 from server.keyring import Keyring
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, Arrival

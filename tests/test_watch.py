@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from server.database.executor import Database
 from server.keyring import Keyring
-from server.login.watch import ConsentWatch
+from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.consent import end_of_consent

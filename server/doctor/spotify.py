@@ -17,7 +17,7 @@ from server.errors import (
     RateLimited,
     SpotifyError,
 )
-from server.login.failures import OwnerWithoutPremium
+from server.login.errors import OwnerWithoutPremium
 from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import used

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
-from server.login.failures import AddressUnusable
+from server.login.errors import AddressUnusable
 
 QUOTES = "\"'`<>()"
 

@@ -10,7 +10,7 @@ import orjson
 from server import errors, refusals
 from server.catalog.entry import Entry, Reach
 from server.catalog.release import Release, summary
-from server.login.failures import ForeignOrigin
+from server.login.errors import ForeignOrigin
 from server.serving.feeds import FORMATS, Channel
 
 PROBLEM = "application/problem+json"

@@ -4,7 +4,7 @@ Titles and kinds are those of the errors; tests/test_problems.py checks that no 
 """
 
 from server import errors, refusals
-from server.login import failures
+from server.login import errors as failures
 from server.openapi.explanation import Explanation, explain
 
 RETRY = "Try again after the number of seconds in `Retry-After`."

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from server.login.failures import ForeignOrigin, LoginDenied, StateReplayed
+from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
 from server.spotify.standin.world import Listener
 from tests.browser.conftest import Looks, Place
 

@@ -12,12 +12,13 @@ from server.database.admission import Admission
 from server.database.executor import Database
 from server.errors import DatabaseError, SpotifyError
 from server.keyring import Keyring
-from server.login import diagnosis, failures, known, store
+from server.login import error_mapping, errors, session_store
+from server.login import known_browser as known
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
-from server.login.budget import KNOWN, PER_NETWORK, SECONDS, STRANGERS, Budget, Share
 from server.login.callback import Callback
-from server.login.failures import LoginFailed
-from server.login.store import Visitor
+from server.login.errors import LoginFailed
+from server.login.login_budget import KNOWN, PER_NETWORK, SECONDS, STRANGERS, Budget, Share
+from server.login.session_store import Visitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Accounts, Grant
@@ -137,37 +138,37 @@ class LoginDesk:
     def _checked(self, callback: Callback, cookie: str | None) -> tuple[Attempt, str]:
         """Return the attempt that this browser began, and its code; costs no call and no query."""
         if callback.state is None:
-            raise failures.StateMissing
+            raise errors.StateMissing
         attempt = unseal(cookie, self._cookies) if cookie else None
         if attempt is None or not compare_digest(
             attempt.state.encode(), callback.state.encode("utf-8", "surrogatepass")
         ):
-            raise failures.StateForeign
+            raise errors.StateForeign
         if not attempt.is_timely(self._now()):
-            raise failures.StateExpired
+            raise errors.StateExpired
         if callback.error is not None:
-            raise diagnosis.of_callback(callback.error)
+            raise error_mapping.of_callback(callback.error)
         if not callback.code or len(callback.code) > LONGEST_CODE:
-            raise failures.CodeRefused("no code, or one that is too long")
+            raise errors.CodeRefused("no code, or one that is too long")
         return attempt, callback.code
 
     async def _spend(self, attempt: Attempt, network: str, account: str | None) -> None:
         """Accept an attempt once, if the budget has room for it."""
         self._answered.expire()
         if attempt.state in self._answered:
-            raise failures.StateReplayed
+            raise errors.StateReplayed
         if not self.budget.take(network, account):
-            raise failures.TooManyLogins
+            raise errors.TooManyLogins
         self._answered[attempt.state] = None
         try:
             spent = await self._database.run(
-                store.spend, attempt.state, self._now(), LIFE + 2 * SKEW
+                session_store.spend, attempt.state, self._now(), LIFE + 2 * SKEW
             )
         except DatabaseError:
             self._answered.pop(attempt.state, None)  # so that reloading the page is enough
             raise
         if not spent:
-            raise failures.StateReplayed
+            raise errors.StateReplayed
 
     async def _asked(self, code: str, attempt: Attempt, *, is_known: bool) -> tuple[Grant, Profile]:
         """The tokens behind the code, and whose they are."""
@@ -177,19 +178,19 @@ class LoginDesk:
                 code, attempt.verifier, self.redirect_uri, known=is_known
             )
             if grant.refresh_token is None:
-                raise failures.SpotifyFailed("no refresh token for a code")
+                raise errors.SpotifyFailed("no refresh token for a code")
             answer = await self._client.get_as(grant.access_token, ME, bucket=bucket)
             return grant, read_profile(answer)
         except SpotifyError as error:
-            raise diagnosis.of_answer(error) from error
+            raise error_mapping.of_answer(error) from error
 
     async def _admitted(self, profile: Profile, grant: Grant, replaces: str | None) -> str:
         now = self._now()
         admission = await self._database.run(
-            store.admit, profile, grant, self._allowed, self._tokens, now, replaces
+            session_store.admit, profile, grant, self._allowed, self._tokens, now, replaces
         )
         if admission is None:
-            raise failures.NotAllowed(f"account {' or '.join(sorted(profile.names))}")
+            raise errors.NotAllowed(f"account {' or '.join(sorted(profile.names))}")
         log.info("login_succeeded", account_id=profile.key, ends_at=end_of_consent(now))
         if admission.becomes_owner:
             log.warning("server_owned", account_id=profile.key, mend=CHOOSE)
@@ -204,13 +205,13 @@ class LoginDesk:
         if not session:
             return None
         with self._admission.enter():
-            return await self._database.run(store.visitor, session, allowed, self._now())
+            return await self._database.run(session_store.visitor, session, allowed, self._now())
 
     async def log_out(self, session: str | None) -> None:
         """End a session; that there was none is no error."""
         if session:
             with self._admission.enter():
-                await self._database.run(store.end_session, session)
+                await self._database.run(session_store.end_session, session)
 
     async def disconnect(self, session: str | None) -> None:
         """Delete the tokens and all else of the account that is logged in; the catalogue stays.
@@ -219,7 +220,7 @@ class LoginDesk:
         """
         visitor = await self._find(session, ())  # also who is no longer listed
         if visitor is None:
-            raise failures.NotLoggedIn
+            raise errors.NotLoggedIn
         await self._database.run(token_store.forget, visitor.account_id)
         log.info("login_deleted", account_id=visitor.account_id)
         await self._on_change()

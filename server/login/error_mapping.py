@@ -10,16 +10,16 @@ from server.errors import (
     SpotifyUnavailable,
     UserRefused,
 )
-from server.login import failures
-from server.login.failures import LoginFailed
+from server.login import errors
+from server.login.errors import LoginFailed
 from server.spotify.transport import quotable
 
 BY_CLASS: list[tuple[type[SpotifyError], type[LoginFailed]]] = [  # the narrower class first
-    (CredentialsRejected, failures.ClientRefused),
-    (UserRefused, failures.NotRegistered),
-    (SpotifyTimeout, failures.SpotifySlow),
-    (SpotifyUnavailable, failures.SpotifyAway),
-    (Paused, failures.SpotifyAway),
+    (CredentialsRejected, errors.ClientRefused),
+    (UserRefused, errors.NotRegistered),
+    (SpotifyTimeout, errors.SpotifySlow),
+    (SpotifyUnavailable, errors.SpotifyAway),
+    (Paused, errors.SpotifyAway),
 ]
 
 
@@ -28,12 +28,12 @@ def of_answer(error: SpotifyError) -> LoginFailed:
     text = str(error).lower()
     kind: type[LoginFailed]
     if isinstance(error, InvalidGrant):
-        kind = failures.RedirectUriRefused if "redirect" in text else failures.CodeRefused
+        kind = errors.RedirectUriRefused if "redirect" in text else errors.CodeRefused
     elif type(error) is AppRefused and "premium" in text:
-        kind = failures.OwnerWithoutPremium
+        kind = errors.OwnerWithoutPremium
     else:
         found = (failure for cause, failure in BY_CLASS if isinstance(error, cause))
-        kind = next(found, failures.SpotifyFailed)
+        kind = next(found, errors.SpotifyFailed)
     failure = kind(str(error))
     if isinstance(error, Paused):
         failure.retry_after = error.seconds
@@ -43,7 +43,7 @@ def of_answer(error: SpotifyError) -> LoginFailed:
 def of_callback(error: str) -> LoginFailed:
     """What the `error` in a callback means (RFC 6749 section 4.1.2.1)."""
     if error == "access_denied":
-        return failures.LoginDenied()
+        return errors.LoginDenied()
     if error in ("server_error", "temporarily_unavailable"):
-        return failures.SpotifyAway(error)
-    return failures.SpotifyFailed(f"the callback says {quotable(error)}")
+        return errors.SpotifyAway(error)
+    return errors.SpotifyFailed(f"the callback says {quotable(error)}")
