@@ -8,8 +8,8 @@ import hmac
 from typing import Any
 
 from handlers.base import BaseHandler
+from server.http.forwarded import TrustedProxies
 from server.observability.metrics import CONTENT_TYPE, Metrics
-from server.proxies import TrustedProxies
 from server.refusals import MetricsByProxy, MetricsKeyNeeded
 
 CHALLENGE = 'Bearer realm="metrics"'

@@ -17,7 +17,7 @@ from server.config.getting_started import steps
 from server.config.settings import Settings
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
-from server.listening import is_local, split
+from server.http.connections.sockets import is_local, split
 from server.observability import log
 
 EXAMPLE = ROOT / ".env.example"

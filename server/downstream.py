@@ -12,16 +12,16 @@ from server.config.memory_budget import divide
 from server.config.settings import Settings
 from server.database.admission import Admission
 from server.database.executor import Database
-from server.lane.backlog import Backlog
-from server.lane.memo import Count, Memo
+from server.http.connections.unsent import Backlog
+from server.http.forwarded import TrustedProxies
+from server.http.head_cache import Count, Memo
+from server.http.server import Site
 from server.observability.access_log import AccessLog
 from server.observability.instruments import CacheTally
-from server.proxies import TrustedProxies
 from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.negotiation import strict_transport
 from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
-from server.site import Site
 from server.storage import changes, snapshots
 from server.sync.upstream_status import Standing
 from server.threads import Threads

@@ -33,10 +33,10 @@ from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
+from server.http.forwarded import TrustedProxies
 from server.login.consent_monitor import ConsentWatch
 from server.login.service import LoginDesk
 from server.observability.metrics import Metrics
-from server.proxies import TrustedProxies
 from server.serving.cache import Found, PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast

@@ -12,7 +12,7 @@ from server import pauses, trimming
 from server.app import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
-from server.listening import url_of
+from server.http.connections.sockets import url_of
 from server.notify import Notifier
 from server.observability import log
 from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop

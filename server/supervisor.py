@@ -16,7 +16,7 @@ from server.config.addresses import EmbeddedDatabase
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.database.supervisor import DatabaseKeeper
-from server.listening import reserved
+from server.http.connections.sockets import reserved
 from server.observability import count_files
 
 STOP_SECONDS = 8.0  # what a process gets to end by itself

@@ -4,10 +4,10 @@ import re
 
 import orjson
 
-from server.lane.refusal import Unreadable
+from server.http.forwarded import TrustedProxies
+from server.http.refusals import Unreadable
 from server.observability.access_log import AccessLog, new_id
 from server.openapi import problem_kinds
-from server.proxies import TrustedProxies
 
 QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # from where on a reason may hold the client's words
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from server.app import Freshet
-from server.lane.backlog import GRACE_SECONDS, LEAST_BYTES, WINDOW_SECONDS, Backlog, Debt, queued
+from server.http.connections.unsent import (
+    GRACE_SECONDS,
+    LEAST_BYTES,
+    WINDOW_SECONDS,
+    Backlog,
+    Debt,
+    queued,
+)
 from server.spotify.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums

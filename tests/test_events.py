@@ -20,11 +20,11 @@ from server.app import Freshet
 from server.catalog.entry import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
+from server.http.forwarded import TrustedProxies
+from server.http.server import Site
 from server.observability.access_log import AccessLog
 from server.openapi.change_schemas import Change
-from server.proxies import TrustedProxies
 from server.serving.streams.broadcast import PAGE, Broadcast
-from server.site import Site
 from server.storage import changes, sweeps
 from server.unreadable import Refuser
 from tests.client import Client

@@ -19,11 +19,11 @@ from server.app import Freshet
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
+from server.http.server import Site
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.openapi.status_schemas import Status
-from server.site import Site
 from server.sync.jobs import Duties
 from server.tasks import Timers, attempt, attempt_each
 from tests.client import Client

@@ -18,9 +18,9 @@ from server import routes
 from server.app import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
+from server.http.forwarded import TrustedProxies
+from server.http.server import Site
 from server.observability.access_log import AccessLog
-from server.proxies import TrustedProxies
-from server.site import Site
 from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.unreadable import Refuser
 from tests.conftest import ROOT, SECRET, until

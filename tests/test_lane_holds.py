@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.app import Freshet
-from server.lane.door import Door
-from server.lane.lane import IDLE_SECONDS, Lane
-from server.lane.streams import LentStream
+from server.http.connections.acceptor import Door
+from server.http.fast_lane import IDLE_SECONDS, Lane
+from server.http.handoff_stream import LentStream
 from server.spotify.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from server.errors import AddressUnavailable
-from server.listening import bind, reserved, split, url_of, why
+from server.http.connections.sockets import bind, reserved, split, url_of, why
 
 
 def close(sockets: Iterable[socket.socket]) -> None:

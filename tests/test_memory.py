@@ -20,10 +20,10 @@ from server.catalog.entry import Entry, Piece, Reach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
 from server.database.admission import REQUEST_BYTES
-from server.lane import bodies
-from server.lane.answer import Answer
-from server.lane.lane import CONNECTION_BYTES
-from server.lane.memo import Memo
+from server.http.connections import incomplete_bodies
+from server.http.fast_lane import CONNECTION_BYTES
+from server.http.head_cache import Memo
+from server.http.wire_response import Answer
 from server.serving.hot_queries import Demand
 from server.serving.lru import ByteLRU
 from server.serving.payload import Representation
@@ -61,7 +61,7 @@ def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
     assert f"takes up to {memory_budget.PROGRAM_MB} MB" in SECTION
     assert f"{DEFAULT.listeners // LISTENER_BYTES} streams" in SECTION
     assert f"{DEFAULT.waiting // REQUEST_BYTES} requests" in SECTION
-    assert f"{DEFAULT.bodies // bodies.REQUEST_BYTES} requests" in SECTION
+    assert f"{DEFAULT.bodies // incomplete_bodies.REQUEST_BYTES} requests" in SECTION
     connections = f"{DEFAULT.connections // CONNECTION_BYTES:,}".replace(",", " ")
     assert f"{connections} connections" in SECTION
 
@@ -128,7 +128,7 @@ async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(
 ) -> None:
     freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory_budget.LEAST_MB)
     await quiet(freshet)
-    most = divide(memory_budget.LEAST_MB).bodies // bodies.REQUEST_BYTES
+    most = divide(memory_budget.LEAST_MB).bodies // incomplete_bodies.REQUEST_BYTES
     half = b"POST /auth/logout/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
     wires = []
     for _ in range(most + 5):

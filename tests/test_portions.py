@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from server.lane.connection import Connection
-from server.lane.portions import Portions
+from server.http.connections.connection import Connection
+from server.http.connections.portions import Portions
 
 
 def connect(count: int) -> tuple[list[Connection], list[socket.socket]]:

@@ -11,8 +11,8 @@ import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from server.app import Freshet
+from server.http.forwarded import TrustedProxies
 from server.observability.log import configure
-from server.proxies import TrustedProxies
 from tests.conftest import until
 from tests.examples import albums
 from tests.test_log import logging_as_it_was

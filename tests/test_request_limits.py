@@ -19,11 +19,11 @@ from tornado.websocket import WebSocketHandler
 from handlers.base import BaseHandler
 from server.app import Freshet
 from server.config.memory_budget import DEFAULT
-from server.lane.lane import IDLE_SECONDS, Lane
-from server.lane.limits import HEAD_SECONDS, end_of_head
+from server.http.connections.head_limits import HEAD_SECONDS, end_of_head
+from server.http.fast_lane import IDLE_SECONDS, Lane
+from server.http.forwarded import TrustedProxies
+from server.http.server import Site
 from server.observability.access_log import AccessLog
-from server.proxies import TrustedProxies
-from server.site import Site
 from server.unreadable import Refuser
 from tests.conftest import until
 from tests.examples import albums

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from server.lane.refusal import TlsLog
+from server.http.refusals import TlsLog
 from tests.raw import exchange
 
 HELLO = bytes.fromhex("16030102000100") + bytes(200)

@@ -16,7 +16,7 @@ from server.doctor import login, spotify
 from server.doctor.database import of_database
 from server.doctor.finding import Finding
 from server.errors import AddressUnavailable, SettingsError
-from server.listening import bind, is_local, split
+from server.http.connections.sockets import bind, is_local, split
 from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
 from server.upstream import Upstream, utc_now

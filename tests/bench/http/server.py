@@ -14,8 +14,8 @@ from server import pauses, routes
 from server.app import Freshet
 from server.config import settings
 from server.config.settings import Settings
+from server.http.server import Site
 from server.observability import log
-from server.site import Site
 from tests.bench.http.control import obey
 
 

@@ -6,11 +6,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from server.lane.connection import Connection
-from server.lane.incomplete import IncompleteHeads
-from server.lane.limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
-from server.lane.loan import LendingServer
-from server.lane.refusal import TLS_HANDSHAKE
+from server.http.connections.connection import Connection
+from server.http.connections.head_limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
+from server.http.connections.incomplete_heads import IncompleteHeads
+from server.http.handoff import LendingServer
+from server.http.refusals import TLS_HANDSHAKE
 
 
 class Reception:

@@ -5,8 +5,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from server.config.memory_budget import DEFAULT
-from server.lane.connection import Connection
-from server.lane.limits import (
+from server.http.connections.connection import Connection
+from server.http.connections.head_limits import (
     HEAD_SECONDS,
     HEAD_TOO_SLOW,
     MAX_HEAD_BYTES,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tornado.httputil import HTTPHeaders, HTTPInputError, parse_request_start_line
 
-from server.lane.limits import MAX_FIELDS, MAX_NAME_BYTES
+from server.http.connections.head_limits import MAX_FIELDS, MAX_NAME_BYTES
 
 MAX_BYTES = 4096  # longer ones are rare, and would fill the memory that knows them
 

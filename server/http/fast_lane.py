@@ -8,15 +8,15 @@ from contextlib import suppress
 from typing import Any
 
 from server.config.memory_budget import DEFAULT, Budget
-from server.lane.answer import Answer
-from server.lane.connection import Connection
-from server.lane.door import ROOM
-from server.lane.eviction import Eviction
-from server.lane.loan import LendingServer
-from server.lane.memo import Memo
-from server.lane.portions import Portions
-from server.lane.reception import Reception
-from server.lane.sending import MOST_ANSWERS, MOST_BYTES, Sender
+from server.http.connections.acceptor import ROOM
+from server.http.connections.connection import Connection
+from server.http.connections.portions import Portions
+from server.http.eviction import Eviction
+from server.http.handoff import LendingServer
+from server.http.head_cache import Memo
+from server.http.request_intake import Reception
+from server.http.response_sender import MOST_ANSWERS, MOST_BYTES, Sender
+from server.http.wire_response import Answer
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request

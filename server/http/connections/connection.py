@@ -3,7 +3,7 @@
 import socket
 from typing import Any
 
-from server.lane.backlog import Debt
+from server.http.connections.unsent import Debt
 
 
 class Connection:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-from server.lane.backlog import Backlog, Debt
+from server.http.connections.unsent import Backlog, Debt
 
 COPIED_BYTES = 2048  # up to so many, Tornado copies; of more it keeps a reference
 LENT_BYTES = 16_000  # of a lent connection and its request, beside what is to be sent

@@ -14,9 +14,9 @@ from typing import Any
 from tornado.httputil import HTTPConnection
 from tornado.iostream import UnsatisfiableReadError
 
-from server.lane.limits import HEAD_TOO_LARGE, fault_of
-from server.lane.linger import Linger
-from server.lane.refusal import AnsweringStream, FaultyHead, Refuse, refusal_of
+from server.http.connections.head_limits import HEAD_TOO_LARGE, fault_of
+from server.http.connections.lingering_close import Linger
+from server.http.refusals import AnsweringStream, FaultyHead, Refuse, refusal_of
 
 MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been answered
 

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
-from server.lane.answer import Answer
-from server.lane.backlog import Backlog, Debt
-from server.lane.connection import Connection
+from server.http.connections.connection import Connection
+from server.http.connections.unsent import Backlog, Debt
+from server.http.wire_response import Answer
 
 MOST_BYTES = 128 * 1024  # of pipelined answers, before other clients have their turn
 MOST_ANSWERS = 500  # and so many of them; the kernel takes 1024 pieces at once (IOV_MAX)

@@ -11,21 +11,21 @@ from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequ
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server import listening
 from server.config.addresses import client_network
 from server.config.memory_budget import DEFAULT, Budget
-from server.lane.answer import Answer
-from server.lane.backlog import Backlog
-from server.lane.bodies import IncompleteBodies
-from server.lane.door import Door
-from server.lane.lane import Lane
-from server.lane.limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
-from server.lane.loan import LendingServer
-from server.lane.memo import Memo
-from server.lane.refusal import Refuse, refuse_plainly
-from server.lane.turns import Turns
+from server.http.connections import sockets
+from server.http.connections.acceptor import Door
+from server.http.connections.head_limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
+from server.http.connections.incomplete_bodies import IncompleteBodies
+from server.http.connections.turns import Turns
+from server.http.connections.unsent import Backlog
+from server.http.fast_lane import Lane
+from server.http.forwarded import TrustedProxies
+from server.http.handoff import LendingServer
+from server.http.head_cache import Memo
+from server.http.refusals import Refuse, refuse_plainly
+from server.http.wire_response import Answer
 from server.observability.access_log import AccessLog
-from server.proxies import TrustedProxies
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
 IDLE_SECONDS = 75
@@ -170,7 +170,7 @@ class Site:
 
         `shared` is whether other processes listen there, too. Clients wait until `open`.
         """
-        self._sockets = listening.bind(host, port, shared=shared)
+        self._sockets = sockets.bind(host, port, shared=shared)
         chosen: int = self._sockets[0].getsockname()[1]
         return chosen
 

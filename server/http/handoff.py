@@ -15,10 +15,12 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from server.lane.backlog import Backlog
-from server.lane.limits import Fault
-from server.lane.linger import Linger
-from server.lane.refusal import (
+from server.http.connections.head_limits import Fault
+from server.http.connections.lingering_close import Linger
+from server.http.connections.turns import Turns, Waiting
+from server.http.connections.unsent import Backlog
+from server.http.handoff_stream import MOST_AHEAD, GiveBack, LentStream, OwnStream
+from server.http.refusals import (
     TLS_HANDSHAKE,
     AnsweringStream,
     Refuse,
@@ -26,8 +28,6 @@ from server.lane.refusal import (
     refusal_of,
     refuse_plainly,
 )
-from server.lane.streams import MOST_AHEAD, GiveBack, LentStream, OwnStream
-from server.lane.turns import Turns, Waiting
 
 
 class LendingServer(HTTPServer):

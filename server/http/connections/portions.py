@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
 
-from server.lane.connection import Connection
+from server.http.connections.connection import Connection
 
 MOST = 32  # each takes the loop for about 50 microseconds, so that a turn stays below 2 ms
 

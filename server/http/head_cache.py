@@ -6,10 +6,10 @@ from email.utils import formatdate
 
 from server.catalog.query import KINDS
 from server.config.memory_budget import DEFAULT
-from server.lane import head as heads
-from server.lane.answer import NOTHING, Answer
-from server.lane.head import Request
-from server.lane.limits import fault_of
+from server.http import request_head as heads
+from server.http.connections.head_limits import fault_of
+from server.http.request_head import Request
+from server.http.wire_response import NOTHING, Answer
 from server.serving import negotiation
 from server.serving.hot_queries import Demand
 from server.serving.response_store import Shelf

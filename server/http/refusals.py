@@ -14,9 +14,7 @@ import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError
 from tornado.iostream import UnsatisfiableReadError
 
-from server.lane.answer import SERVER
-from server.lane.debtor import DebtorStream
-from server.lane.limits import (
+from server.http.connections.head_limits import (
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
     MAX_CHUNKS,
@@ -25,7 +23,9 @@ from server.lane.limits import (
     Fault,
     request_line,
 )
-from server.lane.linger import Linger
+from server.http.connections.lingering_close import Linger
+from server.http.connections.unsent_stream import DebtorStream
+from server.http.wire_response import SERVER
 from server.serving.negotiation import SHARED
 
 BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from server.lane.connection import Connection
-from server.lane.loan import LendingServer
+from server.http.connections.connection import Connection
+from server.http.handoff import LendingServer
 
 
 class Eviction:

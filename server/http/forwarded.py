@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, split_host_and_port
 
-from server.lane.head import HOST
+from server.http.request_head import HOST
 
 MOST_HOPS = 32  # entries of X-Forwarded-For that are read; no request comes through more proxies
 Network = IPv4Network | IPv6Network
