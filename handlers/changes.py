@@ -6,8 +6,7 @@ import orjson
 
 from handlers.payloads import PayloadHandler
 from server.catalog import query
-from server.catalog.entry import BEGIN_AGAIN, Piece
-from server.catalog.position import ChangesQuery
+from server.catalog.change_event import BEGIN_AGAIN, ChangesQuery, Piece
 from server.database.admission import AdmittedDatabase
 from server.refusals import JournalOutOfReach
 from server.serving import payload

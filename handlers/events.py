@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
-from server.catalog.position import LAST_EVENT_ID, EventsQuery, asked
+from server.catalog.change_event import LAST_EVENT_ID, EventsQuery, asked
 from server.config.addresses import client_network
 from server.serving.payload import links
 from server.serving.streams.broadcast import Broadcast

@@ -4,8 +4,7 @@ from typing import Any
 
 from handlers.base import BaseHandler
 from server import __version__
-from server.catalog.alarm import is_stuck
-from server.catalog.snapshot import freshness_of, utc
+from server.catalog.snapshot import freshness_of, is_stuck, utc
 from server.login.consent_monitor import ConsentWatch
 from server.serving.cache import PayloadCache
 from server.serving.payload import links

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from server.catalog.alarm import is_stuck
+from server.catalog.snapshot import is_stuck
 from server.sync.report import StuckFeed
 
 NEW = datetime(2026, 11, 20, 5, tzinfo=UTC)

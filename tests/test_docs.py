@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from server.app import Freshet
-from server.catalog.entry import Reach
+from server.catalog.change_event import Reach
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings

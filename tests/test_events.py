@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
 from server.app import Freshet
-from server.catalog.entry import Entry, Piece, Reach
+from server.catalog.change_event import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.forwarded import TrustedProxies

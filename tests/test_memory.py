@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
 from server.app import Freshet
-from server.catalog.entry import Entry, Piece, Reach
+from server.catalog.change_event import Entry, Piece, Reach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
 from server.database.admission import REQUEST_BYTES

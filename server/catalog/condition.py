@@ -2,8 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from server.catalog.alarm import is_stuck
-from server.catalog.snapshot import Freshness
+from server.catalog.snapshot import Freshness, is_stuck
 from server.catalog.wording import moment
 from server.storage.sync_runs import Memory
 

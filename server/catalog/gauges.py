@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from server.catalog.alarm import is_stuck
-from server.catalog.snapshot import Freshness, freshness_of
+from server.catalog.snapshot import Freshness, freshness_of, is_stuck
 from server.observability.metrics import Gauge
 from server.serving.cache import PayloadCache
 from server.sync.syncer import Syncer

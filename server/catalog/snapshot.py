@@ -8,7 +8,7 @@ that however many there are, they take the place of no other.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -179,3 +179,11 @@ def trimmed(json: bytes) -> bytes:
 def utc(moment: datetime | None) -> str | None:
     """A time as orjson writes it with TIMES, for headers."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+
+
+QUIET = timedelta(hours=72)  # Spotify lists new releases every Friday, and on most days
+
+
+def is_stuck(new_at: datetime | None, complete_at: datetime | None) -> bool:
+    """Whether complete syncs have brought nothing new since `new_at` for too long."""
+    return new_at is not None and complete_at is not None and complete_at - new_at >= QUIET

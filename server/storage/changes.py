@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
-from server.catalog.entry import Entry, Piece, Reach
+from server.catalog.change_event import Entry, Piece, Reach
 from server.catalog.release import CREDITED, summary
 from server.storage.bulk import IN_BULK, among, insert_rows
 

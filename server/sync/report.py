@@ -8,7 +8,7 @@ from typing import Self
 
 import structlog
 
-from server.catalog.alarm import is_stuck
+from server.catalog.snapshot import is_stuck
 from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import Purpose, Setting, SourceName
 

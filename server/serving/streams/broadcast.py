@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from server.catalog.entry import Entry, Piece
+from server.catalog.change_event import Entry, Piece
 from server.config.memory_budget import DEFAULT
 from server.serving.streams.audience import MOST_OF_A_CLIENT, Audience
 from server.serving.streams.follower import Follower

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from server.catalog.entry import Entry
+from server.catalog.change_event import Entry
 from server.errors import DatabaseError
 
 if TYPE_CHECKING:  # each knows the other
