@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 import click
 
 from server import __version__, serve, startup
+from server.app.upstream import make_syncer, one_off, tell_no_process
 from server.cli_init import init
 from server.cli_login import login
 from server.config import settings as config
@@ -20,7 +21,6 @@ from server.observability import log
 from server.refusals import SyncRunning
 from server.spotify.proxy import Proxies
 from server.sync.report import Report
-from server.upstream import make_syncer, one_off, tell_no_process
 
 WRONG_SETTINGS = 2
 DEMO = (

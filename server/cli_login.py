@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from server.app.upstream import make_desk, one_off, tell_no_process, utc_now
 from server.config import settings as config
 from server.config.settings import Settings
 from server.errors import FreshetError
@@ -13,7 +14,6 @@ from server.login.errors import LoginFailed
 from server.login.session_store import Visitor
 from server.observability import log
 from server.spotify.consent import end_of_consent
-from server.upstream import make_desk, one_off, tell_no_process, utc_now
 
 STEPS = """\
 1. Check that your Spotify app lists this redirect URI: {redirect_uri}

@@ -15,8 +15,9 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import pauses, startup, trimming
-from server.app import Freshet
+from server import pauses, startup
+from server.app import trimming
+from server.app.application import Freshet
 from server.children import BEAT_SECONDS
 from server.config.settings import Settings
 from server.observability import log

@@ -8,8 +8,9 @@ from typing import Any
 
 import structlog
 
-from server import pauses, trimming
-from server.app import Freshet
+from server import pauses
+from server.app import trimming
+from server.app.application import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
 from server.http.connections.sockets import url_of

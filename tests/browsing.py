@@ -17,7 +17,7 @@ from sqlalchemy import text
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from handlers.pages import APART
-from server.app import Freshet
+from server.app.application import Freshet
 from server.config.addresses import origin_of
 from server.spotify.standin import StandIn
 from tests.conftest import Clock, until

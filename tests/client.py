@@ -4,7 +4,7 @@ import asyncio
 
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.app import Freshet
+from server.app.application import Freshet
 
 
 class Client:

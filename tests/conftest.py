@@ -19,14 +19,14 @@ import pytest
 from sqlalchemy import URL, create_engine, text
 from tornado.platform.asyncio import AsyncIOLoop
 
-from server.app import Freshet
+from server.app.application import Freshet
+from server.app.upstream import utc_now
 from server.config import settings as config
 from server.config.settings import Settings
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
 from server.spotify.standin import AppKind, Catalogue, StandIn
-from server.upstream import utc_now
 from tests import statements
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from server.upstream import utc_now
+from server.app.upstream import utc_now
 
 
 class ForwardProxy:

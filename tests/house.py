@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.config import settings
 from server.config.settings import Settings
 from server.spotify.standin import AppKind, Catalogue, StandIn

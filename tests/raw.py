@@ -4,7 +4,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 
-from server.app import Freshet
+from server.app.application import Freshet
 
 QUIET_SECONDS = 0.25  # after so long without a byte, all that was due has come
 VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")

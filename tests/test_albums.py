@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD

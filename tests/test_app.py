@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.spotify.standin import StandIn
 from tests.client import Client
 from tests.conftest import until

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.http.connections.unsent import (
     GRACE_SECONDS,
     LEAST_BYTES,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.config.addresses import EmbeddedDatabase
 from server.config.libpq import variables
 from server.database.embedded import processes

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog import query
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem

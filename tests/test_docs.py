@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import get_args
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.change_event import Reach
 from server.catalog.query import ArtistsQuery
 from server.cli import main

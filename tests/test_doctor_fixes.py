@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
+from server.app.upstream import utc_now
 from server.config import settings as config
 from server.config.addresses import EmbeddedDatabase
 from server.database.embedded.ownership import Ownership
@@ -35,7 +36,6 @@ from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.standin import Answer, AppKind, StandIn
-from server.upstream import utc_now
 from tests.browsing import SetStage, set_stage
 from tests.conftest import ROOT, SECRET, SETTING_NAMES, Clock
 from tests.ports import free_port

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from handlers.events import EventsHandler
 from handlers.pages import NotFoundHandler, Pages
-from server.app import Freshet
+from server.app.application import Freshet
+from server.app.unreadable import Refuser
 from server.catalog.change_event import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
@@ -26,7 +27,6 @@ from server.observability.access_log import AccessLog
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
-from server.unreadable import Refuser
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums, sweep

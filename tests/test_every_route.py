@@ -14,7 +14,7 @@ import brotli
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.schemas import Problem
 from server.openapi.spec import openapi
 from tests.conftest import PUBLIC_URL, Clock, until

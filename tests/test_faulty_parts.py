@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from handlers.overview import OverviewHandler
 from handlers.pages import NotFoundHandler, Pages
 from handlers.status import StatusHandler
-from server.app import Freshet
+from server.app.application import Freshet
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable

@@ -14,9 +14,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from tornado.httpclient import HTTPResponse
 
+from server.app.upstream import utc_now
 from server.catalog.query import ALL
 from server.observability.log import configure
-from server.upstream import utc_now
 from tests.browsing import Browser
 from tests.conftest import until
 from tests.examples import album, spotify_id

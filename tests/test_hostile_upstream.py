@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from tornado.httputil import HTTPHeaders
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.errors import BadAnswer, SpotifyError
 from server.spotify.auth.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.http.connections.head_limits import MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_NAME_BYTES
 from server.serving import json_body, negotiation
 from tests.examples import albums

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.serving.lag import GRACE_SECONDS, LONGEST_PAUSE, ServingLag
 from tests.client import Client
 from tests.conftest import Clock, until

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from sqlalchemy import URL
 from tornado.httpclient import AsyncHTTPClient
 
-from server import routes
-from server.app import Freshet
+from server.app import routes
+from server.app.application import Freshet
+from server.app.unreadable import Refuser
 from server.config import settings as config
 from server.config.settings import Settings
 from server.http.forwarded import TrustedProxies
 from server.http.server import Site
 from server.observability.access_log import AccessLog
 from server.spotify.standin import AppKind, Catalogue, StandIn
-from server.unreadable import Refuser
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums, spotify_id
 from tests.raw import VARYING, exchange, quiet

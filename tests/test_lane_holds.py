@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.http.connections.acceptor import Door
 from server.http.fast_lane import IDLE_SECONDS, Lane
 from server.http.handoff_stream import LentStream

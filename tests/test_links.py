@@ -15,7 +15,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from server.app import Freshet
+from server.app.application import Freshet
 from tests.conftest import until
 from tests.examples import albums
 from tests.ports import free_port

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.change_event import Entry, Piece, Reach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
@@ -248,7 +248,7 @@ def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
 
 FREE_SOME = """
 import os
-from server.trimming import find, give_back
+from server.app.trimming import find, give_back
 from tests.bench.http.process import resident
 large, small = [], []
 for _ in range(2000):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog import lifetime
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.query import AlbumsQuery

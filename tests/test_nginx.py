@@ -12,7 +12,7 @@ import brotli
 import orjson
 import pytest
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.observability.log import configure
 from tests.conftest import ROOT, until
 from tests.examples import albums

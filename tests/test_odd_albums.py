@@ -22,7 +22,7 @@ from sqlalchemy import URL, text
 from structlog.testing import capture_logs
 from tornado.httpclient import HTTPResponse
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.query import KINDS
 from server.config import settings as config
 from server.config.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 
 import handlers
 import server
-from server.app import Freshet
+from server.app.application import Freshet
 from server.errors import FreshetError, RateLimited
 from server.openapi import problem_kinds
 from server.refusals import SyncPaused

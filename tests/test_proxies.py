@@ -10,7 +10,7 @@ import orjson
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.http.forwarded import TrustedProxies
 from server.observability.log import configure
 from tests.conftest import until

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from server.app import Freshet
+from server.app.application import Freshet
 from server.catalog.change_event import Piece, Reach
 from server.database.executor import Database
 from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary

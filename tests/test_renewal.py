@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from server.app import MAKE_UP_SECONDS, Freshet
+from server.app.application import MAKE_UP_SECONDS, Freshet
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.errors import (

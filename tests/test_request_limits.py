@@ -17,14 +17,14 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from handlers.base import BaseHandler
-from server.app import Freshet
+from server.app.application import Freshet
+from server.app.unreadable import Refuser
 from server.config.memory_budget import DEFAULT
 from server.http.connections.head_limits import HEAD_SECONDS, end_of_head
 from server.http.fast_lane import IDLE_SECONDS, Lane
 from server.http.forwarded import TrustedProxies
 from server.http.server import Site
 from server.observability.access_log import AccessLog
-from server.unreadable import Refuser
 from tests.conftest import until
 from tests.examples import albums
 from tests.raw import quiet

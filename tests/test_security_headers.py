@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handlers.pages import APART
-from server.app import Freshet
+from server.app.application import Freshet
 from server.serving.negotiation import strict_transport
 from server.spotify.standin import StandIn
 from tests.client import Client

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from server import __version__
-from server.app import Freshet
+from server.app.application import Freshet
 from server.database.executor import Database
 from server.openapi.status_schemas import Status
 from server.spotify.auth import token_store

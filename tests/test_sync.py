@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
+from server.app.upstream import Upstream, make_syncer
 from server.database.executor import Database
 from server.refusals import SyncRunning
 from server.spotify.standin import Answer, AppKind, StandIn
@@ -18,7 +19,6 @@ from server.spotify.standin.faults import TEXTS
 from server.sync import sync_lock
 from server.sync.report import Report
 from server.sync.syncer import Syncer
-from server.upstream import Upstream, make_syncer
 from tests.conftest import Clock, until
 from tests.examples import album, albums
 

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tornado.httpclient import AsyncHTTPClient
 
 from models import Login
+from server.app.upstream import Upstream, make_syncer
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
@@ -32,7 +33,6 @@ from server.spotify.standin import Answer, Listener, StandIn
 from server.spotify.standin.tokens import challenge_of
 from server.spotify.transport import Transport
 from server.sync.schedule import Schedule
-from server.upstream import Upstream, make_syncer
 from tests.conftest import SECRET, Clock
 from tests.examples import albums
 from tests.gates import accounts_of, gate_in_memory

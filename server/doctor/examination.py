@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from server.app.upstream import Upstream, utc_now
 from server.config import settings as config
 from server.config.addresses import entry_of_app, is_loopback
 from server.config.settings import DatabaseSettings, Settings
@@ -19,7 +20,6 @@ from server.errors import AddressUnavailable, SettingsError
 from server.http.connections.sockets import bind, is_local, split
 from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
-from server.upstream import Upstream, utc_now
 
 
 async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Finding]:

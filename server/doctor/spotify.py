@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from server.app.upstream import Upstream, make_pace
 from server.catalog.wording import duration
 from server.config.settings import Settings
 from server.database.executor import Database
@@ -24,7 +25,6 @@ from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import SourceName
 from server.sync.pacing import Pace
-from server.upstream import Upstream, make_pace
 
 MOST_SKEW = timedelta(seconds=30)
 WIDE = 1.5  # times the interval that was asked for is worth a note

@@ -14,7 +14,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from models import Album
-from server.app import Freshet
+from server.app.application import Freshet
 from tests.conftest import SHARED, until
 
 FOLDER = SHARED / "spotify" / "recorded"

@@ -48,7 +48,7 @@ import orjson
 from server.config import settings as config; from server.observability import log
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.upstream import Upstream
+from server.app.upstream import Upstream
 
 
 async def main() -> None:

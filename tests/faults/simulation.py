@@ -12,6 +12,7 @@ from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from models import Album, Change
+from server.app.upstream import Upstream, make_details, make_syncer
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage
 from server.config.settings import Settings
@@ -22,7 +23,6 @@ from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
 from server.storage import snapshots
 from server.sync.report import Report
-from server.upstream import Upstream, make_details, make_syncer
 from tests.conftest import Clock
 
 SOME_TIME = timedelta(seconds=3)

@@ -10,8 +10,9 @@ from functools import partial
 
 import uvloop
 
-from server import pauses, routes
-from server.app import Freshet
+from server import pauses
+from server.app import routes
+from server.app.application import Freshet
 from server.config import settings
 from server.config.settings import Settings
 from server.http.server import Site

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from server import routes
+from server.app import routes
+from server.app.unreadable import Refuser
 from server.catalog.snapshot import freshness_of
 from server.config.memory_budget import divide
 from server.config.settings import Settings
@@ -25,7 +26,6 @@ from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.storage import changes, snapshots
 from server.sync.upstream_status import Standing
 from server.threads import Threads
-from server.unreadable import Refuser
 
 
 def make_cache(

@@ -11,14 +11,16 @@ from typing import Any
 
 import structlog
 
-from server import routes, trimming
-from server.catalog.gauges import Gauges
-from server.config.settings import Settings
-from server.database.executor import Database
-from server.database.listener import Listener
-from server.database.readiness import DatabaseProbe
-from server.database.supervisor import DatabaseKeeper
-from server.downstream import (
+from server.app import routes, trimming
+from server.app.metrics import (
+    Gauges,
+    add_clients,
+    count_sync,
+    make_access_log,
+    make_count,
+    make_metrics,
+)
+from server.app.serving import (
     make_admission,
     make_backlog,
     make_broadcast,
@@ -27,6 +29,12 @@ from server.downstream import (
     make_memo,
     make_site,
 )
+from server.app.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
+from server.config.settings import Settings
+from server.database.executor import Database
+from server.database.listener import Listener
+from server.database.readiness import DatabaseProbe
+from server.database.supervisor import DatabaseKeeper
 from server.login.consent_monitor import ConsentWatch
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
@@ -38,9 +46,7 @@ from server.sync.report import Report
 from server.sync.retention import Retention
 from server.sync.upstream_status import Standing
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
-from server.telemetry import add_clients, count_sync, make_access_log, make_count, make_metrics
 from server.threads import Threads
-from server.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
 
 CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
 MAKE_UP_SECONDS = 5.0
