@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from server import __version__, serve, startup
+from server import __version__
 from server.app.upstream import make_syncer, one_off, tell_no_process
 from server.cli_init import init
 from server.cli_login import login
@@ -18,6 +18,8 @@ from server.database.executor import open_engine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.observability import log
+from server.process import main as serve
+from server.process import startup
 from server.refusals import SyncRunning
 from server.spotify.proxy import Proxies
 from server.sync.report import Report

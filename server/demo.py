@@ -15,7 +15,7 @@ from server.config.addresses import state_folder
 from server.config.settings import DemoSettings, load
 from server.database.embedded.programs import binaries
 from server.errors import EmbeddedPostgresError, FreshetError
-from server.serve import serve
+from server.process.main import serve
 from server.spotify.standin import AppKind, Fault, StandIn
 
 PUBLISH_SECONDS = 20.0

@@ -11,13 +11,13 @@ from textwrap import fill
 
 import click
 
-from server import startup
 from server.config import libpq
 from server.config import settings as config
 from server.config.settings import DatabaseSettings
 from server.database.embedded.programs import binaries
 from server.database.executor import open_engine
 from server.errors import FreshetError, SettingsError
+from server.process import startup
 
 USAGE = """\
 Usage: python -m server.postgres PROGRAM [ARGUMENT]...

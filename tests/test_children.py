@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.children import Child
+from server.process.child import Child
 from tests.conftest import until
 from tests.deeds import fail, ignore_the_end, work
 
@@ -18,8 +18,8 @@ from tests.deeds import fail, ignore_the_end, work
 async def test_one_that_dies_at_once_is_started_again_ever_more_slowly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.children.FIRST_PAUSE", 0.1)
-    monkeypatch.setattr("server.children.LONGEST_PAUSE", 0.3)
+    monkeypatch.setattr("server.process.child.FIRST_PAUSE", 0.1)
+    monkeypatch.setattr("server.process.child.LONGEST_PAUSE", 0.3)
     child = Child(3, fail, tmp_path)
     with capture_logs() as logs:
         running = asyncio.create_task(child.run())
@@ -37,7 +37,7 @@ async def test_one_that_dies_at_once_is_started_again_ever_more_slowly(
 async def test_one_that_has_worked_for_long_is_started_again_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("server.children.EARLY_SECONDS", 0.0)
+    monkeypatch.setattr("server.process.child.EARLY_SECONDS", 0.0)
     child = Child(1, work, tmp_path)
     with capture_logs() as logs:
         running = asyncio.create_task(child.run())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.notify import Notifier
+from server.process.systemd import Notifier
 
 
 @contextmanager

@@ -10,13 +10,13 @@ from functools import partial
 
 import uvloop
 
-from server import pauses
 from server.app import routes
 from server.app.application import Freshet
 from server.config import settings
 from server.config.settings import Settings
 from server.http.server import Site
 from server.observability import log
+from server.process import tuning
 from tests.bench.http.control import obey
 
 
@@ -37,7 +37,7 @@ class Bench:
             elsewhere = routes.elsewhere(given.settings)
             given.site = Site(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
-        self._freshet.tasks.spawn(pauses.forget_the_start(self._freshet.read))
+        self._freshet.tasks.spawn(tuning.forget_the_start(self._freshet.read))
         return self._freshet.port
 
     async def sync(self) -> None:
@@ -79,7 +79,7 @@ class Bench:
 
 
 async def main() -> None:
-    pauses.keep_short()
+    tuning.keep_short()
     bench = Bench()
     await obey(
         {"start": bench.start, "sync": bench.sync, "refresh": bench.refresh, "rest": bench.rest}

@@ -8,16 +8,16 @@ from typing import Any
 
 import structlog
 
-from server import pauses
 from server.app import trimming
 from server.app.application import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
 from server.http.connections.sockets import url_of
-from server.notify import Notifier
 from server.observability import log
-from server.process import WARM_SECONDS, allow_many_connections, either, fastest_loop
-from server.supervisor import supervise
+from server.process import tuning
+from server.process.supervisor import supervise
+from server.process.systemd import Notifier
+from server.process.worker import WARM_SECONDS, allow_many_connections, either, fastest_loop
 
 logger = structlog.get_logger()
 
@@ -25,7 +25,7 @@ logger = structlog.get_logger()
 def run(server: Coroutine[Any, Any, None]) -> None:
     """Run a server on the fastest loop, to its end."""
     allow_many_connections()
-    pauses.keep_short()
+    tuning.keep_short()
     trimming.share_one_heap()
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(server)
@@ -81,7 +81,7 @@ async def _serve_alone(
     freshet = Freshet(settings)
     freshet.listen()
     freshet.begin()
-    freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
+    freshet.tasks.spawn(tuning.forget_the_start(freshet.read))
     started(freshet.port)
     try:
         await either(stop, freshet.read, WARM_SECONDS)  # who comes meanwhile waits

@@ -15,14 +15,14 @@ from typing import Any
 import structlog
 from tornado.ioloop import PeriodicCallback
 
-from server import pauses, startup
 from server.app import trimming
 from server.app.application import Freshet
-from server.children import BEAT_SECONDS
 from server.config.settings import Settings
 from server.observability import log
 from server.observability.count_files import CountFiles
 from server.observability.instruments import Instruments
+from server.process import startup, tuning
+from server.process.child import BEAT_SECONDS
 
 WARM_SECONDS = 5.0  # after so long it answers even if it has nothing to serve yet
 LISTENING, ALIVE = b"listening", b"alive"
@@ -42,7 +42,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     startup.prepare()
     allow_many_connections()
-    pauses.keep_short()
+    tuning.keep_short()
     trimming.share_one_heap()
     log.configure(settings.log_format, settings.log_level, process=number)
     counted = Instruments(number, _share_counts(folder, number))
@@ -74,7 +74,7 @@ async def _serve(settings: Settings, counted: Instruments, parent: Connection) -
     freshet = Freshet(settings, instruments=counted)
     beat = PeriodicCallback(lambda: _say(parent, ALIVE), BEAT_SECONDS * 1000)
     freshet.begin()
-    freshet.tasks.spawn(pauses.forget_the_start(freshet.read))
+    freshet.tasks.spawn(tuning.forget_the_start(freshet.read))
     try:
         await either(stop, freshet.read, WARM_SECONDS)  # to be no cold spot among the others
         freshet.listen()

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import structlog
 
-from server import process
-from server.children import BEAT_SECONDS, Child
 from server.config import runtime_folder
 from server.config.addresses import EmbeddedDatabase
 from server.config.settings import Settings
@@ -18,6 +16,8 @@ from server.database.executor import Database
 from server.database.supervisor import DatabaseKeeper
 from server.http.connections.sockets import reserved
 from server.observability import count_files
+from server.process import worker
+from server.process.child import BEAT_SECONDS, Child
 
 STOP_SECONDS = 8.0  # what a process gets to end by itself
 CONNECTIONS = 8  # to the database, a process at most
@@ -79,7 +79,7 @@ def _folder() -> Iterator[Path]:
 def _children(settings: Settings, folder: Path) -> list[Child]:
     return [
         Child(
-            number, process.main, settings, folder, died=partial(count_files.forget, folder, number)
+            number, worker.main, settings, folder, died=partial(count_files.forget, folder, number)
         )
         for number in range(1, settings.processes + 1)
     ]
