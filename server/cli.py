@@ -9,8 +9,8 @@ import click
 
 from server import __version__
 from server.app.upstream import make_syncer, one_off, tell_no_process
-from server.cli_init import init
-from server.cli_login import login
+from server.commands.init import init
+from server.commands.login import login
 from server.config import settings as config
 from server.config.settings import DatabaseSettings, Settings
 from server.database import schema
@@ -147,7 +147,9 @@ main.add_command(login)
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:
     """The demo with the faults of a file, if there is one; click tells what is wrong with it."""
-    from server.demo import serve_demo  # with the stand-in behind it, which nobody else needs
+    from server.commands.demo import (
+        serve_demo,  # with the stand-in behind it, which nobody else needs
+    )
     from server.spotify.standin import read_faults
 
     if faults is None:

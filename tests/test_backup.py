@@ -239,7 +239,7 @@ def test_a_password_and_options_become_variables() -> None:
 
 def call(*arguments: str, url: str = "embedded:") -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "server.postgres", *arguments],
+        [sys.executable, "-m", "server.commands.postgres", *arguments],
         cwd=ROOT,
         env=NOTHING | {"DATABASE_URL": url, "SECRET": SECRET},
         capture_output=True,
@@ -252,7 +252,7 @@ def call(*arguments: str, url: str = "embedded:") -> "subprocess.CompletedProces
 @pytest.mark.parametrize(
     ("arguments", "url", "said"),
     [
-        ([], "embedded:", "Usage: python -m server.postgres PROGRAM"),
+        ([], "embedded:", "Usage: python -m server.commands.postgres PROGRAM"),
         (["pg_dmp"], "embedded:", "PostgreSQL has no program 'pg_dmp'; is it pg_dump?\n"),
         (["--file"], "embedded:", "PostgreSQL has no program '--file'.\n"),
         (["../bin/psql"], "embedded:", "PostgreSQL has no program '../bin/psql'.\n"),
@@ -272,6 +272,8 @@ def test_what_cannot_be_run_is_said(arguments: list[str], url: str, said: str) -
 def test_help_says_how_it_is_used_whatever_the_settings_are(word: str) -> None:
     done = call(word, url="mysql://x")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("Usage: python -m server.postgres PROGRAM [ARGUMENT]...\n")
+    assert done.stdout.startswith(
+        "Usage: python -m server.commands.postgres PROGRAM [ARGUMENT]...\n"
+    )
     for _, _, program, *words in commands():
         assert " ".join([program, *words]).replace("freshet.dump", "FILE") in done.stdout

@@ -19,7 +19,7 @@ TARGETS = f"{END}/test_makefile.py::test_ci_runs_each_target_or_a_short_form_of_
 INSTALL = (
     f"{END}/test_makefile.py::test_make_installs_whatever_the_environment_says_of_pip_and_python"
 )
-POSTGRES = "python -m server.postgres"
+POSTGRES = "python -m server.commands.postgres"
 
 RUN_BY = {
     "make run": f"{END}/test_makefile.py::test_make_run_serves_the_demo_until_it_is_interrupted",
@@ -102,7 +102,7 @@ NOT_RUN = {
             "docker compose exec web python manage.py doctor",
             "docker compose stop web nginx",
             "docker compose restart nginx",
-            "docker compose run --rm -T migrations python -m server.postgres pg_dump -Fc"
+            "docker compose run --rm -T migrations python -m server.commands.postgres pg_dump -Fc"
             " > freshet.dump",
             "pg_restore -e --clean --if-exists --create --no-owner -d postgres < freshet.dump",
             "docker compose run --rm -e ALEMBIC_CONFIG=setup.cfg migrations"

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from handlers.pages import Pages
-from server import demo
+from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.spotify.standin import Catalogue

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from server import demo
+from server.commands import demo
 from server.config import private_files, settings
 from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.ownership import Ownership

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server import demo
+from server.commands import demo
 from server.config.getting_started import DASHBOARD, steps
 from server.config.settings import DemoSettings
 from server.spotify.standin import StandIn

@@ -20,7 +20,7 @@ from server.errors import FreshetError, SettingsError
 from server.process import startup
 
 USAGE = """\
-Usage: python -m server.postgres PROGRAM [ARGUMENT]...
+Usage: python -m server.commands.postgres PROGRAM [ARGUMENT]...
 
   Runs one of PostgreSQL's programs on the database that DATABASE_URL names, with
   these arguments. An embedded server is started for it if none runs.
@@ -80,7 +80,7 @@ def _unknown(program: str, known: list[str]) -> str:
     there = fill(", ".join(known), 78, initial_indent="  ", subsequent_indent="  ")
     return (
         f"PostgreSQL has no program {program!r}{f'; is it {likely[0]}?' if likely else '.'}\n"
-        f"There are:\n{there}\n`python -m server.postgres --help` says more."
+        f"There are:\n{there}\n`python -m server.commands.postgres --help` says more."
     )
 
 
