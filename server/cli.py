@@ -75,7 +75,7 @@ def main() -> None:
     "--faults",
     type=click.File("rb"),
     help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
-    " `python -m server.spotify.standin --help` names faults and fields.",
+    " `python -m server.standin --help` names faults and fields.",
 )
 def run(
     host: str | None,
@@ -150,7 +150,7 @@ def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any
     from server.commands.demo import (
         serve_demo,  # with the stand-in behind it, which nobody else needs
     )
-    from server.spotify.standin import read_faults
+    from server.standin import read_faults
 
     if faults is None:
         return serve_demo(**chosen)

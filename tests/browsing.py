@@ -19,7 +19,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from handlers.pages import APART
 from server.app.application import Freshet
 from server.config.addresses import origin_of
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.conftest import Clock, until
 from tests.ports import free_port
 

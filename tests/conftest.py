@@ -26,7 +26,7 @@ from server.config.settings import Settings
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.standin import AppKind, Catalogue, StandIn
 from tests import statements
 
 ROOT = Path(__file__).resolve().parent.parent

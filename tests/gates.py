@@ -8,8 +8,8 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.spotify.auth.oauth import Accounts
 from server.spotify.limits.rate_limiter import Gate
-from server.spotify.standin import StandIn
 from server.spotify.transport import Transport
+from server.standin import StandIn
 
 
 def real_now() -> datetime:

@@ -10,7 +10,7 @@ from sqlalchemy import URL
 from server.app.application import Freshet
 from server.config import settings
 from server.config.settings import Settings
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.standin import AppKind, Catalogue, StandIn
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums
 from tests.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish

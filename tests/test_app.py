@@ -13,7 +13,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.app.application import Freshet
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import album, albums

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import event
 
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.client import Client
 from tests.conftest import PUBLIC_URL, until
 from tests.examples import album, albums, artist

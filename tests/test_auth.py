@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
-from server.spotify.standin import Listener
+from server.standin import Listener
 from tests.browsing import SetStage, Stage, parameters, read_page, set_stage
 from tests.test_log import lines, logging_as_it_was
 

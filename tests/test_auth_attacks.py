@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from server.keyring import Keyring
-from server.spotify.standin import Listener
+from server.standin import Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import SECRET
 from tests.test_log import lines, logging_as_it_was

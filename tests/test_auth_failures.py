@@ -10,8 +10,8 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from server.login import errors
-from server.spotify.standin import Answer, StandIn
-from server.spotify.standin.tokens import Consent
+from server.standin import Answer, StandIn
+from server.standin.accounts.tokens import Consent
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import Clock
 from tests.test_log import lines, logging_as_it_was

@@ -16,7 +16,7 @@ from server.keyring import Keyring
 from server.login import known_browser
 from server.login.login_budget import PER_NETWORK, STRANGERS
 from server.spotify.auth.oauth import ANY_GRANT
-from server.spotify.standin import Answer, Listener
+from server.standin import Answer, Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import SECRET
 from tests.test_auth_attacks import pipelined

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.spotify.standin import Answer, Listener
+from server.standin import Answer, Listener
 from tests.browsing import SetStage, landing, parameters, read_page, set_stage
 from tests.test_attempt import LEADS_ELSEWHERE, STAYS
 from tests.test_log import lines, logging_as_it_was

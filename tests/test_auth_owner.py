@@ -10,7 +10,7 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from server.errors import SpotifyError
-from server.spotify.standin import Answer, Listener
+from server.standin import Answer, Listener
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage
 from tests.conftest import until
 from tests.examples import albums

@@ -17,7 +17,7 @@ from server.http.connections.unsent import (
     Debt,
     queued,
 )
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums
 from tests.raw import quiet

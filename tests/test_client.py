@@ -28,8 +28,8 @@ from server.spotify.api.client import SpotifyClient, diagnose
 from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.auth.token_refresh import Renewer
 from server.spotify.limits.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
-from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Response, Transport
+from server.standin import Answer, StandIn
 from tests.conftest import SECRET, Clock
 from tests.gates import accounts_of, gate_in_memory
 from tests.test_oauth import observed, scripted

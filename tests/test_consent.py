@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.spotify.consent import REMIND_FROM, Consent, State, end_of_consent
-from server.spotify.standin.tokens import months_later
+from server.standin.accounts.tokens import months_later
 
 MOMENTS = st.datetimes(
     datetime(2015, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC), allow_imaginary=False

@@ -11,7 +11,7 @@ from handlers.pages import Pages
 from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
-from server.spotify.standin import Catalogue
+from server.standin import Catalogue
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage
 from tests.test_home import Outline
 from tests.test_log import lines, logging_as_it_was

@@ -18,7 +18,7 @@ from server.observability.http_metrics import plain
 from server.openapi import problem_kinds
 from server.openapi.change_schemas import Change
 from server.openapi.spec import openapi
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.client import Client
 from tests.conftest import PUBLIC_URL
 

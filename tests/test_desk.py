@@ -42,9 +42,9 @@ from server.login.login_budget import (
 )
 from server.login.service import Admitted, Begun, LoginDesk
 from server.spotify.api.client import SpotifyClient
-from server.spotify.standin import Answer, Listener, StandIn
-from server.spotify.standin.tokens import Code, Consent
 from server.spotify.transport import Transport
+from server.standin import Answer, Listener, StandIn
+from server.standin.accounts.tokens import Code, Consent
 from tests.browsing import parameters
 from tests.conftest import SECRET, Clock
 from tests.gates import accounts_of, gate_in_memory

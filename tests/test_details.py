@@ -18,9 +18,9 @@ from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.auth.token_refresh import Renewer
 from server.spotify.limits.rate_limiter import Gate
 from server.spotify.parse import parse_artists
-from server.spotify.standin import Answer, AppKind, StandIn
-from server.spotify.standin.faults import TEXTS
 from server.spotify.transport import Transport
+from server.standin import Answer, AppKind, StandIn
+from server.standin.faults.faults import TEXTS
 from server.storage import sweeps
 from server.sync.artist_details import ArtistDetails
 from tests.conftest import SECRET, Clock, until

@@ -24,7 +24,7 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
-from server.spotify.standin import Answer, AppKind, StandIn
+from server.standin import Answer, AppKind, StandIn
 from tests.conftest import ROOT, SECRET
 from tests.ports import free_port
 
@@ -200,7 +200,7 @@ def test_only_where_spotify_itself_is_asked_its_dashboard_is_named() -> None:
 @pytest.mark.gen_test
 async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report: Report) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "server.spotify.standin", "--port", str(port)]
+    command = [sys.executable, "-m", "server.standin", "--port", str(port)]
     process = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(5)]

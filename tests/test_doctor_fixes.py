@@ -35,7 +35,7 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
-from server.spotify.standin import Answer, AppKind, StandIn
+from server.standin import Answer, AppKind, StandIn
 from tests.browsing import SetStage, set_stage
 from tests.conftest import ROOT, SECRET, SETTING_NAMES, Clock
 from tests.ports import free_port

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from server.spotify.standin import Listener, StandIn
+from server.standin import Listener, StandIn
 from tests.browsing import SAFE_HEADERS, Browser, SetStage, Stage, read_page, set_stage
 from tests.conftest import SECRET, Clock, until
 from tests.examples import albums

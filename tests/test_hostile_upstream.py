@@ -18,8 +18,8 @@ from server.errors import BadAnswer, SpotifyError
 from server.spotify.auth.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
 from server.spotify.parse import LONGEST_TEXT
-from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
+from server.standin import Answer, StandIn
 from tests.client import Client
 from tests.end_to_end.conftest import standin_process
 from tests.examples import album, albums, spotify_id

@@ -18,7 +18,7 @@ from server.config.settings import DemoSettings
 from server.openapi import problem_kinds
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
-from server.spotify.standin import Answer
+from server.standin import Answer
 from tests.browsing import Browser, SetStage, set_stage
 from tests.conftest import ROOT, until
 from tests.examples import album, artist, spotify_id

@@ -22,7 +22,7 @@ from server.config.settings import Settings
 from server.http.forwarded import TrustedProxies
 from server.http.server import Site
 from server.observability.access_log import AccessLog
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.standin import AppKind, Catalogue, StandIn
 from tests.conftest import ROOT, SECRET, until
 from tests.examples import albums, spotify_id
 from tests.raw import VARYING, exchange, quiet

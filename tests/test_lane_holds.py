@@ -16,7 +16,7 @@ from server.app.application import Freshet
 from server.http.connections.acceptor import Door
 from server.http.fast_lane import IDLE_SECONDS, Lane
 from server.http.handoff_stream import LentStream
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.conftest import until
 from tests.examples import albums
 from tests.raw import quiet

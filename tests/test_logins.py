@@ -17,8 +17,8 @@ from server.login import session_store
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
-from server.spotify.standin import Answer
 from server.spotify.transport import Transport
+from server.standin import Answer
 from tests.conftest import SECRET
 from tests.gates import accounts_of
 from tests.test_tokens import OTHER_SECRET, elsewhere, everything_in, someone_waits

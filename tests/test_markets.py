@@ -12,8 +12,8 @@ from models import Change, Listing, Source, SyncRun
 from server.database.executor import Database
 from server.errors import MarketRefused
 from server.spotify.api.markets import Markets, served
-from server.spotify.standin import Answer, AppKind
 from server.spotify.types import Verdict
+from server.standin import Answer, AppKind
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import Clock
 from tests.examples import album, albums, spotify_id

@@ -16,8 +16,8 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.auth.oauth import Accounts, Grant
-from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Transport
+from server.standin import Answer, StandIn
 from tests.conftest import SHARED
 from tests.gates import gate_in_memory
 from tests.ports import free_port

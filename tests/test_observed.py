@@ -7,7 +7,7 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient
 
 from models import Cooldown, Source
-from server.spotify.standin import Answer, AppKind, StandIn
+from server.standin import Answer, AppKind, StandIn
 from tests.examples import albums
 from tests.test_oauth import observed, scripted
 from tests.test_sync import NEW_RELEASES, OUTCOMES, SEARCH, Rig, rig

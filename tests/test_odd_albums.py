@@ -28,7 +28,7 @@ from server.config import settings as config
 from server.config.settings import Settings
 from server.openapi.status_schemas import Status
 from server.spotify.album_parser import parse_items
-from server.spotify.standin import Answer, AppKind, Catalogue, StandIn
+from server.standin import Answer, AppKind, Catalogue, StandIn
 from tests import odd_albums
 from tests.client import Client
 from tests.conftest import ROOT, SECRET, until

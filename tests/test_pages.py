@@ -20,7 +20,7 @@ from server.errors import InvalidParameters
 from server.refusals import UriTooLong
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
-from server.spotify.standin import Answer
+from server.standin import Answer
 from server.storage import sync_runs
 from server.storage.sync_runs import Day
 from tests.browsing import Browser, SetStage, Stage, read_page, set_stage

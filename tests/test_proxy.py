@@ -13,8 +13,8 @@ from sqlalchemy import URL
 from server.doctor import examine
 from server.errors import SpotifyUnavailable
 from server.spotify.proxy import Proxies, ProxyFailed, parse
-from server.spotify.standin import StandIn
 from server.spotify.transport import Transport
+from server.standin import StandIn
 from tests.conftest import ROOT, SECRET
 from tests.forward_proxy import ForwardProxy, certify
 from tests.ports import free_port

@@ -14,7 +14,7 @@ from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters
 from server.refusals import UriTooLong
-from server.spotify.standin.markets import MARKETS
+from server.standin.catalogue.markets import MARKETS
 
 
 def parse(query_string: str) -> ArtistsQuery:

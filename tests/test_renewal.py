@@ -31,8 +31,8 @@ from server.spotify.auth import token_store
 from server.spotify.auth.access_token import LONGEST_REQUEST
 from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.consent import end_of_consent
-from server.spotify.standin import Answer, StandIn
 from server.spotify.transport import Transport
+from server.standin import Answer, StandIn
 from tests.conftest import SECRET, Clock, until
 from tests.test_tokens import (
     HELD_ROW,

@@ -9,7 +9,7 @@ import pytest
 from handlers.pages import APART
 from server.app.application import Freshet
 from server.serving.negotiation import strict_transport
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.client import Client
 from tests.conftest import until
 from tests.examples import albums

@@ -9,7 +9,7 @@ import pytest
 from server.commands import demo
 from server.config.getting_started import DASHBOARD, steps
 from server.config.settings import DemoSettings
-from server.spotify.standin import StandIn
+from server.standin import StandIn
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import ROOT
 

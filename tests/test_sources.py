@@ -18,9 +18,9 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Page, Walk, read_page
 from server.spotify.api.sources import Choice, choose
-from server.spotify.standin import Answer, AppKind, StandIn
 from server.spotify.transport import MAX_BODY_BYTES
 from server.spotify.types import SourceName, Verdict
+from server.standin import Answer, AppKind, StandIn
 from tests.examples import album, albums
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_transport import StartRaw, http, start_raw, transport

@@ -13,8 +13,8 @@ import orjson
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.spotify.standin import Answer, AppKind, Catalogue, Listener, StandIn
-from server.spotify.standin.tokens import challenge_of, months_later
+from server.standin import Answer, AppKind, Catalogue, Listener, StandIn
+from server.standin.accounts.tokens import challenge_of, months_later
 from tests.standin_schema import REMOVED, Description, fields_of
 
 TODAY = date(2026, 11, 22)

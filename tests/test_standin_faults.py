@@ -14,12 +14,12 @@ from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from server.cli import main
 from server.errors import BadAnswer, SpotifyError, SpotifyTimeout, SpotifyUnavailable
-from server.spotify.standin import Answer, AppKind, Fault, StandIn, __main__, read_faults
-from server.spotify.standin.answers import answer_to
-from server.spotify.standin.faults import ANSWERS, NAMES, PAGES, TEXTS, WIRE
-from server.spotify.standin.misbehaviour import HUGE
-from server.spotify.standin.quotas import LOCKOUT, bucket_of
 from server.spotify.transport import Transport
+from server.standin import Answer, AppKind, Fault, StandIn, __main__, read_faults
+from server.standin.faults.answers import answer_to
+from server.standin.faults.faults import ANSWERS, NAMES, PAGES, TEXTS, WIRE
+from server.standin.faults.misbehaviour import HUGE
+from server.standin.faults.quotas import LOCKOUT, bucket_of
 from tests.conftest import Clock, until
 from tests.end_to_end.conftest import standin_process
 from tests.examples import albums

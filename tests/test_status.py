@@ -16,7 +16,7 @@ from server.openapi.status_schemas import Status
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
-from server.spotify.standin import Answer, AppKind
+from server.standin import Answer, AppKind
 from tests.client import Client
 from tests.conftest import Clock, until
 from tests.examples import album, albums

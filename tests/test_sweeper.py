@@ -8,8 +8,8 @@ import pytest
 from server.spotify.api.markets import Markets
 from server.spotify.api.sources import choose
 from server.spotify.api.sweeper import Sweeper
-from server.spotify.standin import Answer
 from server.spotify.sweep import MarketList
+from server.standin import Answer
 from tests.examples import album, albums, spotify_id
 from tests.test_client import ClientOf, client_of, no_database
 from tests.test_sources import NOW, answer, next_to, script

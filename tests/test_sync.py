@@ -14,8 +14,8 @@ from models import Album, Listing, Login, Source, SyncRun
 from server.app.upstream import Upstream, make_syncer
 from server.database.executor import Database
 from server.refusals import SyncRunning
-from server.spotify.standin import Answer, AppKind, StandIn
-from server.spotify.standin.faults import TEXTS
+from server.standin import Answer, AppKind, StandIn
+from server.standin.faults.faults import TEXTS
 from server.sync import sync_lock
 from server.sync.report import Report
 from server.sync.syncer import Syncer

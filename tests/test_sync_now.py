@@ -18,7 +18,7 @@ from server.openapi.spec import openapi
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
-from server.spotify.standin import Answer
+from server.standin import Answer
 from tests.browsing import Browser, SetStage, Stage, set_stage
 from tests.conftest import until
 from tests.examples import albums

@@ -29,9 +29,9 @@ from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.auth.token_refresh import Renewer
 from server.spotify.consent import SCOPES
 from server.spotify.profile import Profile, read_profile
-from server.spotify.standin import Answer, Listener, StandIn
-from server.spotify.standin.tokens import challenge_of
 from server.spotify.transport import Transport
+from server.standin import Answer, Listener, StandIn
+from server.standin.accounts.tokens import challenge_of
 from server.sync.schedule import Schedule
 from tests.conftest import SECRET, Clock
 from tests.examples import albums

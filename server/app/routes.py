@@ -121,7 +121,7 @@ def _of_metrics(settings: Settings) -> dict[str, Any]:
 
 def _of_the_demo(settings: Settings) -> list[Any]:
     """Return where the demo's covers are, and where its links to Spotify lead."""
-    from server.spotify.standin.covers import draw  # no other server needs the stand-in
+    from server.standin.artwork.covers import draw  # no other server needs the stand-in
 
     root = {"root": settings.public_url}
     return [

@@ -16,7 +16,7 @@ from server.config.settings import DemoSettings, load
 from server.database.embedded.programs import binaries
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.process.main import serve
-from server.spotify.standin import AppKind, Fault, StandIn
+from server.standin import AppKind, Fault, StandIn
 
 PUBLISH_SECONDS = 20.0
 SYNC_SECONDS = 20

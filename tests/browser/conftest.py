@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from server.database.engine import make_engine
 from server.spotify.auth import token_store
-from server.spotify.standin.world import Listener
+from server.standin.world import Listener
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import (
     Server,

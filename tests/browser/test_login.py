@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
-from server.spotify.standin.world import Listener
+from server.standin.world import Listener
 from tests.browser.conftest import Looks, Place
 
 LOGGED_IN = f"You are logged in as {Listener.display_name}"

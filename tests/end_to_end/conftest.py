@@ -170,7 +170,7 @@ def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[
 @contextmanager
 def standin_process(*arguments: str, nursery: Nursery | None = None) -> Iterator[str]:
     """A stand-in in a process of its own, a fresh interpreter without a nursery; its address."""
-    port, module = free_port(), "server.spotify.standin"
+    port, module = free_port(), "server.standin"
     words = ["--port", str(port), *arguments]
     process: Born | subprocess.Popen[bytes]
     if nursery is not None:

@@ -26,7 +26,7 @@ BY_A_SHELL = [  # in a folder with an `.env.example`, with places of the system 
     "uname -m",
     "getconf LONG_BIT",
     "umask 077",
-    "python -m server.spotify.standin --help",
+    "python -m server.standin --help",
     'python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
 ]
 ON_A_DATABASE = {

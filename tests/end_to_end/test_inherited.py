@@ -96,7 +96,7 @@ def ask(port: int, path: str) -> int:
 
 def test_a_standin_ends_by_a_sigint_that_its_parent_ignored_and_blocked(start: Start) -> None:
     port = free_port()
-    words = ("-m", "server.spotify.standin", "--port", str(port))
+    words = ("-m", "server.standin", "--port", str(port))
     process = start(DEAF, *words, env=NOTHING)
     wait_until(lambda: is_open(port))
     assert end(process, signal.SIGINT) == 0
@@ -196,7 +196,7 @@ def test_a_server_that_starts_without_standard_descriptors_ends_well(
 
 def test_a_standin_that_starts_without_standard_descriptors_ends_well(start: Start) -> None:
     port = free_port()
-    words = ("-m", "server.spotify.standin", "--port", str(port))
+    words = ("-m", "server.standin", "--port", str(port))
     process = start(CLOSED, *words, env=NOTHING)
     wait_until(lambda: is_open(port))
     assert end(process, signal.SIGTERM) == 0

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from sqlalchemy import URL
 
-from server.spotify.standin import read_faults
+from server.standin import read_faults
 from tests.end_to_end.conftest import (
     Manage,
     Server,

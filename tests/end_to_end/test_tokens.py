@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL
 
 from server.database.executor import Database
-from server.spotify.standin import Answer, StandIn
+from server.standin import Answer, StandIn
 from tests.conftest import Clock
 from tests.end_to_end.conftest import environment, manage_py, standin_settings
 from tests.test_renewal import refresh_token_in

@@ -2,7 +2,7 @@
 
 from sqlalchemy import URL
 
-from server.spotify.standin.catalogue import LISTED
+from server.standin.catalogue.catalogue import LISTED
 from tests.faults.place import connected
 
 ALL_ALIKE = (

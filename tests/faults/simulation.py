@@ -19,8 +19,8 @@ from server.config.settings import Settings
 from server.database.executor import Database
 from server.serving import payload
 from server.spotify.limits.quota import bucket_of
-from server.spotify.standin import AppKind, Catalogue, StandIn
 from server.spotify.transport import Transport
+from server.standin import AppKind, Catalogue, StandIn
 from server.storage import snapshots
 from server.sync.report import Report
 from tests.conftest import Clock

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import URL
 
 from server.database.executor import Database
-from server.spotify.standin.catalogue import LISTED
+from server.standin.catalogue.catalogue import LISTED
 from server.storage import sweeps
 from tests.conftest import Clock
 from tests.examples import album, artist, sweep

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from models import Album, Change
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.spotify.standin import AppKind, StandIn
+from server.standin import AppKind, StandIn
 from server.sync.retention import Retention
 from tests.conftest import Clock
 from tests.faults.simulation import Simulation, new_app

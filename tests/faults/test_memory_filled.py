@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from server.config.memory_budget import DEFAULT, DEFAULT_MB
 from server.database.engine import make_engine
 from server.serving.streams.broadcast import LISTENER_BYTES
-from server.spotify.standin import Catalogue
+from server.standin import Catalogue
 from server.storage import sweeps
 from tests.bench.http.process import resident
 from tests.end_to_end.conftest import Server, environment

@@ -9,7 +9,7 @@ import pytest
 
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.spotify.standin import AppKind, StandIn
+from server.standin import AppKind, StandIn
 from tests.conftest import Clock
 from tests.faults.simulation import Simulation, live, new_app, settle
 

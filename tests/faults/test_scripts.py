@@ -17,7 +17,7 @@ from tornado.ioloop import IOLoop
 from models import Album, Base, Listing
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.standin import AppKind, Catalogue, StandIn
 from tests.conftest import Clock
 from tests.faults.simulation import Record, Simulation
 

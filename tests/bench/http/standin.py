@@ -6,7 +6,7 @@ from typing import Any
 
 from tornado.ioloop import PeriodicCallback
 
-from server.spotify.standin import AppKind, Catalogue, StandIn
+from server.standin import AppKind, Catalogue, StandIn
 from tests.bench.http.control import obey
 
 CHANGE_SECONDS = 0.25

@@ -3,9 +3,9 @@
 from random import Random
 from typing import Final
 
-from server.spotify.standin import scenes
-from server.spotify.standin.ids import dice
-from server.spotify.standin.objects import COVER_SIZES, PORTRAIT_SIZES
+from server.standin.artwork import scenes
+from server.standin.catalogue.ids import dice
+from server.standin.catalogue.objects import COVER_SIZES, PORTRAIT_SIZES
 
 PALETTES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("#1b2a41", "#324a5f", "#ccc9dc", "#f26430", "#ffd9a0"),

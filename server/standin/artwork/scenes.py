@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final
 
-from server.spotify.standin import motifs
-from server.spotify.standin.svg import Motif, circle, shape, stroke
+from server.standin.artwork import motifs
+from server.standin.artwork.svg import Motif, circle, shape, stroke
 
 
 def sea(die: Random, colours: Sequence[str]) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from server.spotify.standin.answers import Answer
-from server.spotify.standin.catalogue import Catalogue
-from server.spotify.standin.faults import Faults
-from server.spotify.standin.misbehaviour import Wire
-from server.spotify.standin.quotas import Quotas
-from server.spotify.standin.tokens import TokenDesk
+from server.standin.accounts.tokens import TokenDesk
+from server.standin.catalogue.catalogue import Catalogue
+from server.standin.faults.answers import Answer
+from server.standin.faults.faults import Faults
+from server.standin.faults.misbehaviour import Wire
+from server.standin.faults.quotas import Quotas
 
 
 class AppKind(StrEnum):

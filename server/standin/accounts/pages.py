@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 from tornado.template import DictLoader
 
-from server.spotify.standin.consent import SCOPES, ConsentRequest
-from server.spotify.standin.world import Listener
+from server.standin.accounts.consent import SCOPES, ConsentRequest
+from server.standin.world import Listener
 
 _BASE: Final = """<!doctype html>
 <html lang="en">

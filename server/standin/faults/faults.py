@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from server.spotify.standin.ids import dice
+from server.standin.catalogue.ids import dice
 
 ANSWERS: Final = (
     *("too-many-requests", "rate-limit", "quota-exceeded"),

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
-from server.spotify.standin.answers import answer_to
-from server.spotify.standin.faults import PAGES
-from server.spotify.standin.handler import StandInHandler
-from server.spotify.standin.objects import Json
-from server.spotify.standin.paging import BadRequestError, Window, page
-from server.spotify.standin.spoilage import spoil
-from server.spotify.standin.tokens import AccessToken
+from server.standin.accounts.tokens import AccessToken
+from server.standin.catalogue.objects import Json
+from server.standin.faults.answers import answer_to
+from server.standin.faults.faults import PAGES
+from server.standin.faults.spoilage import spoil
+from server.standin.handler import StandInHandler
+from server.standin.web_api.paging import BadRequestError, Window, page
 
 REMOVED: Final = {
     "artist": {"followers", "genres", "popularity"},

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
 
-from server.spotify.standin.catalogue import Catalogue
-from server.spotify.standin.objects import Json, credited
-from server.spotify.standin.paging import BadRequestError
+from server.standin.catalogue.catalogue import Catalogue
+from server.standin.catalogue.objects import Json, credited
+from server.standin.web_api.paging import BadRequestError
 
 TYPES: Final = ("album", "artist")
 """What can be found here; Spotify also knows tracks, playlists, shows, episodes, audiobooks."""

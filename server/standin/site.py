@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from server.spotify.standin.covers import draw
-from server.spotify.standin.handler import StandInHandler
-from server.spotify.standin.objects import ORIGIN, Json, credited, full_artist
-from server.spotify.standin.pages import item_page, wall_page
+from server.standin.accounts.pages import item_page, wall_page
+from server.standin.artwork.covers import draw
+from server.standin.catalogue.objects import ORIGIN, Json, credited, full_artist
+from server.standin.handler import StandInHandler
 
 _YEAR: Final = 31_536_000
 

@@ -1,4 +1,4 @@
-"""Runs the stand-in alone: `python -m server.spotify.standin --port 9090`."""
+"""Runs the stand-in alone: `python -m server.standin --port 9090`."""
 
 import argparse
 import asyncio
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 
-from server.spotify.standin import AppKind, Fault, StandIn, read_faults
-from server.spotify.standin.faults import ANSWERS, PAGES, TEXTS, WIRE
+from server.standin import AppKind, Fault, StandIn, read_faults
+from server.standin.faults.faults import ANSWERS, PAGES, TEXTS, WIRE
 
 
 def _listed(title: str, names: tuple[str, ...]) -> str:
@@ -102,7 +102,7 @@ def calls(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line, or `arguments` for it, and serve."""
     parser = argparse.ArgumentParser(
-        prog="python -m server.spotify.standin",
+        prog="python -m server.standin",
         description=__doc__,
         epilog=FAULTS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,

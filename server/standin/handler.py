@@ -10,12 +10,12 @@ from urllib.parse import parse_qsl
 import orjson
 from tornado.web import RequestHandler
 
-from server.spotify.standin.answers import JSON_TYPE, Answer, answer_to
-from server.spotify.standin.faults import PAGES, TEXTS, Fault, Standing
-from server.spotify.standin.misbehaviour import Play, drip, play_of, status_of
-from server.spotify.standin.objects import ORIGIN, SHOWN
-from server.spotify.standin.spoilage import garble
-from server.spotify.standin.world import World
+from server.standin.catalogue.objects import ORIGIN, SHOWN
+from server.standin.faults.answers import JSON_TYPE, Answer, answer_to
+from server.standin.faults.faults import PAGES, TEXTS, Fault, Standing
+from server.standin.faults.misbehaviour import Play, drip, play_of, status_of
+from server.standin.faults.spoilage import garble
+from server.standin.world import World
 
 
 def query_of(text: str) -> dict[str, str]:

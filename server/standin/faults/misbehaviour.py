@@ -9,8 +9,8 @@ from typing import Final
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from server.spotify.standin.answers import JSON_TYPE, SAMPLE
-from server.spotify.standin.faults import Fault
+from server.standin.faults.answers import JSON_TYPE, SAMPLE
+from server.standin.faults.faults import Fault
 
 Play = Callable[[IOStream], Awaitable[None]]
 

@@ -9,9 +9,9 @@ from datetime import date, timedelta
 from random import Random
 from typing import Final
 
-from server.spotify.standin.ids import VARIOUS_ARTISTS, dice, spotify_id
-from server.spotify.standin.markets import MARKETS, REGIONS
-from server.spotify.standin.names import (
+from server.standin.catalogue.ids import VARIOUS_ARTISTS, dice, spotify_id
+from server.standin.catalogue.markets import MARKETS, REGIONS
+from server.standin.catalogue.names import (
     AWKWARD_TITLES,
     LEXICONS,
     LONG_TITLES,
@@ -19,7 +19,7 @@ from server.spotify.standin.names import (
     SAMPLERS,
     SHORT_TITLES,
 )
-from server.spotify.standin.objects import Json, simplified_album, simplified_artist
+from server.standin.catalogue.objects import Json, simplified_album, simplified_artist
 
 ROSTER_SIZE: Final = 130
 _TRACKS: Final = {"single": (1, 3), "ep": (4, 6), "album": (8, 17), "compilation": (18, 40)}

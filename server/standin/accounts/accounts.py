@@ -5,10 +5,10 @@ from typing import Final
 
 from tornado.httputil import url_concat
 
-from server.spotify.standin.consent import ConsentError, ConsentRequest, read_request
-from server.spotify.standin.handler import StandInHandler, query_of
-from server.spotify.standin.pages import consent_page, refusal_page
-from server.spotify.standin.tokens import Code, Consent, GrantError
+from server.standin.accounts.consent import ConsentError, ConsentRequest, read_request
+from server.standin.accounts.pages import consent_page, refusal_page
+from server.standin.accounts.tokens import Code, Consent, GrantError
+from server.standin.handler import StandInHandler, query_of
 
 GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
 

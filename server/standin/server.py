@@ -9,16 +9,16 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server.spotify.standin.answers import Answer
-from server.spotify.standin.catalogue import Catalogue
-from server.spotify.standin.faults import Fault, Faults
-from server.spotify.standin.handler import query_of
-from server.spotify.standin.objects import Json
-from server.spotify.standin.quotas import Quotas
-from server.spotify.standin.routes import ROUTES
-from server.spotify.standin.site import NotFoundHandler
-from server.spotify.standin.tokens import TokenDesk
-from server.spotify.standin.world import AppKind, Call, Listener, World
+from server.standin.accounts.tokens import TokenDesk
+from server.standin.catalogue.catalogue import Catalogue
+from server.standin.catalogue.objects import Json
+from server.standin.faults.answers import Answer
+from server.standin.faults.faults import Fault, Faults
+from server.standin.faults.quotas import Quotas
+from server.standin.handler import query_of
+from server.standin.routes import ROUTES
+from server.standin.site import NotFoundHandler
+from server.standin.world import AppKind, Call, Listener, World
 
 
 def utc_now() -> datetime:

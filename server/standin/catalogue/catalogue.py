@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import count, islice
 from typing import Any, Final, Self
 
-from server.spotify.standin.ids import dice
-from server.spotify.standin.objects import Json, credited
-from server.spotify.standin.releases import compose, release_of_day
+from server.standin.catalogue.ids import dice
+from server.standin.catalogue.objects import Json, credited
+from server.standin.catalogue.releases import compose, release_of_day
 
 LISTED: Final = 100
 """As many albums new-releases and `tag:new` ever show, whatever there is."""

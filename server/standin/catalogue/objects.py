@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from server.spotify.standin.ids import dice, hex_id, spotify_id
-from server.spotify.standin.names import GENRES, LABELS
+from server.standin.catalogue.ids import dice, hex_id, spotify_id
+from server.standin.catalogue.names import GENRES, LABELS
 
 Json = dict[str, Any]
 

@@ -5,7 +5,7 @@ from itertools import pairwise
 from math import cos, pi, sin
 from random import Random
 
-from server.spotify.standin.svg import circle, shape, stroke
+from server.standin.artwork.svg import circle, shape, stroke
 
 
 def rings(die: Random, colours: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from server.spotify.standin.faults import Fault
-from server.spotify.standin.ids import spotify_id
-from server.spotify.standin.objects import simplified_album, simplified_artist
+from server.standin.catalogue.ids import spotify_id
+from server.standin.catalogue.objects import simplified_album, simplified_artist
+from server.standin.faults.faults import Fault
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
 

@@ -3,11 +3,11 @@
 from datetime import UTC
 from typing import Any, Final
 
-from server.spotify.standin.markets import MARKETS
-from server.spotify.standin.objects import Json, full_album, full_artist
-from server.spotify.standin.paging import BadRequestError, window
-from server.spotify.standin.search import find, searched_types
-from server.spotify.standin.webapi import ApiHandler
+from server.standin.catalogue.markets import MARKETS
+from server.standin.catalogue.objects import Json, full_album, full_artist
+from server.standin.web_api.paging import BadRequestError, window
+from server.standin.web_api.search import find, searched_types
+from server.standin.web_api.webapi import ApiHandler
 
 MOST_RESULTS: Final = 1000
 """`limit` + `offset` of a search may not go beyond."""

@@ -2,8 +2,10 @@
 
 from typing import Final
 
-from server.spotify.standin import accounts, browse, me, site, webapi
-from server.spotify.standin.handler import StandInHandler
+from server.standin import site
+from server.standin.accounts import accounts
+from server.standin.handler import StandInHandler
+from server.standin.web_api import browse, me, webapi
 
 ROUTES: Final[tuple[tuple[str, type[StandInHandler]], ...]] = (
     (r"/authorize", accounts.AuthorizeHandler),

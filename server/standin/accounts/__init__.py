@@ -1,0 +1,1 @@
+"""The stand-in's accounts service: consent page, codes and tokens."""

@@ -1,0 +1,1 @@
+"""The stand-in's covers, drawn as SVG from an image id."""

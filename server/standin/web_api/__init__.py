@@ -1,0 +1,1 @@
+"""The stand-in's Web API: browse, search, artists, `/me`, paging."""
