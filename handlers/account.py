@@ -10,7 +10,7 @@ from server.login import known_browser
 from server.login.consent_monitor import ConsentWatch
 from server.login.service import LoginDesk
 from server.login.session_store import Visitor
-from server.refusals import Overloaded
+from server.request_errors import Overloaded
 
 VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
 

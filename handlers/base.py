@@ -12,7 +12,7 @@ from tornado.web import HTTPError, RequestHandler
 
 from server.errors import FreshetError, InvalidParameters
 from server.openapi import problem_kinds
-from server.refusals import JournalOutOfReach
+from server.request_errors import JournalOutOfReach
 from server.serving.negotiation import SHARED, matches, strict_transport
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).

@@ -8,7 +8,7 @@ from handlers.payloads import PayloadHandler
 from server.catalog import query
 from server.catalog.change_event import BEGIN_AGAIN, ChangesQuery, Piece
 from server.database.admission import AdmittedDatabase
-from server.refusals import JournalOutOfReach
+from server.request_errors import JournalOutOfReach
 from server.serving import payload
 from server.serving.payload import Coding, Representation
 from server.storage import changes, freshness

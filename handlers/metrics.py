@@ -10,7 +10,7 @@ from typing import Any
 from handlers.base import BaseHandler
 from server.http.forwarded import TrustedProxies
 from server.observability.metrics import CONTENT_TYPE, Metrics
-from server.refusals import MetricsByProxy, MetricsKeyNeeded
+from server.request_errors import MetricsByProxy, MetricsKeyNeeded
 
 CHALLENGE = 'Bearer realm="metrics"'
 

@@ -6,7 +6,7 @@ from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
 from handlers.pages import Pages
 from server.login.service import LoginDesk
-from server.refusals import LoginRequired
+from server.request_errors import LoginRequired
 from server.sync.syncer import Syncer
 
 

@@ -20,7 +20,7 @@ from server.errors import FreshetError, SettingsError
 from server.observability import log
 from server.process import main as serve
 from server.process import startup
-from server.refusals import SyncRunning
+from server.request_errors import SyncRunning
 from server.spotify.proxy import Proxies
 from server.sync.report import Report
 

@@ -25,7 +25,7 @@ FreshetError                     500
 │       ├── RateLimited          503  429: Spotify asks for it
 │       └── QuotaSpent           503  our own limit of calls a day is reached
 ├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/errors.py`
-└── RequestError                 4xx; refusals of single routes are in `server/refusals.py`
+└── RequestError                 4xx; refusals of single routes are in `server/request_errors.py`
 """
 
 from dataclasses import asdict, dataclass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.login.attempt import (
     LIFE,
     LONGEST_NEXT,

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from server.config.addresses import client_network
+from server.encryption import Keyring
 from server.errors import RateLimited
-from server.keyring import Keyring
 from server.login import known_browser
 from server.login.login_budget import PER_NETWORK, STRANGERS
 from server.spotify.auth.oauth import ANY_GRANT

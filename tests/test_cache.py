@@ -14,7 +14,7 @@ from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
-from server.refusals import Overloaded
+from server.request_errors import Overloaded
 from server.serving.cache import PayloadCache
 from server.serving.past_days import AT_ONCE
 from server.serving.payload import CODINGS, Coding, Representation

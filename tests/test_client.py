@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from tornado.httputil import HTTPHeaders
 
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import (
     AppRefused,
     BadAnswer,
@@ -23,7 +24,6 @@ from server.errors import (
     TokenRejected,
     UserRefused,
 )
-from server.keyring import Keyring
 from server.spotify.api.client import SpotifyClient, diagnose
 from server.spotify.auth.token_provider import TokenKeeper
 from server.spotify.auth.token_refresh import Renewer

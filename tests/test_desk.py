@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from server.config.addresses import client_network
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import (
     AppRefused,
     BadAnswer,
@@ -27,7 +28,6 @@ from server.errors import (
     TokenRejected,
     UserRefused,
 )
-from server.keyring import Keyring
 from server.login import error_mapping, errors
 from server.login.callback import Callback
 from server.login.errors import LoginFailed

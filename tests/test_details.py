@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from models import Artist, Cooldown, Source
 from server.database.executor import Database
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.spotify.api.artists import ArtistLookup
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth.token_provider import TokenKeeper

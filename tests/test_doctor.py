@@ -17,7 +17,7 @@ from server.config.settings import Settings
 from server.countries import CODES
 from server.database.executor import Database
 from server.doctor import Finding, examine
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.limits import quota_store

@@ -28,7 +28,7 @@ from server.database.embedded.ownership import Ownership
 from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.doctor.database import of_database
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.limits import quota_store

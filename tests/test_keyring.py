@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 from tests.conftest import SECRET
 
 OTHER = "another secret, as long as it has to be"

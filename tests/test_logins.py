@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models import BrowserSession, Login
 from server.database.executor import Database
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.login import session_store
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant

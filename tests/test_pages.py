@@ -17,7 +17,7 @@ from server.catalog.query import FEEDS, AlbumsQuery
 from server.catalog.tiles import Picture
 from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
 from server.errors import InvalidParameters
-from server.refusals import UriTooLong
+from server.request_errors import UriTooLong
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer

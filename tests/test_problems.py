@@ -13,7 +13,7 @@ import server
 from server.app.application import Freshet
 from server.errors import FreshetError, RateLimited
 from server.openapi import problem_kinds
-from server.refusals import SyncPaused
+from server.request_errors import SyncPaused
 from tests.browsing import SAFE_HEADERS
 from tests.client import Client
 from tests.conftest import until

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import URL
 
 from models import Base
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 from server.login import session_store
 from server.login.attempt import unseal
 from tests.browsing import SetStage, set_stage

@@ -13,7 +13,7 @@ from server.catalog import query
 from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters
-from server.refusals import UriTooLong
+from server.request_errors import UriTooLong
 from server.standin.catalogue.markets import MARKETS
 
 

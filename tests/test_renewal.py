@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from server.app.application import MAKE_UP_SECONDS, Freshet
 from server.config.settings import Settings
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import (
     BadAnswer,
     CredentialsRejected,
@@ -25,7 +26,6 @@ from server.errors import (
     SpotifyTimeout,
     SpotifyUnavailable,
 )
-from server.keyring import Keyring
 from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import LONGEST_REQUEST

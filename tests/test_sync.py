@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from models import Album, Listing, Login, Source, SyncRun
 from server.app.upstream import Upstream, make_syncer
 from server.database.executor import Database
-from server.refusals import SyncRunning
+from server.request_errors import SyncRunning
 from server.standin import Answer, AppKind, StandIn
 from server.standin.faults.faults import TEXTS
 from server.sync import sync_lock

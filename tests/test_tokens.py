@@ -18,8 +18,8 @@ from models import Login
 from server.app.upstream import Upstream, make_syncer
 from server.config.settings import Settings
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
-from server.keyring import Keyring
 from server.login.consent_monitor import ConsentWatch
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store

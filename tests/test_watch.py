@@ -10,7 +10,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.database.executor import Database
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.login.consent_monitor import ConsentWatch
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant

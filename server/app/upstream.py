@@ -10,8 +10,8 @@ from server.config.settings import Settings
 from server.database import schema
 from server.database.admission import Admission
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import DatabaseError
-from server.keyring import Keyring
 from server.login.service import LoginDesk
 from server.spotify.api.artists import ArtistLookup
 from server.spotify.api.client import SpotifyClient

@@ -22,7 +22,7 @@ from server.catalog.parameters import (
 )
 from server.catalog.schemas import Artist
 from server.errors import InvalidParameters, ParameterFault
-from server.refusals import UriTooLong
+from server.request_errors import UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
 SHOWN = 100  # characters of a wrong value that an error repeats

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from server.config.memory_budget import DEFAULT
 from server.database.executor import Database
-from server.refusals import Overloaded
+from server.request_errors import Overloaded
 
 T = TypeVar("T")
 

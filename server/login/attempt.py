@@ -13,8 +13,8 @@ from urllib.parse import quote, unquote
 
 import orjson
 
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 
 LIFE = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)  # by which the clocks of two hosts may differ

@@ -7,8 +7,8 @@ import structlog
 
 from models import Login
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 from server.spotify.auth import token_store
 from server.spotify.consent import REMIND_FROM, Consent, State
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 import orjson
 
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 from server.login.attempt import SKEW, fingerprint
 
 COOKIE = "known"

@@ -10,8 +10,8 @@ from cachetools import TTLCache
 
 from server.database.admission import Admission
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import DatabaseError, SpotifyError
-from server.keyring import Keyring
 from server.login import error_mapping, errors, session_store
 from server.login import known_browser as known
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import BrowserSession, Login, SpentState
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.login.attempt import fingerprint
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from server import errors, refusals
+from server import errors, request_errors
 from server.catalog.change_event import Entry, Reach
 from server.catalog.release import Release, summary
 from server.login.errors import ForeignOrigin
@@ -103,13 +103,13 @@ STATUS: dict[str, Any] = {
 }
 ERRORS: dict[int, type[errors.FreshetError]] = {
     400: errors.InvalidParameters,
-    401: refusals.LoginRequired,
+    401: request_errors.LoginRequired,
     403: ForeignOrigin,
     404: errors.NothingThere,
-    409: refusals.SyncRunning,
-    410: refusals.JournalOutOfReach,
-    414: refusals.UriTooLong,
-    429: refusals.SyncPaused,
+    409: request_errors.SyncRunning,
+    410: request_errors.JournalOutOfReach,
+    414: request_errors.UriTooLong,
+    429: request_errors.SyncPaused,
     503: errors.DatabaseUnavailable,
 }
 FAULT = {"parameter": "limit", "value": "0", "reason": "must be greater than or equal to 1"}

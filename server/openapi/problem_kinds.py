@@ -3,7 +3,7 @@
 Titles and kinds are those of the errors; tests/test_problems.py checks that no kind is missing.
 """
 
-from server import errors, refusals
+from server import errors, request_errors
 from server.login import errors as failures
 from server.openapi.explanation import Explanation, explain
 
@@ -65,7 +65,7 @@ OF_THE_API = (
         "documentation lists what each parameter accepts.",
     ),
     explain(
-        refusals.UriTooLong,
+        request_errors.UriTooLong,
         "The query string is longer than any valid one, or the request line is longer than 8 KiB.",
         "Send at most 4096 characters after the question mark.",
     ),
@@ -92,7 +92,7 @@ OF_THE_API = (
         "Spotify has asked for a pause, so no sync can start before it ends. Stored releases are "
         "still served.",
         f"{RETRY} `/api/status` lists all pauses under `cooldowns`.",
-        refusals.SyncPaused.status,
+        request_errors.SyncPaused.status,
     ),
     explain(
         errors.QuotaSpent,
@@ -100,27 +100,27 @@ OF_THE_API = (
         "used up. Stored releases are still served.",
         f"{RETRY} Scheduled syncs resume automatically. `/api/status` shows the calls left under "
         "`quota`.",
-        refusals.SyncPaused.status,
+        request_errors.SyncPaused.status,
     ),
     explain(
-        refusals.LoginRequired,
+        request_errors.LoginRequired,
         "The request has no session cookie, or the session has ended.",
         "Log in on the start page. A script can send the session cookie of that browser, as the "
         "API documentation shows.",
     ),
     explain(
-        refusals.SyncRunning,
+        request_errors.SyncRunning,
         "A sync was requested while another one is running. Only one sync runs at a time.",
         "Wait until it finishes: `running` in `/api/status` is then false.",
     ),
     explain(
-        refusals.ServerOutdated,
+        request_errors.ServerOutdated,
         "The database was upgraded by a newer version of Freshet, and this server has not been "
         "upgraded yet. It still serves, but no longer syncs.",
         "Send the request to an upgraded server, or upgrade this one.",
     ),
     explain(
-        refusals.JournalOutOfReach,
+        request_errors.JournalOutOfReach,
         "Changes after `after` have been deleted (after 90 days by default), or `after` is ahead "
         "of the newest change, because the database was restored from a backup or created again. "
         "See `oldest` and `newest` in the answer.",
@@ -128,30 +128,30 @@ OF_THE_API = (
         "answer. Without `after` the oldest change that is kept comes first.",
     ),
     explain(
-        refusals.MetricsKeyNeeded,
+        request_errors.MetricsKeyNeeded,
         "This server has a `METRICS_KEY`, and the request does not contain it.",
         "Send `Authorization: Bearer KEY`. In Prometheus: `authorization` with "
         "`credentials_file`, as in `deploy/prometheus/prometheus.yml`.",
     ),
     explain(
-        refusals.MetricsByProxy,
+        request_errors.MetricsByProxy,
         "The request came through a proxy, so its client may be a stranger. Without a key the "
         "metrics are only for direct connections, and for clients on the host of a trusted proxy.",
         "Read `/metrics` from the server itself, past the proxy. Operators: set `METRICS_KEY`.",
     ),
     explain(
-        refusals.TooManyListeners,
+        request_errors.TooManyListeners,
         "This server has as many open event streams as it accepts.",
         f"{RETRY} `/api/changes/` has the same changes without a stream.",
     ),
     explain(
-        refusals.TooManyOfOneClient,
+        request_errors.TooManyOfOneClient,
         "Your IP address (with IPv6: your /64 network) has as many event streams as a client may.",
         f"Use one stream for all parts of a program. {RETRY} Operators: see `EVENTS_PER_CLIENT`; "
         "without `TRUSTED_PROXIES`, all clients of a proxy count as one.",
     ),
     explain(
-        refusals.Overloaded,
+        request_errors.Overloaded,
         "More requests wait for the database or for answers in the making than this server has "
         "memory for. Answers that are ready are still sent.",
         RETRY,
@@ -215,7 +215,7 @@ OF_TORNADO = {
     404: NOT_FOUND,
     405: METHOD_NOT_ALLOWED,
     408: REQUEST_TIMEOUT,
-    414: BY_KIND[refusals.UriTooLong.kind],
+    414: BY_KIND[request_errors.UriTooLong.kind],
     431: HEAD_TOO_LARGE,
 }
 

@@ -10,7 +10,7 @@ from server.database import advisory_lock
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import SchemaMismatch
-from server.refusals import ServerOutdated, SyncRunning
+from server.request_errors import ServerOutdated, SyncRunning
 from server.tasks import end
 
 

@@ -11,7 +11,7 @@ import structlog
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
-from server.refusals import NotOurTurn, SyncRunning
+from server.request_errors import NotOurTurn, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.storage import sweeps, sync_runs

@@ -14,7 +14,7 @@ from sqlalchemy import URL, create_engine, text
 from alembic import command
 from server.database import migrations, schema
 from server.database.executor import Database
-from server.keyring import Keyring
+from server.encryption import Keyring
 from server.spotify.auth import token_store
 from tests.conftest import SECRET
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from server.refusals import TooManyListeners, TooManyOfOneClient
+from server.request_errors import TooManyListeners, TooManyOfOneClient
 
 MOST_OF_A_CLIENT = 100  # an office behind one address; also the limit of deploy/nginx.conf
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
-from server.refusals import SyncPaused
+from server.request_errors import SyncPaused
 from server.spotify.album_parser import ParsedPage, Parser
 from server.spotify.api import sources
 from server.spotify.api.client import SpotifyClient

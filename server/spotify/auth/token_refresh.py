@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from models import Login
 from server.database.executor import Database
+from server.encryption import Keyring
 from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
-from server.keyring import Keyring
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, Arrival, Errand
 from server.spotify.auth.oauth import Accounts, Grant

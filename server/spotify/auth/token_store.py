@@ -8,8 +8,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from models import Login
+from server.encryption import Keyring
 from server.errors import Unreadable
-from server.keyring import Keyring
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
 
