@@ -1,7 +1,7 @@
 """`/healthz` and `/readyz`: for supervisors and load balancers."""
 
 from handlers.base import BaseHandler
-from server.catalog.wording import duration
+from handlers.pages.presenters.formatting import duration
 from server.database.readiness import DatabaseProbe
 from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag

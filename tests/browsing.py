@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from handlers.pages import APART
+from handlers.pages.base import APART
 from server.app.application import Freshet
 from server.config.addresses import origin_of
 from server.standin import StandIn

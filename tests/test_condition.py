@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from server.catalog.condition import NO_RETRY, RETRY, Condition, condition_of
+from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, condition_of
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import Memory
 from tests.browsing import SetStage, read_page, set_stage

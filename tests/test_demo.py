@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from handlers.pages import Pages
+from handlers.pages.base import Pages
 from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError

@@ -14,8 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from handlers.events import EventsHandler
-from handlers.pages import NotFoundHandler, Pages
+from handlers.api.events import EventsHandler
+from handlers.pages.base import NotFoundHandler, Pages
 from server.app.application import Freshet
 from server.app.unreadable import Refuser
 from server.catalog.change_event import Entry, Piece, Reach

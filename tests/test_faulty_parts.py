@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from handlers.overview import OverviewHandler
-from handlers.pages import NotFoundHandler, Pages
-from handlers.status import StatusHandler
+from handlers.api.status import StatusHandler
+from handlers.pages.base import NotFoundHandler, Pages
+from handlers.pages.status import OverviewHandler
 from server.app.application import Freshet
 from server.database.executor import Database
 from server.database.leader_election import Leadership

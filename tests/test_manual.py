@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from handlers import writing
-from handlers.pages import STATIC, Pages
+from handlers.pages import reference as writing
+from handlers.pages.base import STATIC, Pages
 from server.openapi import reference
 from server.openapi.form_fields import address
 from server.openapi.reference import Manual

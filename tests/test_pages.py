@@ -11,11 +11,17 @@ import orjson
 import pytest
 from sqlalchemy import event
 
-from server.catalog import chart, wall
-from server.catalog.navigation import WallQuery
+from handlers.pages.presenters import bar_chart, release_grid
+from handlers.pages.presenters.cards import Picture
+from handlers.pages.presenters.formatting import (
+    coming_words,
+    counted,
+    date_words,
+    duration,
+    machine_date,
+)
+from handlers.pages.presenters.grid_links import WallQuery
 from server.catalog.query import FEEDS, AlbumsQuery
-from server.catalog.tiles import Picture
-from server.catalog.wording import coming_words, counted, date_words, duration, machine_date
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
 from server.spotify.limits import quota_store
@@ -147,7 +153,7 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank
 
 
 def asked_by(query_string: str) -> WallQuery:
-    query, _ = wall.read(query_string, TODAY)
+    query, _ = release_grid.read(query_string, TODAY)
     return query
 
 
@@ -158,19 +164,19 @@ def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
     )
     for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
         with pytest.raises(InvalidParameters):
-            wall.read(repeated, TODAY)
+            release_grid.read(repeated, TODAY)
     with pytest.raises(UriTooLong):
-        wall.read("q=" + "a" * 5000, TODAY)
+        release_grid.read("q=" + "a" * 5000, TODAY)
 
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
-    asked, written = wall.read(
+    asked, written = release_grid.read(
         "q=A&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
         "&released_after=2026&released_before=2026-11&upcoming=only",
         TODAY,
     )
     assert (asked.q, written) == ("a", "A")
-    shown = wall.empty(asked, TODAY, written)
+    shown = release_grid.empty(asked, TODAY, written)
     links = [*shown.kinds, shown.upcoming, *shown.chosen, *shown.days]
     assert len(links) == 6 + 8 + 3
     for link in links:
@@ -430,13 +436,13 @@ async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Any) -> None
 
 
 def test_the_tallest_bar_fills_the_chart_and_the_least_can_be_seen() -> None:
-    drawn = chart.draw([0, 1, 1000], [0, 0, 500])
+    drawn = bar_chart.draw([0, 1, 1000], [0, 0, 500])
     assert drawn.most == 1000
-    assert [bar.top for bar in drawn.bars] == [chart.HEIGHT, chart.HEIGHT - 1.5, 0]
-    assert [bar.part_top for bar in drawn.bars] == [chart.HEIGHT, chart.HEIGHT, 50]
-    assert all(bar.x + bar.width <= chart.WIDTH for bar in drawn.bars)
-    assert chart.draw([0, 0]).most == 0
-    assert chart.draw([]).bars == []
+    assert [bar.top for bar in drawn.bars] == [bar_chart.HEIGHT, bar_chart.HEIGHT - 1.5, 0]
+    assert [bar.part_top for bar in drawn.bars] == [bar_chart.HEIGHT, bar_chart.HEIGHT, 50]
+    assert all(bar.x + bar.width <= bar_chart.WIDTH for bar in drawn.bars)
+    assert bar_chart.draw([0, 0]).most == 0
+    assert bar_chart.draw([]).bars == []
 
 
 def test_a_picture_is_asked_for_in_a_size_that_looks_well() -> None:
@@ -516,7 +522,7 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
         assert ("</span>upcoming only <" in page) is ("only" in query)
         upcoming = '<a href="/?upcoming=only&amp;sort=released" aria-current="true">Upcoming</a>'
         assert (upcoming in page) is ("only" in query)
-    only = wall.empty(asked_by("upcoming=only&sort=released"), TODAY)
+    only = release_grid.empty(asked_by("upcoming=only&sort=released"), TODAY)
     assert only.kinds[0] == ("All", "/", False), "which is not what is shown"
     assert only.kinds[1].href == "/?type=album&upcoming=only&sort=released"
     (back,) = only.chosen

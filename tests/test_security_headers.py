@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from handlers.pages import APART
+from handlers.pages.base import APART
 from server.app.application import Freshet
 from server.serving.negotiation import strict_transport
 from server.standin import StandIn

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from handlers.pages.presenters.formatting import coming_words
 from server.catalog import query, selection
 from server.catalog.parameters import searchable
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
-from server.catalog.wording import coming_words
 from server.errors import InvalidParameters
 from server.serving import payload
 

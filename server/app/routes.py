@@ -4,30 +4,30 @@ import re
 from collections.abc import Awaitable
 from typing import Any
 
-from handlers.artist import ArtistHandler
-from handlers.auth import (
+from handlers.api.changes import ChangesHandler
+from handlers.api.events import EventsHandler
+from handlers.api.releases import QueryHandler, SingleHandler
+from handlers.api.status import StatusHandler
+from handlers.api.sync import SyncHandler
+from handlers.health import HealthHandler, ReadyHandler
+from handlers.metrics import MetricsHandler
+from handlers.pages.artist import ArtistHandler
+from handlers.pages.auth import (
     CallbackHandler,
     DisconnectHandler,
     LoginHandler,
     LogoutHandler,
     PastedHandler,
 )
-from handlers.changes import ChangesHandler
-from handlers.demo import CoverHandler, OpenHandler
-from handlers.docs import DocsHandler, OpenApiHandler
-from handlers.events import EventsHandler
-from handlers.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
-from handlers.health import HealthHandler, ReadyHandler
-from handlers.home import HomeHandler
-from handlers.metrics import MetricsHandler
-from handlers.overview import OverviewHandler
-from handlers.pages import STATIC, NotFoundHandler, Pages
-from handlers.payloads import QueryHandler, SingleHandler
-from handlers.problems import ProblemHandler
-from handlers.reference import References
-from handlers.setup import SetupHandler
-from handlers.status import StatusHandler
-from handlers.sync import SyncHandler
+from handlers.pages.base import STATIC, NotFoundHandler, Pages
+from handlers.pages.demo import CoverHandler, OpenHandler
+from handlers.pages.docs import DocsHandler, OpenApiHandler
+from handlers.pages.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
+from handlers.pages.home import HomeHandler
+from handlers.pages.problems import ProblemHandler
+from handlers.pages.reference import References
+from handlers.pages.setup import SetupHandler
+from handlers.pages.status import OverviewHandler
 from server.catalog.query import KINDS
 from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase

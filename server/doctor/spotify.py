@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+from handlers.pages.presenters.formatting import duration
 from server.app.upstream import Upstream, make_pace
-from server.catalog.wording import duration
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.doctor.finding import Finding

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
-from handlers.pages import STATIC
+from handlers.pages.base import STATIC
 from models import SyncRun
 from server.database.engine import make_engine
 from server.spotify.limits import quota_store

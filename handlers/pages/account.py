@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from handlers.pages import PageHandler, Pages
-from server.catalog.wording import counted, moment
+from handlers.pages.base import PageHandler, Pages
+from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError
 from server.login import known_browser
 from server.login.consent_monitor import ConsentWatch

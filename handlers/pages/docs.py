@@ -1,9 +1,9 @@
 """`/api/openapi.json` and `/api/docs/`: what this API is, for programs and for people."""
 
+from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
-from handlers.pages import SCRIPTED, PageHandler, Pages
-from handlers.payloads import PayloadHandler
-from handlers.reference import TRIED, Reference, References
+from handlers.pages.base import SCRIPTED, PageHandler, Pages
+from handlers.pages.reference import TRIED, Reference, References
 from server.errors import InvalidParameters, ParameterFault
 
 

@@ -1,15 +1,55 @@
 """Writing the reference of the API from its description. Loaded when that is first asked for."""
 
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
 import orjson
 
-from handlers.pages import Pages
-from handlers.reference import TRIED, Coded, Reference
+from handlers.pages.base import Pages
 from server.openapi import reference as manual
 from server.openapi.reference import Manual
 from server.openapi.schema_outline import Outline
 from server.openapi.spec import openapi
 from server.serving import payload
-from server.serving.payload import Payload
+from server.serving.payload import Coding, Payload, Representation
+from server.threads import Threads
+
+if TYPE_CHECKING:  # else it is loaded when it is needed
+    from server.openapi.reference import Manual
+
+Coded = dict[Coding, Representation]
+
+TRIED = "_operation"  # the parameter that names what a form without scripts tries
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The OpenAPI document and the page of it in every coding, and what that page shows."""
+
+    document: Coded
+    page: Coded
+    manual: "Manual"
+
+
+class References:
+    """The reference of this server, made in one of `threads`."""
+
+    def __init__(self, pages: Pages, threads: Threads) -> None:
+        self._pages = pages
+        self._threads = threads
+        self._made: asyncio.Future[Reference] | None = None
+
+    async def get(self) -> Reference:
+        """All of it; who comes while it is being made waits for the same."""
+        if self._made is None:
+            self._made = asyncio.ensure_future(self._threads.call(self._make))
+        return await asyncio.shield(self._made)
+
+    def _make(self) -> Reference:
+        from handlers.pages import reference
+
+        return reference.make(self._pages)
 
 
 def make(pages: Pages) -> Reference:

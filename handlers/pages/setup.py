@@ -1,6 +1,6 @@
 """`/setup`, in the demo alone: the steps to the real thing, with this server's redirect URI."""
 
-from handlers.pages import PageHandler, Pages
+from handlers.pages.base import PageHandler, Pages
 from server.config.getting_started import steps
 
 TITLE = "From the demo to the real releases"

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from handlers.payloads import PayloadHandler
+from handlers.api.releases import PayloadHandler
 from server.catalog import query
 from server.catalog.change_event import BEGIN_AGAIN, ChangesQuery, Piece
 from server.database.admission import AdmittedDatabase

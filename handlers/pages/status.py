@@ -3,12 +3,12 @@
 from functools import partial
 from typing import Any
 
-from handlers.account import AccountHandler
-from handlers.condition import read_condition
-from handlers.pages import SCRIPTED
-from server.catalog import chart
+from handlers.pages.account import AccountHandler
+from handlers.pages.base import SCRIPTED
+from handlers.pages.condition import read_condition
+from handlers.pages.presenters import bar_chart
+from handlers.pages.presenters.formatting import date_words, day_words, duration, grouped
 from server.catalog.snapshot import freshness_of
-from server.catalog.wording import date_words, day_words, duration, grouped
 from server.login.errors import NotLoggedIn
 from server.serving.cache import PayloadCache
 from server.spotify.types import LADDER
@@ -83,8 +83,8 @@ class OverviewHandler(AccountHandler):
     def _history(self) -> dict[str, Any]:
         """The last thirty days, to be drawn and to be read."""
         days = sync_runs.complete(self._standing.days or (), self._standing.now().date())
-        added = chart.draw([day.added for day in days])
-        syncs = chart.draw([day.syncs for day in days], [day.failed for day in days])
+        added = bar_chart.draw([day.added for day in days])
+        syncs = bar_chart.draw([day.syncs for day in days], [day.failed for day in days])
         return {
             "remembered": self._standing.days is not None,
             "days": days,
@@ -92,6 +92,6 @@ class OverviewHandler(AccountHandler):
                 ("New releases per day", "added", added, sum(day.added for day in days)),
                 ("Syncs per day", "syncs", syncs, sum(day.syncs for day in days)),
             ),
-            "view": f"0 0 {chart.WIDTH} {chart.HEIGHT}",
-            "ground": chart.HEIGHT,
+            "view": f"0 0 {bar_chart.WIDTH} {bar_chart.HEIGHT}",
+            "ground": bar_chart.HEIGHT,
         }

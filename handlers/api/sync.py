@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from handlers.auth import AuthHandler
 from handlers.base import BaseHandler
-from handlers.pages import Pages
+from handlers.pages.auth import AuthHandler
+from handlers.pages.base import Pages
 from server.login.service import LoginDesk
 from server.request_errors import LoginRequired
 from server.sync.syncer import Syncer

@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
-from handlers.pages import PageHandler
-from handlers.payloads import PayloadHandler
+from handlers.pages.base import PageHandler
 from server.errors import NothingThere
 from server.openapi import problem_kinds
 from server.openapi.explanation import Explanation

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from server.catalog.condition import Condition, condition_of
+from handlers.pages.presenters.condition import Condition, condition_of
 from server.serving.cache import PayloadCache
 from server.sync.syncer import Syncer
 from server.sync.upstream_status import Standing

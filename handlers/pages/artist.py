@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from handlers.account import AccountHandler
-from handlers.payloads import Load
-from server.catalog.tiles import Portrait
+from handlers.api.releases import Load
+from handlers.pages.account import AccountHandler
+from handlers.pages.presenters.cards import Portrait
 from server.serving.cache import PayloadCache
 from server.sync.upstream_status import Standing
 

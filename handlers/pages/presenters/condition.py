@@ -2,8 +2,8 @@
 
 from typing import Literal, NamedTuple
 
+from handlers.pages.presenters.formatting import moment
 from server.catalog.snapshot import Freshness, is_stuck
-from server.catalog.wording import moment
 from server.storage.sync_runs import Memory
 
 Kind = Literal[

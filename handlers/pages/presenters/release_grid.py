@@ -7,12 +7,13 @@ from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from server.catalog import isolation, navigation, query, selection
+from handlers.pages.presenters import grid_links
+from handlers.pages.presenters.cards import Tile
+from handlers.pages.presenters.formatting import counted, date_words, grouped
+from handlers.pages.presenters.grid_links import Feed, Link, WallQuery
+from server.catalog import isolation, query, selection
 from server.catalog.isolation import LeftOut
-from server.catalog.navigation import Feed, Link, WallQuery
 from server.catalog.snapshot import Snapshot
-from server.catalog.tiles import Tile
-from server.catalog.wording import counted, date_words, grouped
 from server.serving import payload
 
 LISTS = ("type", "exclude")  # which forms give by repeating the name
@@ -147,12 +148,12 @@ def _wall(
         first=asked.start + 1,
         following=following,
         preceding=preceding,
-        kinds=tuple(navigation.kinds(asked)),
-        upcoming=navigation.upcoming(asked),
-        chosen=tuple(navigation.chosen(asked, written)),
-        days=tuple(navigation.days(asked, today, since)),
-        feeds=tuple(navigation.feeds(asked)),
-        kept=tuple(navigation.kept(asked)),
+        kinds=tuple(grid_links.kinds(asked)),
+        upcoming=grid_links.upcoming(asked),
+        chosen=tuple(grid_links.chosen(asked, written)),
+        days=tuple(grid_links.days(asked, today, since)),
+        feeds=tuple(grid_links.feeds(asked)),
+        kept=tuple(grid_links.kept(asked)),
         has_markets=has_markets or asked.market is not None,
         since=since,
     )

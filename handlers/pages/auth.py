@@ -6,7 +6,7 @@ Where Spotify sends no browser back to PUBLIC_URL, `/auth/pasted/` takes the cal
 import re
 from urllib.parse import urlencode, urlsplit
 
-from handlers.pages import PageHandler, Pages
+from handlers.pages.base import PageHandler, Pages
 from server.config.addresses import client_network
 from server.login import known_browser
 from server.login.attempt import LIFE, fingerprint

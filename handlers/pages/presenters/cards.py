@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
+from handlers.pages.presenters.formatting import coming_words, counted, date_words, machine_date
 from server.catalog import isolation
 from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, clean
-from server.catalog.wording import coming_words, counted, date_words, machine_date
 
 ADDRESS = re.compile(r"https?://[^\s,]+")  # which srcset can hold
 NAMED = 4  # artists of a release; how many more there are is counted

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from handlers.account import AccountHandler
-from handlers.condition import read_condition
-from server.catalog import wall
+from handlers.pages.account import AccountHandler
+from handlers.pages.condition import read_condition
+from handlers.pages.presenters import release_grid
+from handlers.pages.presenters.formatting import day_words
+from handlers.pages.presenters.release_grid import Wall
 from server.catalog.snapshot import freshness_of, known_days
-from server.catalog.wall import Wall
-from server.catalog.wording import day_words
 from server.errors import NothingYet
 from server.serving.cache import PayloadCache
 from server.sync.syncer import Syncer
@@ -42,8 +42,8 @@ class HomeHandler(AccountHandler):
             policy=self._pages.pictured,
             title=f"“{shown.written}”" if shown.query.q else "Freshet",
             wall=shown,
-            sorts=wall.SORTS,
-            upcoming=wall.UPCOMING,
+            sorts=release_grid.SORTS,
+            upcoming=release_grid.UPCOMING,
             today=self._standing.now().date().isoformat(),
             day_words=day_words,
             freshness=freshness_of(self._cache.snapshot),
@@ -57,12 +57,12 @@ class HomeHandler(AccountHandler):
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
         today = self._standing.now().date()
-        asked, written = wall.read(
+        asked, written = release_grid.read(
             self.request.query, *known_days(self._cache.snapshot, self._standing.now())
         )
         try:
-            shown = wall.build(await self._cache.shown(asked.at), asked, today, written)
+            shown = release_grid.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:
-            return wall.empty(asked, today, written)
+            return release_grid.empty(asked, today, written)
         self._cache.omissions.log(asked.path, shown.left_out)
         return shown

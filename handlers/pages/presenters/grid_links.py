@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Any, ClassVar, NamedTuple, get_args
 
+from handlers.pages.presenters.formatting import date_words
 from server.catalog.parameters import Limit
 from server.catalog.query import FEEDS, AlbumsQuery, AlbumType
-from server.catalog.wording import date_words
 from server.serving.feeds import FORMATS
 
 WALL_PAGE = 48  # releases

@@ -15,7 +15,7 @@ from server.errors import FreshetError, InvalidParameters, NothingThere
 from server.login.errors import ForeignOrigin, LoginFailed
 from server.serving.negotiation import prefers_page
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 STATIC = HERE / "static"
 POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
