@@ -2,7 +2,7 @@
 
 import click
 
-from server.doctor.examination import examine
+from server.doctor.run import examine
 
 
 async def report() -> int:
