@@ -38,18 +38,18 @@ GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
 WARM = b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 BOUNDS = {
-    "catalog/shelf": DEFAULT.shelf,
-    "lane/memo": DEFAULT.memo,
-    "catalog/demand": DEFAULT.demand,
-    "catalog/days": DEFAULT.days,
-    "catalog/ring": DEFAULT.ring,
-    "catalog/broadcast": DEFAULT.listeners,
-    "admission": DEFAULT.waiting,
-    "lane/incomplete": DEFAULT.heads,
-    "lane/bodies": DEFAULT.bodies,
-    "lane/lane": DEFAULT.connections,
-    "lane/backlog": DEFAULT.unsent,
-    "lane/turns": DEFAULT.turns,
+    "serving/response_store": DEFAULT.shelf,
+    "http/head_cache": DEFAULT.memo,
+    "serving/hot_queries": DEFAULT.demand,
+    "serving/past_days": DEFAULT.days,
+    "serving/streams/ring": DEFAULT.ring,
+    "serving/streams/broadcast": DEFAULT.listeners,
+    "database/admission": DEFAULT.waiting,
+    "http/connections/incomplete_heads": DEFAULT.heads,
+    "http/connections/incomplete_bodies": DEFAULT.bodies,
+    "http/fast_lane": DEFAULT.connections,
+    "http/connections/unsent": DEFAULT.unsent,
+    "http/connections/turns": DEFAULT.turns,
 }
 
 

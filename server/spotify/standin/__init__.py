@@ -1,0 +1,1 @@
+"""The old name of `server.standin`, for this version."""
