@@ -42,7 +42,8 @@ PATHS = (
 def commands() -> list[list[str]]:
     """The two of the manual, without the interpreter's place."""
     section = MANUAL.partition("## Backups")[2].partition("\n## ")[0]
-    found = re.findall(r"^\.venv/bin/python (-m server\.postgres .+)$", section, re.MULTILINE)
+    line = r"^\.venv/bin/python (-m server\.commands\.postgres .+)$"
+    found = re.findall(line, section, re.MULTILINE)
     assert [line.split()[2] for line in found] == ["pg_dump", "pg_restore"]
     return [line.split() for line in found]
 

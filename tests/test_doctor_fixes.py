@@ -60,9 +60,9 @@ CARRIED_OUT_BY = {
     "doctor/database.py:of_database error.fault -> error.fix or ADVICE": SETTING,
     "doctor/database.py:require_place {folder} cannot be made, because {accoun -> fix": PREFLIGHT
     + "::test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says",
-    "doctor/examination.py:_addresses off: {settings.login_obstacle} -> fix": SETTING,
-    "doctor/examination.py:_addresses text -> mend": SETTING,
-    "doctor/examination.py:_reach text -> fix": SETTING,
+    "doctor/run.py:_addresses off: {settings.login_obstacle} -> fix": SETTING,
+    "doctor/run.py:_addresses text -> mend": SETTING,
+    "doctor/run.py:_reach text -> fix": SETTING,
     "doctor/login.py:of_consent Spotify no longer honours the consent -> LOG_IN_AGAIN": LOGIN,
     "doctor/login.py:of_consent its tokens cannot be read -> MEND_KEYS": LOGIN,
     "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
@@ -85,30 +85,30 @@ CARRIED_OUT_BY = {
     "doctor/spotify.py:limits text -> wait; asking on would prolong it": HERE
     + "::test_a_pause_that_is_waited_out_is_over",
     "doctor/spotify.py:proxy str(error) -> mend": PROXY,
-    "embedded/ownership.py:elsewhere {self._path} is locked by {holder}; {but"
+    "database/embedded/ownership.py:elsewhere {self._path} is locked by {holder}; {but"
     " -> end that process: kill {holder.pid}": HERE
     + "::test_a_lock_that_another_user_holds_is_free_after_the_command",
-    "environment.py:remark_on_folder text -> fix": HERE
+    "config/environment.py:remark_on_folder text -> fix": HERE
     + "::test_a_folder_that_others_can_write_to_is_closed_by_the_command",
-    "environment.py:remarks text -> command": HERE
+    "config/environment.py:remarks text -> command": HERE
     + "::test_a_file_that_others_can_read_is_closed_by_the_command",
-    "environment.py:remarks text -> fix": HERE
+    "config/environment.py:remarks text -> fix": HERE
     + "::test_a_host_of_conda_is_settled_by_one_in_the_file",
-    "preflight.py:require_encoding the database has the encoding {found}, w"
+    "database/preflight.py:require_encoding the database has the encoding {found}, w"
     " -> make one that can with `createdb -E UTF8": PREFLIGHT
     + "::test_an_encoding_that_cannot_hold_every_name_is_refused_until_the_data_has_moved",
-    "preflight.py:require_rights the role {role} may not make tables in t"
+    "database/preflight.py:require_rights the role {role} may not make tables in t"
     " -> as the owner of the database or a superu": PREFLIGHT
     + "::test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_says",
-    "preflight.py:require_rights the role {role} may not {'alter' if behi"
+    "database/preflight.py:require_rights the role {role} may not {'alter' if behi"
     " -> as a superuser, run in the database: {st": PREFLIGHT
     + "::test_tables_of_another_role_are_given_away_as_doctor_says",
-    "preflight.py:require_sessions a pooler in front of the database gives"
+    "database/preflight.py:require_sessions a pooler in front of the database gives"
     " -> set pool_mode = session in it (PgBouncer": POOLER,
-    "preflight.py:require_writable the database allows only reading"
+    "database/preflight.py:require_writable the database allows only reading"
     " -> it is a standby: name the primary in DAT": PREFLIGHT
     + "::test_a_database_that_allows_only_reading_is_opened_as_doctor_says",
-    "schema.py:require the schema is at revision {found or 'non -> CREATE": PREFLIGHT
+    "database/schema.py:require the schema is at revision {found or 'non -> CREATE": PREFLIGHT
     + "::test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_says",
 }
 
@@ -122,31 +122,31 @@ CLUSTER = (
 )
 NOT_CARRIED_OUT = {
     "doctor/database.py:of_database error.fault -> error.fix": PASSED_ON,
-    "doctor/examination.py:examine remark.text -> remark.fix": PASSED_ON,
+    "doctor/run.py:examine remark.text -> remark.fix": PASSED_ON,
     "doctor/spotify.py:_source OwnerWithoutPremium.title -> OwnerWithoutPremium.advice": PREMIUM,
     "doctor/spotify.py:_source not for this app -> look": DASHBOARD,
     "doctor/spotify.py:_source str(error) -> look": DASHBOARD,
-    "embedded/cluster.py:_not_started PostgreSQL did not start {where}: {reaso"
+    "database/embedded/cluster.py:_not_started PostgreSQL did not start {where}: {reaso"
     " -> fix_of(reason)": CLUSTER,
-    "embedded/cluster.py:_translated_errors {folder} cannot be used: {error}"
+    "database/embedded/cluster.py:_translated_errors {folder} cannot be used: {error}"
     " -> _fix(error)": CLUSTER,
-    "embedded/data_folder.py:_check_version {folder} was made by PostgreSQL {found},"
+    "database/embedded/data_folder.py:_check_version {folder} was made by PostgreSQL {found},"
     " -> dump it with the old version and restore": CLUSTER,
-    "embedded/data_folder.py:make no database can be made in {folder.paren"
+    "database/embedded/data_folder.py:make no database can be made in {folder.paren"
     " -> fix_of(reason)": CLUSTER,
-    "embedded/data_folder.py:make the path {str(folder)!r} has a line brea"
+    "database/embedded/data_folder.py:make the path {str(folder)!r} has a line brea"
     " -> name another folder: DATABASE_URL=embedd": CLUSTER,
-    "embedded/data_folder.py:make {folder} is neither empty nor a PostgreS"
+    "database/embedded/data_folder.py:make {folder} is neither empty nor a PostgreS"
     " -> name another folder: DATABASE_URL=embedd": CLUSTER,
-    "embedded/ownership.py:_users {self._folder} belongs to the user {priv"
+    "database/embedded/ownership.py:_users {self._folder} belongs to the user {priv"
     " -> run Freshet as that user, or name anothe": "takes another user with a session of its own",
-    "embedded/socket_folder.py:choose the path of {folder} is too long for a s"
+    "database/embedded/socket_folder.py:choose the path of {folder} is too long for a s"
     " -> name a shorter one: DATABASE_URL=embedde": CLUSTER,
-    "schema.py:_make_database the database {url.database} does not exi"
+    "database/schema.py:_make_database the database {url.database} does not exi"
     " -> how_to_make(url)": CREATE_DB,
-    "schema.py:_require_known the schema is at revision {found}, to wh"
+    "database/schema.py:_require_known the schema is at revision {found}, to wh"
     " -> run that version, or restore a backup of": NEWER,
-    "schema.py:migrate the tables cannot be made or upgraded: {"
+    "database/schema.py:migrate the tables cannot be made or upgraded: {"
     " -> name a database in DATABASE_URL that no": CREATE_DB,
 }
 
@@ -179,9 +179,10 @@ FIXES_OF = {  # by name, how many arguments there are where one is a fix
 def proposals() -> Counter[str]:
     """Every call in what `doctor` runs that makes a finding, a remark or an error with a fix."""
     server = ROOT / "server"
-    alone = [server / f"{name}.py" for name in ("environment", "preflight", "schema")]
+    names = ("config/environment", "database/preflight", "database/schema")
+    alone = [server / f"{name}.py" for name in names]
     found: Counter[str] = Counter()
-    for file in (*server.glob("doctor/*.py"), *server.glob("embedded/*.py"), *alone):
+    for file in (*server.glob("doctor/*.py"), *server.glob("database/embedded/*.py"), *alone):
         source = file.read_text(encoding="utf-8")
         for function, call in calls(ast.parse(source)):
             name = call.func.id  # type: ignore[attr-defined]
