@@ -1,4 +1,4 @@
-"""The old name of `server.commands.postgres`, for this version."""
+"""`python -m server.postgres`: the old name of `python -m server.commands.postgres`."""
 
 import sys
 
