@@ -1,5 +1,7 @@
 """The page of the API holds all that the description says, whatever that is, and only as text."""
 
+import subprocess
+import sys
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -308,6 +310,12 @@ def test_hostile_text_stays_text() -> None:
     assert [attributes for name, attributes in tags.seen if name == "script"] == [
         {"src": "/static/docs.js", "defer": None}
     ]
+
+
+def test_servers_load_it_when_it_is_first_asked_for() -> None:
+    script = "import sys, server.app.routes; print('server.openapi.spec' in sys.modules)"
+    command = [sys.executable, "-c", script]
+    assert subprocess.check_output(command, cwd=STATIC.parents[1], text=True) == "False\n"
 
 
 def test_the_script_is_small_and_asks_nobody_else() -> None:

@@ -1,4 +1,7 @@
-"""Writing the reference of the API from its description. Loaded when that is first asked for."""
+"""Writing the reference of the API from its description, when it is first asked for.
+
+That takes a third of a second and some megabytes, which few servers are ever asked for.
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,16 +10,13 @@ from typing import TYPE_CHECKING
 import orjson
 
 from handlers.pages.base import Pages
-from server.openapi import reference as manual
-from server.openapi.reference import Manual
-from server.openapi.schema_outline import Outline
-from server.openapi.spec import openapi
 from server.serving import payload
 from server.serving.payload import Coding, Payload, Representation
 from server.threads import Threads
 
-if TYPE_CHECKING:  # else it is loaded when it is needed
+if TYPE_CHECKING:  # else `make` loads them
     from server.openapi.reference import Manual
+    from server.openapi.schema_outline import Outline
 
 Coded = dict[Coding, Representation]
 
@@ -41,19 +41,17 @@ class References:
         self._made: asyncio.Future[Reference] | None = None
 
     async def get(self) -> Reference:
-        """All of it; who comes while it is being made waits for the same."""
+        """Return all of it; requests that come while it is being made wait for the same."""
         if self._made is None:
-            self._made = asyncio.ensure_future(self._threads.call(self._make))
+            self._made = asyncio.ensure_future(self._threads.call(make, self._pages))
         return await asyncio.shield(self._made)
-
-    def _make(self) -> Reference:
-        from handlers.pages import reference
-
-        return reference.make(self._pages)
 
 
 def make(pages: Pages) -> Reference:
-    """Write the reference. Takes a third of a second."""
+    """Write the reference, and load what that needs. Takes a third of a second."""
+    from server.openapi import reference as manual
+    from server.openapi.spec import openapi
+
     description = openapi(pages.public_url, pages.cookie("session"))
     readable = manual.read(description)
     document = ready(orjson.dumps(description), payload.JSON, pages.public_url)
@@ -61,10 +59,10 @@ def make(pages: Pages) -> Reference:
     return Reference(document, page, readable)
 
 
-def render(pages: Pages, manual: Manual) -> bytes:
+def render(pages: Pages, manual: "Manual") -> bytes:
     """The page of a manual."""
 
-    def inside(outline: Outline) -> bytes:
+    def inside(outline: "Outline") -> bytes:
         return pages.render("outline.html", outline=outline, inside=inside, anchors=anchors)
 
     anchors = frozenset(each.name for each in manual.schemas)
