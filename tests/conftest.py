@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -203,31 +203,32 @@ def start_standin(closing: Any) -> Callable[..., StandIn]:
     return start
 
 
+def settings_for(
+    url: URL, standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
+) -> Settings:
+    """Settings for a server on a free port, with the database at `url`."""
+    addresses = {}
+    if standin is not None:
+        addresses = {
+            "spotify_api_url": standin.api_url,
+            "spotify_accounts_url": standin.accounts_url,
+        }
+    values = {
+        "client_id": "standin-client",
+        "client_secret": "standin-secret",
+        "secret": SECRET,
+        "database_url": url.render_as_string(hide_password=False),
+        "port": 0,
+        **addresses,
+        **overrides,
+    }
+    return config.load(kind, **values)
+
+
 @pytest.fixture
 def make_settings(database_url: URL) -> Callable[..., Settings]:
-    """Settings for a server on a free port, with this test's database."""
-
-    def make(
-        standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
-    ) -> Settings:
-        addresses = {}
-        if standin is not None:
-            addresses = {
-                "spotify_api_url": standin.api_url,
-                "spotify_accounts_url": standin.accounts_url,
-            }
-        values = {
-            "client_id": "standin-client",
-            "client_secret": "standin-secret",
-            "secret": SECRET,
-            "database_url": database_url.render_as_string(hide_password=False),
-            "port": 0,
-            **addresses,
-            **overrides,
-        }
-        return config.load(kind, **values)
-
-    return make
+    """The same, with this test's database."""
+    return partial(settings_for, database_url)
 
 
 @pytest.fixture
@@ -255,6 +256,21 @@ def start_freshet(
         return freshet
 
     return start
+
+
+@contextmanager
+def own_loop(
+    new_loop: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+) -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop for a server that all tests of a module share; a developer's `.env` is not read."""
+    loop = new_loop()
+    asyncio.set_event_loop(loop)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        yield loop
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:

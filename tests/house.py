@@ -8,10 +8,8 @@ import pytest
 from sqlalchemy import URL
 
 from server.app.application import Freshet
-from server.config import settings
-from server.config.settings import Settings
 from server.standin import AppKind, Catalogue, StandIn
-from tests.conftest import ROOT, SECRET, until
+from tests.conftest import own_loop, settings_for, until
 from tests.examples import albums
 from tests.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
 from tests.ports import free_port
@@ -40,16 +38,11 @@ class House:
         port = free_port()
         self.front: Front = PROGRAMS[self.name](folder, port)
         self.freshet = Freshet(
-            settings.load(
-                Settings,
-                client_id="standin-client",
-                client_secret="standin-secret",
-                secret=SECRET,
-                database_url=self.url.render_as_string(hide_password=False),
+            settings_for(
+                self.url,
+                self.standin,
                 port=port,
                 public_url=f"http://127.0.0.1:{self.front.port}",
-                spotify_api_url=self.standin.api_url,
-                spotify_accounts_url=self.standin.accounts_url,
                 trusted_proxies="127.0.0.1",
                 access_log=access_log,
                 cache_max_age=1,
@@ -92,10 +85,7 @@ def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterat
 
     Without an access log nothing changes by itself either: answers are to be compared.
     """
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings, "ENV_FILE", ROOT / "no.env")
+    with own_loop() as loop, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))  # where Caddy keeps its own
         house = House(name, loop, url)
         loop.run_until_complete(house.start(folder, access_log))
@@ -103,6 +93,3 @@ def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterat
             loop.run_until_complete(quiet(house.freshet))
         yield house
         loop.run_until_complete(house.stop())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-    asyncio.set_event_loop(None)

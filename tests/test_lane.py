@@ -17,13 +17,11 @@ from tornado.httpclient import AsyncHTTPClient
 from server.app import routes
 from server.app.application import Freshet
 from server.app.unreadable import Refuser
-from server.config import settings as config
-from server.config.settings import Settings
 from server.http.forwarded import TrustedProxies
 from server.http.server import Site
 from server.observability.access_log import AccessLog
 from server.standin import AppKind, Catalogue, StandIn
-from tests.conftest import ROOT, SECRET, until
+from tests.conftest import own_loop, settings_for, until
 from tests.examples import albums, spotify_id
 from tests.raw import VARYING, exchange, quiet
 
@@ -54,19 +52,7 @@ class Pair:
         catalogue = Catalogue(albums(5), recent_days=None)
         self.standin = StandIn(kind=AppKind.EXTENDED, catalogue=catalogue)
         self.standin.start()
-        self.freshet = Freshet(
-            config.load(
-                Settings,
-                client_id="standin-client",
-                client_secret="standin-secret",
-                secret=SECRET,
-                database_url=self._url.render_as_string(hide_password=False),
-                port=0,
-                access_log="off",
-                spotify_api_url=self.standin.api_url,
-                spotify_accounts_url=self.standin.accounts_url,
-            )
-        )
+        self.freshet = Freshet(settings_for(self._url, self.standin, access_log="off"))
         self.freshet.start()
         snapshot = self.freshet.cache
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
@@ -126,17 +112,11 @@ def pair(
     request: pytest.FixtureRequest, new_database: Callable[[str], Any], migrated: str
 ) -> Iterator[Pair]:
     new_loop = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
-    loop = new_loop()
-    asyncio.set_event_loop(loop)
-    with new_database(migrated) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+    with new_database(migrated) as url, own_loop(new_loop) as loop:
         made = Pair(loop, url)
         loop.run_until_complete(made.start())
         yield made
         loop.run_until_complete(made.stop())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-    asyncio.set_event_loop(None)
 
 
 def get(target: str, *fields: str, method: str = "GET", version: str = "HTTP/1.1") -> bytes:

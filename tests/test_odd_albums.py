@@ -24,14 +24,12 @@ from tornado.httpclient import HTTPResponse
 
 from server.app.application import Freshet
 from server.catalog.query import KINDS
-from server.config import settings as config
-from server.config.settings import Settings
 from server.openapi.status_schemas import Status
 from server.spotify.album_parser import parse_items
 from server.standin import Answer, AppKind, Catalogue, StandIn
 from tests import odd_albums
 from tests.client import Client
-from tests.conftest import ROOT, SECRET, until
+from tests.conftest import own_loop, settings_for, until
 from tests.test_feeds import faults_of, rows
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
@@ -90,15 +88,9 @@ class Server:
         self.standin = StandIn(kind=AppKind.RESTRICTED, catalogue=catalogue)
         self.standin.start()
         self.freshet = Freshet(
-            config.load(
-                Settings,
-                client_id="standin-client",
-                client_secret="standin-secret",
-                secret=SECRET,
-                database_url=self._url.render_as_string(hide_password=False),
-                port=0,
-                spotify_api_url=self.standin.api_url,
-                spotify_accounts_url=self.standin.accounts_url,
+            settings_for(
+                self._url,
+                self.standin,
                 sync_interval=0,
                 sync_source="search",
                 quota_per_day=1_000_000,
@@ -143,17 +135,11 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(new_database: Callable[[str], Any], migrated: str) -> Iterator[Server]:
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    with new_database(migrated) as url, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+    with new_database(migrated) as url, own_loop() as loop:
         made = Server(loop, url)
         loop.run_until_complete(made.start())
         yield made
         loop.run_until_complete(made.stop())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-    asyncio.set_event_loop(None)
 
 
 def check_list(path: str, answer: HTTPResponse) -> int:
