@@ -10,7 +10,7 @@ snapshot is read, and for as long as the database cannot be reached.
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ class PayloadCache:
         memory: Budget = DEFAULT,
         admission: Admission | None = None,
     ) -> None:
-        admission = admission or Admission(memory.waiting)
+        self._admission = admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
         self._load, self._compute = load, compute
         self.days = Days(load_day, memory.days, admission)
@@ -82,7 +82,7 @@ class PayloadCache:
         self._warm_until = math.inf
         self.shelf = Shelf(timer, memory.shelf)
         self.demand = Demand(memory.demand)
-        self._building = SingleFlight[Representation](admission)
+        self._building = SingleFlight[Representation]()
         self._refreshing = asyncio.Lock()
         self._background = Tasks()
 
@@ -120,8 +120,8 @@ class PayloadCache:
 
         Raises NothingThere if that finds nothing, Overloaded, or a DatabaseError.
         """
-        ready, whose = self._found(key := (path, coding)), (id(self._snapshot), key)
-        return ready or await self._building.do(whose, lambda: self._loaded(key, load))
+        key = path, coding
+        return self._found(key) or await self._shared(key, lambda: self._loaded(key, load))
 
     async def _loaded(self, key: Key, load: Load) -> Representation:
         snapshot, found = self._snapshot, await load()
@@ -211,8 +211,15 @@ class PayloadCache:
 
     async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
         snapshot = self._served()
-        whose = (id(snapshot), key)  # what an older snapshot gives would go back in time
-        return await self._building.do(whose, lambda: self._build(snapshot, query, key))
+        return await self._shared(key, lambda: self._build(snapshot, query, key))
+
+    async def _shared(
+        self, key: Key, make: Callable[[], Coroutine[Any, Any, Representation]]
+    ) -> Representation:
+        """Make an answer once for all requests that wait for it. Raises Overloaded."""
+        whose = (id(self._snapshot), key)  # what an older snapshot gives would go back in time
+        with self._admission.enter():
+            return await self._building.do(whose, make)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
         day = nullcontext(snapshot) if query.at is None else self.days.open(query.at)

@@ -4,29 +4,32 @@ import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import Any, Generic, TypeVar
 
-from server.database.admission import Admission
-
 Made = TypeVar("Made")
 
 
 class SingleFlight(Generic[Made]):
-    """Runs one task for each key; who asks for a key meanwhile waits for its task.
+    """Runs one task for each key; callers that ask for a key meanwhile wait for its task."""
 
-    Each that waits needs room in `admission`.
-    """
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+    def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[Made]] = {}
 
     async def do(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
         """Return what `work` returns; it goes on when those who wait for it are cancelled.
 
-        Raises Overloaded, or what `work` raises.
+        Raises what `work` raises.
         """
-        with self._admission.enter():
-            task = self._tasks.get(key)
-            if task is None:
-                task = self._tasks[key] = asyncio.create_task(work())
-                task.add_done_callback(lambda _: self._tasks.pop(key, None))
-            return await asyncio.shield(task)
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda task: self._has_ended(key, task))
+        return await asyncio.shield(task)
+
+    def cancel(self) -> None:
+        """Cancel all work."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _has_ended(self, key: Hashable, task: "asyncio.Task[Made]") -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # it is no loss if all who wanted to know are gone

@@ -74,7 +74,5 @@ class Audience:
             own = max(self._by_client.values(), key=len, default={})
             if len(own) < least:
                 return done
-            oldest = next(iter(own))
-            oldest.evict()
-            self.remove(oldest)
+            next(iter(own)).evict()
         return count

@@ -10,6 +10,7 @@ import structlog
 
 from server.catalog.change_event import Entry, Piece
 from server.config.memory_budget import DEFAULT
+from server.serving.single_flight import SingleFlight
 from server.serving.streams.audience import MOST_OF_A_CLIENT, Audience
 from server.serving.streams.follower import Follower
 from server.serving.streams.ring import Ring
@@ -51,7 +52,7 @@ class Broadcast:
         self.ring: Ring | None = None
         self._audience = Audience(most, most_of_a_client)
         self._waiting: dict[Follower, None] = {}
-        self._pages: dict[int, asyncio.Task[Piece]] = {}
+        self._pages = SingleFlight[Piece]()
         self._feeding = asyncio.Lock()
         self._paging = asyncio.Lock()
         self._closed = False
@@ -120,24 +121,12 @@ class Broadcast:
         """
         if self.ring is not None and self.ring.covers(after):
             return self.ring.after(after, PAGE)
-        piece = await asyncio.shield(self._page_elsewhere(after))
+        piece = await self._pages.do(after, lambda: self._read_page(after))
         return piece.entries if piece.reach.holds(after) else [Entry.reset(piece.reach)]
-
-    def _page_elsewhere(self, after: int) -> "asyncio.Task[Piece]":
-        """Whoever asks for the same page at the same time shares it."""
-        if after not in self._pages:
-            self._pages[after] = task = asyncio.create_task(self._read_page(after))
-            task.add_done_callback(lambda task: self._read_has_ended(after, task))
-        return self._pages[after]
 
     async def _read_page(self, after: int) -> Piece:
         async with self._paging:  # one thread at a time, for others need the database too
             return await self._read(after, PAGE)
-
-    def _read_has_ended(self, after: int, task: "asyncio.Task[Piece]") -> None:
-        del self._pages[after]
-        if not task.cancelled():
-            task.exception()  # it is no loss if all who wanted to know are gone
 
     def await_news(self, follower: Follower) -> None:
         """Wake a follower when there is more."""
@@ -160,5 +149,4 @@ class Broadcast:
         self._closed = True
         for follower in self._audience:
             attempt_now(follower.leave, None)
-        for task in self._pages.values():
-            task.cancel()
+        self._pages.cancel()
