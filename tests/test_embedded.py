@@ -73,7 +73,7 @@ import os, pwd, subprocess, sys
 from server.database.embedded.launcher import enter_user_namespace, switch_user
 
 account = pwd.getpwnam("nobody")
-test = [sys.executable, "-c", "import server.embedded"]
+test = [sys.executable, "-c", "import server.database.embedded"]
 ids = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 try:
     reaches = subprocess.run(test, capture_output=True, **ids).returncode == 0
@@ -315,6 +315,7 @@ def test_makes_a_cluster_where_not_even_the_parents_exist(start: Any, folder: Pa
             "datlocprovider, datlocale FROM pg_database WHERE datname = 'postgres'"
         )
         assert cursor.fetchone() == ("UTF8", "UTC", "b", "C.UTF-8")
+    assert (folder / "server.log").exists()
 
 
 def test_a_restart_keeps_the_data(start: Any, folder: Path) -> None:

@@ -19,6 +19,7 @@ from server.database.embedded.programs import binaries, cause, fix_of, spawn
 from server.errors import EmbeddedPostgresError
 
 START_SECONDS = 60.0
+LOG = "server.log"  # in the data folder: what the server has printed since its last start
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -147,7 +148,7 @@ class EmbeddedPostgres:
         command = [str(binaries() / "postgres"), "-D", str(self.folder)]
         command += [word for name in settings for word in ("-c", f"{name}={settings[name]}")]
         for _ in self._until(deadline):
-            with (self.folder / "server.observability.log").open("wb") as log:
+            with (self.folder / LOG).open("wb") as log:
                 self._server = spawn(identity, command, log)
             if self._wait_until_ready(deadline):
                 return
@@ -177,7 +178,7 @@ class EmbeddedPostgres:
         return EmbeddedPostgresError(f"PostgreSQL did not start {where}: {reason}", fix_of(reason))
 
     def _log(self) -> str:
-        return (self.folder / "server.observability.log").read_text("utf-8", "replace")
+        return (self.folder / LOG).read_text("utf-8", "replace")
 
     def _until(self, deadline: float) -> Iterator[None]:
         """Yield at once and then every 10 ms until `deadline` (time.monotonic seconds)."""
