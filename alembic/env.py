@@ -1,4 +1,4 @@
-"""Runs the migrations: on the connection `server.schema` gives, or by hand on DATABASE_URL."""
+"""Runs the migrations, on the connection of `server.database.schema` or by hand on DATABASE_URL."""
 
 from sqlalchemy import Connection
 
