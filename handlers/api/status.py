@@ -152,19 +152,18 @@ def _last_sync(memory: Memory) -> dict[str, Any] | None:
 
 
 def _source(name: str, known: Verdict | None) -> dict[str, Any]:
-    return {
-        "name": name,
-        "verdict": "unknown" if known is None else "allowed" if known.allowed else "restricted",
-        "reason": known.reason if known else None,
-        "probed_at": utc(known.probed_at) if known else None,
-        "newest": known.newest if known else None,
-    }
+    newest = known.newest if known else None
+    return {"name": name, **_verdict(known, "restricted"), "newest": newest}
 
 
 def _market(market: str, known: Verdict | None) -> dict[str, Any]:
+    return {"market": market, **_verdict(known, "refused")}
+
+
+def _verdict(known: Verdict | None, refused: str) -> dict[str, Any]:
+    """What is known of a source or a market; `refused` is the word for one that is not allowed."""
     return {
-        "market": market,
-        "verdict": "unknown" if known is None else "allowed" if known.allowed else "refused",
+        "verdict": "unknown" if known is None else "allowed" if known.allowed else refused,
         "reason": known.reason if known else None,
         "probed_at": utc(known.probed_at) if known else None,
     }

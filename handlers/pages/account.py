@@ -26,7 +26,7 @@ class AccountHandler(PageHandler):
         self._desk, self._watch, self._owned = desk, watch, owned
 
     async def visitor(self) -> Visitor | None:
-        """Who is looking; nobody, as long as that cannot be asked.
+        """Return the account that is logged in here; None also while that cannot be read.
 
         A browser with a session that an older version began is known from now on.
         """
@@ -49,14 +49,14 @@ class AccountHandler(PageHandler):
             "days_left": self._watch.days_left(),
             "action": self._action(visitor),
             "owned": self._owned,
-            "obstacle": None if self.at_loopback else self._pages.obstacle,
+            "obstacle": self.obstacle,
             "moment": moment,
             "counted": counted,
         }
 
     def _action(self, visitor: Visitor | None) -> str:
         """What the button to Spotify says."""
-        if self._pages.obstacle and not self.at_loopback:
+        if self.obstacle:
             return "How to log in"
         if visitor is None:
             return "Log in with Spotify"

@@ -63,7 +63,7 @@ class LoginHandler(AuthHandler):
         for old in self._attempts()[: 1 - MOST_ATTEMPTS][:MOST_DROPPED]:
             self.drop_cookie(old)
         self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
-        if self._pages.obstacle and not self.at_loopback:
+        if self.obstacle:
             self._explain(begun.url)
             return
         self.set_header("Cache-Control", "no-store")
@@ -74,7 +74,7 @@ class LoginHandler(AuthHandler):
         self.send_page(
             "login_by_hand.html",
             title="Log in by copy and paste",
-            obstacle=self._pages.obstacle,
+            obstacle=self.obstacle,
             consent_url=consent_url,
             redirect_uri=self._desk.redirect_uri,
             loopback=self._pages.loopback,

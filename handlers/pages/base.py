@@ -148,9 +148,8 @@ class PageHandler(BaseHandler):
         headers = self.request.headers
         site, origin = headers.get("Sec-Fetch-Site"), headers.get("Origin")
         ours = self._pages.loopback if self.at_loopback else self._pages.origin
-        if site not in (None, "same-origin") or origin not in (None, ours):
-            raise ForeignOrigin(FOREIGN)
-        if site is None and origin is None:
+        is_foreign = site not in (None, "same-origin") or origin not in (None, ours)
+        if is_foreign or (site is None and origin is None):
             raise ForeignOrigin(FOREIGN)
 
     @property
@@ -158,6 +157,11 @@ class PageHandler(BaseHandler):
         """Whether the browser came by the address at which it can log in all the same."""
         came_by = f"{self.request.protocol}://{self.request.host}"
         return self._pages.loopback is not None and came_by == self._pages.loopback
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why no browser can log in by one click at the address by which this one came."""
+        return None if self.at_loopback else self._pages.obstacle
 
     @property
     def session_token(self) -> str | None:

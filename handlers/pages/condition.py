@@ -1,7 +1,9 @@
-"""The condition that pages show, read from the parts that know."""
+"""What the start page and the status page share: the condition of what is served."""
 
 from functools import partial
+from typing import Any
 
+from handlers.pages.account import AccountHandler
 from handlers.pages.presenters.condition import Condition, condition_of
 from server.serving.cache import PayloadCache
 from server.sync.syncer import Syncer
@@ -9,13 +11,31 @@ from server.sync.upstream_status import Standing
 from server.tasks import attempt_now
 
 
-def read_condition(cache: PayloadCache, standing: Standing, syncer: Syncer) -> Condition:
-    """Return the one condition of this server that pages show, from memory."""
-    snapshot = cache.snapshot
-    return condition_of(
-        None if snapshot is None else snapshot.freshness,
-        standing.memory,
-        stale=snapshot is not None and cache.is_stale(snapshot),
-        running=attempt_now(partial(syncer.runs_anywhere, standing), False),
-        scheduled=syncer.schedule.interval > 0,
-    )
+class ConditionHandler(AccountHandler):
+    """Reads the condition from memory, from the parts that know."""
+
+    def initialize(  # type: ignore[override]
+        self,
+        cache: PayloadCache,
+        standing: Standing,
+        syncer: Syncer,
+        **login: Any,
+    ) -> None:
+        """Take what is shown from the wiring."""
+        super().initialize(**login)
+        self._cache, self._standing, self._syncer = cache, standing, syncer
+
+    def is_syncing(self) -> bool:
+        """Return whether any process syncs; False if that cannot be told."""
+        return attempt_now(partial(self._syncer.runs_anywhere, self._standing), False)
+
+    def condition(self) -> Condition:
+        """Return the one condition of this server that pages show."""
+        snapshot = self._cache.snapshot
+        return condition_of(
+            None if snapshot is None else snapshot.freshness,
+            self._standing.memory,
+            stale=snapshot is not None and self._cache.is_stale(snapshot),
+            running=self.is_syncing(),
+            scheduled=self._syncer.schedule.interval > 0,
+        )

@@ -1,17 +1,11 @@
 """`/`: the new releases as a wall of covers, and the login."""
 
-from typing import Any
-
-from handlers.pages.account import AccountHandler
-from handlers.pages.condition import read_condition
+from handlers.pages.condition import ConditionHandler
 from handlers.pages.presenters import release_grid
 from handlers.pages.presenters.formatting import day_words
 from handlers.pages.presenters.release_grid import Wall
 from server.catalog.snapshot import freshness_of, known_days
 from server.errors import NothingYet
-from server.serving.cache import PayloadCache
-from server.sync.syncer import Syncer
-from server.sync.upstream_status import Standing
 
 DONE = {
     "logged-out": "You are logged out.",
@@ -19,19 +13,8 @@ DONE = {
 }
 
 
-class HomeHandler(AccountHandler):
+class HomeHandler(ConditionHandler):
     """Public; reads the database only for days gone by, and for a browser with a session."""
-
-    def initialize(  # type: ignore[override]
-        self,
-        cache: PayloadCache,
-        standing: Standing,
-        syncer: Syncer,
-        **login: Any,
-    ) -> None:
-        """Take what is shown from the wiring."""
-        super().initialize(**login)
-        self._cache, self._standing, self._syncer = cache, standing, syncer
 
     async def get(self) -> None:
         """Send the page."""
@@ -47,7 +30,7 @@ class HomeHandler(AccountHandler):
             today=self._standing.now().date().isoformat(),
             day_words=day_words,
             freshness=freshness_of(self._cache.snapshot),
-            condition=read_condition(self._cache, self._standing, self._syncer),
+            condition=self.condition(),
             done=None if visitor else done,
             **self.account(visitor),
         )
@@ -56,10 +39,8 @@ class HomeHandler(AccountHandler):
 
     async def _wall(self) -> Wall:
         """What is asked for; an empty wall before the first sync."""
-        today = self._standing.now().date()
-        asked, written = release_grid.read(
-            self.request.query, *known_days(self._cache.snapshot, self._standing.now())
-        )
+        today, since = known_days(self._cache.snapshot, self._standing.now())
+        asked, written = release_grid.read(self.request.query, today, since)
         try:
             shown = release_grid.build(await self._cache.shown(asked.at), asked, today, written)
         except NothingYet:

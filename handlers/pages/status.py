@@ -3,18 +3,14 @@
 from functools import partial
 from typing import Any
 
-from handlers.pages.account import AccountHandler
 from handlers.pages.base import SCRIPTED
-from handlers.pages.condition import read_condition
+from handlers.pages.condition import ConditionHandler
 from handlers.pages.presenters import bar_chart
 from handlers.pages.presenters.formatting import date_words, day_words, duration, grouped
 from server.catalog.snapshot import freshness_of
 from server.login.errors import NotLoggedIn
-from server.serving.cache import PayloadCache
 from server.spotify.types import LADDER
 from server.storage import sync_runs
-from server.sync.syncer import Syncer
-from server.sync.upstream_status import Standing
 from server.tasks import attempt_now
 
 DONE = {"sync": "Sync started. The results appear here when it has finished."}
@@ -24,19 +20,8 @@ SOURCES = {
 }
 
 
-class OverviewHandler(AccountHandler):
+class OverviewHandler(ConditionHandler):
     """All from memory, but for a browser with a session."""
-
-    def initialize(  # type: ignore[override]
-        self,
-        cache: PayloadCache,
-        standing: Standing,
-        syncer: Syncer,
-        **login: Any,
-    ) -> None:
-        """Take what is told from the wiring."""
-        super().initialize(**login)
-        self._cache, self._standing, self._syncer = cache, standing, syncer
 
     async def get(self) -> None:
         """Send the page; a part that raises is logged, and shown as if nothing was known of it."""
@@ -52,11 +37,11 @@ class OverviewHandler(AccountHandler):
             names=SOURCES,
             verdicts={name: self._standing.memory.verdicts.get(name) for name in LADDER},
             markets=self._standing.markets,
-            condition=read_condition(self._cache, self._standing, self._syncer),
+            condition=self.condition(),
             last=self._standing.memory,
             next_at=attempt_now(self._syncer.next_at, None),
             interval=self._syncer.schedule.interval,
-            running=attempt_now(partial(self._syncer.runs_anywhere, self._standing), False),
+            running=self.is_syncing(),
             since=self._syncer.running_since,
             buckets=attempt_now(
                 partial(self._syncer.buckets, self._standing, freshness.source), ()

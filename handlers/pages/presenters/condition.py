@@ -1,5 +1,6 @@
 """The condition of what is served, and the one message about it that pages show. Pure."""
 
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from handlers.pages.presenters.formatting import moment
@@ -39,17 +40,15 @@ def condition_of(
     and `scheduled` that syncs start by themselves.
     """
     retry = RETRY if scheduled else NO_RETRY
+    failed_at = last.finished_at if last.outcome == "failed" else None
     if freshness is None or freshness.synced_at is None:
-        return _before_the_first(freshness, last, retry, running=running, scheduled=scheduled)
-    failed = last.outcome == "failed" and last.finished_at is not None
+        return _before_the_first(freshness, failed_at, retry, running=running, scheduled=scheduled)
     if stale:
         since = f" since {moment(freshness.complete_at)}" if freshness.complete_at else " yet"
         text = f"This list may be out of date: no sync was complete{since}. {retry}"
         return Condition("stale", "", text)
-    if failed and last.finished_at is not None:
-        return Condition(
-            "failed", "", f"The last sync failed ({moment(last.finished_at)}). {retry}"
-        )
+    if failed_at is not None:
+        return Condition("failed", "", f"The last sync failed ({moment(failed_at)}). {retry}")
     if freshness.new_at and is_stuck(freshness.new_at, freshness.complete_at):
         since = moment(freshness.new_at)
         text = f"Syncs are complete, but Spotify has listed nothing new since {since}."
@@ -61,13 +60,18 @@ def condition_of(
 
 
 def _before_the_first(
-    freshness: Freshness | None, last: Memory, retry: str, *, running: bool, scheduled: bool
+    freshness: Freshness | None,
+    failed_at: datetime | None,
+    retry: str,
+    *,
+    running: bool,
+    scheduled: bool,
 ) -> Condition:
     if freshness is None:
         text = "Releases appear here as soon as the database has answered."
         return Condition("unread", "Waiting for the database…", text)
-    if last.outcome == "failed" and last.finished_at is not None:
-        text = f"It ended at {moment(last.finished_at)} without any releases. {retry}"
+    if failed_at is not None:
+        text = f"It ended at {moment(failed_at)} without any releases. {retry}"
         return Condition("first_failed", "The first sync failed", text)
     if running:
         text = "They will appear here automatically. See Status for progress."
