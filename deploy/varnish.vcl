@@ -55,8 +55,8 @@ sub vcl_recv {
     if (req.url ~ "^/metrics(\?|$)" && client.ip !~ here) {
         return (synth(403));
     }
-    # Lists, single objects and feeds: the same for everybody, and Cache-Control says how long. All else is passed, also
-    # what has an escape in a parameter's name.
+    # Lists, single objects and feeds: the same for all clients, and Cache-Control says how long. Other requests are
+    # passed, also those with an escape in a parameter's name.
     if ((req.method != "GET" && req.method != "HEAD") ||
         req.url !~ "^/(api/(artists|albums)(/[0-9A-Za-z]{1,22})?|feeds/albums\.[a-z]{1,4})/?(\?|$)" ||
         req.url ~ "[?&][^=&]*[%+]") {

@@ -41,7 +41,7 @@ class BaseHandler(RequestHandler):
         self.set_header("Server", "Freshet")
         if self.shared:
             self.share()
-        self._require_https()  # again, when an error begins the answer anew
+        self._require_https()  # again, because an error clears all headers
 
     def _require_https(self) -> None:
         """Have browsers come by https only, if this one did (RFC 6797 section 7.2)."""

@@ -76,7 +76,7 @@ async def test_a_stranger_at_a_new_server_may_log_in_and_is_told_what_that_means
     set_stage: SetStage,
 ) -> None:
     page = await home((await set_stage()).browser())
-    assert "Nobody has logged in" in page
+    assert "No one is logged in" in page
     assert "The first account to log in will own this server" in page
     outline = Outline(page)
     assert "/auth/login/" in outline.all("a", "href")

@@ -169,7 +169,7 @@ def _add_vitals(
         instruments.vitals.add(name, text, read)
     instruments.vitals.add_total(
         "freshet_log_lines_dropped",
-        "Log lines that a process could not write: nobody read them, or the disk was full.",
+        "Log lines that a process could not write: no program read them, or the disk was full.",
         lambda: float(log_handler.dropped()),
     )
 

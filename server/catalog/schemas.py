@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ID = "^[0-9A-Za-z]{22}$"
-OURS = "Freshet's own number; it changes when the database is made anew."
+OURS = "Freshet's own number; it changes when the database is created again."
 THEIRS = "Spotify's id: the one to rely on."
 CREATED = "When Freshet first saw it."
 UPDATED = "When a field last changed here."

@@ -1,6 +1,8 @@
 """Who may use this server: the browser login, its sessions, and the clock of their consent.
 
-`desk` tells the story, `attempt` is one login under way, `budget` how many may end in a minute,
-`known` the browsers that no stranger keeps out, `store` its tables, `watch` the six months;
-`failures` are what pages say, and `diagnosis` finds the one for an error of Spotify's.
+Begin with `service.py`, which leads a login from start to end. `attempt.py` is one login under
+way, `callback.py` what comes back of it, `login_budget.py` how many may end in a minute,
+`known_browser.py` the browsers that strangers cannot keep out, `session_store.py` its tables and
+`consent_monitor.py` the six months; `errors.py` has what pages say, and `error_mapping.py` finds
+the one for an error of Spotify's.
 """

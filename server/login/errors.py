@@ -75,7 +75,7 @@ class StateForeign(LoginFailed):
     kind = "state-foreign"
     title = "This login was not begun in this browser"
     advice = (
-        "If you were sent here by somebody else’s link, do not go on: it may log you in "
+        "If another person’s link has led you here, do not go on: it may log you in "
         "to an account that is not yours. If you began the login yourself, cookies may be off; "
         "begin again in this browser."
     )
@@ -107,7 +107,7 @@ class CodeRefused(LoginFailed):
 
 
 class NotAllowed(LoginFailed):
-    """Somebody else owns the server, or ALLOWED_USERS does not name the account."""
+    """Another account owns the server, or ALLOWED_USERS does not name the account."""
 
     status = 403
     kind = "not-allowed"
@@ -185,7 +185,7 @@ class ClientRefused(LoginFailed):
     status = 502
     kind = "client-refused"
     title = "Spotify does not know this server’s CLIENT_ID and CLIENT_SECRET"
-    advice = "Whoever runs it has to mend them: `python manage.py doctor` says where they stand."
+    advice = "Its operator has to correct them: `python manage.py doctor` shows where they are set."
 
 
 class OwnerWithoutPremium(LoginFailed):
@@ -201,7 +201,7 @@ class OwnerWithoutPremium(LoginFailed):
 
 
 class SpotifyFailed(LoginFailed):
-    """An answer that nobody has foreseen; the log has it."""
+    """An answer that is not foreseen; the log has it."""
 
     status = 502
     kind = "spotify-failed"

@@ -57,8 +57,8 @@ def admit(
 ) -> Admission | None:
     """Keep the login of an account that may in, and open a session instead of `replaces`.
 
-    None, and nothing is stored, for everybody else. `allowed` lists accounts by their names; if it
-    is empty, the account that is here already owns the server, or the first to come.
+    Returns None and stores nothing for any other account. `allowed` lists accounts by their names;
+    if it is empty, the account that is here already owns the server, or the first to come.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
     token_store.name_by_type(session)

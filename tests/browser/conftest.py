@@ -69,7 +69,7 @@ class Place:
         with Session(self.engine) as session, session.begin():
             token_store.forget(session, Listener.account_id)
         deadline = time.monotonic() + PATIENCE / 1000
-        while b"Nobody has logged in" not in self.server.get("/")[2]:
+        while b"No one is logged in" not in self.server.get("/")[2]:
             assert time.monotonic() < deadline, "the server did not hear that the login is gone"
             time.sleep(0.01)
 

@@ -13,7 +13,7 @@ from tests.browser.conftest import Looks, Place
 
 LOGGED_IN = f"You are logged in as {Listener.display_name}"
 OWNER = "You own this server"
-NO_ACCOUNT = "Nobody has logged in"
+NO_ACCOUNT = "No one is logged in"
 REFUSED = "the server responded with a status of 403"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 BAD = "the server responded with a status of 400"
