@@ -1,7 +1,6 @@
 """Tornado's server, to which a connection is lent for one request, and which gives it back."""
 
 import socket
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,27 +14,20 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
+from server.config.addresses import client_network
 from server.http.connections.head_limits import Fault
 from server.http.connections.lingering_close import Linger
 from server.http.connections.turns import Turns, Waiting
 from server.http.connections.unsent import Backlog
 from server.http.handoff_stream import MOST_AHEAD, GiveBack, LentStream, OwnStream
-from server.http.refusals import (
-    TLS_HANDSHAKE,
-    AnsweringStream,
-    Refuse,
-    TlsLog,
-    refusal_of,
-    refuse_plainly,
-)
+from server.http.refusals import AnsweringStream, Refuse, refusal_of, refuse_plainly
 
 
 class LendingServer(HTTPServer):
     """Tornado's server for connections that are lent to it; it need not listen itself.
 
     `refuse` gives the answer to a request that Tornado cannot read. `backlog` is the account of
-    what clients have yet to take. `turns` are taken by client: `network` says which addresses are
-    one.
+    what clients have yet to take. `turns` are taken by client.
     """
 
     backlog: Backlog
@@ -46,7 +38,6 @@ class LendingServer(HTTPServer):
         refuse: Refuse = refuse_plainly,
         backlog: Backlog | None = None,
         turns: Turns | None = None,
-        network: Callable[[str], str] = str,
         **options: Any,
     ) -> None:
         """Called by Tornado in place of a constructor."""
@@ -56,21 +47,15 @@ class LendingServer(HTTPServer):
         set_parse_body_config(ParseBodyConfig(multipart=ParseMultipartConfig(enabled=False)))
         self.backlog = Backlog() if backlog is None else backlog
         self._refuse = refuse
-        self._tls = TlsLog()
         self.turns = Turns() if turns is None else turns
-        self._network = network
         self.linger = Linger()
 
     def lend(
         self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack
     ) -> None:
         """Let Tornado answer one request, whose head is the first `head` bytes of `given`."""
-        if given.startswith(TLS_HANDSHAKE):
-            self._tls.note(address[0])
-            connection.close()
-            return
         begin = partial(self._begin, connection, address, given, head, back)
-        self.turns.add(self._network(address[0]), Waiting(connection, len(given), begin))
+        self.turns.add(client_network(address[0]), Waiting(connection, len(given), begin))
 
     def _begin(
         self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack

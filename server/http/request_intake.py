@@ -10,7 +10,7 @@ from server.http.connections.connection import Connection
 from server.http.connections.head_limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
 from server.http.connections.incomplete_heads import IncompleteHeads
 from server.http.handoff import LendingServer
-from server.http.refusals import TLS_HANDSHAKE
+from server.http.refusals import TLS_HANDSHAKE, TlsLog
 
 
 class Reception:
@@ -32,24 +32,30 @@ class Reception:
         heads: int,
     ) -> None:
         self.heads = IncompleteHeads(go_on, self._refuse, close, heads)
+        self._tls = TlsLog()
         self._tornado = tornado
         self._take = take
         self._forget = forget
+        self._close = close
 
     def receive(self, connection: Connection, second: int) -> None:
         """Lend the connection for what is unread once a head is whole, or wait for the rest.
 
-        A head that is too large is refused. The server closes connections that speak TLS.
+        A head that is too large is refused. Connections that speak TLS are closed.
         """
         data = connection.unread
-        end = 0 if data.startswith(TLS_HANDSHAKE) else end_of_head(data)
-        if end is None and len(data) <= MAX_HEAD_BYTES:
+        end = end_of_head(data)
+        if data.startswith(TLS_HANDSHAKE):
+            self._tls.note(connection.address[0])
+            self._close(connection)
+        elif end is None and len(data) <= MAX_HEAD_BYTES:
             connection.unread = b""
             self.heads.begin(connection, data, second)
         elif fault := fault_of(data[:end]):
             self._refuse(connection, data, fault)
         else:
-            self._lend(connection, end or 0)
+            assert end is not None  # else it is too large, which is a fault
+            self._lend(connection, end)
 
     def _refuse(self, connection: Connection, head: bytes, fault: Fault) -> None:
         """Answer a request that no handler may see, and close the connection."""

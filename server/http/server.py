@@ -11,7 +11,6 @@ from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequ
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server.config.addresses import client_network
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections import sockets
 from server.http.connections.acceptor import Door
@@ -151,7 +150,6 @@ class Site:
             refuse=refuse,
             backlog=self.backlog,
             turns=Turns(memory.turns),
-            network=client_network,
         )
         self._memo = memo
         self._sockets: list[socket.socket] = []
