@@ -1,8 +1,9 @@
 """A server behind one of the programs of `tests.fronts`, for all tests of a module."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -80,16 +81,31 @@ class House:
         return answer.decode("latin-1")
 
 
-def opened(name: str, url: URL, folder: Path, access_log: str = "all") -> Iterator[House]:
-    """Start the program of this name and the server behind it on a loop of their own.
+def house_of(programs: Iterable[str], access_log: str = "all") -> Any:
+    """A fixture of a module: each of these programs in turn, and the server behind it.
 
     Without an access log nothing changes by itself either: answers are to be compared.
     """
-    with own_loop() as loop, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))  # where Caddy keeps its own
-        house = House(name, loop, url)
-        loop.run_until_complete(house.start(folder, access_log))
-        if access_log == "off":
-            loop.run_until_complete(quiet(house.freshet))
-        yield house
-        loop.run_until_complete(house.stop())
+
+    @pytest.fixture(params=programs, scope="module")
+    def house(
+        request: pytest.FixtureRequest,
+        new_database: Callable[[str], Any],
+        migrated: str,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[House]:
+        folder = tmp_path_factory.mktemp(request.param)
+        with (
+            new_database(migrated) as url,
+            own_loop() as loop,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setenv("HOME", str(folder))  # where Caddy keeps its own
+            house = House(request.param, loop, url)
+            loop.run_until_complete(house.start(folder, access_log))
+            if access_log == "off":
+                loop.run_until_complete(quiet(house.freshet))
+            yield house
+            loop.run_until_complete(house.stop())
+
+    return house

@@ -5,8 +5,6 @@ import io
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import brotli
 import orjson
@@ -21,7 +19,7 @@ from tests.browsing import Browser
 from tests.conftest import until
 from tests.examples import album, spotify_id
 from tests.fronts import DEPLOY, LIST
-from tests.house import PROGRAMS, STRANGER, House, opened
+from tests.house import PROGRAMS, STRANGER, House, house_of
 from tests.test_log import logging_as_it_was
 
 __all__ = ["logging_as_it_was"]
@@ -35,15 +33,7 @@ CODINGS = {
 }
 
 
-@pytest.fixture(params=PROGRAMS, scope="module")
-def house(
-    request: pytest.FixtureRequest,
-    new_database: Callable[[str], Any],
-    migrated: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
-    with new_database(migrated) as url:
-        yield from opened(request.param, url, tmp_path_factory.mktemp(request.param))
+house = house_of(PROGRAMS)
 
 
 def test_the_program_understands_its_file_and_finds_nothing_to_warn_of(house: House) -> None:

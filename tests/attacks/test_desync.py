@@ -9,17 +9,13 @@ import socket
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from random import Random
-from typing import Any
-
-import pytest
 
 from tests.attacks.mutation import Maker, Stream, again, is_alone, seeds
 from tests.fronts import LIST
-from tests.house import PROGRAMS, House, opened
+from tests.house import PROGRAMS, House, house_of
 
 FEW, MANY = 150, 20_000
 ATTACKERS, NEIGHBOURS = 24, 4
@@ -28,15 +24,7 @@ MARKER = re.compile(rb"m\d+x\d+m")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
 
 
-@pytest.fixture(params=PROGRAMS, scope="module")
-def house(
-    request: pytest.FixtureRequest,
-    new_database: Callable[[str], Any],
-    migrated: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
-    with new_database(migrated) as url:
-        yield from opened(request.param, url, tmp_path_factory.mktemp(request.param), "off")
+house = house_of(PROGRAMS, "off")
 
 
 def target(random: Random, marker: str) -> str:

@@ -6,17 +6,14 @@ plain client asks for the same, and has to get what Freshet itself answers.
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from random import Random
-from typing import Any
-
-import pytest
 
 from tests.attacks.test_nginx_limits import QUERIES
 from tests.examples import spotify_id
-from tests.house import House, opened
+from tests.house import House, house_of
 
 CODINGS = ("br", "gzip", "identity")
 ATTEMPTS = 3  # as often as nginx is asked before it keeps an answer, and once more
@@ -71,15 +68,7 @@ HOSTILE_METHODS = ("GET", "GET", "GET", "HEAD", "OPTIONS", "POST")
 VARYING = re.compile(rb"urn:(?:request|uuid):[^\"<]+|(?<=DTSTAMP:)\S+")
 
 
-@pytest.fixture(params=["nginx", "varnish"], scope="module")
-def house(
-    request: pytest.FixtureRequest,
-    new_database: Callable[[str], Any],
-    migrated: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[House]:
-    with new_database(migrated) as url:
-        yield from opened(request.param, url, tmp_path_factory.mktemp(request.param), "off")
+house = house_of(["nginx", "varnish"], "off")
 
 
 async def connect(port: int, client: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
