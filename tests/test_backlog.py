@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -17,11 +16,11 @@ from server.http.connections.unsent import (
     Debt,
     queued,
 )
-from server.standin import StandIn
 from tests.conftest import until
-from tests.examples import albums
-from tests.raw import quiet
+from tests.sockets import Connect, connect, quiet_server
 from tests.test_status import samples_of
+
+__all__ = ["connect"]
 
 PATIENCE = GRACE_SECONDS + WINDOW_SECONDS
 HEADS = {
@@ -30,38 +29,19 @@ HEADS = {
 }
 MANY = 60  # answers of 40 kB: more than the buffers of the kernel take
 
-Connect = Callable[..., Awaitable[socket.socket]]
+start = quiet_server(20)  # its default answer is about 40 kB
 
 
 @pytest.fixture
-def start(start_freshet: Any, start_standin: Callable[..., StandIn]) -> Callable[..., Any]:
-    """A server whose default answer is about 40 kB, after its first sync."""
-
-    async def go(**overrides: Any) -> Freshet:
-        freshet: Freshet = await start_freshet(start_standin(albums(20)), **overrides)
-        await quiet(freshet)
-        return freshet
-
-    return go
-
-
-@pytest.fixture
-def ask() -> Iterator[Connect]:
-    """Make clients that send `request` and read when the test does; they are closed with it."""
-    clients: list[socket.socket] = []
+def ask(connect: Connect) -> Connect:
+    """Make clients that send `request`, too."""
 
     async def go(freshet: Freshet, request: bytes, buffer: int = 4096) -> socket.socket:
-        client = socket.socket()
-        clients.append(client)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        client.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", freshet.port))
+        client = await connect(freshet, buffer)
         assert client.send(request) == len(request)
         return client
 
-    yield go
-    for client in clients:
-        client.close()
+    return go
 
 
 @pytest.fixture(params=HEADS)

@@ -6,7 +6,7 @@ import resource
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -16,47 +16,16 @@ from server.app.application import Freshet
 from server.http.connections.acceptor import Door
 from server.http.fast_lane import IDLE_SECONDS, Lane
 from server.http.handoff_stream import LentStream
-from server.standin import StandIn
 from tests.conftest import until
-from tests.examples import albums
-from tests.raw import quiet
+from tests.sockets import Connect, connect, quiet_server
+
+__all__ = ["connect"]
 
 REQUEST = b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n"
 END = b"}"
 MANY = 300  # answers of 40 kB, more than any system's buffers hold
 
-Connect = Callable[..., Awaitable[socket.socket]]
-
-
-@pytest.fixture
-def start(start_freshet: Any, start_standin: Callable[..., StandIn]) -> Callable[..., Any]:
-    """A server whose default answer is about 40 kB, after its first sync."""
-
-    async def go(**overrides: Any) -> Freshet:
-        freshet: Freshet = await start_freshet(start_standin(albums(20)), **overrides)
-        await quiet(freshet)
-        return freshet
-
-    return go
-
-
-@pytest.fixture
-def connect() -> Iterator[Connect]:
-    """Make clients that read when the test does; they are closed with it."""
-    clients: list[socket.socket] = []
-
-    async def go(freshet: Freshet, receive_buffer: int | None = None) -> socket.socket:
-        client = socket.socket()
-        clients.append(client)
-        if receive_buffer is not None:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", freshet.port))
-        return client
-
-    yield go
-    for client in clients:
-        client.close()
+start = quiet_server(20)  # its default answer is about 40 kB
 
 
 async def answer(client: socket.socket, request: bytes = REQUEST) -> bytes:

@@ -31,8 +31,8 @@ from server.serving.response_store import Kept, Shelf
 from server.serving.streams.broadcast import LISTENER_BYTES
 from server.serving.streams.ring import Ring
 from tests.conftest import ROOT, until
-from tests.examples import albums
-from tests.raw import exchange, quiet
+from tests.raw import exchange
+from tests.sockets import quiet_server
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
@@ -51,6 +51,8 @@ BOUNDS = {
     "http/connections/unsent": DEFAULT.unsent,
     "http/connections/turns": DEFAULT.turns,
 }
+
+start = quiet_server(3)
 
 
 def test_the_table_of_the_guide_has_each_owner_with_its_bound() -> None:
@@ -95,10 +97,9 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_go_on(
-    start_freshet: Any, start_standin: Any
+    start: Any,
 ) -> None:
-    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory_budget.LEAST_MB)
-    await quiet(freshet)
+    freshet = await start(memory_mb=memory_budget.LEAST_MB)
     most = freshet.admission.most
     answers: list[bytes] = []
 
@@ -123,11 +124,8 @@ async def test_requests_that_wait_for_the_database_are_bounded_and_warm_answers_
 
 
 @pytest.mark.gen_test
-async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(
-    start_freshet: Any, start_standin: Any
-) -> None:
-    freshet = await start_freshet(start_standin(albums(3)), memory_mb=memory_budget.LEAST_MB)
-    await quiet(freshet)
+async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(start: Any) -> None:
+    freshet = await start(memory_mb=memory_budget.LEAST_MB)
     most = divide(memory_budget.LEAST_MB).bodies // incomplete_bodies.REQUEST_BYTES
     half = b"POST /auth/logout/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf"
     wires = []
@@ -149,11 +147,8 @@ async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(
 
 
 @pytest.mark.gen_test
-async def test_connections_are_bounded_and_the_most_silent_go_first(
-    start_freshet: Any, start_standin: Any
-) -> None:
-    freshet = await start_freshet(start_standin(albums(3)))
-    await quiet(freshet)
+async def test_connections_are_bounded_and_the_most_silent_go_first(start: Any) -> None:
+    freshet = await start()
     lane = freshet.site.lane
     assert lane is not None
     lane._most = 100
@@ -275,10 +270,9 @@ def test_freed_memory_is_given_back_to_the_system() -> None:
 
 @pytest.mark.gen_test
 async def test_connections_that_have_ended_leave_nothing_for_a_collection_of_garbage(
-    start_freshet: Any, start_standin: Any
+    start: Any,
 ) -> None:
-    freshet = await start_freshet(start_standin(albums(3)))
-    await quiet(freshet)
+    freshet = await start()
     requests = (
         b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n",
         b"POST /api/sync/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nhalf",

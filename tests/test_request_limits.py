@@ -26,8 +26,7 @@ from server.http.forwarded import TrustedProxies
 from server.http.server import Site
 from server.observability.access_log import AccessLog
 from tests.conftest import until
-from tests.examples import albums
-from tests.raw import quiet
+from tests.sockets import quiet_server
 
 END = b"\r\n\r\n"
 WARM = b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n"
@@ -101,16 +100,7 @@ class Client:
         )
 
 
-@pytest.fixture
-def start(start_freshet: Any, start_standin: Any) -> Callable[..., Any]:
-    """A server after its first sync."""
-
-    async def go(**overrides: Any) -> Freshet:
-        freshet: Freshet = await start_freshet(start_standin(albums(5)), **overrides)
-        await quiet(freshet)
-        return freshet
-
-    return go
+start = quiet_server(5)
 
 
 @pytest.fixture
