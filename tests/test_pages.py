@@ -427,9 +427,9 @@ async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Any) -> None
     clock.moment = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
     stage.standin.misbehave("502", times=None)
     assert (await stage.freshet.syncer.sync()).outcome == "failed"
-    days = await stage.freshet.database.run(sync_runs.read, clock())
+    days = await stage.freshet.database.run(sync_runs.read_days, clock())
     assert days == (Day(date(2026, 11, 20), 1, 0, 8), Day(date(2026, 11, 21), 1, 1, 0))
-    whole = sync_runs.complete(days, date(2026, 11, 21))
+    whole = sync_runs.fill_days(days, date(2026, 11, 21))
     assert len(whole) == 30
     assert whole[-2:] == list(days)
     assert whole[0] == Day(date(2026, 10, 23))

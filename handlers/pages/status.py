@@ -67,7 +67,7 @@ class OverviewHandler(ConditionHandler):
 
     def _history(self) -> dict[str, Any]:
         """The last thirty days, to be drawn and to be read."""
-        days = sync_runs.complete(self._standing.days or (), self._standing.now().date())
+        days = sync_runs.fill_days(self._standing.days or (), self._standing.now().date())
         added = bar_chart.draw([day.added for day in days])
         syncs = bar_chart.draw([day.syncs for day in days], [day.failed for day in days])
         return {

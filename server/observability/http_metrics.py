@@ -11,6 +11,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from tornado.web import RequestHandler
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
+OTHER = "other"
+NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{kind}"))
+BLANK = " "  # in place of what varies; no address has one
 
 
 class Requests:
@@ -80,11 +83,6 @@ class _Histogram(Histogram):
         for bucket, count in zip(self._buckets, counts, strict=True):
             if count:
                 bucket.inc(count)
-
-
-OTHER = "other"
-NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{kind}"))
-BLANK = " "  # in place of what varies; no address has one
 
 
 class Traffic:

@@ -24,6 +24,7 @@ from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import LADDER, SourceName, Verdict
 
 MARKET = "search:"  # what the names of markets begin with, beside those of sources
+DAYS = 30  # that `read_days` looks back
 
 
 @dataclass(frozen=True)
@@ -172,9 +173,6 @@ def keep_verdicts(session: Session, verdicts: Iterable[tuple[str, Verdict]]) -> 
         )
 
 
-DAYS = 30
-
-
 @dataclass(frozen=True)
 class Day:
     """One day (UTC): its syncs, those of them that failed, and the releases that came in."""
@@ -185,7 +183,7 @@ class Day:
     added: int = 0
 
 
-def read(session: Session, now: datetime) -> tuple[Day, ...]:
+def read_days(session: Session, now: datetime) -> tuple[Day, ...]:
     """The days on which anything was synced, the earliest first."""
     day = cast(func.timezone("UTC", SyncRun.finished_at), Date).label("day")
     failed = func.count().filter(SyncRun.outcome == "failed")
@@ -195,7 +193,7 @@ def read(session: Session, now: datetime) -> tuple[Day, ...]:
     return tuple(Day(*row) for row in session.execute(rows.group_by(day).order_by(day)))
 
 
-def complete(days: Sequence[Day], today: date) -> list[Day]:
+def fill_days(days: Sequence[Day], today: date) -> list[Day]:
     """Each of the last thirty days, the earliest first, also those on which nothing was."""
     known = {each.day: each for each in days}
     last = [today - timedelta(days=back) for back in reversed(range(DAYS))]

@@ -1,4 +1,4 @@
-"""The sync of this process that is under way: one at a time."""
+"""One sync at a time: of this process, and of all processes on one database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -12,6 +12,8 @@ from server.database.executor import Database
 from server.errors import SchemaMismatch
 from server.request_errors import ServerOutdated, SyncRunning
 from server.tasks import end
+
+CHANNEL = "freshet_turn"  # of NOTIFY: a turn has been taken, or has ended
 
 
 class UnderWay:
@@ -46,9 +48,6 @@ class UnderWay:
     async def stop(self) -> None:
         """Cancel what runs, if anything does, and wait for its end."""
         await end({task for task in (self._running, self._begun) if task and not task.done()})
-
-
-CHANNEL = "freshet_turn"  # of NOTIFY: one has been taken, or has ended
 
 
 async def take(database: Database, origin: str = "") -> SessionLock:

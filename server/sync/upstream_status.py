@@ -14,7 +14,6 @@ from server.spotify.limits.quota import Allowance, used
 from server.spotify.limits.quota_store import Book
 from server.spotify.types import LADDER, Verdict
 from server.storage import sync_runs
-from server.storage import sync_runs as runs
 from server.storage.sync_runs import Day, Memory
 from server.tasks import attempt_each
 
@@ -73,9 +72,9 @@ class Standing:
         self.books = await self._database.run(quota_store.read_all, self.now())
 
     async def _load_runs(self) -> None:
-        self.memory = memory = await self._database.run(runs.load_memory)
+        self.memory = memory = await self._database.run(sync_runs.load_memory)
         if memory != self._remembered:
-            self.days = await self._database.run(sync_runs.read, self.now())
+            self.days = await self._database.run(sync_runs.read_days, self.now())
         self._remembered = memory
 
     async def look(self) -> None:
