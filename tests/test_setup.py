@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from server.commands import demo
-from server.config.getting_started import DASHBOARD, steps
+from server.config.addresses import DASHBOARD
+from server.config.getting_started import steps
 from server.config.settings import DemoSettings
 from server.standin import StandIn
 from tests.browsing import SetStage, read_page, set_stage

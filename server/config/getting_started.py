@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-DASHBOARD = "https://developer.spotify.com/dashboard"
+from server.config.addresses import DASHBOARD
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from sqlalchemy import URL
 
 from server.config import environment, libpq, memory_budget
 from server.config.addresses import ROOT, SPOTIFY_ACCOUNTS, EmbeddedDatabase, login_obstacle
+from server.config.env_file import MASK
 from server.config.environment import Remark
 from server.config.validators import (
     A_YEAR,
@@ -219,7 +220,7 @@ def describe(settings: DatabaseSettings) -> dict[str, str]:
     for field in type(settings).model_fields:
         value = getattr(settings, field)
         if isinstance(value, SecretStr):
-            value = "********"
+            value = MASK
         elif isinstance(value, URL):
             value = libpq.describe(value)
         elif isinstance(value, tuple):

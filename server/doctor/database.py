@@ -1,12 +1,12 @@
 """The database: whether it can be reached and used, and if not, a fix that works."""
 
 import os
-import pwd
 import shlex
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from server.config import private_files
 from server.config.addresses import EmbeddedDatabase
 from server.database import preflight, schema
 from server.database.embedded.programs import binaries
@@ -62,7 +62,7 @@ def require_place(folder: Path) -> None:
     parent = next(each for each in folder.parents if each.exists())
     if os.access(parent, os.W_OK | os.X_OK):
         return
-    account = _account()
+    account = private_files.account(os.geteuid())
     fix = f"name a folder that {account} may make: DATABASE_URL=embedded:/DIR"
     if parent != folder.parent:
         made = shlex.quote(str(folder.parent))
@@ -70,10 +70,3 @@ def require_place(folder: Path) -> None:
     raise EmbeddedPostgresError(
         f"{folder} cannot be made, because {account} may not write to {parent}", fix
     )
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())

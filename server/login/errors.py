@@ -21,9 +21,8 @@ LoginFailed
 └── SpotifySlow          504
 """
 
+from server.config.addresses import DASHBOARD
 from server.errors import FreshetError
-
-DASHBOARD = "https://developer.spotify.com/dashboard"
 
 
 class LoginFailed(FreshetError):

@@ -6,7 +6,6 @@ HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are read as Python's urllib read
 
 import asyncio
 import base64
-import ipaddress
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,10 +19,11 @@ from tornado.netutil import Resolver
 from tornado.tcpclient import TCPClient
 
 from server import __version__
+from server.config.addresses import is_loopback
+from server.observability.scrubber import MASK
 
 MOST_HEAD_BYTES = 16 * 1024
 USUAL_PORT = 80
-MASK = "********"
 NEEDS_LOGIN = 407
 
 
@@ -185,8 +185,5 @@ def _named(proxy: Proxy) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    host = host.strip("[]").rstrip(".").lower()
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    host = host.rstrip(".").lower()
+    return is_loopback(host) or host == "localhost" or host.endswith(".localhost")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
-from server.config import runtime_folder
+from server.config import libpq, runtime_folder
 from server.database.embedded import data_folder, processes, socket_folder
 from server.database.embedded import identity as identities
 from server.database.embedded.ownership import NAME_FOLDER, Ownership
@@ -60,7 +60,7 @@ class EmbeddedPostgres:
         if running is None:
             raise EmbeddedPostgresError(f"no PostgreSQL runs in {self.folder}")
         return URL.create(
-            "postgresql+psycopg2",
+            libpq.DRIVER,
             username="freshet",
             database="freshet",
             query={"host": running.socket_folder, "port": str(running.port)},

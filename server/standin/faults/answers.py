@@ -91,9 +91,7 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "504": _plain(504, "upstream request timeout"),
     "not-json": Answer(200, _HTML, {"Content-Type": "text/html; charset=utf-8"}),
     "empty": Answer(200, b"", {"Content-Type": JSON_TYPE}),
-    "nested": Answer(
-        200, b'{"albums":' + b"[" * 5000 + b"]" * 5000 + b"}", {"Content-Type": JSON_TYPE}
-    ),
+    "nested": Answer(200, _NESTED, {"Content-Type": JSON_TYPE}),
     "cut-json": Answer(200, SAMPLE[: len(SAMPLE) // 2], {"Content-Type": JSON_TYPE}),
 }
 """Fault → what it says. 4xx, 429 and 502 are Spotify's words, 410 and the other 5xx ours."""
