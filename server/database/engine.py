@@ -5,7 +5,7 @@ operator or time can fix.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import orjson
@@ -94,6 +94,17 @@ def _plain(context: Any) -> None:
         if error.statement:
             error.add_note(f"[SQL: {error.statement}]")
         error.statement = error.code = None
+
+
+@contextmanager
+def outside_the_pool(engine: Engine) -> Iterator[Any]:
+    """A driver's connection of its own, outside any transaction; closed at the end."""
+    pooled = engine.raw_connection()
+    connection: Any = pooled.driver_connection
+    pooled.detach()
+    with closing(connection):
+        connection.autocommit = True
+        yield connection
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 Each function raises DatabaseUnsuitable, with the fix, if the database does not.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from models import Base
+from server.database.engine import outside_the_pool
 from server.errors import DatabaseUnsuitable
 
 TABLES = ["alembic_version", *Base.metadata.tables]
@@ -56,10 +55,10 @@ def require_sessions(engine: Engine) -> None:
     nobody in particular, notices are lost, and settings leak to others. A pooler answers with
     session numbers of its own, so without one a single question is enough.
     """
-    with _session(engine) as first:
+    with outside_the_pool(engine) as first:
         if first.info.backend_pid == _ask(first)[0]:
             return
-        with _session(engine) as second:
+        with outside_the_pool(engine) as second:
             # Neither the session used last (PgBouncer's order) nor each in turn gives this pattern.
             asked = [(each, _ask(each)) for each in (first, second, second, first, first, second)]
             seen = {(id(connection), session) for connection, session in asked}
@@ -105,17 +104,6 @@ def require_rights(connection: Connection, *, behind: bool) -> None:
             "belong to another role",
             f"as a superuser, run in the database: {statements};",
         )
-
-
-@contextmanager
-def _session(engine: Engine) -> Iterator[Any]:
-    """A connection outside the pool, and outside any transaction."""
-    pooled = engine.raw_connection()
-    connection: Any = pooled.driver_connection
-    pooled.detach()
-    with closing(connection):
-        connection.autocommit = True
-        yield connection
 
 
 def _ask(connection: Any) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from sqlalchemy import URL, Connection, Engine, text
 
 from server.config.addresses import ROOT
 from server.database import preflight
-from server.database.engine import make_engine, translated_errors
+from server.database.engine import make_engine, outside_the_pool, translated_errors
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 VERSIONS = ROOT / "alembic" / "versions"
@@ -194,13 +194,7 @@ def _administration(url: URL) -> Iterator[Any]:
     """A cursor in the server's `postgres` database, outside any transaction."""
     engine = make_engine(url.set(database="postgres"))
     try:
-        pooled = engine.raw_connection()
-        try:
-            connection: Any = pooled.driver_connection
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                yield cursor
-        finally:
-            pooled.close()
+        with outside_the_pool(engine) as connection, connection.cursor() as cursor:
+            yield cursor
     finally:
         engine.dispose()
