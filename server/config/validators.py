@@ -63,7 +63,7 @@ def split_accounts(value: object) -> object:
     if not isinstance(value, str):
         return value
     accounts = []
-    for part in (part.strip() for part in value.split(",") if part.strip()):
+    for part in _parts(value):
         found = ACCOUNT.fullmatch(part)
         if found is None:
             raise ValueError(
@@ -80,17 +80,13 @@ def split_markets(value: object) -> object:
         return value
     codes: dict[str, None] = {}
     wrong = []
-    for part in (part.strip() for part in value.split(",") if part.strip()):
+    for part in _parts(value):
         try:
             codes[country(part)] = None
         except ValueError:
             hint = MISTAKEN.get(part.upper())
             wrong.append(f"{part} (use {hint})" if hint else part)
-    if wrong:
-        raise ValueError(
-            "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US), not "
-            + ", ".join(wrong)
-        )
+    _refuse(wrong, "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US)")
     return tuple(codes)
 
 
@@ -99,18 +95,25 @@ def split_networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     networks, wrong = [], []
-    for part in dict.fromkeys(part.strip() for part in value.split(",") if part.strip()):
+    for part in dict.fromkeys(_parts(value)):
         try:
             networks.append(ip_network(part))
         except ValueError:
             network = _network_of(part)
             wrong.append(f"{part} ({network} is the network)" if network else part)
-    if wrong:
-        raise ValueError(
-            "must be addresses and networks with commas between (10.0.0.0/8, ::1), not "
-            + ", ".join(wrong)
-        )
+    _refuse(wrong, "must be addresses and networks with commas between (10.0.0.0/8, ::1)")
     return tuple(networks)
+
+
+def _parts(value: str) -> list[str]:
+    """Split a comma-separated list; blanks around its parts and empty parts do not count."""
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _refuse(wrong: list[str], expected: str) -> None:
+    """Raise ValueError, with all of them, if any parts of a list are wrong."""
+    if wrong:
+        raise ValueError(f"{expected}, not {', '.join(wrong)}")
 
 
 def _network_of(part: str) -> str | None:
