@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from server.app import routes
 from server.app.unreadable import Refuser
 from server.catalog.snapshot import freshness_of
-from server.config.memory_budget import divide
 from server.config.settings import Settings
 from server.database.admission import Admission
 from server.database.executor import Database
@@ -50,7 +49,7 @@ def make_cache(
         now=now,
         timer=timer,
         tally=tally,
-        memory=divide(settings.memory_mb),
+        memory=settings.budget,
         admission=admission,
     )
 
@@ -67,20 +66,20 @@ def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]
 
 def make_admission(settings: Settings) -> Admission:
     """The part that bounds how many requests wait."""
-    return Admission(divide(settings.memory_mb).waiting)
+    return Admission(settings.budget.waiting)
 
 
 def make_memo(
     settings: Settings, cache: PayloadCache, count: Count, timer: Callable[[], float]
 ) -> Memo:
     """The part that knows what is answered by the fast lane."""
-    most, strict = divide(settings.memory_mb).memo, strict_transport(settings.public_url)
+    most, strict = settings.budget.memo, strict_transport(settings.public_url)
     return Memo(cache.shelf, cache.demand, count, time.time, timer, most, strict)
 
 
 def make_broadcast(settings: Settings, database: Database) -> Broadcast:
     """The part that tells listeners of changes."""
-    memory = divide(settings.memory_mb)
+    memory = settings.budget
     return Broadcast(
         lambda after, limit: database.run(changes.read, after, limit),
         lambda limit: database.run(changes.read_latest, limit),
@@ -92,7 +91,7 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
 
 def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
     """The account of what clients have yet to take; `tell` hears why a connection is closed."""
-    return Backlog(divide(settings.memory_mb).unsent, tell)
+    return Backlog(settings.budget.unsent, tell)
 
 
 def make_site(
@@ -106,16 +105,14 @@ def make_site(
     """The HTTP server with these routes, as the settings want it."""
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
-    elsewhere = routes.elsewhere(settings)
-    memory = divide(settings.memory_mb)
     return Site(
         table,
         access_log,
-        elsewhere,
+        routes.elsewhere(settings),
         memo,
         proxies,
         Refuser(public.path, access_log, proxies),
         backlog=backlog,
-        memory=memory,
+        memory=settings.budget,
         shed=broadcast.shed,
     )

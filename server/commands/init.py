@@ -183,7 +183,7 @@ def _say_what_is_next() -> None:
         settings = config.load(Settings)
     except SettingsError:
         return  # the report tells
-    redirect, start = steps(settings.redirect_uri)[1], steps("")[4]
+    _, redirect, _, _, start = steps(settings.redirect_uri)
     click.echo(f"\n{redirect.title} on the page of your Spotify app. {redirect.text}\n")
     click.secho(f"  {redirect.copy}\n", bold=True)
     click.echo(f"Then run `{start.copy}`. This is what `manage.py doctor` says:\n")

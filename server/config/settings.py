@@ -125,6 +125,11 @@ class Settings(DatabaseSettings):
         return value
 
     @property
+    def budget(self) -> memory_budget.Budget:
+        """What each part may keep in memory, by MEMORY_MB."""
+        return memory_budget.divide(self.memory_mb)
+
+    @property
     def login_obstacle(self) -> str | None:
         """Why a browser cannot log in at PUBLIC_URL; None if it can."""
         return login_obstacle(self.public_url)
