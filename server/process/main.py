@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from server.app import trimming
 from server.app.application import Freshet
 from server.config import settings as config
 from server.config.settings import Settings
@@ -17,16 +16,14 @@ from server.observability import log
 from server.process import tuning
 from server.process.supervisor import supervise
 from server.process.systemd import Notifier
-from server.process.worker import WARM_SECONDS, allow_many_connections, either, fastest_loop
+from server.process.worker import WARM_SECONDS, either, fastest_loop, make_ready
 
 logger = structlog.get_logger()
 
 
 def run(server: Coroutine[Any, Any, None]) -> None:
     """Run a server on the fastest loop, to its end."""
-    allow_many_connections()
-    tuning.keep_short()
-    trimming.share_one_heap()
+    make_ready()
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
         runner.run(server)
 

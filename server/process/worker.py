@@ -41,9 +41,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     startup.prepare()
-    allow_many_connections()
-    tuning.keep_short()
-    trimming.share_one_heap()
+    make_ready()
     log.configure(settings.log_format, settings.log_level, process=number)
     counted = Instruments(number, _share_counts(folder, number))
     with asyncio.Runner(loop_factory=fastest_loop()) as runner:
@@ -103,6 +101,13 @@ async def either(first: asyncio.Event, second: asyncio.Event, seconds: float) ->
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for each in waiting:
         each.cancel()
+
+
+def make_ready() -> None:
+    """Set up a process that serves: descriptors, pauses, memory. Call it before threads start."""
+    allow_many_connections()
+    tuning.keep_short()
+    trimming.share_one_heap()
 
 
 def allow_many_connections() -> None:
