@@ -147,9 +147,7 @@ main.add_command(login)
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:
     """The demo with the faults of a file, if there is one; click tells what is wrong with it."""
-    from server.commands.demo import (
-        serve_demo,  # with the stand-in behind it, which nobody else needs
-    )
+    from server.commands.demo import serve_demo  # the stand-in is for the demo alone
     from server.standin import read_faults
 
     if faults is None:

@@ -40,8 +40,9 @@ class CountFiles:
     def keep(self) -> None:
         """Make the files again, with what they held, if they have been removed."""
         try:
-            there = set(os.listdir(self._folder)) if self._folder.exists() else set()
-            if not self._ours <= there or not self._folder.exists():
+            exists = self._folder.exists()
+            there = set(os.listdir(self._folder)) if exists else set()
+            if not exists or not self._ours <= there:
                 self._restore()
             end = f"_{self._number}.db"
             self._ours |= {name for name in there if name.endswith(end)}
