@@ -146,13 +146,8 @@ class BaseHandler(RequestHandler):
         else:
             explained = problem_kinds.of_status(status)
             kind, title, detail = explained.kind, explained.title, None
-        problem = {
-            "type": f"{urlsplit(self._root).path}/problems/{kind}",
-            "title": title,
-            "status": status,
-            "detail": detail,
-            "instance": f"urn:request:{self.request_id}",
-        }
+        root = urlsplit(self._root).path
+        problem = problem_kinds.problem(root, kind, title, status, detail, self.request_id)
         if isinstance(error, InvalidParameters):
             problem["errors"] = error.faults
         if isinstance(error, JournalOutOfReach):

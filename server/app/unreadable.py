@@ -24,15 +24,11 @@ class Refuser:
         """Log it; return the body of the answer."""
         explained, request_id = problem_kinds.of_status(asked.status), new_id()
         reason = QUOTED.sub("", asked.reason).strip()
-        body = orjson.dumps(
-            {
-                "type": f"{self._root}/problems/{explained.kind}",
-                "title": explained.title,
-                "status": asked.status,
-                "detail": f"The request cannot be read: {reason}.",
-                "instance": f"urn:request:{request_id}",
-            }
+        detail = f"The request cannot be read: {reason}."
+        problem = problem_kinds.problem(
+            self._root, explained.kind, explained.title, asked.status, detail, request_id
         )
+        body = orjson.dumps(problem)
         self._access_log.refused(
             request_id,
             asked.method,

@@ -3,6 +3,8 @@
 Titles and kinds are those of the errors; tests/test_problems.py checks that no kind is missing.
 """
 
+from typing import Any
+
 from server import errors, request_errors
 from server.login import errors as failures
 from server.openapi.explanation import Explanation, explain
@@ -223,6 +225,19 @@ OF_TORNADO = {
 def find(kind: str) -> Explanation | None:
     """Return the explanation of a kind, if it exists."""
     return BY_KIND.get(kind)
+
+
+def problem(
+    root: str, kind: str, title: str, status: int, detail: str | None, request_id: str
+) -> dict[str, Any]:
+    """Return the members that all problems have (RFC 9457); `root` is the path of PUBLIC_URL."""
+    return {
+        "type": f"{root}/problems/{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": f"urn:request:{request_id}",
+    }
 
 
 def of_status(status: int) -> Explanation:
