@@ -19,7 +19,7 @@ class Share:
     """At most `most` in SECONDS, and `each` of them for one key; `timer` counts seconds."""
 
     def __init__(self, most: int, each: int, timer: Callable[[], float]) -> None:
-        self.most = most
+        self._most = most
         self._each = each
         self._timer = timer
         self._taken: deque[tuple[float, str]] = deque()
@@ -32,7 +32,7 @@ class Share:
 
     def take(self, key: str) -> bool:
         """Take one for a key, if there is room."""
-        if len(self) >= self.most or sum(each == key for _, each in self._taken) >= self._each:
+        if len(self) >= self._most or sum(each == key for _, each in self._taken) >= self._each:
             return False
         self._taken.append((self._timer(), key))
         return True

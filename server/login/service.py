@@ -85,7 +85,7 @@ class LoginDesk:
         self._allowed = allowed
         self._on_change = on_change
         self._now = now
-        self.budget = Budget(timer)
+        self._budget = Budget(timer)
         self._told = Share(STRANGERS, PER_NETWORK, timer)
         self._answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, SECONDS, timer)
 
@@ -123,7 +123,7 @@ class LoginDesk:
             if spent or self._told.take(network):  # strangers can make up any number
                 self._tell(failure, network, is_known=account is not None)
             raise
-        self.budget.admitted(network, account)
+        self._budget.admitted(network, account)
         return Admitted(session, attempt.next, self.mark(profile.key))
 
     def mark(self, account_id: str) -> str:
@@ -157,7 +157,7 @@ class LoginDesk:
         self._answered.expire()
         if attempt.state in self._answered:
             raise errors.StateReplayed
-        if not self.budget.take(network, account):
+        if not self._budget.take(network, account):
             raise errors.TooManyLogins
         self._answered[attempt.state] = None
         try:
