@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from server.app.application import Freshet
 
@@ -17,24 +17,33 @@ async def quiet(freshet: Freshet) -> None:
 
 
 async def exchange(port: int, pieces: Sequence[bytes], quiet: float = QUIET_SECONDS) -> bytes:
-    """Send pieces one after the other, and read until the server closes or says nothing more.
-
-    Dates and ids of requests are blanked, so that two answers can be compared.
-    """
+    """Send pieces one after the other, and read until the server closes or says nothing more."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    received = bytearray()
     try:
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0)
-        while chunk := await asyncio.wait_for(reader.read(65536), quiet):
+        return await said(lambda: reader.read(65536), quiet)
+    except ConnectionError:
+        return b"<closed>"
+    finally:
+        writer.close()
+
+
+async def said(read: Callable[[], Awaitable[bytes]], quiet: float) -> bytes:
+    """All that `read` gives until the end, or until nothing has come for so many seconds.
+
+    It says at its end which of the two it was. Dates and ids of requests are blanked, so that two
+    answers can be compared.
+    """
+    received = bytearray()
+    try:
+        while chunk := await asyncio.wait_for(read(), quiet):
             received += chunk
         received += b"<closed>"
     except TimeoutError:
         received += b"<open>"
     except ConnectionError:
         received += b"<closed>"
-    finally:
-        writer.close()
     return VARYING.sub(b"", bytes(received))

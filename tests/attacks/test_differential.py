@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import Random
 
 from tests.attacks.mutation import Maker, Stream, again, is_alone, seeds
-from tests.raw import VARYING
+from tests.raw import said
 from tests.test_lane import LAST, WARM, Pair, pair
 
 __all__ = ["pair"]
@@ -30,7 +30,7 @@ def target(random: Random, marker: str) -> str:
 
 async def answers(port: int, stream: Stream, quiet: float, *, ends: bool) -> bytes:
     """All that the server says to a stream until it closes, or says nothing for so long."""
-    loop, received = asyncio.get_running_loop(), bytearray()
+    loop = asyncio.get_running_loop()
     with socket.socket() as wire:
         wire.setblocking(False)
         await loop.sock_connect(wire, ("127.0.0.1", port))
@@ -40,15 +40,7 @@ async def answers(port: int, stream: Stream, quiet: float, *, ends: bool) -> byt
                 await asyncio.sleep(0)
             if ends:
                 wire.shutdown(socket.SHUT_WR)
-        try:
-            while chunk := await asyncio.wait_for(loop.sock_recv(wire, 65536), quiet):
-                received += chunk
-            received += b"<closed>"
-        except TimeoutError:
-            received += b"<open>"
-        except OSError:
-            received += b"<closed>"
-    return VARYING.sub(b"", bytes(received))
+        return await said(lambda: loop.sock_recv(wire, 65536), quiet)
 
 
 Ask = Callable[[Stream, float], Awaitable[tuple[bytes, bytes]]]
