@@ -49,6 +49,17 @@ class Wire:
         return int(head.split()[1]), head, body
 
 
+@pytest.fixture
+def start_both(start_standin: Any, start_freshet: Any, start_nginx: Start) -> Start:
+    """Start nginx in front of a server that believes what it says of clients."""
+
+    async def go(**options: str) -> Nginx:
+        freshet = await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
+        return await start_nginx(freshet, **options)
+
+    return go
+
+
 def size(folder: Path) -> int:
     """How many bytes lie there."""
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
@@ -85,12 +96,8 @@ async def kept(nginx: Nginx, *paths: str) -> bytes:
 
 
 @pytest.mark.gen_test
-async def test_what_freshet_ignores_makes_no_copy_of_its_own(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
-) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    )
+async def test_what_freshet_ignores_makes_no_copy_of_its_own(start_both: Start) -> None:
+    nginx = await start_both()
     await kept(nginx, LIST, f"{LIST}?junk=1", f"{LIST}?junk=2&x", f"{LIST}?&&", f"{LIST}?LIMIT=1")
     two = await kept(
         nginx,
@@ -171,11 +178,9 @@ async def statuses(wires: Sequence[Wire], path: str, *fields: str) -> Counter[in
 
 @pytest.mark.gen_test(timeout=180)
 async def test_streams_of_one_client_are_bounded_and_others_are_served(
-    start_standin: Any, start_freshet: Any, start_nginx: Start, long: bool
+    start_both: Start, long: bool
 ) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    )
+    nginx = await start_both()
     many, got = 4300 if long else STREAMS + 150, Counter[int]()
     wires = []
     for start, end in pairwise([*range(0, many, 50), many]):  # no more at a time, for the rate
@@ -199,12 +204,8 @@ async def test_streams_of_one_client_are_bounded_and_others_are_served(
 
 
 @pytest.mark.gen_test
-async def test_who_asks_too_often_gets_a_problem_and_others_answers(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
-) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    )
+async def test_who_asks_too_often_gets_a_problem_and_others_answers(start_both: Start) -> None:
+    nginx = await start_both()
     wires = [await Wire.open(nginx, ATTACKER) for _ in range(20)]
     got = Counter[int]()
     refused = None
@@ -227,12 +228,9 @@ async def test_who_asks_too_often_gets_a_problem_and_others_answers(
 
 @pytest.mark.gen_test
 async def test_clients_are_counted_by_network_where_one_has_many_addresses(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_both: Start,
 ) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1"),
-        more=BEHIND_ANOTHER,
-    )
+    nginx = await start_both(more=BEHIND_ANOTHER)
     wires: list[Wire] = []
 
     async def streams(addresses: list[str]) -> Counter[int]:
@@ -255,12 +253,9 @@ async def test_clients_are_counted_by_network_where_one_has_many_addresses(
 
 @pytest.mark.gen_test
 async def test_a_client_that_is_no_proxy_cannot_choose_for_whom_it_counts(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_both: Start,
 ) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1"),
-        more=BEHIND_ANOTHER,
-    )
+    nginx = await start_both(more=BEHIND_ANOTHER)
     wires = [await Wire.open(nginx, ATTACKER) for _ in range(STREAMS + 5)]
     answers = await asyncio.gather(
         *(wire.ask("/api/events", f"X-Forwarded-For: 192.0.2.{n}") for n, wire in enumerate(wires))
@@ -271,12 +266,8 @@ async def test_a_client_that_is_no_proxy_cannot_choose_for_whom_it_counts(
 
 
 @pytest.mark.gen_test
-async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
-) -> None:
-    nginx = await start_nginx(
-        await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    )
+async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(start_both: Start) -> None:
+    nginx = await start_both()
     for fields, expected in (
         ([f"Cookie: a={'x' * 7000}"], 200),
         ([f"Cookie: a={'x' * 9000}"], 400),
