@@ -18,12 +18,11 @@ from server.database.embedded.identity import identity
 from server.database.embedded.programs import spawn
 from server.database.engine import make_engine
 from server.database.executor import Database
-from server.doctor import Finding
-from server.doctor.database import of_database
 from server.errors import DatabaseUnsuitable
 from tests.client import Client
 from tests.conftest import ROOT, until
 from tests.ports import free_port, is_open
+from tests.test_preflight import finding
 
 SETTINGS = """
 [databases]
@@ -69,14 +68,6 @@ def pool(postgres: EmbeddedPostgres, database_url: URL, tmp_path: Path) -> Itera
     for each in running:
         each.kill()
         each.wait()
-
-
-async def finding(url: URL) -> Finding:
-    database = Database(url)
-    try:
-        return await of_database(database)
-    finally:
-        database.close()
 
 
 @pytest.mark.parametrize(("size", "in_turn"), [(1, 0), (2, 1), (3, 1), (20, 0)])
