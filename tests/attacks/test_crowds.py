@@ -2,7 +2,6 @@
 
 import resource
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from tests.attacks.neighbour import REQUEST, answer
 from tests.attacks.siege import Siege
 from tests.bench.http.process import descriptors
+from tests.faults.place import Meanwhile
 
 PATIENCE = 2.0  # seconds for an answer on a new connection while descriptors are short
 
@@ -32,22 +32,14 @@ def ask(connection: socket.socket) -> None:
     answer(connection)
 
 
-class Newcomers(threading.Thread):
+class Newcomers(Meanwhile):
     """`ask` on a new connection each, four times a second, while entered; how long each took."""
 
     def __init__(self, port: int, ask: Callable[[socket.socket], None] = ask) -> None:
-        super().__init__(daemon=True)
-        self._port, self._ask, self._over = port, ask, threading.Event()
+        super().__init__()
+        self._port, self._ask = port, ask
         self.answered: list[float] = []
         self.failed: list[str] = []
-
-    def __enter__(self) -> "Newcomers":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self.join(30)
 
     def run(self) -> None:
         while not self._over.wait(0.25):

@@ -95,19 +95,12 @@ def until(condition: Callable[[], Any], seconds: float, why: str = "") -> float:
     return time.monotonic() - started
 
 
-class Reader(threading.Thread):
-    """Reads a path again and again on one connection while it is entered.
+class Meanwhile(threading.Thread):
+    """A thread that runs while it is entered, and ends when `_over` is set."""
 
-    A connection that was closed before a request is made anew. `seconds` are those of the answers
-    with 200, `failures` all else and when it was.
-    """
-
-    def __init__(self, server: Server, path: str = ARTISTS, pause: float = 0.005) -> None:
+    def __init__(self) -> None:
         super().__init__(daemon=True)
-        self._server, self._path, self._pause = server, path, pause
         self._over = threading.Event()
-        self.seconds: list[float] = []
-        self.failures: list[str] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -116,6 +109,20 @@ class Reader(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self.join(30)
+
+
+class Reader(Meanwhile):
+    """Reads a path again and again on one connection while it is entered.
+
+    A connection that was closed before a request is made anew. `seconds` are those of the answers
+    with 200, `failures` all else and when it was.
+    """
+
+    def __init__(self, server: Server, path: str = ARTISTS, pause: float = 0.005) -> None:
+        super().__init__()
+        self._server, self._path, self._pause = server, path, pause
+        self.seconds: list[float] = []
+        self.failures: list[str] = []
 
     def run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=10)
