@@ -1,6 +1,7 @@
 """The long form of these tests is for `make soak`."""
 
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +29,15 @@ def frail() -> Iterator[Frail]:
         engine.dispose()
         yield server
         server.stop()
+
+
+@pytest.fixture
+def descriptors() -> Iterator[int]:
+    """This process may have as many as the system lets it; how many those are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -1,8 +1,7 @@
 """All that clients can make a process keep, at its bound at the same time, fits into MEMORY_MB."""
 
-import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -41,15 +40,6 @@ def filled(database_url: URL) -> URL:
         session.execute(text("UPDATE listings SET since = now() - interval '60 days'"))
     engine.dispose()
     return database_url
-
-
-@pytest.fixture
-def descriptors() -> Iterator[None]:
-    """As many as this process may have."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.usefixtures("descriptors")

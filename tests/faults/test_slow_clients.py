@@ -1,10 +1,9 @@
 """Thousands of clients that send and read a byte now and then; everybody else is served as ever."""
 
 import asyncio
-import resource
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -24,12 +23,9 @@ LISTS = b"GET /api/albums/?release_limit=200&include=markets HTTP/1.1\r\nHost: t
 
 
 @pytest.fixture
-def many(long: bool) -> Iterator[int]:
+def many(long: bool, descriptors: int) -> int:
     """How many there may be; our own descriptors are raised for them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield min(MANY if long else FEW, hard - 500)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(MANY if long else FEW, descriptors - 500)
 
 
 class Crowd:
