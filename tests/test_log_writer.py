@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -13,19 +13,13 @@ import pytest
 
 from server.observability.log_writer import CLOSE_SECONDS, MOST_WAITING, LogWriter
 from tests.conftest import ROOT
+from tests.waiting import until
 
 LINE = "x" * 1023 + "\n"
 
 
 def read_all(descriptor: int) -> bytes:
     return b"".join(iter(lambda: os.read(descriptor, 65536), b""))
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture
@@ -97,7 +91,7 @@ def test_nobody_reads_so_lines_beyond_the_bound_are_dropped_and_told_where_they_
     received: list[bytes] = []
     reader = threading.Thread(target=lambda: received.append(read_all(reading)))
     reader.start()
-    wait_until(lambda: writer._done == writer._accepted)
+    until(lambda: writer._done == writer._accepted, 10)
     writer.write("it flows again\n")
     writer.close()
     os.close(writing)
@@ -123,7 +117,7 @@ def test_a_reader_that_has_gone_costs_lines_and_nothing_else(pipe: tuple[int, in
     writer = LogWriter(writing)
     for _ in range(3):
         writer.write(LINE)
-    wait_until(lambda: writer.dropped == 3)
+    until(lambda: writer.dropped == 3, 10)
     writer.close()
 
 
@@ -132,7 +126,7 @@ def test_what_a_full_disk_refused_is_told_when_there_is_room_again(tmp_path: Pat
     writer = described(LogWriter(file))
     writer.write("one\n")
     writer.write("two\n")
-    wait_until(lambda: writer.dropped == 2)
+    until(lambda: writer.dropped == 2, 10)
     log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, file)
     writer.write("three\n")

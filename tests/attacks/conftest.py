@@ -24,8 +24,9 @@ from tests.end_to_end.conftest import (
     standin_settings,
 )
 from tests.examples import sweep
-from tests.faults.place import connected, serves, until
+from tests.faults.place import connected, serves
 from tests.nursery import Nursery
+from tests.waiting import until
 
 __all__ = ["manage_py", "nursery"]
 

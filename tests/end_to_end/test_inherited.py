@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from sqlalchemy import URL
 
 from tests.end_to_end.conftest import NOTHING, environment
 from tests.ports import free_port, is_open
+from tests.waiting import until
 
 BECOME = "\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])"
 DEAF = f"""import signal
@@ -27,6 +27,7 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)){BECOME}"""
 CLOSED = f"import os\nos.closerange(0, 3){BECOME}"
 END_SECONDS = 10
+STARTING = 30.0  # seconds
 PIPE_BYTES = 64 * 1024
 Start = Callable[..., "subprocess.Popen[Any]"]
 
@@ -57,18 +58,11 @@ def start(manage_py: Path) -> Iterator[Start]:
             each.wait()
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def end(process: "subprocess.Popen[Any]", sign: signal.Signals) -> int:
     """How a process ends by a signal; nothing of its session is left."""
     process.send_signal(sign)
     code = process.wait(END_SECONDS)
-    wait_until(lambda: not group_lives(process.pid), END_SECONDS)
+    until(lambda: not group_lives(process.pid), END_SECONDS)
     return code
 
 
@@ -98,7 +92,7 @@ def test_a_standin_ends_by_a_sigint_that_its_parent_ignored_and_blocked(start: S
     port = free_port()
     words = ("-m", "server.standin", "--port", str(port))
     process = start(DEAF, *words, env=NOTHING)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     assert end(process, signal.SIGINT) == 0
     assert not is_open(port)
 
@@ -110,7 +104,7 @@ def test_a_server_ends_by_signals_that_its_parent_ignored_and_blocked(
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", PROCESSES=processes, PORT=str(port))
     process = start(DEAF, "manage.py", "run", env=env)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
     assert end(process, sign) == 0
 
@@ -139,7 +133,7 @@ def test_nobody_reads_the_log_and_the_server_answers_all_the_same(
     reading, writing = os.pipe()
     process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     for _ in range(PIPE_BYTES // 200 + 100):
         connection.request("GET", "/healthz")
@@ -159,7 +153,7 @@ def test_the_reader_of_the_log_has_gone_and_the_server_ends_well(
     os.close(reading)
     process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
     assert end(process, signal.SIGTERM) == 0
 
@@ -169,7 +163,7 @@ def test_a_log_on_a_full_disk_ends_well_and_is_counted(start: Start, database_ur
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     with Path("/dev/full").open("wb") as full:
         process = start(BECOME, "manage.py", "run", env=env, stdout=full)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/metrics")
     metrics = connection.getresponse().read().decode()
@@ -187,7 +181,7 @@ def test_a_server_that_starts_without_standard_descriptors_ends_well(
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     process = start(CLOSED, "manage.py", "run", env=env)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     for number in range(3):
         assert os.readlink(f"/proc/{process.pid}/fd/{number}") == os.devnull
     assert ask(port, "/healthz") == 200
@@ -198,5 +192,5 @@ def test_a_standin_that_starts_without_standard_descriptors_ends_well(start: Sta
     port = free_port()
     words = ("-m", "server.standin", "--port", str(port))
     process = start(CLOSED, *words, env=NOTHING)
-    wait_until(lambda: is_open(port))
+    until(lambda: is_open(port), STARTING)
     assert end(process, signal.SIGTERM) == 0

@@ -1,7 +1,6 @@
 """Several servers on one database: one of them syncs, and another when that one has gone."""
 
 import signal
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from tests.end_to_end.conftest import (
     standin_settings,
 )
 from tests.nursery import Nursery
+from tests.waiting import until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
 Run = Callable[..., Server]
@@ -27,15 +27,6 @@ Run = Callable[..., Server]
 
 def events(server: Server, name: str) -> list[str]:
     return [line["timestamp"] for line in server.lines() if line["event"] == name]
-
-
-def until(condition: Callable[[], object], seconds: float) -> float:
-    """How long it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds
-        time.sleep(0.05)
-    return time.monotonic() - started
 
 
 def knows_the_next_sync(server: Server) -> bool:

@@ -15,8 +15,8 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.end_to_end.conftest import NOTHING
-from tests.end_to_end.test_leadership import until
 from tests.ports import free_port, is_open
+from tests.waiting import until
 
 MAKEFILE = ROOT / "Makefile"
 STARTING = 40  # seconds

@@ -19,6 +19,7 @@ from server.database.embedded.processes import PostmasterFile
 from tests.cursors import cursor_on
 from tests.end_to_end.conftest import Server
 from tests.end_to_end.test_processes import descendants, is_alive
+from tests.waiting import until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
 ARTISTS = "/api/artists/"
@@ -84,15 +85,6 @@ def murder(pid: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
     until(lambda: not any(map(is_alive, everybody)), 5)
-
-
-def until(condition: Callable[[], Any], seconds: float, why: str = "") -> float:
-    """Wait for it; how many seconds it took."""
-    started = time.monotonic()
-    while not condition():
-        assert time.monotonic() - started < seconds, why
-        time.sleep(0.02)
-    return time.monotonic() - started
 
 
 class Meanwhile(threading.Thread):

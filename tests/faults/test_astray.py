@@ -19,8 +19,9 @@ from server.spotify.auth import token_store
 from tests.conftest import SECRET
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
 from tests.faults.balance import stored
-from tests.faults.place import OFTEN, connected, next_sync, serves, until
+from tests.faults.place import OFTEN, connected, next_sync, serves
 from tests.test_logins import GRANT, ROBIN
+from tests.waiting import until
 
 Run = Callable[..., Server]
 OTHER_SECRET = "another secret for tests that is long enough"

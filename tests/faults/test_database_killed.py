@@ -26,8 +26,8 @@ from tests.faults.place import (
     overlaps,
     postmaster,
     serves,
-    until,
 )
+from tests.waiting import until
 
 Run = Callable[..., Server]
 BACK_SECONDS = 5.0  # from the death of an embedded PostgreSQL until it serves again

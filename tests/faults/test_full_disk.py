@@ -11,7 +11,8 @@ import pytest
 
 from tests.end_to_end.conftest import Server, environment, standin_settings
 from tests.faults.balance import stored
-from tests.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves, until
+from tests.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves
+from tests.waiting import until
 
 Run = Callable[..., Server]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own is root's to mount")

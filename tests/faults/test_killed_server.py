@@ -22,8 +22,8 @@ from tests.faults.place import (
     overlaps,
     serves,
     syncs,
-    until,
 )
+from tests.waiting import until
 
 Run = Callable[..., Server]
 DETAILS = ("images", "genres", "popularity", "followers", "updated_at")
