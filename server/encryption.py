@@ -11,7 +11,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from server.errors import Unreadable
 
 
-class Keyring:
+class Encryption:
     """Seals with the first key of a comma list, opens with any, so that keys can be changed.
 
     Rings of different `purpose` cannot open each other's seals.

@@ -7,7 +7,7 @@ from sqlalchemy import URL
 
 from server.database.executor import Database
 from server.spotify.auth.oauth import Accounts
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Transport
 from server.standin import StandIn
 
@@ -16,16 +16,16 @@ def real_now() -> datetime:
     return datetime.now(UTC)
 
 
-def gate_in_memory(now: Callable[[], datetime] = real_now, per_day: int = 1_000_000) -> Gate:
+def gate_in_memory(now: Callable[[], datetime] = real_now, per_day: int = 1_000_000) -> RateLimiter:
     """One whose database is closed, so that it goes by what it knows itself."""
     database = Database(URL.create("postgresql+psycopg2"))
     database.close()
-    return Gate(database, per_day, now)
+    return RateLimiter(database, per_day, now)
 
 
 def accounts_of(
     standin: StandIn, transport: Transport, now: Callable[[], datetime] = real_now
 ) -> Accounts:
     """The client of a stand-in's accounts service."""
-    gate, url = gate_in_memory(now), standin.accounts_url
-    return Accounts(transport, gate, url, standin.world.client_id, standin.world.client_secret)
+    limiter, url = gate_in_memory(now), standin.accounts_url
+    return Accounts(transport, limiter, url, standin.world.client_id, standin.world.client_secret)

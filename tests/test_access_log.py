@@ -47,7 +47,7 @@ class Broken(BaseHandler):
         raise RuntimeError(f"code={TOKEN}")
 
 
-class Site:
+class WebServer:
     """A server with an access log, and what it has logged."""
 
     def __init__(self, mode: Any, stream: io.StringIO) -> None:
@@ -80,13 +80,13 @@ class Site:
 
 
 @pytest.fixture
-def site_with(io_loop: Any) -> Iterator[Callable[[Any], Site]]:
-    sites: list[Site] = []
+def site_with(io_loop: Any) -> Iterator[Callable[[Any], WebServer]]:
+    sites: list[WebServer] = []
 
-    def start(mode: Any) -> Site:
+    def start(mode: Any) -> WebServer:
         stream = io.StringIO()
         configure("json", "info", stream)
-        sites.append(Site(mode, stream))
+        sites.append(WebServer(mode, stream))
         return sites[-1]
 
     yield start
@@ -94,7 +94,7 @@ def site_with(io_loop: Any) -> Iterator[Callable[[Any], Site]]:
         io_loop.run_sync(site.stop)
 
 
-async def all_kinds(site: Site) -> None:
+async def all_kinds(site: WebServer) -> None:
     """A warm one, a cold one, one refused, one that breaks."""
     await site.ask("/page?warm=yes")
     await site.ask("/page")

@@ -19,7 +19,7 @@ def told(alarm: StuckFeed, *ages: float, complete: bool = True) -> list[int]:
     """The hours it tells, when it looks at these ages of what is newest."""
     with capture_logs() as logs:
         for age in ages:
-            alarm.look(NEW, NEW + hours(age), complete=complete)
+            alarm.observe(NEW, NEW + hours(age), complete=complete)
     assert all((line["event"], line["new_at"]) == ("feed_stuck", NEW) for line in logs)
     return [line["hours"] for line in logs]
 
@@ -60,5 +60,5 @@ def test_syncs_that_are_not_complete_ring_no_alarm() -> None:
 
 def test_a_copy_that_never_had_anything_rings_none() -> None:
     with capture_logs() as logs:
-        StuckFeed().look(None, NEW, complete=True)
+        StuckFeed().observe(None, NEW, complete=True)
     assert logs == []

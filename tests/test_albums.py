@@ -286,7 +286,7 @@ async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_stage: Any) -
     kept = (path.rstrip("/"), "identity")
     async with asyncio.timeout(10):
         first = await stage.get(path)
-        while stage.freshet.cache.shelf.get(kept) is None:  # the sync's notice was on its way
+        while stage.freshet.cache.responses.get(kept) is None:  # the sync's notice was on its way
             assert await stage.get(path) == first
     await stage.take([album(1, name="Renamed", artists=[artist(7)])], START + timedelta(hours=1))
     assert [each["name"] for each in (await stage.get(path))["albums"]] == ["Renamed"]

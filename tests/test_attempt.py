@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.login.attempt import (
     LIFE,
     LONGEST_NEXT,
@@ -24,7 +24,7 @@ from tests.browsing import LONGEST_COOKIE, landing
 from tests.conftest import SECRET
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
-COOKIES = Keyring(SECRET, "cookies")
+COOKIES = Encryption(SECRET, "cookies")
 HERE = ("http://127.0.0.1:5000", "https://freshet.example.org", "https://example.org/freshet")
 
 LEADS_ELSEWHERE = [
@@ -224,7 +224,7 @@ def test_a_cookie_does_not_tell_what_is_in_it() -> None:
 
 def test_a_cookie_of_an_older_key_is_still_read() -> None:
     attempt = Attempt("/", NOW)
-    rotated = Keyring(f"another secret, as long as it has to be, {SECRET}", "cookies")
+    rotated = Encryption(f"another secret, as long as it has to be, {SECRET}", "cookies")
     assert unseal(seal(attempt, COOKIES), rotated) == attempt
 
 
@@ -264,7 +264,7 @@ def test_no_text_made_up_is_a_cookie_of_ours(cookie: str) -> None:
 )
 def test_a_seal_of_another_purpose_or_secret_opens_nothing(secret: str, purpose: str) -> None:
     attempt = Attempt("/", NOW)
-    assert unseal(seal(attempt, Keyring(secret, purpose)), COOKIES) is None
+    assert unseal(seal(attempt, Encryption(secret, purpose)), COOKIES) is None
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "語", "🎵", '"'])

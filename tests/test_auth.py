@@ -62,7 +62,7 @@ async def test_the_verifier_is_the_challenges_and_goes_to_the_token_endpoint_alo
     consent = await browser.begin()
     back = await browser.agree(consent)
     code = stage.standin.world.desk._codes[parameters(back)["code"]]
-    attempt = stage.freshet.desk._cookies.open(browser.attempts[0].value.encode())
+    attempt = stage.freshet.login_service._cookies.open(browser.attempts[0].value.encode())
     verifier = orjson.loads(attempt)[1]
     digest = sha256(verifier.encode()).digest()
     assert code.challenge == urlsafe_b64encode(digest).decode().rstrip("=")
@@ -146,7 +146,7 @@ async def test_the_login_is_stored_encrypted_with_the_time_of_the_consent(
     assert row[5] == stage.clock()
     assert row[6] == stage.clock() + timedelta(hours=1)
     access, refresh = (bytes(sealed) for sealed in row[7:])
-    opened = [stage.freshet.upstream.keyring.open(sealed) for sealed in (access, refresh)]
+    opened = [stage.freshet.upstream.encryption.open(sealed) for sealed in (access, refresh)]
     assert stage.standin.world.desk.access(opened[0]) is not None
     assert stage.standin.world.desk.refresh(opened[1])
     for token in opened:
@@ -262,7 +262,7 @@ async def test_the_log_tells_of_a_login_and_shows_no_code_state_or_token(
     cookies = [each.value for each in browser.attempts]
     callback = await browser.get(back)
     await browser.post("/auth/logout/")
-    keyring = stage.freshet.upstream.keyring
+    encryption = stage.freshet.upstream.encryption
     sealed = await stage.all(
         "SELECT access_token FROM logins UNION SELECT refresh_token FROM logins"
     )
@@ -284,7 +284,7 @@ async def test_the_log_tells_of_a_login_and_shows_no_code_state_or_token(
         parameters(consent)["code_challenge"],
         callback.headers["Set-Cookie"].split(";")[0].partition("=")[2],
         *cookies,
-        *(keyring.open(bytes(each)) for each in sealed),
+        *(encryption.open(bytes(each)) for each in sealed),
     ]
     assert len(hidden) == 7
     told = "\n".join(map(str, logged))

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from sqlalchemy import event
 
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.standin import Listener
 from tests.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
 from tests.conftest import SECRET
@@ -145,10 +145,10 @@ async def test_a_cookie_that_was_tampered_with_is_none(set_stage: SetStage) -> N
         sealed[:at] + chr(ord(sealed[at]) ^ 1) + sealed[at + 1 :]
         for at in range(0, len(sealed.rstrip("=")) - 4, 16)
     ]
-    content = Keyring(SECRET, "cookies").open(sealed.encode())
+    content = Encryption(SECRET, "cookies").open(sealed.encode())
     others = [
-        Keyring(SECRET, "tokens").seal(content).decode(),
-        Keyring("x" * 32, "cookies").seal(content).decode(),
+        Encryption(SECRET, "tokens").seal(content).decode(),
+        Encryption("x" * 32, "cookies").seal(content).decode(),
         content,
         sealed[: len(sealed) // 2],
         sealed[:-8],

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from server.config.addresses import client_network
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import RateLimited
 from server.login import known_browser
 from server.login.login_budget import PER_NETWORK, STRANGERS
@@ -193,7 +193,7 @@ async def test_no_made_up_cookie_makes_a_browser_known(set_stage: SetStage) -> N
     assert (mark.path, mark.http_only, mark.same_site) == ("/", True, "Lax")
     session = owner.session
     assert session is not None
-    others = [Keyring(secret, "browsers") for secret in ("x" * 32, SECRET)]
+    others = [Encryption(secret, "browsers") for secret in ("x" * 32, SECRET)]
     stale, foreign = (
         known_browser.seal("account-1", stage.clock() - known_browser.LIFE, others[1]),
         known_browser.seal("account-1", stage.clock(), others[0]),

@@ -332,7 +332,7 @@ async def test_no_number_of_queries_makes_the_cache_grow_without_bound(rig: Rig)
     for number in range(5000):
         await rig.get(f"offset={number}&spelling={number}")
     cache = rig.cache
-    assert cache.shelf.size <= DEFAULT.shelf
+    assert cache.responses.size <= DEFAULT.responses
 
 
 @pytest.mark.gen_test

@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from tornado.httputil import HTTPHeaders
 
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import (
     AppRefused,
     BadAnswer,
@@ -25,8 +25,8 @@ from server.errors import (
     UserRefused,
 )
 from server.spotify.api.client import SpotifyClient, diagnose
-from server.spotify.auth.token_provider import TokenKeeper
-from server.spotify.auth.token_refresh import Renewer
+from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.limits.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
 from server.spotify.transport import Response, Transport
 from server.standin import Answer, StandIn
@@ -59,12 +59,12 @@ def client_of(transport: Transport, no_database: Database, clock: Clock) -> Clie
     """A client of a stand-in, or of another address with the stand-in's tokens."""
 
     def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
-        gate = gate_in_memory(clock)
+        limiter = gate_in_memory(clock)
         accounts = accounts_of(standin, transport, clock)
-        keyring = Keyring(SECRET, "tokens")
-        renewer = Renewer(database, accounts, "standin-client", keyring, (), clock)
-        keeper = TokenKeeper(renewer, clock)
-        return SpotifyClient(transport, keeper, gate, url or standin.api_url)
+        encryption = Encryption(SECRET, "tokens")
+        refresher = TokenRefresher(database, accounts, "standin-client", encryption, (), clock)
+        provider = TokenProvider(refresher, clock)
+        return SpotifyClient(transport, provider, limiter, url or standin.api_url)
 
     return make
 

@@ -7,7 +7,7 @@ import pytest
 
 from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, condition_of
 from server.catalog.snapshot import Freshness
-from server.storage.sync_runs import Memory
+from server.storage.sync_runs import SyncHistory
 from tests.browsing import SetStage, read_page, set_stage
 from tests.conftest import until
 from tests.examples import albums
@@ -25,9 +25,9 @@ AFTER = {
     for partial, stuck in itertools.product((False, True), repeat=2)
 }
 LAST = {
-    "none": Memory({}),
+    "none": SyncHistory({}),
     **{
-        outcome: Memory({}, finished_at=NOW, outcome=outcome)
+        outcome: SyncHistory({}, finished_at=NOW, outcome=outcome)
         for outcome in ("complete", "partial", "failed")
     },
 }
@@ -99,7 +99,11 @@ async def test_both_pages_show_the_same_one_message_from_the_first_start_on(
     standin = start_standin(albums(3), clock=clock)  # type: ignore[operator]
     standin.misbehave("502", times=None)
     stage = await set_stage(standin, sync_interval=1800)
-    browser, syncer, standing = stage.browser(), stage.freshet.syncer, stage.freshet.standing
+    browser, syncer, upstream_status = (
+        stage.browser(),
+        stage.freshet.syncer,
+        stage.freshet.upstream_status,
+    )
 
     async def both() -> str | None:
         told = {(path, *messages(read_page(await browser.get(path)))) for path in ("/", "/status")}
@@ -109,18 +113,18 @@ async def test_both_pages_show_the_same_one_message_from_the_first_start_on(
         assert len(kind) <= 1, told
         return kind[0] if kind else None
 
-    await until(lambda: standing.memory.outcome == "failed")
+    await until(lambda: upstream_status.history.outcome == "failed")
     assert await both() == "first_failed"
     page = read_page(await browser.get("/"))
     for other in ("Nothing yet", "on their way", "Fetching", "out of date", "old"):
         assert other not in page.partition("<main")[2].partition('id="login"')[0]
     standin.behave()
     assert (await syncer.sync()).outcome == "complete"
-    await standing.load()
+    await upstream_status.load()
     assert await both() is None
     standin.misbehave("502", times=None)
     assert (await syncer.sync()).outcome == "failed"
-    await standing.load()
+    await upstream_status.load()
     assert await both() == "failed"
     stage.clock.forward(hours=3)
     assert await both() == "stale"

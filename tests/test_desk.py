@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from server.config.addresses import client_network
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import (
     AppRefused,
     BadAnswer,
@@ -40,7 +40,7 @@ from server.login.login_budget import (
     Budget,
     Share,
 )
-from server.login.service import Admitted, Begun, LoginDesk
+from server.login.service import Admitted, Begun, LoginService
 from server.spotify.api.client import SpotifyClient
 from server.spotify.transport import Transport
 from server.standin import Answer, Listener, StandIn
@@ -70,7 +70,7 @@ class NeverAsked:
 class Front:
     """A desk, and what stands around it."""
 
-    desk: LoginDesk
+    login_service: LoginService
     standin: StandIn
     changes: list[str] = field(default_factory=list)
     seconds: float = 0.0
@@ -89,14 +89,14 @@ class Front:
         return Callback(begun.state, code, None)
 
     async def log_in(self, listener: Listener | None = None) -> Admitted:
-        begun = self.desk.begin("/")
-        return await self.desk.finish(self.agree(begun, listener), begun.cookie)
+        begun = self.login_service.begin("/")
+        return await self.login_service.finish(self.agree(begun, listener), begun.cookie)
 
     async def fails(self, kind: type[LoginFailed]) -> LoginFailed:
         """The failure of a login that should fail so."""
-        begun = self.desk.begin("/")
+        begun = self.login_service.begin("/")
         with pytest.raises(kind) as caught:
-            await self.desk.finish(self.agree(begun), begun.cookie)
+            await self.login_service.finish(self.agree(begun), begun.cookie)
         assert type(caught.value) is kind
         return caught.value
 
@@ -120,20 +120,20 @@ def front_of(
         async def changed() -> None:
             front.changes.append("changed")
 
-        desk = LoginDesk(
+        login_service = LoginService(
             database,
             accounts_of(standin, transport, clock),
             SpotifyClient(transport, never, gate_in_memory(clock), standin.api_url),
-            tokens=Keyring(SECRET, "tokens"),
-            cookies=Keyring(SECRET, "cookies"),
-            browsers=Keyring(SECRET, "browsers"),
+            tokens=Encryption(SECRET, "tokens"),
+            cookies=Encryption(SECRET, "cookies"),
+            browsers=Encryption(SECRET, "browsers"),
             redirect_uri=REDIRECT_URI,
             allowed=allowed,
             on_change=changed,
             now=clock,
             timer=lambda: front.seconds,
         )
-        front = Front(desk, standin)
+        front = Front(login_service, standin)
         return front
 
     return make
@@ -151,7 +151,7 @@ async def test_a_login_goes_through_with_the_codes_token_and_no_other(
 ) -> None:
     front = front_of()
     admitted = await front.log_in()
-    visitor = await front.desk.visitor(admitted.session)
+    visitor = await front.login_service.visitor(admitted.session)
     assert visitor is not None
     assert (visitor.account_id, visitor.display_name) == (
         "standin-account-1",
@@ -182,10 +182,10 @@ async def test_to_begin_touches_neither_spotify_nor_the_database(
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
-        front.desk.begin("/next")
+        front.login_service.begin("/next")
     for nobody in (None, ""):
-        assert await front.desk.visitor(nobody) is None
-        await front.desk.log_out(nobody)
+        assert await front.login_service.visitor(nobody) is None
+        await front.login_service.log_out(nobody)
     assert statements == []
     assert list(front.standin.calls) == []
 
@@ -194,9 +194,9 @@ async def test_to_begin_touches_neither_spotify_nor_the_database(
 async def test_the_brake_lets_go_after_a_minute(front_of: Callable[..., Front]) -> None:
     front = front_of()
     for _ in range(PER_NETWORK):
-        begun = front.desk.begin("/")
+        begun = front.login_service.begin("/")
         with pytest.raises(errors.CodeRefused):
-            await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
+            await front.login_service.finish(Callback(begun.state, "bogus", None), begun.cookie)
     failure = await front.fails(errors.TooManyLogins)
     assert (failure.status, failure.retry_after) == (429, 60)
     front.seconds = 59.9
@@ -213,15 +213,15 @@ async def test_who_was_told_to_wait_can_go_on_with_the_same_login(
     """Nothing was spent: the page says to wait a minute."""
     front = front_of()
     for _ in range(PER_NETWORK):
-        begun = front.desk.begin("/")
+        begun = front.login_service.begin("/")
         with pytest.raises(errors.CodeRefused):
-            await front.desk.finish(Callback(begun.state, "bogus", None), begun.cookie)
-    begun = front.desk.begin("/")
+            await front.login_service.finish(Callback(begun.state, "bogus", None), begun.cookie)
+    begun = front.login_service.begin("/")
     callback = front.agree(begun)
     with pytest.raises(errors.TooManyLogins):
-        await front.desk.finish(callback, begun.cookie)
+        await front.login_service.finish(callback, begun.cookie)
     front.seconds = 61.0
-    assert await front.desk.finish(callback, begun.cookie)
+    assert await front.login_service.finish(callback, begun.cookie)
 
 
 @pytest.mark.gen_test
@@ -229,7 +229,7 @@ async def test_what_is_refused_at_sight_costs_nothing_and_does_not_wear_the_brak
     front_of: Callable[..., Front], database: Database
 ) -> None:
     front = front_of()
-    begun, other = front.desk.begin("/"), front.desk.begin("/")
+    begun, other = front.login_service.begin("/"), front.login_service.begin("/")
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
@@ -244,7 +244,7 @@ async def test_what_is_refused_at_sight_costs_nothing_and_does_not_wear_the_brak
             (Callback(begun.state, "code", "access_denied"), begun.cookie),
         ):
             with pytest.raises(AT_SIGHT):
-                await front.desk.finish(callback, cookie)
+                await front.login_service.finish(callback, cookie)
     assert statements == []
     assert await front.log_in()
 
@@ -295,14 +295,14 @@ async def test_reloading_the_callback_over_and_over_costs_nothing(
     front_of: Callable[..., Front], database: Database
 ) -> None:
     front = front_of()
-    begun = front.desk.begin("/")
+    begun = front.login_service.begin("/")
     callback = front.agree(begun)
-    await front.desk.finish(callback, begun.cookie)
+    await front.login_service.finish(callback, begun.cookie)
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
         with pytest.raises(errors.StateReplayed):
-            await front.desk.finish(callback, begun.cookie)
+            await front.login_service.finish(callback, begun.cookie)
     assert statements == []
     assert front.standin.calls_to(TOKEN) == 1
     assert await front.log_in()  # nor does it wear the brake
@@ -313,17 +313,17 @@ async def test_states_that_were_spent_are_forgotten_once_they_are_too_old_anyway
     front_of: Callable[..., Front], database: Database, clock: Clock
 ) -> None:
     front = front_of()
-    begun = front.desk.begin("/")
+    begun = front.login_service.begin("/")
     callback = front.agree(begun)
     clock.forward(minutes=9, seconds=59)
-    await front.desk.finish(callback, begun.cookie)
+    await front.login_service.finish(callback, begun.cookie)
     front.seconds = 3600.0  # what this process remembers by itself is gone
     with pytest.raises(errors.StateReplayed):
-        await front.desk.finish(callback, begun.cookie)
+        await front.login_service.finish(callback, begun.cookie)
     for _ in range(15):
         clock.forward(minutes=1)
         with pytest.raises((errors.StateReplayed, errors.StateExpired)):
-            await front.desk.finish(callback, begun.cookie)
+            await front.login_service.finish(callback, begun.cookie)
     assert front.standin.calls_to(TOKEN) == 1
     await front.log_in()
     assert await count(database, "spent_states") == 1
@@ -334,13 +334,13 @@ async def test_a_clock_that_is_a_little_behind_in_another_process_is_no_matter(
     front_of: Callable[..., Front], clock: Clock
 ) -> None:
     front = front_of()
-    begun = front.desk.begin("/")
+    begun = front.login_service.begin("/")
     clock.forward(seconds=-59)
-    assert await front.desk.finish(front.agree(begun), begun.cookie)
-    begun = front.desk.begin("/")
+    assert await front.login_service.finish(front.agree(begun), begun.cookie)
+    begun = front.login_service.begin("/")
     clock.forward(seconds=-61)
     with pytest.raises(errors.StateExpired):
-        await front.desk.finish(front.agree(begun), begun.cookie)
+        await front.login_service.finish(front.agree(begun), begun.cookie)
 
 
 @pytest.mark.gen_test
@@ -398,14 +398,14 @@ async def test_disconnecting_needs_a_session_and_tells_of_the_change(
     session = (await front.log_in()).session
     for wrong in (None, "", "made-up", session[:-1], session.swapcase(), "\ud800"):
         with pytest.raises(errors.NotLoggedIn):
-            await front.desk.disconnect(wrong)
+            await front.login_service.disconnect(wrong)
     assert await count(database, "logins") == 1
     front.changes.clear()
-    await front.desk.disconnect(session)
+    await front.login_service.disconnect(session)
     assert await count(database, "logins") == 0
     assert front.changes == ["changed"]
     with pytest.raises(errors.NotLoggedIn):
-        await front.desk.disconnect(session)
+        await front.login_service.disconnect(session)
 
 
 @pytest.mark.gen_test
@@ -414,11 +414,11 @@ async def test_nothing_that_is_shown_or_logged_holds_a_secret(
 ) -> None:
     front = front_of()
     with capture_logs() as logs:
-        begun = front.desk.begin("/")
+        begun = front.login_service.begin("/")
         callback = front.agree(begun)
-        admitted = await front.desk.finish(callback, begun.cookie)
+        admitted = await front.login_service.finish(callback, begun.cookie)
     assert callback.code is not None
-    shown = repr((begun, callback, admitted, front.desk)) + str(logs)
+    shown = repr((begun, callback, admitted, front.login_service)) + str(logs)
     for secret in (begun.state, begun.cookie, callback.code, admitted.session):
         assert secret not in shown
     assert begun.state not in repr(errors.StateForeign())

@@ -11,12 +11,12 @@ from structlog.testing import capture_logs
 
 from models import Artist, Cooldown, Source
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.spotify.api.artists import ArtistLookup
 from server.spotify.api.client import SpotifyClient
-from server.spotify.auth.token_provider import TokenKeeper
-from server.spotify.auth.token_refresh import Renewer
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.auth.token_refresh import TokenRefresher
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.parse import parse_artists
 from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, StandIn
@@ -41,10 +41,12 @@ class Rig:
     ) -> None:
         self.standin, self.database, self.clock = standin, database, clock
         accounts = accounts_of(standin, transport, clock)
-        keyring = Keyring(SECRET, "tokens")
-        tokens = TokenKeeper(Renewer(database, accounts, "id", keyring, (), clock), clock)
-        gate = Gate(database, per_day, clock)
-        client = SpotifyClient(transport, tokens, gate, standin.api_url)
+        encryption = Encryption(SECRET, "tokens")
+        tokens = TokenProvider(
+            TokenRefresher(database, accounts, "id", encryption, (), clock), clock
+        )
+        limiter = RateLimiter(database, per_day, clock)
+        client = SpotifyClient(transport, tokens, limiter, standin.api_url)
         self.announced, self.busy = 0, False
         self.details = ArtistDetails(
             ArtistLookup(client, clock), database, self._announce, lambda: self.busy, clock

@@ -17,7 +17,7 @@ from server.config.settings import Settings
 from server.countries import CODES
 from server.database.executor import Database
 from server.doctor import Finding, examine
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.limits import quota_store
@@ -68,7 +68,7 @@ async def log_in(database: Database, when: datetime, *, secret: str = SECRET, **
         Profile("account-1", "listener", "Robin"),
         Grant("BQaccess", 3600, **values),
         when,
-        Keyring(secret, "tokens"),
+        Encryption(secret, "tokens"),
     )
 
 

@@ -28,7 +28,7 @@ from server.database.embedded.ownership import Ownership
 from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.doctor.database import of_database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.limits import quota_store
@@ -387,7 +387,7 @@ async def log_in(database: Database, when: datetime, secret: str, *scopes: str) 
         Profile("standin-account-1", "standin-listener", "Robin"),
         Grant("BQaccess", 3600, scopes=scopes, refresh_token="AQrefresh"),
         when,
-        Keyring(secret, "tokens"),
+        Encryption(secret, "tokens"),
     )
 
 

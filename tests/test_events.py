@@ -22,7 +22,7 @@ from server.catalog.change_event import Entry, Piece, Reach
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.forwarded import TrustedProxies
-from server.http.server import Site
+from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
@@ -137,7 +137,7 @@ class Booth:
         routes = [(r"/api/events", EventsHandler, handed)]
         elsewhere = (NotFoundHandler, {"pages": Pages("http://127.0.0.1:5000")})
         log = AccessLog("off")
-        self.site = Site(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
+        self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
         self.port = self.site.listen("127.0.0.1", 0)
         self.site.open()
 

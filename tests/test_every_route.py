@@ -129,7 +129,7 @@ def stage(
         closing(freshet.stop)
         await until(lambda: freshet.timers.are_running)
         await made.take(albums(3), clock())
-        await freshet.standing.load()  # which a timer would do in the middle of a slow test
+        await freshet.upstream_status.load()  # which a timer would do in the middle of a slow test
 
     io_loop.run_sync(begin)
     yield made

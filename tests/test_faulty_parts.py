@@ -19,12 +19,12 @@ from server.app.application import Freshet
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
-from server.http.server import Site
+from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.openapi.status_schemas import Status
-from server.sync.jobs import Duties
+from server.sync.jobs import LeaderJobs
 from server.tasks import Timers, attempt, attempt_each
 from tests.client import Client
 from tests.conftest import until
@@ -124,14 +124,14 @@ async def test_the_leaders_jobs_go_on_beside_one_that_raises_and_so_does_the_lea
         async def tick(self) -> None:
             ticked.append("sound")
 
-    duties = Duties(database, Faulty(), Sound(), Sound())  # type: ignore[arg-type]
-    running = asyncio.create_task(duties.run())
+    jobs = LeaderJobs(database, Faulty(), Sound(), Sound())  # type: ignore[arg-type]
+    running = asyncio.create_task(jobs.run())
     closing(lambda: asyncio.gather(running, return_exceptions=True))
     closing(lambda: asyncio.sleep(0, running.cancel()))
     with capture_logs() as logs:
         await until(lambda: "sound" in ticked)
     assert ticked.count("tick") >= 3, "at the beginning, and by the clock"
-    assert duties.leadership.leads
+    assert jobs.leadership.leads
     assert set(crashed(logs)) == {f"{Faulty.__qualname__}.tick"}
 
 
@@ -164,8 +164,10 @@ async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
         freshet: Freshet = launch_freshet(make_settings(start_standin(albums(3))))
         await until(lambda: [line for line in logs if line["event"] == "sync_failed"])
     assert freshet.timers.are_running
-    assert freshet.duties.leadership.leads
-    assert {"PayloadCache.refresh", "Standing._load_runs", "Syncer.resume"} <= set(crashed(logs))
+    assert freshet.jobs.leadership.leads
+    assert {"PayloadCache.refresh", "UpstreamStatus._load_runs", "Syncer.resume"} <= set(
+        crashed(logs)
+    )
     assert (await freshet.syncer.sync()).outcome == "complete", "the last run can be read again"
     client = Client(freshet)
     assert orjson.loads((await client.fetch("/api/albums/")).body)["total"] == 3
@@ -187,7 +189,7 @@ async def test_what_cannot_be_read_keeps_listeners_from_hearing_nothing(
         await execute(database, CHANGED)
         await freshet._data_changed()
         assert (await ear.event())[1] == "updated"
-    assert set(crashed(logs)) == {"PayloadCache.refresh", "Standing._load_runs"}
+    assert set(crashed(logs)) == {"PayloadCache.refresh", "UpstreamStatus._load_runs"}
     happen(database, [album(1, name="Another")])  # the last run can be read again
     await freshet._data_changed()
     assert b"Another" in (await client.fetch("/api/albums/")).body
@@ -197,8 +199,8 @@ async def test_what_cannot_be_read_keeps_listeners_from_hearing_nothing(
 
 def test_a_metric_that_raises_is_missing_and_all_others_are_shown() -> None:
     instruments = Instruments()
-    instruments.vitals.add("freshet_odd", "A reading that raises.", crash)
-    instruments.vitals.add("freshet_sound", "A reading.", lambda: 7)
+    instruments.process_gauges.add("freshet_odd", "A reading that raises.", crash)
+    instruments.process_gauges.add("freshet_sound", "A reading.", lambda: 7)
     metrics = Metrics(
         instruments,
         days_to_reconsent=crash,
@@ -255,18 +257,28 @@ async def test_a_part_of_the_status_that_raises_leaves_the_others(
     stage: Stage = await set_stage()
     await stage.take(albums(3), START)
     freshet, client = stage.freshet, stage.client
-    await freshet.standing.load()
+    await freshet.upstream_status.load()
     site = Pages("http://127.0.0.1:5000")
-    shown = {"cache": freshet.cache, "standing": freshet.standing}
+    shown = {"cache": freshet.cache, "upstream_status": freshet.upstream_status}
     api = {**shown, "root": ""}
     odd = Odd(schedule=freshet.syncer.schedule, running_since=None)
-    account = {"pages": site, "desk": freshet.desk, "watch": freshet.watch, "owned": True}
+    account = {
+        "pages": site,
+        "login_service": freshet.login_service,
+        "consent_monitor": freshet.consent_monitor,
+        "owned": True,
+    }
+    monitor = freshet.consent_monitor
     routes = [
-        (r"/api/status", StatusHandler, {**api, "watch": Odd(), "syncer": freshet.syncer}),
-        (r"/odd/status", StatusHandler, {**api, "watch": freshet.watch, "syncer": odd}),
+        (
+            r"/api/status",
+            StatusHandler,
+            {**api, "consent_monitor": Odd(), "syncer": freshet.syncer},
+        ),
+        (r"/odd/status", StatusHandler, {**api, "consent_monitor": monitor, "syncer": odd}),
         (r"/status", OverviewHandler, {**account, **shown, "syncer": odd}),
     ]
-    server = Site(routes, AccessLog("off"), (NotFoundHandler, {"pages": site}))
+    server = WebServer(routes, AccessLog("off"), (NotFoundHandler, {"pages": site}))
     port = server.listen("127.0.0.1", 0)
     server.open()
     closing(server.close)

@@ -16,8 +16,8 @@ from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import LONGEST_PAUSE, Pause
-from server.spotify.limits.quota_store import Book
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.limits.quota_store import BucketUsage
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response
 from tests.conftest import Clock, until
 from tests.gates import gate_in_memory
@@ -32,8 +32,8 @@ UNNAMED = Response(429, HTTPHeaders(), b'{"error": {"message": "API rate limit e
 class Caller:
     """Goes through a gate, and counts the calls that were really made."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
+    def __init__(self, limiter: RateLimiter) -> None:
+        self.limiter = limiter
         self.made = 0
 
     async def call(
@@ -43,7 +43,7 @@ class Caller:
             self.made += 1
             return answer
 
-        return await self.gate.through(make, bucket, purpose)
+        return await self.limiter.through(make, bucket, purpose)
 
     async def many(self, number: int, **options: Any) -> int:
         """How many of so many calls were let through."""
@@ -62,7 +62,7 @@ Make = Callable[..., Caller]
 @pytest.fixture
 def caller(database: Database, clock: Clock) -> Make:
     """A caller in a process of its own: only the database is shared."""
-    return lambda per_day=500: Caller(Gate(database, per_day, clock))
+    return lambda per_day=500: Caller(RateLimiter(database, per_day, clock))
 
 
 @pytest.mark.gen_test
@@ -209,7 +209,7 @@ async def test_a_late_answer_does_not_end_a_pause_that_has_begun_meanwhile(calle
         await released.wait()
         return OK
 
-    slow = asyncio.create_task(one.gate.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(one.limiter.through(late, SEARCH, "background"))
     await asked.wait()
     await one.many(1, answer=LIMITED)
     released.set()
@@ -225,7 +225,7 @@ async def test_nor_does_it_while_the_database_is_away(clock: Clock) -> None:
         await released.wait()
         return OK
 
-    slow = asyncio.create_task(alone.gate.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(alone.limiter.through(late, SEARCH, "background"))
     await asyncio.sleep(0)
     await alone.many(1, answer=LIMITED)
     released.set()
@@ -244,7 +244,7 @@ async def test_a_shorter_pause_never_cuts_a_longer_one_short(
         await first.wait()
         return SHORT
 
-    slow = asyncio.create_task(one.gate.through(short, SEARCH, "background"))
+    slow = asyncio.create_task(one.limiter.through(short, SEARCH, "background"))
     await asyncio.sleep(0.05)
     await two.many(1, answer=LIMITED)
     first.set()
@@ -270,9 +270,9 @@ async def test_what_a_lost_database_missed_is_written_when_it_is_back(
     astray = Caller(gate_in_memory(clock))
     await astray.many(7)
     await astray.many(1, answer=LIMITED, bucket="/me")
-    astray.gate._database = database
-    await astray.gate.save()
-    await astray.gate.save()
+    astray.limiter._database = database
+    await astray.limiter.save()
+    await astray.limiter.save()
     rows = await database.run(lambda session: session.scalars(select(Quota)).all())
     assert {row.bucket: row.calls for row in rows} == {SEARCH: 7, "/me": 1}
     assert await caller().many(3, bucket="/me") == 0
@@ -353,7 +353,7 @@ async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
         await asked.wait()
         return LIMITED
 
-    first = asyncio.create_task(one.gate.through(early, SEARCH, "background"))
+    first = asyncio.create_task(one.limiter.through(early, SEARCH, "background"))
     await entered.wait()
     held = asyncio.create_task(database.run(hold))
     await asyncio.get_running_loop().run_in_executor(None, holding.wait)
@@ -376,7 +376,7 @@ async def test_calls_made_while_the_database_was_away_count_as_soon_as_it_is_bac
 ) -> None:
     astray = Caller(gate_in_memory(clock, per_day=20))
     assert await astray.many(15) == 15
-    astray.gate._database = database
+    astray.limiter._database = database
     assert await astray.many(30) == 3
 
 
@@ -384,8 +384,8 @@ async def test_calls_made_while_the_database_was_away_count_as_soon_as_it_is_bac
 async def test_two_savings_at_once_write_a_count_once(database: Database, clock: Clock) -> None:
     astray = Caller(gate_in_memory(clock))
     await astray.many(7)
-    astray.gate._database = database
-    await asyncio.gather(*(astray.gate.save() for _ in range(3)))
+    astray.limiter._database = database
+    await asyncio.gather(*(astray.limiter.save() for _ in range(3)))
     rows = await database.run(lambda session: session.scalars(select(Quota)).all())
     assert [row.calls for row in rows] == [7]
 
@@ -409,8 +409,8 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
 ) -> None:
     one, two = caller(), caller()
     await one.many(1, answer=LIMITED)
-    two.gate.learn(await database.run(quota_store.read_all, clock()))
-    two.gate._database = gate_in_memory(clock)._database
+    two.limiter.learn(await database.run(quota_store.read_all, clock()))
+    two.limiter._database = gate_in_memory(clock)._database
     assert await two.many(3) == 0
 
 
@@ -421,8 +421,8 @@ async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_d
     alone = Caller(gate_in_memory(clock))
     await alone.many(1, answer=LIMITED)
     shorter = Pause(clock(), clock() + timedelta(seconds=11), "429")
-    for book in (Book(), Book(pause=shorter)):
-        alone.gate.learn({SEARCH: book})
+    for usage in (BucketUsage(), BucketUsage(pause=shorter)):
+        alone.limiter.learn({SEARCH: usage})
         clock.forward(seconds=12)
         assert await alone.many(1) == 0
     clock.forward(seconds=86236 - 24)
@@ -434,7 +434,7 @@ async def test_a_longer_pause_that_the_database_knows_of_is_kept(clock: Clock) -
     alone = Caller(gate_in_memory(clock))
     await alone.many(1, answer=SHORT)
     longer = Pause(clock(), clock() + timedelta(seconds=60), "429")
-    alone.gate.learn({SEARCH: Book(pause=longer)})
+    alone.limiter.learn({SEARCH: BucketUsage(pause=longer)})
     clock.forward(seconds=59)
     assert await alone.many(1) == 0
     clock.forward(seconds=1)
@@ -462,8 +462,8 @@ async def test_a_pause_that_ended_while_the_database_was_away_is_never_written(
     await astray.many(1, answer=SHORT)
     clock.forward(seconds=11)
     await astray.call()
-    astray.gate._database = database
-    await astray.gate.save()
+    astray.limiter._database = database
+    await astray.limiter.save()
     assert await database.run(lambda session: session.scalars(select(Cooldown)).all()) == []
 
 
@@ -484,17 +484,19 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
         holding.set()
         let_go.wait(5)
 
-    slow = asyncio.create_task(astray.gate.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(astray.limiter.through(late, SEARCH, "background"))
     await asyncio.sleep(0)
     await astray.many(1, answer=SHORT)
-    astray.gate._database = database
-    astray.gate._unwritten.clear()  # lest it be those that wait
+    astray.limiter._database = database
+    astray.limiter._unwritten.clear()  # lest it be those that wait
     held = asyncio.create_task(database.run(hold))
     await asyncio.get_running_loop().run_in_executor(None, holding.wait)
-    saving = asyncio.create_task(astray.gate.save())
+    saving = asyncio.create_task(astray.limiter.save())
     await waiting_for_a_lock(database)
     asked.set()
-    await until(lambda: astray.gate._unwritten_pauses[SEARCH].until > clock() + timedelta(days=0.9))
+    await until(
+        lambda: astray.limiter._unwritten_pauses[SEARCH].until > clock() + timedelta(days=0.9)
+    )
     let_go.set()
     await held
     await saving

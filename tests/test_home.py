@@ -151,7 +151,7 @@ async def test_a_consent_that_is_no_longer_honoured_asks_for_a_new_login(
     stage.standin.revoke_refresh_tokens()
     stage.clock.forward(hours=2)
     assert (await stage.freshet.syncer.sync()).outcome == "complete"
-    await until(lambda: stage.freshet.watch.consent.state == "consent_needed")  # type: ignore[union-attr]
+    await until(lambda: stage.freshet.consent_monitor.consent.state == "consent_needed")  # type: ignore[union-attr]
     for each, told in (
         (browser, "The consent has ended"),
         (stage.browser(), "it is no longer valid"),
@@ -408,7 +408,7 @@ async def test_a_failed_sync_and_old_data_are_told_in_words(
     stage.standin.misbehave("502", times=None)
     stage.clock.forward(hours=3)
     assert (await stage.freshet.syncer.sync()).outcome == "failed"
-    await stage.freshet.standing.load()
+    await stage.freshet.upstream_status.load()
     page = await home(stage.browser())
     assert "This list may be out of date: no sync was complete since 20 November" in page
     assert "The last sync failed" not in page, "one message is enough"

@@ -92,7 +92,7 @@ async def before_the_first_sync(set_stage: SetStage, pages: Collection) -> None:
     await pages.take(stage.browser(), "/", "/status", state="idle")
     stage.standin.misbehave("502", times=None)
     failing = await set_stage(stage.standin, sync_interval=1800)
-    await until(lambda: failing.freshet.standing.memory.outcome == "failed")
+    await until(lambda: failing.freshet.upstream_status.history.outcome == "failed")
     await pages.take(failing.browser(), "/", "/status", state="failed")
     stage.standin.behave()
 
@@ -127,7 +127,7 @@ async def with_releases(
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
     await stage.freshet.database.run(quota_store.pause, RELEASES.removeprefix("/v1"), pause)
-    await stage.freshet.standing.load()
+    await stage.freshet.upstream_status.load()
     for state, days in (("paused", 0), ("soon", 160), ("ended", 40)):
         clock.forward(days=days)
         await pages.take(owner, "/", "/status", state=state)

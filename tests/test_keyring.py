@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 from tests.conftest import SECRET
 
@@ -12,28 +12,28 @@ OTHER = "another secret, as long as it has to be"
 
 
 def test_the_first_key_of_the_list_seals_and_all_open() -> None:
-    sealed = Keyring(f"{SECRET},{OTHER}", "tokens").seal("token")
-    assert Keyring(f" {OTHER} , {SECRET} ", "tokens").open(sealed) == "token"
-    assert Keyring(SECRET, "tokens").open(sealed) == "token"
+    sealed = Encryption(f"{SECRET},{OTHER}", "tokens").seal("token")
+    assert Encryption(f" {OTHER} , {SECRET} ", "tokens").open(sealed) == "token"
+    assert Encryption(SECRET, "tokens").open(sealed) == "token"
     with pytest.raises(Unreadable):
-        Keyring(OTHER, "tokens").open(sealed)
+        Encryption(OTHER, "tokens").open(sealed)
 
 
 def test_only_what_the_first_key_has_sealed_is_current() -> None:
-    sealed = Keyring(SECRET, "tokens").seal("token")
-    assert Keyring(f"{SECRET},{OTHER}", "tokens").is_current(sealed)
-    assert not Keyring(f"{OTHER},{SECRET}", "tokens").is_current(sealed)
-    assert not Keyring(SECRET, "tokens").is_current(b"")
+    sealed = Encryption(SECRET, "tokens").seal("token")
+    assert Encryption(f"{SECRET},{OTHER}", "tokens").is_current(sealed)
+    assert not Encryption(f"{OTHER},{SECRET}", "tokens").is_current(sealed)
+    assert not Encryption(SECRET, "tokens").is_current(b"")
 
 
 def test_a_ring_for_another_purpose_opens_nothing() -> None:
     with pytest.raises(Unreadable):
-        Keyring(SECRET, "cookies").open(Keyring(SECRET, "tokens").seal("token"))
+        Encryption(SECRET, "cookies").open(Encryption(SECRET, "tokens").seal("token"))
 
 
 @given(st.text())
 def test_every_text_comes_back_and_is_not_to_be_seen(text: str) -> None:
-    ring = Keyring(SECRET, "tokens")
+    ring = Encryption(SECRET, "tokens")
     sealed = ring.seal(text)
     assert ring.open(sealed) == text
     assert len(text) < 4 or text.encode() not in sealed
@@ -42,8 +42,8 @@ def test_every_text_comes_back_and_is_not_to_be_seen(text: str) -> None:
 @given(st.binary())
 def test_garbage_is_unreadable_and_no_crash(garbage: bytes) -> None:
     with pytest.raises(Unreadable):
-        Keyring(SECRET, "tokens").open(garbage)
+        Encryption(SECRET, "tokens").open(garbage)
 
 
 def test_a_ring_does_not_show_its_keys() -> None:
-    assert SECRET not in repr(Keyring(SECRET, "tokens"))
+    assert SECRET not in repr(Encryption(SECRET, "tokens"))

@@ -42,7 +42,7 @@ class Rig:
         """Look as often as a server does."""
         for _ in range(round(seconds / step)):
             self.timer.seconds += step
-            self.lag.look()
+            self.lag.refresh()
             await self.lag.heal()
 
 
@@ -123,7 +123,7 @@ async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
     happen(freshet.database, albums(1))
     client = Client(freshet)
     await until(lambda: freshet.cache.snapshot and len(freshet.cache.snapshot.albums) == 1)
-    await freshet._look_around()
+    await freshet._catch_up()
     assert (await samples_of(freshet))[METRIC] == 0
     assert (await client.fetch("/readyz")).code == 200
 
@@ -141,7 +141,7 @@ async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
         await freshet._data_changed()
         for _ in range(7):
             timer.seconds += 10
-            await freshet._look_around()
+            await freshet._catch_up()
     assert [line["event"] for line in logs].count("served_behind") == 1
     assert (await samples_of(freshet))[METRIC] == pytest.approx(70, abs=20)
     answer = await client.fetch("/readyz")
@@ -154,7 +154,7 @@ async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
     with capture_logs() as logs:
         for _ in range(7):
             timer.seconds += 10
-            await freshet._look_around()
+            await freshet._catch_up()
     assert "served_caught_up" in [line["event"] for line in logs]
     assert orjson.loads((await client.fetch("/api/albums/")).body)["total"] == 2
     assert (await samples_of(freshet))[METRIC] == 0

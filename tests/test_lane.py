@@ -18,7 +18,7 @@ from server.app import routes
 from server.app.application import Freshet
 from server.app.unreadable import Refuser
 from server.http.forwarded import TrustedProxies
-from server.http.server import Site
+from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.standin import AppKind, Catalogue, StandIn
 from tests.conftest import own_loop, settings_for, until
@@ -59,7 +59,7 @@ class Pair:
         await quiet(self.freshet)
         elsewhere = routes.elsewhere(self.freshet.settings)
         log = AccessLog("off")
-        self.plain = Site(
+        self.plain = WebServer(
             self.freshet.routes(), log, elsewhere, refuse=Refuser("", log, TrustedProxies())
         )
         self.plain_port = self.plain.listen("127.0.0.1", 0)
@@ -101,8 +101,8 @@ class Pair:
     @property
     def hits(self) -> int:
         """How many answers the lane has sent."""
-        assert self.freshet.memo is not None
-        self.freshet.memo.tick()
+        assert self.freshet.head_cache is not None
+        self.freshet.head_cache.tick()
         text = self.freshet.metrics.text().decode()
         return sum(int(float(count)) for count in re.findall(r'by="lane".* (.+)', text))
 

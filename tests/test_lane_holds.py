@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.app.application import Freshet
-from server.http.connections.acceptor import Door
+from server.http.connections.acceptor import Acceptor
 from server.http.fast_lane import IDLE_SECONDS, Lane
-from server.http.handoff_stream import LentStream
+from server.http.handoff_stream import HandoffStream
 from tests.conftest import until
 from tests.sockets import Connect, connect, quiet_server
 
@@ -137,14 +137,14 @@ async def test_a_listener_that_is_found_gone_by_writing_is_no_crash(
 ) -> None:
     freshet = await start()
     client = await connect(freshet)
-    written = LentStream.write_to_fd
+    written = HandoffStream.write_to_fd
 
-    def reset(stream: LentStream, data: memoryview) -> int:
+    def reset(stream: HandoffStream, data: memoryview) -> int:
         if b"retry:" in bytes(data):
             raise ConnectionResetError
         return written(stream, data)
 
-    monkeypatch.setattr(LentStream, "write_to_fd", reset)
+    monkeypatch.setattr(HandoffStream, "write_to_fd", reset)
     with capture_logs() as logs:
         request = b"GET /api/events HTTP/1.1\r\nHost: freshet\r\n\r\n"
         await asyncio.get_running_loop().sock_sendall(client, request)
@@ -243,11 +243,11 @@ async def test_answers_are_forgotten_when_their_time_is_up(start: Any, connect: 
     client = await connect(freshet)
     await answer(client)
     lane = lane_of(freshet)
-    assert freshet.memo is not None
-    assert freshet.memo.answers
+    assert freshet.head_cache is not None
+    assert freshet.head_cache.answers
     await asyncio.sleep(1.1)
     lane.tick()
-    assert not freshet.memo.answers
+    assert not freshet.head_cache.answers
     assert (await answer(client)).endswith(END)
 
 
@@ -394,7 +394,7 @@ async def test_who_waits_to_be_accepted_at_the_end_is_taken_in(
 ) -> None:
     freshet = await start()
     client = await connect(freshet)
-    assert isinstance(freshet.site.door, Door)
+    assert isinstance(freshet.site.acceptor, Acceptor)
     asked = asyncio.create_task(answer(client))
     stopping = asyncio.create_task(freshet.stop())
     assert (await asked).endswith(END)

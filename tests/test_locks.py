@@ -120,7 +120,7 @@ async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
     monkeypatch.setattr(advisory_lock, "CHECK_SECONDS", 0.05)
     first, second = lock(), lock()
     assert await first.take()
-    async with first.kept():
+    async with first.held():
         assert await database.run(cut) == 1
         await asyncio.sleep(0.5)
         assert not await second.take()
@@ -135,7 +135,7 @@ async def test_whoever_loses_it_to_another_is_stopped(
     first, second = lock(), lock()
     assert await first.take()
     with pytest.raises(LockLost):
-        async with first.kept():
+        async with first.held():
             await database.run(cut)
             assert await second.take()
             await asyncio.sleep(5)
@@ -148,7 +148,7 @@ async def test_cancelling_what_holds_it_releases_it(lock: MakeLock) -> None:
 
     async def hold() -> None:
         assert await first.take()
-        async with first.kept():
+        async with first.held():
             inside.set()
             await asyncio.sleep(60)
 

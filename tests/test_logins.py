@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from models import BrowserSession, Login
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.login import session_store
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
@@ -26,7 +26,7 @@ from tests.test_transport import transport
 
 __all__ = ["elsewhere", "transport"]
 
-RING = Keyring(SECRET, "tokens")
+RING = Encryption(SECRET, "tokens")
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=10)
 GRANT = Grant("BQ-access", 3600, "AQ-refresh", ("user-follow-read",))
@@ -479,11 +479,11 @@ def test_what_another_key_has_sealed_is_sealed_anew_and_the_rest_left_alone(
     session: Session, table: Table
 ) -> None:
     record(session, ROBIN)
-    other = Keyring(OTHER_SECRET, "tokens")
+    other = Encryption(OTHER_SECRET, "tokens")
     token_store.record_consent(session, SAM, GRANT, NOW, other)
     add_app(session)
     before = {row.account_id: row.refresh_token for row in table()}
-    both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
+    both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
     assert token_store.reseal(session, both) == (2, [])
     rows = {row.account_id: row for row in table()}
     assert rows["account-sam"].refresh_token == before["account-sam"]
@@ -499,7 +499,7 @@ def test_what_no_key_opens_stays_as_it_is(session: Session, table: Table) -> Non
     add_app(session)
     before = [(row.access_token, row.refresh_token) for row in table()]
     for _ in range(2):
-        assert token_store.reseal(session, Keyring(OTHER_SECRET, "tokens")) == (
+        assert token_store.reseal(session, Encryption(OTHER_SECRET, "tokens")) == (
             0,
             ["account-robin"],
         )
@@ -511,9 +511,9 @@ def test_an_access_token_that_no_key_opens_does_not_keep_the_refresh_token_from_
 ) -> None:
     record(session, ROBIN)
     session.execute(text("UPDATE logins SET access_token = 'garbage'"))
-    both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
+    both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
     assert token_store.reseal(session, both) == (1, [])
-    assert Keyring(OTHER_SECRET, "tokens").open(table()[0].refresh_token or b"") == "AQ-refresh"
+    assert Encryption(OTHER_SECRET, "tokens").open(table()[0].refresh_token or b"") == "AQ-refresh"
 
 
 @pytest.mark.gen_test
@@ -522,7 +522,7 @@ async def test_a_login_deleted_while_it_is_sealed_anew_is_no_crash(
 ) -> None:
     await database.run(record, ROBIN)
     await database.run(record, SAM)
-    both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
+    both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
     with Session(elsewhere.engine) as deleting, deleting.begin():
         token_store.forget(deleting, ROBIN.key)
         resealing = asyncio.create_task(database.run(token_store.reseal, both))

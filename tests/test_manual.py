@@ -12,8 +12,8 @@ from handlers.pages import reference as writing
 from handlers.pages.base import STATIC, Pages
 from server.openapi import reference
 from server.openapi.form_fields import address
-from server.openapi.reference import Manual
-from server.openapi.schema_outline import Outline, Schemas
+from server.openapi.reference import ApiReference
+from server.openapi.schema_outline import SchemaOutline, Schemas
 from server.openapi.spec import openapi
 from tests.browsing import SAFE_HEADERS, SetStage, set_stage
 from tests.test_home import Outline as Tags
@@ -140,13 +140,13 @@ def page_of(document: dict[str, Any], url: str = "http://127.0.0.1:5000") -> str
     return writing.render(Pages(url), reference.read(document)).decode()
 
 
-def names(outline: Outline) -> set[str]:
+def names(outline: SchemaOutline) -> set[str]:
     """The names of all fields, at any depth."""
     inner = {name for field in outline.fields for name in names(field)}
     return inner | {field.name for field in outline.fields}
 
 
-def made_up() -> Manual:
+def made_up() -> ApiReference:
     return reference.read(MADE_UP)
 
 

@@ -224,9 +224,9 @@ async def test_only_markets_that_are_asked_count_for_the_pace(
 ) -> None:
     some = searching("DE,RU,CN", albums(100), quota_per_day=600)
     pace = some.syncer._pace
-    assert (await pace.look("search")).calls == 30
+    assert (await pace.outlook("search")).calls == 30
     await some.syncer.tick()
-    assert (await pace.look("search")).calls == 10
+    assert (await pace.outlook("search")).calls == 10
     assert some.syncer.schedule.interval == 1800
 
 

@@ -22,12 +22,12 @@ from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
 from server.database.admission import REQUEST_BYTES
 from server.http.connections import incomplete_bodies
 from server.http.fast_lane import CONNECTION_BYTES
-from server.http.head_cache import Memo
-from server.http.wire_response import Answer
-from server.serving.hot_queries import Demand
+from server.http.head_cache import HeadCache
+from server.http.wire_response import WireResponse
+from server.serving.hot_queries import HotQueries
 from server.serving.lru import ByteLRU
 from server.serving.payload import Representation
-from server.serving.response_store import Kept, Shelf
+from server.serving.response_store import Kept, ResponseStore
 from server.serving.streams.broadcast import LISTENER_BYTES
 from server.serving.streams.ring import Ring
 from tests.conftest import ROOT, until
@@ -38,9 +38,9 @@ GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]
 WARM = b"GET /api/artists/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 BOUNDS = {
-    "serving/response_store": DEFAULT.shelf,
-    "http/head_cache": DEFAULT.memo,
-    "serving/hot_queries": DEFAULT.demand,
+    "serving/response_store": DEFAULT.responses,
+    "http/head_cache": DEFAULT.head_cache,
+    "serving/hot_queries": DEFAULT.hot_queries,
     "serving/past_days": DEFAULT.days,
     "serving/streams/ring": DEFAULT.ring,
     "serving/streams/broadcast": DEFAULT.listeners,
@@ -81,12 +81,12 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
     freshet = Freshet(make_settings(memory_mb=400))
     budget = divide(400)
     cache, broadcast = freshet.cache, freshet.broadcast
-    assert cache.shelf._most == budget.shelf
+    assert cache.responses._most == budget.responses
     assert cache.days._most == budget.days
-    assert cache.demand._most_asked == budget.demand // 2
+    assert cache.hot_queries._most_asked == budget.hot_queries // 2
     assert broadcast._most_bytes == budget.ring
     assert broadcast._audience._most == budget.listeners // LISTENER_BYTES
-    assert freshet.memo._most == budget.memo
+    assert freshet.head_cache._most == budget.head_cache
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     assert freshet.backlog.bound == budget.unsent
     assert freshet.site._memory == budget
@@ -217,27 +217,29 @@ class Counted:
 
 
 def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
-    shelf, demand, counted = Shelf(time.monotonic), Demand(), Counted()
-    memo = Memo(shelf, demand, counted, time.time, time.monotonic, most=200_000)
+    responses, hot_queries, counted = ResponseStore(time.monotonic), HotQueries(), Counted()
+    head_cache = HeadCache(responses, hot_queries, counted, time.time, time.monotonic, most=200_000)
     sent = 0
     for number in range(40):
         href = f"/api/artists/?limit={number + 1}"
         body = b"%d" % number + b"x" * 10_000
-        shelf.keep((href, "identity"), Kept(Representation(body, '"x"', ()), time.monotonic() + 9))
-        demand.learn("/api/artists/", f"limit={number + 1}", href)
+        responses.keep(
+            (href, "identity"), Kept(Representation(body, '"x"', ()), time.monotonic() + 9)
+        )
+        hot_queries.learn("/api/artists/", f"limit={number + 1}", href)
     tracemalloc.start()
     for number in range(40):
         head = b"GET /api/artists/?limit=%d HTTP/1.1\r\nHost: x\r\n\r\n" % (number + 1)
-        answer = memo.learn(head)
-        assert isinstance(answer, Answer)
-        memo.wire(answer)
+        answer = head_cache.learn(head)
+        assert isinstance(answer, WireResponse)
+        head_cache.wire(answer)
         answer.hits += 1
         sent += 1
-        assert memo.size <= 200_000
+        assert head_cache.size <= 200_000
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 400_000
-    memo.tick()
+    head_cache.tick()
     assert counted.hits == sent, "none was lost from the counts"
 
 

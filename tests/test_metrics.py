@@ -20,7 +20,7 @@ from server.app.application import Freshet
 from server.observability.count_files import FOLDER
 from server.observability.http_metrics import REQUEST_SECONDS, Requests
 from server.observability.instruments import Instruments
-from server.observability.process_metrics import Vitals
+from server.observability.process_metrics import ProcessGauges
 from tests.client import Client
 from tests.conftest import ROOT, until
 from tests.examples import albums
@@ -52,8 +52,8 @@ async def complete(start_standin: Any, start_freshet: Any) -> Freshet:
     await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
     await until(freshet.listener.listening.is_set)
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
-    await until(lambda: freshet.watch.consent)
-    await freshet.standing.load()
+    await until(lambda: freshet.consent_monitor.consent)
+    await freshet.upstream_status.load()
     await Client(freshet).fetch("/api/artists/?limit=1")
     return freshet
 
@@ -106,7 +106,7 @@ def test_times_told_in_bulk_are_those_told_one_by_one(times: list[float]) -> Non
 @pytest.mark.gen_test
 async def test_a_process_tells_how_it_is(start_standin: Any, start_freshet: Any) -> None:
     freshet = await start_freshet(start_standin(albums(5)))
-    await until(lambda: freshet.duties.leadership.leads)
+    await until(lambda: freshet.jobs.leadership.leads)
     await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
     samples = await samples_of(freshet)
     assert samples["freshet_leader[1]"] == 1
@@ -137,10 +137,10 @@ async def test_a_database_that_is_gone_is_told(
 
 def test_cpu_seconds_only_grow() -> None:
     registry = CollectorRegistry()
-    vitals = Vitals(registry, 3)
+    process_gauges = ProcessGauges(registry, 3)
     told = []
     for _ in range(3):
-        vitals.refresh()
+        process_gauges.refresh()
         told.append(registry.get_sample_value("process_cpu_seconds_total", {"process": "3"}))
         sum(range(1_000_000))
     assert None not in told

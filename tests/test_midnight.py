@@ -258,7 +258,7 @@ async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
     client = Client(freshet)
     yesterday = {path: (await client.fetch(path)).headers["ETag"] for path in PATHS}
     clock.offset = (MIDNIGHT - clock.now()).total_seconds() - 2.6
-    freshet.memo.tick()  # which has come each second meanwhile
+    freshet.head_cache.tick()  # which has come each second meanwhile
     answers = []
     while clock.now() < MIDNIGHT + timedelta(seconds=1.2):
         for path in PATHS:
@@ -287,7 +287,7 @@ async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
     for path in set(PATHS) - {OF_THE_DATA}:
         since = "Fri, 20 Nov 2026 23:00:00 GMT"
         assert (await client.fetch(path, If_Modified_Since=since)).code == 200, path
-    freshet.memo.tick()
+    freshet.head_cache.tick()
     told = (await client.fetch("/metrics")).body.decode()
     by_lane = re.findall(r'requests_total\{by="lane".*status="200"\} (\d+)', told)
     assert sum(map(int, by_lane)) > len(answers) / 2, "warm ones are the lane's"

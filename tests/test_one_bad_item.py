@@ -178,7 +178,9 @@ async def test_an_answer_that_cannot_be_made_leaves_the_demand_and_the_rest_is_r
 ) -> None:
     await rig.cache.refresh()
     await rig.get("limit=1")
-    rig.cache.demand.count("/api/artists/?limit=0", 1000)  # which no query has for its normal form
+    rig.cache.hot_queries.count(
+        "/api/artists/?limit=0", 1000
+    )  # which no query has for its normal form
     rig.source.releases = 5
     with told() as left_out:
         await rig.cache.refresh()
@@ -211,8 +213,8 @@ async def test_when_nothing_can_be_warmed_what_is_new_is_served_all_the_same(rig
 @pytest.mark.gen_test
 async def test_a_watcher_of_the_shelf_that_raises_keeps_no_other_from_hearing(rig: Rig) -> None:
     heard = []
-    rig.cache.shelf.watch(crash)
-    rig.cache.shelf.watch(lambda: heard.append("heard"))
+    rig.cache.responses.watch(crash)
+    rig.cache.responses.watch(lambda: heard.append("heard"))
     with capture_logs() as logs:
         await rig.cache.refresh()
     assert heard == ["heard"]

@@ -20,7 +20,7 @@ from handlers.pages.presenters.formatting import (
     duration,
     machine_date,
 )
-from handlers.pages.presenters.grid_links import WallQuery
+from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
@@ -152,7 +152,7 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any, blank
     assert "Filters in use" not in page
 
 
-def asked_by(query_string: str) -> WallQuery:
+def asked_by(query_string: str) -> ReleaseGridQuery:
     query, _ = release_grid.read(query_string, TODAY)
     return query
 
@@ -195,8 +195,8 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
 @pytest.mark.gen_test
 async def test_every_page_leads_readers_to_every_feed_of_its_releases(synced: Any) -> None:
     _, browser = await synced()
-    portrait = f"/artists/{spotify_id('artist', 0)}/"
-    paths = {"/": "", "/?q=album+1&limit=3": "?q=album+1", portrait: "", "/api/docs/": ""}
+    artist_card = f"/artists/{spotify_id('artist', 0)}/"
+    paths = {"/": "", "/?q=album+1&limit=3": "?q=album+1", artist_card: "", "/api/docs/": ""}
     for path, query in paths.items():
         page = (await browser.get(path)).body.decode()
         links = [
@@ -332,7 +332,7 @@ async def test_an_unknown_address_is_a_problem_for_programs(
 @pytest.mark.gen_test
 async def test_the_status_costs_a_stranger_no_statement(synced: Any) -> None:
     stage, browser = await synced()
-    await stage.freshet.standing.load()
+    await stage.freshet.upstream_status.load()
     statements: list[str] = []
     engine = stage.freshet.database.engine
     event.listen(engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
@@ -364,7 +364,7 @@ async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock:
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
     await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
     await stage.freshet.syncer.sync()
-    await stage.freshet.standing.load()
+    await stage.freshet.upstream_status.load()
     page = read_page(await browser.get("/status"))
     assert "until 20 November 2026, 05:10 UTC" in page
     assert "failed, 0 s ago" in page
@@ -533,7 +533,7 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
 @pytest.mark.gen_test
 async def test_the_status_words_dates_as_the_wall_does(synced: Any) -> None:
     stage, browser = await synced([album(0, release_date="2025-11-20")], sync_source="auto")
-    await stage.freshet.standing.load()
+    await stage.freshet.upstream_status.load()
     page = read_page(await browser.get("/status"))
     assert "<dt>Newest release</dt><dd>20 Nov 2025</dd>" in page
     assert "newest release there 20 Nov 2025" in page

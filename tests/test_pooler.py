@@ -93,11 +93,11 @@ async def test_a_server_behind_a_pooler_of_transactions_never_leads_and_says_why
 ) -> None:
     url = pool("transaction").render_as_string()
     freshet = launch_freshet(make_settings(database_url=url))
-    await until(lambda: freshet.keeper.refusal)
+    await until(lambda: freshet.supervisor.refusal)
     ready = await Client(freshet).fetch("/readyz")
     assert ready.code == 503
     assert "set pool_mode = session in it" in ready.body.decode()
-    assert not freshet.duties.leadership.leads
+    assert not freshet.jobs.leadership.leads
 
 
 @pytest.mark.gen_test

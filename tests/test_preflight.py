@@ -23,7 +23,7 @@ from server.database.embedded.programs import binaries
 from server.database.engine import make_engine, translated_errors
 from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
-from server.database.supervisor import DatabaseKeeper
+from server.database.supervisor import DatabaseSupervisor
 from server.doctor import Finding
 from server.doctor.database import of_database
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
@@ -131,7 +131,7 @@ async def test_an_encoding_is_told_by_readyz_where_the_schema_is_there(
     database.connect()
     try:
         assert "has the encoding SQL_ASCII" in str(
-            await DatabaseProbe(database, DatabaseKeeper(database)).fault()
+            await DatabaseProbe(database, DatabaseSupervisor(database)).fault()
         )
     finally:
         database.close()

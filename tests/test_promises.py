@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from models import Base
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 from server.login import session_store
 from server.login.attempt import unseal
@@ -119,7 +119,7 @@ async def test_a_stolen_dump_holds_no_secret_and_opens_no_session(
     started |= {each.value for each in browser.attempts}
     assert browser.session is not None
 
-    ring, cookies = Keyring(SECRET, "tokens"), Keyring(SECRET, "cookies")
+    ring, cookies = Encryption(SECRET, "tokens"), Encryption(SECRET, "cookies")
     ((access, refresh),) = await stage.all(
         "SELECT access_token, refresh_token FROM logins WHERE refresh_token IS NOT NULL"
     )
@@ -149,7 +149,7 @@ async def test_a_stolen_dump_holds_no_secret_and_opens_no_session(
             await stage.freshet.database.run(session_store.visitor, guess, (), stage.clock())
             is None
         )
-    other = Keyring(SECRET[::-1], "tokens")
+    other = Encryption(SECRET[::-1], "tokens")
     for sealed in (access, refresh):
         with pytest.raises(Unreadable):
             other.open(bytes(sealed))

@@ -186,18 +186,20 @@ async def test_the_host_that_people_asked_for_is_a_trusted_proxys_to_tell(open_d
 @pytest.mark.gen_test
 async def test_all_clients_of_a_proxy_share_what_the_lane_knows(open_door: Any) -> None:
     door = await open_door()
-    memo = door.freshet.memo
+    head_cache = door.freshet.head_cache
     await door.ask(LIST)
     plain = f"GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode()
-    answer, known = memo.learn(plain), len(memo.answers)
+    answer, known = head_cache.learn(plain), len(head_cache.answers)
     assert answer is not None
     for number in range(50):
         head = await door.ask(
             LIST, f"x-forwarded-for: 192.0.2.{number}", f"X-Request-Id: {number}", "Via: 1.1 proxy"
         )
         assert head.startswith("HTTP/1.1 200 OK")
-    assert len(memo.answers) == known
-    assert memo.learn(plain.replace(b"Conn", b"X-Forwarded-For: 192.0.2.99\r\nConn")) is answer
+    assert len(head_cache.answers) == known
+    assert (
+        head_cache.learn(plain.replace(b"Conn", b"X-Forwarded-For: 192.0.2.99\r\nConn")) is answer
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,6 +219,6 @@ async def test_what_hides_behind_a_proxys_header_does_not_get_past_the_lane(
     door = await open_door()
     await door.ask(LIST)
     head = f"GET {LIST} HTTP/1.1\r\nHost: 127.0.0.1\r\n{lines}Connection: close\r\n\r\n".encode()
-    assert door.freshet.memo.learn(head) is None
+    assert door.freshet.head_cache.learn(head) is None
     plain = head.replace(lines.encode(), b"X-Forwarded-For: a\r\n")
-    assert door.freshet.memo.learn(plain) is not None
+    assert door.freshet.head_cache.learn(plain) is not None

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from server.app.application import MAKE_UP_SECONDS, Freshet
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import (
     BadAnswer,
     CredentialsRejected,
@@ -26,10 +26,10 @@ from server.errors import (
     SpotifyTimeout,
     SpotifyUnavailable,
 )
-from server.login.consent_monitor import ConsentWatch
+from server.login.consent_monitor import ConsentMonitor
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import LONGEST_REQUEST
-from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.consent import end_of_consent
 from server.spotify.transport import Transport
 from server.standin import Answer, StandIn
@@ -81,7 +81,7 @@ async def commit_again(database: Database) -> None:
 
 async def refresh_token_in(database: Database, account_id: str = ROBIN.account_id) -> str:
     sealed = (await row_of(database, account_id)).refresh_token
-    return Keyring(SECRET, "tokens").open(sealed or b"")
+    return Encryption(SECRET, "tokens").open(sealed or b"")
 
 
 Lose = Callable[..., Awaitable["Loss"]]
@@ -90,8 +90,8 @@ Lose = Callable[..., Awaitable["Loss"]]
 class Loss:
     """A keeper that got a new refresh token and could not store it, for its database was cut."""
 
-    def __init__(self, keeper: TokenKeeper, token: str) -> None:
-        self.keeper, self.token = keeper, token
+    def __init__(self, provider: TokenProvider, token: str) -> None:
+        self.provider, self.token = provider, token
 
 
 @pytest.fixture
@@ -103,14 +103,14 @@ def lose(
         await log_in(standin)
         clock.forward(hours=2)
         gate = await start_gate(standin)
-        keeper = keeper_of(standin, url=gate.url, **options)
-        asked = asyncio.create_task(keeper.access_token())
+        provider = keeper_of(standin, url=gate.url, **options)
+        asked = asyncio.create_task(provider.access_token())
         await gate.has_answer()
         await cut(elsewhere)
         gate.let_go()
         token = await asked
         assert listener_of(standin, token) == ROBIN.account_id
-        return Loss(keeper, token)
+        return Loss(provider, token)
 
     return go
 
@@ -121,10 +121,10 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     for number in range(1, 4):
         clock.forward(hours=2)
-        assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+        assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
         assert await refresh_token_in(database) == grant.refresh_token
         assert asked_for_tokens(standin) == number
 
@@ -188,12 +188,12 @@ async def test_a_database_cut_while_a_refresh_token_turns_loses_nothing(
     standin = start_standin(clock=clock)
     with capture_logs() as logs:
         lost = await lose(standin)
-        assert await lost.keeper.access_token() == lost.token
+        assert await lost.provider.access_token() == lost.token
     assert len(events(logs, "token_not_kept")) == 1
     assert asked_for_tokens(standin) == 1
     before = await refresh_token_in(database)
     clock.forward(hours=2)
-    assert listener_of(standin, await lost.keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await lost.provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 2
     assert await refresh_token_in(database) != before
     clock.forward(hours=2)
@@ -208,16 +208,16 @@ async def test_a_database_that_refuses_at_the_commit_loses_nothing(
     grant = await log_in(standin)
     clock.forward(hours=2)
     standin.rotate_refresh_tokens = True
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     await refuse_to_commit(database)
-    first = await keeper.access_token()
+    first = await provider.access_token()
     assert listener_of(standin, first) == ROBIN.account_id
-    keeper.reject(first)
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider.reject(first)
+    assert listener_of(standin, await provider.access_token()) is None
     assert await refresh_token_in(database) == grant.refresh_token
     await commit_again(database)
-    keeper.forget()
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert await refresh_token_in(database) != grant.refresh_token
     assert (await row_of(database)).state == "active"
 
@@ -236,13 +236,13 @@ async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lo
     await log_in(standin)
     clock.forward(hours=2)
     standin.rotate_refresh_tokens = True
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     await refuse_to_commit(database, cause)
     with suppress(DBAPIError):
-        await keeper.access_token()
+        await provider.access_token()
     await commit_again(database)
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert (await row_of(database)).state == "active"
 
 
@@ -251,12 +251,12 @@ async def test_two_renewals_that_both_write_what_a_cut_database_missed_are_no_cr
     start_standin: Any, lose: Lose, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    keeper = (await lose(standin)).keeper
+    provider = (await lose(standin)).provider
     clock.forward(hours=2)
     asked = []
     for _ in range(4):
-        keeper.forget()
-        asked.append(asyncio.create_task(keeper.access_token()))
+        provider.forget()
+        asked.append(asyncio.create_task(provider.access_token()))
         await asyncio.sleep(0)
     tokens = set(await asyncio.gather(*asked))
     assert [listener_of(standin, token) for token in tokens] == [ROBIN.account_id]
@@ -298,7 +298,7 @@ async def test_what_a_cut_database_missed_is_written_before_the_process_ends(
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
-    await lost.keeper.stop(2)
+    await lost.provider.stop(2)
     assert await keeper_of(standin).access_token() == lost.token
     clock.forward(hours=2)
     assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
@@ -319,7 +319,7 @@ async def test_what_a_cut_database_missed_heals_a_login_that_another_process_too
     assert listener_of(standin, await other.access_token()) is None
     assert (await row_of(database)).state == "consent_needed"
     clock.forward(hours=2)
-    assert listener_of(standin, await lost.keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await lost.provider.access_token()) == ROBIN.account_id
     row = await row_of(database)
     assert (row.state, row.reason) == ("active", None)
     assert listener_of(standin, await other.access_token()) == ROBIN.account_id
@@ -339,11 +339,11 @@ async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_t
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin, held=2)
-    keeper = keeper_of(standin, url=gate.url)
-    first = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    first = asyncio.create_task(provider.access_token())
     await gate.has_answer(0)
-    keeper.forget()
-    second = asyncio.create_task(keeper.access_token())
+    provider.forget()
+    second = asyncio.create_task(provider.access_token())
     await someone_waits(elsewhere)
     await cut(elsewhere)
     await gate.has_answer(1)  # to a refresh token that has been turned
@@ -352,7 +352,7 @@ async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_t
     gate.let_go(1)
     await second
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
@@ -361,10 +361,10 @@ async def test_what_a_cut_database_missed_survives_a_change_of_keys(
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin, secret=f"{SECRET},{OTHER_SECRET}")
-    changed = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    await ConsentWatch(elsewhere, changed, (), clock).begin()
+    changed = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
+    await ConsentMonitor(elsewhere, changed, (), clock).begin()
     clock.forward(hours=2)
-    assert listener_of(standin, await lost.keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await lost.provider.access_token()) == ROBIN.account_id
     assert (await row_of(database)).state == "active"
 
 
@@ -375,8 +375,8 @@ async def test_a_new_login_is_not_overwritten_by_what_a_cut_database_missed(
     standin = start_standin(clock=clock)
     lost = await lose(standin)
     anew = await log_in(standin)
-    lost.keeper.forget()
-    assert await lost.keeper.access_token() == anew.access_token
+    lost.provider.forget()
+    assert await lost.provider.access_token() == anew.access_token
     assert await refresh_token_in(database) == anew.refresh_token
     assert asked_for_tokens(standin) == 0
 
@@ -388,8 +388,8 @@ async def test_a_deleted_login_is_not_brought_back_by_what_a_cut_database_missed
     standin = start_standin(clock=clock)
     lost = await lose(standin)
     await database.run(token_store.forget, ROBIN.account_id)
-    lost.keeper.forget()
-    assert listener_of(standin, await lost.keeper.access_token()) is None
+    lost.provider.forget()
+    assert listener_of(standin, await lost.provider.access_token()) is None
     assert await database.run(token_store.usable_accounts, ()) == []
 
 
@@ -417,8 +417,8 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
     database.engine.dispose()
     event.listen(database.engine, "connect", be_impatient)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    asked = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    asked = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     async with asyncio.timeout(5):
         while await elsewhere.run(
@@ -428,8 +428,8 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
     gate.let_go()
     access = await asked
     assert listener_of(standin, access) == ROBIN.account_id
-    keeper.reject(access)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider.reject(access)
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 2
 
 
@@ -441,11 +441,11 @@ async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_
     await log_in(standin)
     clock.forward(hours=2)
     moody = Database(database_url)
-    keeper = keeper_of(standin, database=moody)  # not connected yet
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider = keeper_of(standin, database=moody)  # not connected yet
+    assert listener_of(standin, await provider.access_token()) is None
     moody.connect()
-    keeper.forget()
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     moody.close()
     assert asked_for_tokens(standin) == 2
 
@@ -466,12 +466,12 @@ async def test_a_table_that_is_missing_for_a_while_loses_nothing(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     await rename("logins", "logins_away")
     with pytest.raises(SchemaMismatch):
-        await keeper.access_token()
+        await provider.access_token()
     await rename("logins_away", "logins")
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
 
@@ -491,7 +491,7 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
     with capture_logs() as logs:
         tokens = await asyncio.gather(
-            *(keeper.access_token() for keeper in keepers for _ in range(10))
+            *(provider.access_token() for provider in keepers for _ in range(10))
         )
     assert [listener_of(standin, token) for token in set(tokens)] == [None]
     assert [line["log_level"] for line in events(logs, "consent_needed")] == ["warning"]
@@ -506,8 +506,8 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     with capture_logs() as logs:
         for hours in range(1, 4):
             clock.forward(hours=2)
-            for keeper in (*keepers, keeper_of(standin)):
-                assert listener_of(standin, await keeper.access_token()) is None
+            for provider in (*keepers, keeper_of(standin)):
+                assert listener_of(standin, await provider.access_token()) is None
             assert asked_for_tokens(standin) == 2 + hours
     assert events(logs, "consent_needed") == []
 
@@ -520,15 +520,15 @@ async def test_a_new_consent_heals_a_dead_login_at_once(
     await log_in(standin)
     standin.revoke_refresh_tokens()
     clock.forward(hours=2)
-    keeper = keeper_of(standin)
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) is None
     grant = await log_in(standin)
-    keeper.forget()
-    assert await keeper.access_token() == grant.access_token
+    provider.forget()
+    assert await provider.access_token() == grant.access_token
     row = await row_of(database)
     assert (row.state, row.reason, row.authorized_at) == ("active", None, clock())
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["a second before", "at the end"])
@@ -544,13 +544,13 @@ async def test_a_refresh_token_lives_for_six_months_to_the_second(
     standin = start_standin(clock=clock)
     await log_in(standin)
     end = end_of_consent(clock())
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     while clock() < end - timedelta(days=31):
         clock.forward(days=30)
-        assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+        assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     clock.moment = end if late else end - timedelta(seconds=1)
     with capture_logs() as logs:
-        whose = listener_of(standin, await keeper.access_token())
+        whose = listener_of(standin, await provider.access_token())
     row = await row_of(database)
     if late:
         assert (whose, row.state, row.reason) == (None, "consent_needed", "Refresh token expired")
@@ -596,15 +596,15 @@ async def test_what_is_no_end_of_a_login_is_raised_and_forgotten(
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(TOKEN, answer)
     with capture_logs() as logs, pytest.raises(expected):
-        await keeper.access_token()
+        await provider.access_token()
     assert logs == []
     row = await row_of(database)
     assert (row.state, row.reason) == ("active", None)
     assert await refresh_token_in(database) == grant.refresh_token
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 2
 
 
@@ -636,10 +636,10 @@ async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(TOKEN, answer)
     with capture_logs() as logs:
-        assert listener_of(standin, await keeper.access_token()) is None
+        assert listener_of(standin, await provider.access_token()) is None
     (failure,) = events(logs, "token_refresh_failed")
     assert (failure["account_id"], failure["log_level"]) == (ROBIN.account_id, "warning")
     assert "the accounts service" in failure["reason"]
@@ -647,7 +647,7 @@ async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_
     assert (row.state, row.reason) == ("active", None)
     assert await refresh_token_in(database) == grant.refresh_token
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 3
 
 
@@ -659,11 +659,11 @@ async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
     await log_in(standin, SAM)
     clock.forward(seconds=1)
     await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     for _ in range(3):
         clock.forward(hours=2)
         standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}))
-        assert listener_of(standin, await keeper.access_token()) == SAM.account_id
+        assert listener_of(standin, await provider.access_token()) == SAM.account_id
 
 
 @pytest.mark.gen_test
@@ -739,15 +739,15 @@ async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
+    provider = keeper_of(standin, url=gate.url)
     with capture_logs() as logs:
-        asked = asyncio.create_task(keeper.access_token())
+        asked = asyncio.create_task(provider.access_token())
         await gate.has_answer()
         await cut(elsewhere)
         gate.let_go()
         assert listener_of(standin, await asked) is None
         clock.forward(hours=2)
-        assert listener_of(standin, await keeper.access_token()) is None
+        assert listener_of(standin, await provider.access_token()) is None
     assert (await row_of(database)).state == "consent_needed"
     assert len(events(logs, "consent_needed")) == 1
 
@@ -760,16 +760,16 @@ async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
     await log_in(standin)
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     await refuse_to_commit(database)
     with capture_logs() as logs:
-        assert listener_of(standin, await keeper.access_token()) is None
+        assert listener_of(standin, await provider.access_token()) is None
     assert (await row_of(database)).state == "active"
     assert events(logs, "consent_needed") == []
     await commit_again(database)
     clock.forward(hours=2)
     with capture_logs() as logs:
-        assert listener_of(standin, await keeper.access_token()) is None
+        assert listener_of(standin, await provider.access_token()) is None
     assert (await row_of(database)).state == "consent_needed"
     assert len(events(logs, "consent_needed")) == 1
 
@@ -827,8 +827,8 @@ async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    asked = [asyncio.create_task(keeper.access_token()) for _ in range(100)]
+    provider = keeper_of(standin, url=gate.url)
+    asked = [asyncio.create_task(provider.access_token()) for _ in range(100)]
     await gate.has_answer()
     meeting = threading.Barrier(3)
     await asyncio.gather(*(database.compute(meeting.wait, 2) for _ in range(3)))
@@ -851,16 +851,16 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    renewing = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     logging_in = asyncio.create_task(log_in(standin))
     await someone_waits(elsewhere)
     gate.let_go()
     anew = await logging_in
     await renewing
-    keeper.forget()
-    assert await keeper.access_token() == anew.access_token
+    provider.forget()
+    assert await provider.access_token() == anew.access_token
     assert await refresh_token_in(database) == anew.refresh_token
 
 
@@ -879,8 +879,8 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    renewing = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     logging_in = asyncio.create_task(log_in(standin))
     await someone_waits(elsewhere)
@@ -889,8 +889,8 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
     await renewing
     row = await row_of(database)
     assert (row.state, row.reason) == ("active", None)
-    keeper.forget()
-    assert await keeper.access_token() == anew.access_token
+    provider.forget()
+    assert await provider.access_token() == anew.access_token
 
 
 @pytest.mark.gen_test
@@ -902,11 +902,11 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    renewing = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
-    keeper.forget()
-    stopping = asyncio.create_task(keeper.stop(5))
+    provider.forget()
+    stopping = asyncio.create_task(provider.stop(5))
     await asyncio.sleep(0.05)
     assert not stopping.done()
     gate.let_go()
@@ -922,10 +922,10 @@ async def test_the_end_does_not_wait_for_a_renewal_for_ever(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    renewing = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
-    await keeper.stop(0.1)
+    await provider.stop(0.1)
     assert not renewing.done()
     gate.let_go()
     await renewing
@@ -952,11 +952,11 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
     await asyncio.sleep(0.05)
     gate.let_go()
     await stopping
-    keeper = keeper_of(standin)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
@@ -977,12 +977,12 @@ async def test_a_grant_refused_to_the_app_itself_buries_nobody(
     start_standin: Any, keeper_of: KeeperOf, database: Database
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(TOKEN, Answer(400, REVOKED))
     with capture_logs() as logs, pytest.raises(SpotifyError):
-        await keeper.access_token()
+        await provider.access_token()
     assert logs == []
-    assert listener_of(standin, await keeper.access_token()) is None
+    assert listener_of(standin, await provider.access_token()) is None
     row = await row_of(database, "app:standin-client")
     assert (row.state, row.refresh_token) == ("active", None)
 
@@ -1009,18 +1009,18 @@ async def test_however_often_commits_fail_the_login_lives_once_they_succeed(
             await refuse_to_commit(database)
         for _ in range(5):
             clock.forward(minutes=dice.choice([1, 30, 61]))
-            keeper = dice.choice(keepers)
+            provider = dice.choice(keepers)
             if dice.random() < 0.3:
-                keeper.forget()
-            listener_of(standin, await keeper.access_token())
+                provider.forget()
+            listener_of(standin, await provider.access_token())
             if dice.random() < 0.2:
-                keeper.reject(await keeper.access_token())
+                provider.reject(await provider.access_token())
         if fails:
             await commit_again(database)
-        for keeper in keepers:
-            await keeper.stop(5)
-            keeper.forget()
+        for provider in keepers:
+            await provider.stop(5)
+            provider.forget()
         clock.forward(hours=2)
-        for keeper in keepers:
-            assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+        for provider in keepers:
+            assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
         assert (await row_of(database)).state == "active"

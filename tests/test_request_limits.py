@@ -23,7 +23,7 @@ from server.config.memory_budget import DEFAULT
 from server.http.connections.head_limits import HEAD_SECONDS, end_of_head
 from server.http.fast_lane import IDLE_SECONDS, Lane
 from server.http.forwarded import TrustedProxies
-from server.http.server import Site
+from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from tests.conftest import until
 from tests.sockets import quiet_server
@@ -250,11 +250,11 @@ async def test_a_body_has_its_seconds_too(start: Any, connect: Connect) -> None:
     freshet = await start()
     elsewhere: Any = (BaseHandler, {})
     log = AccessLog("off")
-    site = Site(
+    site = WebServer(
         freshet.routes(),
         log,
         elsewhere,
-        freshet.memo,
+        freshet.head_cache,
         refuse=Refuser("", log, TrustedProxies()),
         body_seconds=0.2,
     )
@@ -320,7 +320,9 @@ async def test_a_connection_that_becomes_a_websocket_stays_with_tornado(
     routes: list[Any] = [*freshet.routes(), ("/echo", Echo, {"seen": seen})]
     elsewhere: tuple[type[RequestHandler], Any] = (BaseHandler, {})
     log = AccessLog("off")
-    site = Site(routes, log, elsewhere, freshet.memo, refuse=Refuser("", log, TrustedProxies()))
+    site = WebServer(
+        routes, log, elsewhere, freshet.head_cache, refuse=Refuser("", log, TrustedProxies())
+    )
     port = site.listen("127.0.0.1", 0)
     site.open()
     upgrade = (

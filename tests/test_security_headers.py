@@ -101,7 +101,7 @@ async def answers(freshet: Freshet, *headers: str) -> tuple[bytes, int]:
     """The answer over the wire, and how many of it the lane sent."""
 
     def sent() -> int:
-        freshet.memo.tick()
+        freshet.head_cache.tick()
         text = freshet.metrics.text().decode()
         return sum(int(float(count)) for count in re.findall(r'by="lane".* (.+)', text))
 

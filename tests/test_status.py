@@ -33,8 +33,8 @@ async def log_in(freshet: Freshet, when: datetime) -> None:
     """As another process would: this one only hears of it."""
     grant = Grant("BQaccess", 3600, "AQrefresh", ("user-follow-read",))
     profile = Profile("account-1", "listener", "Robin")
-    keyring = freshet.upstream.keyring
-    await freshet.database.run(token_store.record_consent, profile, grant, when, keyring)
+    encryption = freshet.upstream.encryption
+    await freshet.database.run(token_store.record_consent, profile, grant, when, encryption)
 
 
 async def status_of(freshet: Freshet) -> dict[str, Any]:
@@ -91,7 +91,7 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     await until(freshet.listener.listening.is_set)
     when = datetime.now(UTC) - timedelta(days=10, hours=1)
     await log_in(freshet, when)
-    await until(lambda: freshet.watch.consent)
+    await until(lambda: freshet.consent_monitor.consent)
     login = (await status_of(freshet))["login"]
     assert login["state"] == "active"
     assert login["authorized_at"] == when.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -104,12 +104,16 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     await freshet.database.run(
         token_store.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
     )
-    await until(lambda: freshet.watch.consent and freshet.watch.consent.state != "active")
+    await until(
+        lambda: (
+            freshet.consent_monitor.consent and freshet.consent_monitor.consent.state != "active"
+        )
+    )
     login = (await status_of(freshet))["login"]
     assert (login["state"], login["days_to_reconsent"]) == ("consent_needed", 0)
     assert "account-1" not in str(login)
     await freshet.database.run(token_store.forget, "account-1")
-    await until(lambda: freshet.watch.consent is None)
+    await until(lambda: freshet.consent_monitor.consent is None)
     assert (await status_of(freshet))["login"] == NOBODY
 
 
@@ -145,7 +149,7 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
 ) -> None:
     freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
     await until(lambda: freshet.syncer.seconds_left() > 0)
-    await freshet.standing.load()
+    await freshet.upstream_status.load()
     status = await status_of(freshet)
     assert (status["source"], status["last_sync"]["outcome"]) == ("search", "complete")
     assert status["why"] == "new-releases is refused: 403 Forbidden"
@@ -181,17 +185,17 @@ async def test_every_process_tells_that_one_of_them_syncs(
     first = await start_freshet(standin, sync_source="search")
     second = launch_freshet(make_settings(standin, sync_interval=0))
     await until(second.listener.listening.is_set)
-    await until(lambda: not first.syncer.is_running and not second.standing.syncing)
+    await until(lambda: not first.syncer.is_running and not second.upstream_status.syncing)
     both = (first, second)
     assert [(await status_of(each))["running"] for each in both] == [False, False]
     page = {"albums": {"items": [], "total": 0, "next": None}}
     status = 200 if outcome == "complete" else 403
     standin.answer_next("/v1/search", Answer(status, page, delay=3))
     sync = asyncio.create_task(first.syncer.sync())
-    await until(lambda: second.standing.syncing, 2.5)  # at once, not when it looks again
+    await until(lambda: second.upstream_status.syncing, 2.5)  # at once, not when it looks again
     assert [(await status_of(each))["running"] for each in both] == [True, True]
     assert (await sync).outcome == outcome
-    await until(lambda: not second.standing.syncing, 2.5)
+    await until(lambda: not second.upstream_status.syncing, 2.5)
     assert [(await status_of(each))["running"] for each in both] == [False, False]
 
 
@@ -205,7 +209,7 @@ async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
     standin.answer_next("/v1/search", limit)
     report = await freshet.syncer.sync()
     assert report.outcome == "failed"
-    await until(lambda: freshet.standing.memory.outcome == "failed", 2)  # at once
+    await until(lambda: freshet.upstream_status.history.outcome == "failed", 2)  # at once
     status = await status_of(freshet)
     assert status["last_sync"]["outcome"] == "failed"
     assert status["last_sync"]["error"] == "RateLimited"
@@ -220,7 +224,7 @@ async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
 async def test_metrics_tell_of_quota_and_freshness(start_standin: Any, start_freshet: Any) -> None:
     freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
     await until(lambda: freshet.syncer.seconds_left() > 0)
-    await freshet.standing.load()
+    await freshet.upstream_status.load()
     samples = await samples_of(freshet)
     assert samples["freshet_quota_used_calls[/search]"] == 4
     assert samples["freshet_quota_left_calls[/search]"] == 496

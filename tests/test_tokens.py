@@ -18,15 +18,15 @@ from models import Login
 from server.app.upstream import Upstream, make_syncer
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
-from server.login.consent_monitor import ConsentWatch
+from server.login.consent_monitor import ConsentMonitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
-from server.spotify.auth.access_token import AccessToken, Arrival
+from server.spotify.auth.access_token import AccessToken, IssuedToken
 from server.spotify.auth.oauth import Accounts, Grant
-from server.spotify.auth.token_provider import TokenKeeper
-from server.spotify.auth.token_refresh import Renewer
+from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.consent import SCOPES
 from server.spotify.profile import Profile, read_profile
 from server.spotify.transport import Transport
@@ -65,8 +65,8 @@ WAITING = (
     "AND wait_event_type = 'Lock'"
 )
 
-KeeperOf = Callable[..., TokenKeeper]
-ClientOf = Callable[[StandIn, TokenKeeper], SpotifyClient]
+KeeperOf = Callable[..., TokenProvider]
+ClientOf = Callable[[StandIn, TokenProvider], SpotifyClient]
 LogIn = Callable[..., Coroutine[Any, Any, Grant]]
 
 
@@ -74,7 +74,7 @@ LogIn = Callable[..., Coroutine[Any, Any, Grant]]
 def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperOf:
     """A keeper as a process that has just started would make it."""
 
-    def make(standin: StandIn, **changes: Any) -> TokenKeeper:
+    def make(standin: StandIn, **changes: Any) -> TokenProvider:
         options: dict[str, Any] = {
             "database": database,
             "client_id": "standin-client",
@@ -82,7 +82,7 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
             "now": clock,
             **changes,
         }
-        options["keyring"] = Keyring(options.pop("secret", SECRET), "tokens")
+        options["encryption"] = Encryption(options.pop("secret", SECRET), "tokens")
         accounts = Accounts(
             options.pop("transport", transport),
             gate_in_memory(clock),
@@ -90,7 +90,7 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
             standin.world.client_id,
             standin.world.client_secret,
         )
-        return TokenKeeper(Renewer(accounts=accounts, **options), options["now"])
+        return TokenProvider(TokenRefresher(accounts=accounts, **options), options["now"])
 
     return make
 
@@ -98,8 +98,8 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
 @pytest.fixture
 def client_of(transport: Transport, clock: Clock) -> ClientOf:
     """The Web API of a stand-in, asked with a keeper's tokens."""
-    return lambda standin, keeper: SpotifyClient(
-        transport, keeper, gate_in_memory(clock), standin.api_url
+    return lambda standin, provider: SpotifyClient(
+        transport, provider, gate_in_memory(clock), standin.api_url
     )
 
 
@@ -118,8 +118,8 @@ def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
 
     async def go(standin: StandIn, listener: Listener = ROBIN, secret: str = SECRET) -> Grant:
         profile, grant = await consent_to(standin, transport, listener)
-        keyring = Keyring(secret, "tokens")
-        await database.run(token_store.record_consent, profile, grant, clock(), keyring)
+        encryption = Encryption(secret, "tokens")
+        await database.run(token_store.record_consent, profile, grant, clock(), encryption)
         standin.calls.clear()
         return grant
 
@@ -308,8 +308,8 @@ async def test_a_hundred_concurrent_callers_cause_one_request(
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
-    tokens = await asyncio.gather(*(keeper.access_token() for _ in range(100)))
+    provider = keeper_of(standin)
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
     assert len(set(tokens)) == 1
     assert standin.calls_to(TOKEN) == 1
 
@@ -319,10 +319,10 @@ async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
     start_standin: Any, keeper_of: KeeperOf, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    keeper = keeper_of(standin)
-    first = await keeper.access_token()
+    provider = keeper_of(standin)
+    first = await provider.access_token()
     clock.forward(hours=2)
-    tokens = await asyncio.gather(*(keeper.access_token() for _ in range(100)))
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
     assert set(tokens) != {first}
     assert standin.calls_to(TOKEN) == 2
 
@@ -332,9 +332,9 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
-    impatient = asyncio.create_task(keeper.access_token())
-    patient = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin)
+    impatient = asyncio.create_task(provider.access_token())
+    patient = asyncio.create_task(provider.access_token())
     await asyncio.sleep(0)
     impatient.cancel()
     assert await patient
@@ -345,14 +345,14 @@ async def test_a_token_is_renewed_a_minute_before_it_expires(
     start_standin: Any, keeper_of: KeeperOf, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    keeper = keeper_of(standin)
-    first = await keeper.access_token()
+    provider = keeper_of(standin)
+    first = await provider.access_token()
     clock.forward(seconds=3600 - 61)
-    assert await keeper.access_token() == first
+    assert await provider.access_token() == first
     assert await keeper_of(standin).access_token() == first
     clock.forward(seconds=1)
     assert await keeper_of(standin).access_token() != first
-    assert await keeper.access_token() != first
+    assert await provider.access_token() != first
     assert standin.calls_to(TOKEN) == 2
 
 
@@ -361,10 +361,10 @@ async def test_a_renewed_token_survives_a_restart_too(
     start_standin: Any, keeper_of: KeeperOf, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    keeper = keeper_of(standin)
-    await keeper.access_token()
+    provider = keeper_of(standin)
+    await provider.access_token()
     clock.forward(hours=2)
-    second = await keeper.access_token()
+    second = await provider.access_token()
     assert await keeper_of(standin).access_token() == second
     assert standin.calls_to(TOKEN) == 2
 
@@ -423,14 +423,14 @@ async def test_without_a_database_a_token_works_in_memory(
     standin = start_standin()
     away = Database(make_url(f"postgresql+psycopg2://nobody@127.0.0.1:{free_port()}/nothing"))
     away.connect()
-    keeper = keeper_of(standin, database=away)
+    provider = keeper_of(standin, database=away)
     with capture_logs() as logs:
-        token = await keeper.access_token()
-        assert await keeper.access_token() == token
+        token = await provider.access_token()
+        assert await provider.access_token() == token
     assert standin.calls_to(TOKEN) == 1
     assert [log["event"] for log in logs] == ["token_not_kept", "token_refreshed"]
-    keeper.reject(token)
-    assert await keeper.access_token() != token
+    provider.reject(token)
+    assert await provider.access_token() != token
     away.close()
 
 
@@ -439,12 +439,12 @@ async def test_a_database_that_goes_away_takes_no_token_with_it(
     start_standin: Any, keeper_of: KeeperOf, database: Database
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
-    token = await keeper.access_token()
+    provider = keeper_of(standin)
+    token = await provider.access_token()
     await database.run(
         lambda session: session.execute(text("ALTER TABLE logins RENAME TO logins_away"))
     )
-    assert await keeper.access_token() == token
+    assert await provider.access_token() == token
 
 
 @pytest.mark.gen_test
@@ -463,10 +463,10 @@ async def test_a_rejected_token_is_not_taken_from_the_database_again(
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
-    token = await keeper.access_token()
-    keeper.reject(token)
-    second = await keeper.access_token()
+    provider = keeper_of(standin)
+    token = await provider.access_token()
+    provider.reject(token)
+    second = await provider.access_token()
     assert second != token
     assert await keeper_of(standin).access_token() == second
     assert standin.calls_to(TOKEN) == 2
@@ -477,10 +477,10 @@ async def test_rejecting_an_older_token_forgets_nothing(
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
-    token = await keeper.access_token()
-    keeper.reject("BQ-some-older-token")
-    assert await keeper.access_token() == token
+    provider = keeper_of(standin)
+    token = await provider.access_token()
+    provider.reject("BQ-some-older-token")
+    assert await provider.access_token() == token
     assert await keeper_of(standin).access_token() == token
     assert standin.calls_to(TOKEN) == 1
 
@@ -505,25 +505,25 @@ async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
     standin = start_standin()
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(TOKEN, Answer(400, {"error": "invalid_client"}))
     standin.answer_next(TOKEN, Answer(503))
     with pytest.raises(CredentialsRejected):
-        await keeper.access_token()
+        await provider.access_token()
     with pytest.raises(SpotifyUnavailable):
-        await keeper.access_token()
-    assert await keeper.access_token()
+        await provider.access_token()
+    assert await provider.access_token()
 
 
 @pytest.mark.gen_test
 async def test_nothing_that_is_logged_or_shown_holds_the_token(
     start_standin: Any, keeper_of: KeeperOf
 ) -> None:
-    keeper = keeper_of(start_standin())
+    provider = keeper_of(start_standin())
     with capture_logs() as logs:
-        token = await keeper.access_token()
+        token = await provider.access_token()
     assert logs[0]["event"] == "token_refreshed"
-    for shown in (str(logs), repr(keeper), repr(keeper._token), str(keeper._token)):
+    for shown in (str(logs), repr(provider), repr(provider._token), str(provider._token)):
         assert token not in shown
         assert SECRET not in shown
 
@@ -541,9 +541,9 @@ async def test_who_has_logged_in_is_who_the_token_speaks_for(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
-    assert await keeper.access_token() == grant.access_token
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider = keeper_of(standin)
+    assert await provider.access_token() == grant.access_token
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 0
 
 
@@ -553,12 +553,12 @@ async def test_a_users_token_is_renewed_a_minute_before_it_expires(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     clock.forward(seconds=3600 - 61)
-    assert await keeper.access_token() == grant.access_token
+    assert await provider.access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
     clock.forward(seconds=1)
-    renewed = await keeper.access_token()
+    renewed = await provider.access_token()
     assert renewed != grant.access_token
     assert listener_of(standin, renewed) == ROBIN.account_id
     assert await keeper_of(standin).access_token() == renewed
@@ -584,11 +584,11 @@ async def test_a_thousand_callers_at_expiry_cause_one_request(
     standin = start_standin(clock=clock)
     if logged_in:
         await log_in(standin)
-    keeper = keeper_of(standin)
-    await keeper.access_token()
+    provider = keeper_of(standin)
+    await provider.access_token()
     clock.forward(hours=2)
     standin.calls.clear()
-    tokens = await asyncio.gather(*(keeper.access_token() for _ in range(1000)))
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(1000)))
     assert len(set(tokens)) == 1
     assert asked_for_tokens(standin) == 1
 
@@ -608,7 +608,7 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
     keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
     tokens = await asyncio.gather(
-        *(keeper.access_token() for _ in range(1000) for keeper in keepers)
+        *(provider.access_token() for _ in range(1000) for provider in keepers)
     )
     assert set(tokens) == {answer["access_token"]}
     assert asked_for_tokens(standin) == 1
@@ -623,7 +623,7 @@ async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
     keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
     tokens = await asyncio.gather(
-        *(keeper.access_token() for _ in range(500) for keeper in keepers)
+        *(provider.access_token() for _ in range(500) for provider in keepers)
     )
     assert set(tokens) == {answer["access_token"]}
     assert asked_for_tokens(standin) == 1
@@ -637,8 +637,8 @@ async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    callers = [asyncio.create_task(keeper.access_token()) for _ in range(100)]
+    provider = keeper_of(standin, url=gate.url)
+    callers = [asyncio.create_task(provider.access_token()) for _ in range(100)]
     await gate.has_answer()
     for caller in callers[:-1]:
         caller.cancel()
@@ -656,12 +656,12 @@ async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    caller = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    caller = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     caller.cancel()
     gate.let_go()
-    await keeper.stop(2)
+    await provider.stop(2)
     assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
@@ -673,14 +673,14 @@ async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(TOKEN, Answer(503, delay=0.1))
     failed = await asyncio.gather(
-        *(keeper.access_token() for _ in range(1000)), return_exceptions=True
+        *(provider.access_token() for _ in range(1000)), return_exceptions=True
     )
     assert {type(each) for each in failed} == {SpotifyUnavailable}
     assert asked_for_tokens(standin) == 1
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
@@ -696,11 +696,11 @@ async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    before = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    before = asyncio.create_task(provider.access_token())
     await gate.has_answer()
-    keeper.forget()
-    after = asyncio.create_task(keeper.access_token())
+    provider.forget()
+    after = asyncio.create_task(provider.access_token())
     await someone_waits(elsewhere)
     gate.let_go()
     assert await after == await before
@@ -712,11 +712,11 @@ async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
     start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    keeper = keeper_of(standin)
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) is None
     grant = await log_in(standin)
-    keeper.forget()
-    assert await keeper.access_token() == grant.access_token
+    provider.forget()
+    assert await provider.access_token() == grant.access_token
 
 
 @pytest.mark.gen_test
@@ -725,11 +725,11 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    keeper = keeper_of(standin)
-    await keeper.access_token()
+    provider = keeper_of(standin)
+    await provider.access_token()
     await database.run(token_store.forget, ROBIN.account_id)
-    keeper.forget()
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) is None
 
 
 @pytest.mark.gen_test
@@ -747,17 +747,17 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    keeper = keeper_of(standin, url=gate.url)
-    renewing = asyncio.create_task(keeper.access_token())
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     deleting = asyncio.create_task(elsewhere.run(token_store.forget, ROBIN.account_id))
     await someone_waits(elsewhere)
     gate.let_go()
     await deleting
-    keeper.forget()
-    assert listener_of(standin, await keeper.access_token()) is None
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) is None
     await renewing
-    assert listener_of(standin, await keeper.access_token()) is None
+    assert listener_of(standin, await provider.access_token()) is None
     assert await database.run(token_store.usable_accounts, ()) == []
 
 
@@ -773,11 +773,11 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
     await log_in(standin, SAM)
     clock.forward(seconds=1)
     await log_in(standin, ROBIN)
-    keeper = keeper_of(standin)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     await database.run(token_store.need_consent, ROBIN.account_id, "Refresh token revoked", clock())
-    keeper.forget()
-    assert listener_of(standin, await keeper.access_token()) == SAM.account_id
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) == SAM.account_id
 
 
 @pytest.mark.gen_test
@@ -788,11 +788,11 @@ async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
     await log_in(standin)
     assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
     for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name], [ROBIN.id]):
-        keeper = keeper_of(standin, allowed=listed)
-        assert listener_of(standin, await keeper.access_token()) is None
+        provider = keeper_of(standin, allowed=listed)
+        assert listener_of(standin, await provider.access_token()) is None
     for also in ([ROBIN.account_id, SAM.account_id], [f"id:{ROBIN.id}"], {ROBIN.account_id}):
-        keeper = keeper_of(standin, allowed=also)
-        assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+        provider = keeper_of(standin, allowed=also)
+        assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
@@ -831,12 +831,12 @@ async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refr
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.answer_next(ME, MISSING)
-    await client_of(standin, keeper).get("/me")
+    await client_of(standin, provider).get("/me")
     assert standin.calls_to(ME) == 2
     assert asked_for_tokens(standin) == 0
-    assert await keeper.access_token() == grant.access_token
+    assert await provider.access_token() == grant.access_token
 
 
 @pytest.mark.parametrize(
@@ -871,12 +871,12 @@ async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_aga
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     standin.expire_tokens()
     standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.1))
-    asked = asyncio.create_task(client_of(standin, keeper).get("/me"))
+    asked = asyncio.create_task(client_of(standin, provider).get("/me"))
     await asyncio.sleep(0.05)
-    keeper.forget()
+    provider.forget()
     assert (await asked)["account_id"] == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
@@ -887,12 +887,12 @@ async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
+    provider = keeper_of(standin)
     with Session(elsewhere.engine) as holding, holding.begin():
         token_store.lock(holding, ROBIN.account_id)
-        asked = asyncio.create_task(keeper.access_token())
+        asked = asyncio.create_task(provider.access_token())
         await someone_waits(elsewhere)
-        keeper.reject(grant.access_token)
+        provider.reject(grant.access_token)
     token = await asked
     assert token != grant.access_token
     assert listener_of(standin, token) == ROBIN.account_id
@@ -911,14 +911,14 @@ async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
     path = "/v1/browse/new-releases"
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
-    keeper = keeper_of(standin)
-    client = client_of(standin, keeper)
+    provider = keeper_of(standin)
+    client = client_of(standin, provider)
     standin.answer_next(path, NOT_REGISTERED)
     with capture_logs() as logs:
         assert (await client.get("/browse/new-releases"))["albums"]["total"] == 3
     assert standin.calls_to(path) == 2
     assert [line["account_id"] for line in events(logs, "consent_needed")] == [ROBIN.account_id]
-    assert listener_of(standin, await keeper.access_token()) is None
+    assert listener_of(standin, await provider.access_token()) is None
     row = await row_of(database)
     assert (row.state, row.refresh_token is None) == ("consent_needed", False)
     assert "not registered" in (row.reason or "")
@@ -993,10 +993,10 @@ async def test_a_clock_put_back_costs_no_token(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    keeper = keeper_of(standin)
-    await keeper.access_token()
+    provider = keeper_of(standin)
+    await provider.access_token()
     clock.forward(days=-3)
-    assert await keeper.access_token() == grant.access_token
+    assert await provider.access_token() == grant.access_token
     assert await keeper_of(standin).access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 
@@ -1028,13 +1028,13 @@ async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
     clock.forward(hours=2)
     answer = standin.world.desk.refresh(grant.refresh_token or "") | {"expires_in": 1}
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.05), times=3)
-    keeper = keeper_of(standin)
-    tokens = await asyncio.gather(*(keeper.access_token() for _ in range(100)))
+    provider = keeper_of(standin)
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
     assert set(tokens) == {answer["access_token"]}
     assert asked_for_tokens(standin) == 1
     await asyncio.sleep(0.05)
     assert asked_for_tokens(standin) == 1
-    await keeper.access_token()
+    await provider.access_token()
     assert asked_for_tokens(standin) == 2
 
 
@@ -1072,7 +1072,7 @@ async def test_a_day_of_syncs_costs_at_most_25_tokens(
     assert 46 <= syncs <= 51
     assert 15 <= asked_for_tokens(standin) <= 25
     kind = "refresh_token" if logged_in else "client_credentials"
-    assert upstream.renewer.renewals == {kind: asked_for_tokens(standin)}
+    assert upstream.refresher.renewals == {kind: asked_for_tokens(standin)}
 
 
 @pytest.mark.gen_test
@@ -1095,8 +1095,8 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
     standin.calls.clear()
     for mended in (SECRET, f"{OTHER_SECRET},{SECRET}"):
-        keeper = keeper_of(standin, secret=mended)
-        assert await keeper.access_token() == grant.access_token
+        provider = keeper_of(standin, secret=mended)
+        assert await provider.access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 
 
@@ -1106,15 +1106,15 @@ async def test_an_old_key_can_be_dropped_after_a_start_with_both(
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    both = Keyring(f"{OTHER_SECRET},{SECRET}", "tokens")
-    await ConsentWatch(database, both, (), clock).begin()
-    keeper = keeper_of(standin, secret=OTHER_SECRET)
+    both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
+    await ConsentMonitor(database, both, (), clock).begin()
+    provider = keeper_of(standin, secret=OTHER_SECRET)
     with capture_logs() as logs:
-        assert await keeper.access_token() == grant.access_token
+        assert await provider.access_token() == grant.access_token
     assert logs == []
     assert asked_for_tokens(standin) == 0
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper.access_token()) == ROBIN.account_id
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
 
@@ -1131,19 +1131,19 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
     standin.rotate_refresh_tokens = True
     with capture_logs() as logs:
         first = await log_in(standin)
-        keeper = keeper_of(standin)
-        await keeper.access_token()
+        provider = keeper_of(standin)
+        await provider.access_token()
         clock.forward(hours=2)
-        second = await keeper.access_token()
+        second = await provider.access_token()
         standin.expire_tokens()
-        await client_of(standin, keeper).get("/me")
+        await client_of(standin, provider).get("/me")
         standin.revoke_refresh_tokens()
         standin.expire_tokens()
         with pytest.raises(TokenRejected):
-            await client_of(standin, keeper).get("/me")
-        await ConsentWatch(database, Keyring(SECRET, "tokens"), (), clock).tick()
+            await client_of(standin, provider).get("/me")
+        await ConsentMonitor(database, Encryption(SECRET, "tokens"), (), clock).tick()
     row = await row_of(database)
-    ring = Keyring(SECRET, "tokens")
+    ring = Encryption(SECRET, "tokens")
     secrets = {first.access_token, first.refresh_token, second, SECRET, "standin-secret"}
     secrets |= {ring.open(row.access_token or b""), ring.open(row.refresh_token or b"")}
     assert len(secrets) == 7
@@ -1151,8 +1151,8 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
     shown = [
         str(logs),
         await everything_in(database),
-        *map(repr, (first, row, token, Arrival(first, token, first.refresh_token), ring)),
-        *map(repr, (keeper, keeper._renewer, keeper._token, keeper._renewing)),
+        *map(repr, (first, row, token, IssuedToken(first, token, first.refresh_token), ring)),
+        *map(repr, (provider, provider._refresher, provider._token, provider._renewing)),
     ]
     assert {"token_refreshed", "consent_needed"} <= {line["event"] for line in logs}
     for secret in secrets:
@@ -1178,7 +1178,7 @@ async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
     revoked, allowance = False, 0
     for _ in range(150):
         number = dice.randrange(len(keepers))
-        keeper = keepers[number]
+        provider = keepers[number]
         match dice.randrange(12):
             case 0 | 1:
                 clock.forward(minutes=dice.choice([1, 58, 59, 61, 600]))
@@ -1188,9 +1188,9 @@ async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
             case 3:
                 keepers[number] = keeper_of(standin, database=dice.choice([database, elsewhere]))
             case 4:
-                keeper.forget()
+                provider.forget()
             case 5:
-                keeper.reject(await keeper.access_token())
+                provider.reject(await provider.access_token())
                 allowance += 2
             case 6 if dice.random() < 0.3:
                 standin.revoke_refresh_tokens()

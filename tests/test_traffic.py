@@ -34,7 +34,7 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
 ) -> None:
     freshet = await start_freshet(start_standin(), access_log="off")
     client = Client(freshet)
-    assert freshet.memo is not None
+    assert freshet.head_cache is not None
     for path in ("/api/artists/", "/api/artists"):  # warm
         assert (await client.fetch(path)).code == 200
     asked = {
@@ -56,7 +56,7 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
         assert (await client.fetch(path, method)).code == status, path
     assert (await client.fetch("/api/artists/", "HEAD")).code == 200
     assert (await client.fetch("/api/artists/", "BREW")).code == 405
-    freshet.memo.tick()
+    freshet.head_cache.tick()
     counted = {
         name: value
         for name, value in (await samples_of(freshet)).items()
@@ -93,8 +93,8 @@ async def test_the_cache_tells_hits_misses_and_what_it_makes(
     before = await samples_of(freshet)
     for path in ("/api/artists/", "/api/artists/?limit=7", "/api/artists/?limit=7"):
         assert (await client.fetch(path)).code == 200
-    assert freshet.memo is not None
-    freshet.memo.tick()
+    assert freshet.head_cache is not None
+    freshet.head_cache.tick()
     after = await samples_of(freshet)
     grown = {
         name: after[f"freshet_cache_{name}_total"] - before[f"freshet_cache_{name}_total"]

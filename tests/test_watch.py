@@ -10,8 +10,8 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.database.executor import Database
-from server.encryption import Keyring
-from server.login.consent_monitor import ConsentWatch
+from server.encryption import Encryption
+from server.login.consent_monitor import ConsentMonitor
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.consent import end_of_consent
@@ -35,30 +35,30 @@ GRANT = Grant("BQ-access", 3600, "AQ-refresh", ("user-follow-read",))
 HOUR = timedelta(hours=1)
 REMINDERS = ("consent_expiring", "consent_needed")
 
-WatchOf = Callable[..., ConsentWatch]
+WatchOf = Callable[..., ConsentMonitor]
 
 
 @pytest.fixture
 def watch_of(database: Database, clock: Clock) -> WatchOf:
     """A watch as a process that has just started would make it."""
 
-    def make(where: Database = database, secret: str = SECRET, **changes: Any) -> ConsentWatch:
+    def make(where: Database = database, secret: str = SECRET, **changes: Any) -> ConsentMonitor:
         options: dict[str, Any] = {"allowed": (), "now": clock, **changes}
-        return ConsentWatch(where, Keyring(secret, "tokens"), **options)
+        return ConsentMonitor(where, Encryption(secret, "tokens"), **options)
 
     return make
 
 
 async def agree(database: Database, clock: Clock, profile: Profile = PROFILE) -> None:
-    ring = Keyring(SECRET, "tokens")
+    ring = Encryption(SECRET, "tokens")
     await database.run(token_store.record_consent, profile, GRANT, clock(), ring)
 
 
-async def reminders(*watches: ConsentWatch) -> list[Any]:
+async def reminders(*watches: ConsentMonitor) -> list[Any]:
     """What the log says while each of them looks once, one after the other."""
     with capture_logs() as logs:
-        for watch in watches:
-            await watch.tick()
+        for consent_monitor in watches:
+            await consent_monitor.tick()
     return [line for line in logs if line["event"] in REMINDERS]
 
 
@@ -67,11 +67,11 @@ async def test_nobody_is_reminded_where_nobody_has_logged_in(
     start_standin: Any, keeper_of: KeeperOf, watch_of: WatchOf, clock: Clock
 ) -> None:
     await keeper_of(start_standin(clock=clock)).access_token()
-    watch = watch_of()
+    consent_monitor = watch_of()
     for _ in range(8):
-        assert await reminders(watch) == []
-        assert watch.consent is None
-        assert watch.days_left() is None
+        assert await reminders(consent_monitor) == []
+        assert consent_monitor.consent is None
+        assert consent_monitor.days_left() is None
         clock.forward(days=30)
 
 
@@ -81,18 +81,18 @@ async def test_the_log_is_silent_until_thirty_days_before_the_end(
 ) -> None:
     await agree(database, clock)
     end = end_of_consent(clock())
-    watch = watch_of()
-    assert await reminders(watch) == []
-    assert watch.days_left() == 181
+    consent_monitor = watch_of()
+    assert await reminders(consent_monitor) == []
+    assert consent_monitor.days_left() == 181
     clock.moment = end - timedelta(days=31)
-    assert await reminders(watch) == []
-    assert watch.days_left() == 31
+    assert await reminders(consent_monitor) == []
+    assert consent_monitor.days_left() == 31
     clock.moment = end - timedelta(days=30)
-    [told] = await reminders(watch)
+    [told] = await reminders(consent_monitor)
     assert (told["event"], told["log_level"]) == ("consent_expiring", "warning")
     assert (told["days_to_reconsent"], told["ends_at"]) == (30, end)
     assert "/auth/login/" in told["mend"]
-    assert await reminders(watch, watch) == []
+    assert await reminders(consent_monitor, consent_monitor) == []
 
 
 @pytest.mark.gen_test
@@ -119,7 +119,7 @@ async def test_watches_that_look_at_the_same_moment_remind_once(
     watches = [watch_of(where) for where in (database, elsewhere) * 4]
     for _ in range(5):
         with capture_logs() as logs:
-            await asyncio.gather(*(watch.tick() for watch in watches))
+            await asyncio.gather(*(consent_monitor.tick() for consent_monitor in watches))
         assert [line["event"] for line in logs] == ["consent_expiring"]
         clock.forward(days=1)
 
@@ -143,13 +143,13 @@ async def test_a_clock_that_was_weeks_ahead_does_not_silence_the_reminders(
 ) -> None:
     await agree(database, clock)
     right = end_of_consent(clock()) - timedelta(days=29)
-    watch = watch_of()
+    consent_monitor = watch_of()
     clock.moment = right + timedelta(days=25)
-    assert len(await reminders(watch)) == 1
+    assert len(await reminders(consent_monitor)) == 1
     clock.moment = right
     told = 0
     for _ in range(10 * 6):
-        told += len(await reminders(watch))
+        told += len(await reminders(consent_monitor))
         clock.forward(hours=4)
     assert 9 <= told <= 10
 
@@ -163,16 +163,16 @@ async def test_after_the_end_the_log_says_that_a_consent_is_needed_once_a_day(
     await database.run(
         token_store.need_consent, PROFILE.key, "Refresh token expired", clock() - timedelta(days=1)
     )
-    watch = watch_of()
+    consent_monitor = watch_of()
     told = []
     for _ in range(3 * 6):
-        told += await reminders(watch)
+        told += await reminders(consent_monitor)
         clock.forward(hours=4)
     assert [(line["event"], line["days_to_reconsent"]) for line in told] == [
         ("consent_needed", 0)
     ] * 3
-    assert watch.consent is not None
-    assert (watch.consent.state, watch.consent.reason) == (
+    assert consent_monitor.consent is not None
+    assert (consent_monitor.consent.state, consent_monitor.consent.reason) == (
         "consent_needed",
         "Refresh token expired",
     )
@@ -185,9 +185,9 @@ async def test_a_consent_that_has_ended_unnoticed_is_said_to_be_needed(
     """As on a server that has not asked for a token since."""
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) + HOUR
-    watch = watch_of()
-    assert [line["event"] for line in await reminders(watch)] == ["consent_needed"]
-    assert watch.days_left() == 0
+    consent_monitor = watch_of()
+    assert [line["event"] for line in await reminders(consent_monitor)] == ["consent_needed"]
+    assert consent_monitor.days_left() == 0
 
 
 @pytest.mark.gen_test
@@ -198,9 +198,9 @@ async def test_a_login_that_has_died_early_is_reminded_of_though_months_were_lef
     await database.run(
         token_store.need_consent, PROFILE.key, "Refresh token revoked", clock() - timedelta(days=1)
     )
-    watch = watch_of()
-    assert [line["event"] for line in await reminders(watch)] == ["consent_needed"]
-    assert watch.days_left() == 0
+    consent_monitor = watch_of()
+    assert [line["event"] for line in await reminders(consent_monitor)] == ["consent_needed"]
+    assert consent_monitor.days_left() == 0
 
 
 @pytest.mark.gen_test
@@ -210,13 +210,13 @@ async def test_the_end_of_a_login_is_told_once_on_its_day(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.moment = end_of_consent(clock()) - timedelta(days=2)
-    keeper, watch = keeper_of(standin), watch_of()
+    provider, consent_monitor = keeper_of(standin), watch_of()
     told = []
     for _ in range(4 * 6):
         with capture_logs() as logs:
-            await keeper.access_token()
+            await provider.access_token()
         told += [line["event"] for line in logs if line["event"] in REMINDERS]
-        told += [line["event"] for line in await reminders(watch)]
+        told += [line["event"] for line in await reminders(consent_monitor)]
         clock.forward(hours=4)
     assert told == ["consent_expiring"] * 2 + ["consent_needed"] * 2
 
@@ -245,10 +245,10 @@ async def test_a_forgotten_login_ends_the_reminders(
 ) -> None:
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) - timedelta(days=5)
-    watch = watch_of()
+    consent_monitor = watch_of()
     await database.run(token_store.forget, PROFILE.key)
-    assert await reminders(watch) == []
-    assert watch.consent is None
+    assert await reminders(consent_monitor) == []
+    assert consent_monitor.consent is None
 
 
 @pytest.mark.gen_test
@@ -269,14 +269,17 @@ async def test_the_consent_that_is_told_of_is_the_newest_that_works(
     await agree(database, clock)
     clock.forward(days=1)
     await agree(database, clock, sam)
-    watch = watch_of()
-    await watch.load()
-    assert watch.consent is not None
-    assert watch.consent.account_id == "account-sam"
+    consent_monitor = watch_of()
+    await consent_monitor.load()
+    assert consent_monitor.consent is not None
+    assert consent_monitor.consent.account_id == "account-sam"
     await database.run(token_store.need_consent, "account-sam", "Refresh token revoked", clock())
-    await watch.load()
-    assert watch.consent is not None
-    assert (watch.consent.account_id, watch.consent.state) == ("account-robin", "active")
+    await consent_monitor.load()
+    assert consent_monitor.consent is not None
+    assert (consent_monitor.consent.account_id, consent_monitor.consent.state) == (
+        "account-robin",
+        "active",
+    )
 
 
 @pytest.mark.gen_test
@@ -330,11 +333,11 @@ async def test_garbage_for_a_refresh_token_is_unreadable_and_no_crash(
     await database.run(
         lambda session: session.execute(text(f"UPDATE logins SET refresh_token = {garbage}"))
     )
-    watch = watch_of()
-    await watch.begin()
-    await watch.tick()
-    assert watch.consent is not None
-    assert watch.consent.state == "unreadable"
+    consent_monitor = watch_of()
+    await consent_monitor.begin()
+    await consent_monitor.tick()
+    assert consent_monitor.consent is not None
+    assert consent_monitor.consent.state == "unreadable"
 
 
 @pytest.mark.gen_test

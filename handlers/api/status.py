@@ -5,13 +5,13 @@ from typing import Any
 from handlers.base import BaseHandler
 from server import __version__
 from server.catalog.snapshot import freshness_of, is_stuck, utc
-from server.login.consent_monitor import ConsentWatch
+from server.login.consent_monitor import ConsentMonitor
 from server.serving.cache import PayloadCache
 from server.serving.payload import links
 from server.spotify.types import LADDER, Verdict
-from server.storage.sync_runs import Memory
+from server.storage.sync_runs import SyncHistory
 from server.sync.syncer import Syncer
-from server.sync.upstream_status import Standing
+from server.sync.upstream_status import UpstreamStatus
 from server.tasks import attempt_now
 
 NO_LOGIN = {
@@ -50,16 +50,16 @@ class StatusHandler(BaseHandler):
     def initialize(  # type: ignore[override]
         self,
         cache: PayloadCache,
-        watch: ConsentWatch,
-        standing: Standing,
+        consent_monitor: ConsentMonitor,
+        upstream_status: UpstreamStatus,
         syncer: Syncer,
         root: str,
     ) -> None:
         """Take what is told from the wiring."""
         super().initialize(root)
         self._cache = cache
-        self._watch = watch
-        self._standing = standing
+        self._consent_monitor = consent_monitor
+        self._upstream_status = upstream_status
         self._syncer = syncer
 
     def get(self) -> None:
@@ -90,30 +90,30 @@ class StatusHandler(BaseHandler):
             "partial": freshness.partial,
             "why": freshness.why,
             "newest_release": freshness.newest_release,
-            "watched_since": freshness.watched_from(self._standing.now().date()),
+            "watched_since": freshness.watched_from(self._upstream_status.now().date()),
             "new_at": utc(freshness.new_at),
             "stuck": is_stuck(freshness.new_at, freshness.complete_at),
         }
 
     def _syncs(self) -> dict[str, Any]:
         return {
-            "last_sync": _last_sync(self._standing.memory),
-            "running": self._syncer.runs_anywhere(self._standing),
+            "last_sync": _last_sync(self._upstream_status.history),
+            "running": self._syncer.runs_anywhere(self._upstream_status),
             "next_sync_at": utc(self._syncer.next_at()),
             "sync_interval": round(self._syncer.schedule.interval),
         }
 
     def _sources(self) -> dict[str, Any]:
-        verdicts = self._standing.memory.verdicts
+        verdicts = self._upstream_status.history.verdicts
         return {
             "sources": [_source(name, verdicts.get(name)) for name in LADDER],
-            "markets": [_market(*each) for each in self._standing.markets.items()],
+            "markets": [_market(*each) for each in self._upstream_status.markets.items()],
         }
 
     def _limits(self) -> dict[str, Any]:
         """How many calls Spotify allows, and how many of them are left."""
         source = freshness_of(self._cache.snapshot).source
-        buckets = self._syncer.buckets(self._standing, source)
+        buckets = self._syncer.buckets(self._upstream_status, source)
         return {
             "quota": [
                 {
@@ -133,22 +133,22 @@ class StatusHandler(BaseHandler):
         }
 
     def _login(self) -> dict[str, Any]:
-        consent = self._watch.consent
+        consent = self._consent_monitor.consent
         login = {
             "state": consent.state if consent else "none",
             "authorized_at": utc(consent.authorized_at) if consent else None,
             "reconsent_by": utc(consent.ends_at) if consent else None,
-            "days_to_reconsent": self._watch.days_left(),
+            "days_to_reconsent": self._consent_monitor.days_left(),
         }
         return {"login": login}
 
 
-def _last_sync(memory: Memory) -> dict[str, Any] | None:
+def _last_sync(history: SyncHistory) -> dict[str, Any] | None:
     """Of an error its kind alone: its text is Spotify's, and for operators."""
-    if memory.finished_at is None:
+    if history.finished_at is None:
         return None
-    error = memory.error.partition(":")[0] if memory.error else None
-    return {"at": utc(memory.finished_at), "outcome": memory.outcome, "error": error}
+    error = history.error.partition(":")[0] if history.error else None
+    return {"at": utc(history.finished_at), "outcome": history.outcome, "error": error}
 
 
 def _source(name: str, known: Verdict | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 from handlers.base import BaseHandler
 from handlers.pages.auth import AuthHandler
 from handlers.pages.base import Pages
-from server.login.service import LoginDesk
+from server.login.service import LoginService
 from server.request_errors import LoginRequired
 from server.sync.syncer import Syncer
 
@@ -14,16 +14,16 @@ class SyncHandler(AuthHandler):
     """Only for pages of ours in a browser that has a session."""
 
     def initialize(  # type: ignore[override]
-        self, pages: Pages, desk: LoginDesk, syncer: Syncer
+        self, pages: Pages, login_service: LoginService, syncer: Syncer
     ) -> None:
         """Take the syncer from the wiring."""
-        super().initialize(pages, desk)
+        super().initialize(pages, login_service)
         self._syncer = syncer
 
     async def post(self) -> None:
         """Start it; what comes of it is told by its event, the status and the changes."""
         self.refuse_foreign_posts()
-        if await self._desk.visitor(self.session_token) is None:
+        if await self._login_service.visitor(self.session_token) is None:
             raise LoginRequired
         await self._syncer.begin()
         self.write_json({"status": "started"}, 202)

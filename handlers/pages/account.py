@@ -7,8 +7,8 @@ from handlers.pages.base import PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError
 from server.login import known_browser
-from server.login.consent_monitor import ConsentWatch
-from server.login.service import LoginDesk
+from server.login.consent_monitor import ConsentMonitor
+from server.login.service import LoginService
 from server.login.session_store import Visitor
 from server.request_errors import Overloaded
 
@@ -19,11 +19,19 @@ class AccountHandler(PageHandler):
     """Reads the database only for a browser that brings a session."""
 
     def initialize(  # type: ignore[override]
-        self, pages: Pages, desk: LoginDesk, watch: ConsentWatch, owned: bool
+        self,
+        pages: Pages,
+        login_service: LoginService,
+        consent_monitor: ConsentMonitor,
+        owned: bool,
     ) -> None:
         """Take the login from the wiring; `owned`: the first to log in owns the server."""
         super().initialize(pages)
-        self._desk, self._watch, self._owned = desk, watch, owned
+        self._login_service, self._consent_monitor, self._owned = (
+            login_service,
+            consent_monitor,
+            owned,
+        )
 
     async def visitor(self) -> Visitor | None:
         """Return the account that is logged in here; None also while that cannot be read.
@@ -32,11 +40,11 @@ class AccountHandler(PageHandler):
         """
         try:
             async with asyncio.timeout(VISITOR_SECONDS):
-                visitor = await self._desk.visitor(self.session_token)
+                visitor = await self._login_service.visitor(self.session_token)
         except (DatabaseError, Overloaded, TimeoutError):
             return None
         if visitor is not None and not self.get_cookie(self._pages.cookie(known_browser.COOKIE)):
-            mark = self._desk.mark(visitor.account_id)
+            mark = self._login_service.mark(visitor.account_id)
             self.keep_cookie(known_browser.COOKIE, mark, known_browser.LIFE.total_seconds())
         return visitor
 
@@ -44,9 +52,9 @@ class AccountHandler(PageHandler):
         """What `account.html` shows."""
         return {
             "visitor": visitor,
-            "known": self._watch.known,
-            "consent": self._watch.consent,
-            "days_left": self._watch.days_left(),
+            "known": self._consent_monitor.known,
+            "consent": self._consent_monitor.consent,
+            "days_left": self._consent_monitor.days_left(),
             "action": self._action(visitor),
             "owned": self._owned,
             "obstacle": self.obstacle,
@@ -60,5 +68,5 @@ class AccountHandler(PageHandler):
             return "How to log in"
         if visitor is None:
             return "Log in with Spotify"
-        consent = self._watch.consent
+        consent = self._consent_monitor.consent
         return "Renew consent" if consent and consent.state == "active" else "Log in again"

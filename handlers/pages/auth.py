@@ -11,7 +11,7 @@ from server.config.addresses import client_network
 from server.login import known_browser
 from server.login.attempt import LIFE, fingerprint
 from server.login.callback import Callback, read_address
-from server.login.service import LoginDesk
+from server.login.service import LoginService
 from server.login.session_store import SESSION_LIFE
 
 COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
@@ -24,10 +24,10 @@ OF_ATTEMPT = re.compile(r"login_[\w\-]*", re.ASCII)  # others are not ours
 class AuthHandler(PageHandler):
     """What the four have in common."""
 
-    def initialize(self, pages: Pages, desk: LoginDesk) -> None:  # type: ignore[override]
+    def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
         """Take what the login needs from the wiring."""
         super().initialize(pages)
-        self._desk = desk
+        self._login_service = login_service
 
     def prepare(self) -> None:
         """Let what the login logs carry the request's id."""
@@ -38,7 +38,7 @@ class AuthHandler(PageHandler):
         cookie = None
         if callback.state is not None:
             cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
-        admitted = await self._desk.finish(
+        admitted = await self._login_service.finish(
             callback,
             cookie,
             self.session_token,
@@ -59,7 +59,7 @@ class LoginHandler(AuthHandler):
         if not self.at_loopback and self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
             self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
             return
-        begun = self._desk.begin(target)
+        begun = self._login_service.begin(target)
         for old in self._attempts()[: 1 - MOST_ATTEMPTS][:MOST_DROPPED]:
             self.drop_cookie(old)
         self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
@@ -76,9 +76,9 @@ class LoginHandler(AuthHandler):
             title="Log in by copy and paste",
             obstacle=self.obstacle,
             consent_url=consent_url,
-            redirect_uri=self._desk.redirect_uri,
+            redirect_uri=self._login_service.redirect_uri,
             loopback=self._pages.loopback,
-            port=urlsplit(self._desk.redirect_uri).port,
+            port=urlsplit(self._login_service.redirect_uri).port,
             host=urlsplit(self._pages.public_url).hostname,
         )
 
@@ -125,7 +125,7 @@ class LogoutHandler(AuthHandler):
     async def post(self) -> None:
         """End it; that there was none is no error."""
         self.refuse_foreign_posts()
-        await self._desk.log_out(self.session_token)
+        await self._login_service.log_out(self.session_token)
         self.end_session()
         self.go("/", done="logged-out")
 
@@ -136,7 +136,7 @@ class DisconnectHandler(AuthHandler):
     async def post(self) -> None:
         """Delete them at once."""
         self.refuse_foreign_posts()
-        await self._desk.disconnect(self.session_token)
+        await self._login_service.disconnect(self.session_token)
         self.end_session()
         self.go("/", done="disconnected")
 

@@ -51,7 +51,7 @@ class DocsHandler(PageHandler, PayloadHandler):
         lets a form lead nowhere but to the origin that the page has come from.
         """
         wanted = self.get_query_argument(TRIED)
-        operation = reference.manual.operation(wanted)
+        operation = reference.reference.operation(wanted)
         if operation is None or not operation.can_be_tried:
             raise InvalidParameters([ParameterFault(TRIED, wanted[:100], "is not known here")])
         names = {each.name for each in operation.fields}

@@ -15,8 +15,8 @@ from server.serving.payload import Coding, Payload, Representation
 from server.threads import Threads
 
 if TYPE_CHECKING:  # else `make` loads them
-    from server.openapi.reference import Manual
-    from server.openapi.schema_outline import Outline
+    from server.openapi.reference import ApiReference
+    from server.openapi.schema_outline import SchemaOutline
 
 Coded = dict[Coding, Representation]
 
@@ -29,7 +29,7 @@ class Reference:
 
     document: Coded
     page: Coded
-    manual: "Manual"
+    reference: "ApiReference"
 
 
 class References:
@@ -49,27 +49,27 @@ class References:
 
 def make(pages: Pages) -> Reference:
     """Write the reference, and load what that needs. Takes a third of a second."""
-    from server.openapi import reference as manual
+    from server.openapi import reference
     from server.openapi.spec import openapi
 
     description = openapi(pages.public_url, pages.cookie("session"))
-    readable = manual.read(description)
+    readable = reference.read(description)
     document = ready(orjson.dumps(description), payload.JSON, pages.public_url)
     page = ready(render(pages, readable), "text/html; charset=utf-8", pages.public_url)
     return Reference(document, page, readable)
 
 
-def render(pages: Pages, manual: "Manual") -> bytes:
+def render(pages: Pages, reference: "ApiReference") -> bytes:
     """The page of a manual."""
 
-    def inside(outline: "Outline") -> bytes:
+    def inside(outline: "SchemaOutline") -> bytes:
         return pages.render("outline.html", outline=outline, inside=inside, anchors=anchors)
 
-    anchors = frozenset(each.name for each in manual.schemas)
+    anchors = frozenset(each.name for each in reference.schemas)
     return pages.render(
         "docs.html",
-        title=f"{manual.title} API",
-        manual=manual,
+        title=f"{reference.title} API",
+        reference=reference,
         inside=inside,
         anchors=anchors,
         base=pages.public_url,

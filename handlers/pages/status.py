@@ -35,18 +35,18 @@ class OverviewHandler(ConditionHandler):
             freshness=freshness,
             source=SOURCES.get(freshness.source or ""),
             names=SOURCES,
-            verdicts={name: self._standing.memory.verdicts.get(name) for name in LADDER},
-            markets=self._standing.markets,
+            verdicts={name: self._upstream_status.history.verdicts.get(name) for name in LADDER},
+            markets=self._upstream_status.markets,
             condition=self.condition(),
-            last=self._standing.memory,
+            last=self._upstream_status.history,
             next_at=attempt_now(self._syncer.next_at, None),
             interval=self._syncer.schedule.interval,
             running=self.is_syncing(),
             since=self._syncer.running_since,
             buckets=attempt_now(
-                partial(self._syncer.buckets, self._standing, freshness.source), ()
+                partial(self._syncer.buckets, self._upstream_status, freshness.source), ()
             ),
-            now=self._standing.now(),
+            now=self._upstream_status.now(),
             number=grouped,
             date_words=date_words,
             day_words=day_words,
@@ -60,18 +60,20 @@ class OverviewHandler(ConditionHandler):
     async def post(self) -> None:
         """Start a sync, as `POST /api/sync/` does, and show this page again."""
         self.refuse_foreign_posts()
-        if await self._desk.visitor(self.session_token) is None:
+        if await self._login_service.visitor(self.session_token) is None:
             raise NotLoggedIn
         await self._syncer.begin()
         self.go("/status", done="sync")
 
     def _history(self) -> dict[str, Any]:
         """The last thirty days, to be drawn and to be read."""
-        days = sync_runs.fill_days(self._standing.days or (), self._standing.now().date())
+        days = sync_runs.fill_days(
+            self._upstream_status.days or (), self._upstream_status.now().date()
+        )
         added = bar_chart.draw([day.added for day in days])
         syncs = bar_chart.draw([day.syncs for day in days], [day.failed for day in days])
         return {
-            "remembered": self._standing.days is not None,
+            "remembered": self._upstream_status.days is not None,
             "days": days,
             "charts": (
                 ("New releases per day", "added", added, sum(day.added for day in days)),

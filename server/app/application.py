@@ -25,26 +25,26 @@ from server.app.serving import (
     make_backlog,
     make_broadcast,
     make_cache,
+    make_head_cache,
     make_lag,
-    make_memo,
-    make_site,
+    make_web_server,
 )
-from server.app.upstream import Upstream, make_desk, make_details, make_syncer, utc_now
+from server.app.upstream import Upstream, make_details, make_login_service, make_syncer, utc_now
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.database.listener import Listener
 from server.database.readiness import DatabaseProbe
-from server.database.supervisor import DatabaseKeeper
-from server.login.consent_monitor import ConsentWatch
+from server.database.supervisor import DatabaseSupervisor
+from server.login.consent_monitor import ConsentMonitor
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
 from server.spotify.auth import token_store
 from server.storage import sweeps
 from server.sync import sync_lock
-from server.sync.jobs import Duties
+from server.sync.jobs import LeaderJobs
 from server.sync.report import Report
 from server.sync.retention import Retention
-from server.sync.upstream_status import Standing
+from server.sync.upstream_status import UpstreamStatus
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.threads import Threads
 
@@ -77,8 +77,8 @@ class Freshet:
         origin = uuid.uuid4().hex
         self.instruments = counted = instruments or Instruments()
         self.database = database = Database(settings.database_url)
-        self.keeper = DatabaseKeeper(self.database)
-        self.probe = DatabaseProbe(self.database, self.keeper)
+        self.supervisor = DatabaseSupervisor(self.database)
+        self.probe = DatabaseProbe(self.database, self.supervisor)
         self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
         self.admission = room = make_admission(settings)
         self.cache = make_cache(
@@ -89,28 +89,38 @@ class Freshet:
         self.syncer = make_syncer(
             settings, database, upstream, self._data_changed, now, origin=origin, count=self._ended
         )
-        self.standing = Standing(database, self.upstream.gate.allowance, now, settings.sync_markets)
+        self.upstream_status = UpstreamStatus(
+            database, self.upstream.limiter.allowance, now, settings.sync_markets
+        )
         self.details = make_details(
             self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
         )
         keep = timedelta(days=settings.retention_days)
         self.retention = Retention(self.database, self._data_changed, keep, now, origin)
-        self.duties = Duties(self.database, self.syncer, self.details, self.retention)
-        self.watch = ConsentWatch(self.database, self.upstream.keyring, settings.allowed_users, now)
-        self.desk = make_desk(settings, database, upstream, self._logins_changed, now, room)
-        self.lag = make_lag(self.cache, self.standing, timer)
-        gauges = Gauges(self.cache, self.standing, self.syncer, now)
+        self.jobs = LeaderJobs(self.database, self.syncer, self.details, self.retention)
+        self.consent_monitor = ConsentMonitor(
+            self.database, self.upstream.encryption, settings.allowed_users, now
+        )
+        self.login_service = make_login_service(
+            settings, database, upstream, self._logins_changed, now, room
+        )
+        self.lag = make_lag(self.cache, self.upstream_status, timer)
+        gauges = Gauges(self.cache, self.upstream_status, self.syncer, now)
         self.backlog = make_backlog(settings, counted.closed)
-        self.metrics = make_metrics(counted, database, gauges, self.duties, self.watch, self.lag)
-        add_clients(counted.vitals, self.broadcast, self.backlog)
-        heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.standing.look}
+        self.metrics = make_metrics(
+            counted, database, gauges, self.jobs, self.consent_monitor, self.lag
+        )
+        add_clients(counted.process_gauges, self.broadcast, self.backlog)
+        heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.upstream_status.refresh}
         heard[token_store.CHANNEL] = self._logins_changed
         self.listener = Listener(self.database, heard, origin)
         table = self.routes()
         self.access_log = make_access_log(settings, counted, table)
-        self.memo = make_memo(settings, self.cache, make_count(counted, self.access_log), timer)
-        parts = self.access_log, self.memo, self.backlog, self.broadcast
-        self.site = make_site(settings, table, *parts)
+        self.head_cache = make_head_cache(
+            settings, self.cache, make_count(counted, self.access_log), timer
+        )
+        parts = self.access_log, self.head_cache, self.backlog, self.broadcast
+        self.site = make_web_server(settings, table, *parts)
         self.timers = self._timers()
         self.read, self.tasks = asyncio.Event(), Tasks()
         self.port = settings.port
@@ -121,8 +131,8 @@ class Freshet:
             (
                 (self.access_log.summarise, SUMMARY_SECONDS),
                 (self.upstream.save, MAKE_UP_SECONDS),
-                (self.watch.tick, CONSENT_SECONDS),
-                (self._look_around, LOOK_SECONDS),
+                (self.consent_monitor.tick, CONSENT_SECONDS),
+                (self._catch_up, LOOK_SECONDS),
                 (self.cache.tick, CACHE_TICK),
                 (partial(self.builders.call, trimming.give_back), trimming.TRIM_SECONDS),
             )
@@ -135,9 +145,9 @@ class Freshet:
             database=self.database,
             cache=self.cache,
             broadcast=self.broadcast,
-            desk=self.desk,
-            watch=self.watch,
-            standing=self.standing,
+            login_service=self.login_service,
+            consent_monitor=self.consent_monitor,
+            upstream_status=self.upstream_status,
             syncer=self.syncer,
             metrics=self.metrics,
             probe=self.probe,
@@ -168,52 +178,52 @@ class Freshet:
 
     async def _boot(self) -> None:
         """Database, schema, what is there already, first sync; then the timers take over."""
-        await self.keeper.connect()
-        self.tasks.spawn(self.keeper.watch())
-        await attempt(self.watch.begin)
+        await self.supervisor.connect()
+        self.tasks.spawn(self.supervisor.supervise())
+        await attempt(self.consent_monitor.begin)
         self.tasks.spawn(self.listener.run())
         with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await attempt(self._data_changed)
         self.read.set()
-        await attempt(self.watch.tick)
-        self.watch.tell_owner()
+        await attempt(self.consent_monitor.tick)
+        self.consent_monitor.log_owner()
         self.timers.start()
         if self.settings.sync_interval:
-            await self.duties.run()
+            await self.jobs.run()
 
     def _ended(self, report: Report) -> None:
         """A sync of ours has ended, well or not; what a failed one has cost is told at once."""
         attempt_now(partial(count_sync, self.instruments, report), None)
         if report.outcome == "failed":  # after the others, `_data_changed` has looked
-            self.tasks.spawn(attempt(self._load_standing))
+            self.tasks.spawn(attempt(self._load_upstream_status))
 
     async def _data_changed(self) -> None:
         """Serve and tell what is new, whichever process brought it. Raises DatabaseError."""
         self.details.wake()
-        await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_standing)
+        await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_upstream_status)
 
     async def _heard(self) -> None:
         """Another process has brought something, which moves the time of our next sync, too."""
         await self._data_changed()
-        await self.duties.heed(self.standing.memory, news=True)
+        await self.jobs.follow(self.upstream_status.history, news=True)
 
-    async def _look_around(self) -> None:
+    async def _catch_up(self) -> None:
         """Read what other processes have called; make up for a notice that was missed."""
-        await attempt(self._load_standing)
+        await attempt(self._load_upstream_status)
         await attempt(self.broadcast.feed)
         await self.lag.heal()
 
-    async def _load_standing(self) -> None:
-        await self.standing.load()
-        self.lag.look()
-        self.upstream.gate.learn(self.standing.books)
-        await self.duties.heed(self.standing.memory)
+    async def _load_upstream_status(self) -> None:
+        await self.upstream_status.load()
+        self.lag.refresh()
+        self.upstream.limiter.learn(self.upstream_status.usage)
+        await self.jobs.follow(self.upstream_status.history)
 
     async def _logins_changed(self) -> None:
         """A login has come, gone or died, here or in another process."""
         self.upstream.tokens.forget()
-        await attempt(self.watch.load)
+        await attempt(self.consent_monitor.load)
 
     async def stop(self) -> None:
         """The mirror of `start`: no new connections, answer what is in flight, end all else."""

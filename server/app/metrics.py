@@ -12,20 +12,20 @@ from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.connections.unsent import Backlog
 from server.http.head_cache import Count
-from server.login.consent_monitor import ConsentWatch
+from server.login.consent_monitor import ConsentMonitor
 from server.observability import log_handler
 from server.observability.access_log import AccessLog
 from server.observability.http_metrics import Traffic
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
-from server.observability.process_metrics import Vitals
+from server.observability.process_metrics import ProcessGauges
 from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
-from server.sync.jobs import Duties
+from server.sync.jobs import LeaderJobs
 from server.sync.report import Report
 from server.sync.syncer import Syncer
-from server.sync.upstream_status import Bucket, Standing
+from server.sync.upstream_status import Bucket, UpstreamStatus
 
 
 class Gauges:
@@ -34,12 +34,12 @@ class Gauges:
     def __init__(
         self,
         cache: PayloadCache,
-        standing: Standing,
+        upstream_status: UpstreamStatus,
         syncer: Syncer,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
-        self._standing = standing
+        self._upstream_status = upstream_status
         self._syncer = syncer
         self._now = now
 
@@ -50,7 +50,7 @@ class Gauges:
 
     def _buckets(self) -> Iterable[Gauge]:
         source = freshness_of(self._cache.snapshot).source
-        return of_buckets(self._syncer.buckets(self._standing, source), self._now())
+        return of_buckets(self._syncer.buckets(self._upstream_status, source), self._now())
 
     def _freshness(self) -> Iterable[Gauge]:
         freshness = freshness_of(self._cache.snapshot)
@@ -109,23 +109,23 @@ def make_metrics(
     instruments: Instruments,
     database: Database,
     gauges: Gauges,
-    duties: Duties,
-    watch: ConsentWatch,
+    jobs: LeaderJobs,
+    consent_monitor: ConsentMonitor,
     lag: ServingLag,
 ) -> Metrics:
     """The part that is scraped."""
-    _add_vitals(instruments, database, duties, lag)
+    _add_vitals(instruments, database, jobs, lag)
     return Metrics(
         instruments,
-        days_to_reconsent=watch.days_left,
-        gauges=(*gauges.parts, partial(of_consent, watch)),
+        days_to_reconsent=consent_monitor.days_left,
+        gauges=(*gauges.parts, partial(of_consent, consent_monitor)),
     )
 
 
 def _add_vitals(
     instruments: Instruments,
     database: Database,
-    duties: Duties,
+    jobs: LeaderJobs,
     lag: ServingLag,
 ) -> None:
     """Register what each process tells of itself."""
@@ -133,7 +133,7 @@ def _add_vitals(
         (
             "freshet_leader",
             "1 if this process leads: syncs by the clock.",
-            lambda: float(duties.leadership.leads),
+            lambda: float(jobs.leadership.leads),
         ),
         (
             "freshet_served_age_seconds",
@@ -166,35 +166,35 @@ def _add_vitals(
             lambda: float(database.threads.waiting),
         ),
     ):
-        instruments.vitals.add(name, text, read)
-    instruments.vitals.add_total(
+        instruments.process_gauges.add(name, text, read)
+    instruments.process_gauges.add_total(
         "freshet_log_lines_dropped",
         "Log lines that a process could not write: no program read them, or the disk was full.",
         lambda: float(log_handler.dropped()),
     )
 
 
-def add_clients(vitals: Vitals, broadcast: Broadcast, backlog: Backlog) -> None:
+def add_clients(process_gauges: ProcessGauges, broadcast: Broadcast, backlog: Backlog) -> None:
     """Register what each process has open and keeps for clients."""
-    vitals.add(
+    process_gauges.add(
         "freshet_event_listeners",
         "Event streams that are open in a process.",
         lambda: float(broadcast.listeners),
     )
-    vitals.add(
+    process_gauges.add(
         "freshet_unsent_bytes",
         "Memory that a process keeps for answers that clients have yet to take.",
         lambda: float(backlog.bytes),
     )
 
 
-def of_consent(watch: ConsentWatch) -> Iterator[Gauge]:
+def of_consent(consent_monitor: ConsentMonitor) -> Iterator[Gauge]:
     """When the login's consent ends; nothing while nobody has logged in."""
-    if watch.consent is not None:
+    if consent_monitor.consent is not None:
         yield Gauge(
             "freshet_consent_expires_timestamp_seconds",
             "When the consent of the login ends, in seconds since 1970; absent without a login.",
-            watch.consent.ends_at.timestamp(),
+            consent_monitor.consent.ends_at.timestamp(),
         )
 
 

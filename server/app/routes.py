@@ -34,15 +34,15 @@ from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
 from server.http.forwarded import TrustedProxies
-from server.login.consent_monitor import ConsentWatch
-from server.login.service import LoginDesk
+from server.login.consent_monitor import ConsentMonitor
+from server.login.service import LoginService
 from server.observability.metrics import Metrics
 from server.serving.cache import Found, PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
 from server.storage import lookups
 from server.sync.syncer import Syncer
-from server.sync.upstream_status import Standing
+from server.sync.upstream_status import UpstreamStatus
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's
@@ -55,9 +55,9 @@ def table(
     database: Database,
     cache: PayloadCache,
     broadcast: Broadcast,
-    desk: LoginDesk,
-    watch: ConsentWatch,
-    standing: Standing,
+    login_service: LoginService,
+    consent_monitor: ConsentMonitor,
+    upstream_status: UpstreamStatus,
     syncer: Syncer,
     metrics: Metrics,
     probe: DatabaseProbe,
@@ -79,15 +79,15 @@ def table(
     pages, files = {"pages": site}, {"path": str(STATIC), **root}
     described = {"references": References(site, builders)}
     served = {"cache": cache, **root}
-    login, setup = {**pages, "desk": desk}, {**pages, "redirect_uri": settings.redirect_uri}
-    account = {**login, "watch": watch, "owned": not settings.allowed_users}
-    known = {"cache": cache, "standing": standing}
+    login = {**pages, "login_service": login_service}
+    account = {**login, "consent_monitor": consent_monitor, "owned": not settings.allowed_users}
+    known = {"cache": cache, "upstream_status": upstream_status}
     shown = {**account, **known}
+    status = {**known, "consent_monitor": consent_monitor, "syncer": syncer, **root}
     return [
         (r"/", HomeHandler, {**shown, "syncer": syncer}),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
         (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
-        *([(r"/setup", SetupHandler, setup)] if settings.demo else []),
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|(?:docs|status)\.(?:css|js))", StaticHandler, files),
         (r"/favicon\.ico", IconHandler, root),
@@ -101,12 +101,12 @@ def table(
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**pages, **described}),
-        (r"/api/status", StatusHandler, {**known, "watch": watch, "syncer": syncer, **root}),
+        (r"/api/status", StatusHandler, status),
         (r"/problems/([a-z-]+)", ProblemHandler, pages),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
-        *(_of_the_demo(settings) if settings.demo else ()),
+        *(_of_the_demo(settings, pages) if settings.demo else ()),
     ]
 
 
@@ -119,12 +119,13 @@ def _of_metrics(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _of_the_demo(settings: Settings) -> list[Any]:
-    """Return where the demo's covers are, and where its links to Spotify lead."""
+def _of_the_demo(settings: Settings, pages: dict[str, Any]) -> list[Any]:
+    """Return the routes of the demo: its setup guide, its covers, its links to Spotify."""
     from server.standin.artwork.covers import draw  # no other server needs the stand-in
 
     root = {"root": settings.public_url}
     return [
+        (r"/setup", SetupHandler, {**pages, "redirect_uri": settings.redirect_uri}),
         (r"/demo/image/([0-9a-f]{40})", CoverHandler, {"draw": draw, **root}),
         (
             r"/demo/open/([a-z]+)/([0-9A-Za-z]+)",

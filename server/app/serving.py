@@ -14,8 +14,8 @@ from server.database.admission import Admission
 from server.database.executor import Database
 from server.http.connections.unsent import Backlog
 from server.http.forwarded import TrustedProxies
-from server.http.head_cache import Count, Memo
-from server.http.server import Site
+from server.http.head_cache import Count, HeadCache
+from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.observability.instruments import CacheTally
 from server.serving.cache import PayloadCache
@@ -23,7 +23,7 @@ from server.serving.lag import ServingLag
 from server.serving.negotiation import strict_transport
 from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.storage import changes, snapshots
-from server.sync.upstream_status import Standing
+from server.sync.upstream_status import UpstreamStatus
 from server.threads import Threads
 
 
@@ -54,10 +54,12 @@ def make_cache(
     )
 
 
-def make_lag(cache: PayloadCache, standing: Standing, timer: Callable[[], float]) -> ServingLag:
+def make_lag(
+    cache: PayloadCache, upstream_status: UpstreamStatus, timer: Callable[[], float]
+) -> ServingLag:
     """The part that sees to it that what is stored is served."""
     return ServingLag(
-        stored=lambda: standing.memory.brought,
+        stored=lambda: upstream_status.history.brought,
         served=lambda: freshness_of(cache.snapshot).run,
         reload=cache.refresh,
         timer=timer,
@@ -69,12 +71,12 @@ def make_admission(settings: Settings) -> Admission:
     return Admission(settings.budget.waiting)
 
 
-def make_memo(
+def make_head_cache(
     settings: Settings, cache: PayloadCache, count: Count, timer: Callable[[], float]
-) -> Memo:
+) -> HeadCache:
     """The part that knows what is answered by the fast lane."""
-    most, strict = settings.budget.memo, strict_transport(settings.public_url)
-    return Memo(cache.shelf, cache.demand, count, time.time, timer, most, strict)
+    most, strict = settings.budget.head_cache, strict_transport(settings.public_url)
+    return HeadCache(cache.responses, cache.hot_queries, count, time.time, timer, most, strict)
 
 
 def make_broadcast(settings: Settings, database: Database) -> Broadcast:
@@ -94,22 +96,22 @@ def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
     return Backlog(settings.budget.unsent, tell)
 
 
-def make_site(
+def make_web_server(
     settings: Settings,
     table: list[Any],
     access_log: AccessLog,
-    memo: Memo,
+    head_cache: HeadCache,
     backlog: Backlog,
     broadcast: Broadcast,
-) -> Site:
+) -> WebServer:
     """The HTTP server with these routes, as the settings want it."""
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
-    return Site(
+    return WebServer(
         table,
         access_log,
         routes.elsewhere(settings),
-        memo,
+        head_cache,
         proxies,
         Refuser(public.path, access_log, proxies),
         backlog=backlog,

@@ -10,21 +10,21 @@ from server.config.settings import Settings
 from server.database import schema
 from server.database.admission import Admission
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import DatabaseError
-from server.login.service import LoginDesk
+from server.login.service import LoginService
 from server.spotify.api.artists import ArtistLookup
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.sweeper import Sweeper
 from server.spotify.auth.oauth import Accounts
-from server.spotify.auth.token_provider import TokenKeeper
-from server.spotify.auth.token_refresh import Renewer
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.auth.token_refresh import TokenRefresher
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Transport
 from server.spotify.types import Purpose
 from server.sync.artist_details import ArtistDetails
-from server.sync.pacing import Pace
-from server.sync.report import Report, tell
+from server.sync.pacing import Pacing
+from server.sync.report import Report, log_report
 from server.sync.schedule import Schedule
 from server.sync.syncer import Syncer
 
@@ -49,46 +49,48 @@ class Upstream:
         on_call: Callable[[str, int], None] = lambda bucket, status: None,
     ) -> None:
         client_id, secret = settings.client_id, settings.client_secret.get_secret_value()
-        self.keyring = Keyring(settings.secret.get_secret_value(), "tokens")
+        self.encryption = Encryption(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
         self.short_transport = Transport(TOKEN_SECONDS)  # no token waits behind a slow page
         self.login_transport = Transport(TOKEN_SECONDS)  # no renewal waits behind logins
-        self.gate = Gate(database, settings.quota_per_day, now, on_call)
+        self.limiter = RateLimiter(database, settings.quota_per_day, now, on_call)
         accounts_url = settings.spotify_accounts_url
-        self.accounts = Accounts(self.short_transport, self.gate, accounts_url, client_id, secret)
-        self.login_accounts = Accounts(
-            self.login_transport, self.gate, accounts_url, client_id, secret
+        self.accounts = Accounts(
+            self.short_transport, self.limiter, accounts_url, client_id, secret
         )
-        self.renewer = Renewer(
+        self.login_accounts = Accounts(
+            self.login_transport, self.limiter, accounts_url, client_id, secret
+        )
+        self.refresher = TokenRefresher(
             database,
             self.accounts,
             client_id,
-            self.keyring,
+            self.encryption,
             settings.allowed_users,
             now,
             on_renewal,
         )
-        self.tokens = TokenKeeper(self.renewer, now)
+        self.tokens = TokenProvider(self.refresher, now)
         self._api_url = settings.spotify_api_url
 
     def client(self, purpose: Purpose, transport: Transport | None = None) -> SpotifyClient:
         """A client of the Web API that may use so much of the quota."""
         transport = transport or self.transport
-        return SpotifyClient(transport, self.tokens, self.gate, self._api_url, purpose)
+        return SpotifyClient(transport, self.tokens, self.limiter, self._api_url, purpose)
 
     async def save(self) -> None:
         """Write what came while the database did not answer. Raises DatabaseError."""
         try:
-            await self.renewer.save()
+            await self.refresher.save()
         finally:
-            await self.gate.save()
+            await self.limiter.save()
 
     async def stop(self) -> None:
         """Let a renewal end, then drop the connections."""
         await self.tokens.stop(STOP_SECONDS)
         with suppress(TimeoutError, DatabaseError):
             async with asyncio.timeout(STOP_SECONDS):
-                await self.gate.save()
+                await self.limiter.save()
         self.transport.close()
         self.short_transport.close()
         self.login_transport.close()
@@ -129,7 +131,7 @@ def make_syncer(
     """The part that fetches new releases, as the settings want it."""
 
     def told(report: Report) -> None:
-        tell(report)
+        log_report(report)
         count(report)
 
     def sweeper(purpose: Purpose) -> Sweeper:
@@ -144,22 +146,22 @@ def make_syncer(
         {"background": sweeper("background"), "interactive": sweeper("interactive")},
         database,
         announce,
-        pace=make_pace(settings, database, upstream, now),
+        pace=make_pacing(settings, database, upstream, now),
         schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,
         now=now,
         origin=origin,
-        tell=told,
+        report_to=told,
     )
 
 
-def make_pace(
+def make_pacing(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
-) -> Pace:
+) -> Pacing:
     """The part that knows how far apart syncs have to be."""
-    return Pace(
+    return Pacing(
         database,
-        upstream.gate.allowance,
+        upstream.limiter.allowance,
         now,
         max_releases=settings.sync_max_releases,
         markets=settings.sync_markets,
@@ -179,22 +181,22 @@ def make_details(
     return ArtistDetails(lookup, database, announce, lambda: syncer.is_running, now, origin)
 
 
-def make_desk(
+def make_login_service(
     settings: Settings,
     database: Database,
     upstream: Upstream,
     on_change: Callable[[], Awaitable[None]],
     now: Callable[[], datetime] = utc_now,
     admission: Admission | None = None,
-) -> LoginDesk:
+) -> LoginService:
     """The part that logs people in, as the settings want it."""
-    return LoginDesk(
+    return LoginService(
         database,
         upstream.login_accounts,
         upstream.client("login", upstream.login_transport),
-        tokens=upstream.keyring,
-        cookies=Keyring(settings.secret.get_secret_value(), "cookies"),
-        browsers=Keyring(settings.secret.get_secret_value(), "browsers"),
+        tokens=upstream.encryption,
+        cookies=Encryption(settings.secret.get_secret_value(), "cookies"),
+        browsers=Encryption(settings.secret.get_secret_value(), "browsers"),
         redirect_uri=settings.redirect_uri,
         allowed=settings.allowed_users,
         on_change=on_change,

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from server.app.upstream import make_desk, one_off, tell_no_process, utc_now
+from server.app.upstream import make_login_service, one_off, tell_no_process, utc_now
 from server.config import settings as config
 from server.config.settings import Settings
 from server.errors import FreshetError
@@ -43,13 +43,13 @@ def login() -> None:
 async def _log_in(settings: Settings) -> Visitor:
     """Do what a browser's login does, but keep no browser session. Raises LoginFailed."""
     async with one_off(settings) as (database, upstream):
-        desk = make_desk(settings, database, upstream, tell_no_process)
-        begun = desk.begin("/")
-        click.echo(STEPS.format(redirect_uri=desk.redirect_uri, consent_url=begun.url))
+        login_service = make_login_service(settings, database, upstream, tell_no_process)
+        begun = login_service.begin("/")
+        click.echo(STEPS.format(redirect_uri=login_service.redirect_uri, consent_url=begun.url))
         address = click.prompt("Address", prompt_suffix=": ")
-        admitted = await desk.finish(read_address(address), begun.cookie)
-        visitor = await desk.visitor(admitted.session)
-        await desk.log_out(admitted.session)
+        admitted = await login_service.finish(read_address(address), begun.cookie)
+        visitor = await login_service.visitor(admitted.session)
+        await login_service.log_out(admitted.session)
     if visitor is None:
         raise FreshetError("the account was deleted while it logged in")
     return visitor

@@ -19,9 +19,9 @@ GAPS = 1.1
 class Budget:
     """The bytes that each owner may keep."""
 
-    shelf: int
-    memo: int
-    demand: int
+    responses: int
+    head_cache: int
+    hot_queries: int
     days: int
     ring: int
     listeners: int
@@ -40,9 +40,9 @@ class Budget:
 
 # Parts of a hundred.
 SHARES = Budget(
-    shelf=21,
-    memo=5,
-    demand=3,
+    responses=21,
+    head_cache=5,
+    hot_queries=3,
     days=5,
     ring=3,
     listeners=17,

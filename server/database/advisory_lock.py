@@ -97,7 +97,7 @@ class SessionLock:
             await self._ask("SELECT pg_notify(%s, %s)", self._channel, self._origin)
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
+    async def held(self) -> AsyncIterator[None]:
         """Keep a taken lock while the body runs, then release it.
 
         Raises LockLost, and cancels the body, if the connection breaks and another session gets the

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from server.database import schema
 from server.database.executor import Database
-from server.database.supervisor import DatabaseKeeper
+from server.database.supervisor import DatabaseSupervisor
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
 SECONDS = 3.0
@@ -23,15 +23,15 @@ class DatabaseProbe:
     be met with ever more threads.
     """
 
-    def __init__(self, database: Database, keeper: DatabaseKeeper) -> None:
+    def __init__(self, database: Database, supervisor: DatabaseSupervisor) -> None:
         self._database = database
-        self._keeper = keeper
+        self._supervisor = supervisor
         self._asking: asyncio.Task[Any] | None = None
 
     async def fault(self) -> str | None:
         """What is wrong, or None; after SECONDS at the latest."""
-        if self._keeper.refusal is not None:
-            return self._keeper.refusal
+        if self._supervisor.refusal is not None:
+            return self._supervisor.refusal
         if self._asking is None or self._asking.done():
             self._asking = asyncio.create_task(self._database.run(_check))
         try:

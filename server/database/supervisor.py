@@ -16,7 +16,7 @@ REST_SECONDS = 5.0  # after a start that failed
 log = structlog.get_logger()
 
 
-class DatabaseKeeper:
+class DatabaseSupervisor:
     """Starts the embedded server where there is one, and brings the schema up to date."""
 
     def __init__(self, database: Database) -> None:
@@ -39,7 +39,7 @@ class DatabaseKeeper:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_BACKOFF)
 
-    async def watch(self) -> None:
+    async def supervise(self) -> None:
         """Start the embedded server, if there is one, whenever it has gone, until cancelled."""
         if not isinstance(self._database.address, EmbeddedDatabase):
             return

@@ -27,7 +27,7 @@ async def of_database(database: Database) -> Finding:
             text = f"{address} is not there yet; the first run makes it"
             return Finding("note", "database", text)
         await database.start()
-        await database.compute(_look, database.engine)
+        await database.compute(_outlook, database.engine)
     except DatabaseUnavailable as error:
         return Finding("fault", "database", error.fault, error.fix or ADVICE)
     except DatabaseError as error:
@@ -35,7 +35,7 @@ async def of_database(database: Database) -> Finding:
     return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
 
 
-def _look(engine: Engine) -> None:
+def _outlook(engine: Engine) -> None:
     """Raise the first fault, in the order in which they have to be fixed. Raises DatabaseError."""
     with translated_errors():
         if schema.is_missing(engine.url):

@@ -18,7 +18,7 @@ from server.doctor.database import of_database
 from server.doctor.finding import Finding
 from server.errors import AddressUnavailable, SettingsError
 from server.http.connections.sockets import bind, is_local, split
-from server.login.consent_monitor import ConsentWatch
+from server.login.consent_monitor import ConsentMonitor
 from server.spotify.auth import token_store
 
 
@@ -98,7 +98,7 @@ async def _upstream(
             async for finding in spotify.credentials(settings, upstream):
                 yield finding
         if database_answers:
-            watch = ConsentWatch(database, upstream.keyring, settings.allowed_users, now)
+            watch = ConsentMonitor(database, upstream.encryption, settings.allowed_users, now)
             await watch.load()
             yield login.of_consent(watch.consent, now())
             mistaken = await database.run(token_store.mistaken, settings.allowed_users)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from handlers.pages.presenters.formatting import duration
-from server.app.upstream import Upstream, make_pace
+from server.app.upstream import Upstream, make_pacing
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.doctor.finding import Finding
@@ -24,7 +24,7 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import SourceName
-from server.sync.pacing import Pace
+from server.sync.pacing import Pacing
 
 MOST_SKEW = timedelta(seconds=30)
 WIDE = 1.5  # times the interval that was asked for is worth a note
@@ -120,7 +120,7 @@ async def _markets(
 async def _source(
     settings: Settings, upstream: Upstream, source: SourceName, token: str
 ) -> Finding:
-    look = f"look at {upstream.accounts.entry}"
+    outlook = f"look at {upstream.accounts.entry}"
     try:
         await _ask(upstream, source, token)
     except RateLimited as error:
@@ -137,11 +137,11 @@ async def _source(
             return Finding("fault", source, text, "set SYNC_SOURCE=auto")
         if source == "new-releases":
             return Finding("note", source, "not for this app, as for nearly all; search is used")
-        return Finding("fault", source, "not for this app", look)
+        return Finding("fault", source, "not for this app", outlook)
     except AppRefused as error:
         if "premium" in str(error).lower():
             return Finding("fault", source, OwnerWithoutPremium.title, OwnerWithoutPremium.advice)
-        return Finding("fault", source, str(error), look)
+        return Finding("fault", source, str(error), outlook)
     except SpotifyError as error:
         return Finding("fault", source, str(error), "try again in a while")
     return Finding("ok", source, "this app may use it")
@@ -151,22 +151,22 @@ async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
     """What is left of the quota, what is paused, and how far apart syncs fit."""
-    books = await database.run(quota_store.read_all, now())
-    most = upstream.gate.allowance.per_day
-    spent = [f"{bucket} {used(book.windows, now())}" for bucket, book in books.items()]
+    usages = await database.run(quota_store.read_all, now())
+    most = upstream.limiter.allowance.per_day
+    spent = [f"{bucket} {used(usage.windows, now())}" for bucket, usage in usages.items()]
     text = f"of {most} calls an endpoint, in the last 24 hours: {', '.join(spent) or 'none'}"
     yield Finding("ok", "quota", text)
-    for bucket, book in books.items():
-        if book.pause and (seconds := book.pause.seconds_left(now())):
+    for bucket, usage in usages.items():
+        if usage.pause and (seconds := usage.pause.seconds_left(now())):
             until = now() + timedelta(seconds=seconds)
-            text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {book.pause.reason}"
+            text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {usage.pause.reason}"
             yield Finding("note", f"pause {bucket}", text, "wait; asking on would prolong it")
-    yield await _pace(settings, make_pace(settings, database, upstream, now))
+    yield await _pace(settings, make_pacing(settings, database, upstream, now))
 
 
-async def _pace(settings: Settings, pace: Pace) -> Finding:
+async def _pace(settings: Settings, pace: Pacing) -> Finding:
     source: SourceName = "new-releases" if settings.sync_source == "new-releases" else "search"
-    outlook = await pace.look(source)
+    outlook = await pace.outlook(source)
     apart = max(settings.sync_interval, round(outlook.spacing))
     every = duration(apart)
     text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {every}"

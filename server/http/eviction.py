@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from server.http.connections.connection import Connection
-from server.http.handoff import LendingServer
+from server.http.handoff import HandoffServer
 
 
 class Eviction:
@@ -13,7 +13,7 @@ class Eviction:
     def __init__(
         self,
         connections: Mapping[int, Connection],
-        tornado: LendingServer,
+        tornado: HandoffServer,
         close: Callable[[Connection], None],
     ) -> None:
         self._connections = connections

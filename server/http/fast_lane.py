@@ -12,11 +12,11 @@ from server.http.connections.acceptor import ROOM
 from server.http.connections.connection import Connection
 from server.http.connections.portions import Portions
 from server.http.eviction import Eviction
-from server.http.handoff import LendingServer
-from server.http.head_cache import Memo
+from server.http.handoff import HandoffServer
+from server.http.head_cache import HeadCache
 from server.http.request_intake import Reception
 from server.http.response_sender import MOST_ANSWERS, MOST_BYTES, Sender
-from server.http.wire_response import Answer
+from server.http.wire_response import WireResponse
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
@@ -26,7 +26,7 @@ LINGER_STEPS = 25
 CONNECTION_BYTES = 700  # of memory for a connection that is idle
 BLANK_LINE = b"\r\n\r\n"
 
-Tell = Callable[[Answer, bytes, Any, float], None]
+Tell = Callable[[WireResponse, bytes, Any, float], None]
 
 
 class Lane:
@@ -38,15 +38,15 @@ class Lane:
 
     def __init__(
         self,
-        memo: Memo,
-        tornado: LendingServer,
+        head_cache: HeadCache,
+        tornado: HandoffServer,
         tell: Tell | None = None,
         memory: Budget = DEFAULT,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._memo = memo
-        memo.call_later = self._loop.call_later
-        self._known = memo.answers  # what needs no more than to be sent
+        self._head_cache = head_cache
+        head_cache.call_later = self._loop.call_later
+        self._known = head_cache.answers  # what needs no more than to be sent
         self._tornado = tornado
         self._tell = tell
         self._connections: dict[int, Connection] = {}
@@ -103,7 +103,7 @@ class Lane:
     def tick(self) -> None:
         """Tell the memo that a second has passed, and close connections whose time is up."""
         self._second += 1
-        self._memo.tick()
+        self._head_cache.tick()
         self._reception.heads.tick(self._second)
         self._backlog.tick()
         if self._second % 5 == 0:
@@ -153,7 +153,7 @@ class Lane:
         answer.hits += 1
         connection.seen, connection.is_known = self._second, True
         began = 0.0 if self._tell is None else time.perf_counter()
-        self._send(connection, answer.wire or self._memo.wire(answer), answer)
+        self._send(connection, answer.wire or self._head_cache.wire(answer), answer)
         if began:
             self._tell_of([(data, answer)], connection.address, began)
 
@@ -169,15 +169,15 @@ class Lane:
     def _serve(self, connection: Connection, data: bytes) -> None:
         """Answer as many requests as are known, then lend the connection for the next one."""
         began, size, start = time.perf_counter(), 0, 0
-        wires: list[tuple[bytes, Answer]] = []
-        sent: list[tuple[bytes, Answer]] = []
+        wires: list[tuple[bytes, WireResponse]] = []
+        sent: list[tuple[bytes, WireResponse]] = []
         while size < MOST_BYTES and len(wires) < MOST_ANSWERS and not connection.ends:
             end = data.find(BLANK_LINE, start) + len(BLANK_LINE)
             answer = self._find(data[start:end]) if end >= len(BLANK_LINE) else None
             if answer is None:
                 break
             answer.hits += 1
-            wire = self._memo.wire(answer)
+            wire = self._head_cache.wire(answer)
             wires.append((wire, answer))
             sent.append((data[start:end], answer))
             size += len(wire)
@@ -190,12 +190,12 @@ class Lane:
         else:
             self._reception.receive(connection, self._second)
 
-    def _find(self, head: bytes) -> Answer | None:
+    def _find(self, head: bytes) -> WireResponse | None:
         if self._drains:
             return None
-        return self._memo.answers.get(head) or self._memo.learn(head)
+        return self._head_cache.answers.get(head) or self._head_cache.learn(head)
 
-    def _tell_of(self, sent: list[tuple[bytes, Answer]], address: Any, began: float) -> None:
+    def _tell_of(self, sent: list[tuple[bytes, WireResponse]], address: Any, began: float) -> None:
         if self._tell is not None:
             seconds = time.perf_counter() - began
             for head, answer in sent:

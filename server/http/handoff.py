@@ -19,11 +19,11 @@ from server.http.connections.head_limits import Fault
 from server.http.connections.lingering_close import Linger
 from server.http.connections.turns import Turns, Waiting
 from server.http.connections.unsent import Backlog
-from server.http.handoff_stream import MOST_AHEAD, GiveBack, LentStream, OwnStream
+from server.http.handoff_stream import MOST_AHEAD, GiveBack, HandoffStream, OwnStream
 from server.http.refusals import AnsweringStream, Refuse, refusal_of, refuse_plainly
 
 
-class LendingServer(HTTPServer):
+class HandoffServer(HTTPServer):
     """Tornado's server for connections that are lent to it; it need not listen itself.
 
     `refuse` gives the answer to a request that Tornado cannot read. `backlog` is the account of
@@ -61,7 +61,7 @@ class LendingServer(HTTPServer):
         self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack
     ) -> None:
         """Let Tornado answer, now that it is this request's turn."""
-        stream = LentStream(
+        stream = HandoffStream(
             connection,
             self._refuse,
             address[0],

@@ -1,6 +1,6 @@
 """The streams that Tornado reads from: of connections that are lent to it, and of its own.
 
-Whatever Tornado may read is handed to it by `LentStream.read_from_fd`: the head, which is whole,
+Whatever Tornado may read is handed to it by `HandoffStream.read_from_fd`: the head, which is whole,
 and the body. What it has read beyond that, and what has arrived meanwhile, goes back with the
 connection. So nothing is lost on the way back, and a client that once asked for something else is
 fast again at once.
@@ -23,7 +23,7 @@ MOST_AHEAD = 16 * 1024  # bytes behind a request that are held until it has been
 GiveBack = Callable[[socket.socket, bytes], None]
 
 
-class LentStream(AnsweringStream):
+class HandoffStream(AnsweringStream):
     """A stream that ends for Tornado, but not for the client, when a request has been answered.
 
     `given` has been read of it already, and begins with a whole head of `head` bytes. A connection

@@ -9,10 +9,10 @@ from server.config.memory_budget import DEFAULT
 from server.http import request_head as heads
 from server.http.connections.head_limits import fault_of
 from server.http.request_head import Request
-from server.http.wire_response import NOTHING, Answer
+from server.http.wire_response import NOTHING, WireResponse
 from server.serving import negotiation
-from server.serving.hot_queries import Demand
-from server.serving.response_store import Shelf
+from server.serving.hot_queries import HotQueries
+from server.serving.response_store import ResponseStore
 
 LARGEST = 2  # answers of more than half of what may be kept are for Tornado
 ENTRY_BYTES = 400  # of an entry beside them
@@ -27,7 +27,7 @@ Count = Callable[[str, str, int, int], None]
 Key = tuple[str, str, str, bool, bool]
 
 
-class Memo:
+class HeadCache:
     """Answers by request head; all are forgotten when the shelf begins anew, or their time is up.
 
     `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
@@ -39,29 +39,29 @@ class Memo:
 
     def __init__(
         self,
-        shelf: Shelf,
-        demand: Demand,
+        responses: ResponseStore,
+        hot_queries: HotQueries,
         count: Count,
         clock: Callable[[], float],
         timer: Callable[[], float],
-        most: int = DEFAULT.memo,
+        most: int = DEFAULT.head_cache,
         strict: Mapping[str, str] = NOTHING,
     ) -> None:
-        self._shelf = shelf
-        self._demand = demand
+        self._responses = responses
+        self._hot_queries = hot_queries
         self._count = count
         self._clock = clock
         self._timer = timer
         self._most = most
         self._strict = strict
         self._date = b""
-        self._answers: dict[Key, Answer] = {}
-        self._in_use: list[Answer] = []
+        self._answers: dict[Key, WireResponse] = {}
+        self._in_use: list[WireResponse] = []
         self._bytes = 0
         self._good_until = self._woken_for = 0.0
         self.call_later: CallLater = lambda _seconds, _call: None
-        self.answers: dict[bytes, Answer] = {}
-        shelf.watch(self.forget)
+        self.answers: dict[bytes, WireResponse] = {}
+        responses.watch(self.forget)
         self.tick()
 
     @property
@@ -69,7 +69,7 @@ class Memo:
         """Bytes in memory, near enough."""
         return self._bytes
 
-    def learn(self, head: bytes) -> Answer | None:
+    def learn(self, head: bytes) -> WireResponse | None:
         """The answer to a head that is not known yet; None if it is not for the lane."""
         if fault_of(head) is not None:
             return None
@@ -86,7 +86,7 @@ class Memo:
             self.answers[shared] = answer
         return answer
 
-    def wire(self, answer: Answer) -> bytes:
+    def wire(self, answer: WireResponse) -> bytes:
         """The bytes to send now."""
         if answer.wire is None:
             self._in_use.append(answer)
@@ -115,7 +115,7 @@ class Memo:
         for answer in self._in_use:
             self._count(answer.route, answer.method, answer.status, answer.hits)
             if answer.route in KINDS:
-                self._demand.count(answer.href, answer.hits)
+                self._hot_queries.count(answer.href, answer.hits)
             answer.wire, answer.hits = None, 0
         self._in_use.clear()
 
@@ -126,13 +126,13 @@ class Memo:
         self._answers.clear()
         self._bytes = 0
 
-    def _find(self, request: Request) -> Answer | None:
+    def _find(self, request: Request) -> WireResponse | None:
         found = self._locate(request)
         if found is None or (self._strict and request.by_http):  # whether to believe that, Tornado
             return None
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
-        kept = self._shelf.find((href, coding))
+        kept = self._responses.find((href, coding))
         if kept is None or 2 * kept.ready.size > self._most // LARGEST:
             return None
         ready = kept.ready
@@ -142,7 +142,7 @@ class Memo:
         key = (href, coding, request.method, unmodified, request.closes)
         answer = self._answers.get(key)
         if answer is None:
-            answer = Answer(
+            answer = WireResponse(
                 ready,
                 method=request.method,
                 unmodified=unmodified,
@@ -167,5 +167,5 @@ class Memo:
         route = LISTS.get(path)
         if route is None or request.path not in (route, path):
             return None
-        href = self._demand.known(route, request.query)
+        href = self._hot_queries.known(route, request.query)
         return None if href is None else (route, href)

@@ -9,7 +9,7 @@ from typing import Any
 from server.http.connections.connection import Connection
 from server.http.connections.head_limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
 from server.http.connections.incomplete_heads import IncompleteHeads
-from server.http.handoff import LendingServer
+from server.http.handoff import HandoffServer
 from server.http.refusals import TLS_HANDSHAKE, TlsLog
 
 
@@ -23,7 +23,7 @@ class Reception:
 
     def __init__(
         self,
-        tornado: LendingServer,
+        tornado: HandoffServer,
         *,
         go_on: Callable[[Connection, bytes], None],
         take: Callable[[socket.socket, Any, bytes], None],

@@ -10,7 +10,7 @@ from functools import partial
 
 from server.http.connections.connection import Connection
 from server.http.connections.unsent import Backlog, Debt
-from server.http.wire_response import Answer
+from server.http.wire_response import WireResponse
 
 MOST_BYTES = 128 * 1024  # of pipelined answers, before other clients have their turn
 MOST_ANSWERS = 500  # and so many of them; the kernel takes 1024 pieces at once (IOV_MAX)
@@ -34,7 +34,7 @@ class Sender:
         self._close = close
         self._go_on = go_on
 
-    def send(self, connection: Connection, wire: bytes, answer: Answer) -> None:
+    def send(self, connection: Connection, wire: bytes, answer: WireResponse) -> None:
         """Send one answer, which is `wire` this second."""
         try:
             sent = connection.socket.send(wire)
@@ -48,7 +48,7 @@ class Sender:
         elif connection.unread or connection.ends:
             self._go_on(connection)
 
-    def send_all(self, connection: Connection, answers: list[tuple[bytes, Answer]]) -> None:
+    def send_all(self, connection: Connection, answers: list[tuple[bytes, WireResponse]]) -> None:
         """Send several answers to pipelined requests, each with its wire of this second."""
         try:
             sent = connection.socket.sendmsg([wire for wire, _ in answers])

@@ -13,17 +13,17 @@ from tornado.web import Application, RequestHandler
 
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections import sockets
-from server.http.connections.acceptor import Door
+from server.http.connections.acceptor import Acceptor
 from server.http.connections.head_limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
 from server.http.connections.incomplete_bodies import IncompleteBodies
 from server.http.connections.turns import Turns
 from server.http.connections.unsent import Backlog
 from server.http.fast_lane import Lane
 from server.http.forwarded import TrustedProxies
-from server.http.handoff import LendingServer
-from server.http.head_cache import Memo
+from server.http.handoff import HandoffServer
+from server.http.head_cache import HeadCache
 from server.http.refusals import Refuse, refuse_plainly
-from server.http.wire_response import Answer
+from server.http.wire_response import WireResponse
 from server.observability.access_log import AccessLog
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
@@ -106,10 +106,10 @@ def _path_of(target: str) -> str:
         raise HTTPInputError(f"Invalid target: {error}") from error
 
 
-class Site:
+class WebServer:
     """The routes on an address. `not_found` answers, given these values, where no route does.
 
-    With a `memo`, what that knows is answered by the fast lane. `proxies` are believed who asks.
+    With a `head_cache`, the fast lane answers what that knows. `proxies` are believed who asks.
     `refuse` answers what Tornado cannot read. A body has to arrive within `body_seconds`. `backlog`
     is the account of what clients have yet to take; `memory` are the shares of the other owners.
     `shed(count)` ends up to `count` event streams.
@@ -120,7 +120,7 @@ class Site:
         routes: list[Any],
         access_log: AccessLog,
         not_found: tuple[type[RequestHandler], dict[str, Any]],
-        memo: Memo | None = None,
+        head_cache: HeadCache | None = None,
         proxies: TrustedProxies | None = None,
         refuse: Refuse = refuse_plainly,
         body_seconds: float = BODY_SECONDS,
@@ -141,7 +141,7 @@ class Site:
             default_handler_args=not_found[1],
             log_function=access_log,
         )
-        self._server = LendingServer(
+        self._server = HandoffServer(
             self._application,
             max_header_size=MAX_HEAD_BYTES,
             max_body_size=MAX_BODY_BYTES,
@@ -151,10 +151,10 @@ class Site:
             backlog=self.backlog,
             turns=Turns(memory.turns),
         )
-        self._memo = memo
+        self._head_cache = head_cache
         self._sockets: list[socket.socket] = []
         self.lane: Lane | None = None
-        self.door: Door | None = None
+        self.acceptor: Acceptor | None = None
         self._timer: PeriodicCallback | None = None
 
     @property
@@ -174,7 +174,7 @@ class Site:
 
     def open(self) -> None:
         """Answer who has come and who comes."""
-        if self._memo is None:
+        if self._head_cache is None:
             self._server.add_sockets(self._sockets)
             return
         for each in self._sockets:  # whose connections inherit it
@@ -182,11 +182,11 @@ class Site:
             with suppress(OSError):  # some sandboxes do not know it
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
         tell = self._tell if self._access_log.tells_hits else None
-        self.lane = Lane(self._memo, self._server, tell, self._memory)
+        self.lane = Lane(self._head_cache, self._server, tell, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
-        self.door = Door(self._sockets, self.lane.take, self._make_room)
-        self.door.open()
+        self.acceptor = Acceptor(self._sockets, self.lane.take, self._make_room)
+        self.acceptor.open()
 
     def _make_room(self, count: int) -> int:
         """Close up to `count` connections, event streams last, and tell how many."""
@@ -199,7 +199,7 @@ class Site:
             self.backlog.tell("descriptors")
         return shed
 
-    def _tell(self, answer: Answer, head: bytes, address: Any, seconds: float) -> None:
+    def _tell(self, answer: WireResponse, head: bytes, address: Any, seconds: float) -> None:
         """Log an answer of the fast lane."""
         target = head.split(b" ", 2)[1].decode("ascii")
         client = self._proxies.client(address[0], head)
@@ -209,8 +209,8 @@ class Site:
         """Listen no more, let what is in flight be answered, then close the idle connections."""
         self._server.stop()
         self._server.conn_params.no_keep_alive = True  # and clients are told so
-        if self.lane is not None and self.door is not None:
-            self.door.close()
+        if self.lane is not None and self.acceptor is not None:
+            self.acceptor.close()
             self.lane.drain()
             if self.lane.idle:
                 await asyncio.sleep(LAST_CALL_SECONDS)

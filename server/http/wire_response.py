@@ -13,7 +13,7 @@ SERVER = "Freshet"
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-class Answer:
+class WireResponse:
     """Ready but for its `Date`. `hits` counts how often it was sent since that was last set.
 
     `route` names what it answers, for counts; `href` the query, for what is warmed after a sync.

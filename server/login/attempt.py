@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 import orjson
 
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 
 LIFE = timedelta(minutes=10)
@@ -48,16 +48,16 @@ def fingerprint(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
-def seal(attempt: Attempt, keyring: Keyring) -> str:
+def seal(attempt: Attempt, encryption: Encryption) -> str:
     """The cookie's value."""
     content = [attempt.state, attempt.verifier, attempt.next, attempt.begun_at]
-    return keyring.seal(orjson.dumps(content).decode()).decode()
+    return encryption.seal(orjson.dumps(content).decode()).decode()
 
 
-def unseal(cookie: str, keyring: Keyring) -> Attempt | None:
+def unseal(cookie: str, encryption: Encryption) -> Attempt | None:
     """The attempt in a cookie; None if it is not one that we have sealed."""
     try:
-        state, verifier, target, begun_at = orjson.loads(keyring.open(cookie.encode()))
+        state, verifier, target, begun_at = orjson.loads(encryption.open(cookie.encode()))
     except (Unreadable, UnicodeEncodeError):
         return None
     return Attempt(target, datetime.fromisoformat(begun_at), state, verifier)

@@ -7,7 +7,7 @@ import structlog
 
 from models import Login
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 from server.spotify.auth import token_store
 from server.spotify.consent import REMIND_FROM, Consent, State
@@ -17,7 +17,7 @@ LIST_THEM = "ALLOWED_USERS does not list them, so their tokens are not used; add
 log = structlog.get_logger()
 
 
-class ConsentWatch:
+class ConsentMonitor:
     """`consent` is the newest login's; None when nobody has logged in. No request reads a table.
 
     As long as the database has not answered, `known` is false.
@@ -26,7 +26,7 @@ class ConsentWatch:
     def __init__(
         self,
         database: Database,
-        tokens: Keyring,
+        tokens: Encryption,
         allowed: Collection[str],
         now: Callable[[], datetime],
     ) -> None:
@@ -56,7 +56,7 @@ class ConsentWatch:
         if excluded:
             log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)
 
-    def tell_owner(self) -> None:
+    def log_owner(self) -> None:
         """At the start: log that the server has no owner yet."""
         if self.known and self.consent is None and not self._allowed:
             log.info("server_unowned", note="the first account to log in will own it")

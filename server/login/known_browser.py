@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 from server.login.attempt import SKEW, fingerprint
 
@@ -16,17 +16,17 @@ COOKIE = "known"
 LIFE = timedelta(days=365)
 
 
-def seal(account_id: str, now: datetime, keyring: Keyring) -> str:
+def seal(account_id: str, now: datetime, encryption: Encryption) -> str:
     """Return the cookie's value: the SHA-256 of the account's id, and the time."""
-    return keyring.seal(orjson.dumps([fingerprint(account_id).hex(), now]).decode()).decode()
+    return encryption.seal(orjson.dumps([fingerprint(account_id).hex(), now]).decode()).decode()
 
 
-def account_of(cookie: str | None, now: datetime, keyring: Keyring) -> str | None:
+def account_of(cookie: str | None, now: datetime, encryption: Encryption) -> str | None:
     """Return the account that a cookie was made for, hashed; None if it is not valid."""
     if not cookie:
         return None
     try:
-        account, made_at = orjson.loads(keyring.open(cookie.encode()))
+        account, made_at = orjson.loads(encryption.open(cookie.encode()))
     except (Unreadable, UnicodeEncodeError):
         return None
     is_valid = -SKEW <= now - datetime.fromisoformat(made_at) < LIFE

@@ -10,7 +10,7 @@ from cachetools import TTLCache
 
 from server.database.admission import Admission
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import DatabaseError, SpotifyError
 from server.login import error_mapping, errors, session_store
 from server.login import known_browser as known
@@ -51,7 +51,7 @@ class Admitted:
     known: str = field(repr=False)
 
 
-class LoginDesk:
+class LoginService:
     """`allowed` lists the accounts that may in; if it is empty, the first to log in owns all.
 
     `cookies` seals logins that have begun, `browsers` the cookies of browsers that are known.
@@ -64,9 +64,9 @@ class LoginDesk:
         accounts: Accounts,
         client: SpotifyClient,
         *,
-        tokens: Keyring,
-        cookies: Keyring,
-        browsers: Keyring,
+        tokens: Encryption,
+        cookies: Encryption,
+        browsers: Encryption,
         redirect_uri: str,
         allowed: Collection[str],
         on_change: Callable[[], Awaitable[None]],

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import BrowserSession, Login, SpentState
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.login.attempt import fingerprint
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
@@ -51,7 +51,7 @@ def admit(
     profile: Profile,
     grant: Grant,
     allowed: Collection[str],
-    keyring: Keyring,
+    encryption: Encryption,
     now: datetime,
     replaces: str | None = None,
 ) -> Admission | None:
@@ -67,7 +67,7 @@ def admit(
         return None
     if not allowed and token_store.is_of_another(session, profile):
         return None
-    account_id = token_store.record_consent(session, profile, grant, now, keyring)
+    account_id = token_store.record_consent(session, profile, grant, now, encryption)
     if replaces:
         end_session(session, replaces)
     session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= now))

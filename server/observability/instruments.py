@@ -5,7 +5,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from server.observability.count_files import CountFiles
 from server.observability.http_metrics import Requests
-from server.observability.process_metrics import Vitals
+from server.observability.process_metrics import ProcessGauges
 from server.tasks import attempt_now
 
 CLOSED = ("slow", "memory", "descriptors")  # see `server.http.connections.unsent`
@@ -36,7 +36,7 @@ class Instruments:
         registry = CollectorRegistry()
         self.requests = Requests(registry)
         self.cache = CacheTally(registry)
-        self.vitals = Vitals(registry, process)
+        self.process_gauges = ProcessGauges(registry, process)
         self._syncs = Histogram(
             "freshet_sync_seconds",
             "Seconds that syncs took, by how they ended.",

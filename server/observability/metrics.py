@@ -82,7 +82,7 @@ class Metrics(Collector):
         attempt_now(self._instruments.requests.flush, None)
 
     def _refresh(self) -> None:
-        attempt_now(self._instruments.vitals.refresh, None)
+        attempt_now(self._instruments.process_gauges.refresh, None)
 
     def collect(self) -> Iterator[Metric]:
         """What the registry calls for each scrape."""

@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class Omissions:
-    """Log each omission (`item_left_out`) once for each path, until `begin_anew`."""
+    """Log each omission (`item_left_out`) once for each path, until `clear`."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
@@ -25,7 +25,7 @@ class Omissions:
             self._logged |= {(path, id_of(each.item)) for each in new}
             log_left_out(path, new)
 
-    def begin_anew(self) -> None:
+    def clear(self) -> None:
         """Log everything again: there is other data."""
         self._logged = set()
 

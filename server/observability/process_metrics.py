@@ -20,7 +20,7 @@ SYSTEM = {
 CPU = "process_cpu_seconds"
 
 
-class Vitals:
+class ProcessGauges:
     """Gauges with the number of their process, which are read by `refresh`.
 
     Processes that count in the same folder tell each other's: as they were at the last `refresh`.

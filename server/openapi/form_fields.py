@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from server.openapi.constraints import spelled
-from server.openapi.schema_outline import Outline, Schemas
+from server.openapi.schema_outline import SchemaOutline, Schemas
 
 SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 SAFE = ","  # stays as it is in an address, for that is how lists are written
@@ -25,7 +25,7 @@ class Field:
     required: bool
     deprecated: bool
     description: str
-    outline: Outline
+    outline: SchemaOutline
     control: str
     choices: tuple[str, ...]
     default: str
@@ -89,7 +89,7 @@ def address(path: str, fields: Iterable[Field], given: Mapping[str, list[str]]) 
     return f"{path}?{urlencode(pairs, safe=SAFE)}" if pairs else path
 
 
-def _control(value: dict[str, Any], outline: Outline) -> tuple[str, tuple[str, ...]]:
+def _control(value: dict[str, Any], outline: SchemaOutline) -> tuple[str, tuple[str, ...]]:
     kind = value.get("type")
     if kind == "array":
         return ("choices" if outline.choices else "list"), outline.choices

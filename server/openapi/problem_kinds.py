@@ -183,7 +183,7 @@ OF_LOGINS = tuple(
         (
             failures.ForeignOrigin,
             "The request would change something, but neither its `Origin` nor its "
-            "`Sec-Fetch-Site` shows that it comes from a page of this server.",
+            "`Sec-Fetch-WebServer` shows that it comes from a page of this server.",
         ),
         (
             failures.NotRegistered,

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.openapi.form_fields import Field, address, read_field
 from server.openapi.responses import Answer, Content, read_answer, read_contents
-from server.openapi.schema_outline import Outline, Schemas
+from server.openapi.schema_outline import SchemaOutline, Schemas
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
 STREAM = "text/event-stream"
@@ -83,14 +83,14 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Manual:
+class ApiReference:
     """The whole page. `problem` is the schema of errors, if they have one in common."""
 
     title: str
     version: str
     description: str
     operations: tuple[Operation, ...]
-    schemas: tuple[Outline, ...]
+    schemas: tuple[SchemaOutline, ...]
     problem: str
 
     def operation(self, anchor: str) -> Operation | None:
@@ -98,12 +98,12 @@ class Manual:
         return next((each for each in self.operations if each.anchor == anchor), None)
 
 
-def read(document: dict[str, Any]) -> Manual:
+def read(document: dict[str, Any]) -> ApiReference:
     """Read an OpenAPI document (spec.openapis.org/oas/v3.1.0)."""
     schemas = Schemas(document)
     operations = tuple(_operations(document, schemas))
     info = document.get("info", {})
-    return Manual(
+    return ApiReference(
         title=info.get("title", ""),
         version=info.get("version", ""),
         description=info.get("description", ""),

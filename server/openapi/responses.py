@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from server.openapi.schema_outline import Outline, Schemas
+from server.openapi.schema_outline import SchemaOutline, Schemas
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Content:
     """A body of one media type."""
 
     media_type: str
-    outline: Outline
+    outline: SchemaOutline
     example: str = ""
 
 

@@ -21,7 +21,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Outline:
+class SchemaOutline:
     """A schema, or a field of one, and what is inside."""
 
     name: str
@@ -30,7 +30,7 @@ class Outline:
     facts: tuple[str, ...]
     description: str
     required: bool
-    fields: tuple["Outline", ...]
+    fields: tuple["SchemaOutline", ...]
 
     @property
     def type(self) -> str:
@@ -60,12 +60,12 @@ class Schemas:
 
     def outline(
         self, schema: Any, name: str = "", required: bool = True, seen: frozenset[str] = frozenset()
-    ) -> Outline:
+    ) -> SchemaOutline:
         """The outline of a schema; `seen` are the references that lead here."""
         meant = self.resolve(schema)
         parts = tuple(self._parts(schema))
         own = schema.get("description") if isinstance(schema, dict) else None
-        return Outline(
+        return SchemaOutline(
             name=name,
             kind=tuple(self._kind(schema)),
             choices=tuple(choices(parts)),
@@ -75,11 +75,11 @@ class Schemas:
             fields=tuple(self._fields(schema, seen)),
         )
 
-    def component(self, name: str) -> Outline:
+    def component(self, name: str) -> SchemaOutline:
         """The outline of a schema that has a name."""
         return self.outline(self.named[name], name, seen=frozenset({COMPONENTS + name}))
 
-    def mention(self, schema: Any) -> Outline:
+    def mention(self, schema: Any) -> SchemaOutline:
         """The outline of a schema, without what is inside where components are named for that."""
         named = any(word.schema for word in self._kind(schema))
         nothing = frozenset(map(str, range(DEEPEST)))
@@ -128,7 +128,7 @@ class Schemas:
             inner = [each for group, _ in GROUPS for each in meant.get(group, ())]
             waiting += [self.resolve(each) for each in (*inner, meant.get("items"))]
 
-    def _fields(self, schema: Any, seen: frozenset[str]) -> Iterator[Outline]:
+    def _fields(self, schema: Any, seen: frozenset[str]) -> Iterator[SchemaOutline]:
         if not isinstance(schema, dict):
             return
         if isinstance(reference := schema.get("$ref"), str):

@@ -13,7 +13,7 @@ from server.config import runtime_folder
 from server.config.addresses import EmbeddedDatabase
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.database.supervisor import DatabaseKeeper
+from server.database.supervisor import DatabaseSupervisor
 from server.http.connections.sockets import reserved
 from server.observability import count_files
 from server.process import worker
@@ -43,15 +43,15 @@ async def supervise(
         database = _embedded(settings)
         looking_after: asyncio.Task[None] | None = None
         if database is not None:
-            keeper = DatabaseKeeper(database)
-            await keeper.try_to_start()  # ours before a child can take it
-            looking_after = asyncio.create_task(keeper.watch())
+            supervisor = DatabaseSupervisor(database)
+            await supervisor.try_to_start()  # ours before a child can take it
+            looking_after = asyncio.create_task(supervisor.supervise())
         settings = settings.model_copy(update={"port": port})
         children = _children(settings, folder)
         running = [asyncio.create_task(child.run()) for child in children]
         tasks = [asyncio.create_task(_tell(children, port, started))]
         if patience:
-            tasks.append(asyncio.create_task(_mind(children, patience)))
+            tasks.append(asyncio.create_task(_kill_stuck(children, patience)))
         try:
             await stop.wait()
             stopping()
@@ -99,7 +99,7 @@ async def _tell(children: list[Child], port: int, started: Callable[[int], None]
     started(port)
 
 
-async def _mind(children: list[Child], patience: float) -> None:
+async def _kill_stuck(children: list[Child], patience: float) -> None:
     """Kill those whose loop is stuck, so that they are started again."""
     while True:
         await asyncio.sleep(BEAT_SECONDS)  # and not by the clock, which runs on while we are frozen

@@ -28,10 +28,10 @@ from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
 from server.serving.builder import Builder
-from server.serving.hot_queries import Demand
-from server.serving.past_days import Days
+from server.serving.hot_queries import HotQueries
+from server.serving.past_days import PastDays
 from server.serving.payload import CODINGS, Coding, Representation
-from server.serving.response_store import Kept, Key, Shelf
+from server.serving.response_store import Kept, Key, ResponseStore
 from server.serving.single_flight import SingleFlight
 from server.tasks import Tasks, attempt
 
@@ -70,7 +70,7 @@ class PayloadCache:
         self._admission = admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
         self._load, self._compute = load, compute
-        self.days = Days(load_day, memory.days, admission)
+        self.days = PastDays(load_day, memory.days, admission)
         self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
         self._builder = Builder(max_age, root, self._tally, self.omissions)
@@ -80,8 +80,8 @@ class PayloadCache:
         self._reload_at = 0.0
         self._warm_on: date | None = None
         self._warm_until = math.inf
-        self.shelf = Shelf(timer, memory.shelf)
-        self.demand = Demand(memory.demand)
+        self.responses = ResponseStore(timer, memory.responses)
+        self.hot_queries = HotQueries(memory.hot_queries)
         self._building = SingleFlight[Representation]()
         self._refreshing = asyncio.Lock()
         self._background = Tasks()
@@ -93,8 +93,8 @@ class PayloadCache:
 
     def peek(self, path: str, query_string: str, coding: Coding) -> Representation | None:
         """The warm path: the answer to a raw query string if it is ready, by two look-ups."""
-        href = self.demand.find(path, query_string)
-        ready = None if href is None else self.shelf.get((href, coding))
+        href = self.hot_queries.find(path, query_string)
+        ready = None if href is None else self.responses.get((href, coding))
         if ready is not None:
             self._tally.hits.inc()
         return ready
@@ -112,7 +112,7 @@ class PayloadCache:
         ready = self._found((href, coding))
         if ready is None:
             ready = await self._made(query, (href, coding))
-        self.demand.met(kind.path, query_string, href)
+        self.hot_queries.record_hit(kind.path, query_string, href)
         return ready
 
     async def single(self, path: str, coding: Coding, load: Load) -> Representation:
@@ -132,11 +132,11 @@ class PayloadCache:
         ready: Representation = await self._compute(payload.coded, key[1])
         self._tally.builds.inc()
         if snapshot is self._snapshot:
-            self.shelf.keep(key, Kept(ready, self._reload_at))
+            self.responses.keep(key, Kept(ready, self._reload_at))
         return ready
 
     def _found(self, key: Key) -> Representation | None:
-        ready = self.shelf.get(key)
+        ready = self.responses.get(key)
         (self._tally.misses if ready is None else self._tally.hits).inc()
         return ready
 
@@ -149,15 +149,15 @@ class PayloadCache:
         """
         async with self._refreshing:
             snapshot = await self._load()
-            self.omissions.begin_anew()
+            self.omissions.clear()
             reload_at = self._timer() + self._ttl
             made = await self._warmed(snapshot, reload_at)
             self._snapshot, self._reload_at = snapshot, reload_at
-            self.days.begin_anew()
-            self.shelf.begin_anew()
-            self._warm_until = self.shelf.fill(made)
-            self.demand.begin_anew()
-            self.demand.learn(ArtistsQuery.path, "", ArtistsQuery().href)
+            self.days.clear()
+            self.responses.clear()
+            self._warm_until = self.responses.fill(made)
+            self.hot_queries.clear()
+            self.hot_queries.learn(ArtistsQuery.path, "", ArtistsQuery().href)
         log.info(
             "cache_invalidated", releases=len(snapshot.albums), warmed=len(made) // len(CODINGS)
         )
@@ -174,8 +174,8 @@ class PayloadCache:
         async with self._refreshing:
             made = await self._warmed(snapshot, self._reload_at)
             if another_day:
-                self.shelf.begin_anew()
-            self._warm_until = self.shelf.fill(made)
+                self.responses.clear()
+            self._warm_until = self.responses.fill(made)
 
     async def _warmed(self, snapshot: Snapshot, good_until: float) -> dict[Key, Kept]:
         """The default answer and those in demand, but for days gone by, in all codings."""
@@ -183,7 +183,7 @@ class PayloadCache:
         self._warm_on = occasion.now.date()
         if snapshot.freshness.synced_at is None:
             return {}
-        wanted = dict.fromkeys((ArtistsQuery().href, *self.demand.most(WARMED)))
+        wanted = dict.fromkeys((ArtistsQuery().href, *self.hot_queries.most(WARMED)))
         made: dict[Key, Kept] = {}
         try:
             made = await self._compute(self._builder.all, snapshot, wanted, occasion)
@@ -227,7 +227,7 @@ class PayloadCache:
             occasion = self._clocks.occasion(snapshot.freshness.complete_at, self._reload_at)
             kept: Kept = await self._compute(self._builder.one, shown, query, key[1], occasion)
         if snapshot is self._snapshot and occasion.now.date() == self._warm_on:
-            self.shelf.keep(key, kept)
+            self.responses.keep(key, kept)
         return kept.ready
 
     def _reload_in_background(self) -> None:

@@ -9,13 +9,13 @@ SPELLING_BYTES = 250  # of a spelling in memory beside its characters
 COUNT_BYTES = 200  # of a count beside the characters of its query
 
 
-class Demand:
-    """Remembers what raw query strings mean, and counts since `begin_anew`, in up to `most` bytes.
+class HotQueries:
+    """Remembers what raw query strings mean, and counts since `clear`, in up to `most` bytes.
 
     `href` is the normal form of a query.
     """
 
-    def __init__(self, most: int = DEFAULT.demand) -> None:
+    def __init__(self, most: int = DEFAULT.hot_queries) -> None:
         self._spellings: ByteLRU[tuple[str, str], str] = ByteLRU(most // 2, _bytes_of_spelling)
         self._asked: Counter[str] = Counter()
         self._most_asked = most // 2
@@ -41,7 +41,7 @@ class Demand:
         """Remember what a spelling means."""
         self._spellings.put((path, query_string), href)
 
-    def met(self, path: str, query_string: str, href: str) -> None:
+    def record_hit(self, path: str, query_string: str, href: str) -> None:
         """Remember what a spelling means, and count it."""
         self.learn(path, query_string, href)
         self.count(href)
@@ -50,7 +50,7 @@ class Demand:
         """What is asked for most, by its normal form."""
         return [href for href, _ in self._asked.most_common(count)]
 
-    def begin_anew(self) -> None:
+    def clear(self) -> None:
         """Count from zero."""
         self._asked.clear()
         self._bytes_asked = 0

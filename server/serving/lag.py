@@ -13,7 +13,7 @@ log = structlog.get_logger()
 
 
 class ServingLag:
-    """Compares the newest sync that is stored with the one that is served, at each `look`.
+    """Compares the newest sync that is stored with the one that is served, at each `refresh`.
 
     `stored` and `served` give the numbers of these syncs, None while there is none. Numbers are
     compared and not times, which go back when a clock is put right. `reload` is tried when they
@@ -45,7 +45,7 @@ class ServingLag:
         """Whether it has been waiting for over a minute."""
         return self.seconds > GRACE_SECONDS
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Compare; to be called when `stored` has been read from the database."""
         stored = self._stored()
         if stored is None or stored == self._served():
@@ -69,4 +69,4 @@ class ServingLag:
         self._reload_at = self._timer() + self._pause
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
         await attempt(self._reload)
-        self.look()
+        self.refresh()

@@ -12,7 +12,7 @@ from server.serving.lru import ByteLRU
 AT_ONCE = 2  # days that answers are being made of
 
 
-class Days:
+class PastDays:
     """`load` reads a day (YYYY-MM-DD, UTC) from the database; the last are held in `most` bytes."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Days:
             async with self.open(day) as found:
                 return found
 
-    def begin_anew(self) -> None:
+    def clear(self) -> None:
         """Hold none: what is known of them may have changed."""
         self._held = self._empty()
 

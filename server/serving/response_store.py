@@ -23,10 +23,10 @@ class Kept(NamedTuple):
     size: int = 0
 
 
-class Shelf:
+class ResponseStore:
     """Answers by key, each with its own end, up to `most` bytes. `timer` is in seconds."""
 
-    def __init__(self, timer: Callable[[], float], most: int = DEFAULT.shelf) -> None:
+    def __init__(self, timer: Callable[[], float], most: int = DEFAULT.responses) -> None:
         self._timer = timer
         self._most = most
         self._watchers: list[Callable[[], None]] = []
@@ -58,7 +58,7 @@ class Shelf:
             self.keep(key, each)
         return min((each.good_until for each in kept.values()), default=math.inf)
 
-    def begin_anew(self) -> None:
+    def clear(self) -> None:
         """Take everything away, and tell every watcher, whatever one of them raises."""
         self._kept = self._empty()
         for tell in self._watchers:

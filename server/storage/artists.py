@@ -44,7 +44,7 @@ def record_details(
     return changed
 
 
-def tell(session: Session, origin: str) -> None:
+def announce(session: Session, origin: str) -> None:
     """Let every process read its snapshot anew."""
     session.execute(select(func.pg_notify(CHANNEL, origin)))
 

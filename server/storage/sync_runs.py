@@ -28,7 +28,7 @@ DAYS = 30  # that `read_days` looks back
 
 
 @dataclass(frozen=True)
-class Memory:
+class SyncHistory:
     """What earlier syncs have left: verdicts on sources and markets, the last source, its end.
 
     `brought` is the number of the newest sync that has brought anything, complete or partial.
@@ -83,7 +83,7 @@ def record_failure(
     )
 
 
-def load_memory(session: Session) -> Memory:
+def load_history(session: Session) -> SyncHistory:
     """What is remembered."""
     last = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
     run = session.scalars(last).first()
@@ -94,7 +94,7 @@ def load_memory(session: Session) -> Memory:
         .limit(1)
     )
     verdicts = _load_verdicts(session)
-    return Memory(
+    return SyncHistory(
         {name: verdicts[name] for name in LADDER if name in verdicts},
         _of_markets(verdicts),
         source if source in LADDER else None,

@@ -85,7 +85,7 @@ class ArtistDetails:
             await self._ask(self._next())
         if self._changed and (self._changed >= TELL_EVERY or not self._queue):
             self._changed = 0
-            await self._database.run(artists.tell, self._origin)
+            await self._database.run(artists.announce, self._origin)
             await attempt(self._announce)
 
     async def _begin_round(self) -> None:

@@ -6,7 +6,7 @@ from server.database import advisory_lock
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.database.leader_election import Leadership
-from server.storage.sync_runs import Memory
+from server.storage.sync_runs import SyncHistory
 from server.sync.artist_details import ArtistDetails
 from server.sync.retention import Retention
 from server.sync.syncer import Syncer
@@ -17,7 +17,7 @@ DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
 RETENTION_TICK = 3600.0  # seconds
 
 
-class Duties:
+class LeaderJobs:
     """Done while this process leads; otherwise the schedule follows that of the one that does."""
 
     def __init__(
@@ -25,7 +25,7 @@ class Duties:
     ) -> None:
         self._syncer = syncer
         self._details = details
-        self.leadership = Leadership(SessionLock(database, advisory_lock.LEADER), self._take_up)
+        self.leadership = Leadership(SessionLock(database, advisory_lock.LEADER), self._on_elected)
         self._first: asyncio.Task[None] | None = None
         self._timers = Timers(
             (self.leadership.only(work), seconds)
@@ -44,14 +44,14 @@ class Duties:
         finally:
             await self._timers.stop()
 
-    async def heed(self, memory: Memory, *, news: bool = False) -> None:
+    async def follow(self, history: SyncHistory, *, news: bool = False) -> None:
         """Go by what others have done; a leader only if that is news. Raises DatabaseError."""
         if self._syncer.schedule.interval and (news or not self.leadership.leads):
-            await self._syncer.follow(memory)
+            await self._syncer.follow(history)
         if news:
             self._details.wake()
 
-    async def _take_up(self) -> None:
+    async def _on_elected(self) -> None:
         """Go on where the leader before has stopped; with a sync at once if one is due."""
         await attempt(self._syncer.resume)
         self._details.wake()

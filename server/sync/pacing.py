@@ -28,7 +28,7 @@ class Outlook:
     calls: int = 0
 
 
-class Pace:
+class Pacing:
     """Looks into the ledger of the bucket that a source belongs to."""
 
     def __init__(
@@ -54,12 +54,12 @@ class Pace:
         lists = len(served(self._markets, known, self._now())) if source == "search" else 1
         return max(lists, 1) * math.ceil(self._max_releases / ENDPOINTS[source].limit)
 
-    async def look(self, source: SourceName, pages: int = 0) -> Outlook:
+    async def outlook(self, source: SourceName, pages: int = 0) -> Outlook:
         """What the ledger allows for sweeps of `pages` calls. Raises DatabaseError."""
         known = await self._database.run(sync_runs.load_markets) if self._markets else {}
         cost, now = pages or self.most_pages(source, known), self._now()
-        book = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
+        usage = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
         most = self._allowance.most("background")
-        room = room_at(book.windows, now, cost, most) or now + BUSY
-        apart = spacing(book.windows, now, cost, most)
+        room = room_at(usage.windows, now, cost, most) or now + BUSY
+        apart = spacing(usage.windows, now, cost, most)
         return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)

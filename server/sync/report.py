@@ -57,13 +57,13 @@ class Report:
         )
 
 
-def tell_start(setting: Setting, purpose: Purpose) -> None:
+def log_start(setting: Setting, purpose: Purpose) -> None:
     """Log that a sync has begun: which source SYNC_SOURCE names, and who wanted it."""
     trigger = "person" if purpose == "interactive" else "clock"
     log.info("sync_started", source=setting, trigger=trigger)
 
 
-def tell(report: Report) -> None:
+def log_report(report: Report) -> None:
     """Log the one event that a sync ends in."""
     if report.outcome == "failed":
         log.error("sync_failed", **asdict(report))
@@ -85,7 +85,7 @@ class StuckFeed:
     def __init__(self) -> None:
         self._told_at: datetime | None = None
 
-    def look(self, new_at: datetime | None, now: datetime, *, complete: bool) -> None:
+    def observe(self, new_at: datetime | None, now: datetime, *, complete: bool) -> None:
         """After each sync: when it was that one last brought something new."""
         if not complete or new_at is None or not is_stuck(new_at, now):
             return

@@ -12,7 +12,7 @@ from server.spotify.api.sweeper import Progress, Sweeper
 from server.spotify.sweep import Sweep
 from server.spotify.types import SourceName, Verdict
 from server.storage import sync_runs
-from server.storage.sync_runs import Memory
+from server.storage.sync_runs import SyncHistory
 
 log = structlog.get_logger()
 
@@ -29,11 +29,11 @@ async def fetch(
     A page that fails later on makes the sweep partial. A last sync of another process that was not
     complete counts as failed. Raises a SpotifyError or a DatabaseError.
     """
-    calls, memory = sweeper.calls, await database.run(sync_runs.load_memory)
-    markets = sweeper.markets(memory.markets, now)
-    failures = max(failures, int(memory.outcome not in (None, "complete")))
+    calls, history = sweeper.calls, await database.run(sync_runs.load_history)
+    markets = sweeper.markets(history.markets, now)
+    failures = max(failures, int(history.outcome not in (None, "complete")))
     try:
-        choice = await _choose(sweeper, database, memory, markets, now, failures)
+        choice = await _choose(sweeper, database, history, markets, now, failures)
         sweep = await sweeper.sweep(choice, markets, calls, progress)
     except SpotifyError:
         await _remember(database, markets)
@@ -45,20 +45,20 @@ async def fetch(
 async def _choose(
     sweeper: Sweeper,
     database: Database,
-    memory: Memory,
+    history: SyncHistory,
     markets: Markets,
     now: datetime,
     failures: int,
 ) -> Choice:
     learnt: dict[SourceName, Verdict] = {}
     try:
-        choice = await sweeper.choose(memory.verdicts, now, failures, learnt, markets)
+        choice = await sweeper.choose(history.verdicts, now, failures, learnt, markets)
     except SpotifyError:
         await database.run(sync_runs.keep_verdicts, learnt.items())
         raise
     await database.run(sync_runs.keep_verdicts, learnt.items())
-    if memory.source not in (None, choice.source):
-        log.warning("source_changed", source=choice.source, old=memory.source, why=choice.why)
+    if history.source not in (None, choice.source):
+        log.warning("source_changed", source=choice.source, old=history.source, why=choice.why)
     return choice
 
 

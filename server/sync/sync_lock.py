@@ -16,7 +16,7 @@ from server.tasks import end
 CHANNEL = "freshet_turn"  # of NOTIFY: a turn has been taken, or has ended
 
 
-class UnderWay:
+class SyncLock:
     """Lets one sync run after the other. `since` is when the one that has its turn began."""
 
     def __init__(self) -> None:

@@ -16,11 +16,11 @@ from server.spotify.api.sweeper import Progress, Sweeper, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName
 from server.storage import sweeps, sync_runs
 from server.sync import source_choice, sync_lock
-from server.sync.pacing import Outlook, Pace
-from server.sync.report import Report, StuckFeed, stopwatch, tell, tell_start
+from server.sync.pacing import Outlook, Pacing
+from server.sync.report import Report, StuckFeed, log_report, log_start, stopwatch
 from server.sync.schedule import BUSY_SECONDS, Schedule
-from server.sync.sync_lock import UnderWay
-from server.sync.upstream_status import Bucket, Standing
+from server.sync.sync_lock import SyncLock
+from server.sync.upstream_status import Bucket, UpstreamStatus
 from server.tasks import attempt
 
 log = structlog.get_logger()
@@ -39,14 +39,14 @@ class Syncer:
         database: Database,
         announce: Callable[[], Awaitable[None]],
         *,
-        pace: Pace,
+        pace: Pacing,
         schedule: Schedule,
         setting: Setting,
         now: Callable[[], datetime],
         origin: str = "",
-        tell: Callable[[Report], None] = tell,
+        report_to: Callable[[Report], None] = log_report,
     ) -> None:
-        self._tell = tell
+        self._report_to = report_to
         self._sweepers = sweepers
         self._database = database
         self._announce = announce
@@ -56,7 +56,7 @@ class Syncer:
         self._now = now
         self._origin = origin
         self._stuck = StuckFeed()
-        self._under_way = UnderWay()
+        self._under_way = SyncLock()
         self._ticking = False
         self._swept: tuple[SourceName, int] | None = None
 
@@ -65,9 +65,9 @@ class Syncer:
         """Whether a sync of this process is under way."""
         return self._under_way.is_running
 
-    def runs_anywhere(self, standing: Standing) -> bool:
+    def runs_anywhere(self, upstream_status: UpstreamStatus) -> bool:
         """Whether a sync of any process is under way, as far as is known here."""
-        return self.is_running or standing.syncing
+        return self.is_running or upstream_status.syncing
 
     @property
     def running_since(self) -> datetime | None:
@@ -84,25 +84,25 @@ class Syncer:
             return None
         return self._now() + timedelta(seconds=self.seconds_left())
 
-    def buckets(self, standing: Standing, source: str | None) -> list[Bucket]:
+    def buckets(self, upstream_status: UpstreamStatus, source: str | None) -> list[Bucket]:
         """How each of Spotify's endpoints stands, while this goes on as now."""
         pages = self._swept[1] if self._swept and self._swept[0] == source else 0
         if not pages and source in LADDER:
-            pages = self._pace.most_pages(source, standing.memory.markets)
-        return standing.buckets(source, pages, timedelta(seconds=self.schedule.interval))
+            pages = self._pace.most_pages(source, upstream_status.history.markets)
+        return upstream_status.buckets(source, pages, timedelta(seconds=self.schedule.interval))
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""
-        await self.follow(await self._database.run(sync_runs.load_memory))
+        await self.follow(await self._database.run(sync_runs.load_history))
         log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
-    async def follow(self, memory: sync_runs.Memory) -> None:
+    async def follow(self, history: sync_runs.SyncHistory) -> None:
         """Go by what another process has done. Raises DatabaseError."""
-        outlook = await self._look(memory.source)
+        outlook = await self._outlook(history.source)
         self.schedule.stretch(outlook.spacing)
-        if memory.finished_at is not None:
-            age = (self._now() - memory.finished_at).total_seconds()
-            failed = memory.outcome != "complete"
+        if history.finished_at is not None:
+            age = (self._now() - history.finished_at).total_seconds()
+            failed = history.outcome != "complete"
             self.schedule.resume(age, failed=failed, room_in=outlook.room_in)
 
     async def tick(self) -> None:
@@ -126,8 +126,8 @@ class Syncer:
         Raises NotOurTurn, SyncPaused if Spotify may not be asked now, or a DatabaseError.
         """
         if not self.is_running:
-            memory = await self._database.run(sync_runs.load_memory)
-            source, calls = self._usual(memory.source)
+            history = await self._database.run(sync_runs.load_history)
+            source, calls = self._usual(history.source)
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has begun meanwhile
             raise SyncRunning
@@ -144,7 +144,7 @@ class Syncer:
         """Set the time of the next sync; None is one that crashed, or was given up."""
         outlook = Outlook(0, 0)
         with suppress(DatabaseError):
-            outlook = await self._look(report.source if report else None)
+            outlook = await self._outlook(report.source if report else None)
         failed = report is None or report.outcome != "complete"
         self.schedule.plan(failed=failed, spacing=outlook.spacing, room_in=outlook.room_in)
 
@@ -172,9 +172,9 @@ class Syncer:
         sweeper = self._sweepers[purpose]
         milliseconds, started_at, calls = stopwatch(), self._now(), sweeper.calls
         try:
-            async with (ours or await sync_lock.take(self._database, self._origin)).kept():
+            async with (ours or await sync_lock.take(self._database, self._origin)).held():
                 self._under_way.since = started_at
-                tell_start(self._setting, purpose)
+                log_start(self._setting, purpose)
                 sweep = await source_choice.fetch(
                     sweeper, self._database, self._now(), self.schedule.failures, progress
                 )
@@ -193,9 +193,9 @@ class Syncer:
             report = Report("failed", None, made, milliseconds(), error=reason)
         else:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
-            self._stuck.look(tally.new_at, self._now(), complete=sweep.complete)
+            self._stuck.observe(tally.new_at, self._now(), complete=sweep.complete)
             await attempt(self._announce)  # what is stored is stored, and its event has to come
-        self._tell(report)
+        self._report_to(report)
         return report
 
     async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:
@@ -211,9 +211,9 @@ class Syncer:
             )
         return reason
 
-    async def _look(self, source: SourceName | None) -> Outlook:
+    async def _outlook(self, source: SourceName | None) -> Outlook:
         """What the quota allows for sweeps like the last one."""
-        return await self._pace.look(*self._usual(source))
+        return await self._pace.outlook(*self._usual(source))
 
     def _usual(self, source: SourceName | None) -> tuple[SourceName, int]:
         """The source in use, and the calls that a sweep of it took; 0 if there was none here."""

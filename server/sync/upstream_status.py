@@ -11,10 +11,10 @@ from server.errors import DatabaseError
 from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import Allowance, used
-from server.spotify.limits.quota_store import Book
+from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.types import LADDER, Verdict
 from server.storage import sync_runs
-from server.storage.sync_runs import Day, Memory
+from server.storage.sync_runs import Day, SyncHistory
 from server.tasks import attempt_each
 
 DAY = timedelta(days=1)
@@ -36,10 +36,10 @@ class Bucket:
     reason: str | None
 
 
-class Standing:
-    """Read anew by `load`; no request reads a table. `memory` is what past syncs have left.
+class UpstreamStatus:
+    """Read anew by `load`; no request reads a table. `history` is what past syncs have left.
 
-    `syncing` is whether any process was at it then. `books` are what is known of each endpoint,
+    `syncing` is whether any process was at it then. `usages` are what is known of each endpoint,
     `days` what the last ones have brought; None as long as the database has not answered. `now` is
     the clock it goes by.
     """
@@ -55,10 +55,10 @@ class Standing:
         self._allowance = allowance
         self._markets = markets
         self.now = now
-        self.books: dict[str, Book] = {}
-        self.memory = Memory({})
+        self.usage: dict[str, BucketUsage] = {}
+        self.history = SyncHistory({})
         self.days: tuple[Day, ...] | None = None
-        self._remembered: Memory | None = None  # when `days` were read
+        self._remembered: SyncHistory | None = None  # when `days` were read
         self.syncing = False
 
     async def load(self) -> None:
@@ -66,18 +66,18 @@ class Standing:
 
         A part that cannot be read keeps what was known. Raises DatabaseError.
         """
-        await attempt_each(self.look, self._load_books, self._load_runs)
+        await attempt_each(self.refresh, self._load_usage, self._load_runs)
 
-    async def _load_books(self) -> None:
-        self.books = await self._database.run(quota_store.read_all, self.now())
+    async def _load_usage(self) -> None:
+        self.usage = await self._database.run(quota_store.read_all, self.now())
 
     async def _load_runs(self) -> None:
-        self.memory = memory = await self._database.run(sync_runs.load_memory)
-        if memory != self._remembered:
+        self.history = history = await self._database.run(sync_runs.load_history)
+        if history != self._remembered:
             self.days = await self._database.run(sync_runs.read_days, self.now())
-        self._remembered = memory
+        self._remembered = history
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """See whether any process syncs. Raises DatabaseError; it is not known to, then."""
         try:
             self.syncing = await self._database.run(advisory_lock.is_held, advisory_lock.SYNC)
@@ -88,20 +88,20 @@ class Standing:
     @property
     def markets(self) -> dict[str, Verdict | None]:
         """The markets of SYNC_MARKETS, each with what is known of it."""
-        return {market: self.memory.markets.get(market) for market in self._markets}
+        return {market: self.history.markets.get(market) for market in self._markets}
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
         """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""
         swept = next((ENDPOINTS[each].path for each in LADDER if each == source), None)
         sweeps = math.ceil(DAY / interval) * pages if interval else 0
         return [
-            self._bucket(name, book, sweeps if name == swept else None)
-            for name, book in self.books.items()
+            self._bucket(name, usage, sweeps if name == swept else None)
+            for name, usage in self.usage.items()
         ]
 
-    def _bucket(self, name: str, book: Book, sweeps: int | None) -> Bucket:
+    def _bucket(self, name: str, usage: BucketUsage, sweeps: int | None) -> Bucket:
         now, per_day = self.now(), self._allowance.per_day
-        calls, pause = used(book.windows, now), book.pause
+        calls, pause = used(usage.windows, now), usage.pause
         paused = pause is not None and pause.seconds_left(now) > 0
         return Bucket(
             name,

@@ -48,9 +48,9 @@ def stored(url: URL) -> set[str]:
     with connected(url) as cursor:
         cursor.execute(BALANCE)
         names = [column.name for column in cursor.description]
-        books = dict(zip(names, map(int, cursor.fetchone()), strict=True))
-        albums = books["albums"]
-        wrong = {name: n for name, n in books.items() if n != (albums if name in ALL_ALIKE else 0)}
+        usages = dict(zip(names, map(int, cursor.fetchone()), strict=True))
+        albums = usages["albums"]
+        wrong = {name: n for name, n in usages.items() if n != (albums if name in ALL_ALIKE else 0)}
         assert not wrong, f"{wrong} where there are {albums} albums"
         cursor.execute("SELECT spotify_id FROM albums")
         return {row[0] for row in cursor.fetchall()}

@@ -58,7 +58,7 @@ class Filler:
     def spellings(self) -> None:
         """Fill the memory of spellings with the longest ones."""
         junk = 3900 * "x"
-        count = DEFAULT.demand // len(junk) + 50
+        count = DEFAULT.hot_queries // len(junk) + 50
         self.read(f"/api/artists/?limit=1&{number}={junk}" for number in range(count))
 
     def past_days(self, count: int, today: date) -> None:

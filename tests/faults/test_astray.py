@@ -14,7 +14,7 @@ from sqlalchemy import URL, create_engine, text
 from alembic import command
 from server.database import migrations, schema
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.spotify.auth import token_store
 from tests.conftest import SECRET
 from tests.end_to_end.conftest import Manage, Server, environment, standin_settings
@@ -37,7 +37,7 @@ def log_in(url: URL) -> None:
     """A login as the server keeps it, sealed with SECRET."""
     database = Database(url)
     database.connect()
-    ring = Keyring(SECRET, "tokens")
+    ring = Encryption(SECRET, "tokens")
     asyncio.run(database.run(token_store.record_consent, ROBIN, GRANT, datetime.now(UTC), ring))
     database.close()
 

@@ -37,7 +37,7 @@ class Picture(NamedTuple):
         return cls(best["url"], sources, best["width"], best["height"])
 
 
-class Tile(NamedTuple):
+class Card(NamedTuple):
     """A release on the wall; `url` is where it can be heard, `dated` for machines.
 
     `coming` says in words that its day is to come, and goes before `day`.
@@ -89,7 +89,7 @@ class Tile(NamedTuple):
         return f"Cover of the {self.kind if self.kind.isupper() else self.kind.lower()}"
 
 
-class Portrait(NamedTuple):
+class ArtistCard(NamedTuple):
     """An artist with a page of its own, and its releases, latest first."""
 
     spotify_id: str
@@ -98,7 +98,7 @@ class Portrait(NamedTuple):
     picture: Picture | None
     genres: tuple[str, ...]
     followers: str | None
-    releases: tuple[Tile, ...]
+    releases: tuple[Card, ...]
     left_out: tuple[LeftOut, ...] = ()
 
     @classmethod
@@ -109,7 +109,7 @@ class Portrait(NamedTuple):
         """
         artist: dict[str, Any] = orjson.loads(json)
         followers = artist["followers"]
-        tiles, left_out = isolation.each(artist["albums"], lambda each: Tile.of(each, today))
+        cards, left_out = isolation.each(artist["albums"], lambda each: Card.of(each, today))
         return cls(
             spotify_id=artist["spotify_id"],
             name=clean(artist["name"]),
@@ -117,7 +117,7 @@ class Portrait(NamedTuple):
             picture=Picture.of(artist["images"]),
             genres=tuple(clean(each) for each in artist["genres"] or ()),
             followers=None if followers is None else counted(followers, "follower"),
-            releases=tuple(tiles),
+            releases=tuple(cards),
             left_out=left_out,
         )
 

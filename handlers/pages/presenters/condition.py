@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from handlers.pages.presenters.formatting import moment
 from server.catalog.snapshot import Freshness, is_stuck
-from server.storage.sync_runs import Memory
+from server.storage.sync_runs import SyncHistory
 
 Kind = Literal[
     "unread", "idle", "waiting", "first_failed", "stale", "failed", "stuck", "partial", "fine"
@@ -31,7 +31,7 @@ class Condition(NamedTuple):
 
 
 def condition_of(
-    freshness: Freshness | None, last: Memory, *, stale: bool, running: bool, scheduled: bool
+    freshness: Freshness | None, last: SyncHistory, *, stale: bool, running: bool, scheduled: bool
 ) -> Condition:
     """Return the condition that matters most of all that hold.
 

@@ -9,7 +9,7 @@ from server.catalog.parameters import Limit
 from server.catalog.query import FEEDS, AlbumsQuery, AlbumType
 from server.serving.feeds import FORMATS
 
-WALL_PAGE = 48  # releases
+GRID_PAGE = 48  # releases
 ASKED = ("q", "market", "at", "sort", "exclude", "upcoming")  # what the form has fields for
 KINDS = {"album": "Albums", "single": "Singles", "ep": "EPs", "compilation": "Compilations"}
 LEFT_OUT = {"various_artists": "no Various Artists", "versions": "one version of each"}
@@ -17,12 +17,12 @@ FEED_NAMES = ("Atom", "JSON Feed", "Calendar", "CSV")
 NOT_IN_FEEDS = {"release_limit", "limit", "offset", "sort"}  # they have an order of their own
 
 
-class WallQuery(AlbumsQuery):
+class ReleaseGridQuery(AlbumsQuery):
     """The parameters of `GET /`: those of `/api/albums/`, but pages of many releases."""
 
     path: ClassVar[str] = "/"
 
-    limit: Limit = WALL_PAGE
+    limit: Limit = GRID_PAGE
 
 
 class Link(NamedTuple):
@@ -41,18 +41,18 @@ class Feed(NamedTuple):
     media_type: str
 
 
-def _with(asked: WallQuery, **changes: Any) -> str:
+def _with(asked: ReleaseGridQuery, **changes: Any) -> str:
     """The address of the first page of another query."""
     return asked.model_copy(update={"offset": None, **changes}).href
 
 
-def _without_upcoming(asked: WallQuery, **changes: Any) -> str:
+def _without_upcoming(asked: ReleaseGridQuery, **changes: Any) -> str:
     """The same without what is upcoming, which alone is shown the nearest first."""
     sort = "-released" if asked.sort == "released" else asked.sort
     return _with(asked, upcoming="exclude", sort=sort, **changes)
 
 
-def kinds(asked: WallQuery) -> Iterator[Link]:
+def kinds(asked: ReleaseGridQuery) -> Iterator[Link]:
     """The releases of one type each, after those of all."""
     only = asked.upcoming == "only"
     whole = _without_upcoming(asked, type=()) if only else _with(asked, type=())
@@ -61,13 +61,13 @@ def kinds(asked: WallQuery) -> Iterator[Link]:
         yield Link(KINDS[kind], _with(asked, type=(kind,)), asked.type == (kind,))
 
 
-def upcoming(asked: WallQuery) -> Link:
+def upcoming(asked: ReleaseGridQuery) -> Link:
     """The upcoming releases alone, the nearest first."""
     href = _with(asked, upcoming="only", sort="released")
     return Link("Upcoming", href, asked.upcoming == "only")
 
 
-def chosen(asked: WallQuery, written: str) -> Iterator[Link]:
+def chosen(asked: ReleaseGridQuery, written: str) -> Iterator[Link]:
     """What narrows the wall, each leading to the wall without it."""
     if asked.q:
         yield Link(f"“{written or asked.q}”", _with(asked, q=None))
@@ -92,7 +92,7 @@ def chosen(asked: WallQuery, written: str) -> Iterator[Link]:
         yield Link(LEFT_OUT[each], _with(asked, exclude=rest))
 
 
-def days(asked: WallQuery, today: date, since: date | None = None) -> Iterator[Link]:
+def days(asked: ReleaseGridQuery, today: date, since: date | None = None) -> Iterator[Link]:
     """Link to the days around the one shown, none before `since`; what is served now is today's."""
     shown = date.fromisoformat(asked.at) if asked.at else today
     if shown > (since or date.min):
@@ -105,7 +105,7 @@ def days(asked: WallQuery, today: date, since: date | None = None) -> Iterator[L
         yield Link("Now", _with(asked, at=None))
 
 
-def feeds(asked: WallQuery) -> Iterator[Feed]:
+def feeds(asked: ReleaseGridQuery) -> Iterator[Feed]:
     """The same releases as feeds."""
     wanted = asked.model_dump(exclude_defaults=True, exclude=NOT_IN_FEEDS)
     for name, kind in zip(FEED_NAMES, FEEDS, strict=True):
@@ -113,7 +113,7 @@ def feeds(asked: WallQuery) -> Iterator[Feed]:
         yield Feed(name, kind.model_validate(wanted).href, media_type)
 
 
-def kept(asked: WallQuery) -> Iterator[tuple[str, str]]:
+def kept(asked: ReleaseGridQuery) -> Iterator[tuple[str, str]]:
     """What the form has to send along, lest it be forgotten."""
     for name, value in asked.model_dump(exclude_defaults=True, exclude={"offset", *ASKED}).items():
         yield name, ",".join(value) if isinstance(value, tuple) else str(value)

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlencode
 import orjson
 
 from handlers.pages.presenters import grid_links
-from handlers.pages.presenters.cards import Tile
+from handlers.pages.presenters.cards import Card
 from handlers.pages.presenters.formatting import counted, date_words, grouped
-from handlers.pages.presenters.grid_links import Feed, Link, WallQuery
+from handlers.pages.presenters.grid_links import Feed, Link, ReleaseGridQuery
 from server.catalog import isolation, query, selection
 from server.catalog.isolation import LeftOut
 from server.catalog.snapshot import Snapshot
@@ -30,7 +30,7 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True)
-class Wall:
+class ReleaseGrid:
     """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for.
 
     `written` is the search as somebody wrote it; the query has its normal form. `has_markets` says
@@ -38,9 +38,9 @@ class Wall:
     `since` is the first day that can be shown.
     """
 
-    query: WallQuery
+    query: ReleaseGridQuery
     written: str
-    tiles: tuple[Tile, ...]
+    cards: tuple[Card, ...]
     total: int
     first: int
     following: str | None
@@ -58,12 +58,12 @@ class Wall:
     @property
     def range(self) -> str:
         """What part of it this is, in words."""
-        last, whole = self.first + len(self.tiles) - 1, counted(self.total, "release")
-        if len(self.tiles) == self.total:
+        last, whole = self.first + len(self.cards) - 1, counted(self.total, "release")
+        if len(self.cards) == self.total:
             return whole
         return (
             f"{grouped(self.first)}–{grouped(last)} of {whole}"
-            if self.tiles
+            if self.cards
             else f"none of {whole}"
         )
 
@@ -91,7 +91,7 @@ class Wall:
         return asked.at is None and asked.start == 0 and asked.sort in ("-released", "-seen")
 
 
-def read(query_string: str, today: date, since: date | None = None) -> tuple[WallQuery, str]:
+def read(query_string: str, today: date, since: date | None = None) -> tuple[ReleaseGridQuery, str]:
     """What an address or a form asks for, and its search as it was written, but for controls.
 
     Forms send fields that are empty, and repeat the name of a list; the language has neither.
@@ -108,42 +108,44 @@ def read(query_string: str, today: date, since: date | None = None) -> tuple[Wal
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
     written = CONTROLS.sub(" ", dict(pairs).get("q", ""))
-    return query.parse(WallQuery, urlencode(pairs), today, since), " ".join(written.split())
+    return query.parse(ReleaseGridQuery, urlencode(pairs), today, since), " ".join(written.split())
 
 
-def empty(asked: WallQuery, today: date, written: str = "") -> Wall:
+def empty(asked: ReleaseGridQuery, today: date, written: str = "") -> ReleaseGrid:
     """The wall before there is anything to hang there."""
-    return _wall(asked, (), 0, today, written, has_markets=False)
+    return _grid(asked, (), 0, today, written, has_markets=False)
 
 
-def build(snapshot: Snapshot, asked: WallQuery, today: date, written: str = "") -> Wall:
+def build(
+    snapshot: Snapshot, asked: ReleaseGridQuery, today: date, written: str = ""
+) -> ReleaseGrid:
     """The page that a query asks for, without what cannot be shown; `today` is the day in UTC."""
     listed, unlisted = isolation.together(
         snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), asked, today)
     )
     page = listed[asked.start : asked.start + asked.limit]
-    tiles, unshown = isolation.each(page, lambda entry: Tile.of(orjson.loads(entry.json), today))
+    cards, unshown = isolation.each(page, lambda entry: Card.of(orjson.loads(entry.json), today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today)
-    wall = _wall(asked, tuple(tiles), len(listed), today, written, since, has_markets=has_markets)
-    return replace(wall, left_out=(*unlisted, *unshown))
+    grid = _grid(asked, tuple(cards), len(listed), today, written, since, has_markets=has_markets)
+    return replace(grid, left_out=(*unlisted, *unshown))
 
 
-def _wall(
-    asked: WallQuery,
-    tiles: tuple[Tile, ...],
+def _grid(
+    asked: ReleaseGridQuery,
+    cards: tuple[Card, ...],
     total: int,
     today: date,
     written: str,
     since: date | None = None,
     *,
     has_markets: bool,
-) -> Wall:
+) -> ReleaseGrid:
     following, preceding = payload.neighbours(asked, total)
-    return Wall(
+    return ReleaseGrid(
         query=asked,
         written=written,
-        tiles=tiles,
+        cards=cards,
         total=total,
         first=asked.start + 1,
         following=following,

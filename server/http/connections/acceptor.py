@@ -16,7 +16,7 @@ ROOM = 64  # connections closed when there is none
 log = structlog.get_logger()
 
 
-class Door:
+class Acceptor:
     """Passes connections on to `take(connection, address)`.
 
     When no descriptor is left (EMFILE, ENFILE) or no memory, it asks for room: `make_room(count)`

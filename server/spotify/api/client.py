@@ -14,9 +14,9 @@ from server.errors import (
     TokenRejected,
     UserRefused,
 )
-from server.spotify.auth.token_provider import TokenKeeper
+from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.limits.quota import bucket_of
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response, Transport
 from server.spotify.types import Purpose
 
@@ -36,14 +36,14 @@ class SpotifyClient:
     def __init__(
         self,
         transport: Transport,
-        tokens: TokenKeeper,
-        gate: Gate,
+        tokens: TokenProvider,
+        limiter: RateLimiter,
         url: str,
         purpose: Purpose = "background",
     ) -> None:
         self._transport = transport
         self._tokens = tokens
-        self._gate = gate
+        self._limiter = limiter
         self._url = url
         self._purpose = purpose
         self.calls = 0
@@ -83,7 +83,7 @@ class SpotifyClient:
 
     async def check(self, path: str, calls: int) -> None:
         """Raise RateLimited or QuotaSpent if `path` may not be asked so often now; asks nothing."""
-        await self._gate.check(bucket_of(path), self._purpose, calls)
+        await self._limiter.check(bucket_of(path), self._purpose, calls)
 
     async def _send(
         self,
@@ -98,7 +98,7 @@ class SpotifyClient:
             self.calls += 1
             return await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
 
-        response = await self._gate.through(call, bucket or bucket_of(path), self._purpose)
+        response = await self._limiter.through(call, bucket or bucket_of(path), self._purpose)
         if response.status != 200:
             raise diagnose(response)
         return response.json()

@@ -104,11 +104,11 @@ class _Look:
         in_use, *_ = ranked = self.ranked()
         for source in ranked:
             if self.is_due(source) and not await self.open(source) and source == in_use:
-                self.bear(source)
+                self.skip_or_raise(source)
         for source in self.ranked():
             if await self.open(source):
                 return self.choice(source)
-            self.bear(source)
+            self.skip_or_raise(source)
         raise self.error()
 
     async def behind(self, error: SpotifyError, *, named: bool) -> Choice:
@@ -154,7 +154,7 @@ class _Look:
         self._learnt[source] = Verdict(True, None, self._now, _newest(first, self._now))
         return True
 
-    def bear(self, source: SourceName) -> None:
+    def skip_or_raise(self, source: SourceName) -> None:
         """Pass over a source that could not be opened.
 
         Raises its error if that is only a passing failure, and new: no source is changed for that.

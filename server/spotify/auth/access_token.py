@@ -34,7 +34,7 @@ class AccessToken:
 
 
 @dataclass(frozen=True)
-class Arrival:
+class IssuedToken:
     """A grant that has come, and the refresh token it came for."""
 
     grant: Grant
@@ -42,15 +42,15 @@ class Arrival:
     used: str | None = field(repr=False)
 
 
-class Errand:
-    """Asks from a thread; `arrival` is what came, `refusal` why Spotify gives nothing any more.
+class TokenRequest:
+    """Asks from a thread; `issued` is what came, `refusal` why Spotify gives nothing any more.
 
     Both outlive a transaction that cannot be committed.
     """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.arrival: Arrival | None = None
+        self.issued: IssuedToken | None = None
         self.refusal: str | None = None
 
     def ask(self, request: Coroutine[Any, Any, Grant]) -> Grant:

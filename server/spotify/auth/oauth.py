@@ -21,7 +21,7 @@ from server.errors import (
     SpotifyUnavailable,
 )
 from server.spotify.limits.quota import by_unknown_browsers
-from server.spotify.limits.rate_limiter import Gate
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response, Transport
 
 TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
@@ -53,10 +53,15 @@ class Accounts:
     """
 
     def __init__(
-        self, transport: Transport, gate: Gate, url: str, client_id: str, client_secret: str
+        self,
+        transport: Transport,
+        limiter: RateLimiter,
+        url: str,
+        client_id: str,
+        client_secret: str,
     ) -> None:
         self._transport = transport
-        self._gate = gate
+        self._limiter = limiter
         self._client_id = client_id
         self._consent_url = f"{url}/authorize"
         self._url = f"{url}/api/token"
@@ -107,7 +112,7 @@ class Accounts:
 
     async def _renew(self, form: dict[str, str]) -> Grant:
         """Ask for a token of the server's own, unless an older version was told to wait."""
-        await self._gate.check(ANY_GRANT, "tokens")
+        await self._limiter.check(ANY_GRANT, "tokens")
         return await self._ask(form, _bucket_of(form))
 
     async def _ask(self, form: dict[str, str], bucket: str) -> Grant:
@@ -115,7 +120,7 @@ class Accounts:
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        response = await self._gate.through(
+        response = await self._limiter.through(
             lambda: self._transport.send("POST", self._url, headers, urlencode(form)),
             bucket,
             "tokens",

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from server.errors import DatabaseError
 from server.spotify.auth.access_token import AccessToken
-from server.spotify.auth.token_refresh import Renewer
+from server.spotify.auth.token_refresh import TokenRefresher
 
 REMEMBERED = 8  # tokens that Spotify has refused
 
 
-class TokenKeeper:
+class TokenProvider:
     """`access_token()` is all that callers know.
 
     A token survives restarts in the database. Spotify is asked for one only when there is none, it
@@ -21,8 +21,8 @@ class TokenKeeper:
     processes: in this one they share a task, among processes the renewal holds a row.
     """
 
-    def __init__(self, renewer: Renewer, now: Callable[[], datetime]) -> None:
-        self._renewer = renewer
+    def __init__(self, refresher: TokenRefresher, now: Callable[[], datetime]) -> None:
+        self._refresher = refresher
         self._now = now
         self._token: AccessToken | None = None
         self._rejected: deque[str] = deque(maxlen=REMEMBERED)
@@ -57,7 +57,7 @@ class TokenKeeper:
             if not token.of_user:
                 return False
             with suppress(DatabaseError):  # it is not used again in any case
-                await self._renewer.give_up(token, reason)
+                await self._refresher.mark_consent_needed(token, reason)
             self.reject(value)
         return True
 
@@ -71,12 +71,12 @@ class TokenKeeper:
             async with asyncio.timeout(seconds):
                 if self._tasks:
                     await asyncio.wait(self._tasks)
-                await self._renewer.save()
+                await self._refresher.save()
 
     def _renewal(self) -> "asyncio.Task[AccessToken]":
         """The task that all callers wait for; none of them can cancel it."""
         if self._renewing is None:
-            self._renewing = asyncio.create_task(self._renewer.renew(tuple(self._rejected)))
+            self._renewing = asyncio.create_task(self._refresher.renew(tuple(self._rejected)))
             self._tasks.add(self._renewing)
             self._renewing.add_done_callback(self._renewed)
         return self._renewing

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from models import Login
 from server.database.executor import Database
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
 from server.spotify.auth import token_store
-from server.spotify.auth.access_token import AccessToken, Arrival, Errand
+from server.spotify.auth.access_token import AccessToken, IssuedToken, TokenRequest
 from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.profile import APP_PREFIX
 
@@ -31,7 +31,7 @@ AT_ONCE = 2  # of the database's threads, of which there have to be some left
 log = structlog.get_logger()
 
 
-class Renewer:
+class TokenRefresher:
     """Gets a token that is fresh. `renewals` counts those that Spotify gave, by kind of grant.
 
     While Spotify is asked, the login's row is locked, so that of all processes one asks and the
@@ -46,7 +46,7 @@ class Renewer:
         database: Database,
         accounts: Accounts,
         client_id: str,
-        keyring: Keyring,
+        encryption: Encryption,
         allowed: Collection[str],
         now: Callable[[], datetime],
         on_renewal: Callable[[str], None] = lambda grant: None,
@@ -55,10 +55,10 @@ class Renewer:
         self._database = database
         self._accounts = accounts
         self._app_id = APP_PREFIX + client_id
-        self._keyring = keyring
+        self._encryption = encryption
         self._allowed = allowed
         self._now = now
-        self._unsaved: dict[str, Arrival] = {}
+        self._unsaved: dict[str, IssuedToken] = {}
         self._few_at_a_time = asyncio.Semaphore(AT_ONCE)
         self.renewals: Counter[str] = Counter()
 
@@ -80,15 +80,15 @@ class Renewer:
             return await self._locked(self._of_app, self._app_id, rejected)
         except DatabaseUnavailable as error:
             log.warning("token_not_kept", reason=str(error))
-            for arrival in self._unsaved.values():
-                if self._is_good(arrival.token, rejected):
-                    return arrival.token
+            for issued in self._unsaved.values():
+                if self._is_good(issued.token, rejected):
+                    return issued.token
             grant = await self._accounts.client_credentials()
             return self._received(self._app_id, grant, "client_credentials")
 
-    async def give_up(self, refused: AccessToken, reason: str) -> None:
+    async def mark_consent_needed(self, refused: AccessToken, reason: str) -> None:
         """Mark the login behind a token as in need of a new consent, unless it has a new one."""
-        if await self._database.run(self._bury, refused, reason):
+        if await self._database.run(self._mark_consent_needed, refused, reason):
             _tell_of_the_end(refused.account_id, reason)
 
     async def save(self) -> None:
@@ -96,32 +96,36 @@ class Renewer:
 
         Raises DatabaseUnavailable, and keeps it for the next time.
         """
-        for account_id, arrival in tuple(self._unsaved.items()):
-            await self._database.run(self._write, arrival)
-            if self._unsaved.get(account_id) is arrival:
+        for account_id, issued in tuple(self._unsaved.items()):
+            await self._database.run(self._write, issued)
+            if self._unsaved.get(account_id) is issued:
                 del self._unsaved[account_id]
 
     async def _locked(
         self,
-        function: Callable[Concatenate[Session, Errand, str, P], T],
+        function: Callable[Concatenate[Session, TokenRequest, str, P], T],
         account_id: str,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
         """Call a function that may ask Spotify while it holds the account's row."""
-        errand = Errand()
+        token_request = TokenRequest()
         try:
-            result = await self._database.run(function, errand, account_id, *args, **kwargs)
+            result = await self._database.run(function, token_request, account_id, *args, **kwargs)
         except Exception:  # whatever kept it from being written: it comes only once
-            if errand.arrival is not None:
-                self._unsaved[account_id] = errand.arrival
+            if token_request.issued is not None:
+                self._unsaved[account_id] = token_request.issued
             raise
-        if errand.refusal is not None:
-            _tell_of_the_end(account_id, errand.refusal)
+        if token_request.refusal is not None:
+            _tell_of_the_end(account_id, token_request.refusal)
         return result
 
     def _of_user(
-        self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
+        self,
+        session: Session,
+        token_request: TokenRequest,
+        account_id: str,
+        rejected: Collection[str],
     ) -> AccessToken | None:
         """A login's token, new if it must be; None if there is none to be had."""
         row = token_store.lock(session, account_id)
@@ -130,35 +134,39 @@ class Renewer:
         if (token := self._stored(row, rejected)) is not None:
             return token
         try:
-            refresh_token = self._keyring.open(row.refresh_token)
-            grant = errand.ask(self._accounts.refresh(refresh_token))
+            refresh_token = self._encryption.open(row.refresh_token)
+            grant = token_request.ask(self._accounts.refresh(refresh_token))
         except Unreadable:
             log.error("token_unreadable", account_id=account_id, mend=token_store.MEND_KEYS)
             return None
         except InvalidGrant as error:
             token_store.need_consent(session, account_id, str(error), self._now())
-            errand.refusal = str(error)
+            token_request.refusal = str(error)
             return None
         except BadAnswer as error:  # says nothing of the login, which is tried again next time
             log.warning("token_refresh_failed", account_id=account_id, reason=str(error))
             return None
-        return self._keep(errand, row, grant, "refresh_token", refresh_token)
+        return self._keep(token_request, row, grant, "refresh_token", refresh_token)
 
     def _of_app(
-        self, session: Session, errand: Errand, account_id: str, rejected: Collection[str]
+        self,
+        session: Session,
+        token_request: TokenRequest,
+        account_id: str,
+        rejected: Collection[str],
     ) -> AccessToken:
         """The app's own token, new if it must be."""
         row = token_store.lock_app(session, account_id)
         if (token := self._stored(row, rejected)) is not None:
             return token
-        grant = errand.ask(self._accounts.client_credentials())
-        return self._keep(errand, row, grant, "client_credentials", None)
+        grant = token_request.ask(self._accounts.client_credentials())
+        return self._keep(token_request, row, grant, "client_credentials", None)
 
     def _stored(self, row: Login, rejected: Collection[str]) -> AccessToken | None:
         if row.access_token is None or row.expires_at is None:
             return None
         try:
-            value = self._keyring.open(row.access_token)
+            value = self._encryption.open(row.access_token)
         except Unreadable:
             if row.account_id == self._app_id:
                 log.warning("token_unreadable", account_id=row.account_id, mend=MEND_BY_ITSELF)
@@ -170,11 +178,11 @@ class Renewer:
         return token.value not in rejected and token.is_fresh(self._now())
 
     def _keep(
-        self, errand: Errand, row: Login, grant: Grant, kind: str, used: str | None
+        self, token_request: TokenRequest, row: Login, grant: Grant, kind: str, used: str | None
     ) -> AccessToken:
         token = self._received(row.account_id, grant, kind)
-        errand.arrival = Arrival(grant, token, used)
-        token_store.keep_grant(row, grant, token.expires_at, self._keyring)
+        token_request.issued = IssuedToken(grant, token, used)
+        token_store.keep_grant(row, grant, token.expires_at, self._encryption)
         return token
 
     def _received(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
@@ -183,22 +191,22 @@ class Renewer:
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
         return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
 
-    def _bury(self, session: Session, refused: AccessToken, reason: str) -> bool:
+    def _mark_consent_needed(self, session: Session, refused: AccessToken, reason: str) -> bool:
         row = token_store.lock(session, refused.account_id)
         if row is None or self._opened(row.access_token) != refused.value:
             return False
         return token_store.need_consent(session, refused.account_id, reason, self._now())
 
-    def _write(self, session: Session, arrival: Arrival) -> None:
-        row = token_store.lock(session, arrival.token.account_id)
-        if row is not None and self._opened(row.refresh_token) == arrival.used:
-            token_store.keep_grant(row, arrival.grant, arrival.token.expires_at, self._keyring)
-            if arrival.grant.refresh_token:  # whoever tried the void one took the login for dead
+    def _write(self, session: Session, issued: IssuedToken) -> None:
+        row = token_store.lock(session, issued.token.account_id)
+        if row is not None and self._opened(row.refresh_token) == issued.used:
+            token_store.keep_grant(row, issued.grant, issued.token.expires_at, self._encryption)
+            if issued.grant.refresh_token:  # whoever tried the void one took the login for dead
                 token_store.revive(session, row)
 
     def _opened(self, sealed: bytes | None) -> str | None:
         try:
-            return None if sealed is None else self._keyring.open(sealed)
+            return None if sealed is None else self._encryption.open(sealed)
         except Unreadable:
             return None
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from models import Login
-from server.encryption import Keyring
+from server.encryption import Encryption
 from server.errors import Unreadable
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
@@ -93,12 +93,12 @@ def lock_app(session: Session, account_id: str) -> Login:
     return locked
 
 
-def keep_grant(row: Login, grant: Grant, expires_at: datetime, keyring: Keyring) -> None:
+def keep_grant(row: Login, grant: Grant, expires_at: datetime, encryption: Encryption) -> None:
     """Write new tokens into a row; without a new refresh token the old one stays."""
-    row.access_token = keyring.seal(grant.access_token)
+    row.access_token = encryption.seal(grant.access_token)
     row.expires_at = expires_at
     if grant.refresh_token:
-        row.refresh_token = keyring.seal(grant.refresh_token)
+        row.refresh_token = encryption.seal(grant.refresh_token)
 
 
 def need_consent(session: Session, account_id: str, reason: str, at: datetime) -> bool:
@@ -122,7 +122,7 @@ def revive(session: Session, row: Login) -> None:
 
 
 def record_consent(
-    session: Session, profile: Profile, grant: Grant, at: datetime, keyring: Keyring
+    session: Session, profile: Profile, grant: Grant, at: datetime, encryption: Encryption
 ) -> str:
     """Keep a person's new login in the place of older ones of the same account; its name."""
     name_by_type(session)
@@ -140,7 +140,7 @@ def record_consent(
         row.user_id = None
     row.display_name, row.scopes = profile.display_name, list(grant.scopes)
     row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
-    keep_grant(row, grant, at + grant.lifetime, keyring)
+    keep_grant(row, grant, at + grant.lifetime, encryption)
     session.flush()
     notify(session)
     return row.account_id
@@ -158,21 +158,21 @@ def forget(session: Session, account_id: str) -> None:
     notify(session)
 
 
-def reseal(session: Session, keyring: Keyring) -> tuple[int, list[str]]:
+def reseal(session: Session, encryption: Encryption) -> tuple[int, list[str]]:
     """Seal with the first key what is sealed with another.
 
     Returns how many logins, and the people whose refresh token no key opens; that stays as it is.
     """
     resealed, unreadable = 0, []
     for account_id, *sealed in session.execute(select(Login.account_id, *SEALED)).all():
-        if all(each is None or keyring.is_current(each) for each in sealed):
+        if all(each is None or encryption.is_current(each) for each in sealed):
             continue
         row = lock(session, account_id)
         if row is None:
             continue
         access, refresh = (
-            _resealed(row.access_token, keyring),
-            _resealed(row.refresh_token, keyring),
+            _resealed(row.access_token, encryption),
+            _resealed(row.refresh_token, encryption),
         )
         resealed += (access, refresh) != (None, None)
         row.access_token = access or row.access_token
@@ -182,9 +182,9 @@ def reseal(session: Session, keyring: Keyring) -> tuple[int, list[str]]:
     return resealed, sorted(unreadable)
 
 
-def _resealed(sealed: bytes | None, keyring: Keyring) -> bytes | None:
+def _resealed(sealed: bytes | None, encryption: Encryption) -> bytes | None:
     try:
-        return None if sealed is None else keyring.seal(keyring.open(sealed))
+        return None if sealed is None else encryption.seal(encryption.open(sealed))
     except Unreadable:
         return None
 

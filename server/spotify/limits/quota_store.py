@@ -18,7 +18,7 @@ Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 
 
 @dataclass(frozen=True)
-class Book:
+class BucketUsage:
     """What is known of one bucket: its calls by the hour, and its pause, over or not."""
 
     windows: Windows = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Book:
 
 def enter(
     session: Session, bucket: str, clock: Callable[[], datetime], most: int
-) -> tuple[bool, Book]:
+) -> tuple[bool, BucketUsage]:
     """Count a call to `bucket`, unless it is paused or `most` calls are spent: whether it may go.
 
     All processes queue up here, so together they never make a call too many; the time is asked
@@ -35,16 +35,16 @@ def enter(
     """
     _lock(session, bucket)
     now = clock()
-    book = read(session, bucket, now)
-    paused = book.pause is not None and book.pause.seconds_left(now) > 0
-    if paused or used(book.windows, now) >= most:
-        return False, book
+    usage = read(session, bucket, now)
+    paused = usage.pause is not None and usage.pause.seconds_left(now) > 0
+    if paused or used(usage.windows, now) >= most:
+        return False, usage
     hour = hour_of(now)
     count(session, {(bucket, hour): 1})
-    return True, Book({**book.windows, hour: book.windows.get(hour, 0) + 1}, book.pause)
+    return True, BucketUsage({**usage.windows, hour: usage.windows.get(hour, 0) + 1}, usage.pause)
 
 
-def read(session: Session, bucket: str, now: datetime) -> Book:
+def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
     """What is known of one bucket."""
     rows = session.execute(
         select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
@@ -53,10 +53,10 @@ def read(session: Session, bucket: str, now: datetime) -> Book:
     pause = _pause(session.get(Cooldown, bucket))
     if any(window > now for window in windows) or (pause and pause != pause.put_right(now)):
         return _drawn_back(session, bucket, now)
-    return Book(windows, pause)
+    return BucketUsage(windows, pause)
 
 
-def read_all(session: Session, now: datetime) -> dict[str, Book]:
+def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
     """What is known of every bucket that was asked in the last day, or is paused.
 
     A pause that a clock ahead has left begins to pass, also while nobody asks.
@@ -69,7 +69,7 @@ def read_all(session: Session, now: datetime) -> dict[str, Book]:
         if pause != pause.put_right(now):
             pauses[bucket] = _drawn_back(session, bucket, now).pause or pause
     return {
-        bucket: Book(windows.get(bucket, {}), pauses.get(bucket))
+        bucket: BucketUsage(windows.get(bucket, {}), pauses.get(bucket))
         for bucket in sorted({*windows, *pauses})
     }
 
@@ -118,7 +118,7 @@ def prune(session: Session, now: datetime) -> None:
     session.execute(delete(Cooldown).where(Cooldown.until <= now - KEPT))
 
 
-def _drawn_back(session: Session, bucket: str, now: datetime) -> Book:
+def _drawn_back(session: Session, bucket: str, now: datetime) -> BucketUsage:
     """After a clock that ran ahead was put right: no call is in the future, its pause begins."""
     _lock(session, bucket)
     rows = session.execute(

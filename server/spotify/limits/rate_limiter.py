@@ -18,14 +18,14 @@ from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause, named_pause, next_pause
 from server.spotify.limits.quota import Allowance, hour_of, room_at, used
-from server.spotify.limits.quota_store import Book
+from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.transport import Response
 from server.spotify.types import Purpose
 
 log = structlog.get_logger()
 
 
-class Gate:
+class RateLimiter:
     """Every call goes `through`; `per_day` is how many a bucket may have in 24 hours.
 
     `count` hears of each answer: its bucket and its status.
@@ -42,7 +42,7 @@ class Gate:
         self._count = count
         self.allowance = Allowance(per_day)
         self._now = now
-        self._books: dict[str, Book] = {}
+        self._usages: dict[str, BucketUsage] = {}
         self._unwritten: Counter[tuple[str, datetime]] = Counter()
         self._unwritten_pauses: dict[str, Pause] = {}
         self._saving = asyncio.Lock()
@@ -73,9 +73,9 @@ class Gate:
         with suppress(DatabaseError):
             self._learn(bucket, await self._database.run(quota_store.read, bucket, now))
         self._refuse_in_pause(bucket)
-        book = self._book(bucket)
-        if used(book.windows, now) + calls > most:
-            self._refuse_as_spent(bucket, book, now, most, calls)
+        usage = self._usage(bucket)
+        if used(usage.windows, now) + calls > most:
+            self._refuse_as_spent(bucket, usage, now, most, calls)
 
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
         most = self.allowance.most(purpose)
@@ -83,43 +83,43 @@ class Gate:
         self._refuse_in_pause(bucket)
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
-            entered, book = await self._database.run(
+            entered, usage = await self._database.run(
                 quota_store.enter, bucket, self._now, most - pending
             )
         except DatabaseError:
-            entered, book = self._enter_in_memory(bucket, self._now(), most)
-        self._learn(bucket, book)
+            entered, usage = self._enter_in_memory(bucket, self._now(), most)
+        self._learn(bucket, usage)
         self._refuse_in_pause(bucket)  # one may have begun while the database was waited for
         if not entered:
-            self._refuse_as_spent(bucket, book, self._now(), most)
+            self._refuse_as_spent(bucket, usage, self._now(), most)
 
-    def learn(self, books: Mapping[str, Book]) -> None:
+    def learn(self, usages: Mapping[str, BucketUsage]) -> None:
         """Take note of what other processes have written, lest it be lost with the database."""
-        for bucket, book in books.items():
-            self._learn(bucket, book)
+        for bucket, usage in usages.items():
+            self._learn(bucket, usage)
 
     async def _draw_back(self, bucket: str) -> None:
         """After a clock that ran ahead was put right, a pause of then begins now."""
-        now, pause = self._now(), self._book(bucket).pause
+        now, pause = self._now(), self._usage(bucket).pause
         if pause is not None and (right := pause.put_right(now)) != pause:
-            self._books[bucket] = replace(self._book(bucket), pause=right)
+            self._usages[bucket] = replace(self._usage(bucket), pause=right)
             with suppress(DatabaseError):
                 await self._database.run(quota_store.read, bucket, now)
 
-    def _learn(self, bucket: str, book: Book) -> None:
+    def _learn(self, bucket: str, usage: BucketUsage) -> None:
         """Take what was read, but no pause for over that is known here to go on."""
-        known = self._book(bucket).pause
+        known = self._usage(bucket).pause
         lasting = known is not None and known.seconds_left(self._now()) > 0
-        if known and lasting and (book.pause is None or book.pause.until < known.until):
-            book = replace(book, pause=known)
-        self._books[bucket] = book
+        if known and lasting and (usage.pause is None or usage.pause.until < known.until):
+            usage = replace(usage, pause=known)
+        self._usages[bucket] = usage
 
     async def _pause(self, bucket: str, response: Response) -> RateLimited:
         """Remember the pause that a 429 begins; the error to raise."""
         now, reason = self._now(), f"429 {response.reason()}".strip()
         named = named_pause(response.headers.get("Retry-After"), now)
-        pause = next_pause(self._book(bucket).pause, named, reason, now)
-        self._books[bucket] = replace(self._book(bucket), pause=pause)
+        pause = next_pause(self._usage(bucket).pause, named, reason, now)
+        self._usages[bucket] = replace(self._usage(bucket), pause=pause)
         self._unwritten_pauses[bucket] = pause
         seconds = pause.seconds_left(now)
         log.warning(
@@ -131,10 +131,10 @@ class Gate:
 
     async def _resume(self, bucket: str) -> None:
         """Spotify has answered: a pause that is over is history."""
-        now, pause = self._now(), self._book(bucket).pause
+        now, pause = self._now(), self._usage(bucket).pause
         if pause is None or pause.seconds_left(now):
             return
-        self._books[bucket] = replace(self._book(bucket), pause=None)
+        self._usages[bucket] = replace(self._usage(bucket), pause=None)
         self._unwritten_pauses.pop(bucket, None)
         with suppress(DatabaseError):
             await self._database.run(quota_store.resume, bucket, now)
@@ -151,20 +151,20 @@ class Gate:
                 if self._unwritten_pauses.get(bucket) is pause:
                     del self._unwritten_pauses[bucket]
 
-    def _book(self, bucket: str) -> Book:
-        return self._books.get(bucket, Book())
+    def _usage(self, bucket: str) -> BucketUsage:
+        return self._usages.get(bucket, BucketUsage())
 
-    def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, Book]:
+    def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, BucketUsage]:
         """As `quota.enter` does, by what is known here: the database does not answer."""
-        book, hour = self._book(bucket), hour_of(now)
-        if used(book.windows, now) >= most:
-            return False, book
+        usage, hour = self._usage(bucket), hour_of(now)
+        if used(usage.windows, now) >= most:
+            return False, usage
         self._unwritten[bucket, hour] += 1
-        windows = {**book.windows, hour: book.windows.get(hour, 0) + 1}
-        return True, replace(book, windows=windows)
+        windows = {**usage.windows, hour: usage.windows.get(hour, 0) + 1}
+        return True, replace(usage, windows=windows)
 
     def _refuse_in_pause(self, bucket: str) -> None:
-        now, pause = self._now(), self._book(bucket).pause
+        now, pause = self._now(), self._usage(bucket).pause
         seconds = pause.seconds_left(now) if pause else 0
         if pause is None or not seconds:
             return
@@ -176,14 +176,14 @@ class Gate:
         )
 
     def _refuse_as_spent(
-        self, bucket: str, book: Book, now: datetime, most: int, calls: int = 1
+        self, bucket: str, usage: BucketUsage, now: datetime, most: int, calls: int = 1
     ) -> None:
-        until = room_at(book.windows, now, calls, most) or now + timedelta(hours=1)
+        until = room_at(usage.windows, now, calls, most) or now + timedelta(hours=1)
         if self._spent_told.get(bucket, now) <= now:
             self._spent_told[bucket] = until
-            log.warning("quota_spent", bucket=bucket, calls=used(book.windows, now), until=until)
+            log.warning("quota_spent", bucket=bucket, calls=used(usage.windows, now), until=until)
         raise QuotaSpent(
-            f"{used(book.windows, now)} calls of {most} in 24 hours are used up",
+            f"{used(usage.windows, now)} calls of {most} in 24 hours are used up",
             seconds=max(round((until - now).total_seconds()), 1),
             bucket=bucket,
         )

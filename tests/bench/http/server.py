@@ -14,7 +14,7 @@ from server.app import routes
 from server.app.application import Freshet
 from server.config import settings
 from server.config.settings import Settings
-from server.http.server import Site
+from server.http.server import WebServer
 from server.observability import log
 from server.process import tuning
 from tests.bench.http.control import obey
@@ -35,7 +35,7 @@ class Bench:
         if not lane:
             given = self._freshet
             elsewhere = routes.elsewhere(given.settings)
-            given.site = Site(given.routes(), given.access_log, elsewhere)
+            given.site = WebServer(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
         self._freshet.tasks.spawn(tuning.forget_the_start(self._freshet.read))
         return self._freshet.port
