@@ -35,16 +35,16 @@ install: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
-	@$(BIN)/python -m pytest -n 0 -m alone tests/attacks
+	@$(BIN)/python -m pytest -n 0 -m alone tests/system/attacks
 
 fuzz: $(VENV)/.installed-dev
-	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/end_to_end/test_description.py
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/system/processes/test_description.py
 
 check: $(VENV)/.installed-dev
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy manage.py server handlers models tests
-	@$(BIN)/python -m pytest tests/test_layers.py
-	@$(BIN)/python -m tests.advisories requirements-dev.txt
+	@$(BIN)/python -m pytest tests/unit/test_layers.py
+	@$(BIN)/python -m tests.support.advisories requirements-dev.txt
 
 bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
@@ -54,7 +54,7 @@ bench-short: $(VENV)/.installed-dev $(RIVALS)/steady
 	@$(BIN)/python -m tests.bench --short
 
 soak: $(VENV)/.installed-dev
-	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/faults tests/browser tests/attacks
+	@FRESHET_SOAK=1 $(BIN)/python -m pytest -s -n 0 tests/system/faults tests/system/browser tests/system/attacks
 
 soak-lane: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench.soak --minutes 24

@@ -27,7 +27,7 @@ from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
 from server.standin import AppKind, Catalogue, StandIn
-from tests import statements
+from tests.support import statements
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"

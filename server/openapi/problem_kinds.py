@@ -1,6 +1,7 @@
 """What each kind of problem means and what to do: the pages behind `type` (RFC 9457). Pure.
 
-Titles and kinds are those of the errors; tests/test_problems.py checks that no kind is missing.
+Titles and kinds are those of the errors; tests/integration/api/test_problems.py checks that no
+kind is missing.
 """
 
 from typing import Any

@@ -4,7 +4,7 @@ import hashlib
 import random
 from typing import Any
 
-from tests.examples import album, artist
+from tests.support.examples import album, artist
 
 WORDS = (
     "tides night river glass summer ocean velvet echo stone fire winter dream golden paper moon "

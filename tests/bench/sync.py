@@ -14,7 +14,7 @@ from server.storage import sweeps
 from server.storage.bulk import Row
 from tests.bench.measure import seconds, show
 from tests.bench.scale import Scale
-from tests.examples import albums, sweep
+from tests.support.examples import albums, sweep
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 FILLED = (Album, Artist, AlbumArtist, Listing, Change)

@@ -29,7 +29,7 @@ from server.storage import snapshots, sweeps
 from server.threads import Threads
 from tests.bench.catalogue import releases
 from tests.bench.scale import FULL, Scale
-from tests.examples import sweep
+from tests.support.examples import sweep
 
 GOAL = 5.0  # ms
 AT = datetime(2026, 11, 20, tzinfo=UTC)

@@ -14,7 +14,7 @@ from tests.bench.http import tools
 from tests.bench.http.control import Servant
 from tests.bench.http.cores import POLITE, Cores
 from tests.bench.http.process import await_answer, stop
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 PATH = "/api/artists/"
 FILL_SECONDS = 120.0

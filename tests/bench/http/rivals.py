@@ -13,7 +13,7 @@ from tests.bench.http import nginx, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.process import await_answer, stop
 from tests.bench.http.sample import Sample, check
-from tests.ports import free_port
+from tests.support.ports import free_port
 
 APPS = "tests.bench.http.apps"
 Command = Callable[[int], list[str]]

@@ -1,0 +1,120 @@
+"""`/api/changes/`: followed by number, it tells each change once and misses none."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from server.openapi.change_schemas import ChangesPage
+from tests.integration.api.test_albums import START, Stage, set_stage
+from tests.support.examples import album, albums, spotify_id
+
+__all__ = ["set_stage"]
+
+SetStage = Callable[..., Any]
+
+
+async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+    """All changes from one on, piece by piece."""
+    told: list[dict[str, Any]] = []
+    while True:
+        page = await stage.get(f"/api/changes/?after={after}&limit={limit}")
+        ChangesPage.model_validate(page)
+        told += page["items"]
+        if not page["items"]:
+            assert page["next_after"] == after
+            return told
+        after = page["next_after"]
+
+
+@pytest.mark.gen_test
+async def test_each_kind_of_change_is_told_with_its_detail(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.take([album(1), album(2)], START)
+    await stage.take([album(1, name="Renamed")], START + timedelta(hours=1))
+    told = await journal(stage)
+    assert [(each["kind"], each["album"]) for each in told] == [
+        ("added", spotify_id("album", 1)),
+        ("added", spotify_id("album", 2)),
+        ("updated", spotify_id("album", 1)),
+        ("gone", spotify_id("album", 2)),
+    ]
+    assert told[2]["detail"] == {"name": {"old": "Album 1", "new": "Renamed"}}
+    assert told[2]["at"] == "2026-11-01T13:00:00Z"
+    names = [each["release"]["name"] for each in told]
+    assert names == ["Album 1", "Album 2", "Renamed", "Album 2"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 1000])
+@pytest.mark.gen_test
+async def test_piece_by_piece_each_comes_once_and_in_order(set_stage: SetStage, limit: int) -> None:
+    stage = await set_stage()
+    await stage.take(albums(7), START)
+    seqs = [each["seq"] for each in await journal(stage, limit=limit)]
+    assert len(seqs) == 7
+    assert seqs == sorted(set(seqs))
+
+
+@pytest.mark.gen_test
+async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.take(albums(3), START)
+    last = (await journal(stage))[-1]["seq"]
+    assert await journal(stage, after=last) == []
+    await stage.take([*albums(3), album(9)], START + timedelta(hours=1))
+    assert [each["album"] for each in await journal(stage, after=last)] == [spotify_id("album", 9)]
+
+
+@pytest.mark.gen_test
+async def test_a_date_alone_tells_what_a_follower_has_already(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.take(albums(3), START)
+    first = await stage.client.fetch("/api/changes/")
+    date = first.headers["Last-Modified"]
+    assert first.headers["X-Last-Sync"] == orjson.loads(first.body)["items"][-1]["at"]
+    again = await stage.client.fetch("/api/changes/", If_Modified_Since=date)
+    assert (again.code, again.body) == (304, b"")
+    await stage.take([*albums(3), album(9)], START + timedelta(seconds=1))
+    newer = await stage.client.fetch("/api/changes/", If_Modified_Since=date)
+    assert (newer.code, len(orjson.loads(newer.body)["items"])) == (200, 4)
+    assert newer.headers["Last-Modified"] != date
+
+
+@pytest.mark.gen_test
+async def test_it_is_conditional_coded_and_open_to_all(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.take(albums(3), START)
+    answer = await stage.client.fetch("/api/changes/")
+    assert (answer.headers["Cache-Control"], answer.headers["Access-Control-Allow-Origin"]) == (
+        "no-cache",
+        "*",
+    )
+    etag = answer.headers["ETag"]
+    assert (await stage.client.fetch("/api/changes", If_None_Match=etag)).code == 304
+    coded = await stage.client.fetch("/api/changes/", Accept_Encoding="br")
+    assert coded.headers["Content-Encoding"] == "br"
+    head = await stage.client.fetch("/api/changes/", "HEAD")
+    assert (head.code, head.body) == (200, b"")
+    assert (await stage.client.fetch("/api/changes/", "POST")).code == 405
+
+
+@pytest.mark.parametrize(
+    "query", ["after=-1", "after=x", "after=99999999999999999", "limit=0", "limit=1001", "after="]
+)
+@pytest.mark.gen_test
+async def test_a_bad_value_is_a_problem_that_names_it(set_stage: SetStage, query: str) -> None:
+    stage = await set_stage()
+    answer = await stage.client.fetch(f"/api/changes/?{query}")
+    assert answer.code == 400
+    (fault,) = orjson.loads(answer.body)["errors"]
+    assert fault["parameter"] == query.partition("=")[0]
+
+
+@pytest.mark.gen_test
+async def test_without_a_database_it_says_when_to_come_again(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    stage.freshet.database._engine = None
+    answer = await stage.client.fetch("/api/changes/")
+    assert (answer.code, answer.headers["Retry-After"]) == (503, "10")

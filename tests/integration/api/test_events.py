@@ -1,0 +1,624 @@
+"""The stream of changes: nothing missed, nothing told twice, nobody held up by anybody."""
+
+import asyncio
+import re
+import socket
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+
+from handlers.api.events import EventsHandler
+from handlers.pages.base import NotFoundHandler, Pages
+from server.app.application import Freshet
+from server.app.unreadable import Refuser
+from server.catalog.change_event import Entry, Piece, Reach
+from server.database.executor import Database
+from server.errors import DatabaseUnavailable
+from server.http.forwarded import TrustedProxies
+from server.http.server import WebServer
+from server.observability.access_log import AccessLog
+from server.openapi.change_schemas import Change
+from server.serving.streams.broadcast import PAGE, Broadcast
+from server.storage import changes, sweeps
+from tests.conftest import until
+from tests.integration.api.test_status import samples_of
+from tests.support.client import Client
+from tests.support.examples import album, albums, sweep
+from tests.support.ports import free_port
+
+LISTENERS = 300
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def happen(database: Database, items: list[Any]) -> None:
+    """A sync of another process that met these albums."""
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(items), now(), now)
+
+
+def forget_for_a_year(session: Session) -> None:
+    """The first album was not seen for so long, though yesterday's syncs were complete too."""
+    session.execute(text("UPDATE albums SET last_seen_at = now() - interval '1 year' WHERE id = 1"))
+    runs = text(
+        "UPDATE sync_runs SET finished_at = now() - interval '30 hours' WHERE id ="
+        " (SELECT min(id) FROM sync_runs)"
+    )
+    session.execute(runs)
+
+
+def journal_of(database: Database) -> list[Entry]:
+    with Session(database.engine) as session:
+        return changes.read(session, 0, 1_000_000).entries
+
+
+class Ear:
+    """A client that listens by HTTP/1.0, whose answers come as they are, without chunks."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.head, self.greeting = b"", b""
+        self.last_id = 0
+
+    @classmethod
+    async def open(
+        cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
+    ) -> "Ear":
+        ear = cls(*await asyncio.open_connection("127.0.0.1", port))
+        try:
+            await ear._begin(after, path, fields)
+        except BaseException:
+            ear.close()
+            raise
+        return ear
+
+    async def _begin(self, after: int | None, path: str, fields: str) -> None:
+        place = "" if after is None else f"Last-Event-ID: {after}\r\n"
+        self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}{fields}\r\n".encode())
+        self.head = await self.reader.readuntil(b"\r\n\r\n")
+        assert self.head.startswith(b"HTTP/1.1 200 "), self.head
+        self.greeting = await self.reader.readuntil(b"\n\n")
+        self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
+
+    async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
+        """The next event: its id, its kind and its data."""
+        async with asyncio.timeout(seconds):
+            while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
+                pass
+        first, second, third = block.removesuffix(b"\n\n").split(b"\n")
+        self.last_id = int(first.removeprefix(b"id: "))
+        return self.last_id, second.removeprefix(b"event: ").decode(), third.removeprefix(b"data: ")
+
+    async def ids(self, count: int) -> list[int]:
+        return [(await self.event())[0] for _ in range(count)]
+
+    async def rest(self) -> bytes:
+        """What still comes until the server ends the stream."""
+        async with asyncio.timeout(5):
+            return await self.reader.read()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+def start(make_settings: Any, launch_freshet: Any) -> Serve:
+    """A whole server on this test's database, which makes no syncs itself."""
+
+    async def make(**overrides: Any) -> Freshet:
+        freshet: Freshet = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
+        await until(lambda: freshet.timers.are_running)
+        return freshet
+
+    return make
+
+
+class Booth:
+    """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
+
+    def __init__(self, database: Database, held: int, most: int, **patience: float) -> None:
+        self._database = database
+        self.reads = 0
+        self.away = False
+        self.broadcast = Broadcast(self._read, self._read_latest, held, most)
+        handed = {"broadcast": self.broadcast, **patience}
+        routes = [(r"/api/events", EventsHandler, handed)]
+        elsewhere = (NotFoundHandler, {"pages": Pages("http://127.0.0.1:5000")})
+        log = AccessLog("off")
+        self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
+        self.port = self.site.listen("127.0.0.1", 0)
+        self.site.open()
+
+    async def _read(self, after: int, limit: int) -> Piece:
+        self.reads += 1
+        if self.away:
+            raise DatabaseUnavailable("gone")
+        return await self._database.run(changes.read, after, limit)
+
+    async def _read_latest(self, limit: int) -> Piece:
+        if self.away:
+            raise DatabaseUnavailable("gone")
+        return await self._database.run(changes.read_latest, limit)
+
+    async def close(self) -> None:
+        self.broadcast.close()
+        await self.site.close()
+
+
+@pytest.fixture
+def booth(database: Database, closing: Any) -> Callable[..., Booth]:
+    def make(held: int = 1000, most: int = 10, **patience: float) -> Booth:
+        booth = Booth(database, held, most, **patience)
+        closing(booth.close)
+        return booth
+
+    return make
+
+
+@pytest.mark.gen_test
+async def test_an_event_is_the_same_object_as_in_the_journal(
+    start: Serve, database: Database
+) -> None:
+    happen(database, albums(2))
+    freshet = await start()
+    ear = await Ear.open(freshet.port, after=0)
+    head = ear.head.decode()
+    for line in (
+        "Content-Type: text/event-stream\r\n",
+        "Cache-Control: no-store\r\n",
+        "Access-Control-Allow-Origin: *\r\n",
+        "X-Accel-Buffering: no\r\n",
+        "X-Content-Type-Options: nosniff\r\n",
+    ):
+        assert line in head
+    assert ear.greeting == b"retry: 5000\nid: 0\n\n"
+    client = Client(freshet)
+    page = orjson.loads((await client.fetch("/api/changes/")).body)
+    for item in page["items"]:
+        seq, kind, data = await ear.event()
+        Change.model_validate_json(data)
+        assert (seq, kind, orjson.loads(data)) == (item["seq"], item["kind"], item)
+    client.http.close()
+    ear.close()
+
+
+@pytest.mark.gen_test
+async def test_without_a_place_it_begins_with_what_comes_from_now_on(
+    start: Serve, database: Database
+) -> None:
+    happen(database, albums(3))
+    freshet = await start()
+    ear = await Ear.open(freshet.port)
+    assert ear.last_id == journal_of(database)[-1].seq, "so that it could come back already"
+    happen(database, albums(4))  # another process tells by NOTIFY
+    assert (await ear.event())[0] == journal_of(database)[-1].seq
+    by_address = await Ear.open(freshet.port, path="/api/events?after=1")
+    assert await by_address.ids(3) == [2, 3, 4]
+    both = await Ear.open(freshet.port, after=3, path="/api/events?after=1")
+    assert await both.ids(1) == [4]
+    for each in (ear, by_address, both):
+        each.close()
+
+
+@pytest.mark.gen_test
+async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
+    start_freshet: Any, start_standin: Any, database: Database
+) -> None:
+    standin = start_standin(albums(2))
+    freshet: Freshet = await start_freshet(standin)
+    await until(lambda: freshet.syncer.seconds_left() > 0)
+    ear = await Ear.open(freshet.port)
+    standin.catalogue.albums.insert(0, album(9))
+    await freshet.syncer.sync()
+    assert (await ear.event())[1] == "added"
+    await freshet.database.run(forget_for_a_year)
+    await freshet.retention.clear()
+    assert (await ear.event())[1] == "deleted"
+    ear.close()
+
+
+@pytest.mark.gen_test
+async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
+    start: Serve, database: Database
+) -> None:
+    """Also when the server is another one meanwhile, which has the journal only."""
+    port, told, place = free_port(), [], 0
+    freshet = await start(port=port)
+    for number in range(6):
+        happen(database, albums(number + 1, first=100 * number))
+        ear = await Ear.open(port, after=place)
+        told += await ear.ids(number + 1)  # and not the one that went
+        happen(database, albums(2, first=100 * number + 50))
+        if number == 3:
+            await freshet.stop()
+            happen(database, albums(1, first=100 * number + 90))
+            freshet = await start(port=port)
+        place = ear.last_id
+        ear.close()
+    ear = await Ear.open(port, after=place)
+    while told[-1] != journal_of(database)[-1].seq:
+        told += await ear.ids(1)
+    ear.close()
+    assert told == [each.seq for each in journal_of(database)]
+
+
+@pytest.mark.gen_test
+async def test_who_is_behind_what_is_held_is_served_from_the_database(
+    booth: Any, database: Database
+) -> None:
+    happen(database, albums(2 * PAGE + 50))
+    served = booth(held=10)
+    ears = [await Ear.open(served.port, after=0) for _ in range(3)]
+    expected = [each.seq for each in journal_of(database)]
+    for told in await asyncio.gather(*(ear.ids(2 * PAGE + 50) for ear in ears)):
+        assert told == expected
+    happen(database, albums(40, first=1000))  # more than is held, at once
+    reads = served.reads
+    await served.broadcast.feed()
+    expected = [each.seq for each in journal_of(database)][len(expected) :]
+    for told in await asyncio.gather(*(ear.ids(len(expected)) for ear in ears)):
+        assert told == expected
+    pages = len(expected) // (10 // 2) + 1
+    assert served.reads - reads <= 2 * pages, "what is new is read once, and old pages are shared"
+    for ear in ears:
+        ear.close()
+
+
+@pytest.mark.gen_test
+async def test_who_keeps_up_costs_no_reading(booth: Any, database: Database) -> None:
+    served = booth()
+    ears = [await Ear.open(served.port) for _ in range(10)]
+    happen(database, albums(5))
+    reads = served.reads
+    await served.broadcast.feed()
+    assert [await ear.ids(5) for ear in ears] == [[1, 2, 3, 4, 5]] * 10
+    assert served.reads == reads + 1
+    for ear in ears:
+        ear.close()
+
+
+@pytest.mark.gen_test
+async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
+    ear = await Ear.open(booth(beat=0.05).port)
+    began = time.monotonic()
+    for _ in range(3):
+        assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
+    assert 0.1 < time.monotonic() - began < 5
+    ear.close()
+
+
+@pytest.mark.gen_test
+async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
+    booth: Any, database: Database
+) -> None:
+    served = booth(patience=1)
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(("127.0.0.1", served.port))
+    deaf.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+    ear = await Ear.open(served.port)
+    await until(lambda: served.broadcast.listeners == 2)
+    happen(database, albums(900))
+    with Session(database.engine) as session, session.begin():
+        session.execute(
+            text("UPDATE changes SET detail = jsonb_build_object('name', repeat('x', 1000))")
+        )
+    with capture_logs() as logs:
+        await served.broadcast.feed()
+        assert len(await ear.ids(900)) == 900
+        await until(lambda: served.broadcast.listeners == 1)
+    assert [line["event"] for line in logs] == ["listener_dropped"]
+    await until(lambda: served.site.in_flight == 1)
+    deaf.close()
+    ear.close()
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_vanishes_leaves_nothing_behind(booth: Any, database: Database) -> None:
+    served = booth(most=200)
+    before = asyncio.all_tasks()
+    with capture_logs() as logs:
+        ears = [await Ear.open(served.port) for _ in range(20)]
+        for ear in ears[:10]:
+            ear.close()
+        for ear in ears[10:]:
+            ear.writer.transport.abort()
+        gone = asyncio.open_connection("127.0.0.1", served.port)
+        _, writer = await gone  # and one that does not even wait for the answer
+        writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.transport.abort()
+        await until(lambda: not served.broadcast.listeners and not served.site.in_flight)
+        happen(database, albums(1))
+        await served.broadcast.feed()
+        await until(lambda: asyncio.all_tasks() <= before)
+    assert logs == []
+
+
+@pytest.mark.gen_test
+async def test_metrics_count_the_streams_that_are_open(start: Serve) -> None:
+    freshet = await start()
+
+    async def counted() -> float:
+        return (await samples_of(freshet))["freshet_event_listeners[1]"]
+
+    assert await counted() == 0
+    ears = [await Ear.open(freshet.port) for _ in range(3)]
+    assert (await Client(freshet).fetch("/api/events", "HEAD")).code == 200
+    assert await counted() == 3, "who only asks for the headers does not listen"
+    ears.pop().close()
+    await until(lambda: freshet.broadcast.listeners == 2)
+    assert await counted() == 2
+    for ear in ears:
+        ear.close()
+    await until(lambda: not freshet.broadcast.listeners)
+    assert await counted() == 0
+
+
+@pytest.mark.gen_test
+async def test_a_stop_ends_all_streams_at_once(start: Serve) -> None:
+    with capture_logs() as logs:
+        freshet = await start(access_log="off")
+        ears = [await Ear.open(freshet.port) for _ in range(50)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+        writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"\n\n")
+        await until(lambda: freshet.broadcast.listeners == 51)
+        began = time.monotonic()
+        await freshet.stop()
+        assert time.monotonic() - began < 3
+        assert [await ear.rest() for ear in ears] == [b""] * 50
+        assert (await reader.read()).endswith(b"0\r\n\r\n"), "an end, and no broken connection"
+    told = {line["event"] for line in logs}
+    assert not told & {"request_crashed", "task_crashed", "listener_dropped"}
+    assert freshet.broadcast.listeners == 0
+    for each in (*(ear.writer for ear in ears), writer):
+        each.close()
+
+
+@pytest.mark.gen_test
+async def test_a_stop_waits_for_no_client_that_reads_nothing(
+    booth: Any, database: Database
+) -> None:
+    served = booth()
+    deaf = socket.socket()
+    deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    deaf.connect(("127.0.0.1", served.port))
+    happen(database, albums(900))
+    deaf.sendall(b"GET /api/events?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
+    await until(lambda: served.broadcast.listeners == 1)
+    await asyncio.sleep(0.2)
+    began = time.monotonic()
+    await served.close()
+    assert time.monotonic() - began < 3
+    assert served.site.in_flight == 0
+    deaf.close()
+
+
+@pytest.mark.gen_test
+async def test_there_is_room_for_so_many_and_not_one_more(booth: Any) -> None:
+    served = booth(most=2)
+    ears = [await Ear.open(served.port) for _ in range(2)]
+    with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After: 30"):
+        await Ear.open(served.port)
+    ears[0].close()
+    await until(lambda: served.broadcast.listeners == 1)
+    (await Ear.open(served.port)).close()
+    ears[1].close()
+
+
+@pytest.mark.gen_test
+async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(start: Serve) -> None:
+    """Another client is one of another IPv4 address, or of another /64 of IPv6."""
+    freshet = await start(events_per_client=2, trusted_proxies="127.0.0.1")
+
+    def at(address: str) -> str:
+        return f"X-Forwarded-For: {address}\r\n"
+
+    ears = [await Ear.open(freshet.port, fields=at(f"2001:db8::{each}")) for each in range(2)]
+    with pytest.raises(AssertionError, match=r"(?s)429.*Retry-After: 30"):
+        await Ear.open(freshet.port, fields=at("2001:db8::9"))
+    for other in ("2001:db8:0:1::1", "192.0.2.1", "192.0.2.2"):
+        ears.append(await Ear.open(freshet.port, fields=at(other)))
+    ears.pop(0).close()
+    await until(lambda: freshet.broadcast.listeners == 4)
+    ears.append(await Ear.open(freshet.port, fields=at("2001:db8::9")))
+    client = Client(freshet)
+    answer = await client.fetch("/api/events", X_Forwarded_For="2001:db8::1")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert orjson.loads(answer.body)["type"] == "/problems/too-many-streams"
+    client.http.close()
+    for ear in ears:
+        ear.close()
+
+
+@pytest.mark.gen_test
+async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_another(
+    start: Serve,
+) -> None:
+    freshet = await start(trusted_proxies="127.0.0.1")
+    freshet.broadcast._audience._most = 4
+    greedy = [
+        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n") for _ in range(4)
+    ]
+    others = [
+        await Ear.open(freshet.port, fields=f"X-Forwarded-For: 192.0.2.{each}\r\n")
+        for each in (2, 3, 4)
+    ]
+    with pytest.raises(AssertionError, match="503"):
+        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.5\r\n")
+    for ear in greedy[:3]:
+        assert await ear.rest() == b""
+    assert freshet.broadcast.listeners == 4
+    assert freshet.broadcast.shed(9) == 4
+    for ear in (greedy[3], *others):
+        assert await ear.rest() == b""
+        ear.close()
+    for ear in greedy[:3]:
+        ear.close()
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Database) -> None:
+    served = booth(beat=0.05, held=10)
+    served.away = True
+    with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After"):
+        await Ear.open(served.port)
+    served.away = False
+    happen(database, albums(30))
+    await served.broadcast.feed()
+    served.away = True
+    ear = await Ear.open(served.port, after=0)
+    assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
+    served.away = False
+    assert await ear.ids(30) == list(range(1, 31))
+    ear.close()
+
+
+@pytest.mark.gen_test
+async def test_methods_and_bad_places_are_answered_in_words(booth: Any) -> None:
+    client = Client(booth())
+    for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**53 + 1), "1, 2"):
+        answer = await client.fetch("/api/events", Last_Event_ID=place)
+        assert answer.code == 400, place
+        (fault,) = orjson.loads(answer.body)["errors"]
+        assert (fault["parameter"], fault["value"]) == ("Last-Event-ID", place)
+    for query in ("after=x", "after=1&after=2", f"after={2**53 + 1}"):
+        answer = await client.fetch(f"/api/events?{query}")
+        assert answer.code == 400
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    head = await client.fetch("/api/events", "HEAD")
+    assert (head.code, head.body) == (200, b"")
+    assert head.headers["Content-Type"] == "text/event-stream"
+    assert "Content-Length" not in head.headers
+    options = await client.fetch("/api/events", "OPTIONS")
+    assert (options.code, options.headers["Access-Control-Allow-Headers"]) == (
+        204,
+        "*, Authorization",
+    )
+    refused = await client.fetch("/api/events", "POST")
+    assert (refused.code, refused.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    client.http.close()
+
+
+async def listen(port: int, count: int) -> list[Ear]:
+    """So many listeners, a hundred at a time: a full queue of connections is not the question."""
+    ears: list[Ear] = []
+    while len(ears) < count:
+        some = min(100, count - len(ears))
+        ears += await asyncio.gather(*(Ear.open(port) for _ in range(some)))
+    return ears
+
+
+async def spread(ears: list[Ear], database: Database, number: int) -> float:
+    """Seconds from a sync that adds an album until the last listener has all it changed."""
+    began = time.monotonic()
+    await database.compute(happen, database, [album(number)])
+    last = (await database.run(changes.read_latest, 1)).entries[0].seq
+
+    async def hear(ear: Ear) -> None:
+        while ear.last_id != last:
+            await ear.event()
+
+    await asyncio.gather(*(hear(ear) for ear in ears))
+    return time.monotonic() - began
+
+
+@pytest.mark.gen_test
+async def test_hundreds_hear_of_a_change_within_a_second(start: Serve, database: Database) -> None:
+    freshet = await start(access_log="off", events_per_client=LISTENERS)
+    ears = await listen(freshet.port, LISTENERS)
+    assert min([await spread(ears, database, number) for number in range(2)]) < 1
+    for ear in ears:
+        ear.close()
+
+
+def test_a_position_is_found_in_what_is_held(database: Database) -> None:
+    """The ring forgets in front, and knows from where on it has everything."""
+    happen(database, albums(30))
+    entries = journal_of(database)
+
+    async def look() -> None:
+        async def read(after: int, limit: int) -> Piece:
+            return Piece([each for each in entries[:known] if each.seq > after][:limit], reach())
+
+        async def read_latest(limit: int) -> Piece:
+            return Piece(entries[:known][-limit:], reach())
+
+        def reach() -> Reach:
+            return Reach(1, known, 0)
+
+        known = 3
+        broadcast = Broadcast(read, read_latest, held=10)
+        await broadcast.feed()
+        for known in (3, 5, 17, 30):
+            await broadcast.feed()
+            for position in range(known + 1):
+                rest = [each.seq for each in await broadcast.page(position)]
+                assert rest == [each.seq for each in entries[:known] if each.seq > position]
+
+    asyncio.run(look())
+
+
+def test_entries_are_told_with_their_time_in_utc(database: Database) -> None:
+    happen(database, albums(1))
+    (entry,) = journal_of(database)
+    told = orjson.loads(entry.json)["at"]
+    assert datetime.now(UTC) - datetime.fromisoformat(told) < timedelta(minutes=1)
+
+
+@pytest.mark.gen_test
+async def test_who_reads_while_many_write_misses_nothing(start: Serve, database: Database) -> None:
+    client = Client(await start())
+    writers = [
+        asyncio.create_task(database.compute(happen, database, albums(3, first=10 * number)))
+        for number in range(6)
+    ]
+    told, after = [], 0
+    while True:
+        over = all(writer.done() for writer in writers)
+        answer = await client.fetch(f"/api/changes/?after={after}&limit=2")
+        page = orjson.loads(answer.body)
+        told += [each["seq"] for each in page["items"]]
+        after = page["next_after"]
+        if over and not page["items"]:
+            break
+    await asyncio.gather(*writers)
+    assert told == [each.seq for each in journal_of(database)]
+    assert len(told) >= 18
+    client.http.close()
+
+
+@pytest.mark.parametrize("behind", [0, 10_000, 60_000])
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.gen_test
+async def test_a_listener_that_has_gone_is_let_go_at_once_whatever_it_sent_behind(
+    start: Serve, behind: int, early: bool
+) -> None:
+    """A heartbeat that cannot be sent would tell it, too, but only after 15 seconds."""
+    freshet = await start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+    writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * behind)
+    if early:
+        writer.write_eof()
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"id: ")
+        if early:
+            await reader.read()
+        else:
+            assert freshet.broadcast.listeners == 1
+            writer.close()
+        while freshet.broadcast.listeners:
+            await asyncio.sleep(0.01)
+    writer.close()

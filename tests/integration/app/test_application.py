@@ -1,0 +1,157 @@
+"""The whole server: how it starts, what it survives, and how it stops."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from server.app.application import Freshet
+from server.standin import StandIn
+from tests.conftest import until
+from tests.support.client import Client
+from tests.support.examples import album, albums
+
+
+@pytest.mark.gen_test
+async def test_a_request_in_flight_is_answered_before_the_server_stops(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    client = Client(freshet)
+    with freshet.database.engine.begin() as other:
+        other.execute(text("LOCK TABLE alembic_version"))
+        asked = asyncio.create_task(client.fetch("/readyz"))
+        await until(lambda: freshet.site.in_flight)
+        stopping = asyncio.create_task(freshet.stop())
+        await asyncio.sleep(0.1)
+        assert not stopping.done()
+    assert (await asked).code == 200
+    await stopping
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", freshet.port)
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    _, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
+    writer.write(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.close()
+    assert freshet.site.in_flight == 0
+    async with asyncio.timeout(2):
+        await freshet.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_frozen_database_holds_up_no_read(
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
+) -> None:
+    folder = tmp_path / "data"
+    standin = start_standin(albums(5))
+    freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
+    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 15)
+    client, reader = Client(freshet), Client(freshet)  # one has but ten connections, all waiting
+    postmaster = int((folder / "postmaster.pid").read_text().split()[0])
+    backends = [int(pid) for pid in _children(postmaster)]
+    try:
+        for pid in (postmaster, *backends):
+            os.kill(pid, signal.SIGSTOP)
+        probes = [asyncio.create_task(client.fetch("/readyz")) for _ in range(12)]
+        await asyncio.sleep(1.2)
+        for number in range(1, 6):
+            async with asyncio.timeout(2):
+                page = orjson.loads((await reader.fetch(f"/api/artists/?limit={number}")).body)
+            assert page["count"] == number
+        assert {(await probe).code for probe in probes} == {503}
+    finally:
+        for pid in (postmaster, *backends):
+            os.kill(pid, signal.SIGCONT)
+    client.http.close()
+    reader.http.close()
+
+
+def _children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+@pytest.mark.gen_test
+async def test_a_newer_schema_is_said_and_nothing_is_touched(
+    make_settings: Any, database: Any, launch_freshet: Any
+) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with capture_logs() as logs:
+        launch_freshet(make_settings())
+        await until(lambda: [line for line in logs if line["event"] == "database_unavailable"])
+    (told,) = [line for line in logs if line["event"] == "database_unavailable"]
+    assert "newer" in told["reason"]
+    with database.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+@pytest.mark.gen_test
+async def test_the_embedded_database_is_started_again_when_it_was_killed(
+    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
+) -> None:
+    folder = tmp_path / "data"
+    standin = start_standin(albums(3))
+    freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}"))
+    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 20)
+    os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    client = Client(freshet)
+    assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 3
+    standin.catalogue.albums.insert(0, album(9))
+    async with asyncio.timeout(20):
+        while (await client.fetch("/readyz")).code == 200:  # by a session that has yet to hear
+            await asyncio.sleep(0.01)
+        while (await client.fetch("/readyz")).code != 200:
+            await asyncio.sleep(0.1)
+    assert (await freshet.syncer.sync()).added == 1
+    assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 4
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_no_sync_runs_where_the_interval_is_0(
+    make_settings: Any, start_standin: Callable[..., StandIn], launch_freshet: Any
+) -> None:
+    standin = start_standin(albums(3))
+    freshet = launch_freshet(make_settings(standin, sync_interval=0))
+    await until(lambda: freshet.cache.snapshot)
+    await asyncio.sleep(0.2)
+    assert list(standin.calls) == []
+
+
+@pytest.mark.gen_test
+async def test_stopping_before_the_database_is_there_is_no_trouble(
+    make_settings: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    freshet = Freshet(make_settings(start_standin(albums(3))))
+    freshet.start()
+    await freshet.stop()
+
+
+@pytest.mark.gen_test
+async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
+    start_freshet: Any, start_standin: Callable[..., StandIn]
+) -> None:
+    standin = start_standin(albums(2))
+    standin.misbehave("slow", path="/v1/artists", seconds=0.5, times=None)
+    freshet: Freshet = await start_freshet(standin)
+    await until(lambda: standin.calls_to("/v1/artists"))
+    with capture_logs() as logs:
+        await freshet.stop()
+        await asyncio.sleep(0.6)
+    assert [line["event"] for line in logs][-1] == "server_stopped"

@@ -1,0 +1,86 @@
+"""What a migration makes of the rows that are there."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from alembic import command
+from models import Album, Change, JournalFloor
+from server.database import migrations, schema
+from server.database.executor import Database
+from server.storage import sweeps
+from tests.support.examples import album, albums, artist, spotify_id, sweep
+
+AT = datetime(2026, 11, 20, 5, tzinfo=UTC)
+TITLES = (
+    "Tides EP,EP2,The Three E.P.,midnight ep,Tides (Ep),Ep. 12: The Sea,KEEP,E.P.I.C.,R.E.P.,EP-1,"
+    "Ólafur EP,EPÓ,夜EP,Tides EP!,ep"
+).split(",")
+
+
+def pictures(*widths: int | None) -> list[dict[str, Any]]:
+    return [{"url": f"https://i.scdn.co/{width}", "width": width} for width in widths]
+
+
+def odd_albums() -> list[dict[str, Any]]:
+    variants: list[dict[str, Any]] = [
+        {"album_type": None, "name": "Tides EP"},
+        {"album_type": "ep", "total_tracks": 20},
+        {"artists": []},
+        {"artists": [artist(number, name="♫" * 300) for number in range(50)]},
+        {"name": "夜" * 300},
+        {"external_urls": {}, "images": [], "release_date": None},
+        {"external_urls": {"spotify": "https://x.example/" + "x" * 2000}},
+        {"images": [{"url": "https://x.example/" + "x" * 2000, "width": 640}, *pictures(300)]},
+        *({"images": pictures(*widths)} for widths in ((640, 64), (64, 32), (None,), (300, None))),
+        *({"album_type": "single", "total_tracks": tracks} for tracks in (None, 3, 4, 6, 7)),
+        *({"album_type": "single", "total_tracks": 2, "name": name} for name in TITLES),
+    ]
+    return [album(number, **fields) for number, fields in enumerate(variants)]
+
+
+def back_and_forth(engine: Engine, revision: str) -> None:
+    with engine.begin() as connection:
+        command.downgrade(migrations.alembic_config(connection=connection), revision)
+    schema.create(engine)
+
+
+def test_0005_describes_the_releases_of_old_changes_as_new_ones_are(database: Database) -> None:
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(odd_albums()), AT, lambda: AT)
+    everything = select(Change.album, Change.release).order_by(Change.seq)
+    with Session(database.engine) as session:
+        before = [tuple(row) for row in session.execute(everything)]
+    assert len(before) == len(odd_albums())
+    back_and_forth(database.engine, "0004")
+    with Session(database.engine) as session:
+        assert [tuple(row) for row in session.execute(everything)] == before
+
+
+def test_0005_tells_what_is_not_known_of_the_past_by_null_and_by_a_floor(
+    database: Database,
+) -> None:
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(albums(3)), AT, lambda: AT)
+        session.execute(text("DELETE FROM changes WHERE seq = 1"))
+        session.execute(text("DELETE FROM albums WHERE id = 2"))
+        session.execute(text("UPDATE albums SET updated_at = now() WHERE id = 3"))
+    back_and_forth(database.engine, "0004")
+    with Session(database.engine) as session:
+        releases = session.scalars(select(Change.release).order_by(Change.seq)).all()
+        assert [None if each is None else each["name"] for each in releases] == [None, "Album 2"]
+        assert session.scalars(select(JournalFloor.seq)).all() == [1]
+        for kept in session.scalars(select(Album)):
+            assert kept.significant_at == kept.updated_at, spotify_id("album", 0)
+    with database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM changes"))
+    back_and_forth(database.engine, "0004")
+    with Session(database.engine) as session:
+        assert session.scalars(select(JournalFloor.seq)).all() == [3], "all numbers given out"
+
+
+def test_a_new_journal_has_no_floor(database: Database) -> None:
+    with Session(database.engine) as session:
+        assert session.scalars(select(JournalFloor.seq)).all() == [0]

@@ -1,0 +1,302 @@
+"""The login as it should go, over HTTP: to Spotify and back, stored, used, shown and logged."""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import orjson
+import pytest
+
+from server.standin import Listener
+from tests.support.browsing import SetStage, Stage, parameters, read_page, set_stage
+from tests.unit.observability.test_log import lines, logging_as_it_was
+
+__all__ = ["lines", "logging_as_it_was", "set_stage"]
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.mark.parametrize(
+    "path", ["/auth/login/", "/auth/login", "/auth/authorize/", "/auth/authorize"]
+)
+@pytest.mark.gen_test
+async def test_the_login_sends_the_browser_to_spotify(set_stage: SetStage, path: str) -> None:
+    stage = await set_stage()
+    response = await stage.browser().get(path)
+    assert response.code == 302
+    assert response.headers["Cache-Control"] == "no-store"
+    assert "Access-Control-Allow-Origin" not in response.headers
+    address = urlsplit(response.headers["Location"])
+    assert f"{address.scheme}://{address.netloc}" == stage.standin.accounts_url
+    assert address.path == "/authorize"
+    asked = parameters(response.headers["Location"])
+    state, challenge = asked.pop("state"), asked.pop("code_challenge")
+    assert len(state) == len(challenge) == 43  # 256 bits
+    assert asked == {
+        "client_id": "standin-client",
+        "response_type": "code",
+        "redirect_uri": f"{stage.url}/auth/callback/",
+        "scope": "user-follow-read",
+        "code_challenge_method": "S256",
+        "show_dialog": "true",
+    }
+
+
+@pytest.mark.gen_test
+async def test_each_login_has_a_state_and_a_challenge_of_its_own(set_stage: SetStage) -> None:
+    browser = (await set_stage()).browser()
+    asked = [parameters(await browser.begin()) for _ in range(3)]
+    assert len({each["state"] for each in asked}) == 3
+    assert len({each["code_challenge"] for each in asked}) == 3
+
+
+@pytest.mark.gen_test
+async def test_the_verifier_is_the_challenges_and_goes_to_the_token_endpoint_alone(
+    set_stage: SetStage, lines: Lines
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    consent = await browser.begin()
+    back = await browser.agree(consent)
+    code = stage.standin.world.desk._codes[parameters(back)["code"]]
+    attempt = stage.freshet.login_service._cookies.open(browser.attempts[0].value.encode())
+    verifier = orjson.loads(attempt)[1]
+    digest = sha256(verifier.encode()).digest()
+    assert code.challenge == urlsafe_b64encode(digest).decode().rstrip("=")
+    assert verifier not in consent + back + str(browser.jar)
+    assert (await browser.get(back)).code == 303
+    assert verifier not in str(lines())
+
+
+@pytest.mark.gen_test
+async def test_the_cookie_of_a_begun_login_is_for_this_site_alone(set_stage: SetStage) -> None:
+    browser = (await set_stage()).browser()
+    response = await browser.get("/auth/login/")
+    (line,) = response.headers.get_list("Set-Cookie")
+    name, *attributes = line.split("; ")
+    assert name.startswith("freshet_login_")
+    assert sorted(attributes) == ["HttpOnly", "Max-Age=3600", "Path=/", "SameSite=Lax"]
+
+
+@pytest.mark.gen_test
+async def test_the_cookie_of_a_session_is_for_this_site_alone_and_lasts_thirty_days(
+    set_stage: SetStage,
+) -> None:
+    response = await (await set_stage()).browser().log_in()
+    (line,) = [
+        each for each in response.headers.get_list("Set-Cookie") if "freshet_session" in each
+    ]
+    value, *attributes = line.split("; ")
+    assert len(value.removeprefix("freshet_session=")) == 43  # 256 bits
+    assert sorted(attributes) == ["HttpOnly", "Max-Age=2592000", "Path=/", "SameSite=Lax"]
+
+
+@pytest.mark.parametrize("path", ["/auth/callback/", "/auth/callback"])
+@pytest.mark.gen_test
+async def test_the_callback_logs_in_with_and_without_its_slash(
+    set_stage: SetStage, path: str
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    back = await browser.agree(await browser.begin())
+    response = await browser.get(back.replace("/auth/callback/", path))
+    assert (response.code, response.headers["Location"]) == (303, f"{stage.url}/")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert browser.session is not None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "end"),
+    [
+        (None, "/"),
+        ("/", "/"),
+        ("/api/artists/?limit=1&type=album", "/api/artists/?limit=1&type=album"),
+        ("//evil.example", "/"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_login_ends_where_it_was_to_end(
+    set_stage: SetStage, wanted: str | None, end: str
+) -> None:
+    stage = await set_stage()
+    response = await stage.browser().log_in(wanted)
+    assert response.headers["Location"] == stage.url + end
+
+
+@pytest.mark.gen_test
+async def test_the_login_is_stored_encrypted_with_the_time_of_the_consent(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    await stage.browser().log_in()
+    (row,) = await stage.all(
+        "SELECT account_id, user_id, display_name, scopes, state, authorized_at, expires_at,"
+        " access_token, refresh_token FROM logins"
+    )
+    assert row[:5] == (
+        "standin-account-1",
+        "standin-listener",
+        "Robin of the Stand-in",
+        ["user-follow-read"],
+        "active",
+    )
+    assert row[5] == stage.clock()
+    assert row[6] == stage.clock() + timedelta(hours=1)
+    access, refresh = (bytes(sealed) for sealed in row[7:])
+    opened = [stage.freshet.upstream.encryption.open(sealed) for sealed in (access, refresh)]
+    assert stage.standin.world.desk.access(opened[0]) is not None
+    assert stage.standin.world.desk.refresh(opened[1])
+    for token in opened:
+        assert token.encode() not in access + refresh
+
+
+@pytest.mark.gen_test
+async def test_neither_state_nor_session_can_be_read_from_the_database(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    state = parameters(await browser.begin())["state"]
+    assert await stage.all("SELECT * FROM spent_states") == []
+    await browser.log_in()
+    assert browser.session is not None
+    (kept,) = await stage.all("SELECT token_hash FROM sessions")
+    assert bytes(kept) == sha256(browser.session.value.encode()).digest()
+    (spent,) = await stage.all("SELECT state_hash FROM spent_states")
+    assert len(bytes(spent)) == 32
+    assert state.encode() not in bytes(spent)
+
+
+async def grants(stage: Stage) -> dict[str, int]:
+    """The tokens got so far, by kind of grant, as /metrics counts them."""
+    response = await stage.browser().get("/metrics")
+    return {
+        grant: int(float(line.split()[-1]))
+        for line in response.body.decode().splitlines()
+        for grant in ("refresh_token", "client_credentials")
+        if line.startswith(f'freshet_token_renewals_total{{grant="{grant}"}}')
+    }
+
+
+@pytest.mark.gen_test
+async def test_the_sync_uses_the_logins_token_and_renews_it(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.browser().log_in()
+    assert (await stage.freshet.syncer.sync()).outcome == "complete"
+    assert stage.token_calls() == 1  # the code's
+    assert (await stage.me())["id"] == "standin-listener"
+    stage.clock.forward(hours=2)
+    assert (await stage.freshet.syncer.sync()).outcome == "complete"
+    assert await grants(stage) == {"refresh_token": 1, "client_credentials": 0}
+
+
+@pytest.mark.gen_test
+async def test_a_login_takes_the_place_of_the_apps_own_token_at_once(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await stage.freshet.syncer.sync()
+    assert await grants(stage) == {"refresh_token": 0, "client_credentials": 1}
+    await stage.browser().log_in()
+    assert (await stage.me())["id"] == "standin-listener"
+
+
+@pytest.mark.gen_test
+async def test_the_start_page_tells_who_is_logged_in_and_owns_the_server(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    await browser.log_in()
+    page = read_page(await browser.get("/"))
+    for shown in (
+        "Robin of the Stand-in",
+        "standin-account-1",
+        "You own this server",
+        "20 May 2027",
+    ):
+        assert shown in page
+    stranger = read_page(await stage.browser().get("/"))
+    for hidden in (
+        "Robin of the Stand-in",
+        "standin-account-1",
+        "You own this server",
+        "Log out",
+        "days left",
+        "20 May 2027",
+    ):
+        assert hidden not in stranger
+    assert "This server belongs to another account" in stranger
+
+
+@pytest.mark.gen_test
+async def test_status_and_metrics_tell_the_days_to_the_next_consent(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    before = orjson.loads((await browser.get("/api/status")).body)["login"]
+    assert before == {
+        "state": "none",
+        "authorized_at": None,
+        "reconsent_by": None,
+        "days_to_reconsent": None,
+    }
+    await browser.log_in()
+    after = orjson.loads((await browser.get("/api/status")).body)["login"]
+    assert after["state"] == "active"
+    assert 180 <= after["days_to_reconsent"] <= 184
+    assert after["authorized_at"] == "2026-11-20T05:00:12Z"
+    assert after["reconsent_by"] == "2027-05-20T05:00:12Z"
+    metrics = (await browser.get("/metrics")).body.decode()
+    assert f"\nfreshet_days_to_reconsent {after['days_to_reconsent']}.0\n" in metrics
+
+
+@pytest.mark.gen_test
+async def test_the_log_tells_of_a_login_and_shows_no_code_state_or_token(
+    set_stage: SetStage, lines: Lines
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    consent = await browser.begin("/healthz")
+    back = await browser.agree(consent)
+    cookies = [each.value for each in browser.attempts]
+    callback = await browser.get(back)
+    await browser.post("/auth/logout/")
+    encryption = stage.freshet.upstream.encryption
+    sealed = await stage.all(
+        "SELECT access_token FROM logins UNION SELECT refresh_token FROM logins"
+    )
+    logged = lines()
+    (succeeded,) = [line for line in logged if line["event"] == "login_succeeded"]
+    assert succeeded["account_id"] == "standin-account-1"
+    assert succeeded["ends_at"].startswith("2027-05-20")
+    requests = [line for line in logged if line["event"] == "http_request"]
+    assert [line["path"].partition("?")[0] for line in requests] == [
+        "/auth/login/",
+        "/auth/callback/",
+        "/auth/logout/",
+    ]
+    assert requests[1]["path"] == "/auth/callback/?code=********&state=********"
+    assert succeeded["request_id"] == requests[1]["request_id"]
+    hidden = [
+        parameters(back)["code"],
+        parameters(back)["state"],
+        parameters(consent)["code_challenge"],
+        callback.headers["Set-Cookie"].split(";")[0].partition("=")[2],
+        *cookies,
+        *(encryption.open(bytes(each)) for each in sealed),
+    ]
+    assert len(hidden) == 7
+    told = "\n".join(map(str, logged))
+    for secret in hidden:
+        assert secret not in told
+
+
+@pytest.mark.gen_test
+async def test_who_logs_in_is_whoever_agreed_at_spotify(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    stage.standin.listener = Listener("account-2", "listener-2", "Océano de Sal")
+    browser = stage.browser()
+    await browser.log_in()
+    assert "<strong>Océano de Sal</strong>" in read_page(await browser.get("/"))
+    assert parse_qs(urlsplit(await browser.begin()).query)["show_dialog"] == ["true"]

@@ -1,0 +1,1214 @@
+"""Tokens are kept encrypted, renewed only when they have to be, and never shown."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing as closed_after
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import URL, make_url, select, text
+from sqlalchemy.orm import Session
+from structlog.testing import capture_logs
+from tornado.httpclient import AsyncHTTPClient
+
+from models import Login
+from server.app.upstream import Upstream, make_syncer
+from server.config.settings import Settings
+from server.database.executor import Database
+from server.encryption import Encryption
+from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
+from server.login.consent_monitor import ConsentMonitor
+from server.spotify.api.client import SpotifyClient
+from server.spotify.auth import token_store
+from server.spotify.auth.access_token import AccessToken, IssuedToken
+from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.auth.token_refresh import TokenRefresher
+from server.spotify.consent import SCOPES
+from server.spotify.profile import Profile, read_profile
+from server.spotify.transport import Transport
+from server.standin import Answer, Listener, StandIn
+from server.standin.accounts.tokens import challenge_of
+from server.sync.schedule import Schedule
+from tests.conftest import SECRET, Clock
+from tests.integration.spotify.test_transport import transport
+from tests.support.examples import albums
+from tests.support.gates import accounts_of, gate_in_memory
+from tests.support.ports import free_port
+
+__all__ = ["transport"]
+
+TOKEN = "/api/token"
+ME = "/v1/me"
+OTHER_SECRET = "another secret, as long as it has to be"
+REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
+ROBIN = Listener()
+SAM = Listener("standin-account-2", "sam", "Sam of the Stand-in")
+EXPIRED = Answer(401, {"error": {"status": 401, "message": "The access token expired"}})
+MISSING = Answer(401, {"error": {"status": 401, "message": "Access token missing"}})
+NOT_REGISTERED = Answer(
+    403,
+    {"error": {"status": 403, "message": "User not registered in the Developer Dashboard"}},
+)
+
+BYTES = bytes | memoryview  # the driver's name for what SQLAlchemy has not been told the type of
+
+HELD_ROW = (
+    "FROM pg_stat_activity WHERE datname = current_database() "
+    "AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%'"
+)
+WAITING = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND wait_event_type = 'Lock'"
+)
+
+KeeperOf = Callable[..., TokenProvider]
+ClientOf = Callable[[StandIn, TokenProvider], SpotifyClient]
+LogIn = Callable[..., Coroutine[Any, Any, Grant]]
+
+
+@pytest.fixture
+def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperOf:
+    """A keeper as a process that has just started would make it."""
+
+    def make(standin: StandIn, **changes: Any) -> TokenProvider:
+        options: dict[str, Any] = {
+            "database": database,
+            "client_id": "standin-client",
+            "allowed": (),
+            "now": clock,
+            **changes,
+        }
+        options["encryption"] = Encryption(options.pop("secret", SECRET), "tokens")
+        accounts = Accounts(
+            options.pop("transport", transport),
+            gate_in_memory(clock),
+            options.pop("url", standin.accounts_url),
+            standin.world.client_id,
+            standin.world.client_secret,
+        )
+        return TokenProvider(TokenRefresher(accounts=accounts, **options), options["now"])
+
+    return make
+
+
+@pytest.fixture
+def client_of(transport: Transport, clock: Clock) -> ClientOf:
+    """The Web API of a stand-in, asked with a keeper's tokens."""
+    return lambda standin, provider: SpotifyClient(
+        transport, provider, gate_in_memory(clock), standin.api_url
+    )
+
+
+@pytest.fixture
+def elsewhere(database_url: URL) -> Iterator[Database]:
+    """The same database by an engine of its own, as another process has it."""
+    database = Database(database_url)
+    database.connect()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
+    """Log a listener in, by consent page, code and profile; then count the calls anew."""
+
+    async def go(standin: StandIn, listener: Listener = ROBIN, secret: str = SECRET) -> Grant:
+        profile, grant = await consent_to(standin, transport, listener)
+        encryption = Encryption(secret, "tokens")
+        await database.run(token_store.record_consent, profile, grant, clock(), encryption)
+        standin.calls.clear()
+        return grant
+
+    return go
+
+
+class Gate:
+    """Stands before the accounts service and holds its first answers back until they are let go."""
+
+    def __init__(self, port: int, held: int) -> None:
+        self._port = port
+        self._passing: list[asyncio.Task[Any]] = []
+        self._in_hand = [asyncio.Event() for _ in range(held)]
+        self._let_go = [asyncio.Event() for _ in range(held)]
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self._server.close()
+        for each in self._let_go:
+            each.set()
+        await asyncio.gather(*self._passing, return_exceptions=True)
+
+    async def has_answer(self, number: int = 0) -> None:
+        """Wait until Spotify has answered, which whoever asked does not know yet."""
+        async with asyncio.timeout(10):
+            await self._in_hand[number].wait()
+
+    def let_go(self, number: int = 0) -> None:
+        self._let_go[number].set()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        number = len(self._passing)
+        self._passing.append(task)
+        with closed_after(writer):
+            answer = await self._answer_to(await read_request(reader))
+            if number < len(self._in_hand):
+                self._in_hand[number].set()
+                await self._let_go[number].wait()
+            writer.write(answer)
+
+    async def _answer_to(self, request: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        with closed_after(writer):
+            writer.write(request)
+            return await reader.read()
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.splitlines() if line.startswith(b"Content-Length: "))
+    return head + await reader.readexactly(int(length.split()[1]))
+
+
+StartGate = Callable[..., Awaitable[Gate]]
+
+
+@pytest.fixture
+def start_gate(closing: Any) -> StartGate:
+    async def start(standin: StandIn, held: int = 1) -> Gate:
+        gate = Gate(standin.port, held)
+        await gate.start()
+        closing(gate.stop)
+        return gate
+
+    return start
+
+
+async def someone_waits(database: Database) -> None:
+    """Wait until a transaction waits for another to let go of a row."""
+    async with asyncio.timeout(10):
+        while not await database.run(lambda session: session.scalar(text(WAITING))):
+            await asyncio.sleep(0.01)
+
+
+async def cut(database: Database) -> None:
+    """End the connection of whoever holds a row and has asked Spotify."""
+    assert await database.run(
+        lambda session: session.scalars(
+            text(f"SELECT pg_terminate_backend(pid, 5000) {HELD_ROW}")
+        ).all()
+    ) == [True]
+
+
+async def consent_to(
+    standin: StandIn, transport: Transport, listener: Listener = ROBIN
+) -> tuple[Profile, Grant]:
+    """What a real login brings: the account, and its tokens."""
+    standin.listener = listener
+    accounts = accounts_of(standin, transport)
+    verifier = "v" * 43
+    asked = accounts.consent_url(REDIRECT_URI, SCOPES, "state", challenge_of(verifier))
+    browser = AsyncHTTPClient(force_instance=True)
+    back = await browser.fetch(
+        asked, method="POST", body="answer=agree", follow_redirects=False, raise_error=False
+    )
+    browser.close()
+    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
+    grant = await accounts.exchange(code, verifier, REDIRECT_URI)
+    whose = {"Authorization": f"Bearer {grant.access_token}"}
+    profile = read_profile((await transport.send("GET", f"{standin.api_url}/me", whose)).json())
+    return profile, grant
+
+
+def listener_of(standin: StandIn, token: str) -> str | None:
+    """Whose access token it is, None for the app's; it must be good."""
+    found = standin.world.desk.access(token)
+    assert found is not None
+    assert not found.expired
+    return found.user["account_id"] if found.user else None
+
+
+def asked_for_tokens(standin: StandIn) -> int:
+    return standin.calls_to(TOKEN)
+
+
+async def row_of(database: Database, account_id: str = ROBIN.account_id) -> Login:
+    return await database.run(
+        lambda session: session.scalars(select(Login).where(Login.account_id == account_id)).one()
+    )
+
+
+def events(logs: list[Any], name: str) -> list[Any]:
+    return [line for line in logs if line["event"] == name]
+
+
+async def everything_in(database: Database) -> str:
+    """Every column of every table, bytes as text too."""
+
+    def shown(value: Any) -> str:
+        return bytes(value).decode("latin-1") if isinstance(value, BYTES) else str(value)
+
+    def read(session: Any) -> str:
+        tables = session.scalars(
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
+        ).all()
+        rows = [row for each in tables for row in session.execute(text(f'SELECT * FROM "{each}"'))]
+        return "\n".join(shown(value) for row in rows for value in row)
+
+    return await database.run(read)
+
+
+async def expired(
+    standin: StandIn, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
+) -> dict[str, Any]:
+    """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
+    desk = standin.world.desk
+    if logged_in:
+        grant = await log_in(standin)
+        clock.forward(hours=2)
+        return desk.refresh(grant.refresh_token or "")
+    await keeper_of(standin).access_token()
+    standin.calls.clear()
+    clock.forward(hours=2)
+    return desk.issue_access()
+
+
+@pytest.mark.gen_test
+async def test_the_plain_token_is_in_no_column_of_the_database(
+    start_standin: Any, keeper_of: KeeperOf, database: Database
+) -> None:
+    token = await keeper_of(start_standin()).access_token()
+    content = await everything_in(database)
+    assert "app:standin-client" in content
+    assert token not in content
+    assert token.encode().hex() not in content
+    assert SECRET not in content
+
+
+@pytest.mark.gen_test
+async def test_a_restart_asks_for_no_token(
+    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    token = await keeper_of(standin).access_token()
+    assert await keeper_of(standin).access_token() == token
+    assert standin.calls_to(TOKEN) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_hundred_concurrent_callers_cause_one_request(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
+    assert len(set(tokens)) == 1
+    assert standin.calls_to(TOKEN) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
+    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    provider = keeper_of(standin)
+    first = await provider.access_token()
+    clock.forward(hours=2)
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
+    assert set(tokens) != {first}
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_caller_that_gives_up_does_not_stop_the_others(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    impatient = asyncio.create_task(provider.access_token())
+    patient = asyncio.create_task(provider.access_token())
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_renewed_a_minute_before_it_expires(
+    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    provider = keeper_of(standin)
+    first = await provider.access_token()
+    clock.forward(seconds=3600 - 61)
+    assert await provider.access_token() == first
+    assert await keeper_of(standin).access_token() == first
+    clock.forward(seconds=1)
+    assert await keeper_of(standin).access_token() != first
+    assert await provider.access_token() != first
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_renewed_token_survives_a_restart_too(
+    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    provider = keeper_of(standin)
+    await provider.access_token()
+    clock.forward(hours=2)
+    second = await provider.access_token()
+    assert await keeper_of(standin).access_token() == second
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_rotated_secret_still_reads_the_token(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    token = await keeper_of(standin).access_token()
+    with capture_logs() as logs:
+        rotated = keeper_of(standin, secret=f"{OTHER_SECRET}, {SECRET}")
+        assert await rotated.access_token() == token
+    assert standin.calls_to(TOKEN) == 1
+    assert logs == []
+
+
+@pytest.mark.gen_test
+async def test_a_foreign_secret_is_warned_of_and_costs_a_new_token(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    token = await keeper_of(standin).access_token()
+    with capture_logs() as logs:
+        foreign = keeper_of(standin, secret=OTHER_SECRET)
+        assert await foreign.access_token() != token
+    assert [(log["event"], log["log_level"]) for log in logs] == [
+        ("token_unreadable", "warning"),
+        ("token_refreshed", "info"),
+    ]
+    assert standin.calls_to(TOKEN) == 2
+    assert token not in str(logs)
+
+
+@pytest.mark.gen_test
+async def test_garbage_in_the_table_is_no_token(
+    start_standin: Any, keeper_of: KeeperOf, database: Database
+) -> None:
+    standin = start_standin()
+    await keeper_of(standin).access_token()
+    for garbage in ("''", "'\\xff00'", "NULL"):
+        await database.run(
+            lambda session, value: session.execute(
+                text(f"UPDATE logins SET access_token = {value}")
+            ),
+            garbage,
+        )
+        assert await keeper_of(standin).access_token()
+    assert standin.calls_to(TOKEN) == 4
+
+
+@pytest.mark.gen_test
+async def test_without_a_database_a_token_works_in_memory(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    away = Database(make_url(f"postgresql+psycopg2://nobody@127.0.0.1:{free_port()}/nothing"))
+    away.connect()
+    provider = keeper_of(standin, database=away)
+    with capture_logs() as logs:
+        token = await provider.access_token()
+        assert await provider.access_token() == token
+    assert standin.calls_to(TOKEN) == 1
+    assert [log["event"] for log in logs] == ["token_not_kept", "token_refreshed"]
+    provider.reject(token)
+    assert await provider.access_token() != token
+    away.close()
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_goes_away_takes_no_token_with_it(
+    start_standin: Any, keeper_of: KeeperOf, database: Database
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    token = await provider.access_token()
+    await database.run(
+        lambda session: session.execute(text("ALTER TABLE logins RENAME TO logins_away"))
+    )
+    assert await provider.access_token() == token
+
+
+@pytest.mark.gen_test
+async def test_another_client_id_does_not_use_this_ones_token(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    token = await keeper_of(standin).access_token()
+    assert await keeper_of(standin, client_id="another-client").access_token() != token
+    assert await keeper_of(standin).access_token() == token
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_rejected_token_is_not_taken_from_the_database_again(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    token = await provider.access_token()
+    provider.reject(token)
+    second = await provider.access_token()
+    assert second != token
+    assert await keeper_of(standin).access_token() == second
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_rejecting_an_older_token_forgets_nothing(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    token = await provider.access_token()
+    provider.reject("BQ-some-older-token")
+    assert await provider.access_token() == token
+    assert await keeper_of(standin).access_token() == token
+    assert standin.calls_to(TOKEN) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_another_process_has_renewed_is_used_and_not_forgotten(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    here, there = keeper_of(standin), keeper_of(standin)
+    old = await here.access_token()
+    assert await there.access_token() == old
+    here.reject(old)
+    new = await here.access_token()
+    there.reject(old)
+    assert await there.access_token() == new
+    assert standin.calls_to(TOKEN) == 2
+
+
+@pytest.mark.gen_test
+async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_time(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    standin = start_standin()
+    provider = keeper_of(standin)
+    standin.answer_next(TOKEN, Answer(400, {"error": "invalid_client"}))
+    standin.answer_next(TOKEN, Answer(503))
+    with pytest.raises(CredentialsRejected):
+        await provider.access_token()
+    with pytest.raises(SpotifyUnavailable):
+        await provider.access_token()
+    assert await provider.access_token()
+
+
+@pytest.mark.gen_test
+async def test_nothing_that_is_logged_or_shown_holds_the_token(
+    start_standin: Any, keeper_of: KeeperOf
+) -> None:
+    provider = keeper_of(start_standin())
+    with capture_logs() as logs:
+        token = await provider.access_token()
+    assert logs[0]["event"] == "token_refreshed"
+    for shown in (str(logs), repr(provider), repr(provider._token), str(provider._token)):
+        assert token not in shown
+        assert SECRET not in shown
+
+
+def test_a_token_is_fresh_until_a_minute_before_its_end() -> None:
+    end = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    token = AccessToken("value", "app:client", end)
+    assert token.is_fresh(end - timedelta(seconds=60, microseconds=1))
+    assert not token.is_fresh(end - timedelta(seconds=60))
+
+
+@pytest.mark.gen_test
+async def test_who_has_logged_in_is_who_the_token_speaks_for(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    provider = keeper_of(standin)
+    assert await provider.access_token() == grant.access_token
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
+    assert asked_for_tokens(standin) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_users_token_is_renewed_a_minute_before_it_expires(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    provider = keeper_of(standin)
+    clock.forward(seconds=3600 - 61)
+    assert await provider.access_token() == grant.access_token
+    assert asked_for_tokens(standin) == 0
+    clock.forward(seconds=1)
+    renewed = await provider.access_token()
+    assert renewed != grant.access_token
+    assert listener_of(standin, renewed) == ROBIN.account_id
+    assert await keeper_of(standin).access_token() == renewed
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_ten_restarts_with_a_login_ask_for_no_token(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    for _ in range(10):
+        assert await keeper_of(standin).access_token() == grant.access_token
+    assert asked_for_tokens(standin) == 0
+
+
+@pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
+@pytest.mark.gen_test
+async def test_a_thousand_callers_at_expiry_cause_one_request(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
+) -> None:
+    standin = start_standin(clock=clock)
+    if logged_in:
+        await log_in(standin)
+    provider = keeper_of(standin)
+    await provider.access_token()
+    clock.forward(hours=2)
+    standin.calls.clear()
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(1000)))
+    assert len(set(tokens)) == 1
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
+@pytest.mark.gen_test
+async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    elsewhere: Database,
+    logged_in: bool,
+) -> None:
+    standin = start_standin(clock=clock)
+    answer = await expired(standin, keeper_of, log_in, clock, logged_in)
+    standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
+    keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
+    tokens = await asyncio.gather(
+        *(provider.access_token() for _ in range(1000) for provider in keepers)
+    )
+    assert set(tokens) == {answer["access_token"]}
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
+    start_standin: Any, keeper_of: KeeperOf, elsewhere: Database, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    answer = standin.world.desk.issue_access()
+    standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
+    keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
+    tokens = await asyncio.gather(
+        *(provider.access_token() for _ in range(500) for provider in keepers)
+    )
+    assert set(tokens) == {answer["access_token"]}
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
+    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    clock.forward(hours=2)
+    gate = await start_gate(standin)
+    provider = keeper_of(standin, url=gate.url)
+    callers = [asyncio.create_task(provider.access_token()) for _ in range(100)]
+    await gate.has_answer()
+    for caller in callers[:-1]:
+        caller.cancel()
+    gate.let_go()
+    assert listener_of(standin, await callers[-1]) == ROBIN.account_id
+    assert all(caller.cancelled() for caller in callers[:-1])
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
+    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    clock.forward(hours=2)
+    gate = await start_gate(standin)
+    provider = keeper_of(standin, url=gate.url)
+    caller = asyncio.create_task(provider.access_token())
+    await gate.has_answer()
+    caller.cancel()
+    gate.let_go()
+    await provider.stop(2)
+    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    clock.forward(hours=2)
+    provider = keeper_of(standin)
+    standin.answer_next(TOKEN, Answer(503, delay=0.1))
+    failed = await asyncio.gather(
+        *(provider.access_token() for _ in range(1000)), return_exceptions=True
+    )
+    assert {type(each) for each in failed} == {SpotifyUnavailable}
+    assert asked_for_tokens(standin) == 1
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
+
+
+@pytest.mark.gen_test
+async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
+    start_standin: Any,
+    start_gate: StartGate,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    elsewhere: Database,
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    clock.forward(hours=2)
+    gate = await start_gate(standin)
+    provider = keeper_of(standin, url=gate.url)
+    before = asyncio.create_task(provider.access_token())
+    await gate.has_answer()
+    provider.forget()
+    after = asyncio.create_task(provider.access_token())
+    await someone_waits(elsewhere)
+    gate.let_go()
+    assert await after == await before
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) is None
+    grant = await log_in(standin)
+    provider.forget()
+    assert await provider.access_token() == grant.access_token
+
+
+@pytest.mark.gen_test
+async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    provider = keeper_of(standin)
+    await provider.access_token()
+    await database.run(token_store.forget, ROBIN.account_id)
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) is None
+
+
+@pytest.mark.gen_test
+async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
+    start_standin: Any,
+    start_gate: StartGate,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+    elsewhere: Database,
+) -> None:
+    standin = start_standin(clock=clock)
+    standin.rotate_refresh_tokens = True
+    await log_in(standin)
+    clock.forward(hours=2)
+    gate = await start_gate(standin)
+    provider = keeper_of(standin, url=gate.url)
+    renewing = asyncio.create_task(provider.access_token())
+    await gate.has_answer()
+    deleting = asyncio.create_task(elsewhere.run(token_store.forget, ROBIN.account_id))
+    await someone_waits(elsewhere)
+    gate.let_go()
+    await deleting
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) is None
+    await renewing
+    assert listener_of(standin, await provider.access_token()) is None
+    assert await database.run(token_store.usable_accounts, ()) == []
+
+
+@pytest.mark.gen_test
+async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin, SAM)
+    clock.forward(seconds=1)
+    await log_in(standin, ROBIN)
+    provider = keeper_of(standin)
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
+    await database.run(token_store.need_consent, ROBIN.account_id, "Refresh token revoked", clock())
+    provider.forget()
+    assert listener_of(standin, await provider.access_token()) == SAM.account_id
+
+
+@pytest.mark.gen_test
+async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name], [ROBIN.id]):
+        provider = keeper_of(standin, allowed=listed)
+        assert listener_of(standin, await provider.access_token()) is None
+    for also in ([ROBIN.account_id, SAM.account_id], [f"id:{ROBIN.id}"], {ROBIN.account_id}):
+        provider = keeper_of(standin, allowed=also)
+        assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
+
+
+@pytest.mark.gen_test
+async def test_a_users_expired_token_costs_one_refresh_and_one_retry(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    client = client_of(standin, keeper_of(standin))
+    standin.expire_tokens()
+    answer = await client.get("/me")
+    assert answer["account_id"] == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+    assert standin.calls_to(ME) == 2
+    await client.get("/me")
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_many_calls_with_one_expired_token_cost_one_refresh(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    client = client_of(standin, keeper_of(standin))
+    standin.expire_tokens()
+    answers = await asyncio.gather(*(client.get("/me") for _ in range(10)))
+    assert {answer["account_id"] for answer in answers} == {ROBIN.account_id}
+    assert asked_for_tokens(standin) == 1
+    assert standin.calls_to(ME) == 20
+
+
+@pytest.mark.gen_test
+async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refreshed(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    provider = keeper_of(standin)
+    standin.answer_next(ME, MISSING)
+    await client_of(standin, provider).get("/me")
+    assert standin.calls_to(ME) == 2
+    assert asked_for_tokens(standin) == 0
+    assert await provider.access_token() == grant.access_token
+
+
+@pytest.mark.parametrize(
+    ("answers", "refreshes"),
+    [([EXPIRED, EXPIRED], 1), ([MISSING, MISSING], 0), ([MISSING, EXPIRED], 0)],
+)
+@pytest.mark.gen_test
+async def test_two_refusals_of_a_users_token_end_the_call(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
+    answers: list[Answer],
+    refreshes: int,
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    client = client_of(standin, keeper_of(standin))
+    for answer in answers:
+        standin.answer_next(ME, answer)
+    with pytest.raises(TokenRejected):
+        await client.get("/me")
+    assert standin.calls_to(ME) == 2
+    assert asked_for_tokens(standin) == refreshes
+    assert await client.get("/me")
+
+
+@pytest.mark.gen_test
+async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_again(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    provider = keeper_of(standin)
+    standin.expire_tokens()
+    standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.1))
+    asked = asyncio.create_task(client_of(standin, provider).get("/me"))
+    await asyncio.sleep(0.05)
+    provider.forget()
+    assert (await asked)["account_id"] == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, elsewhere: Database
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    provider = keeper_of(standin)
+    with Session(elsewhere.engine) as holding, holding.begin():
+        token_store.lock(holding, ROBIN.account_id)
+        asked = asyncio.create_task(provider.access_token())
+        await someone_waits(elsewhere)
+        provider.reject(grant.access_token)
+    token = await asked
+    assert token != grant.access_token
+    assert listener_of(standin, token) == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+) -> None:
+    path = "/v1/browse/new-releases"
+    standin = start_standin(albums(3), clock=clock)
+    await log_in(standin)
+    provider = keeper_of(standin)
+    client = client_of(standin, provider)
+    standin.answer_next(path, NOT_REGISTERED)
+    with capture_logs() as logs:
+        assert (await client.get("/browse/new-releases"))["albums"]["total"] == 3
+    assert standin.calls_to(path) == 2
+    assert [line["account_id"] for line in events(logs, "consent_needed")] == [ROBIN.account_id]
+    assert listener_of(standin, await provider.access_token()) is None
+    row = await row_of(database)
+    assert (row.state, row.refresh_token is None) == ("consent_needed", False)
+    assert "not registered" in (row.reason or "")
+    assert listener_of(standin, await keeper_of(standin).access_token()) is None
+    standin.answer_next(path, NOT_REGISTERED)
+    with pytest.raises(UserRefused):
+        await client.get("/browse/new-releases")
+
+
+@pytest.mark.gen_test
+async def test_two_calls_for_a_user_whom_spotify_does_not_serve_both_go_on_with_the_app(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    path = "/v1/browse/new-releases"
+    standin = start_standin(albums(3), clock=clock)
+    await log_in(standin)
+    client = client_of(standin, keeper_of(standin))
+    standin.answer_next(path, NOT_REGISTERED)
+    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.2))
+    with capture_logs() as logs:
+        answers = await asyncio.gather(*(client.get("/browse/new-releases") for _ in range(2)))
+    assert [answer["albums"]["total"] for answer in answers] == [3, 3]
+    assert len(events(logs, "consent_needed")) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+) -> None:
+    path = "/v1/browse/new-releases"
+    standin = start_standin(albums(3), clock=clock)
+    await log_in(standin)
+    client = client_of(standin, keeper_of(standin))
+    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.2))
+    asked = asyncio.create_task(client.get("/browse/new-releases"))
+    await asyncio.sleep(0.05)
+    clock.forward(seconds=1)
+    await log_in(standin)  # the user is registered now; the keeper has not heard of it yet
+    await asked
+    assert (await row_of(database)).state == "active"
+
+
+@pytest.mark.gen_test
+async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_database_too(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
+    database_url: URL,
+) -> None:
+    path = "/v1/browse/new-releases"
+    standin = start_standin(albums(3), clock=clock)
+    await log_in(standin)
+    moody = Database(database_url)
+    moody.connect()
+    client = client_of(standin, keeper_of(standin, database=moody))
+    await client.get("/browse/new-releases")
+    moody.close()
+    standin.answer_next(path, NOT_REGISTERED)
+    assert (await client.get("/browse/new-releases"))["albums"]["total"] == 3
+
+
+@pytest.mark.gen_test
+async def test_a_clock_put_back_costs_no_token(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    provider = keeper_of(standin)
+    await provider.access_token()
+    clock.forward(days=-3)
+    assert await provider.access_token() == grant.access_token
+    assert await keeper_of(standin).access_token() == grant.access_token
+    assert asked_for_tokens(standin) == 0
+
+
+@pytest.mark.gen_test
+async def test_a_token_got_by_a_clock_far_ahead_is_replaced_once_spotify_refuses_it(
+    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+) -> None:
+    ahead = Clock(clock() + timedelta(days=100))
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    assert await keeper_of(standin, now=ahead).access_token()
+    clock.forward(hours=2)
+    standin.calls.clear()
+    client = client_of(standin, keeper_of(standin))
+    assert (await client.get("/me"))["account_id"] == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+    clock.forward(hours=2)
+    await client.get("/me")
+    assert asked_for_tokens(standin) == 2
+
+
+@pytest.mark.gen_test
+async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    clock.forward(hours=2)
+    answer = standin.world.desk.refresh(grant.refresh_token or "") | {"expires_in": 1}
+    standin.answer_next(TOKEN, Answer(200, answer, delay=0.05), times=3)
+    provider = keeper_of(standin)
+    tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
+    assert set(tokens) == {answer["access_token"]}
+    assert asked_for_tokens(standin) == 1
+    await asyncio.sleep(0.05)
+    assert asked_for_tokens(standin) == 1
+    await provider.access_token()
+    assert asked_for_tokens(standin) == 2
+
+
+@pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
+@pytest.mark.gen_test(timeout=90)
+async def test_a_day_of_syncs_costs_at_most_25_tokens(
+    start_standin: Any,
+    make_settings: Callable[..., Settings],
+    database: Database,
+    log_in: LogIn,
+    clock: Clock,
+    closing: Any,
+    logged_in: bool,
+) -> None:
+    standin = start_standin(albums(3), clock=clock)
+    if logged_in:
+        await log_in(standin)
+    settings = make_settings(standin)
+    upstream = Upstream(settings, database, clock)
+    closing(upstream.stop)
+
+    async def announce() -> None:
+        pass
+
+    syncer = make_syncer(settings, database, upstream, announce, clock)
+    schedule = Schedule(settings.sync_interval, lambda: clock().timestamp())
+    end, syncs = clock() + timedelta(days=1), 0
+    while clock() < end:
+        if schedule.is_due():
+            report = await syncer.sync()
+            assert report.outcome == "complete"
+            schedule.plan(failed=False)
+            syncs += 1
+        clock.forward(seconds=5)
+    assert 46 <= syncs <= 51
+    assert 15 <= asked_for_tokens(standin) <= 25
+    kind = "refresh_token" if logged_in else "client_credentials"
+    assert upstream.refresher.renewals == {kind: asked_for_tokens(standin)}
+
+
+@pytest.mark.gen_test
+async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    before = await row_of(database)
+    with capture_logs() as logs:
+        astray = keeper_of(standin, secret=OTHER_SECRET)
+        assert listener_of(standin, await astray.access_token()) is None
+    told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
+    assert [(line["account_id"], line["mend"]) for line in told] == [
+        (ROBIN.account_id, token_store.MEND_KEYS)
+    ]
+    assert "SECRET=new,old" in token_store.MEND_KEYS
+    row = await row_of(database)
+    assert row.state == "active"
+    assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
+    standin.calls.clear()
+    for mended in (SECRET, f"{OTHER_SECRET},{SECRET}"):
+        provider = keeper_of(standin, secret=mended)
+        assert await provider.access_token() == grant.access_token
+    assert asked_for_tokens(standin) == 0
+
+
+@pytest.mark.gen_test
+async def test_an_old_key_can_be_dropped_after_a_start_with_both(
+    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+) -> None:
+    standin = start_standin(clock=clock)
+    grant = await log_in(standin)
+    both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
+    await ConsentMonitor(database, both, (), clock).begin()
+    provider = keeper_of(standin, secret=OTHER_SECRET)
+    with capture_logs() as logs:
+        assert await provider.access_token() == grant.access_token
+    assert logs == []
+    assert asked_for_tokens(standin) == 0
+    clock.forward(hours=2)
+    assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
+    assert asked_for_tokens(standin) == 1
+
+
+@pytest.mark.gen_test
+async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+) -> None:
+    standin = start_standin(clock=clock)
+    standin.rotate_refresh_tokens = True
+    with capture_logs() as logs:
+        first = await log_in(standin)
+        provider = keeper_of(standin)
+        await provider.access_token()
+        clock.forward(hours=2)
+        second = await provider.access_token()
+        standin.expire_tokens()
+        await client_of(standin, provider).get("/me")
+        standin.revoke_refresh_tokens()
+        standin.expire_tokens()
+        with pytest.raises(TokenRejected):
+            await client_of(standin, provider).get("/me")
+        await ConsentMonitor(database, Encryption(SECRET, "tokens"), (), clock).tick()
+    row = await row_of(database)
+    ring = Encryption(SECRET, "tokens")
+    secrets = {first.access_token, first.refresh_token, second, SECRET, "standin-secret"}
+    secrets |= {ring.open(row.access_token or b""), ring.open(row.refresh_token or b"")}
+    assert len(secrets) == 7
+    token = AccessToken(second, ROBIN.account_id, clock())
+    shown = [
+        str(logs),
+        await everything_in(database),
+        *map(repr, (first, row, token, IssuedToken(first, token, first.refresh_token), ring)),
+        *map(repr, (provider, provider._refresher, provider._token, provider._renewing)),
+    ]
+    assert {"token_refreshed", "consent_needed"} <= {line["event"] for line in logs}
+    for secret in secrets:
+        for place in shown:
+            assert str(secret) not in place
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.gen_test
+async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
+    start_standin: Any,
+    keeper_of: KeeperOf,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
+    elsewhere: Database,
+    seed: int,
+) -> None:
+    dice = random.Random(seed)
+    standin = start_standin(clock=clock)
+    await log_in(standin)
+    keepers = [keeper_of(standin), keeper_of(standin, database=elsewhere), keeper_of(standin)]
+    revoked, allowance = False, 0
+    for _ in range(150):
+        number = dice.randrange(len(keepers))
+        provider = keepers[number]
+        match dice.randrange(12):
+            case 0 | 1:
+                clock.forward(minutes=dice.choice([1, 58, 59, 61, 600]))
+                allowance += 1
+            case 2:
+                standin.rotate_refresh_tokens = dice.random() < 0.5
+            case 3:
+                keepers[number] = keeper_of(standin, database=dice.choice([database, elsewhere]))
+            case 4:
+                provider.forget()
+            case 5:
+                provider.reject(await provider.access_token())
+                allowance += 2
+            case 6 if dice.random() < 0.3:
+                standin.revoke_refresh_tokens()
+                standin.expire_tokens()
+                clock.forward(hours=2)
+                revoked, allowance = True, allowance + 2
+            case 7 if dice.random() < 0.3:
+                asked = asked_for_tokens(standin)
+                await log_in(standin)
+                allowance -= asked
+                for each in keepers:
+                    each.forget()
+                revoked = False
+            case _:
+                callers = [each for each in keepers for _ in range(5)]
+                tokens = await asyncio.gather(*(each.access_token() for each in callers))
+                whose = {listener_of(standin, token) for token in tokens}
+                assert whose == {None if revoked else ROBIN.account_id}
+        assert asked_for_tokens(standin) <= allowance
+    row = await row_of(database)
+    assert row.refresh_token is not None

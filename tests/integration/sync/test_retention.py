@@ -1,0 +1,268 @@
+"""What is not seen for long is deleted, in small batches, told, and never by mistake."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from models import (
+    Album,
+    AlbumArtist,
+    Artist,
+    Change,
+    Cooldown,
+    JournalFloor,
+    Listing,
+    Quota,
+    SyncRun,
+)
+from server.database.executor import Database
+from server.spotify.limits import quota_store
+from server.spotify.limits.cooldown import Pause
+from server.storage import sweeps
+from server.sync import retention
+from server.sync.retention import Retention
+from tests.conftest import Clock
+from tests.support.examples import album, albums, artist, spotify_id, sweep
+
+KEEP = timedelta(days=90)
+
+
+class Keeper:
+    """A local copy, its retention, and what it told."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self.database, self.clock, self.announced = database, clock, 0
+        self.retention = Retention(database, self._announce, KEEP, clock)
+
+    async def _announce(self) -> None:
+        self.announced += 1
+
+    async def take(self, items: list[Any], **fields: Any) -> None:
+        await self.database.run(
+            sweeps.record_sweep, sweep(items, **fields), self.clock(), self.clock
+        )
+
+    async def pass_days(self, days: float, items: list[Any]) -> None:
+        """Time goes by, at the end of which two syncs a day apart have met these albums."""
+        self.clock.forward(days=days - 1)
+        await self.take(items)
+        self.clock.forward(days=1)
+        await self.take(items)
+
+    async def all(self, statement: Any) -> list[Any]:
+        return await self.database.run(lambda session: list(session.scalars(statement)))
+
+    async def count(self, model: Any) -> int:
+        return int((await self.all(select(func.count()).select_from(model)))[0])
+
+
+@pytest.fixture
+def keeper(database: Database, clock: Clock) -> Keeper:
+    return Keeper(database, clock)
+
+
+@pytest.mark.gen_test
+async def test_an_album_goes_ninety_days_after_it_was_last_seen_and_its_artist_with_it(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.take([album(1), album(2)])
+    await keeper.pass_days(90, [album(2)])
+    assert (await keeper.retention.clear()).albums == 0
+    clock.forward(seconds=1)
+    cleared = await keeper.retention.clear()
+    assert (cleared.albums, cleared.artists) == (1, 1)
+    assert await keeper.all(select(Album.spotify_id)) == [spotify_id("album", 2)]
+    assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 2)]
+    assert await keeper.count(Listing) == await keeper.count(AlbumArtist) == 1
+    assert keeper.announced == 1
+
+
+@pytest.mark.gen_test
+async def test_each_deletion_is_journalled(keeper: Keeper, clock: Clock) -> None:
+    await keeper.take(albums(3))
+    await keeper.pass_days(91, albums(1, 7))
+    await keeper.retention.clear()
+    deleted = await keeper.all(select(Change).where(Change.kind == "deleted"))
+    assert [each.album for each in deleted] == [spotify_id("album", number) for number in range(3)]
+    assert [each.release["name"] for each in deleted] == ["Album 0", "Album 1", "Album 2"]
+    assert [each.release["artists"][0]["name"] for each in deleted][:1] == ["Artist 0"]
+
+
+@pytest.mark.gen_test
+async def test_an_artist_stays_with_any_album_left(keeper: Keeper, clock: Clock) -> None:
+    both = [artist(1), artist(2)]
+    await keeper.take([album(1, artists=both), album(2, artists=[artist(1)])])
+    await keeper.pass_days(91, [album(2, artists=[artist(1)])])
+    await keeper.retention.clear()
+    assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 1)]
+
+
+@pytest.mark.parametrize("outcome", ["no sync", "a partial sync", "a complete one long ago"])
+@pytest.mark.gen_test
+async def test_nothing_goes_as_long_as_no_sync_could_see_everything(
+    keeper: Keeper, clock: Clock, outcome: str
+) -> None:
+    await keeper.take(albums(3))
+    clock.forward(days=400)
+    if outcome == "a partial sync":
+        await keeper.take(albums(1), complete=False, error="502")
+    if outcome == "a complete one long ago":
+        await keeper.take(albums(1))
+        clock.forward(days=1, seconds=1)
+    assert (await keeper.retention.clear()).albums == 0
+    assert await keeper.count(Album) == 3
+
+
+@pytest.mark.gen_test
+async def test_much_goes_in_small_batches(keeper: Keeper, clock: Clock, database: Database) -> None:
+    await keeper.take(albums(1200))
+    await keeper.pass_days(91, [album(0)])
+    first = await database.run(retention.clear_batch, clock(), KEEP)
+    assert (first.albums, first.more) == (retention.BATCH, True)
+    assert await keeper.count(Album) == 1200 - retention.BATCH
+    total = await keeper.retention.clear()
+    assert total.albums == 1199 - retention.BATCH
+    assert await keeper.count(Artist) == 1
+    assert keeper.announced == 1
+
+
+@pytest.mark.gen_test
+async def test_old_journals_go_but_what_tells_how_fresh_all_is_stays(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    await keeper.take(albums(2))
+    await keeper.take(albums(2), complete=False, error="502")
+    clock.forward(days=1)
+    for _ in range(5):
+        await keeper.take(albums(2))
+        clock.forward(days=45)
+    clock.forward(days=46)
+    await database.run(_age_all, clock() - timedelta(days=300))
+    (last,) = await keeper.all(select(func.max(Change.seq)))
+    await keeper.pass_days(1, albums(2))
+    await keeper.retention.clear()
+    outcomes = await keeper.all(select(SyncRun.outcome).order_by(SyncRun.id))
+    assert outcomes.count("partial") == 1
+    assert 3 <= outcomes.count("complete") <= 4
+    assert await keeper.count(Change) == 0
+    assert await keeper.count(Album) == 2
+    assert await keeper.all(select(JournalFloor.seq)) == [last]
+
+
+@pytest.mark.gen_test
+async def test_hours_that_no_longer_count_are_forgotten(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    def count(session: Session) -> None:
+        for age in (0, 24, 25, 800):
+            window = clock().replace(minute=0, second=0) - timedelta(hours=age)
+            session.add(Quota(bucket="/search", window=window, calls=1))
+
+    await database.run(count)
+    await keeper.retention.clear()
+    assert await keeper.count(Quota) == 3
+
+
+@pytest.mark.gen_test
+async def test_a_sync_at_the_same_time_waits_and_loses_nothing(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.take(albums(900))
+    await keeper.pass_days(91, [album(0)])
+    await asyncio.gather(keeper.retention.clear(), keeper.take(albums(900)))
+    await keeper.take(albums(900))
+    assert await keeper.count(Album) == 900
+    assert await keeper.count(AlbumArtist) == 900
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_is_away_stops_no_timer(keeper: Keeper) -> None:
+    keeper.database.close()
+    await keeper.retention.tick()
+
+
+def _age_all(session: Session, at: Any) -> None:
+    session.execute(update(SyncRun).values(finished_at=at))
+    session.execute(update(Change).values(at=at))
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_jumps_ahead_for_a_while_deletes_nothing(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.pass_days(2, albums(5))
+    clock.forward(days=100)
+    await keeper.take(albums(2))
+    assert (await keeper.retention.clear()).albums == 0
+    clock.forward(hours=20)
+    await keeper.take(albums(2))
+    assert (await keeper.retention.clear()).albums == 0
+    assert await keeper.count(Album) == 5
+
+
+@pytest.mark.gen_test
+async def test_a_clock_that_was_behind_deletes_nothing_before_the_next_sync_has_seen_it_again(
+    keeper: Keeper, clock: Clock
+) -> None:
+    await keeper.pass_days(2, albums(5))
+    right = clock.moment
+    clock.forward(days=-100)
+    await keeper.take(albums(5))
+    clock.moment = right
+    assert (await keeper.retention.clear()).albums == 0
+    await keeper.take(albums(5))
+    assert (await keeper.retention.clear()).albums == 0
+    assert await keeper.count(Album) == 5
+
+
+@pytest.mark.gen_test
+async def test_what_is_kept_of_the_journal_has_no_holes_whatever_the_clock_did(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    """An entry of a clock that ran ahead is the oldest one kept, though younger ones look older."""
+    await keeper.take(albums(2))
+    clock.forward(days=200)
+    await keeper.take(albums(1, 5))
+    clock.forward(days=-200)
+    await keeper.take(albums(3, 10))
+    ahead = await keeper.all(select(func.max(Change.at)))
+    await keeper.pass_days(95, albums(1))
+    kept = await keeper.all(select(Change.seq).order_by(Change.seq))
+    await keeper.retention.clear()
+    oldest, *_ = await keeper.all(select(Change).order_by(Change.seq))
+    assert [oldest.at] == ahead
+    assert await keeper.all(select(JournalFloor.seq)) == [oldest.seq - 1]
+    left = await keeper.all(select(Change.seq).order_by(Change.seq))
+    assert left[: len(kept) - 2] == kept[2:]
+
+
+@pytest.mark.gen_test
+async def test_the_floor_of_the_journal_only_rises(keeper: Keeper, clock: Clock) -> None:
+    floors = []
+    for number in range(3):
+        await keeper.take(albums(2, 10 * number))
+        clock.forward(days=91)
+        await keeper.pass_days(1, albums(1, 100))
+        await keeper.retention.clear()
+        floors += await keeper.all(select(JournalFloor.seq))
+        (oldest,) = await keeper.all(select(func.min(Change.seq)))
+        assert floors[-1] < oldest
+    assert floors == sorted(set(floors))
+
+
+@pytest.mark.gen_test
+async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
+    keeper: Keeper, clock: Clock
+) -> None:
+    for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
+        pause = Pause(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
+        await keeper.database.run(quota_store.pause, bucket, pause)
+    await keeper.retention.clear()
+    assert await keeper.all(select(Cooldown.bucket).order_by(Cooldown.bucket)) == [
+        "/api/token",
+        "/recent",
+    ]

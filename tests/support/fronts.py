@@ -1,0 +1,181 @@
+"""Programs that stand in front of Freshet, with the files of deploy/, and clients of them."""
+
+import asyncio
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+
+from tests.conftest import ROOT, until
+from tests.support.ports import free_port, is_open
+
+DEPLOY = ROOT / "deploy"
+CONFIG = DEPLOY / "nginx.conf"
+PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+OFTEN = "200ms"  # between two checks of a server's health
+LIST = "/api/artists/"
+
+
+def found(program: str) -> str:
+    """Where a program is; the test is skipped if it is nowhere."""
+    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    if path is None:
+        pytest.skip(f"there is no {program}")
+    return path
+
+
+class Asked:
+    """Something that speaks HTTP on a port."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._http = AsyncHTTPClient(force_instance=True, max_clients=100)
+
+    async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+        return await self._http.fetch(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+            raise_error=False,
+            decompress_response=False,
+            follow_redirects=False,
+            allow_nonstandard_methods=True,
+        )
+
+    async def stream(self, *fields: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection on which events have been asked for."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        lines = ["GET /api/events HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *fields, "", ""]
+        writer.write("\r\n".join(lines).encode())
+        return reader, writer
+
+
+class Front(Asked):
+    """A program on a port of its own; `_command` starts it, and `_checking` looks at its file."""
+
+    _command: Sequence[str]
+    _checking: Sequence[str]
+
+    def check(self) -> None:
+        done = subprocess.run(
+            self._checking, capture_output=True, text=True, timeout=20, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "[warn" not in done.stderr.lower()
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(*self._command)
+        await until(lambda: is_open(self.port))
+
+    async def stop(self) -> None:
+        with suppress(ProcessLookupError):
+            self._process.terminate()
+        await self._process.wait()
+
+
+class Nginx(Front):
+    """nginx in front of servers on `ports`; `more` stands below `listen`.
+
+    `patience` replaces the 10 s that a slow client has.
+    """
+
+    def __init__(self, folder: Path, *ports: int, more: str = "", patience: str = "10s") -> None:
+        super().__init__(free_port())
+        text = CONFIG.read_text(encoding="utf-8")
+        places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
+        (line,) = re.findall(r"^ +(server 127\.0\.0\.1:5000 .*;)$", text, re.MULTILINE)
+        servers = "\n".join(line.replace("5000", str(port)) for port in ports)
+        for old, new in (
+            ("http {\n", f"http {{\n{places}"),
+            (line, servers),
+            ("/var/cache/nginx/freshet", f"{folder}/cache"),
+            ("_timeout 10s;", f"_timeout {patience};"),
+            ("listen 80;", f"listen 127.0.0.1:{self.port}; {more}"),
+        ):
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "nginx.conf").write_text(text, encoding="utf-8")
+        extra = f"daemon off; pid {folder}/pid;" + (" user root;" if os.geteuid() == 0 else "")
+        self._command = [found("nginx"), "-p", str(folder), "-e", "stderr"]
+        self._command += ["-c", f"{folder}/nginx.conf", "-g", extra]
+        self._checking = [*self._command, "-t"]
+
+    async def quit(self) -> int:
+        """Its exit code when it is to end in good order, as Docker asks it to."""
+        self._process.send_signal(signal.SIGQUIT)
+        return await asyncio.wait_for(self._process.wait(), 9)
+
+    async def keep(self, path: str, **headers: str) -> HTTPResponse:
+        """Ask twice, for what is asked for once is not kept; the second answer."""
+        first = await self.get(path, **headers)
+        assert (first.code, first.headers["X-Cache"]) == (200, "MISS")
+        second = await self.get(path, **headers)
+        assert (second.code, second.headers["X-Cache"]) == (200, "MISS")
+        return second
+
+
+class HAProxy(Front):
+    """HAProxy in front of a server on `server`."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            ":80 ": f"127.0.0.1:{self.port} ",
+            "127.0.0.1:5000": f"127.0.0.1:{server}",
+            "inter 2s": f"inter {OFTEN}",
+        }
+        file = written(DEPLOY / "haproxy.cfg", folder, changes)
+        self._command = [found("haproxy"), "-db", "-f", str(file)]
+        self._checking = [found("haproxy"), "-c", "-f", str(file)]
+
+
+class Varnish(Front):
+    """Varnish in front of a server on `server`."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            '.port = "5000";': f'.port = "{server}";',
+            ".interval = 2s;": f".interval = {OFTEN};",
+        }
+        file = written(DEPLOY / "varnish.vcl", folder, changes)
+        place = ["-n", str(folder / "varnish"), "-j", "none"]
+        self._command = [found("varnishd"), "-F", *place, "-a", f"127.0.0.1:{self.port}"]
+        self._command += ["-f", str(file), "-s", "malloc,64m"]
+        self._checking = [found("varnishd"), "-C", "-f", str(file), *place]
+
+
+class Caddy(Front):
+    """Caddy in front of a server on `server`, without TLS."""
+
+    def __init__(self, folder: Path, server: int) -> None:
+        super().__init__(free_port())
+        changes = {
+            "example.org {": f"http://:{self.port} {{\n\tbind 127.0.0.1",
+            "127.0.0.1:5000": f"127.0.0.1:{server}",
+            "health_interval 2s": f"health_interval {OFTEN}",
+            "grace_period 5s": f"grace_period {OFTEN}",
+            "\tservers {": "\tadmin off\n\tservers {",
+        }
+        file = written(DEPLOY / "Caddyfile", folder, changes)
+        options = ["--adapter", "caddyfile", "--config", str(file)]
+        self._command = [found("caddy"), "run", *options]
+        self._checking = [found("caddy"), "validate", *options]
+
+
+def written(source: Path, folder: Path, changes: dict[str, str]) -> Path:
+    """A copy of a file of deploy/ with changes, each of which must find its place."""
+    text = source.read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    copy = folder / source.name
+    copy.write_text(text, encoding="utf-8")
+    return copy

@@ -1,0 +1,111 @@
+"""A server behind one of the programs of `tests.support.fronts`, for all tests of a module."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from server.app.application import Freshet
+from server.standin import AppKind, Catalogue, StandIn
+from tests.conftest import own_loop, settings_for, until
+from tests.support.examples import albums
+from tests.support.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
+from tests.support.ports import free_port
+from tests.support.raw import quiet
+
+PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
+    "nginx": Nginx,
+    "haproxy": HAProxy,
+    "varnish": Varnish,
+    "caddy": Caddy,
+}
+STRANGER = "127.0.0.9"  # an address of this machine that is no proxy's
+
+
+class House:
+    """One program in front of one server, whose database is at `url`."""
+
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, url: URL) -> None:
+        self.name, self.run, self.url = name, loop.run_until_complete, url
+
+    async def start(self, folder: Path, access_log: str) -> None:
+        self.standin = StandIn(
+            kind=AppKind.EXTENDED, catalogue=Catalogue(albums(5), recent_days=None)
+        )
+        self.standin.start()
+        port = free_port()
+        self.front: Front = PROGRAMS[self.name](folder, port)
+        self.freshet = Freshet(
+            settings_for(
+                self.url,
+                self.standin,
+                port=port,
+                public_url=f"http://127.0.0.1:{self.front.port}",
+                trusted_proxies="127.0.0.1",
+                access_log=access_log,
+                cache_max_age=1,
+            )
+        )
+        redirect = self.freshet.settings.redirect_uri
+        self.standin.world.redirect_uris = (*self.standin.world.redirect_uris, redirect)
+        self.freshet.start()
+        await until(self._is_settled)
+        await self.front.start()
+        self.direct = Asked(port)
+
+    def _is_settled(self) -> bool:
+        """Whether the first sync is served, with the details of its artists."""
+        snapshot = self.freshet.cache.snapshot
+        if snapshot is None or snapshot.freshness.synced_at is None:
+            return False
+        artists = [artist for album in snapshot.albums for artist in album.artists]
+        return not any(b'"genres":null' in artist.json for artist in artists)
+
+    async def stop(self) -> None:
+        await self.front.stop()
+        await self.freshet.stop()
+        await self.standin.stop()
+
+    async def from_stranger(self, *lines: str) -> str:
+        """What a client at another address, which is no proxy, gets for one request."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.front.port, local_addr=(STRANGER, 0)
+        )
+        more = [f"Host: 127.0.0.1:{self.front.port}", "Connection: close", "", ""]
+        writer.write("\r\n".join([*lines, *more]).encode())
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        return answer.decode("latin-1")
+
+
+def house_of(programs: Iterable[str], access_log: str = "all") -> Any:
+    """A fixture of a module: each of these programs in turn, and the server behind it.
+
+    Without an access log nothing changes by itself either: answers are to be compared.
+    """
+
+    @pytest.fixture(params=programs, scope="module")
+    def house(
+        request: pytest.FixtureRequest,
+        new_database: Callable[[str], Any],
+        migrated: str,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[House]:
+        folder = tmp_path_factory.mktemp(request.param)
+        with (
+            new_database(migrated) as url,
+            own_loop() as loop,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setenv("HOME", str(folder))  # where Caddy keeps its own
+            house = House(request.param, loop, url)
+            loop.run_until_complete(house.start(folder, access_log))
+            if access_log == "off":
+                loop.run_until_complete(quiet(house.freshet))
+            yield house
+            loop.run_until_complete(house.stop())
+
+    return house

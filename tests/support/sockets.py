@@ -1,0 +1,49 @@
+"""A server on which nothing goes on by itself, and clients of it that are bare sockets."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from server.app.application import Freshet
+from server.standin import StandIn
+from tests.support.examples import albums
+from tests.support.raw import quiet
+
+Connect = Callable[..., Awaitable[socket.socket]]
+
+
+def quiet_server(releases: int) -> Any:
+    """A fixture: start a server with so many releases, after its first sync."""
+
+    @pytest.fixture
+    def start(start_freshet: Any, start_standin: Callable[..., StandIn]) -> Callable[..., Any]:
+        async def go(**overrides: Any) -> Freshet:
+            freshet: Freshet = await start_freshet(start_standin(albums(releases)), **overrides)
+            await quiet(freshet)
+            return freshet
+
+        return go
+
+    return start
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Make clients that read when the test does; they are closed with it."""
+    clients: list[socket.socket] = []
+
+    async def go(freshet: Freshet, receive_buffer: int | None = None) -> socket.socket:
+        client = socket.socket()
+        clients.append(client)
+        if receive_buffer is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", freshet.port))
+        return client
+
+    yield go
+    for client in clients:
+        client.close()

@@ -1,0 +1,82 @@
+"""A script of another origin in a real browser: what it may send and read, and what it may not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from playwright.sync_api import Page
+
+from tests.system.browser.conftest import Place
+from tests.system.browser.test_pages import old_news, take
+
+SENT = {
+    "Authorization": "Bearer of-somebody",
+    "Cache-Control": "no-cache",
+    "Content-Type": "application/json",
+    "If-None-Match": '"x"',
+    "Last-Event-ID": "0",
+    "X-Requested-With": "XMLHttpRequest",
+    "X-Whatever": "1",
+}
+ASK = """async ([address, options]) => {
+  try {
+    const answer = await fetch(address, options);
+    await answer.text();
+    return [answer.status, Object.fromEntries(answer.headers)];
+  } catch (error) {
+    return [0, {refused: error.name}];
+  }
+}"""
+FIRST_EVENT = """address => new Promise((done, fail) => {
+  const stream = new EventSource(address);
+  stream.addEventListener("added", event => { stream.close(); done(JSON.parse(event.data)); });
+  setTimeout(() => { stream.close(); fail(new Error("no event")); }, 10000);
+})"""
+
+
+def test_a_script_of_another_origin_may_send_any_header_and_read_every_header(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    page.goto(foreign_page("<p>Elsewhere"))
+    answered: dict[str, Any] = {}
+    for path in ("api/artists/", "api/changes/", "api/status", "api/openapi.json"):
+        status, headers = page.evaluate(ASK, [f"{place.url}{path}", {"headers": SENT}])
+        assert status == 200, path
+        answered[path] = headers
+    for name in ("etag", "last-modified", "x-last-sync", "link", "vary", "date"):
+        assert answered["api/artists/"][name]
+    known = {"If-None-Match": answered["api/artists/"]["etag"], "Cache-Control": "max-age=0"}
+    status, headers = page.evaluate(ASK, [f"{place.url}api/artists/", {"headers": known}])
+    assert (status, headers["etag"]) == (304, known["If-None-Match"])
+    expected.append("Failed to load resource")
+    status, headers = page.evaluate(ASK, [f"{place.url}api/none", {"headers": SENT}])
+    assert (status, headers["content-type"]) == (404, "application/problem+json")
+    event = page.evaluate(FIRST_EVENT, f"{place.url}api/events?after=0")
+    assert (event["seq"], event["kind"]) == (1, "added")
+
+
+def test_a_script_of_another_origin_reads_no_page_and_starts_no_sync(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    page.goto(foreign_page("<p>Elsewhere"))
+    expected += ["blocked by CORS policy", "Failed to load resource"]
+    refused = [0, {"refused": "TypeError"}]
+    for path in ("", "status", "api/docs/", "metrics"):
+        assert page.evaluate(ASK, [f"{place.url}{path}", {}]) == refused, path
+    asked = {"method": "POST", "headers": {"Authorization": "Bearer of-somebody"}}
+    assert page.evaluate(ASK, [f"{place.url}api/sync/", asked]) == refused
+    simple = {"method": "POST", "credentials": "include"}
+    assert page.evaluate(ASK, [f"{place.url}api/sync/", simple]) == refused
+
+
+def test_the_example_of_the_stream_tells_of_a_release_in_a_page_of_another_origin(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    described = orjson.loads(place.server.get("/api/openapi.json")[2])
+    (sample,) = described["paths"]["/api/events"]["get"]["x-codeSamples"]
+    page.goto(foreign_page("<p>Elsewhere"))
+    page.add_script_tag(content=sample["source"])
+    page.wait_for_function("changes.readyState === EventSource.OPEN")
+    expected.append("Late Comer: Old News 700")
+    with page.expect_console_message(lambda said: said.text == "Late Comer: Old News 700"):
+        take(place, old_news(700))

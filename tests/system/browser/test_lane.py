@@ -1,0 +1,42 @@
+"""A browser's own requests are answered by the fast lane, as by the handlers."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import Browser
+
+from tests.system.browser.conftest import Place
+
+ASK = """async (path) => {
+  const answer = await fetch(path, {cache: 'no-store'});
+  return [answer.status, answer.headers.get('etag'), await answer.json()];
+}"""
+
+
+def hits(place: Place) -> int:
+    """How many answers the lane has sent; it counts them once a second."""
+    text = place.server.get("/metrics")[2].decode()
+    return sum(int(float(count)) for count in re.findall(r'by="lane".* (.+)', text))
+
+
+def test_chromium_reads_warm_answers_and_everything_else_on_its_connections(
+    chromium: Browser, place: Place
+) -> None:
+    page = chromium.new_page()
+    page.goto(place.url)
+    before = hits(place)
+    answers: list[Any] = []
+    for _ in range(5):  # artists' details may come meanwhile, for which all is made anew
+        answers = [page.evaluate(ASK, "/api/artists/") for _ in range(20)]
+        if all(answer == answers[0] for answer in answers):
+            break
+    cold = page.evaluate(ASK, "/api/artists/?limit=1")
+    answers.append(page.evaluate(ASK, "/api/artists/"))
+    assert all(answer == answers[0] for answer in answers)
+    status, etag, content = answers[0]
+    assert status == 200
+    assert etag.startswith('"')
+    assert cold[2]["items"] == content["items"][:1]
+    page.wait_for_timeout(1100)
+    assert hits(place) - before >= 20
+    page.close()

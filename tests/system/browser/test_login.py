@@ -1,0 +1,282 @@
+"""The login as people meet it: clicks and keys in Chromium, from the start page to the last."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
+from server.standin.world import Listener
+from tests.system.browser.conftest import Looks, Place
+
+LOGGED_IN = f"You are logged in as {Listener.display_name}"
+OWNER = "You own this server"
+NO_ACCOUNT = "No one is logged in"
+REFUSED = "the server responded with a status of 403"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+BAD = "the server responded with a status of 400"
+
+# The contrast of every text with what is behind it, and the colour of the page's ground.
+# Source: WCAG 2.2, relative luminance.
+CONTRASTS = """() => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const opaque = colour => colour.length === 3 || colour[3] === 1;
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([red, green, blue]) =>
+    0.2126 * linear(red / 255) + 0.7152 * linear(green / 255) + 0.0722 * linear(blue / 255);
+  const behind = element => {
+    const colour = numbers(getComputedStyle(element).backgroundColor);
+    return opaque(colour) ? colour : behind(element.parentElement);
+  };
+  const found = {};
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data.trim(), element = texts.currentNode.parentElement;
+    if (!text) continue;
+    const ink = light(numbers(getComputedStyle(element).color)), ground = light(behind(element));
+    found[text] = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+  }
+  return [found, getComputedStyle(document.body).backgroundColor];
+}"""
+
+
+def press(page: Page, name: str) -> None:
+    """Click what is a button to the eye."""
+    page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).click()
+
+
+def log_in(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    press(page, "Log in with Spotify")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+def stations(page: Page, place: Place) -> Iterator[str]:
+    """Go through all that people see of a login; the name of each page once it is there."""
+    page.goto(place.url)
+    expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
+    yield "logged-out"
+    press(page, "Log in with Spotify")
+    expect(page.get_by_role("button", name="Agree")).to_be_visible()
+    yield "consent"
+    press(page, "Cancel")
+    expect(page.get_by_role("heading", name=LoginDenied.title)).to_be_visible()
+    yield "denied"
+    press(page, "Begin again")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+    yield "logged-in"
+    page.get_by_text("Disconnect…").click()
+    expect(page.get_by_role("button", name="Delete and disconnect")).to_be_visible()
+    yield "disconnecting"
+    press(page, "Delete and disconnect")
+    expect(page.get_by_role("status")).to_contain_text("Disconnected")
+    yield "disconnected"
+
+
+def test_a_login_on_the_consent_page_ends_on_the_start_page(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
+    expect(page.get_by_role("button", name="Log out")).to_have_count(0)
+    press(page, "Log in with Spotify")
+    expect(page.get_by_text(f"asks {Listener.display_name}")).to_be_visible()
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+    expect(page.get_by_text(OWNER)).to_be_visible()
+    expect(page.get_by_role("button", name="Log out")).to_be_visible()
+    assert page.url == place.url, "no code and no state is left in the address"
+    page.reload()
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+def test_whoever_does_not_agree_is_told_so_and_may_begin_again(
+    page: Page, place: Place, expected: list[str]
+) -> None:
+    expected.append(REFUSED)
+    page.goto(place.url)
+    press(page, "Log in with Spotify")
+    with page.expect_response(re.compile("/auth/callback/")) as answer:
+        press(page, "Cancel")
+    assert answer.value.status == 403
+    expect(page.get_by_role("heading")).to_have_text(LoginDenied.title)
+    press(page, "Begin again")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+def test_a_logout_is_not_undone_by_going_back_or_reloading(page: Page, place: Place) -> None:
+    log_in(page, place)
+    press(page, "Log out")
+    expect(page.get_by_role("status")).to_have_text("You are logged out.")
+    expect(page.get_by_text(LOGGED_IN)).to_have_count(0)
+    page.go_back(wait_until="commit")  # nothing is loaded if the browser has kept the page
+    expect(page.get_by_text("This server belongs to another account")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("This server belongs to another account")).to_be_visible()
+    kept = {cookie["name"]: cookie["value"].strip('"') for cookie in page.context.cookies()}
+    assert not kept.get("freshet_session")
+
+
+def test_disconnecting_leaves_nothing_behind_and_does_not_bar_the_next_login(
+    page: Page, place: Place
+) -> None:
+    log_in(page, place)
+    assert Listener.account_id in page.content()
+    page.get_by_text("Disconnect…").click()
+    press(page, "Delete and disconnect")
+    expect(page.get_by_role("status")).to_contain_text("Disconnected")
+    expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
+    for mine in (Listener.account_id, Listener.id, Listener.display_name, "Consent given"):
+        assert mine not in page.content()
+    page.go_back(wait_until="commit")  # nothing is loaded if the browser has kept the page
+    expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
+    assert Listener.display_name not in page.content()
+    press(page, "Log in with Spotify")
+    press(page, "Agree")
+    expect(page.get_by_text(OWNER)).to_be_visible()
+
+
+def test_a_login_ends_where_next_says(page: Page, place: Place, expected: list[str]) -> None:
+    expected.append("/favicon.ico")  # JSON names no icon, so the browser looks there
+    page.goto(f"{place.url}auth/login/?next=/api/artists/%3Flimit%3D1")
+    press(page, "Agree")
+    page.wait_for_url(f"{place.url}api/artists/?limit=1")
+    expect(page.locator("body")).to_contain_text('"count":1')
+
+
+def test_two_tabs_can_log_in_at_once(page: Page, place: Place) -> None:
+    tabs = [page, page.context.new_page()]
+    for tab in tabs:
+        tab.goto(place.url)
+        press(tab, "Log in with Spotify")
+        expect(tab.get_by_role("button", name="Agree")).to_be_visible()
+    for tab in tabs:
+        tab.bring_to_front()
+        press(tab, "Agree")
+        expect(tab.get_by_text(LOGGED_IN)).to_be_visible()
+    for tab in tabs:
+        tab.reload()
+        expect(tab.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+def test_a_login_that_begins_at_localhost_ends_at_the_public_address(
+    page: Page, place: Place
+) -> None:
+    page.goto(place.url.replace("127.0.0.1", "localhost") + "auth/login/")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+    assert page.url == place.url
+
+
+def test_a_callback_that_is_opened_again_has_been_answered_already(
+    page: Page, place: Place, expected: list[str]
+) -> None:
+    expected.append(BAD)
+    page.goto(place.url)
+    press(page, "Log in with Spotify")
+    with page.expect_response(re.compile("/auth/callback/")) as callback:
+        press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+    answer = page.goto(callback.value.url)
+    assert answer is not None
+    assert answer.status == 400
+    expect(page.get_by_role("heading")).to_have_text(StateReplayed.title)
+    press(page, "To the start page")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+@pytest.mark.parametrize("action", ["logout", "disconnect"])
+def test_a_form_of_another_origin_does_nothing(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str], action: str
+) -> None:
+    expected.append(REFUSED)
+    log_in(page, place)
+    form = f'<form method="post" action="{place.url}auth/{action}/"><button>Win</button></form>'
+    page.goto(foreign_page(f"{form}<script>document.forms[0].submit()</script>"))
+    expect(page.get_by_role("heading")).to_have_text(ForeignOrigin.title)
+    press(page, "To the start page")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+@pytest.mark.parametrize("path", ["", "auth/callback/"])
+def test_pages_cannot_be_framed(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str], path: str
+) -> None:
+    expected += ["frame-ancestors 'none'", BAD]
+    page.goto(foreign_page(f'<iframe src="{place.url}{path}"></iframe>'))
+    assert [frame.url for frame in page.frames[1:]] == ["chrome-error://chromewebdata/"]
+
+
+def test_all_works_without_scripts(
+    new_context: Callable[..., BrowserContext], place: Place, expected: list[str]
+) -> None:
+    expected.append(REFUSED)
+    page = new_context(java_script_enabled=False).new_page()
+    assert list(stations(page, place))[-1] == "disconnected"
+
+
+def test_all_can_be_done_with_the_keyboard(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    go_to_account(page)
+    tab_to(page, "Log in with Spotify")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Agree")).to_be_visible()
+    tab_to(page, "Agree")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+    go_to_account(page)
+    tab_to(page, "Log out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("You are logged out.")
+
+
+def go_to_account(page: Page) -> None:
+    """The head of each page leads past the wall, to the login."""
+    tab_to(page, "Account")
+    page.keyboard.press("Enter")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has this name has the focus, and shows it."""
+    focus = page.locator(":focus")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if focus.inner_text() == name:
+            outline = focus.evaluate("element => getComputedStyle(element).outline")
+            assert re.search(r"solid [23]px", outline), f"{name} does not show its focus: {outline}"
+            return
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+def test_no_page_scrolls_sideways(
+    page: Page,
+    place: Place,
+    looks: Looks,
+    photograph: Callable[[Page, str], None],
+    expected: list[str],
+) -> None:
+    expected.append(REFUSED)
+    for number, station in enumerate(stations(page, place)):
+        for width, scheme in looks(number):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 800})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{station} is {wide} wide"
+            photograph(page, f"{station}-{width}-{scheme}")
+
+
+def test_all_text_stands_out_from_its_ground(page: Page, place: Place, expected: list[str]) -> None:
+    expected.append(REFUSED)
+    for station in stations(page, place):
+        grounds = set()
+        for scheme in SCHEMES:
+            page.emulate_media(color_scheme=scheme)
+            contrasts, ground = page.evaluate(CONTRASTS)
+            assert len(contrasts) >= 5, f"{station} has next to no text"
+            faint = {text: ratio for text, ratio in contrasts.items() if ratio < 4.5}
+            assert not faint, f"{station} in {scheme}"
+            grounds.add(ground)
+        assert len(grounds) == 2, f"{station} is no other in the dark"

@@ -1,0 +1,81 @@
+"""The login by copy and paste in Chromium, at a name in a home network."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.support.nursery import Nursery
+from tests.support.ports import free_port
+from tests.system.browser.conftest import CHROMIUMS, PATIENCE, WIDTHS, runs
+from tests.system.browser.test_login import LOGGED_IN, press
+from tests.system.browser.test_pages import SCROLLED, is_sound
+from tests.system.processes.conftest import Server, environment, standin_process, standin_settings
+
+NAME = "raspberrypi.local"
+UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain http is
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[Page]:
+    """A page of a browser that finds the name on this machine, as others do in their network."""
+    path = next(filter(runs, map(shutil.which, CHROMIUMS)))
+    browser = chromium.browser_type.launch(
+        executable_path=path,
+        args=["--disable-gpu", f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
+    )
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    browser.close()
+
+
+def test_in_a_home_network_the_address_is_pasted(
+    visitor: Page,
+    new_database: Callable[[str], Any],
+    migrated: str,
+    manage_py: Path,
+    nursery: Nursery,
+    tmp_path: Path,
+    photograph: Callable[[Page, str], None],
+) -> None:
+    port, said = free_port(), list[str]()
+    callback = f"http://127.0.0.1:{port}/auth/callback/"
+    visitor.on("console", lambda message: said.append(message.text))
+    with (
+        new_database(migrated) as database_url,
+        standin_process("--redirect-uri", callback, nursery=nursery) as spotify,
+    ):
+        env = environment(database_url, **standin_settings(spotify))
+        env["PUBLIC_URL"] = f"http://{NAME}:{port}"
+        server = Server(manage_py, tmp_path / "log", "-p", str(port), env=env, nursery=nursery)
+        try:
+            server.event("sync_finished", 60)
+            visitor.goto(env["PUBLIC_URL"])
+            expect(visitor.get_by_text("Logging in with one click is off")).to_be_visible()
+            press(visitor, "How to log in")
+            look(visitor, photograph)
+            with visitor.expect_popup() as opened:
+                press(visitor, "Open Spotify’s consent page")
+            press(opened.value, "Agree")
+            opened.value.wait_for_url(f"{callback}?**")
+            visitor.get_by_label("Address at which the tab ended").fill(opened.value.url)
+            press(visitor, "Log in")
+            expect(visitor.get_by_text(LOGGED_IN)).to_be_visible()
+            press(visitor, "Log out")
+            expect(visitor.get_by_text("You are logged out.")).to_be_visible()
+            assert not [each for each in said if UNTRUSTED not in each]
+        finally:
+            server.stop()
+
+
+def look(page: Page, photograph: Callable[[Page, str], None]) -> None:
+    """Find nothing that shuts people out or runs over the edge, at any width."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 720})
+        assert page.evaluate(SCROLLED) == []
+        photograph(page, f"login-by-hand-{width}")
+    is_sound(page, "login by hand")

@@ -1,0 +1,106 @@
+"""All that clients can make a process keep, at its bound at the same time, fits into MEMORY_MB."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, text
+from sqlalchemy.orm import Session
+
+from server.config.memory_budget import DEFAULT, DEFAULT_MB
+from server.database.engine import make_engine
+from server.serving.streams.broadcast import LISTENER_BYTES
+from server.standin import Catalogue
+from server.storage import sweeps
+from tests.bench.http.process import resident
+from tests.support.examples import sweep
+from tests.system.faults.fill import Filler
+from tests.system.processes.conftest import Server, environment
+
+RELEASES = 500
+AFTERWARDS = 1.1  # of what it takes with full caches, which are meant to be kept
+
+
+def most_resident(pid: int) -> float:
+    """Megabytes of memory at the most so far, however short that was (Linux, proc(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
+
+@pytest.fixture
+def filled(database_url: URL) -> URL:
+    """A database with a catalogue that has been listed for two months."""
+    engine = make_engine(database_url)
+    now = datetime.now(UTC)
+    albums = Catalogue.generate(today=date.today(), size=RELEASES, quirks=False).albums
+    with Session(engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(albums), now, lambda: now)
+        session.execute(text("UPDATE listings SET since = now() - interval '60 days'"))
+    engine.dispose()
+    return database_url
+
+
+@pytest.mark.usefixtures("descriptors")
+def test_every_owner_of_memory_is_filled_to_its_bound_and_the_process_stays_within_its_setting(
+    run: Callable[..., Server], filled: URL, long: bool
+) -> None:
+    env = environment(filled, SYNC_INTERVAL="0", ACCESS_LOG="off", CACHE_TTL="3600")
+    server = run(env=env, fresh=True)
+    server.event("server_started")
+    pid, filler = server.process.pid, Filler(server.port)
+    assert server.get("/api/docs/")[0] == 200
+    figures: dict[str, float] = {}
+    began = time.monotonic()
+
+    def note(what: str) -> None:
+        figures[what] = resident(pid)
+        print(f"{what}: {figures[what]:.1f} MB, {time.monotonic() - began:.1f} s", flush=True)
+
+    note("before")
+    filler.queries(60)
+    note("queries")
+    if long:
+        filler.small_queries(12_000)
+        note("small queries")
+    filler.spellings()
+    note("spellings")
+    filler.past_days(10, date.today())
+    note("past days")
+    filler.heads()
+    note("heads")
+    streams = filler.listeners()
+    note(f"{streams} streams")
+    filler.unread(
+        200, lambda number: f"/api/artists/?limit=500&released_before=2100-01-{1 + number % 28:02}"
+    )
+    note("unread")
+    filler.bodies(500)
+    time.sleep(3)
+    note("bodies")
+    engine = make_engine(filled)
+    with engine.connect() as other:
+        other.execute(text("LOCK TABLE changes"))
+        refused = filler.waiting()
+        note(f"waiting, and {refused} refused")
+        filler.idle(12_000 if long else 3000)
+        note("idle")
+    filler.leave()
+    for _ in range(2):  # what was asked for most is made again once
+        with engine.begin() as other:
+            other.execute(text("NOTIFY freshet_synced, 'another'"))
+        time.sleep(1)
+    engine.dispose()
+    deadline = time.monotonic() + 12  # memory is given back every five seconds
+    most_after = AFTERWARDS * figures["past days"]
+    while resident(pid) > most_after and time.monotonic() < deadline:
+        time.sleep(0.2)
+    note("after")
+    peak = most_resident(pid)
+    print(f"at most {peak:.1f} MB")
+    assert streams == DEFAULT.listeners // LISTENER_BYTES
+    assert refused == 10
+    assert peak <= DEFAULT_MB
+    assert figures["after"] <= most_after
+    assert server.get("/api/artists/")[0] == 200
