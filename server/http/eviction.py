@@ -23,14 +23,14 @@ class Eviction:
     def close_silent(self, since: int, most: int) -> int:
         """Close up to `most` of the lane that have been silent since a second, and tell how many.
 
-        Of those that have been silent equally long, the ones of the address with the most go first.
+        Of those that have been silent equally long, the ones of the network with the most go first.
         Those that have answers to take are none of them: the backlog sees to these.
         """
         silent = [
             each for each in self._connections.values() if each.seen <= since and not each.unsent
         ]
-        count = Counter(each.address[0] for each in silent)
-        chosen = sorted(silent, key=lambda each: (each.seen, -count[each.address[0]]))[:most]
+        count = Counter(each.network for each in silent)
+        chosen = sorted(silent, key=lambda each: (each.seen, -count[each.network]))[:most]
         for each in chosen:
             self._close(each)
         return len(chosen)

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from server.config.addresses import client_network
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections.acceptor import ROOM
 from server.http.connections.connection import Connection
+from server.http.connections.head_limits import IDLE_SECONDS
 from server.http.connections.portions import Portions
 from server.http.eviction import Eviction
 from server.http.handoff import HandoffServer
@@ -20,7 +22,6 @@ from server.http.wire_response import WireResponse
 
 READ_BYTES = 16 * 1024
 LAST_BYTES = 64 * 1024  # read, and thrown away, behind the last request
-IDLE_SECONDS = 75
 LINGER_SECONDS = 0.5  # for clients to hear of the end before the connection goes
 LINGER_STEPS = 25
 CONNECTION_BYTES = 700  # of memory for a connection that is idle
@@ -84,17 +85,20 @@ class Lane:
         """How many connections have answers that are not sent yet."""
         return len(self._connections) - self.idle
 
-    def take(self, connection: socket.socket, address: Any, unread: bytes = b"") -> None:
+    def take(
+        self, connection: socket.socket, address: Any, network: str = "", unread: bytes = b""
+    ) -> None:
         """Serve a connection from now on, of which `unread` has been read already.
 
-        If there are too many, those that have been silent the longest are closed, or else this one.
+        `network` is that of its client, empty for a new one. If there are too many connections,
+        those that have been silent the longest are closed, or else this one.
         """
         if len(self._connections) >= self._most:
             self.make_room(ROOM)
         if not self._is_open or len(self._connections) >= self._most:
             connection.close()
             return
-        made = Connection(connection, address, self._second)
+        made = Connection(connection, address, network or client_network(address[0]), self._second)
         self._connections[made.descriptor] = made
         self._loop.add_reader(made.descriptor, self._read, made)
         if unread:

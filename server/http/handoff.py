@@ -14,7 +14,6 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
-from server.config.addresses import client_network
 from server.http.connections.head_limits import Fault
 from server.http.connections.lingering_close import Linger
 from server.http.connections.turns import Turns, Waiting
@@ -51,11 +50,17 @@ class HandoffServer(HTTPServer):
         self.linger = Linger()
 
     def lend(
-        self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack
+        self,
+        connection: socket.socket,
+        address: Any,
+        network: str,
+        given: bytes,
+        head: int,
+        back: GiveBack,
     ) -> None:
         """Let Tornado answer one request, whose head is the first `head` bytes of `given`."""
         begin = partial(self._begin, connection, address, given, head, back)
-        self.turns.add(client_network(address[0]), Waiting(connection, len(given), begin))
+        self.turns.add(network, Waiting(connection, len(given), begin))
 
     def _begin(
         self, connection: socket.socket, address: Any, given: bytes, head: int, back: GiveBack

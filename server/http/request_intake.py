@@ -16,9 +16,9 @@ from server.http.refusals import TLS_HANDSHAKE, TlsLog
 class Reception:
     """Receives connections whose next request is unknown.
 
-    `go_on(connection, data)` gets what has arrived once a head is whole, `take(socket, address,
-    data)` a connection that Tornado gives back; `forget` and `close` end what the lane does. Heads
-    of which a part has arrived have up to `heads` bytes.
+    `go_on(connection, data)` continues when a head is complete, `take(socket, address, network,
+    data)` when Tornado returns a connection; `forget` and `close` end the fast lane's part.
+    Incomplete heads together take up to `heads` bytes.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Reception:
         tornado: HandoffServer,
         *,
         go_on: Callable[[Connection, bytes], None],
-        take: Callable[[socket.socket, Any, bytes], None],
+        take: Callable[[socket.socket, Any, str, bytes], None],
         forget: Callable[[Connection], None],
         close: Callable[[Connection], None],
         heads: int,
@@ -68,10 +68,13 @@ class Reception:
     def _lend(self, connection: Connection, head: int) -> None:
         """Have Tornado answer the first request of what is unread, whose head has `head` bytes."""
         self._forget(connection)
-        back = partial(self._take_back, connection.address)
-        self._tornado.lend(connection.socket, connection.address, connection.unread, head, back)
+        address, network = connection.address, connection.network
+        back = partial(self._take_back, address, network)
+        self._tornado.lend(connection.socket, address, network, connection.unread, head, back)
 
-    def _take_back(self, address: Any, connection: socket.socket, unread: bytes) -> None:
+    def _take_back(
+        self, address: Any, network: str, connection: socket.socket, unread: bytes
+    ) -> None:
         with suppress(OSError):  # Tornado has turned it off
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._take(connection, address, unread)
+        self._take(connection, address, network, unread)

@@ -14,7 +14,12 @@ from tornado.web import Application, RequestHandler
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections import sockets
 from server.http.connections.acceptor import Acceptor
-from server.http.connections.head_limits import BODY_SECONDS, MAX_BODY_BYTES, MAX_HEAD_BYTES
+from server.http.connections.head_limits import (
+    BODY_SECONDS,
+    IDLE_SECONDS,
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+)
 from server.http.connections.incomplete_bodies import IncompleteBodies
 from server.http.connections.turns import Turns
 from server.http.connections.unsent import Backlog
@@ -27,7 +32,6 @@ from server.http.wire_response import WireResponse
 from server.observability.access_log import AccessLog
 
 KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
-IDLE_SECONDS = 75
 LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
 OF_A_BODY = frozenset({"Content-Length", "Transfer-Encoding"})
 DRAIN_SECONDS = 4.0

@@ -13,6 +13,7 @@ MAX_FIELDS = 100  # header lines, each of which costs as much as 100 bytes
 MAX_NAME_BYTES = 256  # of a header: Tornado remembers 1000 names for good
 HEAD_SECONDS = 10  # from the first byte of a head to its last
 BODY_SECONDS = 10.0
+IDLE_SECONDS = 75  # for which a connection may wait for its next request
 MAX_BODY_BYTES = 16 * 1024  # the only body that any route takes is an address
 MAX_CHUNKS = 100  # of a body; reading one costs as much as 1000 bytes
 

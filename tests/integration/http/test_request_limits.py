@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -20,8 +21,8 @@ from handlers.base import BaseHandler
 from server.app.application import Freshet
 from server.app.unreadable import Refuser
 from server.config.memory_budget import DEFAULT
-from server.http.connections.head_limits import HEAD_SECONDS, end_of_head
-from server.http.fast_lane import IDLE_SECONDS, Lane
+from server.http.connections.head_limits import HEAD_SECONDS, IDLE_SECONDS, end_of_head
+from server.http.fast_lane import Lane
 from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog
@@ -225,6 +226,27 @@ async def test_when_room_is_needed_a_head_is_as_old_as_its_first_byte(
     lane.make_room(1)
     assert await slow.ended()
     assert (await used(idle, WARM)).reader.at_eof() is False
+
+
+@pytest.mark.gen_test
+async def test_when_room_is_needed_the_network_with_the_most_connections_loses_some_first(
+    start: Any,
+) -> None:
+    lane = lane_of(await start())
+    subscriber = [(f"2001:db8:1:1::{number:x}", 5000, 0, 0) for number in range(4)]
+    mapped = [(f"::ffff:192.0.2.{number % 2}", 5000, 0, 0) for number in range(6)]
+    neighbours = [(f"2001:db8:1:{number:x}::1", 5000, 0, 0) for number in range(2, 8)]
+    with ExitStack() as clients:
+        for address in [*neighbours, *mapped, *subscriber]:
+            ours, theirs = socket.socketpair()
+            clients.enter_context(theirs)
+            ours.setblocking(False)
+            lane.take(ours, address)
+        lane.tick()
+        assert lane.make_room(4) == 4
+        assert {each.address for each in lane.connections}.isdisjoint(subscriber)
+        assert lane.make_room(6) == 6
+        assert [each.address for each in lane.connections] == neighbours
 
 
 @pytest.mark.gen_test

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from server.app.application import Freshet
 from server.http.connections.acceptor import Acceptor
-from server.http.fast_lane import IDLE_SECONDS, Lane
+from server.http.connections.head_limits import IDLE_SECONDS
+from server.http.fast_lane import Lane
 from server.http.handoff_stream import HandoffStream
 from tests.conftest import until
 from tests.support.sockets import Connect, connect, quiet_server

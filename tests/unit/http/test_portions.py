@@ -12,7 +12,7 @@ from server.http.connections.portions import Portions
 def connect(count: int) -> tuple[list[Connection], list[socket.socket]]:
     """So many connections that send nothing, and their sockets."""
     ours, theirs = zip(*(socket.socketpair() for _ in range(count)), strict=True)
-    return [Connection(each, None, 0) for each in ours], [*ours, *theirs]
+    return [Connection(each, None, "", 0) for each in ours], [*ours, *theirs]
 
 
 @pytest.mark.gen_test
