@@ -74,7 +74,7 @@ class DatabaseSettings(BaseModel):
 
 
 class Settings(DatabaseSettings):
-    """Everything the server needs; README.md says what each setting is for."""
+    """Everything the server needs; docs/settings.md explains each setting."""
 
     demo: ClassVar[bool] = False
     client_id: str

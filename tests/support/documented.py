@@ -5,7 +5,10 @@ from pathlib import Path
 
 from tests.conftest import ROOT
 
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 COMMENTED = [  # files whose comments name commands, in backticks as everywhere
     ROOT / ".env.example",
     ROOT / "docker-compose.yml",
@@ -77,4 +80,6 @@ def anchors(file: Path) -> set[str]:
 
 def paths(file: Path) -> set[str]:
     """Return the files and folders of the repository that the text names in backticks."""
-    return set(re.findall(r"`((?:docs|deploy|tests|alembic|server)/[\w./-]*)`", text(file)))
+    return set(
+        re.findall(r"`((?:docs|deploy|tests|alembic|server|handlers|models)/[\w./-]*)`", text(file))
+    )

@@ -32,9 +32,15 @@ RUN_BY = {
     "make fuzz": TARGETS,
     "make soak": TARGETS,
     "make check": TARGETS,
+    "make bench": TARGETS,
+    "make bench-short": TARGETS,
     "make install": INSTALL,
     "make -C /opt/freshet install": INSTALL,
     "python manage.py run": f"{END}/test_commands.py::test_run_serves_syncs_and_stops_cleanly",
+    "python manage.py --version": f"{END}/test_makefile.py"
+    "::test_manage_py_finds_its_own_program_whatever_the_path",
+    "python manage.py run --demo": f"{END}/test_commands.py"
+    "::test_the_demo_needs_nothing_and_runs_once",
     "python manage.py run --demo --faults FILE": f"{END}/test_commands.py"
     "::test_the_demo_shows_what_happens_when_spotify_misbehaves",
     "python manage.py run --processes N": f"{END}/test_processes.py"
@@ -93,8 +99,9 @@ NOT_RUN = {
     "systemd-run --pipe --wait -p User=freshet -p EnvironmentFile=/etc/freshet/freshet.env"
     " -p StateDirectory=freshet -p WorkingDirectory=/opt/freshet"
     " /opt/freshet/.venv/bin/python manage.py doctor": ROOT_AND_SYSTEMD,
-    'make lock UPGRADE="--upgrade-package tornado"': (
-        "takes uv and a network; tests/unit/test_requirements.py reads what it wrote"
+    **dict.fromkeys(
+        ["make lock", 'make lock UPGRADE="--upgrade-package tornado"'],
+        "takes uv and a network; tests/unit/test_requirements.py reads what it wrote",
     ),
     "apt install postgresql": "changes the machine as root, from a network; CI does it",
     "ssh -L 5000:127.0.0.1:5000 pi@raspberrypi.local": "takes another host",

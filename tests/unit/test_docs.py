@@ -2,8 +2,11 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args, get_origin
+
+import pytest
 
 from server.app.application import Freshet
 from server.catalog.change_event import Reach
@@ -17,42 +20,66 @@ from tests.support import documented
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 
 
-def table(heading: str) -> set[str]:
-    """The names in backticks of the first column of the table with this heading."""
-    body = README.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
-    first = (line.split("|")[1] for line in body.splitlines()[2:])
+def rows(heading: str, document: str) -> list[list[str]]:
+    """Return the cells of each row of the table whose first column has this heading."""
+    body = document.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines()[2:]]
+
+
+def table(heading: str, document: str = README) -> set[str]:
+    """Return the names in backticks of the first column of the table with this heading."""
+    first = (cells[0] for cells in rows(heading, document))
     return {name for cell in first for name in re.findall(r"`([^`]+)`", cell)}
 
 
-def test_every_setting_stands_in_the_readme_and_no_other() -> None:
-    assert table("name") == {name.upper() for name in Settings.model_fields}
+DOCUMENTS_OF_SETTINGS = pytest.mark.parametrize(
+    "document", [README, SETTINGS], ids=["README.md", "docs/settings.md"]
+)
 
 
-def test_defaults_of_settings_are_those_of_the_readme() -> None:
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", README, re.MULTILINE))
-    for name in (
-        "SYNC_INTERVAL",
-        "SYNC_SOURCE",
-        "SYNC_MAX_RELEASES",
-        "QUOTA_PER_DAY",
-        "RETENTION_DAYS",
-        "CACHE_TTL",
-        "CACHE_MAX_AGE",
-        "EVENTS_PER_CLIENT",
-    ):
-        assert rows[name] == str(Settings.model_fields[name.lower()].default)
+@DOCUMENTS_OF_SETTINGS
+def test_every_setting_is_documented_and_no_other(document: str) -> None:
+    assert table("name", document) == {name.upper() for name in Settings.model_fields}
 
 
-def test_every_command_stands_in_the_readme_and_no_other() -> None:
+@DOCUMENTS_OF_SETTINGS
+def test_the_documents_state_the_defaults_of_settings(document: str) -> None:
+    defaults = {
+        name.upper(): str(field.default)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.default, int | str) and not name.startswith(("spotify_", "log_"))
+    }
+    stated: dict[str, str] = {}
+    for names, given, _ in rows("name", document):
+        values = given.replace("`", "").split(", ")
+        stated |= dict(zip(re.findall(r"`([^`]+)`", names), values, strict=False))
+    assert {name: stated[name] for name in defaults} == defaults
+    assert len(defaults) >= 13
+
+
+def test_the_guide_to_settings_states_the_bounds_of_numbers() -> None:
+    texts = {
+        name: text
+        for names, _, text in rows("name", SETTINGS)
+        for name in re.findall(r"`([^`]+)`", names)
+    }
+    for name in ("PROCESSES", "SYNC_MAX_RELEASES", "RETENTION_DAYS"):
+        least, most = (bound for bound in Settings.model_fields[name.lower()].metadata)
+        assert f"{least.ge}–{most.le}" in texts[name], name
+
+
+def test_every_command_is_in_the_readme_and_no_other() -> None:
     commands = {
         re.split(r"[ \]]", name.removeprefix("python manage.py "))[0] for name in table("command")
     }
     assert commands == set(main.commands)
 
 
-def test_every_route_stands_in_the_readme_and_no_other(make_settings: object) -> None:
+def test_every_route_is_in_the_readme_and_no_other(make_settings: object) -> None:
     freshet = Freshet(make_settings())  # type: ignore[operator]
     routes = {plain(route[0]) for route in freshet.routes()}
     routes = {route for route in routes if not route.startswith("/static/")}
@@ -73,8 +100,22 @@ def test_the_guide_shows_the_example_that_the_api_describes() -> None:
         assert re.search(f'[`"]{name}[`"]', guide), name
 
 
-def test_every_parameter_stands_in_the_readme_and_no_other() -> None:
-    assert table("parameter") == set(ArtistsQuery.model_fields)
+def choices_of(annotation: object) -> Iterator[str]:
+    """Yield what a Literal within an annotation allows, without the - of a descending order."""
+    for argument in get_args(annotation):
+        if get_origin(annotation) is Literal:
+            yield argument.removeprefix("-")
+        else:
+            yield from choices_of(argument)
+
+
+def test_every_parameter_is_in_the_guide_to_the_api_and_no_other() -> None:
+    assert "docs/api.md" in README
+    assert table("parameter", API) == set(ArtistsQuery.model_fields)
+    for names, _, text in rows("parameter", API):
+        for name in set(re.findall(r"`([^`]+)`", names)) - {"fields"}:
+            values = set(choices_of(ArtistsQuery.model_fields[name].annotation))
+            assert {value for value in values if f"`{value}`" not in text} == set(), name
 
 
 def test_the_readme_fits_its_bounds() -> None:

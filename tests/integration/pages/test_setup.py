@@ -47,7 +47,7 @@ async def test_the_real_thing_has_no_such_page(set_stage: SetStage) -> None:
 
 def test_the_readme_has_the_same_steps() -> None:
     readme = Path(ROOT / "README.md").read_text(encoding="utf-8")
-    _, _, section = readme.partition("## The real thing\n")
+    _, _, section = readme.partition("## Use your own Spotify app\n")
     told = re.findall(r"^\d\. (.*?)[.:]", section.partition("\n## ")[0], re.MULTILINE)
     assert told == [step.title for step in steps("x")]
     for step in steps("http://127.0.0.1:5000/auth/callback/"):
