@@ -1,16 +1,18 @@
 """What pages tell of the login: who is looking, how long the consent lasts, what may be done."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from handlers.pages.base import PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError
 from server.login import known_browser
-from server.login.consent_monitor import ConsentMonitor
 from server.login.service import LoginService
 from server.login.session_store import Visitor
 from server.request_errors import Overloaded
+from server.spotify.consent import Consent
+from server.sync.status import Status
 
 VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
 
@@ -22,16 +24,12 @@ class AccountHandler(PageHandler):
         self,
         pages: Pages,
         login_service: LoginService,
-        consent_monitor: ConsentMonitor,
+        read_status: Callable[[], Status],
         owned: bool,
     ) -> None:
         """Take the login from the wiring; `owned`: the first to log in owns the server."""
         super().initialize(pages)
-        self._login_service, self._consent_monitor, self._owned = (
-            login_service,
-            consent_monitor,
-            owned,
-        )
+        self._login_service, self._read_status, self._owned = login_service, read_status, owned
 
     async def visitor(self) -> Visitor | None:
         """Return the account that is logged in here; None also while that cannot be read.
@@ -48,25 +46,24 @@ class AccountHandler(PageHandler):
             self.keep_cookie(known_browser.COOKIE, mark, known_browser.LIFE.total_seconds())
         return visitor
 
-    def account(self, visitor: Visitor | None) -> dict[str, Any]:
+    def account(self, visitor: Visitor | None, status: Status) -> dict[str, Any]:
         """What `account.html` shows."""
         return {
             "visitor": visitor,
-            "known": self._consent_monitor.known,
-            "consent": self._consent_monitor.consent,
-            "days_left": self._consent_monitor.days_left(),
-            "action": self._action(visitor),
+            "known": status.consent_is_known,
+            "consent": status.consent,
+            "days_left": status.days_to_reconsent,
+            "action": self._action(visitor, status.consent),
             "owned": self._owned,
             "obstacle": self.obstacle,
             "moment": moment,
             "counted": counted,
         }
 
-    def _action(self, visitor: Visitor | None) -> str:
+    def _action(self, visitor: Visitor | None, consent: Consent | None) -> str:
         """What the button to Spotify says."""
         if self.obstacle:
             return "How to log in"
         if visitor is None:
             return "Log in with Spotify"
-        consent = self._consent_monitor.consent
         return "Renew consent" if consent and consent.state == "active" else "Log in again"

@@ -6,36 +6,32 @@ from handlers.api.releases import Load
 from handlers.pages.account import AccountHandler
 from handlers.pages.presenters.cards import ArtistCard
 from server.serving.cache import PayloadCache
-from server.sync.upstream_status import UpstreamStatus
 
 
 class ArtistHandler(AccountHandler):
     """Shows what `/api/artists/{id}/` answers, from the same shelf."""
 
     def initialize(  # type: ignore[override]
-        self,
-        cache: PayloadCache,
-        upstream_status: UpstreamStatus,
-        load: Load,
-        **login: Any,
+        self, cache: PayloadCache, load: Load, **account: Any
     ) -> None:
         """Take the cache from the wiring; `load` reads an artist from the database."""
-        super().initialize(**login)
-        self._cache, self._upstream_status, self._load = cache, upstream_status, load
+        super().initialize(**account)
+        self._cache, self._load = cache, load
 
     async def get(self, identity: str) -> None:
         """Send the page, or one that says that there is no such artist."""
         ready = await self._cache.single(
             f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )
-        artist = ArtistCard.read(ready.body, self._upstream_status.now().date())
+        visitor, status = await self.visitor(), self._read_status()
+        artist = ArtistCard.read(ready.body, status.now.date())
         self._cache.omissions.log("/artists/{spotify_id}/", artist.left_out)
         self.send_page(
             "artist.html",
             policy=self._pages.pictured,
             title=artist.name,
             artist=artist,
-            **self.account(await self.visitor()),
+            **self.account(visitor, status),
         )
 
     head = get

@@ -1,11 +1,15 @@
 """`/`: the new releases as a wall of covers, and the login."""
 
-from handlers.pages.condition import ConditionHandler
+from typing import Any
+
+from handlers.pages.account import AccountHandler
 from handlers.pages.presenters import release_grid
+from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import day_words
 from handlers.pages.presenters.release_grid import ReleaseGrid
-from server.catalog.snapshot import freshness_of, known_days
+from server.catalog.snapshot import known_days
 from server.errors import NothingYet
+from server.serving.cache import PayloadCache
 
 DONE = {
     "logged-out": "You are logged out.",
@@ -13,13 +17,19 @@ DONE = {
 }
 
 
-class HomeHandler(ConditionHandler):
+class HomeHandler(AccountHandler):
     """Public; reads the database only for days gone by, and for a browser with a session."""
+
+    def initialize(self, cache: PayloadCache, **account: Any) -> None:  # type: ignore[override]
+        """Take the cache from the routes."""
+        super().initialize(**account)
+        self._cache = cache
 
     async def get(self) -> None:
         """Send the page."""
         done = DONE.get(self.take_done() or "")
         shown, visitor = await self._grid(), await self.visitor()
+        status = self._read_status()
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
@@ -27,19 +37,19 @@ class HomeHandler(ConditionHandler):
             grid=shown,
             sorts=release_grid.SORTS,
             upcoming=release_grid.UPCOMING,
-            today=self._upstream_status.now().date().isoformat(),
+            today=status.now.date().isoformat(),
             day_words=day_words,
-            freshness=freshness_of(self._cache.snapshot),
-            condition=self.condition(),
+            freshness=status.freshness,
+            condition=condition_of(status),
             done=None if visitor else done,
-            **self.account(visitor),
+            **self.account(visitor, status),
         )
 
     head = get
 
     async def _grid(self) -> ReleaseGrid:
         """What is asked for; an empty wall before the first sync."""
-        today, since = known_days(self._cache.snapshot, self._upstream_status.now())
+        today, since = known_days(self._cache.snapshot, self._read_status().now)
         asked, written = release_grid.read(self.request.query, today, since)
         try:
             shown = release_grid.build(await self._cache.shown(asked.at), asked, today, written)

@@ -3,14 +3,15 @@
 from functools import partial
 from typing import Any
 
+from handlers.pages.account import AccountHandler
 from handlers.pages.base import SCRIPTED
-from handlers.pages.condition import ConditionHandler
 from handlers.pages.presenters import bar_chart
+from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import date_words, day_words, duration, grouped
-from server.catalog.snapshot import freshness_of
 from server.login.errors import NotLoggedIn
-from server.spotify.types import LADDER
 from server.storage import sync_runs
+from server.sync.status import Status
+from server.sync.syncer import Syncer
 from server.tasks import attempt_now
 
 DONE = {"sync": "Sync started. The results appear here when it has finished."}
@@ -20,39 +21,36 @@ SOURCES = {
 }
 
 
-class OverviewHandler(ConditionHandler):
-    """All from memory, but for a browser with a session."""
+class OverviewHandler(AccountHandler):
+    """Answers from memory; reads the database only for browsers that have a session."""
+
+    def initialize(self, syncer: Syncer, **account: Any) -> None:  # type: ignore[override]
+        """Take the syncer, which starts syncs, from the routes."""
+        super().initialize(**account)
+        self._syncer = syncer
 
     async def get(self) -> None:
-        """Send the page; a part that raises is logged, and shown as if nothing was known of it."""
+        """Send the page."""
         done = DONE.get(self.take_done() or "")
-        visitor, freshness = await self.visitor(), freshness_of(self._cache.snapshot)
+        visitor = await self.visitor()
+        status = self._read_status()
         self.send_page(
             "status.html",
             policy=SCRIPTED,
             title="Status",
             done=done if visitor else None,
-            freshness=freshness,
-            source=SOURCES.get(freshness.source or ""),
+            state=status,
+            freshness=status.freshness,
+            last=status.history,
+            source=SOURCES.get(status.freshness.source or ""),
             names=SOURCES,
-            verdicts={name: self._upstream_status.history.verdicts.get(name) for name in LADDER},
-            markets=self._upstream_status.markets,
-            condition=self.condition(),
-            last=self._upstream_status.history,
-            next_at=attempt_now(self._syncer.next_at, None),
-            interval=self._syncer.schedule.interval,
-            running=self.is_syncing(),
-            since=self._syncer.running_since,
-            buckets=attempt_now(
-                partial(self._syncer.buckets, self._upstream_status, freshness.source), ()
-            ),
-            now=self._upstream_status.now(),
+            condition=condition_of(status),
             number=grouped,
             date_words=date_words,
             day_words=day_words,
             duration=duration,
-            **attempt_now(self._history, {"remembered": False}),
-            **self.account(visitor),
+            **attempt_now(partial(_charts, status), {"remembered": False}),
+            **self.account(visitor, status),
         )
 
     head = get
@@ -65,20 +63,19 @@ class OverviewHandler(ConditionHandler):
         await self._syncer.begin()
         self.go("/status", done="sync")
 
-    def _history(self) -> dict[str, Any]:
-        """The last thirty days, to be drawn and to be read."""
-        days = sync_runs.fill_days(
-            self._upstream_status.days or (), self._upstream_status.now().date()
-        )
-        added = bar_chart.draw([day.added for day in days])
-        syncs = bar_chart.draw([day.syncs for day in days], [day.failed for day in days])
-        return {
-            "remembered": self._upstream_status.days is not None,
-            "days": days,
-            "charts": (
-                ("New releases per day", "added", added, sum(day.added for day in days)),
-                ("Syncs per day", "syncs", syncs, sum(day.syncs for day in days)),
-            ),
-            "view": f"0 0 {bar_chart.WIDTH} {bar_chart.HEIGHT}",
-            "ground": bar_chart.HEIGHT,
-        }
+
+def _charts(status: Status) -> dict[str, Any]:
+    """Return the last thirty days as charts and as table rows."""
+    days = sync_runs.fill_days(status.days or (), status.now.date())
+    added = bar_chart.draw([day.added for day in days])
+    syncs = bar_chart.draw([day.syncs for day in days], [day.failed for day in days])
+    return {
+        "remembered": status.days is not None,
+        "days": days,
+        "charts": (
+            ("New releases per day", "added", added, sum(day.added for day in days)),
+            ("Syncs per day", "syncs", syncs, sum(day.syncs for day in days)),
+        ),
+        "view": f"0 0 {bar_chart.WIDTH} {bar_chart.HEIGHT}",
+        "ground": bar_chart.HEIGHT,
+    }

@@ -13,7 +13,6 @@ import structlog
 
 from server.app import routes, trimming
 from server.app.metrics import (
-    Gauges,
     add_clients,
     count_sync,
     make_access_log,
@@ -29,6 +28,7 @@ from server.app.serving import (
     make_lag,
     make_web_server,
 )
+from server.app.status import StatusReader
 from server.app.upstream import Upstream, make_details, make_login_service, make_syncer, utc_now
 from server.config.settings import Settings
 from server.database.executor import Database
@@ -105,11 +105,11 @@ class Freshet:
             settings, database, upstream, self._logins_changed, now, room
         )
         self.lag = make_lag(self.cache, self.upstream_status, timer)
-        gauges = Gauges(self.cache, self.upstream_status, self.syncer, now)
-        self.backlog = make_backlog(settings, counted.closed)
-        self.metrics = make_metrics(
-            counted, database, gauges, self.jobs, self.consent_monitor, self.lag
+        self.status = StatusReader(
+            self.cache, self.upstream_status, self.syncer, self.consent_monitor, now
         )
+        self.backlog = make_backlog(settings, counted.closed)
+        self.metrics = make_metrics(counted, database, self.status.read, self.jobs, self.lag)
         add_clients(counted.process_gauges, self.broadcast, self.backlog)
         heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.upstream_status.refresh}
         heard[token_store.CHANNEL] = self._logins_changed
@@ -146,8 +146,7 @@ class Freshet:
             cache=self.cache,
             broadcast=self.broadcast,
             login_service=self.login_service,
-            consent_monitor=self.consent_monitor,
-            upstream_status=self.upstream_status,
+            read_status=self.status.read,
             syncer=self.syncer,
             metrics=self.metrics,
             probe=self.probe,

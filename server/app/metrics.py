@@ -1,64 +1,61 @@
 """What Prometheus is shown, wired to the parts that know."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from server.catalog.snapshot import Freshness, freshness_of, is_stuck
 from server.config.settings import Settings
 from server.database.engine import THREADS
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.connections.unsent import Backlog
 from server.http.head_cache import Count
-from server.login.consent_monitor import ConsentMonitor
 from server.observability import log_handler
 from server.observability.access_log import AccessLog
 from server.observability.http_metrics import Traffic
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.observability.process_metrics import ProcessGauges
-from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
 from server.sync.jobs import LeaderJobs
 from server.sync.report import Report
-from server.sync.syncer import Syncer
-from server.sync.upstream_status import Bucket, UpstreamStatus
+from server.sync.status import Status
+from server.sync.upstream_status import Bucket
+from server.tasks import attempt_now
 
 
-class Gauges:
-    """Reads them off the parts that know."""
-
-    def __init__(
-        self,
-        cache: PayloadCache,
-        upstream_status: UpstreamStatus,
-        syncer: Syncer,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._cache = cache
-        self._upstream_status = upstream_status
-        self._syncer = syncer
-        self._now = now
-
-    @property
-    def parts(self) -> tuple[Callable[[], Iterable[Gauge]], ...]:
-        """What to read, so that one part that raises leaves the others."""
-        return self._buckets, self._freshness
-
-    def _buckets(self) -> Iterable[Gauge]:
-        source = freshness_of(self._cache.snapshot).source
-        return of_buckets(self._syncer.buckets(self._upstream_status, source), self._now())
-
-    def _freshness(self) -> Iterable[Gauge]:
-        freshness = freshness_of(self._cache.snapshot)
-        return of_freshness(freshness, self._syncer.schedule.interval, self._now())
+def read_gauges(read_status: Callable[[], Status]) -> list[Gauge]:
+    """Return the gauges of the current status; a group that raises is logged and left out."""
+    status = read_status()
+    groups = of_login, of_buckets, of_freshness
+    return [each for group in groups for each in attempt_now(partial(_listed, group, status), [])]
 
 
-def of_buckets(buckets: Sequence[Bucket], now: datetime) -> Iterator[Gauge]:
+def _listed(group: Callable[[Status], Iterable[Gauge]], status: Status) -> list[Gauge]:
+    return list(group(status))
+
+
+def of_login(status: Status) -> Iterator[Gauge]:
+    """How long the login's consent lasts; without values while there is no login."""
+    days = status.days_to_reconsent
+    yield Gauge(
+        "freshet_days_to_reconsent",
+        "Whole days until the login needs a new consent; absent while nobody has logged in.",
+        days,
+    )
+    if status.consent is not None:
+        yield Gauge(
+            "freshet_consent_expires_timestamp_seconds",
+            "When the consent of the login ends, in seconds since 1970; absent without a login.",
+            status.consent.ends_at.timestamp(),
+        )
+
+
+def of_buckets(status: Status) -> Iterator[Gauge]:
     """Calls by endpoint, and seconds of pauses that are left."""
+    buckets = status.buckets
     yield Gauge(
         "freshet_quota_used_calls",
         "Calls to an endpoint of Spotify's in the last 24 hours.",
@@ -77,25 +74,28 @@ def of_buckets(buckets: Sequence[Bucket], now: datetime) -> Iterator[Gauge]:
     yield Gauge(
         "freshet_cooldown_seconds",
         "Seconds for which an endpoint is left alone, as Spotify asked.",
-        by_bucket={each.name: _left(each, now) for each in buckets},
+        by_bucket={each.name: _left(each, status.now) for each in buckets},
     )
 
 
-def of_freshness(freshness: Freshness, interval: float, now: datetime) -> Iterator[Gauge]:
+def of_freshness(status: Status) -> Iterator[Gauge]:
     """How old the data is, and whether anything comes in; ages are absent before there is one."""
-    yield Gauge("freshet_sync_interval_seconds", "Seconds between syncs; 0 is never.", interval)
+    freshness = status.freshness
+    yield Gauge(
+        "freshet_sync_interval_seconds", "Seconds between syncs; 0 is never.", status.interval
+    )
     ages = {
         "freshet_last_complete_sync_age_seconds": ("the last complete sync", freshness.complete_at),
         "freshet_last_new_release_age_seconds": ("a sync last added any", freshness.new_at),
     }
     for name, (what, moment) in ages.items():
         if moment is not None:
-            age = max((now - moment).total_seconds(), 0)
+            age = max((status.now - moment).total_seconds(), 0)
             yield Gauge(name, f"Seconds since {what}.", age)
     yield Gauge(
         "freshet_feed_stuck",
         "1 if syncs are complete and yet nothing new has come for 72 hours.",
-        int(is_stuck(freshness.new_at, freshness.complete_at)),
+        int(status.is_stuck),
     )
 
 
@@ -108,18 +108,13 @@ def _left(bucket: Bucket, now: datetime) -> float:
 def make_metrics(
     instruments: Instruments,
     database: Database,
-    gauges: Gauges,
+    read_status: Callable[[], Status],
     jobs: LeaderJobs,
-    consent_monitor: ConsentMonitor,
     lag: ServingLag,
 ) -> Metrics:
     """The part that is scraped."""
     _add_vitals(instruments, database, jobs, lag)
-    return Metrics(
-        instruments,
-        days_to_reconsent=consent_monitor.days_left,
-        gauges=(*gauges.parts, partial(of_consent, consent_monitor)),
-    )
+    return Metrics(instruments, gauges=[partial(read_gauges, read_status)])
 
 
 def _add_vitals(
@@ -186,16 +181,6 @@ def add_clients(process_gauges: ProcessGauges, broadcast: Broadcast, backlog: Ba
         "Memory that a process keeps for answers that clients have yet to take.",
         lambda: float(backlog.bytes),
     )
-
-
-def of_consent(consent_monitor: ConsentMonitor) -> Iterator[Gauge]:
-    """When the login's consent ends; nothing while nobody has logged in."""
-    if consent_monitor.consent is not None:
-        yield Gauge(
-            "freshet_consent_expires_timestamp_seconds",
-            "When the consent of the login ends, in seconds since 1970; absent without a login.",
-            consent_monitor.consent.ends_at.timestamp(),
-        )
 
 
 def make_access_log(settings: Settings, instruments: Instruments, table: list[Any]) -> AccessLog:

@@ -1,7 +1,7 @@
 """The routes, on one screen: each with its handler, and what that is given."""
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from handlers.api.changes import ChangesHandler
@@ -34,15 +34,14 @@ from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
 from server.http.forwarded import TrustedProxies
-from server.login.consent_monitor import ConsentMonitor
 from server.login.service import LoginService
 from server.observability.metrics import Metrics
 from server.serving.cache import Found, PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
 from server.storage import lookups
+from server.sync.status import Status
 from server.sync.syncer import Syncer
-from server.sync.upstream_status import UpstreamStatus
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's
@@ -56,8 +55,7 @@ def table(
     cache: PayloadCache,
     broadcast: Broadcast,
     login_service: LoginService,
-    consent_monitor: ConsentMonitor,
-    upstream_status: UpstreamStatus,
+    read_status: Callable[[], Status],
     syncer: Syncer,
     metrics: Metrics,
     probe: DatabaseProbe,
@@ -80,14 +78,13 @@ def table(
     described = {"references": References(site, builders)}
     served = {"cache": cache, **root}
     login = {**pages, "login_service": login_service}
-    account = {**login, "consent_monitor": consent_monitor, "owned": not settings.allowed_users}
-    known = {"cache": cache, "upstream_status": upstream_status}
-    shown = {**account, **known}
-    status = {**known, "consent_monitor": consent_monitor, "syncer": syncer, **root}
+    status = {"read_status": read_status}
+    account = {**login, **status, "owned": not settings.allowed_users}
+    shown = {**account, "cache": cache}
     return [
-        (r"/", HomeHandler, {**shown, "syncer": syncer}),
+        (r"/", HomeHandler, shown),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
-        (r"/status", OverviewHandler, {**shown, "syncer": syncer}),
+        (r"/status", OverviewHandler, {**account, "syncer": syncer}),
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|(?:docs|status)\.(?:css|js))", StaticHandler, files),
         (r"/favicon\.ico", IconHandler, root),
@@ -101,7 +98,7 @@ def table(
         (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**pages, **described}),
-        (r"/api/status", StatusHandler, status),
+        (r"/api/status", StatusHandler, {**status, **root}),
         (r"/problems/([a-z-]+)", ProblemHandler, pages),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),

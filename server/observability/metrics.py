@@ -26,7 +26,7 @@ REFRESH_SECONDS = 5.0  # how old what other processes tell of this one may get
 
 @dataclass(frozen=True)
 class Gauge:
-    """One number that goes up and down, or one a bucket; `help` is its sentence."""
+    """A number that goes up and down, or one number per bucket; without either it is absent."""
 
     name: str
     help: str
@@ -35,21 +35,17 @@ class Gauge:
 
 
 class Metrics(Collector):
-    """`days_to_reconsent` gives None while nobody has logged in; `gauges` are read at each scrape.
+    """The instruments of all processes, and `gauges`, which are read at each scrape.
 
-    They go beside what the instruments of this process, and of those it shares them with, tell.
-    Whatever raises is logged (`task_crashed`) and missing; all else is shown.
+    What raises is logged (`task_crashed`) and left out; everything else is exposed.
     """
 
     def __init__(
         self,
         instruments: Instruments,
-        *,
-        days_to_reconsent: Callable[[], int | None],
         gauges: Sequence[Callable[[], Iterable[Gauge]]],
     ) -> None:
         self._gauges = gauges
-        self._days_to_reconsent = days_to_reconsent
         self._instruments = instruments
         self._own = CollectorRegistry()
         self._own.register(self)
@@ -93,13 +89,6 @@ class Metrics(Collector):
         )
         build.add_metric([__version__, platform.python_version()], 1)
         yield build
-        days = GaugeMetricFamily(
-            "freshet_days_to_reconsent",
-            "Whole days until the login needs a new consent; absent while nobody has logged in.",
-        )
-        if (left := attempt_now(self._days_to_reconsent, None)) is not None:
-            days.add_metric([], left)
-        yield days
         for read in self._gauges:
             yield from attempt_now(partial(_families, read), ())
 
@@ -109,7 +98,7 @@ def _families(read: Callable[[], Iterable[Gauge]]) -> list[GaugeMetricFamily]:
 
 
 def _family(gauge: Gauge) -> GaugeMetricFamily:
-    if gauge.by_bucket is None:
+    if gauge.by_bucket is None:  # without a value, the family has its comments and no sample
         return GaugeMetricFamily(gauge.name, gauge.help, value=gauge.value)
     family = GaugeMetricFamily(gauge.name, gauge.help, labels=["bucket"])
     for bucket, value in gauge.by_bucket.items():

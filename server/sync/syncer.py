@@ -13,14 +13,13 @@ from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.request_errors import NotOurTurn, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, reason_of
-from server.spotify.types import LADDER, Purpose, Setting, SourceName
+from server.spotify.types import LADDER, Purpose, Setting, SourceName, Verdict
 from server.storage import sweeps, sync_runs
 from server.sync import source_choice, sync_lock
 from server.sync.pacing import Outlook, Pacing
 from server.sync.report import Report, StuckFeed, log_report, log_start, stopwatch
 from server.sync.schedule import BUSY_SECONDS, Schedule
 from server.sync.sync_lock import SyncLock
-from server.sync.upstream_status import Bucket, UpstreamStatus
 from server.tasks import attempt
 
 log = structlog.get_logger()
@@ -65,10 +64,6 @@ class Syncer:
         """Whether a sync of this process is under way."""
         return self._under_way.is_running
 
-    def runs_anywhere(self, upstream_status: UpstreamStatus) -> bool:
-        """Whether a sync of any process is under way, as far as is known here."""
-        return self.is_running or upstream_status.syncing
-
     @property
     def running_since(self) -> datetime | None:
         """When the one that is under way began; None if none is, or its turn has yet to come."""
@@ -84,12 +79,10 @@ class Syncer:
             return None
         return self._now() + timedelta(seconds=self.seconds_left())
 
-    def buckets(self, upstream_status: UpstreamStatus, source: str | None) -> list[Bucket]:
-        """How each of Spotify's endpoints stands, while this goes on as now."""
+    def calls_of_a_sweep(self, source: str | None, markets: Mapping[str, Verdict]) -> int:
+        """Return how many calls a sweep takes: those of the last one, or the most it may need."""
         pages = self._swept[1] if self._swept and self._swept[0] == source else 0
-        if not pages and source in LADDER:
-            pages = self._pace.most_pages(source, upstream_status.history.markets)
-        return upstream_status.buckets(source, pages, timedelta(seconds=self.schedule.interval))
+        return pages if pages or source not in LADDER else self._pace.most_pages(source, markets)
 
     async def resume(self) -> None:
         """Take up the schedule of the process before this one: a restart is no reason to ask."""

@@ -4,8 +4,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from handlers.pages.presenters.formatting import moment
-from server.catalog.snapshot import Freshness, is_stuck
-from server.storage.sync_runs import SyncHistory
+from server.sync.status import Status
 
 Kind = Literal[
     "unread", "idle", "waiting", "first_failed", "stale", "failed", "stuck", "partial", "fine"
@@ -30,26 +29,20 @@ class Condition(NamedTuple):
         return self.kind in ("unread", "idle", "waiting", "first_failed")
 
 
-def condition_of(
-    freshness: Freshness | None, last: SyncHistory, *, stale: bool, running: bool, scheduled: bool
-) -> Condition:
-    """Return the condition that matters most of all that hold.
-
-    `freshness` is None before anything was read from the database, `last` is what past syncs left;
-    `stale` tells that no sync was complete for three intervals, `running` that a sync is under way,
-    and `scheduled` that syncs start by themselves.
-    """
-    retry = RETRY if scheduled else NO_RETRY
+def condition_of(status: Status) -> Condition:
+    """Return the most important condition that holds."""
+    freshness, last = status.freshness, status.history
+    retry = RETRY if status.interval > 0 else NO_RETRY
     failed_at = last.finished_at if last.outcome == "failed" else None
-    if freshness is None or freshness.synced_at is None:
-        return _before_the_first(freshness, failed_at, retry, running=running, scheduled=scheduled)
-    if stale:
+    if freshness.synced_at is None:
+        return _before_the_first(status, failed_at, retry)
+    if status.is_stale:
         since = f" since {moment(freshness.complete_at)}" if freshness.complete_at else " yet"
         text = f"This list may be out of date: no sync was complete{since}. {retry}"
         return Condition("stale", "", text)
     if failed_at is not None:
         return Condition("failed", "", f"The last sync failed ({moment(failed_at)}). {retry}")
-    if freshness.new_at and is_stuck(freshness.new_at, freshness.complete_at):
+    if freshness.new_at and status.is_stuck:
         since = moment(freshness.new_at)
         text = f"Syncs are complete, but Spotify has listed nothing new since {since}."
         return Condition("stuck", "", text)
@@ -59,24 +52,17 @@ def condition_of(
     return Condition("fine")
 
 
-def _before_the_first(
-    freshness: Freshness | None,
-    failed_at: datetime | None,
-    retry: str,
-    *,
-    running: bool,
-    scheduled: bool,
-) -> Condition:
-    if freshness is None:
+def _before_the_first(status: Status, failed_at: datetime | None, retry: str) -> Condition:
+    if not status.is_loaded:
         text = "Releases appear here as soon as the database has answered."
         return Condition("unread", "Waiting for the database…", text)
     if failed_at is not None:
         text = f"It ended at {moment(failed_at)} without any releases. {retry}"
         return Condition("first_failed", "The first sync failed", text)
-    if running:
+    if status.is_syncing:
         text = "They will appear here automatically. See Status for progress."
         return Condition("waiting", "Fetching the first releases…", text)
-    if scheduled:
+    if status.interval > 0:
         text = "The first sync has not started yet. See Status for when it will."
         return Condition("waiting", "No releases yet", text)
     text = "Scheduled syncs are off. Log in and choose “Sync now” on the status page."

@@ -1,7 +1,8 @@
 """A part that fails as nobody foresaw stops no other part, and works again when it can."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,8 +15,11 @@ from structlog.testing import capture_logs
 
 from handlers.api.status import StatusHandler
 from handlers.pages.base import NotFoundHandler, Pages
+from handlers.pages.home import HomeHandler
 from handlers.pages.status import OverviewHandler
 from server.app.application import Freshet
+from server.app.metrics import read_gauges
+from server.app.status import StatusReader
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
@@ -23,17 +27,17 @@ from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
-from server.openapi.status_schemas import Status
+from server.openapi.status_schemas import Status as JsonStatus
 from server.sync.jobs import LeaderJobs
 from server.tasks import Timers, attempt, attempt_each
 from tests.conftest import until
-from tests.integration.api.test_albums import START, Stage, set_stage
 from tests.integration.api.test_events import Ear, happen
+from tests.integration.api.test_status import log_in
 from tests.integration.database.test_locks import MakeLock, lock
 from tests.support.client import Client
 from tests.support.examples import album, albums
 
-__all__ = ["lock", "set_stage"]
+__all__ = ["lock"]
 
 # A sync of a year that PostgreSQL knows and Python does not: reading it fails while it is the last.
 UNREADABLE = "UPDATE sync_runs SET finished_at = '20000-01-01Z' WHERE id = 2"
@@ -202,9 +206,7 @@ def test_a_metric_that_raises_is_missing_and_all_others_are_shown() -> None:
     instruments.process_gauges.add("freshet_odd", "A reading that raises.", crash)
     instruments.process_gauges.add("freshet_sound", "A reading.", lambda: 7)
     metrics = Metrics(
-        instruments,
-        days_to_reconsent=crash,
-        gauges=[crash, lambda: [Gauge("freshet_good", "A gauge.", 3)]],
+        instruments, gauges=[crash, lambda: [Gauge("freshet_good", "A gauge.", 3)], crash]
     )
     with capture_logs() as logs:
         shown = metrics.text().decode()
@@ -216,7 +218,6 @@ def test_a_metric_that_raises_is_missing_and_all_others_are_shown() -> None:
     assert (values["freshet_sound"], values["freshet_good"]) == (7, 3)
     assert values["freshet_odd"] != values["freshet_odd"], "not a number"
     assert values["process_open_fds"] > 0
-    assert "freshet_days_to_reconsent" not in values
     assert crashed(logs) == 3 * ["crash"]
 
 
@@ -233,71 +234,92 @@ def test_a_collector_that_raises_does_not_hide_the_gauges() -> None:
     instruments.scraped.register(broken)
     broken.fails = True
     good = Gauge("freshet_good", "A gauge.", 3)
-    metrics = Metrics(instruments, days_to_reconsent=lambda: 4, gauges=[lambda: [good]])
+    metrics = Metrics(instruments, gauges=[lambda: [good]])
     with capture_logs() as logs:
         shown = metrics.text()
     assert b"freshet_good 3.0" in shown
     assert crashed(logs) == ["generate_latest"]
 
 
-class Odd:
-    """In the place of a part that raises whatever it is asked."""
-
-    def __init__(self, **known: Any) -> None:
-        self.__dict__.update(known)
+class Faulty:
+    """In the place of a part of which no attribute can be read."""
 
     def __getattr__(self, name: str) -> Any:
-        return crash
+        crash()
 
 
+QUOTA = {f"freshet_quota_{each}_calls" for each in ("used", "left", "forecast")}
+QUOTA |= {"freshet_cooldown_seconds"}
+
+# By the part that fails: what differs in the JSON then, and which metrics are missing.
+LOST: dict[str, tuple[set[str], set[str]]] = {
+    "cache": (
+        {"as_of", "last_sync_at", "last_complete_sync_at", "source", "why", "newest_release"}
+        | {"watched_since", "new_at", "quota"},
+        {f"freshet_last_{each}_age_seconds" for each in ("complete_sync", "new_release")},
+    ),
+    "upstream_status": ({"last_sync", "sources", "quota"}, QUOTA),
+    "syncer": ({"next_sync_at", "sync_interval", "quota"}, QUOTA),
+    "consent_monitor": (
+        {"login"},
+        {"freshet_days_to_reconsent", "freshet_consent_expires_timestamp_seconds"},
+    ),
+}
+
+
+@pytest.mark.parametrize("faulty", LOST)
 @pytest.mark.gen_test
 async def test_a_part_of_the_status_that_raises_leaves_the_others(
-    set_stage: Callable[..., Any], closing: Any
+    start_standin: Any, start_freshet: Any, closing: Any, faulty: str
 ) -> None:
-    stage: Stage = await set_stage()
-    await stage.take(albums(3), START)
-    freshet, client = stage.freshet, stage.client
+    freshet: Freshet = await start_freshet(start_standin(albums(3)))
+    await until(lambda: freshet.syncer.seconds_left() > 0)
+    await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
+    await freshet.consent_monitor.load()
     await freshet.upstream_status.load()
+    parts = {name: getattr(freshet, name) for name in LOST}
+    at = datetime.now(UTC)
+    whole, without = (
+        StatusReader(**each, now=lambda: at).read for each in (parts, {**parts, faulty: Faulty()})
+    )
     site = Pages("http://127.0.0.1:5000")
-    shown = {"cache": freshet.cache, "upstream_status": freshet.upstream_status}
-    api = {**shown, "root": ""}
-    odd = Odd(schedule=freshet.syncer.schedule, running_since=None)
-    account = {
-        "pages": site,
-        "login_service": freshet.login_service,
-        "consent_monitor": freshet.consent_monitor,
-        "owned": True,
-    }
-    monitor = freshet.consent_monitor
+    account = {"pages": site, "login_service": freshet.login_service, "owned": True}
+    account["read_status"] = without
     routes = [
-        (
-            r"/api/status",
-            StatusHandler,
-            {**api, "consent_monitor": Odd(), "syncer": freshet.syncer},
-        ),
-        (r"/odd/status", StatusHandler, {**api, "consent_monitor": monitor, "syncer": odd}),
-        (r"/status", OverviewHandler, {**account, **shown, "syncer": odd}),
+        (r"/whole", StatusHandler, {"read_status": whole, "root": ""}),
+        (r"/api/status", StatusHandler, {"read_status": without, "root": ""}),
+        (r"/status", OverviewHandler, {**account, "syncer": freshet.syncer}),
+        (r"/", HomeHandler, {**account, "cache": freshet.cache}),
     ]
     server = WebServer(routes, AccessLog("off"), (NotFoundHandler, {"pages": site}))
     port = server.listen("127.0.0.1", 0)
     server.open()
     closing(server.close)
+    client = Client(freshet)
 
     async def ask(path: str) -> bytes:
         answer = await client.http.fetch(f"http://127.0.0.1:{port}{path}")
         return bytes(answer.body)
 
     with capture_logs() as logs:
-        without_login, without_syncer, page = [
-            await ask(path) for path in ("/api/status", "/odd/status", "/status")
+        sound, body, page, home = [
+            await ask(path) for path in ("/whole", "/api/status", "/status", "/")
         ]
-    whole = orjson.loads((await client.fetch("/api/status")).body)
-    syncer = {"last_sync", "running", "next_sync_at", "sync_interval", "quota", "cooldowns"}
-    for body, missing in ((without_login, {"login"}), (without_syncer, syncer)):
-        Status.model_validate_json(body)
-        content = orjson.loads(body)
-        assert list(content) == list(whole)
-        assert {name for name in whole if content[name] != whole[name]} <= missing
-    assert whole["last_complete_sync_at"][:4].encode() in page
-    assert b"Spotify" in page
-    assert len(crashed(logs)) >= 5
+        metrics = [shown(read_gauges(read)) for read in (whole, without)]
+    JsonStatus.model_validate_json(body)
+    expected, content = orjson.loads(sound), orjson.loads(body)
+    assert list(content) == list(expected)
+    lost_facts, lost_metrics = LOST[faulty]
+    next_sync = {"next_sync_at"} - lost_facts  # read twice, by a clock of its own
+    assert {name for name in expected if content[name] != expected[name]} - next_sync == lost_facts
+    assert metrics[0] - metrics[1] == lost_metrics
+    assert metrics[1] < metrics[0]
+    assert (expected["last_complete_sync_at"][:4].encode() in page) or faulty == "cache"
+    assert all(b"Spotify" in each and b"</html>" in each for each in (page, home))
+    assert crashed(logs)
+    client.http.close()
+
+
+def shown(gauges: list[Gauge]) -> set[str]:
+    """The names of the metrics that have a value."""
+    return {each.name for each in gauges if each.value is not None or each.by_bucket}

@@ -131,7 +131,7 @@ async def test_a_database_that_is_gone_is_told(
 ) -> None:
     freshet = await start_freshet(start_standin())
     freshet.database._replace_engine(postgres.url.set(database="not_there"))
-    await freshet._look_around()
+    await freshet._catch_up()
     assert (await samples_of(freshet))["freshet_database_up[1]"] == 0
 
 
@@ -160,7 +160,7 @@ folder = Path(sys.argv[1])
 made = Instruments(2, CountFiles(folder, 2))
 made.requests.add("/", "GET", 200, "handler")
 made.requests.flush()
-made.vitals.refresh()
+made.process_gauges.refresh()
 assert b'process_open_fds{process="2"}' in generate_latest(made.scraped)
 forget(folder, 2)
 left = generate_latest(made.scraped)

@@ -8,6 +8,7 @@ import pytest
 from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, condition_of
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import SyncHistory
+from server.sync.status import Status
 from tests.conftest import until
 from tests.integration.pages.test_home import Outline
 from tests.support.browsing import SetStage, read_page, set_stage
@@ -58,9 +59,16 @@ def expected(
 def test_every_combination_has_one_condition_and_one_message(known: str, outcome: str) -> None:
     freshness = {**BEFORE, **AFTER}[known]
     for stale, running, scheduled in FLAGS:
-        found = condition_of(
-            freshness, LAST[outcome], stale=stale, running=running, scheduled=scheduled
+        status = Status(
+            now=NOW,
+            is_loaded=freshness is not None,
+            freshness=freshness or Freshness(),
+            history=LAST[outcome],
+            is_stale=stale,
+            is_syncing=running,
+            interval=1800 if scheduled else 0,
         )
+        found = condition_of(status)
         assert found.kind == expected(freshness, outcome, stale, running, scheduled)
         assert found.empty is (freshness is None or freshness.synced_at is None)
         assert bool(found.text) is (found.kind != "fine")
@@ -77,7 +85,9 @@ def test_old_data_names_the_moment_of_the_last_complete_sync() -> None:
         (AFTER["partial=True stuck=False"], "since 20 November 2026, 05:00 UTC."),
         (never, "no sync was complete yet."),
     ):
-        found = condition_of(freshness, LAST["none"], stale=True, running=False, scheduled=True)
+        found = condition_of(
+            Status(now=NOW, is_loaded=True, freshness=freshness, is_stale=True, interval=1800)
+        )
         assert words in found.text
 
 

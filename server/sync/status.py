@@ -1,0 +1,59 @@
+"""The state of the server as one value, which `/api/status`, the pages and the metrics format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from server.catalog.snapshot import Freshness, is_stuck
+from server.spotify.consent import Consent
+from server.spotify.types import LADDER, SourceName, Verdict
+from server.storage.sync_runs import Day, SyncHistory
+from server.sync.upstream_status import Bucket
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """The state of the server as one process knows it at `now`; defaults mean "not known".
+
+    `is_loaded` is True once a snapshot has been read from the database, and `freshness` belongs to
+    that snapshot; `is_stale` means that the last three syncs were not complete. `is_syncing` covers
+    all processes, `syncing_since` and `next_sync_at` only this one. `interval` is in seconds, 0
+    while scheduled syncs are off. `history` is the result of past syncs, and `days` counts them per
+    day (None until the database has answered). `markets` are those of SYNC_MARKETS. `consent`
+    belongs to the newest login; `consent_is_known` tells "no login" from "not read yet".
+    """
+
+    now: datetime
+    is_loaded: bool = False
+    freshness: Freshness = field(default_factory=Freshness)
+    is_stale: bool = False
+    is_syncing: bool = False
+    syncing_since: datetime | None = None
+    next_sync_at: datetime | None = None
+    interval: float = 0
+    history: SyncHistory = field(default_factory=lambda: SyncHistory({}))
+    days: tuple[Day, ...] | None = None
+    markets: Mapping[str, Verdict | None] = field(default_factory=dict)
+    buckets: Sequence[Bucket] = ()
+    consent: Consent | None = None
+    consent_is_known: bool = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether complete syncs have added no release for 72 hours."""
+        return is_stuck(self.freshness.new_at, self.freshness.complete_at)
+
+    @property
+    def watched_since(self) -> date | None:
+        """The first day (UTC) whose listings are stored; None before the first sync."""
+        return self.freshness.watched_from(self.now.date())
+
+    @property
+    def sources(self) -> dict[SourceName, Verdict | None]:
+        """Every source of new releases, with what Spotify last answered for it."""
+        return {name: self.history.verdicts.get(name) for name in LADDER}
+
+    @property
+    def days_to_reconsent(self) -> int | None:
+        """Whole days until a new consent is needed; None without a login."""
+        return None if self.consent is None else self.consent.days_left(self.now)
