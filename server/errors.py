@@ -69,7 +69,7 @@ class DatabaseError(FreshetError):
 
     status = 503
     kind = "database-unavailable"
-    title = "The database cannot be used right now"
+    title = "The database is unavailable"
     retry_after = 10
 
     def __init__(self, fault: str, fix: str | None = None) -> None:
@@ -102,7 +102,7 @@ class SpotifyError(FreshetError):
 
     status = 502
     kind = "spotify-unavailable"
-    title = "Spotify did not answer as it should"
+    title = "Spotify's response could not be used"
 
 
 class SpotifyUnavailable(SpotifyError):
@@ -160,7 +160,7 @@ class Paused(SpotifyError):
 
     status = 503
     kind = "rate-limited"
-    title = "Spotify asks for a pause"
+    title = "Spotify has asked for a pause"
 
     def __init__(self, message: str, *, seconds: int, bucket: str | None = None) -> None:
         super().__init__(message)
@@ -177,7 +177,7 @@ class QuotaSpent(Paused):
     """The calls that we allow ourselves in 24 hours are used up."""
 
     kind = "quota-spent"
-    title = "The calls to Spotify for today are used up"
+    title = "The daily quota of calls to Spotify is used up"
 
 
 class RequestError(FreshetError):
@@ -185,7 +185,7 @@ class RequestError(FreshetError):
 
     status = 400
     kind = "bad-request"
-    title = "The request cannot be understood"
+    title = "The request cannot be read"
     public = True
 
 
@@ -202,7 +202,7 @@ class InvalidParameters(RequestError):
     """Every fault of a query string, in the order of the parameters."""
 
     kind = "invalid-parameter"
-    title = "A query parameter has a value that is not allowed"
+    title = "A query parameter is invalid"
 
     def __init__(self, faults: list[ParameterFault]) -> None:
         names = ", ".join(dict.fromkeys(fault.parameter for fault in faults))
@@ -223,7 +223,7 @@ class NothingYet(RequestError):
 
     status = 503
     kind = "nothing-yet"
-    title = "There is nothing to serve yet"
+    title = "No data yet"
 
     def __init__(self, seconds: int = 5) -> None:
         super().__init__("No sync with Spotify has succeeded yet. Please try again shortly.")

@@ -33,10 +33,12 @@ class ServerOutdated(NotOurTurn):
 
     status = 503
     kind = "server-outdated"
-    title = "This server is to be upgraded"
+    title = "This server has to be upgraded"
 
     def __init__(self) -> None:
-        super().__init__("The database is of another version by now; its servers make the syncs.")
+        super().__init__(
+            "The database belongs to a newer version of Freshet, whose servers run the syncs."
+        )
 
 
 class SyncRunning(NotOurTurn):
@@ -44,10 +46,10 @@ class SyncRunning(NotOurTurn):
 
     status = 409
     kind = "sync-running"
-    title = "A sync is running already"
+    title = "A sync is already running"
 
     def __init__(self) -> None:
-        super().__init__("What it brings will be served when it has ended.")
+        super().__init__("Results appear when it finishes.")
 
 
 class SyncPaused(RequestError):
@@ -58,7 +60,7 @@ class SyncPaused(RequestError):
     title = Paused.title
 
     def __init__(self, pause: Paused) -> None:
-        super().__init__(f"A sync may begin in {pause.seconds} seconds.")
+        super().__init__(f"A sync can start in {pause.seconds} seconds.")
         self.kind, self.title, self.retry_after = pause.kind, pause.title, pause.seconds
 
 
@@ -67,7 +69,7 @@ class TooManyListeners(RequestError):
 
     status = 503
     kind = "too-many-listeners"
-    title = "Too many clients are listening"
+    title = "Too many open event streams"
     retry_after = 30
 
     def __init__(self) -> None:
@@ -79,7 +81,7 @@ class TooManyOfOneClient(RequestError):
 
     status = 429
     kind = "too-many-streams"
-    title = "Too many event streams of one client"
+    title = "Too many event streams from one client"
     retry_after = 30
 
     def __init__(self, most: int) -> None:
@@ -91,7 +93,7 @@ class MetricsKeyNeeded(RequestError):
 
     status = 401
     kind = "metrics-key-needed"
-    title = "The metrics need a key"
+    title = "The metrics require a key"
 
     def __init__(self) -> None:
         super().__init__("Send `Authorization: Bearer` with the value of METRICS_KEY.")
@@ -102,7 +104,7 @@ class MetricsByProxy(RequestError):
 
     status = 403
     kind = "metrics-by-proxy"
-    title = "The metrics are not for clients of a proxy"
+    title = "The metrics are not available through a proxy"
 
     def __init__(self) -> None:
         super().__init__("Connect to this server directly, or set METRICS_KEY.")

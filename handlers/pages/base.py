@@ -31,7 +31,7 @@ APART = {  # X-Frame-Options is for browsers that do not know `frame-ancestors`
 SPOTIFY = "https://api.spotify.com"
 NOWHERE = "Page not found. Please check the address."
 DONE_SECONDS = 60
-FOREIGN = "The origin is missing, or is that of another server."
+FOREIGN = "The origin is missing or belongs to another server."
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # where Spotify keeps its pictures
 
@@ -119,7 +119,7 @@ class PageHandler(BaseHandler):
         title, advice = http.client.responses.get(status_code, "Error"), "Go back and try again."
         if isinstance(error, FreshetError):
             status_code, title = error.status, error.title
-            advice = "This usually passes. Try again in a moment."
+            advice = "This is usually temporary. Try again in a moment."
             if error.public:
                 advice = str(error)
             if error.retry_after is not None:
@@ -128,7 +128,7 @@ class PageHandler(BaseHandler):
             advice = error.advice
         if status_code == 405:
             self.set_header("Allow", self.allowed_methods())
-            advice = "This address only answers the buttons on the start page."
+            advice = "This address only accepts the forms of Freshet's own pages."
         again = error.again if isinstance(error, LoginFailed) else None
         faults = error.faults if isinstance(error, InvalidParameters) else ()
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}

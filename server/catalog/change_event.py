@@ -15,8 +15,8 @@ from server.errors import InvalidParameters, ParameterFault
 RESET = "reset"
 ENTRY_BYTES = 500  # of an entry in memory beside its JSON
 BEGIN_AGAIN = (
-    "Changes after this place have been deleted, or it belongs to another journal. Fetch all pages "
-    "of /api/albums/, then follow the changes after `begin_after`."
+    "Changes after this position have been deleted, or it belongs to another journal. Fetch all "
+    "pages of /api/albums/, then follow the changes after `begin_after`."
 )
 
 
@@ -100,10 +100,10 @@ class ChangesQuery(BaseModel):
 
     after: Position | None = Field(
         None,
-        description="The number of the last change that is known already; when not given, the "
-        "oldest change that is kept comes first.",
+        description="The `seq` of the last change that you have; if left out, the list starts with "
+        "the oldest stored change.",
     )
-    limit: WholeNumber = Field(100, ge=1, le=1000, description="At most so many changes.")
+    limit: WholeNumber = Field(100, ge=1, le=1000, description="Maximum number of changes.")
 
 
 class EventsQuery(BaseModel):
@@ -112,10 +112,10 @@ class EventsQuery(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     after: Position | None = Field(
-        None, description="Only changes after this seq; when not given, what comes from now on."
+        None, description="Only changes after this `seq`; if left out, only new ones."
     )
     unnamed: Annotated[int, Field(ge=0, le=1), BeforeValidator(digits)] = Field(
-        0, description="1: events without a name, for `onmessage`; `kind` in their data tells it."
+        0, description="1: send events without a name, for `onmessage`; their data has the `kind`."
     )
 
 
@@ -131,7 +131,7 @@ def asked(query_string: str, last_event_id: str | None) -> EventsQuery:
     try:
         position: int = TypeAdapter(Position).validate_python(last_event_id)
     except ValidationError:
-        reason = f"must be a whole number in plain digits, at most {MAX_SEQ}"
+        reason = f"must be an integer in plain digits, at most {MAX_SEQ}"
         fault = ParameterFault(LAST_EVENT_ID, last_event_id[:SHOWN], reason)
         raise InvalidParameters([fault]) from None
     return query.model_copy(update={"after": position})

@@ -13,28 +13,29 @@ from server.countries import PATTERN, country
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 LONGEST_SEARCH = 100  # characters
 RELEASE_LIMIT = (
-    "List the first N releases, in the order asked for, of those that pass every filter. Default: "
-    "{usual}, or, with `limit` or `offset`, all that are in memory (see `sort`)."
+    "Maximum number of releases, taken in the requested order after all filters. Default: {usual}; "
+    "with `limit` or `offset`, all releases in memory (see `sort`)."
 )
 LISTED_ON = (
-    "A day (UTC), from `watched_since` of `/api/status` to today: all releases listed on it."
+    "A day (UTC) from `watched_since` in `/api/status` to today; returns the releases listed on it."
 )
 ORDER = (
-    "Order of the items; - is descending. `released`: by release date (`2026-11-20` after "
-    "`2026-11` after `2026`), then first seen, then position in Spotify's list, then `spotify_id`. "
-    "`seen`: by when a release was first seen, then position, then `spotify_id`; where upcoming "
-    "releases are excluded, one seen before its day counts as first seen when that day begins "
-    "(UTC). `name`: without case and accents. Artists are in the order of their releases, or of "
-    "their own names. `released` and `name` cover the newest "
-    f"{HELD.overall} releases, `seen` the {HELD.overall} first seen last; with `type`, at least "
-    f"{HELD.of_type} of those types; beside them the {HELD.overall} nearest upcoming ones."
+    "Order of the items; a leading `-` means descending. `released`: by release date "
+    "(`2026-11-20` after `2026-11` after `2026`), then by when Freshet first saw the release, by "
+    "position in Spotify's list and by `spotify_id`. `seen`: by when Freshet first saw the "
+    "release, then by position and `spotify_id`; if upcoming releases are excluded, one that was "
+    "seen before its release day counts as first seen when that day begins (UTC). `name`: "
+    "alphabetically, ignoring case and accents. Artists are sorted by their releases or, with "
+    f"`name`, by their own names. `released` and `name` cover the newest {HELD.overall} releases, "
+    f"`seen` the {HELD.overall} that were added last; with `type`, at least {HELD.of_type} of "
+    f"those types. All of them also cover the {HELD.overall} nearest upcoming releases."
 )
 
 
 def digits(value: Any) -> Any:
     """Only plain digits are a number here; int() would take `+5`, ` 5`, `1_000` and `٥` too."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
-        raise ValueError("must be a whole number in plain digits")
+        raise ValueError("must be an integer in plain digits")
     return value
 
 
@@ -77,9 +78,11 @@ def _known(value: str, info: ValidationInfo) -> str:
     today: date | None = context.get("today")
     since: date | None = context.get("since")
     if today is not None and value > today.isoformat():
-        raise ValueError(f"must not be after today, which is {today} in UTC")
+        raise ValueError(f"must not be after today ({today} in UTC)")
     if since is not None and value < since.isoformat():
-        raise ValueError(f"must not be before {since} (UTC), when Freshet began to watch")
+        raise ValueError(
+            f"must not be before {since} (UTC), the first day that Freshet has recorded"
+        )
     return value
 
 

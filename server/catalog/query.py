@@ -49,39 +49,47 @@ class ReleaseQuery(BaseModel):
 
     release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=20))
     limit: Limit | None = Field(None, description="Maximum number of items; default: all.")
-    offset: Offset | None = Field(None, description="Number of items to skip; default 0.")
+    offset: Offset | None = Field(None, description="Number of items to skip; default: 0.")
     type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
-        (), description="Comma-separated types to include; default: all, also unknown ones."
+        (),
+        description="Comma-separated types to include; default: all. A list of types leaves out "
+        "releases whose type is unknown.",
     )
     exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),
-        description="Comma-separated, what to leave out: releases by Various Artists; all versions "
-        "of a release but one (deluxe, explicit, remastered, sped up and the like, of one year).",
+        description="Comma-separated list of what to leave out. `various_artists`: releases that "
+        "are credited to Various Artists; `versions`: all versions of a release but one (deluxe, "
+        "explicit, remastered, sped up and the like, of the same year).",
     )
     upcoming: Upcoming = Field(
         "exclude",
-        description="Releases whose day (UTC) has not come yet, as of today also with `at`. A date "
-        "without a day is upcoming until its month or year begins.",
+        description="What to do with releases whose release day (UTC) is after today, also with "
+        "`at`: `exclude` them, `include` them, or list `only` them. A date without a day is "
+        "upcoming until its month or year begins.",
     )
     released_after: PartialDate | None = Field(
         None,
-        description="YYYY, YYYY-MM or YYYY-MM-DD, inclusive, compared at the coarser precision.",
+        description="Earliest release date, inclusive: YYYY, YYYY-MM or YYYY-MM-DD. A release "
+        "dated only 2026 matches any day of 2026.",
     )
-    released_before: PartialDate | None = Field(None, description="As released_after.")
+    released_before: PartialDate | None = Field(
+        None, description="Latest release date, inclusive; written as in `released_after`."
+    )
     market: Market | None = Field(
         None,
-        description="Country code (ISO 3166-1 alpha-2, or XK); keeps releases available there and "
-        "those whose markets are unknown: all of them, if Spotify tells this server none.",
+        description="Country code; keeps releases available there and those whose markets are "
+        "unknown. ISO 3166-1 alpha-2, or XK. All releases match if Spotify reports no markets to "
+        "this server.",
     )
     at: Day | None = Field(None, description=LISTED_ON)
     q: Search = Field(
         None,
-        description="Part of an artist's or album's name, 1 to 100 characters; ignores case, "
+        description="Text in the name of a release or artist, 1 to 100 characters; ignores case, "
         "accents and spaces.",
     )
     sort: Sort = Field("-released", description=ORDER)
     include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(
-        (), description="markets adds available_markets to each release."
+        (), description="`markets` adds `available_markets` to each release."
     )
 
     @model_validator(mode="after")
@@ -192,7 +200,7 @@ def depends_on_today(query: ReleaseQuery) -> bool:
 def check_length(query_string: str) -> None:
     """Refuse a query string that is longer than any has to be. Raises UriTooLong."""
     if len(query_string) > MAX_QUERY_LENGTH:
-        raise UriTooLong(f"The query string may have {MAX_QUERY_LENGTH} characters.")
+        raise UriTooLong(f"The query string may have at most {MAX_QUERY_LENGTH} characters.")
 
 
 def parse(

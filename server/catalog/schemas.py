@@ -1,7 +1,8 @@
-"""The schemas of answers, for the description of the API. Pure.
+"""Schemas of the API's responses, for its description. Pure.
 
-Payloads are assembled from ready-made pieces and never pass through these models; a test holds the
-two against each other.
+Payloads are assembled from pieces that are serialised in advance and never pass through these
+models; a test validates the payloads against them. The docstrings and descriptions are shown in
+the API documentation.
 """
 
 from datetime import date, datetime
@@ -10,30 +11,30 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 ID = "^[0-9A-Za-z]{22}$"
-OURS = "Freshet's own number; it changes when the database is created again."
-THEIRS = "Spotify's id: the one to rely on."
+OURS = "Freshet's own id; it changes when the database is created again."
+THEIRS = "Spotify's id; use it to refer to this object."
 CREATED = "When Freshet first saw it."
 UPDATED = "When a field last changed here."
-SOURCE = "The list that was read; null before the first sync."
-STALE = "True if no sync was complete for three intervals."
+SOURCE = "The Spotify list that releases are read from; null before the first sync."
+STALE = "True if no sync has completed for three intervals."
 
 
 class Shape(BaseModel):
     """An object with exactly these fields, all always present."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)  # most are never asked
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # most are never used to validate
 
 
 class Image(Shape):
-    """A picture on Spotify's servers."""
+    """An image on Spotify's servers."""
 
-    url: str = Field(description="Its address.")
-    height: int | None = Field(description="In pixels; null where Spotify does not say.")
-    width: int | None = Field(description="In pixels; null where Spotify does not say.")
+    url: str = Field(description="Its URL.")
+    height: int | None = Field(description="In pixels; null if Spotify does not say.")
+    width: int | None = Field(description="In pixels; null if Spotify does not say.")
 
 
 class Credit(Shape):
-    """An artist as an album names it."""
+    """An artist in the credits of a release."""
 
     spotify_id: str = Field(description=THEIRS)
     name: str = Field(description="The artist's name.")
@@ -46,64 +47,74 @@ class Album(Shape):
     spotify_id: str = Field(pattern=ID, description=THEIRS)
     type: Literal["album"] = Field(description="Always `album`, whatever `album_type` is.")
     name: str = Field(description="The title.")
-    uri: str = Field(description="Opens it in Spotify's apps.")
-    href: str | None = Field(description="Its address in Spotify's Web API.")
+    uri: str = Field(description="Spotify URI, which opens the release in Spotify's apps.")
+    href: str | None = Field(description="URL of the release in Spotify's Web API.")
     album_type: str | None = Field(
-        description="`album`, `single`, `ep` or `compilation`, as Spotify says; more may come."
+        description="`album`, `single`, `ep` or `compilation`, as reported by Spotify; others "
+        "may be added."
     )
     total_tracks: int | None = Field(description="Number of tracks.")
     images: list[Image] = Field(description="The cover in several sizes, widest first.")
-    external_urls: dict[str, str] = Field(description="`spotify`: its page on Spotify.")
+    external_urls: dict[str, str] = Field(
+        description="`spotify`: the page of the release on Spotify."
+    )
     release_date: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
     release_date_precision: Literal["year", "month", "day"] | None = Field(
-        description="How exact `release_date` is."
+        description="Precision of `release_date`."
     )
-    released_on: date | None = Field(description="The release date; null unless exact to the day.")
+    released_on: date | None = Field(
+        description="`release_date` if it is exact to the day, else null."
+    )
     created_at: datetime = Field(description=CREATED)
     updated_at: datetime = Field(description=UPDATED)
-    last_seen_at: datetime = Field(description="When a sync last met it in a list.")
+    last_seen_at: datetime = Field(description="When a sync last found it in a list of Spotify's.")
     various_artists: bool = Field(description="True if it is credited to Various Artists.")
-    artists: list[Credit] = Field(description="In the order of the credits.")
+    artists: list[Credit] = Field(description="The credited artists, in Spotify's order.")
     available_markets: list[str] | None = Field(
-        None, description="Only with `include=markets`: country codes; null where unknown."
+        None, description="Country codes, only with `include=markets`; null if unknown."
     )
 
 
 class Artist(Shape):
-    """An artist with releases, newest first. All fields are present, unless `fields` chose some."""
+    """An artist with releases, newest first. All fields are present unless `fields` is given."""
 
     id: int = Field(description=OURS)
     spotify_id: str = Field(pattern=ID, description=THEIRS)
     type: Literal["artist"] = Field(description="Always `artist`.")
     name: str = Field(description="The artist's name.")
-    uri: str = Field(description="Opens the artist in Spotify's apps.")
-    href: str | None = Field(description="The artist's address in Spotify's Web API.")
+    uri: str = Field(description="Spotify URI, which opens the artist in Spotify's apps.")
+    href: str | None = Field(description="URL of the artist in Spotify's Web API.")
     external_urls: dict[str, str] = Field(description="`spotify`: the artist's page on Spotify.")
     images: list[Image] = Field(description="The portrait in several sizes, widest first.")
-    genres: list[str] | None = Field(description="Null where Spotify does not tell this app.")
-    popularity: int | None = Field(description="0 to 100; null where Spotify does not tell it.")
-    followers: int | None = Field(description="On Spotify; null where that does not tell it.")
+    genres: list[str] | None = Field(
+        description="Null if Spotify does not report them to this app."
+    )
+    popularity: int | None = Field(description="0 to 100; null if Spotify does not report it.")
+    followers: int | None = Field(
+        description="Followers on Spotify; null if it does not report them."
+    )
     created_at: datetime = Field(description=CREATED)
     updated_at: datetime = Field(description=UPDATED)
-    latest_album: Album = Field(description="`albums[0]` again.")
+    latest_album: Album = Field(description="The same as `albums[0]`.")
     albums: list[Album] = Field(
-        min_length=1, description="Those that the query lists, or all that are kept."
+        min_length=1,
+        description="The releases that match the query; of a single artist, all stored ones.",
     )
 
 
 class Page(Shape):
-    """What every page of a list has."""
+    """Fields of every page of a list."""
 
     count: int = Field(description="Number of items on this page.")
     total: int = Field(description="Number of items on all pages.")
-    limit: int | None = Field(description="As asked for; null when not given.")
+    limit: int | None = Field(description="The requested limit; null if none was given.")
     offset: int = Field(description="Number of items skipped.")
     href: str = Field(
-        description="The absolute address of this page, with the parameters that were understood."
+        description="Absolute URL of this page, with the parameters that were recognised."
     )
-    next: str | None = Field(description="The absolute address of the next page.")
-    previous: str | None = Field(description="The absolute address of the previous page.")
-    as_of: datetime | None = Field(description="The last change of data.")
+    next: str | None = Field(description="Absolute URL of the next page, or null.")
+    previous: str | None = Field(description="Absolute URL of the previous page, or null.")
+    as_of: datetime | None = Field(description="When the data last changed.")
     source: Literal["new-releases", "search"] | None = Field(description=SOURCE)
     stale: bool = Field(description=STALE)
     partial: bool = Field(description="True if the last sync missed pages.")
@@ -112,56 +123,60 @@ class Page(Shape):
 class ArtistsPage(Page):
     """The artists of the latest releases."""
 
-    items: list[Artist] = Field(description="The artists, in the order asked for.")
+    items: list[Artist] = Field(description="The artists, in the requested order.")
 
 
 class AlbumsPage(Page):
     """The latest releases."""
 
-    items: list[Album] = Field(description="The releases, in the order asked for.")
+    items: list[Album] = Field(description="The releases, in the requested order.")
 
 
 class Listing(Shape):
-    """An interval in which a release stood in one of Spotify's lists."""
+    """An interval during which a release was in one of Spotify's lists."""
 
-    source: Literal["new-releases", "search"] = Field(description="The list.")
-    market: str | None = Field(description="Null where the list was asked for none.")
-    position: int = Field(description="The place at which it came in, from 0.")
-    since: datetime = Field(description="When it came in.")
-    until: datetime | None = Field(description="When it left; null while it stands there.")
+    source: Literal["new-releases", "search"] = Field(description="Name of the list.")
+    market: str | None = Field(
+        description="The market that the list was requested for; null if none."
+    )
+    position: int = Field(description="The position at which it entered the list, from 0.")
+    since: datetime = Field(description="When it entered the list.")
+    until: datetime | None = Field(description="When it left the list; null while it is listed.")
 
 
 class AlbumWithHistory(Album):
     """One release, its markets, and when it was listed."""
 
-    history: list[Listing] = Field(description="Latest first.")
+    history: list[Listing] = Field(description="Its listings, latest first.")
 
 
 class SyncStarted(Shape):
-    """A sync has begun; the log and /api/status tell how it ends."""
+    """A sync has started; `/api/status` and the log show its outcome."""
 
     status: Literal["started"] = Field(description="Always `started`.")
 
 
 class ParameterFault(Shape):
-    """One fault of a query string."""
+    """An invalid query parameter."""
 
-    parameter: str = Field(description="Its name.")
-    value: str | None = Field(description="As given; cut after 100 characters.")
-    reason: str = Field(description="What is wrong with it.")
+    parameter: str = Field(description="Name of the parameter.")
+    value: str | None = Field(description="Its value as sent, cut off after 100 characters.")
+    reason: str = Field(description="Why the value is invalid.")
 
 
 class Problem(BaseModel):
-    """An error, as problem details (RFC 9457). `GET type` explains it, as a page or as JSON."""
+    """An error, as problem details (RFC 9457). `GET type` explains it, in HTML or JSON."""
 
     type: str = Field(
         description="`/problems/{kind}`, below the path of the server: one for each kind of error. "
-        "The kinds may grow."
+        "More kinds may be added."
     )
     title: str = Field(description="The same for all errors of a kind.")
-    status: int = Field(description="The HTTP status again.")
-    detail: str | None = Field(description="What to do about this one; null where unknown.")
-    instance: str = Field(description="urn:request:… as the log has it.")
+    status: int = Field(description="The HTTP status code.")
+    detail: str | None = Field(
+        description="What is wrong in this case, or what to do; null if unknown."
+    )
+    instance: str = Field(description="`urn:request:` and the request id, as in the server's log.")
     errors: list[ParameterFault] = Field(
-        default_factory=list, description="Every fault of the query string."
+        default_factory=list, description="All invalid query parameters."
     )

@@ -1,4 +1,4 @@
-"""The operations by which clients follow changes, described for OpenAPI 3.1. Pure."""
+"""Describe the operations by which clients follow changes, in OpenAPI 3.1. Pure."""
 
 from typing import Any
 
@@ -16,28 +16,29 @@ from server.openapi.operations import (
     unmodified,
 )
 
-HEADERS = VALIDATED, DATED  # the latter once there was a sync
+HEADERS = VALIDATED, DATED  # the latter only after the first sync
 
 CHANGES = (
-    "To keep a copy: read the changes until `up_to_date` is true and keep `next_after`, fetch all "
-    "pages of `/api/albums/` (a list may be 15 seconds old), then ask for the changes after your "
-    "place from time to time. Changes are kept for 90 days by default. An `after` before the "
-    "oldest one that is kept, or ahead of the newest, is answered by 410, whose `detail` says how "
-    "to begin again. `after=0` stands for the very first change, so it is 410 as soon as any has "
-    "been deleted; without `after` the oldest change that is kept comes first."
+    "To maintain a copy: read the changes until `up_to_date` is true and store `next_after`, fetch "
+    "all pages of `/api/albums/` (a list may be up to 15 seconds old), then request the changes "
+    "after the stored position at regular intervals. Changes are stored for 90 days by default. If "
+    "`after` is before the oldest stored change or ahead of the newest one, the response is 410, "
+    "and its `detail` says how to start again. `after=0` means all changes since the very first, "
+    "so it returns 410 once any change has been deleted; without `after`, the list starts with the "
+    "oldest stored change."
 )
 STREAM = (
-    "The changes of `/api/changes/` as server-sent events, as they happen. The `id` of an event is "
-    "its `seq`, its name the `kind`, its data a `Change` as JSON. A browser that was cut off "
-    "comes back with the last `id` in `Last-Event-ID` and misses nothing. If its place is out of "
-    "reach, because changes after it were deleted or the database was restored, the next event is "
-    "a `reset`: its data has `kind`, `oldest`, `newest`, `begin_after` and `detail`. Fetch what "
-    "you show again then; the stream goes on with what comes from now on. With `unnamed=1` events "
-    "have no name, so `onmessage` gets all of them."
+    "The changes of `/api/changes/` as server-sent events, sent as they happen. The `id` of an "
+    "event is its `seq`, its name the `kind`, its data a `Change` as JSON. A browser that "
+    "reconnects sends the last `id` in `Last-Event-ID` and misses nothing. If that position is out "
+    "of reach, because changes after it were deleted or the database was restored, the next event "
+    "is a `reset`, whose data has `kind`, `oldest`, `newest`, `begin_after` and `detail`: fetch "
+    "the data that you show again. The stream then continues with new changes. With `unnamed=1`, "
+    "events have no name, so `onmessage` receives all of them."
 )
 SENT = (
-    "Server-sent events. The stream begins with a bare `id`, the place to go on from; a comment is "
-    "sent every 15 seconds as keep-alive."
+    "Server-sent events. The stream starts with a bare `id`, the position to resume from; a "
+    "comment is sent every 15 s as keep-alive."
 )
 JAVASCRIPT = """\
 const changes = new EventSource("{root}/api/events?unnamed=1");
@@ -54,7 +55,7 @@ changes.onmessage = event => {{
 
 
 def changes() -> dict[str, Any]:
-    """`GET /api/changes/`."""
+    """Describe `GET /api/changes/`."""
     return {
         "operationId": "listChanges",
         "summary": "Journal of changes, in order",
@@ -63,18 +64,18 @@ def changes() -> dict[str, Any]:
         "responses": {
             "200": answer("The changes after `after`.", "ChangesPage", *HEADERS),
             "304": unmodified(*HEADERS),
-            "400": problem("A parameter has a value that is not allowed, or is repeated."),
-            "410": problem("The journal does not reach this place.", model="OutOfReach"),
+            "400": problem("A parameter has an invalid value, or is repeated."),
+            "410": problem("The journal does not contain this position.", model="OutOfReach"),
             "414": problem("The query string is too long."),
-            "503": later("The database cannot be used right now, or too many requests wait."),
+            "503": later("The database is unavailable, or too many requests are waiting."),
         },
     }
 
 
 def events(root: str) -> dict[str, Any]:
-    """`GET /api/events` of a server at the address `root`."""
+    """Describe `GET /api/events` of the server at the URL `root`."""
     after, unnamed = parameters(EventsQuery)
-    text = "The id of the last event that was seen; it goes before `after`."
+    text = "The `id` of the last event received; takes precedence over `after`."
     last = {**after, "name": LAST_EVENT_ID, "in": "header", "description": text}
     content = {"text/event-stream": {"schema": {"type": "string"}, "example": event()}}
     return {
@@ -87,7 +88,7 @@ def events(root: str) -> dict[str, Any]:
         "parameters": [after, unnamed, last],
         "responses": {
             "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
-            "400": problem("A parameter or `Last-Event-ID` has a value that is not allowed."),
+            "400": problem("A parameter or `Last-Event-ID` has an invalid value."),
             "414": problem("The query string is too long."),
             "429": later("Too many open streams from this client's network."),
             "503": later("Too many open streams, or no data yet."),

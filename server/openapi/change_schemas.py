@@ -1,4 +1,7 @@
-"""The schemas of the journal, for the description of the API. Pure."""
+"""Schemas of the journal, for the description of the API. Pure.
+
+The docstrings and descriptions are shown in the API documentation.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,59 +12,63 @@ from server.catalog.schemas import Credit, Problem, Shape
 
 
 class ChangedField(Shape):
-    """A field before and after; of any type."""
+    """The old and the new value of a field, of any type."""
 
-    old: Any = Field(description="Its value before.")
-    new: Any = Field(description="Its value after.")
+    old: Any = Field(description="Value before the change.")
+    new: Any = Field(description="Value after the change.")
 
 
 class ReleaseSummary(Shape):
-    """A release as it was when it changed: enough for a notification, within bounds."""
+    """A release in brief, as it was when it changed: enough for a notification."""
 
-    name: str = Field(description="Ends in … after 200 characters.")
+    name: str = Field(description="The title, cut off with … after 200 characters.")
     artists: list[Credit] = Field(
-        max_length=20, description="The first 20, in the order of the credits; names as `name`."
+        max_length=20,
+        description="The first 20 credited artists, their names cut off in the same way.",
     )
     kind: str | None = Field(
-        description="`album_type`, but a `single` of 4 to 6 tracks or with EP in its title is an "
-        "`ep`, one of more tracks an `album`."
+        description="`album_type`, except that a `single` with 4 to 6 tracks or with EP in its "
+        "title counts as an `ep`, and one with more tracks as an `album`."
     )
     release_date: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
-    url: str | None = Field(description="The release on Spotify.")
+    url: str | None = Field(description="The page of the release on Spotify.")
     image: str | None = Field(
-        description="Its cover: the narrowest of 250 pixels or more (usually 300), or else the "
-        "widest."
+        description="URL of the cover: the narrowest image of 250 pixels or more (usually 300), "
+        "or else the widest."
     )
 
 
 class Change(Shape):
-    """One entry of the journal."""
+    """An entry of the journal."""
 
-    seq: int = Field(description="The place in the journal; it only grows.")
+    seq: int = Field(description="Position in the journal; always increasing.")
     kind: Literal["added", "updated", "gone", "deleted"] = Field(
-        description="It came into its first list, differs, left its last, or is no longer kept."
+        description="`added`: it entered its first list; `updated`: a field changed; `gone`: it "
+        "left its last list; `deleted`: Freshet deleted it."
     )
-    at: datetime = Field(description="When it was written.")
-    album: str = Field(description="Spotify's id, which outlives the album here.")
+    at: datetime = Field(description="When the change was recorded.")
+    album: str = Field(
+        description="Spotify's id of the release; valid even after it was deleted here."
+    )
     release: ReleaseSummary | None = Field(
-        description="Null in entries from before version 0.2 whose album is no longer kept."
+        description="Null in entries from before version 0.2 whose release has been deleted."
     )
-    detail: dict[str, ChangedField] = Field(description="Of an update: the fields that differ.")
+    detail: dict[str, ChangedField] = Field(description="The changed fields of an update.")
 
 
 class ChangesPage(Shape):
-    """A piece of the journal."""
+    """A page of the journal."""
 
     items: list[Change] = Field(description="Oldest first.")
-    next_after: int = Field(description="What to ask for next as `after`.")
-    up_to_date: bool = Field(description="True when nothing has been written after `next_after`.")
+    next_after: int = Field(description="Value of `after` for the next request.")
+    up_to_date: bool = Field(description="True if the journal has no changes after `next_after`.")
 
 
 class OutOfReach(Problem):
-    """The problem `journal-out-of-reach`: how far the journal reaches, and where to begin again."""
+    """The problem `journal-out-of-reach`: the range of the journal, and where to start again."""
 
-    oldest: int | None = Field(description="The oldest change that is kept; null when none is.")
-    newest: int = Field(description="The newest change that was written.")
+    oldest: int | None = Field(description="The oldest stored change; null if none.")
+    newest: int = Field(description="The newest change.")
     begin_after: int = Field(
-        description="What to ask for as `after` once all pages of /api/albums/ have been fetched."
+        description="Value of `after` to use once all pages of /api/albums/ have been fetched."
     )

@@ -1,4 +1,4 @@
-"""The parts that operations are described with in OpenAPI 3.1. Pure."""
+"""Build the parts of operations in OpenAPI 3.1: parameters, responses, headers. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,17 +8,19 @@ from pydantic import BaseModel
 from server.openapi.examples import JSON
 
 REFERENCE = "#/components/schemas/{model}"
-VALIDATED = ("ETag", "Cache-Control", "Vary", "Link")  # headers of whatever may be asked for again
-DATED = (
-    "Last-Modified",
-    "X-Last-Sync",
-)  # of what came by a sync, so there is none before the first
-LIVE = ("Cache-Control", "Link")  # of what is never kept
-LISTS = ("type", "exclude", "fields", "include")  # parameters written as one comma list
+VALIDATED = (
+    "ETag",
+    "Cache-Control",
+    "Vary",
+    "Link",
+)  # headers of responses that can be revalidated
+DATED = ("Last-Modified", "X-Last-Sync")  # of responses made from a sync: missing before the first
+LIVE = ("Cache-Control", "Link")  # of responses that are never cached
+LISTS = ("type", "exclude", "fields", "include")  # parameters written as comma-separated lists
 
 
 def parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:
-    """Describe the query parameters that a model reads."""
+    """Describe the query parameters that a model reads, in the order of its fields."""
     schemas = kind.model_json_schema()["properties"]
     return [_parameter(name, dict(schemas[name])) for name in kind.model_fields]
 
@@ -33,7 +35,7 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         parameter |= {"style": "form", "explode": False}
         schema |= {"minItems": 1}
         schema.pop("default", None)
-    if "anyOf" in schema:  # absent is how null is said in a query string
+    if "anyOf" in schema:  # in a query string a parameter is left out instead of null
         schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
     return parameter | {"schema": schema}
 
@@ -44,7 +46,7 @@ def answer(
     headers: Sequence[str] = (*VALIDATED, *DATED),
     maybe: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Describe an answer in JSON, by the name of its schema; `maybe` are headers it may lack."""
+    """Describe a JSON response by the name of its schema; `maybe` are optional headers."""
     return {
         "description": description,
         "headers": headers_of(headers, maybe),
@@ -55,8 +57,8 @@ def answer(
 def unmodified(
     headers: Sequence[str] = (*VALIDATED, *DATED), maybe: Sequence[str] = ()
 ) -> dict[str, Any]:
-    """Describe the answer to a client that has the same already (RFC 9110 section 15.4.5)."""
-    text = "The client has this answer already (`If-None-Match`, or else `If-Modified-Since`)."
+    """Describe the response 304 to a conditional request (RFC 9110 section 15.4.5)."""
+    text = "The client's copy is still valid (`If-None-Match`, or else `If-Modified-Since`)."
     return {"description": text, "headers": headers_of(headers, maybe)}
 
 
@@ -66,19 +68,19 @@ def problem(
     maybe: Sequence[str] = (),
     model: str = "Problem",
 ) -> dict[str, Any]:
-    """Describe an error (RFC 9457), by the name of its schema."""
+    """Describe an error response (RFC 9457) by the name of its schema."""
     content = {"application/problem+json": {"schema": _reference(model)}}
     named = headers_of(("Cache-Control", *headers), maybe)
     return {"description": description, "headers": named, "content": content}
 
 
 def later(description: str) -> dict[str, Any]:
-    """Describe an error that passes by itself, after so many seconds."""
+    """Describe a temporary error, whose `Retry-After` says when to try again."""
     return problem(description, ("Retry-After",))
 
 
 def headers_of(names: Sequence[str], maybe: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe headers that are always there, and those that may be missing."""
+    """Describe headers that are always present, and `maybe` those that are optional."""
     schema = {"schema": {"type": "string"}}
     always = {name: {"required": True, **schema} for name in names}
     return always | dict.fromkeys(maybe, schema)

@@ -1,7 +1,7 @@
-"""What each kind of problem means and what to do: the pages behind `type` (RFC 9457). Pure.
+"""Explanations of every kind of problem: the pages that `type` refers to (RFC 9457). Pure.
 
-Titles and kinds are those of the errors; tests/integration/api/test_problems.py checks that no
-kind is missing.
+Titles and kinds are those of the error classes; tests/integration/api/test_problems.py checks that
+no kind is missing.
 """
 
 from typing import Any
@@ -40,29 +40,29 @@ REQUEST_TIMEOUT = Explanation(
     "request-timeout",
     "Request Timeout",
     (408,),
-    "A request began to arrive, but did not arrive in full: its head and its body have 10 seconds "
-    "each. The connection was closed.",
+    "The request did not arrive in full within the time limit: 10 seconds for its head, and 10 "
+    "seconds for its body. The connection was closed.",
     "Send the request again on a new connection, in full.",
 )
 HEAD_TOO_LARGE = Explanation(
     "request-head-too-large",
     "Request Header Fields Too Large",
     (431,),
-    "The request line and the headers together are larger than 16 KiB, there are more than 100 "
-    "header lines, or the name of a header is longer than 256 bytes. The connection was closed.",
-    "Send fewer or shorter headers. Browsers: delete the cookies of this host, which may be those "
-    "of other programs on it.",
+    "The request line and the headers together are larger than 16 KiB, the request has more than "
+    "100 header lines, or a header's name is longer than 256 bytes. The connection was closed.",
+    "Send fewer or shorter headers. In a browser, delete the cookies of this host; other programs "
+    "on it may have set them.",
 )
 NOT_FOUND = explain(
     errors.NothingThere,
-    "Nothing is at this address, or no artist or release with this id is stored. Releases that "
+    "The address does not exist, or no artist or release with this id is stored. Releases that "
     "Spotify has not listed for a long time are deleted (after 90 days by default).",
     "Check the address. `/api/changes/` lists the releases that were deleted.",
 )
 OF_THE_API = (
     explain(
         errors.InvalidParameters,
-        "At least one query parameter has a value that is not allowed, or is given more than once. "
+        "At least one query parameter has an invalid value, or is given more than once. "
         "Parameters with unknown names are ignored.",
         "See `errors` in the answer: it names each parameter, its value and the reason. The API "
         "documentation lists what each parameter accepts.",
@@ -81,7 +81,7 @@ OF_THE_API = (
         errors.DatabaseError,
         "The database cannot be reached, or its schema belongs to another version of Freshet. "
         "Lists of the latest releases are still served from memory; single artists and releases, "
-        "past days and the journal need the database.",
+        "past days and the journal require the database.",
         f"{RETRY} {DOCTOR}",
     ),
     explain(
@@ -128,7 +128,7 @@ OF_THE_API = (
         "of the newest change, because the database was restored from a backup or created again. "
         "See `oldest` and `newest` in the answer.",
         "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
-        "answer. Without `after` the oldest change that is kept comes first.",
+        "answer. Without `after`, the list starts with the oldest stored change.",
     ),
     explain(
         request_errors.MetricsKeyNeeded,
@@ -138,8 +138,8 @@ OF_THE_API = (
     ),
     explain(
         request_errors.MetricsByProxy,
-        "The request came through a proxy, so its client may be a stranger. Without a key the "
-        "metrics are only for direct connections, and for clients on the host of a trusted proxy.",
+        "The request came through a proxy. Without a `METRICS_KEY`, metrics are served only to "
+        "direct connections, and to clients on the host of a trusted proxy.",
         "Read `/metrics` from the server itself, past the proxy. Operators: set `METRICS_KEY`.",
     ),
     explain(
@@ -149,14 +149,15 @@ OF_THE_API = (
     ),
     explain(
         request_errors.TooManyOfOneClient,
-        "Your IP address (with IPv6: your /64 network) has as many event streams as a client may.",
+        "Your IP address (with IPv6: your /64 network) has as many event streams as one client may "
+        "have.",
         f"Use one stream for all parts of a program. {RETRY} Operators: see `EVENTS_PER_CLIENT`; "
         "without `TRUSTED_PROXIES`, all clients of a proxy count as one.",
     ),
     explain(
         request_errors.Overloaded,
-        "More requests wait for the database or for answers in the making than this server has "
-        "memory for. Answers that are ready are still sent.",
+        "More requests are waiting, for the database or for responses that are being built, than "
+        "this server accepts. Responses that are ready are still sent.",
         RETRY,
     ),
 )
@@ -178,13 +179,13 @@ OF_LOGINS = tuple(
         (failures.CodeRefused, "Spotify refused the authorization code of the login."),
         (
             failures.NotAllowed,
-            "Another account owns this server, or `ALLOWED_USERS` does not list this account.",
+            "This server belongs to another account, or `ALLOWED_USERS` does not list this one.",
         ),
         (failures.NotLoggedIn, "The page needs a session, but the browser has none."),
         (
             failures.ForeignOrigin,
             "The request would change something, but neither its `Origin` nor its "
-            "`Sec-Fetch-WebServer` shows that it comes from a page of this server.",
+            "`Sec-Fetch-Site` shows that it comes from a page of this server.",
         ),
         (
             failures.NotRegistered,
@@ -192,14 +193,14 @@ OF_LOGINS = tuple(
         ),
         (
             failures.TooManyLogins,
-            "Within a minute more logins were finished than one address, or all browsers together "
-            "that have not logged in here before, may finish.",
+            "One address, or all browsers together that have not logged in here before, completed "
+            "more logins within a minute than allowed.",
         ),
         (failures.RedirectUriRefused, "Spotify's dashboard does not list the redirect URI."),
         (failures.ClientRefused, "Spotify refused `CLIENT_ID` or `CLIENT_SECRET`."),
         (failures.OwnerWithoutPremium, "Spotify requires the owner of the app to have Premium."),
         (failures.SpotifyFailed, "Spotify's answer to the login could not be used."),
-        (failures.SpotifyAway, "Spotify is down, or has asked for a pause."),
+        (failures.SpotifyAway, "Spotify is unavailable, or has asked for a pause."),
         (failures.SpotifySlow, "Spotify did not answer within the time limit."),
     )
 )
@@ -224,7 +225,7 @@ OF_TORNADO = {
 
 
 def find(kind: str) -> Explanation | None:
-    """Return the explanation of a kind, if it exists."""
+    """Return the explanation of a kind; None if the kind is unknown."""
     return BY_KIND.get(kind)
 
 
@@ -242,5 +243,5 @@ def problem(
 
 
 def of_status(status: int) -> Explanation:
-    """Return what explains an error that Tornado raised itself."""
+    """Return the explanation of an error that Tornado itself has raised with this status."""
     return OF_TORNADO.get(status, INTERNAL_ERROR if status >= 500 else BAD_REQUEST)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description, made from the models that requests and answers have. Pure."""
+"""Build the OpenAPI 3.1 description from the models of requests and responses. Pure."""
 
 from typing import Any
 
@@ -42,31 +42,33 @@ MODELS = (
 
 ABOUT = (
     "The artists who have just released something on Spotify. Lists, single objects, feeds and the "
-    "journal have a strong `ETag` and, once there was a sync, `Last-Modified` and `X-Last-Sync`; "
-    "they come as br, gzip or identity. Status and events are never kept (`no-store`). Scripts of "
-    "any origin may GET all of this with any header; only `POST /api/sync/` is for our own pages. "
-    "A request that is too slow or too large is answered with 408, 413, 414 or 431 and a problem: "
-    "a head may have 16 KiB, 100 header lines and 10 seconds, a body 16 KiB and 10 seconds."
+    "journal have a strong `ETag` and, after the first sync, `Last-Modified` and `X-Last-Sync`; "
+    "they are sent as br, gzip or identity. Status and events are never cached (`no-store`). "
+    "Scripts from any origin may GET everything here, with any headers; only `POST /api/sync/` is "
+    "reserved for Freshet's own pages. A request that is too slow or too large is answered with "
+    "408, 413, 414 or 431 and a problem: the limits are 16 KiB, 100 header lines and 10 seconds "
+    "for the head, 16 KiB and 10 seconds for the body."
 )
 SESSION = "session"
 BY_SESSION = (
-    "Log in on the start page. A script can use the session of that browser: copy its cookie "
+    "Log in on the start page first. A script can use the session of that browser: copy its cookie "
     "`{session}` (in the developer tools, under Application or Storage) into the call below. It is "
-    "valid for 30 days, or until you log out. Results appear when the sync has finished; "
-    "`/api/status` tells whether it is running."
+    "valid for 30 days, or until you log out. The response does not wait for the sync. Results "
+    "appear when it finishes; `/api/status` shows whether it is running."
 )
 TABLE = (
-    "For spreadsheets: UTF-8 with a byte order mark (Python reads it as `utf-8-sig`), saved under "
-    "a name. So that nothing computes, whatever a program splits cells at, `ʼ` (U+02BC) stands in "
-    "front of each `=`, `+`, `-` or `@` that could begin a formula; remove it there to have the "
-    "text as it was. In addresses such characters are percent-encoded."
+    "For spreadsheets: UTF-8 with a byte order mark (Python reads it as `utf-8-sig`), sent as a "
+    "download. So that no program runs text as a formula, whatever it takes as the delimiter, `ʼ` "
+    "(U+02BC) is inserted before each `=`, `+`, `-` or `@` that could start one; remove it to "
+    "restore the text. In URLs these characters are percent-encoded instead."
 )
 
 
 def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
-    """Describe the API (spec.openapis.org/oas/v3.1.0).
+    """Return the description of the API as an OpenAPI document.
 
-    `root` is the server's address, `session` the name of its cookie.
+    `root` is the URL of the server, `session` the name of its session cookie. Source:
+    spec.openapis.org/oas/v3.1.0.
     """
     _, definitions = models_json_schema(
         [(model, "serialization") for model in MODELS],
@@ -116,19 +118,21 @@ def _albums() -> dict[str, Any]:
 
 
 def _artist() -> dict[str, Any]:
-    place = _in_path("id", "Its `spotify_id` or its `id`.", "[0-9A-Za-z]{22}|[1-9][0-9]{0,18}")
+    place = _in_path(
+        "id", "`spotify_id` or `id` of the artist.", "[0-9A-Za-z]{22}|[1-9][0-9]{0,18}"
+    )
     return _single("getArtist", "One artist with all stored releases", place, "Artist")
 
 
 def _album() -> dict[str, Any]:
-    place = _in_path("spotify_id", "Its `spotify_id`.", "[0-9A-Za-z]{22}")
+    place = _in_path("spotify_id", "`spotify_id` of the release.", "[0-9A-Za-z]{22}")
     return _single("getAlbum", "One release and when it was listed", place, "AlbumWithHistory")
 
 
 def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     ending = kind.path.rpartition(".")[2]
     content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
-    summary = f"Releases in the order in which they were first seen, as {content_type}"
+    summary = f"Recently added releases, as {content_type}"
     operation = _listing(kind, f"{ending}Feed", summary, "AlbumsPage")
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
     content = {"schema": schema, "example": examples.feed(kind.path)}
@@ -145,11 +149,11 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
         "summary": summary,
         "parameters": parameters(kind),
         "responses": {
-            "200": answer("The items, in the order asked for.", model),
+            "200": answer("The items, in the requested order.", model),
             "304": unmodified(),
-            "400": problem("A parameter has a value that is not allowed, or is repeated."),
+            "400": problem("A parameter has an invalid value, or is repeated."),
             "414": problem("The query string is too long."),
-            "503": later("Nothing to serve yet, too many requests wait, or a day cannot be read."),
+            "503": later("No data yet, too many requests are waiting, or the day cannot be read."),
         },
     }
 
@@ -174,7 +178,7 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
             "200": answer(f"The stored {noun}.", model),
             "304": unmodified(),
             "404": problem(f"No {noun} with this id."),
-            "503": later("The database cannot be used right now, or too many requests wait."),
+            "503": later("The database is unavailable, or too many requests are waiting."),
         },
     }
 
@@ -191,19 +195,17 @@ def _sync(root: str, session: str) -> dict[str, Any]:
                 "name": "Origin",
                 "in": "header",
                 "required": True,
-                "description": "The origin of this server. Browsers send it by themselves.",
+                "description": "The origin of this server. Browsers send it automatically.",
                 "schema": origin,
             }
         ],
         "responses": {
             "202": answer("The sync has started.", "SyncStarted", ("Cache-Control",)),
             "401": problem("Not logged in.", ("WWW-Authenticate",)),
-            "403": problem("The origin is missing, or is that of another server."),
-            "409": problem("A sync is running already."),
-            "429": later("Spotify asked for a pause, or the calls of the day are used up."),
-            "503": problem(
-                "The database cannot be used right now; try again.", (), ["Retry-After"]
-            ),
+            "403": problem("The origin is missing or belongs to another server."),
+            "409": problem("A sync is already running."),
+            "429": later("Spotify asked for a pause, or the daily quota is used up."),
+            "503": problem("The database is unavailable; try again.", (), ["Retry-After"]),
         },
     }
 
@@ -211,8 +213,8 @@ def _sync(root: str, session: str) -> dict[str, Any]:
 def _status() -> dict[str, Any]:
     return {
         "operationId": "getStatus",
-        "summary": "The state of the server",
+        "summary": "State of the server",
         "responses": {
-            "200": answer("Its state, from memory.", "Status", LIVE, ["X-Last-Sync"]),
+            "200": answer("The current state, read from memory.", "Status", LIVE, ["X-Last-Sync"]),
         },
     }

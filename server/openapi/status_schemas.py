@@ -1,4 +1,7 @@
-"""The shape of what the server knows of itself, for the description of the API. Pure."""
+"""Schemas of `/api/status`, for the description of the API. Pure.
+
+The docstrings and descriptions are shown in the API documentation.
+"""
 
 from datetime import date, datetime
 from typing import Literal
@@ -8,100 +11,112 @@ from pydantic import Field
 from server.catalog.schemas import SOURCE, STALE, Shape
 
 BUCKET = (
-    "The endpoint. Each grant of `/api/token` counts by itself, and so do logins in browsers that "
-    "are not known (`…/unknown-browsers`). May grow."
+    "The endpoint that the calls count for. Each grant type of `/api/token` counts separately, and "
+    "so do logins from unknown browsers (`…/unknown-browsers`). More may be added."
 )
 
 
 class Login(Shape):
-    """The newest login, without its account; all null when nobody has logged in."""
+    """The most recent login, without its account; without one, all but `state` are null."""
 
     state: Literal["none", "active", "consent_needed", "unreadable"] = Field(
-        description="Whether there is a login that works; `unreadable`: SECRET has changed."
+        description="Whether a login is stored and works; `unreadable`: SECRET has changed."
     )
-    authorized_at: datetime | None = Field(description="When the user agreed.")
-    reconsent_by: datetime | None = Field(description="When Spotify ends that, six months later.")
-    days_to_reconsent: int | None = Field(description="Whole days until then, 0 once it has ended.")
+    authorized_at: datetime | None = Field(description="When the user gave consent.")
+    reconsent_by: datetime | None = Field(description="When the consent expires, six months later.")
+    days_to_reconsent: int | None = Field(
+        description="Whole days until then; 0 once it has expired."
+    )
 
 
 class LastSync(Shape):
-    """The last sync, whatever came of it."""
+    """The last sync and its outcome."""
 
     at: datetime = Field(description="When it ended.")
     outcome: Literal["complete", "partial", "failed"] = Field(
         description="`partial`: some pages are missing; `failed`: nothing could be stored."
     )
-    error: str | None = Field(description="The kind of error that kept pages away.")
+    error: str | None = Field(description="The kind of error that pages are missing for.")
 
 
 class Source(Shape):
-    """What this app was last told about a source of new releases."""
+    """A source of new releases, and whether Spotify lets this app read it."""
 
-    name: Literal["new-releases", "search"] = Field(description="The list.")
+    name: Literal["new-releases", "search"] = Field(description="Name of the source.")
     verdict: Literal["allowed", "restricted", "unknown"] = Field(
         description="Whether this app may read it."
     )
-    reason: str | None = Field(description="Spotify's, for a restriction.")
+    reason: str | None = Field(description="Spotify's reason for a restriction.")
     probed_at: datetime | None = Field(description="When it was last tried.")
     newest: str | None = Field(description="The newest release date on its first page.")
 
 
 class Market(Shape):
-    """What Spotify last said of one market of SYNC_MARKETS; a refused one is tried again daily."""
+    """A market of SYNC_MARKETS, and whether Spotify serves it; a refused one is retried daily."""
 
-    market: str = Field(description="Country code of ISO 3166-1 alpha-2, or XK.")
+    market: str = Field(description="Country code (ISO 3166-1 alpha-2, or XK).")
     verdict: Literal["allowed", "refused", "unknown"] = Field(
         description="Whether Spotify serves it."
     )
-    reason: str | None = Field(description="Spotify's, for a refusal.")
+    reason: str | None = Field(description="Spotify's reason for a refusal.")
     probed_at: datetime | None = Field(description="When it was last tried.")
 
 
 class Bucket(Shape):
-    """The calls of the last 24 hours to one of Spotify's endpoints."""
+    """Calls to one of Spotify's endpoints in the last 24 hours."""
 
     bucket: str = Field(description=BUCKET)
-    used: int = Field(description="Calls of the last 24 hours.")
-    left: int = Field(description="Before QUOTA_PER_DAY; a tenth of it is kept for people.")
+    used: int = Field(description="Calls in the last 24 hours.")
+    left: int = Field(
+        description="Calls left of QUOTA_PER_DAY, a tenth of which is reserved for users' requests."
+    )
     per_day: int = Field(description="Calls allowed in 24 hours (QUOTA_PER_DAY).")
-    forecast: int = Field(description="Calls in the coming 24 hours if all goes on as now.")
+    forecast: int = Field(description="Expected calls in the next 24 hours at the current rate.")
 
 
 class Cooldown(Shape):
-    """An endpoint that is left alone, because Spotify asked for it."""
+    """A pause in the calls to an endpoint, requested by Spotify."""
 
     bucket: str = Field(description=BUCKET)
-    until: datetime = Field(description="When it may be asked again.")
-    reason: str = Field(description="Spotify's answer.")
+    until: datetime = Field(description="When the pause ends.")
+    reason: str = Field(description="Spotify's reason.")
 
 
 class Status(Shape):
     """The state of the server."""
 
     version: str = Field(description="Freshet's version.")
-    as_of: datetime | None = Field(description="The last change of data.")
-    last_sync_at: datetime | None = Field(description="The last sync that brought pages.")
-    last_complete_sync_at: datetime | None = Field(description="The last without gaps.")
+    as_of: datetime | None = Field(description="When the data last changed.")
+    last_sync_at: datetime | None = Field(description="When a sync last stored releases.")
+    last_complete_sync_at: datetime | None = Field(
+        description="When a sync last completed without missing pages."
+    )
     source: Literal["new-releases", "search"] | None = Field(description=SOURCE)
     stale: bool = Field(description=STALE)
     partial: bool = Field(description="True if the last sync missed pages.")
     why: str | None = Field(description="Why this source was chosen.")
-    last_sync: LastSync | None = Field(description="Null before the first.")
+    last_sync: LastSync | None = Field(description="Null before the first sync.")
     running: bool = Field(
-        description="A sync is under way. That another process makes one is known after 10 seconds "
-        "at most, and mostly at once."
+        description="Whether a sync is running, in any process. A sync of another process shows "
+        "within 10 seconds, usually at once."
     )
-    next_sync_at: datetime | None = Field(description="Null where this process does not sync.")
-    sync_interval: int = Field(description="Seconds between syncs, as the quota allows; 0: never.")
-    newest_release: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
+    next_sync_at: datetime | None = Field(
+        description="Null if this process does not run scheduled syncs."
+    )
+    sync_interval: int = Field(
+        description="Seconds between syncs, as the quota allows; 0: scheduled syncs are off."
+    )
+    newest_release: str | None = Field(description="Its date: YYYY, YYYY-MM or YYYY-MM-DD.")
     watched_since: date | None = Field(
-        description="The first day (UTC) whose listings are kept: the earliest that `at` takes. "
+        description="The first day (UTC) whose listings are stored: the earliest value of `at`. "
         "Null before the first sync."
     )
-    new_at: datetime | None = Field(description="When albums last came in.")
-    stuck: bool = Field(description="Syncs are complete, yet nothing new has come for 72 hours.")
-    sources: list[Source] = Field(description="All lists that can be read.")
-    markets: list[Market] = Field(description="Those of SYNC_MARKETS, in its order.")
-    quota: list[Bucket] = Field(description="The endpoints that were asked lately.")
-    cooldowns: list[Cooldown] = Field(description="The endpoints in a pause.")
+    new_at: datetime | None = Field(description="When releases were last added.")
+    stuck: bool = Field(
+        description="True if syncs complete, but nothing new was listed for 72 hours."
+    )
+    sources: list[Source] = Field(description="All sources, whether allowed or not.")
+    markets: list[Market] = Field(description="The markets of SYNC_MARKETS, in its order.")
+    quota: list[Bucket] = Field(description="The endpoints that were called recently.")
+    cooldowns: list[Cooldown] = Field(description="The endpoints that are paused.")
     login: Login = Field(description="The login that syncs use.")

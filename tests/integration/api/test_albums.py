@@ -197,7 +197,7 @@ async def test_of_a_day_to_come_nothing_is_known(set_stage: Any, clock: Clock) -
         assert answer.code == 400, path
         limit, at = orjson.loads(answer.body)["errors"]
         assert limit["parameter"] == "limit"
-        reason = "must not be after today, which is 2026-11-03 in UTC"
+        reason = "must not be after today (2026-11-03 in UTC)"
         assert at == {"parameter": "at", "value": "2026-11-04", "reason": reason}, path
     clock.forward(seconds=1)
     for path in KINDS:

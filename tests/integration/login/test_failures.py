@@ -362,7 +362,7 @@ async def away(stage: Stage, name: str = "nowhere") -> Callable[[], None]:
 
 def database_page(response: HTTPResponse) -> None:
     page = read_page(response, 503)
-    assert "The database cannot be used right now" in page
+    assert "The database is unavailable" in page
     assert "nowhere" not in page
     assert response.headers["Retry-After"] == "10"
 

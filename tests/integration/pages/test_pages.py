@@ -222,7 +222,7 @@ def test_the_wall_differs_from_the_api_by_the_size_of_its_pages_alone() -> None:
     ("query", "sentence"),
     [
         ("at=2026", "must be a day: YYYY-MM-DD"),
-        ("at=2026-11-21", "must not be after today, which is 2026-11-20 in UTC"),
+        ("at=2026-11-21", "must not be after today (2026-11-20 in UTC)"),
         ("market=Germany", "must be a country code of ISO 3166-1 alpha-2, such as DE"),
         ("market=UK", "for UK use GB"),
         ("sort=up", "must be 'released'"),
@@ -412,12 +412,12 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
         assert "not sent by a page of this server" in page
     stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.2))
     assert (await browser.post("/status")).code == 303
-    assert "A sync is running already" in read_page(await browser.post("/status"), 409)
+    assert "A sync is already running" in read_page(await browser.post("/status"), 409)
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
     await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
     response = await browser.post("/status")
-    assert "A sync may begin in 777 seconds." in read_page(response, 429)
+    assert "A sync can start in 777 seconds." in read_page(response, 429)
     assert response.headers["Retry-After"] == "777"
 
 
@@ -617,7 +617,7 @@ async def test_no_day_is_offered_or_shown_before_freshet_began_to_watch(
     oldest = read_page(await browser.get("/?at=2026-11-20"))
     assert SINCE in oldest
     assert "?at=2026-11-19" not in oldest
-    sentence = "must not be before 2026-11-20 (UTC), when Freshet began to watch"
+    sentence = "must not be before 2026-11-20 (UTC), the first day that Freshet has recorded"
     assert sentence in read_page(await browser.get("/?at=2026-11-19"), 400)
     status = orjson.loads((await browser.get("/api/status")).body)
     assert status["watched_since"] == "2026-11-20"
