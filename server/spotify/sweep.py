@@ -1,24 +1,25 @@
-"""What one pass over a source brought, and what that changed here. Pure."""
+"""The result of one pass over a source, and what storing it changed. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from server.spotify.parse import Release
-from server.spotify.types import SourceName
+from server.spotify.types import SourceName, Verdicts
 
 Proof = Literal["none", "refused", "weak", "good", "sure"]
 
 
 @dataclass(frozen=True)
 class MarketList:
-    """The list of one market as it was met, or of none in particular: then `market` is empty.
+    """The list of one market; `market` is empty for a list without a market.
 
-    `ids` are albums in the order of the list, `present` those of items that could not be used.
-    `proof` says what an album's absence means: nothing, if the end of the list was not reached;
-    next to nothing, if Spotify refuses the market; little, if pages were short, totals differed, or
-    items came that could be anything; much, if all was right, but between two pages the list may
-    have moved; of a single page, that it is gone.
+    `ids` are Spotify's ids of albums in the order of the list, `present` the ids of items that
+    could not be used. `proof` says what the absence of an album means: nothing (`none`) if the end
+    of the list was not reached; next to nothing (`refused`) if Spotify refuses the market; little
+    (`weak`) if pages were short, totals differed, or items had no id; much (`good`) if all pages
+    were sound, but the list may have moved between two of them; that the album is gone (`sure`) if
+    the list is a single sound page.
     """
 
     market: str
@@ -29,12 +30,13 @@ class MarketList:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What one pass over a source brought: each release once, and the lists that they stood in.
+    """The result of one pass over a source: each release once, and the lists they were found in.
 
-    `complete` is false when a page could not be had. `calls` counts all that Spotify was asked for
-    it, `pages` those of them that brought a page; `pages_skipped` counts pages that could not be
-    read, `skipped` unusable items. A `substitute` stands in for a better source as long as that
-    does not answer.
+    `complete` is false when a page could not be read. `calls` counts the calls to Spotify, `pages`
+    those of them that brought a page; `pages_skipped` counts pages that could not be read,
+    `skipped` unusable items. `why` explains the choice of the source; a `substitute` is used only
+    while a better source does not answer. `verdicts` is what the pass learnt of sources and
+    markets, for the syncs after it.
     """
 
     source: SourceName
@@ -48,18 +50,19 @@ class Sweep:
     error: str | None = None
     why: str | None = None
     substitute: bool = False
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     @property
     def outcome(self) -> str:
-        """How it ended: complete or partial."""
+        """How the pass ended: complete or partial."""
         return "complete" if self.complete else "partial"
 
 
 @dataclass
 class Tally:
-    """What a sweep changed: albums that came into the list, differ, or left it.
+    """What storing a sweep changed: numbers of albums added to, updated in or gone from the lists.
 
-    `new_at` is when albums last came into it.
+    `new_at` is when albums were last added.
     """
 
     added: int = 0
@@ -70,5 +73,5 @@ class Tally:
 
     @property
     def changed(self) -> bool:
-        """Whether anything that is served has changed."""
+        """Whether anything that Freshet serves has changed."""
         return bool(self.added or self.updated or self.gone or self.artists_changed)

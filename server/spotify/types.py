@@ -1,6 +1,7 @@
 """The values that several chapters name: sources, purposes of calls, verdicts. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -15,10 +16,9 @@ PROBE_AGAIN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an app was last told about a source, an endpoint or a market; `reason` is Spotify's.
+    """Whether this app may use a source, an endpoint or a market; `reason` is Spotify's.
 
-    `newest` is the newest release date that the first page of a source named, not counting
-    announcements.
+    `newest` is the newest release date on the first page of a source, not counting announcements.
     """
 
     allowed: bool
@@ -27,5 +27,13 @@ class Verdict:
     newest: str | None = None
 
     def is_due(self, now: datetime, again: timedelta = PROBE_AGAIN) -> bool:
-        """Whether it is time to ask again; a clock that was put back is no reason to wait."""
+        """Whether to ask again; a verdict from the future, by a clock since put back, is due."""
         return not timedelta(0) <= now - self.probed_at < again
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What one sweep has learnt of each source, and of each market by its country code."""
+
+    sources: Mapping[SourceName, Verdict] = field(default_factory=dict)
+    markets: Mapping[str, Verdict] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from server.storage import changes as journal
 from server.storage.bulk import IN_BULK, Row, among, insert_rows, upsert_rows
 from server.storage.changes import AlbumChange
 from server.storage.listings import record_listings
-from server.storage.sync_runs import record_run
+from server.storage.sync_runs import record_run, record_verdicts
 
 CHANNEL = "freshet_synced"  # of NOTIFY; told in the transaction of every sync
 WRITERS_LOCK = 0x73796E63  # any number of our own: syncs of several processes queue up
@@ -47,11 +47,10 @@ def record_sweep(
     now: Callable[[], datetime],
     origin: str = "",
 ) -> Tally:
-    """Bring the local copy to what `sweep` saw, and tell every process.
+    """Update the local copy to what `sweep` saw, store its verdicts, and notify every process.
 
-    The time is asked when it is our turn to write, so that it does not go back from sync to sync.
-
-    `origin` goes with the notice, so that a process can know its own.
+    The clock `now` is read once the writers' lock is held, so that times do not go back from one
+    sync to the next. `origin` is sent with the notice, so that a process recognises its own.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     at, tally = now(), Tally()
@@ -66,6 +65,7 @@ def record_sweep(
     tally.updated = sum(change.kind == "updated" for change in changes)
     tally.gone = sum(change.kind == "gone" for change in changes)
     tally.new_at = record_run(session, sweep, tally, started_at, at)
+    record_verdicts(session, sweep.verdicts)
     session.execute(select(func.pg_notify(CHANNEL, origin)))
     return tally
 

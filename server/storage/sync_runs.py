@@ -1,6 +1,6 @@
 """What is remembered of syncs: their outcomes, and which sources this app may use."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from models import Source, SyncRun
 from server.spotify.sweep import Sweep, Tally
-from server.spotify.types import LADDER, SourceName, Verdict
+from server.spotify.types import LADDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # what the names of markets begin with, beside those of sources
 DAYS = 30  # that `read_days` looks back
@@ -41,6 +41,11 @@ class SyncHistory:
     outcome: str | None = None
     error: str | None = None
     brought: int | None = None
+
+    @property
+    def failures(self) -> int:
+        """The number of syncs that were not complete just before, as far as is stored: 0 or 1."""
+        return int(self.outcome not in (None, "complete"))
 
 
 def record_run(
@@ -67,9 +72,15 @@ def record_run(
 
 
 def record_failure(
-    session: Session, calls: int, error: str, started_at: datetime, at: datetime
+    session: Session,
+    verdicts: Verdicts,
+    calls: int,
+    error: str,
+    started_at: datetime,
+    at: datetime,
 ) -> None:
-    """Keep that a sync failed; what is served stays as it is."""
+    """Record a sync that failed, and what it has learnt all the same; the catalogue stays."""
+    record_verdicts(session, verdicts)
     nothing = {"seen": 0, "added": 0, "updated": 0, "gone": 0, "skipped": 0, "changed": False}
     session.execute(
         insert(SyncRun).values(
@@ -157,20 +168,27 @@ def load_verdict(session: Session, name: str) -> Verdict | None:
     return None if row is None else _verdict(row)
 
 
-def keep_verdicts(session: Session, verdicts: Iterable[tuple[str, Verdict]]) -> None:
-    """Remember what was learnt of sources, endpoints and markets, by name."""
-    for name, verdict in verdicts:
-        values = {
-            "verdict": "allowed" if verdict.allowed else "restricted",
-            "reason": verdict.reason,
-            "probed_at": verdict.probed_at,
-            "newest": verdict.newest,
-        }
-        session.execute(
-            upsert(Source)
-            .values(name=name, **values)
-            .on_conflict_do_update(index_elements=[Source.name], set_=values)
-        )
+def record_verdicts(session: Session, verdicts: Verdicts) -> None:
+    """Store what a sweep has learnt of sources and markets."""
+    named: dict[str, Verdict] = dict(verdicts.sources.items())
+    named |= {MARKET + market: verdict for market, verdict in verdicts.markets.items()}
+    for name in sorted(named):  # in one order, so that two writers cannot lock each other out
+        record_verdict(session, name, named[name])
+
+
+def record_verdict(session: Session, name: str, verdict: Verdict) -> None:
+    """Store the verdict on a source, or on another endpoint that is probed like one."""
+    values = {
+        "verdict": "allowed" if verdict.allowed else "restricted",
+        "reason": verdict.reason,
+        "probed_at": verdict.probed_at,
+        "newest": verdict.newest,
+    }
+    session.execute(
+        upsert(Source)
+        .values(name=name, **values)
+        .on_conflict_do_update(index_elements=[Source.name], set_=values)
+    )
 
 
 @dataclass(frozen=True)

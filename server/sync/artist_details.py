@@ -141,7 +141,7 @@ class ArtistDetails:
         self._changed += await self._database.run(artists.record_details, asked, found, self._now())
         verdict = self._lookup.verdict
         if verdict is not None and verdict is not self._kept:
-            await self._database.run(sync_runs.keep_verdicts, [(SOURCE, verdict)])
+            await self._database.run(sync_runs.record_verdict, SOURCE, verdict)
             self._kept = verdict
 
     def _is_recent(self, refusal: datetime) -> bool:

@@ -1,7 +1,7 @@
 """What one sync did, as the log, the command line and the timetable hear of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Self
@@ -10,7 +10,7 @@ import structlog
 
 from server.catalog.snapshot import is_stuck
 from server.spotify.sweep import Sweep, Tally
-from server.spotify.types import Purpose, Setting, SourceName
+from server.spotify.types import Purpose, Setting, SourceName, Verdict
 
 REMIND = timedelta(hours=24)
 
@@ -71,6 +71,22 @@ def log_report(report: Report) -> None:
         log.warning("sync_finished", **asdict(report))
     else:
         log.info("sync_finished", **asdict(report))
+
+
+def log_source(sweep: Sweep, before: SourceName | None) -> None:
+    """Log that new releases come from another source than `before`."""
+    if before not in (None, sweep.source):
+        log.warning("source_changed", source=sweep.source, old=before, why=sweep.why)
+
+
+def log_markets(learnt: Mapping[str, Verdict], known: Mapping[str, Verdict]) -> None:
+    """Log each market that Spotify refuses now and did not before, or the other way round."""
+    for market, verdict in learnt.items():
+        was_refused = market in known and not known[market].allowed
+        if verdict.allowed and was_refused:
+            log.info("market_served", market=market)
+        elif not verdict.allowed and not was_refused:
+            log.warning("market_refused", market=market, reason=verdict.reason)
 
 
 def stopwatch() -> Callable[[], int]:

@@ -12,15 +12,26 @@ from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.request_errors import NotOurTurn, SyncRunning
-from server.spotify.api.sweeper import Progress, Sweeper, reason_of
-from server.spotify.types import LADDER, Purpose, Setting, SourceName, Verdict
+from server.spotify.api.sweeper import Progress, Sweeper, SweepRun, reason_of
+from server.spotify.types import LADDER, Purpose, Setting, SourceName, Verdict, Verdicts
 from server.storage import sweeps, sync_runs
-from server.sync import source_choice, sync_lock
+from server.storage.sync_runs import SyncHistory
+from server.sync import sync_lock
 from server.sync.pacing import Outlook, Pacing
-from server.sync.report import Report, StuckFeed, log_report, log_start, stopwatch
+from server.sync.report import (
+    Report,
+    StuckFeed,
+    log_markets,
+    log_report,
+    log_source,
+    log_start,
+    stopwatch,
+)
 from server.sync.schedule import BUSY_SECONDS, Schedule
 from server.sync.sync_lock import SyncLock
 from server.tasks import attempt
+
+CANCEL_SECONDS = 2.0  # that a cancelled sync may take to store what it has learnt
 
 log = structlog.get_logger()
 
@@ -89,7 +100,7 @@ class Syncer:
         await self.follow(await self._database.run(sync_runs.load_history))
         log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
-    async def follow(self, history: sync_runs.SyncHistory) -> None:
+    async def follow(self, history: SyncHistory) -> None:
         """Go by what another process has done. Raises DatabaseError."""
         outlook = await self._outlook(history.source)
         self.schedule.stretch(outlook.spacing)
@@ -160,39 +171,44 @@ class Syncer:
             return await self._cycle(purpose, progress, ours)
 
     async def _cycle(
-        self, purpose: Purpose, progress: Progress | None, ours: SessionLock | None
+        self, purpose: Purpose, progress: Progress | None, turn: SessionLock | None
     ) -> Report:
-        sweeper = self._sweepers[purpose]
-        milliseconds, started_at, calls = stopwatch(), self._now(), sweeper.calls
+        """Fetch and parse, store, announce, report."""
+        elapsed, started_at, history = stopwatch(), self._now(), SyncHistory({})
+        sweeping = self._sweepers[purpose].start(started_at)
         try:
-            async with (ours or await sync_lock.take(self._database, self._origin)).held():
+            async with (turn or await sync_lock.take(self._database, self._origin)).held():
                 self._under_way.since = started_at
                 log_start(self._setting, purpose)
-                sweep = await source_choice.fetch(
-                    sweeper, self._database, self._now(), self.schedule.failures, progress
-                )
+                history = await self._database.run(sync_runs.load_history)
+                failures = max(self.schedule.failures, history.failures)
+                sweep = await sweeping.sweep(history.verdicts, history.markets, failures, progress)
                 tally = await self._database.run(
                     sweeps.record_sweep, sweep, started_at, self._now, self._origin
                 )
-            report = Report.of(sweep, tally, milliseconds())
         except NotOurTurn:
             raise
         except asyncio.CancelledError:
-            log.info("sync_cancelled", calls=sweeper.calls - calls, duration_ms=milliseconds())
+            log.info("sync_cancelled", calls=sweeping.calls, duration_ms=elapsed())
+            await self._keep_sources(sweeping.verdicts)
             raise
         except Exception as error:
-            made = sweeper.calls - calls
-            reason = await self._failed(error, started_at, made)
-            report = Report("failed", None, made, milliseconds(), error=reason)
+            reason = await self._record_failure(error, sweeping, started_at)
+            report = Report("failed", None, sweeping.calls, elapsed(), error=reason)
         else:
+            report = Report.of(sweep, tally, elapsed())
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.observe(tally.new_at, self._now(), complete=sweep.complete)
+            log_source(sweep, history.source)
             await attempt(self._announce)  # what is stored is stored, and its event has to come
+        log_markets(sweeping.verdicts.markets, history.markets)
         self._report_to(report)
         return report
 
-    async def _failed(self, error: Exception, started_at: datetime, made: int) -> str:
-        """A sync that brought nothing: what is served stays. The reason, for its event."""
+    async def _record_failure(
+        self, error: Exception, sweeping: SweepRun, started_at: datetime
+    ) -> str:
+        """Record a sync that stored nothing, with its verdicts; the reason, for its event."""
         if not isinstance(error, FreshetError):
             log.exception("sync_crashed")
         if isinstance(error, Paused):
@@ -200,9 +216,24 @@ class Syncer:
         reason = reason_of(error)
         with suppress(DatabaseError):  # the event says it all the same
             await self._database.run(
-                sync_runs.record_failure, made, reason, started_at, self._now()
+                sync_runs.record_failure,
+                sweeping.verdicts,
+                sweeping.calls,
+                reason,
+                started_at,
+                self._now(),
             )
         return reason
+
+    async def _keep_sources(self, verdicts: Verdicts) -> None:
+        """Store what a cancelled sync has learnt of the sources, so that none is probed again.
+
+        The process may be about to end, so this gives up after CANCEL_SECONDS.
+        """
+        if verdicts.sources:
+            with suppress(DatabaseError, TimeoutError):
+                async with asyncio.timeout(CANCEL_SECONDS):
+                    await self._database.run(sync_runs.record_verdicts, Verdicts(verdicts.sources))
 
     async def _outlook(self, source: SourceName | None) -> Outlook:
         """What the quota allows for sweeps like the last one."""

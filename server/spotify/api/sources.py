@@ -1,7 +1,7 @@
-"""Which endpoint new releases come from: the ladder, what was learnt of each rung, the choice.
+"""Which endpoint new releases come from: the sources, their verdicts, and the choice of one.
 
 The kind of an app shows only in Spotify's answers, so the first page is the probe. Source:
-developer.spotify.com/documentation/web-api (changes of February 2026), and answers seen.
+developer.spotify.com/documentation/web-api (changes of February 2026), and observed answers.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from server.spotify.parse import release_dates
 from server.spotify.types import LADDER, Setting, SourceName, Verdict
 
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
-MOST = 100  # items of a page that are looked at for this; more than any page has
+MOST_DATED = 100  # items of a page whose dates are compared; more than any page has
 NAMED = "SYNC_SOURCE names it"
 OF_ONE_SOURCE = (EndpointRestricted, MarketRefused, Paused)  # errors that leave other sources alone
 UNKNOWN = "9999"  # sorts before every date
@@ -25,10 +25,10 @@ UNKNOWN = "9999"  # sorts before every date
 
 @dataclass(frozen=True)
 class Choice:
-    """The source to sweep, and its first page.
+    """The source to sweep, and its first page in `market`.
 
-    A `substitute` serves only as long as a better source does not answer. `gap` is the first page
-    if that cannot be read; `first` then is the second one. Both are of `market`.
+    A `substitute` is used only while a better source does not answer. If the first page cannot be
+    read, `gap` describes it, and `first` is the second page.
     """
 
     source: SourceName
@@ -39,59 +39,48 @@ class Choice:
     gap: Gap | None = None
 
 
-async def choose(
-    client: SpotifyClient,
-    setting: Setting,
-    verdicts: Mapping[SourceName, Verdict],
-    now: datetime,
-    *,
-    markets: Markets | None = None,
-    failures: int = 0,
-    learnt: dict[SourceName, Verdict] | None = None,
-) -> Choice:
-    """Take the source that this app may use and that is fresher; `setting` can force one.
+class SourceProbe:
+    """Chooses the source of one sweep; asks each source for its first page once at most.
 
-    A refusal is believed when another source answers with the same token, or only pauses; it is
-    then remembered for a day. A pause that Spotify asks for on one source does not stop another,
-    and is no refusal. `failures` counts the failed or partial syncs before this one: after any, a
-    list whose first page cannot be read is taken from its second page on. `learnt` is filled with
-    new verdicts, to be remembered also if this raises. Raises a SpotifyError if none answers.
+    `known` holds the verdicts of earlier syncs, `learnt` the new ones; these are to be stored even
+    if the choice fails.
     """
-    learnt = {} if learnt is None else learnt
-    markets = markets or Markets((), {}, now)
-    look = _Look(client, verdicts, now, markets, learnt, patient=failures < PATIENCE)
-    try:
-        return await (look.freshest() if setting == "auto" else look.named(setting))
-    except SpotifyError as error:
-        if not failures or not is_passing(error):
-            raise
-        return await look.behind(error, named=setting != "auto")
-
-
-class _Look:
-    """One look at the sources, each asked once at the most."""
 
     def __init__(
         self,
         client: SpotifyClient,
-        verdicts: Mapping[SourceName, Verdict],
+        known: Mapping[SourceName, Verdict],
         now: datetime,
-        markets: Markets,
-        learnt: dict[SourceName, Verdict],
-        *,
-        patient: bool,
+        markets: Markets | None = None,
     ) -> None:
         self._client = client
-        self._known = verdicts
+        self._known = known
         self._now = now
-        self._markets = markets
-        self._patient = patient
+        self._markets = markets or Markets((), {}, now)
         self._first: dict[SourceName, tuple[str, Page]] = {}
-        self._learnt = learnt
         self._errors: dict[SourceName, SpotifyError] = {}
+        self.learnt: dict[SourceName, Verdict] = {}
 
-    async def named(self, source: SourceName) -> Choice:
-        """The choice of a source that SYNC_SOURCE names, whatever is known of it."""
+    async def choose(self, setting: Setting, failures: int = 0) -> Choice:
+        """Choose the freshest source that this app may use, or the one that `setting` names.
+
+        A refusal is believed when another source answers with the same token, or only pauses; it is
+        then remembered for a day. A pause of one source does not stop another, and is no refusal.
+        `failures` counts the failed or partial syncs before this one: after any, a list whose first
+        page cannot be read is read from its second page on; after PATIENCE of them, a source that
+        does not answer is passed over. Raises a SpotifyError if no source answers.
+        """
+        try:
+            if setting != "auto":
+                return await self._named(setting)
+            return await self._freshest(patient=failures < PATIENCE)
+        except SpotifyError as error:
+            if not failures or not is_passing(error):
+                raise
+            return await self._after_first_page(error, named=setting != "auto")
+
+    async def _named(self, source: SourceName) -> Choice:
+        """Choose the source that SYNC_SOURCE names, whatever its verdict."""
         try:
             market, first = await self._markets.first_page(self._client, source)
         except SpotifyError as error:
@@ -99,22 +88,25 @@ class _Look:
             raise
         return Choice(source, first, NAMED, market)
 
-    async def freshest(self) -> Choice:
-        """The choice of the freshest source that answers."""
-        in_use, *_ = ranked = self.ranked()
+    async def _freshest(self, *, patient: bool) -> Choice:
+        """Choose the freshest source that answers.
+
+        A `patient` choice raises a passing failure of the source in use instead of changing it.
+        """
+        in_use, *_ = ranked = self._ranked()
         for source in ranked:
-            if self.is_due(source) and not await self.open(source) and source == in_use:
-                self.skip_or_raise(source)
-        for source in self.ranked():
-            if await self.open(source):
-                return self.choice(source)
-            self.skip_or_raise(source)
-        raise self.error()
+            if self._is_due(source) and not await self._probe(source) and source == in_use:
+                self._skip_or_raise(source, patient=patient)
+        for source in self._ranked():
+            if await self._probe(source):
+                return self._choice(source)
+            self._skip_or_raise(source, patient=patient)
+        raise self._final_error()
 
-    async def behind(self, error: SpotifyError, *, named: bool) -> Choice:
-        """The choice of the source that `error` concerns, from its second page on.
+    async def _after_first_page(self, error: SpotifyError, *, named: bool) -> Choice:
+        """Choose the source whose first page raised `error`, from its second page on.
 
-        Raises `error` if there is nothing on that page either.
+        Raises `error` if the second page is empty or cannot be read either.
         """
         for source in [each for each in LADDER if self._errors.get(each) is error]:
             market = self._markets.asked(source)[0]
@@ -126,18 +118,18 @@ class _Look:
                     return Choice(source, second, why, market, gap=Gap(0, market, error))
         raise error
 
-    def is_due(self, source: SourceName) -> bool:
-        """Whether it is time to probe a source."""
+    def _is_due(self, source: SourceName) -> bool:
+        """Whether a source is to be probed again."""
         known = self._known.get(source)
         return known is None or known.is_due(self._now)
 
-    def ranked(self) -> list[SourceName]:
-        """The sources that may be tried, the freshest first, then in the ladder's order."""
+    def _ranked(self) -> list[SourceName]:
+        """List the sources that may be tried, the freshest first, then in the ladder's order."""
         usable = [source for source in LADDER if not self._is_refused(source)]
         return sorted(usable, key=self._freshness, reverse=True)
 
-    async def open(self, source: SourceName) -> bool:
-        """Whether the first page of a source can be had.
+    async def _probe(self, source: SourceName) -> bool:
+        """Ask for the first page of a source, unless it was asked for already; whether it came.
 
         Raises what concerns every source alike, such as refused credentials.
         """
@@ -151,22 +143,22 @@ class _Look:
             self._errors[source] = error
             return False
         self._first[source] = market, first
-        self._learnt[source] = Verdict(True, None, self._now, _newest(first, self._now))
+        self.learnt[source] = Verdict(True, None, self._now, _newest(first, self._now))
         return True
 
-    def skip_or_raise(self, source: SourceName) -> None:
-        """Pass over a source that could not be opened.
+    def _skip_or_raise(self, source: SourceName, *, patient: bool) -> None:
+        """Pass over a source that did not answer.
 
-        Raises its error if that is only a passing failure, and new: no source is changed for that.
+        Raises its error if that is a passing failure and the choice is `patient`.
         """
         error = self._errors[source]
-        if self._patient and is_passing(error):
+        if patient and is_passing(error):
             raise error
 
-    def choice(self, source: SourceName) -> Choice:
-        """The choice of a source that has answered; by its answer, refusals of others are true."""
+    def _choice(self, source: SourceName) -> Choice:
+        """Choose a source that has answered; its answer confirms the refusals of the others."""
         self._believe_refusals()
-        ranked = self.ranked()
+        ranked = self._ranked()
         waiting = [each for each in ranked[: ranked.index(source)] if each in self._errors]
         if waiting:
             why = "; ".join(f"{each} does not answer: {self._errors[each]}" for each in waiting)
@@ -175,34 +167,34 @@ class _Look:
         market, first = self._first[source]
         return Choice(source, first, why, market, substitute=bool(waiting))
 
-    def error(self) -> SpotifyError:
-        """Why no source can be swept: the shortest pause if there is one, else the last word."""
+    def _final_error(self) -> SpotifyError:
+        """Return why no source can be swept: the shortest pause if any, else the last error."""
         errors = [self._errors[source] for source in LADDER if source in self._errors]
         pauses = [each for each in errors if isinstance(each, Paused)]
         if pauses or any(isinstance(each, MarketRefused) for each in errors):
-            self._believe_refusals()  # or each try until it is over would ask again
+            self._believe_refusals()  # or each retry until the pause is over would ask again
         return min(pauses, key=lambda each: each.seconds) if pauses else errors[-1]
 
     def _believe_refusals(self) -> None:
         for each, error in self._errors.items():
             if isinstance(error, EndpointRestricted):
-                self._learnt[each] = Verdict(False, str(error), self._now)
+                self.learnt[each] = Verdict(False, str(error), self._now)
 
     def _verdict(self, source: SourceName) -> Verdict | None:
-        return self._learnt.get(source) or self._known.get(source)
+        return self.learnt.get(source) or self._known.get(source)
 
     def _is_refused(self, source: SourceName) -> bool:
         if source in self._errors:
             return isinstance(self._errors[source], EndpointRestricted)
         verdict = self._verdict(source)
-        return verdict is not None and not verdict.allowed and not self.is_due(source)
+        return verdict is not None and not verdict.allowed and not self._is_due(source)
 
     def _freshness(self, source: SourceName) -> str:
         verdict = self._verdict(source)
         return UNKNOWN if verdict is None else verdict.newest or ""
 
     def _why(self, source: SourceName) -> str:
-        """What made this one the source, in words for an operator."""
+        """Explain the choice of a source to an operator."""
         reasons = []
         for each in LADDER:
             verdict = self._verdict(each)
@@ -218,7 +210,7 @@ class _Look:
 
 
 def _newest(first: Page, now: datetime) -> str | None:
-    """The newest date on a page; later than tomorrow is an announcement and says nothing."""
+    """Return the newest date on a page, not counting announcements (later than tomorrow)."""
     tomorrow = (now + timedelta(days=1)).date().isoformat()
-    dates = release_dates(first.items[:MOST])
+    dates = release_dates(first.items[:MOST_DATED])
     return max((each for each in dates if each <= tomorrow), default=None)

@@ -1,4 +1,4 @@
-"""One pass over the chosen source: all its pages, in every market that is wanted."""
+"""One pass over the chosen source: all its pages, in every market of SYNC_MARKETS."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -11,20 +11,19 @@ import structlog
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
 from server.request_errors import SyncPaused
 from server.spotify.album_parser import ParsedPage, Parser
-from server.spotify.api import sources
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import ENDPOINTS, Gap, Walk, is_passing
-from server.spotify.api.sources import Choice
+from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
 from server.spotify.sweep import MarketList, Proof, Sweep
-from server.spotify.types import Setting, SourceName, Verdict
+from server.spotify.types import Setting, SourceName, Verdict, Verdicts
 
-SWEEP_SECONDS = 300.0  # for a whole pass, whatever each request may take
-AT_ONCE = 2  # items parsed before the loop turns to those who ask for answers
-REST_SECONDS = 0.002  # so long; parsing on and on would take most of the loop
+SWEEP_SECONDS = 300.0  # for a whole pass, however long each request may take
+ITEMS_AT_ONCE = 2  # parsed before the loop turns to requests
+REST_SECONDS = 0.002  # between them; parsing without a rest would take most of the loop
 
-SHORTENED = f"more than {MOST_CREDITS} credits or {MOST_IMAGES} images; the others are left out"
+SHORTENED = f"kept the first {MOST_CREDITS} credits and the first {MOST_IMAGES} images"
 
 log = structlog.get_logger()
 
@@ -33,7 +32,7 @@ Progress = Callable[[int, int | None], None]
 
 @dataclass
 class _Haul:
-    """What has come so far."""
+    """What one pass has read so far."""
 
     releases: dict[str, Release] = field(default_factory=dict)
     lists: list[MarketList] = field(default_factory=list)
@@ -45,88 +44,84 @@ class _Haul:
 
     @property
     def reason(self) -> str | None:
-        """What is missing and why; what ended the pass goes before what it skipped."""
+        """What is missing and why: the error that ended the pass, else the first skipped page."""
         if self.error:
             return reason_of(self.error)
         more = f" (one of {len(self.gaps)} pages)" if len(self.gaps) > 1 else ""
         return f"{self.gaps[0]}{more}" if self.gaps else None
 
 
+@dataclass
 class Sweeper:
-    """Walks the lists of a source; `markets` are country codes, for search alone.
+    """Starts passes over new releases, with the calls of one client.
 
-    Each list is followed for `max_releases` items; the whole pass for `seconds`.
+    `markets` are country codes, for search alone. Each list is followed for `max_releases` items;
+    the choice of a source and the pass over it may take `seconds` each.
     """
 
-    def __init__(
-        self,
-        client: SpotifyClient,
-        *,
-        setting: Setting,
-        max_releases: int,
-        markets: Sequence[str] = (),
-        seconds: float = SWEEP_SECONDS,
-    ) -> None:
-        self._client = client
-        self._setting = setting
-        self._max_releases = max_releases
-        self._markets = tuple(markets)
-        self._seconds = seconds
-
-    def markets(self, known: Mapping[str, Verdict], now: datetime) -> Markets:
-        """The markets that are wanted, with what is known of them."""
-        return Markets(self._markets, known, now)
-
-    async def choose(
-        self,
-        verdicts: Mapping[SourceName, Verdict],
-        now: datetime,
-        failures: int,
-        learnt: dict[SourceName, Verdict],
-        markets: Markets,
-    ) -> Choice:
-        """The source to sweep, as `sources.choose` finds it. Raises a SpotifyError."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await sources.choose(
-                    self._client,
-                    self._setting,
-                    verdicts,
-                    now,
-                    markets=markets,
-                    failures=failures,
-                    learnt=learnt,
-                )
-        except TimeoutError as error:
-            raise self._too_long() from error
-
-    @property
-    def calls(self) -> int:
-        """How often Spotify has been asked so far."""
-        return self._client.calls
+    client: SpotifyClient
+    setting: Setting
+    max_releases: int
+    markets: Sequence[str] = ()
+    seconds: float = SWEEP_SECONDS
 
     async def check(self, source: SourceName, calls: int) -> None:
-        """Raise SyncPaused if a source may not be asked so often now; asks nothing."""
+        """Raise SyncPaused if `source` may not be called `calls` times now; makes no call."""
         try:
-            await self._client.check(ENDPOINTS[source].path, calls)
+            await self.client.check(ENDPOINTS[source].path, calls)
         except Paused as pause:
             raise SyncPaused(pause) from pause
 
-    def _too_long(self) -> SpotifyTimeout:
-        return SpotifyTimeout(f"the sweep was not done in {self._seconds:g} s")
+    def start(self, now: datetime) -> "SweepRun":
+        """Prepare a pass that starts `now`; it makes no call before `SweepRun.sweep`."""
+        return SweepRun(self, now)
+
+
+class SweepRun:
+    """One pass. `verdicts` and `calls` can be read at any time, also when an error has ended it."""
+
+    def __init__(self, sweeper: Sweeper, now: datetime) -> None:
+        self._client = sweeper.client
+        self._sweeper = sweeper
+        self._now = now
+        self._calls_before = sweeper.client.calls
+        self._haul = _Haul()
+        self._prepare({}, {})
+
+    def _prepare(
+        self, sources: Mapping[SourceName, Verdict], markets: Mapping[str, Verdict]
+    ) -> None:
+        self._markets = Markets(self._sweeper.markets, markets, self._now)
+        self._probe = SourceProbe(self._client, sources, self._now, self._markets)
+
+    @property
+    def calls(self) -> int:
+        """The number of calls to Spotify so far."""
+        return self._client.calls - self._calls_before
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """What the pass has learnt of sources and markets so far."""
+        return Verdicts(self._probe.learnt, self._markets.learnt)
 
     async def sweep(
-        self, choice: Choice, markets: Markets, calls: int, progress: Progress | None
+        self,
+        sources: Mapping[SourceName, Verdict],
+        markets: Mapping[str, Verdict],
+        failures: int = 0,
+        progress: Progress | None = None,
     ) -> Sweep:
-        """All pages of the chosen source. What came before a failure is kept.
+        """Choose a source and read all its pages; a page that fails makes the sweep partial.
 
-        `markets` learns what Spotify says of each. `calls` is what the client had counted before
-        the choice.
+        `sources` and `markets` are the verdicts of earlier syncs, `failures` how many of these have
+        failed in a row. `progress` is called after each page with the number of items seen and the
+        total that Spotify claims. Raises a SpotifyError if no source can be read.
         """
-        haul = _Haul()
+        self._prepare(sources, markets)
+        choice, haul = await self._choose(failures), self._haul
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._walk_all(choice, markets, haul, progress)
+            async with asyncio.timeout(self._sweeper.seconds):
+                await self._walk_all(choice, progress)
         except TimeoutError:
             haul.error = self._too_long()
         return Sweep(
@@ -134,61 +129,66 @@ class Sweeper:
             releases=list(haul.releases.values()),
             lists=haul.lists,
             complete=haul.reason is None,
-            calls=self._client.calls - calls,
+            calls=self.calls,
             pages=haul.pages,
             pages_skipped=len(haul.gaps),
             skipped=haul.skipped,
             error=haul.reason,
             why=choice.why,
             substitute=choice.substitute,
+            verdicts=self.verdicts,
         )
 
-    async def _walk_all(
-        self, choice: Choice, markets: Markets, haul: _Haul, progress: Progress | None
-    ) -> None:
-        """Every market; one whose pages fail does not keep the next from being asked."""
+    async def _choose(self, failures: int) -> Choice:
+        try:
+            async with asyncio.timeout(self._sweeper.seconds):
+                return await self._probe.choose(self._sweeper.setting, failures)
+        except TimeoutError as error:
+            raise self._too_long() from error
+
+    def _too_long(self) -> SpotifyTimeout:
+        return SpotifyTimeout(f"the sweep was not done in {self._sweeper.seconds:g} s")
+
+    async def _walk_all(self, choice: Choice, progress: Progress | None) -> None:
+        """Read the list of every market; one whose pages fail does not stop the next."""
+        haul, markets = self._haul, self._markets
         for market in markets.asked(choice.source):
-            await self._walk(choice, market, markets, haul, progress)
+            await self._walk(choice, market, progress)
             if haul.error and not is_passing(haul.error):
                 return
         read = {each.market for each in haul.lists}
         refused = [each for each in markets.left_out(choice.source) if each not in read]
         haul.lists += [MarketList(market, (), "refused") for market in refused]
 
-    async def _walk(
-        self,
-        choice: Choice,
-        market: str,
-        markets: Markets,
-        haul: _Haul,
-        progress: Progress | None,
-    ) -> None:
-        """The list of one market, or of none in particular."""
-        walk = Walk(self._client, choice.source, market, self._max_releases)
+    async def _walk(self, choice: Choice, market: str, progress: Progress | None) -> None:
+        """Read the list of one market, or the one without a market ("")."""
+        haul, most = self._haul, self._sweeper.max_releases
+        walk = Walk(self._client, choice.source, market, most)
         parser, seen = Parser(), 0
-        begun = (choice.first, choice.gap) if market == choice.market else (None, None)
+        start = (choice.first, choice.gap) if market == choice.market else (None, None)
         try:
-            async for page in walk.pages(*begun):
-                markets.accept(market)
-                wanted = page.items[: max(self._max_releases - walk.depth, 0)]
+            async for page in walk.pages(*start):
+                self._markets.accept(market)
+                items = page.items[: max(most - walk.depth, 0)]
                 seen += len(page.items)
                 haul.pages += 1
                 if progress:
                     progress(haul.seen + seen, page.total)
-                await _parse(parser, wanted)
+                await _parse(parser, items)
         except MarketRefused as error:
-            markets.refuse(market, error)
+            self._markets.refuse(market, error)
         except SpotifyError as error:
             haul.error = error
-        finally:  # also when time is up
-            if walk.pages_met or market not in markets.left_out(choice.source):
-                sound = not markets.were_refused(market)  # or the list is news in itself
-                self._take(haul, walk, market, parser.parsed(), seen, sound=sound)
+        finally:  # also when the time is up
+            if walk.pages_met or market not in self._markets.left_out(choice.source):
+                self._add(walk, market, parser.parsed(), seen)
 
-    def _take(
-        self, haul: _Haul, walk: Walk, market: str, parsed: ParsedPage, seen: int, *, sound: bool
-    ) -> None:
-        """Keep what came of a list; one that is not `sound` proves nothing missing."""
+    def _add(self, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
+        """Add the list of one market to the haul, with the proof that its absences are.
+
+        A market that was refused until now proves nothing: its list is news in itself.
+        """
+        haul = self._haul
         haul.seen += seen
         haul.gaps += walk.gaps
         haul.skipped += parsed.skipped
@@ -198,8 +198,9 @@ class Sweeper:
             haul.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
-        if sound and walk.ended and not walk.gaps and seen <= self._max_releases:
-            moved = len(ids) + parsed.skipped < seen  # while it was read: one came twice
+        sound = walk.ended and not walk.gaps and seen <= self._sweeper.max_releases
+        if sound and not self._markets.were_refused(market):
+            moved = len(ids) + parsed.skipped < seen  # while it was read: one album came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:
                 proof = "sure" if walk.pages_met == 1 else "good"
@@ -208,11 +209,11 @@ class Sweeper:
 
 async def _parse(parser: Parser, items: Sequence[Any]) -> None:
     """Parse a page, and let the loop turn in between."""
-    for start in range(0, len(items), AT_ONCE):
-        parser.take(items[start : start + AT_ONCE])
+    for start in range(0, len(items), ITEMS_AT_ONCE):
+        parser.take(items[start : start + ITEMS_AT_ONCE])
         await asyncio.sleep(REST_SECONDS)
 
 
 def reason_of(error: Exception) -> str:
-    """An error in one line: its class and what it says."""
+    """Describe an error in one line: its class and its message."""
     return f"{type(error).__name__}: {error}"

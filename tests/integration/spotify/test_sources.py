@@ -17,9 +17,9 @@ from server.errors import (
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Page, Walk, read_page
-from server.spotify.api.sources import Choice, choose
+from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.transport import MAX_BODY_BYTES
-from server.spotify.types import SourceName, Verdict
+from server.spotify.types import Setting, SourceName, Verdict
 from server.standin import Answer, AppKind, StandIn
 from tests.integration.spotify.test_client import ClientOf, client_of, no_database
 from tests.integration.spotify.test_transport import StartRaw, http, start_raw, transport
@@ -37,6 +37,18 @@ AN_HOUR_AGO = NOW - timedelta(hours=1)
 A_DAY_AGO = NOW - timedelta(days=1)
 
 Verdicts = dict[SourceName, Verdict]
+
+
+async def choose(
+    client: SpotifyClient,
+    setting: Setting,
+    known: Verdicts,
+    now: datetime,
+    *,
+    markets: Markets | None = None,
+    failures: int = 0,
+) -> Choice:
+    return await SourceProbe(client, known, now, markets).choose(setting, failures)
 
 
 def answer(items: list[Any], following: Any = None, total: Any = 100) -> Answer:
@@ -75,10 +87,10 @@ def named(count: int, first: int = 0) -> list[str]:
 @pytest.mark.gen_test
 async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of: ClientOf) -> None:
     standin = start_standin(albums(60))
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), {}, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "new-releases"
-    assert learnt == {
+    assert probe.learnt == {
         "new-releases": Verdict(True, None, NOW, "2026-11-20"),
         "search": Verdict(True, None, NOW, "2026-11-20"),
     }
@@ -92,10 +104,10 @@ async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
     start_standin: Any, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), {}, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "search"
-    assert learnt == {
+    assert probe.learnt == {
         "new-releases": Verdict(False, "403 Forbidden", NOW),
         "search": Verdict(True, None, NOW, "2026-11-20"),
     }
@@ -113,10 +125,10 @@ async def test_any_refusal_of_the_endpoint_alone_leads_to_search(
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, refusal, path=NEW)
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), {}, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "search"
-    assert not learnt["new-releases"].allowed
+    assert not probe.learnt["new-releases"].allowed
 
 
 @pytest.mark.gen_test
@@ -127,10 +139,10 @@ async def test_a_restriction_is_remembered_for_a_day(
     known: Verdicts = {
         "new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO + timedelta(seconds=1))
     }
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), known, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "search"
-    assert learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
+    assert probe.learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
     assert standin.calls_to(NEW) == 0
 
 
@@ -138,10 +150,10 @@ async def test_a_restriction_is_remembered_for_a_day(
 async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: ClientOf) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), known, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "new-releases"
-    assert learnt["new-releases"] == Verdict(True, None, NOW, "2026-11-20")
+    assert probe.learnt["new-releases"] == Verdict(True, None, NOW, "2026-11-20")
 
 
 @pytest.mark.gen_test
@@ -150,10 +162,10 @@ async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     known: Verdicts = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), known, NOW)
+    choice = await probe.choose("auto")
     assert (choice.source, choice.substitute) == ("search", False)
-    assert not learnt["new-releases"].allowed
+    assert not probe.learnt["new-releases"].allowed
 
 
 @pytest.mark.parametrize("refusal", [PREMIUM, UNREGISTERED], ids=["premium", "registration"])
@@ -176,10 +188,10 @@ async def test_when_search_does_not_answer_either_no_verdict_is_reached(
     standin = start_standin(albums(3))
     script(standin, FORBIDDEN, path=NEW)
     script(standin, refusal)
-    learnt: dict[Any, Verdict] = {}
+    probe = SourceProbe(client_of(standin), {}, NOW)
     with pytest.raises(SpotifyError, match=str(refusal.status)):
-        await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
-    assert learnt == {}
+        await probe.choose("auto")
+    assert probe.learnt == {}
 
 
 @pytest.mark.gen_test
@@ -189,12 +201,14 @@ async def test_a_refusal_is_remembered_though_the_other_source_pauses(
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     script(standin, LIMITED)
     client = client_of(standin)
-    learnt: Verdicts = {}
+    known: Verdicts = {}
     for _ in range(3):
+        probe = SourceProbe(client, known, NOW)
         with pytest.raises(RateLimited) as caught:
-            await choose(client, "auto", dict(learnt), NOW, learnt=learnt)
+            await probe.choose("auto")
+        known |= probe.learnt
         assert caught.value.seconds == 86236
-    assert learnt == {"new-releases": Verdict(False, "403 Forbidden", NOW)}
+    assert known == {"new-releases": Verdict(False, "403 Forbidden", NOW)}
     assert (standin.calls_to(NEW), standin.calls_to(SEARCH)) == (1, 1)
 
 
@@ -208,10 +222,10 @@ async def test_what_a_source_has_answered_is_learnt_though_the_one_in_use_fails(
         "search": Verdict(True, None, AN_HOUR_AGO, "2026-11-21"),
         "new-releases": Verdict(True, None, A_DAY_AGO, "2026-11-19"),
     }
-    learnt: Verdicts = {}
+    probe = SourceProbe(client_of(standin), known, NOW)
     with pytest.raises(SpotifyUnavailable):
-        await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
-    assert learnt == {"new-releases": Verdict(True, None, NOW, "2026-11-20")}
+        await probe.choose("auto")
+    assert probe.learnt == {"new-releases": Verdict(True, None, NOW, "2026-11-20")}
 
 
 @pytest.mark.gen_test
@@ -220,10 +234,10 @@ async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restric
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, LIMITED, path=NEW)
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), {}, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "search"
-    assert learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
+    assert probe.learnt == {"search": Verdict(True, None, NOW, "2026-11-20")}
 
 
 @pytest.mark.gen_test
@@ -254,9 +268,9 @@ async def test_a_forced_source_is_asked_whatever_is_remembered(
 ) -> None:
     standin = start_standin(albums(3))
     known = {source: Verdict(False, "403 Forbidden", AN_HOUR_AGO)}
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), source, known, NOW, learnt=learnt)
-    assert (choice.source, learnt) == (source, {})
+    probe = SourceProbe(client_of(standin), known, NOW)
+    choice = await probe.choose(source)
+    assert (choice.source, probe.learnt) == (source, {})
     assert standin.calls_to(NEW if source == "new-releases" else SEARCH) == 1
 
 
@@ -529,11 +543,11 @@ async def test_where_both_are_allowed_the_fresher_one_is_taken(
     standin = start_standin()
     script(standin, answer(dated(10, "2026-08-01")), path=NEW)
     script(standin, answer(dated(10, "2026-11-20", 50)))
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", {}, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), {}, NOW)
+    choice = await probe.choose("auto")
     assert choice.source == "search"
     assert choice.why == "new-releases is less fresh: its newest is of 2026-08-01"
-    assert learnt["new-releases"] == Verdict(True, None, NOW, "2026-08-01")
+    assert probe.learnt["new-releases"] == Verdict(True, None, NOW, "2026-08-01")
     assert not choice.substitute
 
 
@@ -624,10 +638,10 @@ async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
     standin = start_standin(albums(3))
     known: Verdicts = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
     script(standin, Answer(502))
-    learnt: dict[Any, Verdict] = {}
-    choice = await choose(client_of(standin), "auto", known, NOW, learnt=learnt)
+    probe = SourceProbe(client_of(standin), known, NOW)
+    choice = await probe.choose("auto")
     assert (choice.source, choice.substitute) == ("new-releases", False)
-    assert "search" not in learnt
+    assert "search" not in probe.learnt
 
 
 @pytest.mark.gen_test
@@ -650,10 +664,10 @@ async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_
     client = client_of(standin)
     known: Verdicts = {}
     for _ in range(7 * 48):
-        learnt: dict[Any, Verdict] = {}
-        choice = await choose(client, "auto", known, clock(), learnt=learnt)
+        probe = SourceProbe(client, known, clock())
+        choice = await probe.choose("auto")
         assert choice.source == "search"
-        known |= learnt
+        known |= probe.learnt
         clock.forward(minutes=30)
     assert standin.calls_to(NEW) <= 12
 

@@ -5,8 +5,6 @@ from typing import Any
 
 import pytest
 
-from server.spotify.api.markets import Markets
-from server.spotify.api.sources import choose
 from server.spotify.api.sweeper import Sweeper
 from server.spotify.sweep import MarketList
 from server.standin import Answer
@@ -17,7 +15,6 @@ from tests.support.examples import album, albums, spotify_id
 
 __all__ = ["client_of", "no_database", "transport"]
 
-NO_MARKETS = Markets((), {}, NOW)
 NAMELESS: dict[str, Any] = {"name": "An album without an id"}
 UNUSABLE = album(50, name=None)
 
@@ -35,7 +32,7 @@ def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
             script(standin, answer(items, following, total))
         client = client_of(standin)
         sweeper = Sweeper(client, setting="search", max_releases=most)
-        sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
+        sweep = await sweeper.start(NOW).sweep({}, {})
         assert sweep.complete
         (met,) = sweep.lists
         return met
@@ -100,7 +97,7 @@ async def test_a_list_with_a_page_that_was_skipped_proves_nothing(
     script(standin, answer(albums(10), next_to(10), 30), Answer(502), Answer(502))
     client = client_of(standin)
     sweeper = Sweeper(client, setting="search", max_releases=100)
-    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
+    sweep = await sweeper.start(NOW).sweep({}, {})
     (met,) = sweep.lists
     assert (met.proof, len(met.ids), sweep.pages_skipped) == ("none", 20, 1)
     assert not sweep.complete
@@ -114,7 +111,7 @@ async def test_of_several_skipped_pages_the_first_is_named_and_all_are_counted(
     script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)
     client = client_of(standin)
     sweeper = Sweeper(client, setting="search", max_releases=100)
-    sweep = await sweeper.sweep(await choose(client, "search", {}, NOW), NO_MARKETS, 0, None)
+    sweep = await sweeper.start(NOW).sweep({}, {})
     assert (sweep.pages_skipped, len(sweep.releases)) == (2, 80)
     reason = "SpotifyUnavailable: the page at offset 10 was skipped: 502 (one of 2 pages)"
     assert sweep.error == reason

@@ -12,6 +12,7 @@ from models import Album, Artist
 from server.catalog.release import Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database.executor import Database
+from server.spotify.types import Verdicts
 from server.storage import freshness, snapshots, sweeps, sync_runs
 from tests.conftest import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
@@ -200,7 +201,9 @@ def test_freshness_reads_no_row_that_it_does_not_tell_however_many_syncs_have_fa
     take(database, albums(5), hours=1, complete=False)
     with Session(database.engine) as session, session.begin():
         for _ in range(500):
-            sync_runs.record_failure(session, 1, "502", START, START + timedelta(hours=2))
+            sync_runs.record_failure(
+                session, Verdicts(), 1, "502", START, START + timedelta(hours=2)
+            )
     with database.engine.begin() as connection:
         for table in ("sync_runs", "albums", "artists", "changes"):
             connection.execute(text(f"ANALYZE {table}"))

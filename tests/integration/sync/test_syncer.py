@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
@@ -314,6 +314,36 @@ async def test_a_sync_that_is_stopped_says_so_and_leaves_nothing_half(
 
 
 @pytest.mark.gen_test
+async def test_a_sync_that_is_stopped_keeps_what_it_has_learnt_of_the_sources(
+    rig: Callable[..., Rig],
+) -> None:
+    restricted = rig(albums(25), kind=AppKind.RESTRICTED)
+    page = {"albums": {"items": albums(10), "next": "?offset=10", "total": 25}}
+    restricted.standin.answer_next("/v1/search", Answer(200, page))
+    restricted.standin.answer_next("/v1/search", Answer(200, page, {}, delay=5))
+    running = asyncio.create_task(restricted.syncer.sync())
+    await until(lambda: restricted.standin.calls_to("/v1/search") == 2)
+    await restricted.syncer.stop()
+    assert running.cancelled()
+    assert restricted.rows(SyncRun) == []
+    verdicts = {row.name: row.verdict for row in restricted.rows(Source)}
+    assert verdicts == {"new-releases": "restricted", "search": "allowed"}
+
+
+@pytest.mark.gen_test
+async def test_verdicts_are_stored_with_the_failure_of_a_sync_whose_sweep_cannot_be_stored(
+    rig: Callable[..., Rig],
+) -> None:
+    restricted = rig(albums(5), kind=AppKind.RESTRICTED)
+    with Session(restricted.database.engine) as session, session.begin():
+        session.execute(text("ALTER TABLE albums ADD CHECK (name IS NULL)"))
+    report, _ = await restricted.sync()
+    assert (report.outcome, restricted.rows(Album)) == ("failed", [])
+    verdicts = {row.name: row.verdict for row in restricted.rows(Source)}
+    assert verdicts == {"new-releases": "restricted", "search": "allowed"}
+
+
+@pytest.mark.gen_test
 async def test_wrong_credentials_are_named(rig: Callable[..., Rig]) -> None:
     full = rig(albums(5), client_secret="wrong")
     report, _ = await full.sync()
@@ -437,7 +467,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
     rig: Callable[..., Rig],
 ) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweepers["background"]._seconds = 1.5
+    some.syncer._sweepers["background"].seconds = 1.5
     page = {"albums": {"items": albums(10), "next": "?offset=10"}}
     some.standin.answer_next(SEARCH, Answer(200, page))
     some.standin.answer_next(SEARCH, Answer(200, page, {}, delay=5))
@@ -449,7 +479,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
 @pytest.mark.gen_test
 async def test_choosing_has_a_limit_of_time_as_well(rig: Callable[..., Rig]) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
-    some.syncer._sweepers["background"]._seconds = 1.5
+    some.syncer._sweepers["background"].seconds = 1.5
     some.standin.answer_next(NEW_RELEASES, Answer(200, b"", {}, delay=5))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("failed", 0)
