@@ -1,27 +1,32 @@
-"""`/api/sync/`: a sync now, for who is logged in."""
+"""`POST /api/sync/`: start a sync, for logged-in users."""
 
 from typing import Any
 
-from handlers.base import BaseHandler
-from handlers.pages.auth import AuthHandler
-from handlers.pages.base import Pages
+from handlers.session import PublicAddress, SessionHandler
 from server.login.service import LoginService
 from server.request_errors import LoginRequired
 from server.sync.syncer import Syncer
 
 
-class SyncHandler(AuthHandler):
-    """Only for pages of ours in a browser that has a session."""
+class SyncHandler(SessionHandler):
+    """Starts a sync for a page of this server, in a browser that has a session."""
 
     def initialize(  # type: ignore[override]
-        self, pages: Pages, login_service: LoginService, syncer: Syncer
+        self, address: PublicAddress, login_service: LoginService, syncer: Syncer
     ) -> None:
         """Take the syncer from the wiring."""
-        super().initialize(pages, login_service)
-        self._syncer = syncer
+        super().initialize(address)
+        self._login_service, self._syncer = login_service, syncer
+
+    def prepare(self) -> None:
+        """Bind the request's id, so that log events of the sync's start carry it."""
+        _ = self.request_id
 
     async def post(self) -> None:
-        """Start it; what comes of it is told by its event, the status and the changes."""
+        """Start a sync; its outcome appears in the log, in the status and in the changes.
+
+        Raises ForeignOrigin, LoginRequired, NotOurTurn or SyncPaused.
+        """
         self.refuse_foreign_posts()
         if await self._login_service.visitor(self.session_token) is None:
             raise LoginRequired
@@ -29,15 +34,15 @@ class SyncHandler(AuthHandler):
         self.write_json({"status": "started"}, 202)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """It is asked by scripts: problems, not pages; a 401 says where a login begins."""
+        """Answer with a problem; a 401 also says where to log in."""
         if "exc_info" in kwargs and isinstance(kwargs["exc_info"][1], LoginRequired):
             self.set_header("WWW-Authenticate", self._challenge())
-        BaseHandler.write_error(self, status_code, **kwargs)
+        super().write_error(status_code, **kwargs)
 
     def _challenge(self) -> str:
-        """What RFC 9110 section 15.5.2 asks for; no browser opens a window of its own at it.
+        """Return the challenge that RFC 9110 section 15.5.2 requires.
 
-        Source of the scheme: draft-broyer-http-cookie-auth-00.
+        Its scheme opens no login dialog in browsers. Source: draft-broyer-http-cookie-auth-00.
         """
-        login, cookie = f"{self._pages.root}/auth/login/", self._pages.cookie("session")
+        login, cookie = f"{self._address.root}/auth/login/", self._address.cookie("session")
         return f'Cookie realm="Freshet", form-action="{login}", cookie-name="{cookie}"'

@@ -1,4 +1,4 @@
-"""What pages tell of the login: who is looking, how long the consent lasts, what may be done."""
+"""The login panel of pages: the account, how long its consent lasts, and what it may do."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,11 +14,11 @@ from server.request_errors import Overloaded
 from server.spotify.consent import Consent
 from server.sync.status import Status
 
-VISITOR_SECONDS = 2.0  # how long a page waits for a database that does not answer
+VISITOR_SECONDS = 2.0  # how long a page waits for the database
 
 
 class AccountHandler(PageHandler):
-    """Reads the database only for a browser that brings a session."""
+    """Reads the database only for browsers that have a session."""
 
     def initialize(  # type: ignore[override]
         self,
@@ -27,27 +27,27 @@ class AccountHandler(PageHandler):
         read_status: Callable[[], Status],
         owned: bool,
     ) -> None:
-        """Take the login from the wiring; `owned`: the first to log in owns the server."""
+        """Take the login from the wiring; `owned`: the first account to log in owns the server."""
         super().initialize(pages)
         self._login_service, self._read_status, self._owned = login_service, read_status, owned
 
     async def visitor(self) -> Visitor | None:
-        """Return the account that is logged in here; None also while that cannot be read.
+        """Return the logged-in account; None without a session or an answer of the database.
 
-        A browser with a session that an older version began is known from now on.
+        Browsers whose session was started by an older version get the cookie of known browsers.
         """
         try:
             async with asyncio.timeout(VISITOR_SECONDS):
                 visitor = await self._login_service.visitor(self.session_token)
         except (DatabaseError, Overloaded, TimeoutError):
             return None
-        if visitor is not None and not self.get_cookie(self._pages.cookie(known_browser.COOKIE)):
+        if visitor is not None and not self.get_cookie(self._address.cookie(known_browser.COOKIE)):
             mark = self._login_service.mark(visitor.account_id)
             self.keep_cookie(known_browser.COOKIE, mark, known_browser.LIFE.total_seconds())
         return visitor
 
     def account(self, visitor: Visitor | None, status: Status) -> dict[str, Any]:
-        """What `account.html` shows."""
+        """Return the values that `account.html` shows."""
         return {
             "visitor": visitor,
             "known": status.consent_is_known,
@@ -61,7 +61,7 @@ class AccountHandler(PageHandler):
         }
 
     def _action(self, visitor: Visitor | None, consent: Consent | None) -> str:
-        """What the button to Spotify says."""
+        """Return the label of the button to Spotify."""
         if self.obstacle:
             return "How to log in"
         if visitor is None:

@@ -1,6 +1,7 @@
 """The browser login: `/auth/login/`, `/auth/callback/`, `/auth/logout/`, `/auth/disconnect/`.
 
-Where Spotify sends no browser back to PUBLIC_URL, `/auth/pasted/` takes the callback's address.
+Where Spotify cannot redirect browsers to PUBLIC_URL, `/auth/pasted/` takes the callback's address
+from a form.
 """
 
 import re
@@ -14,35 +15,38 @@ from server.login.callback import Callback, read_address
 from server.login.service import LoginService
 from server.login.session_store import SESSION_LIFE
 
-COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take, to tell late from foreign
-MOST_ATTEMPTS = 5  # logins that one browser may have begun at once, in as many tabs
-MOST_DROPPED = 20  # cookies of older logins that one answer takes back; the next takes more
+COOKIE_SECONDS = 6 * LIFE.total_seconds()  # longer than a login may take: late is not foreign
+MOST_ATTEMPTS = 5  # unfinished logins of one browser, each in a tab
+MOST_DROPPED = 20  # cookies of older logins that one response deletes; the next deletes more
 MOVED = "moved"
-OF_ATTEMPT = re.compile(r"login_[\w\-]*", re.ASCII)  # others are not ours
+OF_ATTEMPT = re.compile(r"login_[\w\-]*", re.ASCII)
 
 
 class AuthHandler(PageHandler):
-    """What the four have in common."""
+    """Base of the login's handlers: has the login service, and logs with the request's id."""
 
     def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
-        """Take what the login needs from the wiring."""
+        """Take the templates and the login service from the wiring."""
         super().initialize(pages)
         self._login_service = login_service
 
     def prepare(self) -> None:
-        """Let what the login logs carry the request's id."""
+        """Bind the request's id, so that the login's log events carry it."""
         _ = self.request_id
 
     async def finish_login(self, callback: Callback) -> None:
-        """Let the browser in that began this login; every failure is a page."""
+        """Start a session in the browser that began this login.
+
+        Raises LoginFailed, which becomes a page.
+        """
         cookie = None
         if callback.state is not None:
-            cookie = self.get_cookie(self._pages.cookie(attempt_cookie(callback.state)))
+            cookie = self.get_cookie(self._address.cookie(attempt_cookie(callback.state)))
         admitted = await self._login_service.finish(
             callback,
             cookie,
             self.session_token,
-            known_by=self.get_cookie(self._pages.cookie(known_browser.COOKIE)),
+            known_by=self.get_cookie(self._address.cookie(known_browser.COOKIE)),
             network=client_network(self.request.remote_ip or ""),
         )
         self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
@@ -51,10 +55,10 @@ class AuthHandler(PageHandler):
 
 
 class LoginHandler(AuthHandler):
-    """Sends the browser to Spotify's consent page, or says how to go there and back by hand."""
+    """Redirects to Spotify's consent page, or explains how to log in by copy and paste."""
 
     def get(self) -> None:
-        """Begin a login; `next` is the local path to go to in the end."""
+        """Begin a login; the parameter `next` is the local path to go to afterwards."""
         target = self.get_query_argument("next", "/")
         if not self.at_loopback and self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
             self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
@@ -70,51 +74,51 @@ class LoginHandler(AuthHandler):
         self.redirect(begun.url)
 
     def _explain(self, consent_url: str) -> None:
-        """Show how to log in where Spotify sends no browser back to this address."""
+        """Show how to log in where Spotify cannot redirect to this address."""
         self.send_page(
             "login_by_hand.html",
             title="Log in by copy and paste",
             obstacle=self.obstacle,
             consent_url=consent_url,
             redirect_uri=self._login_service.redirect_uri,
-            loopback=self._pages.loopback,
+            loopback=self._address.loopback,
             port=urlsplit(self._login_service.redirect_uri).port,
-            host=urlsplit(self._pages.public_url).hostname,
+            host=urlsplit(self._address.url).hostname,
         )
 
     def _is_elsewhere(self) -> bool:
-        """Whether the browser came by another address, at which the callback's cookie would miss.
+        """Return whether the browser uses another address, whose cookies the callback would miss.
 
-        People write localhost for 127.0.0.1, or http for https. They are sent on once; a proxy may
-        hide the name.
+        People write localhost for 127.0.0.1, or http for https. They are redirected only once,
+        because behind a proxy that hides the name this is always true.
         """
-        ours, request = urlsplit(self._pages.origin), self.request
+        ours, request = urlsplit(self._address.origin), self.request
         return (request.protocol, request.host_name.strip("[]")) != (ours.scheme, ours.hostname)
 
     def _attempts(self) -> list[str]:
-        """The names, without prefix, of cookies of logins that have begun; browsers send old first.
+        """Return the names, without prefix, of the cookies of begun logins, the oldest first.
 
-        Source: RFC 6265 section 5.4.
+        Browsers send them in this order. Source: RFC 6265 section 5.4.
         """
-        prefix = self._pages.cookie("")
+        prefix = self._address.cookie("")
         sent = dict(self.sent_cookies())
         names = (name.removeprefix(prefix) for name in sent if name.startswith(prefix))
         return [name for name in names if OF_ATTEMPT.fullmatch(name)]
 
 
 class CallbackHandler(AuthHandler):
-    """Where Spotify sends the browser back to."""
+    """Receives the browser that Spotify redirects back."""
 
     async def get(self) -> None:
-        """Finish the login; every failure is a page."""
+        """Finish the login."""
         await self.finish_login(Callback.of(self.get_query_arguments))
 
 
 class PastedHandler(AuthHandler):
-    """Takes the address at which a browser ended that Spotify could not send back here."""
+    """Receives, as form field `address`, the callback's address that a person has copied."""
 
     async def post(self) -> None:
-        """Finish the login as the callback does, for the browser that began it alone."""
+        """Finish the login as the callback does, only for the browser that began it."""
         self.refuse_foreign_posts()
         await self.finish_login(read_address(self.get_body_argument("address", "")))
 
@@ -123,7 +127,7 @@ class LogoutHandler(AuthHandler):
     """Ends the browser's session."""
 
     async def post(self) -> None:
-        """End it; that there was none is no error."""
+        """End the session; without one, do nothing."""
         self.refuse_foreign_posts()
         await self._login_service.log_out(self.session_token)
         self.end_session()
@@ -131,10 +135,10 @@ class LogoutHandler(AuthHandler):
 
 
 class DisconnectHandler(AuthHandler):
-    """Deletes the tokens and data of the account that is logged in."""
+    """Deletes the tokens and data of the logged-in account."""
 
     async def post(self) -> None:
-        """Delete them at once."""
+        """Delete tokens and data, and end the session."""
         self.refuse_foreign_posts()
         await self._login_service.disconnect(self.session_token)
         self.end_session()
@@ -142,5 +146,5 @@ class DisconnectHandler(AuthHandler):
 
 
 def attempt_cookie(state: str) -> str:
-    """The name of the cookie of one login, so that two tabs can log in at once."""
+    """Return the cookie name of one login, so that two tabs can log in at the same time."""
     return f"login_{fingerprint(state).hex()[:16]}"

@@ -61,4 +61,4 @@ class DocsHandler(PageHandler, PayloadHandler):
             gaps = [each.name for each in operation.fields if each.place == "path"]
             raise InvalidParameters([ParameterFault(gap, "", "is needed") for gap in gaps])
         self.set_header("Cache-Control", "no-store")
-        self.redirect(self._pages.root + target, status=303)
+        self.redirect(self._address.root + target, status=303)

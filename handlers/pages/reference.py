@@ -52,10 +52,10 @@ def make(pages: Pages) -> Reference:
     from server.openapi import reference
     from server.openapi.spec import openapi
 
-    description = openapi(pages.public_url, pages.cookie("session"))
+    description = openapi(pages.address.url, pages.address.cookie("session"))
     readable = reference.read(description)
-    document = ready(orjson.dumps(description), payload.JSON, pages.public_url)
-    page = ready(render(pages, readable), "text/html; charset=utf-8", pages.public_url)
+    document = ready(orjson.dumps(description), payload.JSON, pages.address.url)
+    page = ready(render(pages, readable), "text/html; charset=utf-8", pages.address.url)
     return Reference(document, page, readable)
 
 
@@ -72,7 +72,7 @@ def render(pages: Pages, reference: "ApiReference") -> bytes:
         reference=reference,
         inside=inside,
         anchors=anchors,
-        base=pages.public_url,
+        base=pages.address.url,
         tried=TRIED,
     )
 

@@ -114,13 +114,14 @@ class Freshet:
         heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.upstream_status.refresh}
         heard[token_store.CHANNEL] = self._logins_changed
         self.listener = Listener(self.database, heard, origin)
+        self.pages = routes.make_pages(settings)
         table = self.routes()
         self.access_log = make_access_log(settings, counted, table)
         self.head_cache = make_head_cache(
             settings, self.cache, make_count(counted, self.access_log), timer
         )
         parts = self.access_log, self.head_cache, self.backlog, self.broadcast
-        self.site = make_web_server(settings, table, *parts)
+        self.site = make_web_server(settings, table, self.pages, *parts)
         self.timers = self._timers()
         self.read, self.tasks = asyncio.Event(), Tasks()
         self.port = settings.port
@@ -153,6 +154,7 @@ class Freshet:
             lag=self.lag,
             builders=self.builders,
             admission=self.admission,
+            pages=self.pages,
         )
 
     def _interval(self) -> timedelta:

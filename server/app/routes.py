@@ -28,6 +28,7 @@ from handlers.pages.problems import ProblemHandler
 from handlers.pages.reference import References
 from handlers.pages.setup import SetupHandler
 from handlers.pages.status import OverviewHandler
+from handlers.session import PublicAddress
 from server.catalog.query import KINDS
 from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase
@@ -62,6 +63,7 @@ def table(
     lag: ServingLag,
     builders: Threads,
     admission: Admission,
+    pages: Pages,
 ) -> list[Any]:
     """Every route but the one for addresses that no route knows."""
 
@@ -71,13 +73,13 @@ def table(
     def album(spotify_id: str) -> Awaitable[Found | None]:
         return database.run(lookups.read_album, spotify_id)
 
-    site = _pages(settings)
     admitted = AdmittedDatabase(database, admission)
     root = {"root": settings.public_url}
-    pages, files = {"pages": site}, {"path": str(STATIC), **root}
-    described = {"references": References(site, builders)}
+    page, files = {"pages": pages}, {"path": str(STATIC), **root}
+    described = {"references": References(pages, builders)}
     served = {"cache": cache, **root}
-    login = {**pages, "login_service": login_service}
+    login = {**page, "login_service": login_service}
+    session = {"address": pages.address, "login_service": login_service}
     status = {"read_status": read_status}
     account = {**login, **status, "owned": not settings.allowed_users}
     shown = {**account, "cache": cache}
@@ -88,22 +90,22 @@ def table(
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|(?:docs|status)\.(?:css|js))", StaticHandler, files),
         (r"/favicon\.ico", IconHandler, root),
-        (r"/robots\.txt", RobotsHandler, {"path": site.root, **root}),
+        (r"/robots\.txt", RobotsHandler, {"path": pages.address.root, **root}),
         (r"/api/?", EntranceHandler, root),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
         (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),
         (r"/api/changes/?", ChangesHandler, {"database": admitted, **root}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),
-        (r"/api/sync/?", SyncHandler, {**login, "syncer": syncer}),
+        (r"/api/sync/?", SyncHandler, {**session, "syncer": syncer}),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
-        (r"/api/docs/?", DocsHandler, {**pages, **described}),
+        (r"/api/docs/?", DocsHandler, {**page, **described}),
         (r"/api/status", StatusHandler, {**status, **root}),
-        (r"/problems/([a-z-]+)", ProblemHandler, pages),
+        (r"/problems/([a-z-]+)", ProblemHandler, page),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
-        *(_of_the_demo(settings, pages) if settings.demo else ()),
+        *(_of_the_demo(settings, page) if settings.demo else ()),
     ]
 
 
@@ -116,13 +118,13 @@ def _of_metrics(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _of_the_demo(settings: Settings, pages: dict[str, Any]) -> list[Any]:
+def _of_the_demo(settings: Settings, page: dict[str, Any]) -> list[Any]:
     """Return the routes of the demo: its setup guide, its covers, its links to Spotify."""
     from server.standin.artwork.covers import draw  # no other server needs the stand-in
 
     root = {"root": settings.public_url}
     return [
-        (r"/setup", SetupHandler, {**pages, "redirect_uri": settings.redirect_uri}),
+        (r"/setup", SetupHandler, {**page, "redirect_uri": settings.redirect_uri}),
         (r"/demo/image/([0-9a-f]{40})", CoverHandler, {"draw": draw, **root}),
         (
             r"/demo/open/([a-z]+)/([0-9A-Za-z]+)",
@@ -132,19 +134,17 @@ def _of_the_demo(settings: Settings, pages: dict[str, Any]) -> list[Any]:
     ]
 
 
-def elsewhere(settings: Settings) -> tuple[type[NotFoundHandler], dict[str, Any]]:
-    """What answers at all other addresses, and what that is given."""
-    return NotFoundHandler, {"pages": _pages(settings)}
+def elsewhere(pages: Pages) -> tuple[type[NotFoundHandler], dict[str, Any]]:
+    """Return the handler of all other addresses, with its arguments."""
+    return NotFoundHandler, {"pages": pages}
 
 
-def _pages(settings: Settings) -> Pages:
-    return Pages(
-        settings.public_url,
-        settings.spotify_api_url,
-        obstacle=settings.login_obstacle,
-        loopback=settings.loopback,
-        demo=settings.demo,
+def make_pages(settings: Settings) -> Pages:
+    """Build what all pages share."""
+    address = PublicAddress(
+        settings.public_url, obstacle=settings.login_obstacle, loopback=settings.loopback
     )
+    return Pages(address, settings.spotify_api_url, demo=settings.demo)
 
 
 def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:

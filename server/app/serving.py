@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+from handlers.pages.base import Pages
 from server.app import routes
 from server.app.unreadable import Refuser
 from server.catalog.snapshot import freshness_of
@@ -99,6 +100,7 @@ def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
 def make_web_server(
     settings: Settings,
     table: list[Any],
+    pages: Pages,
     access_log: AccessLog,
     head_cache: HeadCache,
     backlog: Backlog,
@@ -110,7 +112,7 @@ def make_web_server(
     return WebServer(
         table,
         access_log,
-        routes.elsewhere(settings),
+        routes.elsewhere(pages),
         head_cache,
         proxies,
         Refuser(public.path, access_log, proxies),

@@ -50,7 +50,16 @@ TABLE: dict[str, tuple[str, ...]] = {
         "models",
     ),
     "presenters": ("sync", "storage", "serving", "serving.feeds", "openapi", "login", "catalog"),
-    "handlers": ("presenters", "openapi", "login", "serving", "http", "database", "observability"),
+    "handlers": (
+        "presenters",
+        "openapi",
+        "login",
+        "serving",
+        "http",
+        "database",
+        "config",
+        "observability",
+    ),
     "handlers.api": (
         "handlers",
         "presenters",
@@ -196,9 +205,6 @@ KNOWN = {
     # Old names of two commands, which keep working for this version.
     "server.postgres -> server.commands.postgres",
     "server.spotify.standin.__main__ -> server.standin.__main__",
-    # A sync by hand needs the session of the pages.
-    "handlers.api.sync -> handlers.pages.auth",
-    "handlers.api.sync -> handlers.pages.base",
 }
 
 

@@ -34,7 +34,7 @@ class Bench:
         log.configure("json", "warning")
         if not lane:
             given = self._freshet
-            elsewhere = routes.elsewhere(given.settings)
+            elsewhere = routes.elsewhere(given.pages)
             given.site = WebServer(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
         self._freshet.tasks.spawn(tuning.forget_the_start(self._freshet.read))

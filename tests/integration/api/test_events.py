@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from handlers.api.events import EventsHandler
 from handlers.pages.base import NotFoundHandler, Pages
+from handlers.session import PublicAddress
 from server.app.application import Freshet
 from server.app.unreadable import Refuser
 from server.catalog.change_event import Entry, Piece, Reach
@@ -135,7 +136,7 @@ class Booth:
         self.broadcast = Broadcast(self._read, self._read_latest, held, most)
         handed = {"broadcast": self.broadcast, **patience}
         routes = [(r"/api/events", EventsHandler, handed)]
-        elsewhere = (NotFoundHandler, {"pages": Pages("http://127.0.0.1:5000")})
+        elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
         log = AccessLog("off")
         self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
         self.port = self.site.listen("127.0.0.1", 0)

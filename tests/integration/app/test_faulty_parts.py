@@ -17,6 +17,7 @@ from handlers.api.status import StatusHandler
 from handlers.pages.base import NotFoundHandler, Pages
 from handlers.pages.home import HomeHandler
 from handlers.pages.status import OverviewHandler
+from handlers.session import PublicAddress
 from server.app.application import Freshet
 from server.app.metrics import read_gauges
 from server.app.status import StatusReader
@@ -282,7 +283,7 @@ async def test_a_part_of_the_status_that_raises_leaves_the_others(
     whole, without = (
         StatusReader(**each, now=lambda: at).read for each in (parts, {**parts, faulty: Faulty()})
     )
-    site = Pages("http://127.0.0.1:5000")
+    site = Pages(PublicAddress("http://127.0.0.1:5000"))
     account = {"pages": site, "login_service": freshet.login_service, "owned": True}
     account["read_status"] = without
     routes = [

@@ -57,7 +57,7 @@ class Pair:
         snapshot = self.freshet.cache
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
         await quiet(self.freshet)
-        elsewhere = routes.elsewhere(self.freshet.settings)
+        elsewhere = routes.elsewhere(self.freshet.pages)
         log = AccessLog("off")
         self.plain = WebServer(
             self.freshet.routes(), log, elsewhere, refuse=Refuser("", log, TrustedProxies())

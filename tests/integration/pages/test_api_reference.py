@@ -10,6 +10,7 @@ import pytest
 
 from handlers.pages import reference as writing
 from handlers.pages.base import STATIC, Pages
+from handlers.session import PublicAddress
 from server.openapi import reference
 from server.openapi.form_fields import address
 from server.openapi.reference import ApiReference
@@ -137,7 +138,7 @@ MADE_UP: dict[str, Any] = {
 
 
 def page_of(document: dict[str, Any], url: str = "http://127.0.0.1:5000") -> str:
-    return writing.render(Pages(url), reference.read(document)).decode()
+    return writing.render(Pages(PublicAddress(url)), reference.read(document)).decode()
 
 
 def names(outline: SchemaOutline) -> set[str]:

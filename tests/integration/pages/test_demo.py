@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from handlers.pages.base import Pages
+from handlers.session import PublicAddress
 from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
@@ -96,11 +97,11 @@ async def test_the_real_thing_has_no_such_addresses(set_stage: SetStage) -> None
 
 
 def test_addresses_of_earlier_runs_are_shown_as_paths_of_this_one() -> None:
-    pages = Pages("http://127.0.0.1:5003/under", demo=True)
+    pages = Pages(PublicAddress("http://127.0.0.1:5003/under"), demo=True)
     stored = "http://127.0.0.1:5000/demo/image/a 640w, http://127.0.0.1:5001/image/b 300w"
     assert pages.local(stored) == "/under/demo/image/a 640w, /under/demo/image/b 300w"
     for untouched in ("https://i.scdn.co/image/ab", "http://127.0.0.1:5001/image/a"):
-        assert Pages("http://127.0.0.1:5003").local(untouched) == untouched
+        assert Pages(PublicAddress("http://127.0.0.1:5003")).local(untouched) == untouched
 
 
 @pytest.mark.gen_test
