@@ -159,7 +159,7 @@ def test_the_manual_has_the_sections_that_people_look_for() -> None:
     for name in (
         "On a Raspberry Pi or at home",
         "Behind a company's proxy",
-        "From the embedded database to one's own",
+        "Moving from the embedded database to your own",
         "What a login is good for",
         "Behind nginx",
         "Behind HAProxy, Varnish or Caddy",

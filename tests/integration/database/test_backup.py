@@ -156,7 +156,7 @@ def older(tmp_path: Path) -> Iterator[URL]:
 
 def moving() -> list[str]:
     """The lines of the manual that move everything into another database."""
-    section = MANUAL.partition("## From the embedded database to one's own")[2]
+    section = MANUAL.partition("## Moving from the embedded database to your own")[2]
     return section.split("```")[1].removeprefix("sh\n").strip().splitlines()
 
 
