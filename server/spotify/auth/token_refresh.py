@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Concatenate, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy.orm import Session
 
 from models import Login
 from server.database.executor import Database
@@ -19,6 +18,7 @@ from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadab
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, IssuedToken, TokenRequest
 from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.token_store import Transaction
 from server.spotify.profile import APP_PREFIX
 
 MEND_BY_ITSELF = "SECRET has changed; a new token is asked for"
@@ -103,7 +103,7 @@ class TokenRefresher:
 
     async def _locked(
         self,
-        function: Callable[Concatenate[Session, TokenRequest, str, P], T],
+        function: Callable[Concatenate[Transaction, TokenRequest, str, P], T],
         account_id: str,
         *args: P.args,
         **kwargs: P.kwargs,
@@ -122,7 +122,7 @@ class TokenRefresher:
 
     def _of_user(
         self,
-        session: Session,
+        session: Transaction,
         token_request: TokenRequest,
         account_id: str,
         rejected: Collection[str],
@@ -150,7 +150,7 @@ class TokenRefresher:
 
     def _of_app(
         self,
-        session: Session,
+        session: Transaction,
         token_request: TokenRequest,
         account_id: str,
         rejected: Collection[str],
@@ -191,13 +191,13 @@ class TokenRefresher:
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
         return AccessToken(grant.access_token, account_id, self._now() + grant.lifetime)
 
-    def _mark_consent_needed(self, session: Session, refused: AccessToken, reason: str) -> bool:
+    def _mark_consent_needed(self, session: Transaction, refused: AccessToken, reason: str) -> bool:
         row = token_store.lock(session, refused.account_id)
         if row is None or self._opened(row.access_token) != refused.value:
             return False
         return token_store.need_consent(session, refused.account_id, reason, self._now())
 
-    def _write(self, session: Session, issued: IssuedToken) -> None:
+    def _write(self, session: Transaction, issued: IssuedToken) -> None:
         row = token_store.lock(session, issued.token.account_id)
         if row is not None and self._opened(row.refresh_token) == issued.used:
             token_store.keep_grant(row, issued.grant, issued.token.expires_at, self._encryption)

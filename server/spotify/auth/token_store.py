@@ -13,6 +13,8 @@ from server.errors import Unreadable
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
 
+Transaction = Session  # for callers, which pass it on and write no SQL of their own
+
 ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
 CHANNEL = "freshet_logins"  # on which every process hears that a login came, went or died

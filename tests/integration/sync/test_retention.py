@@ -22,8 +22,7 @@ from models import (
 from server.database.executor import Database
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
-from server.storage import sweeps
-from server.sync import retention
+from server.storage import retention, sweeps
 from server.sync.retention import Retention
 from tests.conftest import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
@@ -121,7 +120,7 @@ async def test_nothing_goes_as_long_as_no_sync_could_see_everything(
 async def test_much_goes_in_small_batches(keeper: Keeper, clock: Clock, database: Database) -> None:
     await keeper.take(albums(1200))
     await keeper.pass_days(91, [album(0)])
-    first = await database.run(retention.clear_batch, clock(), KEEP)
+    first = await database.run(retention.delete_batch, clock(), KEEP)
     assert (first.albums, first.more) == (retention.BATCH, True)
     assert await keeper.count(Album) == 1200 - retention.BATCH
     total = await keeper.retention.clear()

@@ -1,0 +1,61 @@
+"""The timer service that deletes what may no longer be kept.
+
+Its statements are in `server.storage.retention`.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import structlog
+
+from server.database.executor import Database
+from server.errors import DatabaseError
+from server.spotify.limits import quota_store
+from server.storage import retention
+from server.storage.retention import Deleted
+from server.tasks import attempt
+
+log = structlog.get_logger()
+
+
+class Retention:
+    """Deletes in small batches; `keep` is how long an album stays after a sync last saw it.
+
+    Nothing of the catalogue is deleted unless syncs have been complete for two days: an album that
+    no sync could see is not an album that is gone. `announce` is awaited when albums or artists
+    were deleted; `origin` names this process to the others.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        announce: Callable[[], Awaitable[None]],
+        keep: timedelta,
+        now: Callable[[], datetime],
+        origin: str = "",
+    ) -> None:
+        self._database = database
+        self._announce = announce
+        self._keep = keep
+        self._now = now
+        self._origin = origin
+
+    async def tick(self) -> None:
+        """Delete what is due; a database that cannot be reached is tried again next time."""
+        with suppress(DatabaseError):
+            await self.clear()
+
+    async def clear(self) -> Deleted:
+        """Delete everything that is due, and return the numbers of rows. Raises DatabaseError."""
+        await self._database.run(quota_store.prune, self._now())
+        total, more = Deleted(), True
+        while more:
+            batch = await self._database.run(
+                retention.delete_batch, self._now(), self._keep, self._origin
+            )
+            total, more = total + batch, batch.more
+        if total.albums or total.artists:
+            log.info("retention_cleared", albums=total.albums, artists=total.artists)
+            await attempt(self._announce)
+        return total
