@@ -12,7 +12,7 @@ from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections.acceptor import ROOM
 from server.http.connections.connection import Connection
 from server.http.connections.head_limits import IDLE_SECONDS
-from server.http.connections.portions import Portions
+from server.http.connections.read_budget import Portions
 from server.http.eviction import Eviction
 from server.http.handoff import HandoffServer
 from server.http.head_cache import HeadCache

@@ -14,9 +14,9 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
+from server.http.connections.handoff_queue import Turns, Waiting
 from server.http.connections.head_limits import Fault
 from server.http.connections.lingering_close import Linger
-from server.http.connections.turns import Turns, Waiting
 from server.http.connections.unsent import Backlog
 from server.http.handoff_stream import MOST_AHEAD, GiveBack, HandoffStream, OwnStream
 from server.http.refusals import AnsweringStream, Refuse, refusal_of, refuse_plainly

@@ -49,7 +49,7 @@ BOUNDS = {
     "http/connections/incomplete_bodies": DEFAULT.bodies,
     "http/fast_lane": DEFAULT.connections,
     "http/connections/unsent": DEFAULT.unsent,
-    "http/connections/turns": DEFAULT.turns,
+    "http/connections/handoff_queue": DEFAULT.turns,
 }
 
 start = quiet_server(3)

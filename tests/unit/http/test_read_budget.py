@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from server.http.connections.connection import Connection
-from server.http.connections.portions import Portions
+from server.http.connections.read_budget import Portions
 
 
 def connect(count: int) -> tuple[list[Connection], list[socket.socket]]:

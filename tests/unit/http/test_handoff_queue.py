@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from server.http.connections.turns import ENTRY_BYTES, Turns, Waiting
+from server.http.connections.handoff_queue import ENTRY_BYTES, Turns, Waiting
 
 MOST = 1_000_000
 
