@@ -41,7 +41,7 @@ class MetricsHandler(BaseHandler):
 
     def _authorize(self) -> None:
         if self._key is None:
-            if not self._proxies.shows_the_machine_itself(self.request):
+            if not self._proxies.is_direct_or_local(self.request):
                 raise MetricsByProxy
             return
         scheme, _, given = self.request.headers.get("Authorization", "").partition(" ")

@@ -1,4 +1,4 @@
-"""Which connections go first when their time is up, or when others need their place."""
+"""Which connections are closed first, when their time is up or when others need room."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from server.http.handoff import HandoffServer
 
 
 class Eviction:
-    """Closes `connections` of the lane, by `close`, and those that `tornado` has."""
+    """Closes connections of the fast lane, by `close`, and those that `tornado` has."""
 
     def __init__(
         self,
@@ -21,10 +21,11 @@ class Eviction:
         self._close = close
 
     def close_silent(self, since: int, most: int) -> int:
-        """Close up to `most` of the lane that have been silent since a second, and tell how many.
+        """Close up to `most` connections of the fast lane that have been silent since a second.
 
-        Of those that have been silent equally long, the ones of the network with the most go first.
-        Those that have answers to take are none of them: the backlog sees to these.
+        Among those that have been silent equally long, connections of the network with the most are
+        closed first. Connections with unsent bytes are left to the backlog. Returns how many were
+        closed.
         """
         silent = [
             each for each in self._connections.values() if each.seen <= since and not each.unsent
@@ -36,11 +37,11 @@ class Eviction:
         return len(chosen)
 
     def make_room(self, second: int, count: int) -> int:
-        """Close up to `count` connections that are not being answered, and tell how many.
+        """Close up to `count` connections that are not being answered; return how many were closed.
 
-        The first are those that have got their last answer, which are all closed. Those that have
-        been silent the longest come next, part of a head or of a body counting as silence, and then
-        clients that take nothing of their answers.
+        The order is: lingering connections, which are all closed; connections that have been silent
+        the longest, where part of a head or body counts as silence; clients that do not read their
+        responses. `second` is the current tick.
         """
         tornado = self._tornado
         closed = len(tornado.linger)
@@ -48,7 +49,7 @@ class Eviction:
         if closed < count:
             silent = self.close_silent(second - 1, count - closed)
             for _ in range(silent):
-                tornado.backlog.tell("descriptors")
+                tornado.backlog.on_close("descriptors")
             closed += silent
         for make_room in (tornado.make_room, tornado.backlog.make_room):
             if closed < count:

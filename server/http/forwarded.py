@@ -1,6 +1,7 @@
-"""Proxies in front of the server whose word on the client is taken (`TRUSTED_PROXIES`).
+"""Trusted proxies in front of the server (`TRUSTED_PROXIES`), and their X-Forwarded-* headers.
 
-There is no standard for what they say. Source: developer.mozilla.org, X-Forwarded-For and -Proto.
+These headers have no standard. Source: developer.mozilla.org, X-Forwarded-For and
+X-Forwarded-Proto.
 """
 
 import re
@@ -11,10 +12,10 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, split_host_and_port
 
 from server.http.request_head import HOST
 
-MOST_HOPS = 32  # entries of X-Forwarded-For that are read; no request comes through more proxies
+MAX_HOPS = 32  # entries of X-Forwarded-For that are read; more proxies are not plausible
 Network = IPv4Network | IPv6Network
 
-OF_PROXIES = (
+PROXY_HEADERS = (
     "X-Forwarded-For",
     "X-Real-Ip",
     "X-Forwarded-Proto",
@@ -22,16 +23,16 @@ OF_PROXIES = (
     "Forwarded",
     "Via",
 )
-WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")  # as some proxies write addresses
+WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")  # some proxies add the port
 
 
 class TrustedProxies:
-    """`scheme` is what clients come by as long as no proxy says otherwise.
+    """Finds the client's address and scheme behind proxies of the given `networks`.
 
-    A header of anybody but these proxies is not looked at. Each of them adds the address it was
-    asked from at the right of X-Forwarded-For, so the client is the rightmost one that is not
-    itself a proxy's; what stands further left, anybody may have written. Addresses are told without
-    zone ids, which can be of any length, and differ for each request.
+    `scheme` is assumed unless a trusted proxy reports another; headers of other peers are ignored.
+    Each proxy appends the address of its peer to X-Forwarded-For, so the client is the rightmost
+    address that is not a trusted proxy; entries further left can be forged. Zone ids are removed
+    from addresses, because they can have any length and differ per request.
     """
 
     def __init__(self, networks: Sequence[Network] = (), scheme: str = "http") -> None:
@@ -39,48 +40,51 @@ class TrustedProxies:
         self._scheme = scheme
 
     def client(self, peer: str, head: bytes) -> str:
-        """The address of whom a request head that came from `peer` is from."""
+        """Return the client's address for a request head (bytes) that arrived from `peer`."""
         if not self._is_proxy(peer):
             return _without_zone(peer)
         fields = head.decode("latin-1").partition("\r\n")[2]
         return self._trace(peer, HTTPHeaders.parse(fields))[0]
 
     def origin(self, peer: str, headers: HTTPHeaders) -> str:
-        """Return the address of the client whose request with these headers came from `peer`."""
+        """Return the client's address for a request with these headers that arrived from `peer`."""
         return self._trace(peer, headers)[0] if self._is_proxy(peer) else _without_zone(peer)
 
     def correct(self, request: HTTPServerRequest) -> None:
-        """Let a request tell of the client, not of the proxies it came through."""
+        """Set a request's address, scheme and host to the client's, as trusted proxies report."""
         request.protocol = self._scheme
         peer, headers = request.remote_ip or "", request.headers
         if not self._is_proxy(peer):
             request.remote_ip = _without_zone(peer)
             return
         request.remote_ip, hop = self._trace(peer, headers)
-        scheme = _said(headers.get("X-Forwarded-Proto", ""), hop)
+        scheme = _entry_at(headers.get("X-Forwarded-Proto", ""), hop)
         if scheme in ("http", "https"):
             request.protocol = scheme
-        host = _said(headers.get("X-Forwarded-Host", ""), hop)
+        host = _entry_at(headers.get("X-Forwarded-Host", ""), hop)
         if HOST.fullmatch(host):
             request.host = host
             request.host_name = split_host_and_port(host)[0]
 
-    def shows_the_machine_itself(self, request: HTTPServerRequest) -> bool:
-        """Whether a request that was corrected came directly, or by a proxy from this machine.
+    def is_direct_or_local(self, request: HTTPServerRequest) -> bool:
+        """Return whether a corrected request came directly, or through a proxy from this machine.
 
-        Of a proxy that is not trusted, or does not tell the client, nothing is known.
+        False if the proxy is not trusted or does not report the client.
         """
-        if not any(name in request.headers for name in OF_PROXIES):
+        if not any(name in request.headers for name in PROXY_HEADERS):
             return True
         client = _address(request.remote_ip or "")
-        tells = _address(_said_of_client(request.headers).rpartition(",")[2])
-        return bool(tells and client and client.is_loopback and self._trusts(client))
+        nearest = _address(_forwarded_for(request.headers).rpartition(",")[2])
+        return bool(nearest and client and client.is_loopback and self._trusts(client))
 
     def _trace(self, peer: str, headers: HTTPHeaders) -> tuple[str, int]:
-        """The client's address, and which entry from the right it is; garbage ends the search."""
+        """Return the client's address, and its position from the right.
+
+        The search ends at the first invalid entry.
+        """
         client, hop = _without_zone(peer), 0
-        said = _said_of_client(headers).rsplit(",", MOST_HOPS)
-        for number, entry in enumerate(reversed(said[-MOST_HOPS:])):
+        entries = _forwarded_for(headers).rsplit(",", MAX_HOPS)
+        for number, entry in enumerate(reversed(entries[-MAX_HOPS:])):
             address = _address(entry)
             if address is None:
                 break
@@ -97,7 +101,7 @@ class TrustedProxies:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, with or without a port; None if it is anything else."""
+    """Return an address, written with or without a port; None if it is invalid."""
     text = text.strip()
     if match := WITH_PORT.fullmatch(text):
         text = match[1] or match[2]
@@ -111,16 +115,16 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
 
 
 def _without_zone(peer: str) -> str:
-    """The address of a socket, without the interface that it came by."""
+    """Return the address of a socket without its zone id (the interface)."""
     return peer.partition("%")[0]
 
 
-def _said_of_client(headers: HTTPHeaders) -> str:
-    """The list of addresses that proxies have written, the nearest one last."""
+def _forwarded_for(headers: HTTPHeaders) -> str:
+    """Return the list of addresses that proxies have written, nearest proxy last."""
     return headers.get("X-Forwarded-For") or headers.get("X-Real-Ip", "")
 
 
-def _said(value: str, hop: int) -> str:
-    """What was said of the client, in a list that may be shorter than that of addresses."""
-    entries = [entry.strip().lower() for entry in reversed(value.rsplit(",", MOST_HOPS))]
+def _entry_at(value: str, hop: int) -> str:
+    """Return the entry at position `hop` from the right, or the leftmost one of a shorter list."""
+    entries = [entry.strip().lower() for entry in reversed(value.rsplit(",", MAX_HOPS))]
     return entries[min(hop, len(entries) - 1)]

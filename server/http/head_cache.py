@@ -1,4 +1,4 @@
-"""What the lane knows: request heads, to the byte, and the answer to each."""
+"""The head cache: request heads, byte for byte, and the response to each."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,10 +14,10 @@ from server.serving import negotiation
 from server.serving.hot_queries import HotQueries
 from server.serving.response_store import ResponseStore
 
-LARGEST = 2  # answers of more than half of what may be kept are for Tornado
-ENTRY_BYTES = 400  # of an entry beside them
-TICK_SECONDS = 1.5  # after so long at most the next tick follows
-SOON = 0.01  # seconds by which a timer may be early
+LARGEST = 2  # responses over this part of the bound are left to Tornado
+ENTRY_BYTES = 400  # overhead per entry
+TICK_SECONDS = 1.5  # longest time between two ticks
+SOON = 0.01  # seconds; timers may fire this early
 ARTIST, ALBUM = "/api/artists/{id}/", "/api/albums/{spotify_id}/"
 SINGLE = re.compile(r"/api/(?:artists/[1-9][0-9]{0,18}|(?:artists|albums)/[0-9A-Za-z]{22})/?")
 LISTS = {path.rstrip("/"): path for path in KINDS}
@@ -28,13 +28,13 @@ Key = tuple[str, str, str, bool, bool]
 
 
 class HeadCache:
-    """Answers by request head; all are forgotten when the shelf begins anew, or their time is up.
+    """Maps request heads to responses; cleared when the response store changes or one expires.
 
-    `count(route, method, status, hits)` is told of answers that were sent, once a second. `clock`
-    is the wall clock in seconds since 1970, for `Date`; `timer` the one that the shelf goes by.
-    `strict` are headers that no answer over plain http has.
-    `call_later` is the loop's, once there is one: with it no answer outlives its end between ticks.
-    Heads and answers together have up to `most` bytes; beyond that all are learnt again.
+    `count(route, method, status, hits)` receives the number of responses sent, once a second.
+    `clock` is the wall clock in seconds since 1970, for `Date`; `timer` is the monotonic clock of
+    the response store. `strict` holds headers that only responses over HTTPS carry. `call_later` is
+    the loop's, once there is one: it lets responses expire on time between two ticks. Heads and
+    responses together take up to `most` bytes; above that the cache is cleared.
     """
 
     def __init__(
@@ -66,14 +66,17 @@ class HeadCache:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough."""
+        """The approximate number of bytes in memory."""
         return self._bytes
 
     def learn(self, head: bytes) -> WireResponse | None:
-        """The answer to a head that is not known yet; None if it is not for the lane."""
+        """Return the response to a head that is not in the cache yet, and add it.
+
+        Returns None if the fast lane may not answer this request.
+        """
         if fault_of(head) is not None:
             return None
-        shared = heads.without_proxies(head)  # one for all clients of a proxy
+        shared = heads.without_proxies(head)  # one entry for all clients of a proxy
         if shared != head and (known := self.answers.get(shared)):
             return known
         request = heads.read(shared)
@@ -87,31 +90,31 @@ class HeadCache:
         return answer
 
     def wire(self, answer: WireResponse) -> bytes:
-        """The bytes to send now."""
+        """Return the bytes to send now."""
         if answer.wire is None:
             self._in_use.append(answer)
             return answer.dated(self._date)
         return answer.wire
 
     def tick(self) -> None:
-        """Tell what was sent, and renew the date; to be called once a second.
+        """Report the hits and renew the date; must be called once a second.
 
-        All is forgotten when one of the answers has ended.
+        Clears the cache if one of the responses has expired.
         """
-        self._tell()
+        self._flush_hits()
         self._date = formatdate(self._clock(), usegmt=True).encode()
         if self.answers and self._timer() >= self._good_until - SOON:
             self.forget()
         self._end_in_time()
 
     def _end_in_time(self) -> None:
-        """Tick once more if the first of the answers ends before the next tick."""
+        """Schedule one more tick if the first response expires before the next tick."""
         left = self._good_until - self._timer()
         if self._answers and left < TICK_SECONDS and self._good_until != self._woken_for:
             self._woken_for = self._good_until
             self.call_later(max(left, 0.0), self.tick)
 
-    def _tell(self) -> None:
+    def _flush_hits(self) -> None:
         for answer in self._in_use:
             self._count(answer.route, answer.method, answer.status, answer.hits)
             if answer.route in KINDS:
@@ -120,22 +123,22 @@ class HeadCache:
         self._in_use.clear()
 
     def forget(self) -> None:
-        """Forget all heads and answers: the shelf has other answers now, or there is no room."""
-        self._tell()  # what was sent would hold its bytes until the next tick
+        """Clear the head cache: the cached responses were replaced, or the bound is reached."""
+        self._flush_hits()  # sent responses would hold their bytes until the next tick
         self.answers.clear()
         self._answers.clear()
         self._bytes = 0
 
     def _find(self, request: Request) -> WireResponse | None:
         found = self._locate(request)
-        if found is None or (self._strict and request.by_http):  # whether to believe that, Tornado
+        if found is None or (self._strict and request.by_http):  # Tornado checks that
             return None
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
-        kept = self._responses.find((href, coding))
-        if kept is None or 2 * kept.ready.size > self._most // LARGEST:
+        cached = self._responses.find((href, coding))
+        if cached is None or 2 * cached.ready.size > self._most // LARGEST:
             return None
-        ready = kept.ready
+        ready = cached.ready
         unmodified = negotiation.is_unmodified(
             ready, request.if_none_match, request.if_modified_since, self._clock()
         )
@@ -151,15 +154,17 @@ class HeadCache:
                 href=href,
                 strict=self._strict,
             )
-            ends = [kept.good_until, self._good_until] if self._answers else [kept.good_until]
+            ends = [cached.good_until, self._good_until] if self._answers else [cached.good_until]
             self._good_until = min(ends)
             self._answers[key] = answer
-            self._bytes += 2 * answer.size + ENTRY_BYTES  # as parts, and as the bytes of a second
+            self._bytes += (
+                2 * answer.size + ENTRY_BYTES
+            )  # once in parts, once with the date of this second
             self._end_in_time()
         return answer
 
     def _locate(self, request: Request) -> tuple[str, str] | None:
-        """The route of a request and the key of its answer in the cache."""
+        """Return the route of a request and the key of its response in the store."""
         path = request.path.rstrip("/")
         single = SINGLE.fullmatch(request.path)
         if single is not None and not request.query:

@@ -1,4 +1,4 @@
-"""What no handler sees: requests that cannot be read, and TLS on a port for plain HTTP."""
+"""Requests that no handler sees: unreadable ones, and TLS on a port for plain HTTP."""
 
 import re
 import socket
@@ -24,13 +24,13 @@ from server.http.connections.head_limits import (
     request_line,
 )
 from server.http.connections.lingering_close import Linger
-from server.http.connections.unsent_stream import DebtorStream
+from server.http.connections.unsent_stream import AccountedStream
 from server.http.wire_response import SERVER
 from server.serving.negotiation import SHARED
 
-BARE = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # what Tornado sends to a request that it cannot read
+TORNADO_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"  # sent for an unreadable request
 TLS_HANDSHAKE = b"\x16"  # the first byte of a ClientHello (RFC 8446 section 5.1); no method has it
-TELL_SECONDS = 60.0
+LOG_SECONDS = 60.0
 TOO_LARGE = re.compile(r"Content-Length too long|chunked body too large|Body too long")
 
 log = structlog.get_logger()
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A request that no handler sees, with its reason; what could not be read of it is empty."""
+    """A request that no handler sees, and the reason; parts that could not be read are empty."""
 
     peer: str
     method: str
@@ -48,23 +48,23 @@ class Unreadable:
     reason: str
 
 
-Refuse = Callable[[Unreadable], bytes]  # the body of the answer, a problem
+Refuse = Callable[[Unreadable], bytes]  # the body of the response, a problem
 
 
 def refuse_plainly(_: Unreadable) -> bytes:
-    """Refuse with a status alone."""
+    """Return an empty body, so that the status alone refuses the request."""
     return b""
 
 
 def refusal_of(refuse: Refuse, peer: str, head: bytes | bytearray, fault: Fault) -> bytes:
-    """Return the whole answer to a head that breaks a limit, as much of it as has arrived."""
-    asked = Unreadable(peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason)
-    return answer_to(asked, refuse)
+    """Return the complete response to a head, perhaps incomplete, that breaks a limit."""
+    request = Unreadable(peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason)
+    return answer_to(request, refuse)
 
 
-def answer_to(asked: Unreadable, refuse: Refuse) -> bytes:
-    """Return the whole answer to a request that cannot be read; the connection ends with it."""
-    body = refuse(asked)
+def answer_to(request: Unreadable, refuse: Refuse) -> bytes:
+    """Return the complete response to an unreadable request; the connection ends with it."""
+    body = refuse(request)
     fields = {
         "Server": SERVER,
         "Content-Type": "application/problem+json",
@@ -76,13 +76,13 @@ def answer_to(asked: Unreadable, refuse: Refuse) -> bytes:
         "Content-Length": str(len(body)),
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    start = f"HTTP/1.1 {asked.status} {responses[asked.status]}\r\n"
+    start = f"HTTP/1.1 {request.status} {responses[request.status]}\r\n"
     head = f"{start}{lines}\r\n".encode("ascii")
-    return head if asked.method == "HEAD" else head + body
+    return head if request.method == "HEAD" else head + body
 
 
 def _fault_of(reason: str) -> Fault:
-    """What is wrong with a request that Tornado cannot read, for a reason of its own or ours."""
+    """Return the fault of a request that Tornado cannot read, given Tornado's reason or ours."""
     if reason == TOO_MANY_CHUNKS.reason:
         return TOO_MANY_CHUNKS
     return BODY_TOO_LARGE if TOO_LARGE.match(reason) else Fault(400, reason)
@@ -97,10 +97,10 @@ class FaultyHead(HTTPInputError):
         self.head = head
 
 
-class AnsweringStream(DebtorStream):
-    """A stream on which `refuse` gives the answer to what Tornado cannot read.
+class RefusingStream(AccountedStream):
+    """A stream that sends the problem of `refuse` where Tornado would send a bare 400.
 
-    After the last answer the connection goes to `linger`.
+    After the last response the connection goes to `linger`.
     """
 
     def __init__(
@@ -110,19 +110,22 @@ class AnsweringStream(DebtorStream):
         self._refuse = refuse
         self._peer = peer
         self._linger = linger
-        self._request: Any = None  # HTTP1Connection, for what it knows but does not tell
+        self._request: Any = None  # HTTP1Connection, for its private state
         self._has_refused = False
         self._chunks = 0
         self.seen = self._backlog.second
 
     @property
     def waits(self) -> bool:
-        """Whether it waits for a request, which began to arrive at `seen` if it has."""
+        """Whether the stream waits for a request, which began at second `seen`, or its body."""
         is_answered = self._request is not None and self._request._read_finished
         return not (self.closed() or is_answered or self._has_refused or self.writing())
 
     def expect(self, request: HTTPConnection) -> None:
-        """Note which request Tornado is about to read; none after the end (RFC 9112 9.6)."""
+        """Note the request that Tornado is about to read; none after the end.
+
+        Source: RFC 9112 section 9.6.
+        """
         self.seen = self._backlog.second
         self._chunks = 0
         if self.closed():
@@ -131,9 +134,10 @@ class AnsweringStream(DebtorStream):
             self._request = request
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Any:
-        """Read the size of a chunk, which is all that Tornado reads in this way.
+        """Read the size of a chunk, the only thing that Tornado reads in this way.
 
-        Chunks of a byte cost a hundred times as much as the body that they make.
+        Raises HTTPInputError after MAX_CHUNKS chunks: one-byte chunks cost a hundred times as much
+        as the body that they form.
         """
         self._chunks += 1
         if self._chunks > MAX_CHUNKS:
@@ -141,9 +145,9 @@ class AnsweringStream(DebtorStream):
         return super().read_until(delimiter, max_bytes)
 
     def _signal_closed(self) -> None:
-        """Called by Tornado at the end.
+        """Release the references to this stream; Tornado calls this at the end.
 
-        What refers to the stream would keep it, and its bytes, until a collection of garbage.
+        Otherwise they would keep the stream and its bytes alive until the next garbage collection.
         """
         super()._signal_closed()
         self._request = None
@@ -151,9 +155,9 @@ class AnsweringStream(DebtorStream):
             self.error.__traceback__ = None
 
     def write(self, data: Any) -> Any:
-        """Write bytes, or the answer that `refuse` gives in place of Tornado's bare one."""
+        """Write bytes, or the problem of `refuse` in place of Tornado's bare 400."""
         error = sys.exception()
-        if data == BARE and isinstance(error, HTTPInputError):
+        if data == TORNADO_REFUSAL and isinstance(error, HTTPInputError):
             self._has_refused = True
             if isinstance(error, FaultyHead):
                 data = refusal_of(self._refuse, self._peer, error.head, error.fault)
@@ -162,7 +166,7 @@ class AnsweringStream(DebtorStream):
         return super().write(data)
 
     def close(self, exc_info: Any = False) -> None:
-        """Close the stream, and say why if the body of a request is too slow or has no form."""
+        """Close the stream; first send the refusal of a body that is too slow or malformed."""
         too_slow = isinstance(sys.exception(), TimeoutError) and not exc_info
         formless = isinstance(exc_info, UnsatisfiableReadError)
         if (too_slow or formless) and self._waits_for_body():
@@ -184,11 +188,11 @@ class AnsweringStream(DebtorStream):
         line = self._request._request_start_line if self._request else None
         headers = (self._request._request_headers if self._request else None) or HTTPHeaders()
         method, target = (line.method, line.path) if line else ("", "")
-        asked = Unreadable(self._peer, method, target, headers, fault.status, fault.reason)
-        return answer_to(asked, self._refuse)
+        request = Unreadable(self._peer, method, target, headers, fault.status, fault.reason)
+        return answer_to(request, self._refuse)
 
     def close_fd(self) -> None:
-        """Close the connection, after its last answer in a way that leaves that to the client."""
+        """Close the connection; after the last response, linger until the client has closed it."""
         answered = self._request is not None and self._request._write_finished
         if (self._has_refused or answered) and self.socket is not None:
             self.settle()
@@ -199,17 +203,17 @@ class AnsweringStream(DebtorStream):
 
 
 class TlsLog:
-    """Tells of clients that speak TLS to a port for plain HTTP, once a minute at most."""
+    """Logs clients that speak TLS to a port for plain HTTP, at most once a minute."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer
-        self._told = -TELL_SECONDS
+        self._logged_at = -LOG_SECONDS
         self._times = 0
 
     def note(self, peer: str) -> None:
-        """Count one more."""
+        """Count a connection from `peer`, and log the count if a minute has passed."""
         self._times += 1
-        if self._timer() - self._told >= TELL_SECONDS:
-            client = peer.partition("%")[0]  # without its zone
+        if self._timer() - self._logged_at >= LOG_SECONDS:
+            client = peer.partition("%")[0]  # without its zone id
             log.warning("tls_on_http_port", client=client, times=self._times, hint="use http://")
-            self._told, self._times = self._timer(), 0
+            self._logged_at, self._times = self._timer(), 0

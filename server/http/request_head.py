@@ -1,4 +1,4 @@
-"""Reading the plainest of request heads; every other is for Tornado."""
+"""Parsing plain request heads; Tornado parses all others."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from tornado.httputil import HTTPHeaders, HTTPInputError, parse_request_start_li
 
 from server.http.connections.head_limits import MAX_FIELDS, MAX_NAME_BYTES
 
-MAX_BYTES = 4096  # longer ones are rare, and would fill the memory that knows them
+MAX_BYTES = 4096  # longer heads are rare and would fill the head cache
 
 # A subset of RFC 9112 about which no two readers disagree: no obs-fold, no bare LF, no blank before
 # a colon, no byte that is not printable ASCII.
@@ -15,9 +15,9 @@ PLAIN = re.compile(
     rb"(?:GET|HEAD) /[!-~]* HTTP/1\.1\r\n"
     rb"(?:[!#$%%&'*+\-.^_`|~0-9A-Za-z]{1,%d}:[ -~]*\r\n){1,%d}\r\n" % (MAX_NAME_BYTES, MAX_FIELDS)
 )
-# What proxies add, other for each client or request; no answer depends on it. It may only matter
-# that a client has come by plain http.
-OF_PROXIES = re.compile(
+# Headers that proxies add, different for each client or request. No response depends on them,
+# except that a client may have used plain HTTP.
+PROXY_HEADERS = re.compile(
     rb"\r\n(?:X-Forwarded-(?!Proto:[ -~]*\bhttp\b)[a-z\-]{1,64}|X-Real-Ip|X-Request-Id"
     rb"|Forwarded|Via|Traceparent|Tracestate)"
     rb":[ -~]*(?=\r\n)",
@@ -25,16 +25,15 @@ OF_PROXIES = re.compile(
 )
 BY_HTTP = re.compile(r"\bhttp\b", re.IGNORECASE)
 HOST = re.compile(r"[0-9A-Za-z.\-\[\]:]+")
-OF_A_BODY_OR_MORE = frozenset(
-    {"Content-Length", "Transfer-Encoding", "Expect", "Upgrade", "Trailer"}
-)
+HANDOFF_HEADERS = frozenset({"Content-Length", "Transfer-Encoding", "Expect", "Upgrade", "Trailer"})
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What decides an answer. `closes` says that the client wants no further one.
+    """The parts of a request that determine its response.
 
-    `by_http` says that a header of a proxy tells of plain http.
+    `closes` says that the client asked to close the connection after the response; `by_http` that a
+    proxy's header reports plain HTTP.
     """
 
     method: str
@@ -48,12 +47,12 @@ class Request:
 
 
 def without_proxies(head: bytes) -> bytes:
-    """A head without what proxies have told of themselves and the client."""
-    return OF_PROXIES.sub(b"", head)
+    """Return a head without the headers that proxies add."""
+    return PROXY_HEADERS.sub(b"", head)
 
 
 def read(head: bytes) -> Request | None:
-    """A head up to and with its blank line; None if it is anything but plain."""
+    """Parse a head that ends with its blank line; return None if it is not plain."""
     if len(head) > MAX_BYTES or PLAIN.fullmatch(head) is None:
         return None
     first, _, fields = head.decode("ascii").partition("\r\n")
@@ -64,9 +63,9 @@ def read(head: bytes) -> Request | None:
         return None
     connection = headers.get("Connection", "keep-alive").lower()
     if (
-        len(headers) != len(list(headers.get_all()))  # a name that comes twice
+        len(headers) != len(list(headers.get_all()))  # a repeated name
         or not HOST.fullmatch(headers.get("Host", ""))
-        or not OF_A_BODY_OR_MORE.isdisjoint(headers)
+        or not HANDOFF_HEADERS.isdisjoint(headers)
         or connection not in ("keep-alive", "close")
     ):
         return None

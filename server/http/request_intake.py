@@ -1,4 +1,4 @@
-"""Requests that the lane does not know: they wait to be whole, are refused, or lent to Tornado."""
+"""Requests that the head cache does not know: completed, refused, or handed off to Tornado."""
 
 import socket
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from server.http.handoff import HandoffServer
 from server.http.refusals import TLS_HANDSHAKE, TlsLog
 
 
-class Reception:
+class RequestIntake:
     """Receives connections whose next request is unknown.
 
     `go_on(connection, data)` continues when a head is complete, `take(socket, address, network,
@@ -39,23 +39,24 @@ class Reception:
         self._close = close
 
     def receive(self, connection: Connection, second: int) -> None:
-        """Lend the connection for what is unread once a head is whole, or wait for the rest.
+        """Hand off a connection whose pending bytes begin with a complete head, or read on.
 
-        A head that is too large is refused. Connections that speak TLS are closed.
+        `second` is the current tick. Refuses a head that breaks a limit, and closes connections
+        that speak TLS.
         """
-        data = connection.unread
+        data = connection.pending
         end = end_of_head(data)
         if data.startswith(TLS_HANDSHAKE):
             self._tls.note(connection.address[0])
             self._close(connection)
         elif end is None and len(data) <= MAX_HEAD_BYTES:
-            connection.unread = b""
+            connection.pending = b""
             self.heads.begin(connection, data, second)
         elif fault := fault_of(data[:end]):
             self._refuse(connection, data, fault)
         else:
             assert end is not None  # else it is too large, which is a fault
-            self._lend(connection, end)
+            self._hand_off(connection, end)
 
     def _refuse(self, connection: Connection, head: bytes, fault: Fault) -> None:
         """Answer a request that no handler may see, and close the connection."""
@@ -65,16 +66,16 @@ class Reception:
                 connection.socket.send(self._tornado.refusal(connection.address[0], head, fault))
         self._tornado.linger.take(connection.socket)
 
-    def _lend(self, connection: Connection, head: int) -> None:
-        """Have Tornado answer the first request of what is unread, whose head has `head` bytes."""
+    def _hand_off(self, connection: Connection, head: int) -> None:
+        """Let Tornado answer the first pending request, whose head has `head` bytes."""
         self._forget(connection)
         address, network = connection.address, connection.network
         back = partial(self._take_back, address, network)
-        self._tornado.lend(connection.socket, address, network, connection.unread, head, back)
+        self._tornado.hand_off(connection.socket, address, network, connection.pending, head, back)
 
     def _take_back(
-        self, address: Any, network: str, connection: socket.socket, unread: bytes
+        self, address: Any, network: str, connection: socket.socket, received: bytes
     ) -> None:
-        with suppress(OSError):  # Tornado has turned it off
+        with suppress(OSError):  # Tornado has switched it off
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._take(connection, address, network, unread)
+        self._take(connection, address, network, received)

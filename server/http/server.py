@@ -1,4 +1,4 @@
-"""The HTTP server: listens, knows what is in flight, and closes without cutting anybody off."""
+"""The HTTP server: listens, counts the requests in flight, and drains them before it closes."""
 
 import asyncio
 import socket
@@ -14,7 +14,7 @@ from tornado.web import Application, RequestHandler
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections import sockets
 from server.http.connections.acceptor import Acceptor
-from server.http.connections.handoff_queue import Turns
+from server.http.connections.handoff_queue import HandoffQueue
 from server.http.connections.head_limits import (
     BODY_SECONDS,
     IDLE_SECONDS,
@@ -23,7 +23,7 @@ from server.http.connections.head_limits import (
 )
 from server.http.connections.incomplete_bodies import IncompleteBodies
 from server.http.connections.unsent import Backlog
-from server.http.fast_lane import Lane
+from server.http.fast_lane import FastLane
 from server.http.forwarded import TrustedProxies
 from server.http.handoff import HandoffServer
 from server.http.head_cache import HeadCache
@@ -31,16 +31,20 @@ from server.http.refusals import Refuse, refuse_plainly
 from server.http.wire_response import WireResponse
 from server.observability.access_log import AccessLog
 
-KERNEL_BYTES = 128 * 1024  # of a connection that are not on the wire yet; Linux takes 4 MB else
-LONGEST_ABSOLUTE = 1024  # characters; Python remembers 128 addresses that it has taken apart
-OF_A_BODY = frozenset({"Content-Length", "Transfer-Encoding"})
+KERNEL_BYTES = 128 * 1024  # unsent bytes per connection in the kernel; Linux's default is 4 MB
+MAX_ABSOLUTE_TARGET = 1024  # characters; urlsplit() caches the last 128 addresses
+BODY_HEADERS = frozenset({"Content-Length", "Transfer-Encoding"})
 DRAIN_SECONDS = 4.0
 DRAIN_STEP = 0.02
-LAST_CALL_SECONDS = 0.25  # for requests on their way, at the end
+LAST_CALL_SECONDS = 0.25  # at shutdown, for requests that are already on their way
 
 
 class CountingApplication(Application):
-    """Tornado's application, and how many requests are being answered right now."""
+    """Tornado's application, with a count of the requests that are being answered.
+
+    `proxies` decides whose X-Forwarded-* headers are trusted; `bodies` bounds the requests whose
+    body is still arriving.
+    """
 
     in_flight = 0
 
@@ -52,27 +56,31 @@ class CountingApplication(Application):
         self.bodies = bodies
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """The handler of a request, also of one in absolute form (RFC 9112 section 3.2.2)."""
+        """Return the handler of a request, also if its target is in absolute form.
+
+        Corrects the request's client address first. Raises HTTPInputError for an invalid target.
+        Source: RFC 9112 section 3.2.2.
+        """
         self._proxies.correct(request)
         if not request.path.startswith("/"):
             request.path = _path_of(request.path)
         if "," in (options := request.headers.get("Connection", "")):
-            self._obey(request, options)
-        return _Counted(super().find_handler(request, **kwargs), self, request)
+            self._obey_close(request, options)
+        return _CountedRequest(super().find_handler(request, **kwargs), self, request)
 
-    def _obey(self, request: HTTPServerRequest, options: str) -> None:
-        """Close after the answer if `close` is one of several options (RFC 9112 section 9.6)."""
+    def _obey_close(self, request: HTTPServerRequest, options: str) -> None:
+        """Close after the response if `close` is one of several options (RFC 9112 section 9.6)."""
         if "close" in {each.strip().lower() for each in options.split(",")}:
             request.connection._disconnect_on_finish = True  # type: ignore[union-attr]
 
     def log_request(self, handler: RequestHandler) -> None:
-        """A request has been answered."""
+        """Count a request as answered, and log it."""
         self.in_flight -= 1
         super().log_request(handler)
 
 
-class _Counted(HTTPMessageDelegate):
-    """A request that counts as in flight once it has come in whole."""
+class _CountedRequest(HTTPMessageDelegate):
+    """The delegate of one request, which counts as in flight once all of it has arrived."""
 
     def __init__(
         self,
@@ -83,26 +91,26 @@ class _Counted(HTTPMessageDelegate):
         self._delegate = delegate
         self._application = application
         self._connection = request.connection
-        if not OF_A_BODY.isdisjoint(request.headers):
+        if not BODY_HEADERS.isdisjoint(request.headers):
             application.bodies.begin(self._connection)
         self.headers_received = delegate.headers_received  # type: ignore[method-assign]
         self.data_received = delegate.data_received  # type: ignore[method-assign]
 
     def on_connection_close(self) -> None:
-        """The connection has gone."""
+        """Stop counting the body of a client that has disconnected."""
         self._application.bodies.end(self._connection)
         self._delegate.on_connection_close()
 
     def finish(self) -> None:
-        """All has come in; from here on `log_request` will be called."""
+        """Count the request as in flight; from here on Tornado calls `log_request`."""
         self._application.bodies.end(self._connection)
         self._application.in_flight += 1
         self._delegate.finish()
 
 
 def _path_of(target: str) -> str:
-    """The path of a target in absolute form. Raises HTTPInputError if it is no address."""
-    if len(target) > LONGEST_ABSOLUTE:
+    """Return the path of a target in absolute form. Raises HTTPInputError if it is invalid."""
+    if len(target) > MAX_ABSOLUTE_TARGET:
         raise HTTPInputError("Invalid target")
     try:
         return urlsplit(target).path or "/"
@@ -111,12 +119,13 @@ def _path_of(target: str) -> str:
 
 
 class WebServer:
-    """The routes on an address. `not_found` answers, given these values, where no route does.
+    """Serves the routes on an address; `not_found` (handler, arguments) answers all other paths.
 
-    With a `head_cache`, the fast lane answers what that knows. `proxies` are believed who asks.
-    `refuse` answers what Tornado cannot read. A body has to arrive within `body_seconds`. `backlog`
-    is the account of what clients have yet to take; `memory` are the shares of the other owners.
-    `shed(count)` ends up to `count` event streams.
+    With a `head_cache`, the fast lane answers the requests that it knows. `proxies` decides whose
+    X-Forwarded-* headers are trusted. `refuse` returns the body of the response to a request that
+    Tornado cannot read. A request body must arrive within `body_seconds`. `backlog` counts the
+    bytes that clients have not taken yet; `memory` holds the bounds of the other owners.
+    `shed(count)` closes up to `count` event streams and returns how many.
     """
 
     def __init__(
@@ -153,66 +162,70 @@ class WebServer:
             idle_connection_timeout=IDLE_SECONDS,
             refuse=refuse,
             backlog=self.backlog,
-            turns=Turns(memory.turns),
+            queue=HandoffQueue(memory.turns),
         )
         self._head_cache = head_cache
         self._sockets: list[socket.socket] = []
-        self.lane: Lane | None = None
+        self.lane: FastLane | None = None
         self.acceptor: Acceptor | None = None
         self._timer: PeriodicCallback | None = None
 
     @property
     def in_flight(self) -> int:
-        """How many requests are being answered right now."""
+        """How many requests are being answered at the moment."""
         lane = self.lane.busy if self.lane else 0
-        return self._application.in_flight + len(self._server.turns) + lane
+        return self._application.in_flight + len(self._server.queue) + lane
 
     def listen(self, host: str, port: int, *, shared: bool = False) -> int:
-        """Listen, on a free port if `port` is 0; the port. Raises AddressUnavailable.
+        """Bind the address and return the port, which is a free one if `port` is 0.
 
-        `shared` is whether other processes listen there, too. Clients wait until `open`.
+        `shared` lets other processes listen on the same address. Clients that connect wait until
+        `open` is called. Raises AddressUnavailable.
         """
         self._sockets = sockets.bind(host, port, shared=shared)
         chosen: int = self._sockets[0].getsockname()[1]
         return chosen
 
     def open(self) -> None:
-        """Answer who has come and who comes."""
+        """Start accepting connections, beginning with those that already wait."""
         if self._head_cache is None:
             self._server.add_sockets(self._sockets)
             return
-        for each in self._sockets:  # whose connections inherit it
+        for each in self._sockets:  # accepted connections inherit these options
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with suppress(OSError):  # some sandboxes do not know it
+            with suppress(OSError):  # not supported in some sandboxes
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
-        tell = self._tell if self._access_log.tells_hits else None
-        self.lane = Lane(self._head_cache, self._server, tell, self._memory)
+        log_hit = self._log_hit if self._access_log.tells_hits else None
+        self.lane = FastLane(self._head_cache, self._server, log_hit, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()
         self.acceptor = Acceptor(self._sockets, self.lane.take, self._make_room)
         self.acceptor.open()
 
     def _make_room(self, count: int) -> int:
-        """Close up to `count` connections, event streams last, and tell how many."""
+        """Close up to `count` connections, event streams last; return how many were closed."""
         assert self.lane is not None
         closed = self.lane.make_room(count)
         if closed:
             return closed
         shed = self._shed(count)
         for _ in range(shed):
-            self.backlog.tell("descriptors")
+            self.backlog.on_close("descriptors")
         return shed
 
-    def _tell(self, answer: WireResponse, head: bytes, address: Any, seconds: float) -> None:
-        """Log an answer of the fast lane."""
+    def _log_hit(self, answer: WireResponse, head: bytes, address: Any, seconds: float) -> None:
+        """Log a response of the fast lane."""
         target = head.split(b" ", 2)[1].decode("ascii")
         client = self._proxies.client(address[0], head)
         self._access_log.hit(answer.method, target, client, answer.status, answer.length, seconds)
 
     async def close(self) -> None:
-        """Listen no more, let what is in flight be answered, then close the idle connections."""
+        """Stop listening, wait for the requests in flight, then close the idle connections.
+
+        Takes at most about five seconds.
+        """
         self._server.stop()
-        self._server.conn_params.no_keep_alive = True  # and clients are told so
+        self._server.conn_params.no_keep_alive = True  # responses now say `Connection: close`
         if self.lane is not None and self.acceptor is not None:
             self.acceptor.close()
             self.lane.drain()
@@ -227,5 +240,5 @@ class WebServer:
             await self.lane.close()
             self.lane.tick()
         await self._server.close_all_connections()
-        for each in self._sockets:  # if it never opened
+        for each in self._sockets:  # still open if open() was never called
             each.close()

@@ -1,4 +1,4 @@
-"""An answer as it goes over the wire, byte for byte what the handlers would send."""
+"""Responses as they are sent, byte for byte equal to those of the handlers."""
 
 from collections.abc import Mapping
 from http.client import responses
@@ -14,12 +14,12 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class WireResponse:
-    """Ready but for its `Date`. `hits` counts how often it was sent since that was last set.
+    """A response that lacks only its `Date`.
 
-    `route` names what it answers, for counts; `href` the query, for what is warmed after a sync.
-    `closes` says that the connection ends with it. `body` is the very object that is on the shelf,
-    empty if none is sent; `length` counts its bytes. `strict` are headers of answers that go over
-    https.
+    `hits` counts how often it was sent since the last tick. `route` is the route for metrics,
+    `href` the query for the warming after a sync. `closes` says that the connection ends with it.
+    `body` is the object of the response store itself, empty if no body is sent; `length` is its
+    size in bytes. `strict` holds headers that only responses over HTTPS carry.
     """
 
     __slots__ = (
@@ -57,7 +57,7 @@ class WireResponse:
         headers = HTTPHeaders(
             {"Server": SERVER, "Content-Type": "", "Date": "", **SHARED, **strict}
         )
-        if unmodified:  # what Tornado takes away from an answer without a body
+        if unmodified:  # Tornado removes it from a response without a body
             del headers["Content-Type"]
         for name, value in headers_of(ready, unmodified):
             headers[name] = value
@@ -73,19 +73,19 @@ class WireResponse:
 
     @property
     def size(self) -> int:
-        """Bytes on the wire, near enough."""
+        """The approximate number of bytes on the wire."""
         return len(self._before) + len(self._after) + 29 + self.length
 
     def dated(self, date: bytes) -> bytes:
-        """The whole answer with this `Date`, kept as `wire` until that is cleared."""
+        """Return the complete response with this `Date`, and keep it as `wire`."""
         self.wire = b"".join((self._before, date, self._after, self.body))
         return self.wire
 
     def rest(self, wire: bytes, sent: int) -> list[bytes | memoryview]:
-        """Return what is left of `wire` when `sent` bytes of it are sent.
+        """Return the part of `wire` that follows its first `sent` bytes.
 
-        It refers to the body, so that a client that is slow keeps alive what all others share, and
-        not the bytes of one second.
+        The body in it is a view of the shared object, so that a slow client does not keep a copy of
+        its own alive.
         """
         head = len(wire) - self.length
         left: list[bytes | memoryview] = [wire[sent:head]] if sent < head else []

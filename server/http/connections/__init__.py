@@ -1,6 +1,7 @@
-"""Connections and their bounds: what a stranger can make the process keep, and for how long.
+"""Connections and their bounds: what clients can make the process hold, and for how long.
 
-Listening sockets, the acceptor, incomplete heads and bodies, answers that are not sent yet, turns
-between clients. Each owner of memory takes its bound from `config/memory_budget.py`. Imports
-`config` only.
+Contains the listening sockets, the acceptor, incomplete heads and bodies, the backlog of unsent
+bytes, and the two parts that keep one client from delaying the others (`read_budget.py`,
+`handoff_queue.py`). Each owner of memory takes its bound from `config/memory_budget.py`. Begin with
+`acceptor.py` and `connection.py`. Imports `config` and the base modules only.
 """

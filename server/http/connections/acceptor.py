@@ -1,4 +1,4 @@
-"""Accepting connections, also when the system has no room for more."""
+"""Accepting connections, also when the system has no descriptors or memory left."""
 
 import asyncio
 import math
@@ -8,21 +8,21 @@ from typing import Any
 
 import structlog
 
-MOST_AT_ONCE = 16  # connections accepted before those that are there have their turn
-REST_SECONDS = 1.0
-PAUSE_SECONDS = 0.02  # for connections that make room to be gone
-ROOM = 64  # connections closed when there is none
+MAX_ACCEPTS = 16  # connections accepted in one turn of the loop
+RETRY_SECONDS = 1.0
+PAUSE_SECONDS = 0.02  # until connections that were closed to make room have released it
+EVICTION_BATCH = 64  # connections closed when no descriptor is left
 
 log = structlog.get_logger()
 
 
 class Acceptor:
-    """Passes connections on to `take(connection, address)`.
+    """Accepts connections and passes each to `take(socket, address)`.
 
-    When no descriptor is left (EMFILE, ENFILE) or no memory, it asks for room: `make_room(count)`
-    closes up to `count` connections and tells how many. It tries again after PAUSE_SECONDS, or
-    after REST_SECONDS if nothing could be closed or that did not help. Clients that connect
-    meanwhile wait in the system's queue.
+    When no descriptor (EMFILE, ENFILE) or memory is left, `make_room(count)` closes up to `count`
+    connections and returns how many. The acceptor tries again after PAUSE_SECONDS, or after
+    RETRY_SECONDS if nothing could be closed or that did not help. Clients that connect meanwhile
+    wait in the kernel's queue.
     """
 
     def __init__(
@@ -35,24 +35,24 @@ class Acceptor:
         self._sockets = sockets
         self._take = take
         self._make_room = make_room
-        self._resting: asyncio.TimerHandle | None = None
+        self._paused: asyncio.TimerHandle | None = None
         self._is_closed = False
-        self._made_room = False  # and no connection has come since
-        self._told = -math.inf
+        self._made_room = False  # and no connection has been accepted since
+        self._logged_at = -math.inf
 
     def open(self) -> None:
-        """Accept from now on."""
-        self._resting = None
+        """Start accepting connections."""
+        self._paused = None
         for each in self._sockets:
-            self._loop.add_reader(each.fileno(), self._accept, each, MOST_AT_ONCE)
+            self._loop.add_reader(each.fileno(), self._accept, each, MAX_ACCEPTS)
 
     def close(self) -> None:
-        """Take in who has come already, and listen no more."""
+        """Accept the connections that already wait in the queue, and stop listening."""
         if self._is_closed:
             return
         self._is_closed = True
-        if self._resting is not None:
-            self._resting.cancel()
+        if self._paused is not None:
+            self._paused.cancel()
         for each in self._sockets:
             self._loop.remove_reader(each.fileno())
             self._accept(each, socket.SOMAXCONN)
@@ -65,25 +65,25 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                self._rest(error)
+                self._pause(error)
                 return
             connection.setblocking(False)
             self._made_room = False
             self._take(connection, address)
 
-    def _rest(self, error: OSError) -> None:
+    def _pause(self, error: OSError) -> None:
         if self._is_closed:
             return
-        self._tell(error)
-        closed = self._make_room(ROOM)
-        seconds = PAUSE_SECONDS if closed and not self._made_room else REST_SECONDS
+        self._log_exhaustion(error)
+        closed = self._make_room(EVICTION_BATCH)
+        seconds = PAUSE_SECONDS if closed and not self._made_room else RETRY_SECONDS
         self._made_room = bool(closed)
         for each in self._sockets:
             self._loop.remove_reader(each.fileno())
-        self._resting = self._loop.call_later(seconds, self.open)
+        self._paused = self._loop.call_later(seconds, self.open)
 
-    def _tell(self, error: OSError) -> None:
-        """Log that no connection can be accepted, once a second at most."""
-        if self._loop.time() - self._told >= REST_SECONDS:
-            self._told = self._loop.time()
-            log.warning("connections_waiting", reason=error.strerror, retry_seconds=REST_SECONDS)
+    def _log_exhaustion(self, error: OSError) -> None:
+        """Log that no connection can be accepted, at most once a second."""
+        if self._loop.time() - self._logged_at >= RETRY_SECONDS:
+            self._logged_at = self._loop.time()
+            log.warning("connections_waiting", reason=error.strerror, retry_seconds=RETRY_SECONDS)

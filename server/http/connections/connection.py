@@ -1,33 +1,33 @@
-"""A client's connection while it is in the lane."""
+"""The state of one client connection in the fast lane."""
 
 import socket
 from typing import Any
 
-from server.http.connections.unsent import Debt
+from server.http.connections.unsent import UnsentAccount
 
 
 class Connection:
-    """`unread` are requests read but not answered yet, `unsent` what the client has yet to take.
+    """A client's connection: its socket, `descriptor`, `address`, and what it waits for.
 
-    `debt` is the account of `unsent` in the backlog, once there has been any. `head` is the part
-    of a request head that has arrived, while the rest has not. `network` is that of the client
-    (see `client_network`), by which connections are counted. `seen` is the second in which
-    something last went over the connection, or, while there is a `head`, that of its first byte.
-    `ends` says that the connection is closed once all is sent; `is_known` that a request of it was
-    known.
+    `pending` holds received bytes that are not answered yet, `unsent` pieces of responses that the
+    client has not taken; `account` is their account in the backlog, once there was any. `head` is
+    the received part of an incomplete request head. `network` is the client's network (see
+    `client_network`), by which connections are counted. `seen` is the second of the last activity,
+    or, with a `head`, that of its first byte. `ends` says that the connection closes once
+    everything is sent; `is_known` that it has sent a known request before.
     """
 
     __slots__ = (
+        "account",
         "address",
-        "debt",
         "descriptor",
         "ends",
         "head",
         "is_known",
         "network",
+        "pending",
         "seen",
         "socket",
-        "unread",
         "unsent",
     )
 
@@ -39,6 +39,6 @@ class Connection:
         self.seen = seen
         self.ends = self.is_known = False
         self.head: bytearray | None = None
-        self.unread = b""
+        self.pending = b""
         self.unsent: list[bytes | memoryview] = []
-        self.debt: Debt | None = None
+        self.account: UnsentAccount | None = None

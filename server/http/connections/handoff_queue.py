@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 from server.config.memory_budget import DEFAULT
 
-ENTRY_BYTES = 1024  # of a request that waits, and its socket, beside its bytes
+ENTRY_BYTES = 1024  # of a queued request and its socket, besides its bytes
 
 
-class Waiting(NamedTuple):
-    """A request of `size` bytes on a connection; `begin` has it answered."""
+class QueuedRequest(NamedTuple):
+    """A request of `size` bytes on a connection; `begin` starts to answer it."""
 
     connection: socket.socket
     size: int
     begin: Callable[[], None]
 
     @property
-    def has_been_reset(self) -> bool:
-        """Whether the client has thrown the connection away, so that it reads no answer."""
+    def is_reset(self) -> bool:
+        """Whether the client has reset the connection, so that it cannot read a response."""
         try:
             self.connection.recv(1, socket.MSG_PEEK)
         except (BlockingIOError, InterruptedError):
@@ -30,19 +30,18 @@ class Waiting(NamedTuple):
         return False
 
 
-class Turns:
-    """Begins one request in each turn of the running loop, of one client after the other.
+class HandoffQueue:
+    """Begins one request per turn of the running loop, of each client (network) in turn.
 
-    Answering a request by way of Tornado takes the loop for about a millisecond, where the lane
-    takes some microseconds. A hundred of them that begin in the same turn would keep the lane, and
-    so all other clients, waiting until the last one is answered. If they take more than `most`
-    bytes, the client with the most requests loses the connection of its newest one. A request whose
-    client has gone meanwhile is not answered.
+    Answering a request through Tornado takes about a millisecond, in the fast lane some
+    microseconds. A hundred that begin in the same turn would block all other clients until the last
+    one is answered. When the queue takes more than `most` bytes, the client with the most requests
+    loses the connection of its newest one. A request whose client has disconnected is not answered.
     """
 
     def __init__(self, most: int = DEFAULT.turns) -> None:
         self.most = most
-        self._clients: dict[str, deque[Waiting]] = {}
+        self._clients: dict[str, deque[QueuedRequest]] = {}
         self._is_taken = False
         self._count = 0
         self.size = 0  # bytes
@@ -50,8 +49,8 @@ class Turns:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, client: str, waiting: Waiting) -> None:
-        """Begin at once if this turn of the loop has not begun another one, else in a later one."""
+    def add(self, client: str, waiting: QueuedRequest) -> None:
+        """Begin the request at once if it is the first in this turn of the loop; else queue it."""
         if not self._is_taken:
             self._begin(waiting)
             return
@@ -63,14 +62,14 @@ class Turns:
             self._take(greediest, newest=True).connection.close()
 
     def close(self) -> None:
-        """Drop everything that waits."""
+        """Close the connections of all queued requests."""
         while self._clients:
             self._take(next(iter(self._clients))).connection.close()
 
-    def _begin(self, waiting: Waiting) -> None:
+    def _begin(self, waiting: QueuedRequest) -> None:
         self._is_taken = True
         asyncio.get_running_loop().call_soon(self._next)
-        if waiting.has_been_reset:
+        if waiting.is_reset:
             waiting.connection.close()
         else:
             waiting.begin()
@@ -80,8 +79,8 @@ class Turns:
         if self._clients:
             self._begin(self._take(next(iter(self._clients))))
 
-    def _take(self, client: str, *, newest: bool = False) -> Waiting:
-        """Take a request away; its client has its next turn after all others."""
+    def _take(self, client: str, *, newest: bool = False) -> QueuedRequest:
+        """Remove a request; its client has the next turn after all others."""
         requests = self._clients.pop(client)
         waiting = requests.pop() if newest else requests.popleft()
         if requests:

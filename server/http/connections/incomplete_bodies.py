@@ -1,14 +1,14 @@
-"""Request bodies of which only a part has arrived: bounded in bytes, oldest first."""
+"""Request bodies that have arrived only in part: bounded in bytes, oldest closed first."""
 
 from typing import Any
 
 from server.config.memory_budget import DEFAULT
 
-REQUEST_BYTES = 40_000  # of memory for a request whose body arrives, its connection included
+REQUEST_BYTES = 40_000  # memory of a request whose body arrives, including its connection
 
 
 class IncompleteBodies:
-    """Requests of Tornado's that wait for their body; all together take up to `most` bytes."""
+    """Tornado's requests that wait for their body; together they take up to `most` bytes."""
 
     def __init__(self, most: int = DEFAULT.bodies) -> None:
         self._most = most // REQUEST_BYTES
@@ -18,7 +18,7 @@ class IncompleteBodies:
         return len(self._waiting)
 
     def begin(self, connection: Any) -> None:
-        """Count a request until its body is whole; the oldest is closed if there are too many."""
+        """Count a request until its body is complete; close the oldest if the bound is exceeded."""
         self._waiting[connection] = None
         if len(self._waiting) > self._most:
             oldest = next(iter(self._waiting))
@@ -26,5 +26,5 @@ class IncompleteBodies:
             oldest.stream.close()
 
     def end(self, connection: Any) -> None:
-        """Count a request no longer: its body is whole, or its connection has gone."""
+        """Stop counting a request: its body is complete, or its connection is closed."""
         self._waiting.pop(connection, None)

@@ -1,4 +1,4 @@
-"""Request heads of which only a part has arrived: bounded in bytes and seconds, oldest first."""
+"""Incomplete request heads: bounded in bytes and seconds, oldest closed first."""
 
 import asyncio
 from collections import OrderedDict
@@ -20,30 +20,30 @@ READ_BYTES = 16 * 1024
 class IncompleteHeads:
     """Connections that wait for the rest of a head.
 
-    Each has its part in `head`, and keeps in `seen` the second of its first byte, so that a client
-    that sends a byte now and then is as old as its head. `whole(connection, data)` gets a head that
-    is whole, with what has arrived behind it, or one that is too large; `refuse(connection, head,
-    fault)` one whose time is up. `close` gets connections that have ended, and the oldest when all
-    together have more than `most` bytes.
+    Each keeps its bytes in `head`, and in `seen` the second of the first byte, so that slow bytes
+    do not make a head look younger. `complete(connection, data)` receives a complete head with the
+    bytes that follow, or one that is too large; `refuse(connection, head, fault)` one whose time is
+    up. `close` receives connections that have ended, and the oldest when all heads together exceed
+    `most` bytes.
     """
 
     def __init__(
         self,
-        whole: Callable[[Connection, bytes], None],
+        complete: Callable[[Connection, bytes], None],
         refuse: Callable[[Connection, bytes, Fault], None],
         close: Callable[[Connection], None],
         most: int = DEFAULT.heads,
     ) -> None:
         self._most = most
         self._loop = asyncio.get_running_loop()
-        self._whole = whole
+        self._complete = complete
         self._refuse = refuse
         self._close = close
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self.size = 0  # bytes
 
     def begin(self, connection: Connection, part: bytes, second: int) -> None:
-        """Keep the first part of a head, and read the rest when it arrives."""
+        """Store the first part of a head, and read the rest when it arrives."""
         connection.head = bytearray(part)
         connection.seen = second
         self._waiting[connection] = None
@@ -52,7 +52,7 @@ class IncompleteHeads:
             self._await_more(connection)
 
     def forget(self, connection: Connection) -> bytes:
-        """Wait no longer; return what has arrived."""
+        """Stop waiting for a connection's head; return the bytes that have arrived."""
         if connection.head is None:
             return b""
         arrived, connection.head = bytes(connection.head), None
@@ -81,7 +81,7 @@ class IncompleteHeads:
             self._close(connection)
 
     def _add(self, connection: Connection, part: bytes) -> None:
-        """Add what has arrived; no byte is searched twice."""
+        """Append what has arrived; no byte is searched twice."""
         head = connection.head
         assert head is not None
         known = len(head)
@@ -90,15 +90,15 @@ class IncompleteHeads:
         if connection.head is None:
             return
         if len(head) > MAX_HEAD_BYTES or end_of_head(head, known) is not None:
-            self._whole(connection, self.forget(connection))
+            self._complete(connection, self.forget(connection))
         else:
             self._await_more(connection)
 
     def _await_more(self, connection: Connection) -> None:
-        """Read when there is more, or the client has gone.
+        """Watch the connection for more bytes or its end.
 
-        A reset may have come with what was read, and uvloop then watches the connection no longer,
-        unless it is told to again.
+        uvloop stops watching a connection that was reset while it was read, unless it is added
+        again.
         """
         self._loop.remove_reader(connection.descriptor)
         self._loop.add_reader(connection.descriptor, self._read, connection)

@@ -1,4 +1,4 @@
-"""Closing a connection so that its client can read the last answer (RFC 9112 section 9.6)."""
+"""Closing a connection so that its client can read the last response (RFC 9112 section 9.6)."""
 
 import asyncio
 import socket
@@ -8,9 +8,9 @@ READ_BYTES = 64 * 1024
 
 
 class Linger:
-    """Connections that have got their last answer: read until the client closes, or time is up.
+    """Connections after their last response: read until the client closes, or the time is up.
 
-    One that is closed with unread bytes is reset, which can take the answer away from the client.
+    Closing a connection with unread bytes resets it, which can lose the response on its way.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Linger:
         return len(self._earlier) + len(self._now)
 
     def take(self, connection: socket.socket) -> None:
-        """Send no more, and close the connection soon."""
+        """Half-close a connection, and close it within two times LINGER_SECONDS."""
         try:
             connection.shutdown(socket.SHUT_WR)
         except OSError:
@@ -53,7 +53,7 @@ class Linger:
             self._close(connection)
 
     def _turn(self) -> None:
-        """Close those that were here at the last turn."""
+        """Close the connections that were here at the previous turn."""
         for each in tuple(self._earlier):
             self._close(each)
         self._earlier, self._now = self._now, set()

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping
 
 from server.http.connections.connection import Connection
 
-MOST = 32  # each takes the loop for about 50 microseconds, so that a turn stays below 2 ms
+MAX_READS = 32  # each takes about 50 microseconds, so that a turn of the loop stays below 2 ms
 
 
-class Portions:
-    """Puts off connections while `is_spent`, and lets the loop `read` them in its next turns.
+class ReadBudget:
+    """Defers connections while `is_spent`, and calls `read` for them in the next turns of the loop.
 
-    Those that are no longer among the `connections` of the lane by then are forgotten.
-    Nothing is read of a connection that is put off, so that it costs no memory. When thousands send
-    something at the same moment, clients whose requests are known need not wait for all of them.
+    Connections that are no longer among `connections` by then are dropped. Nothing is read from a
+    deferred connection, so it costs no memory. So when thousands send something at the same moment,
+    clients whose requests are known do not wait for all of them.
     """
 
     def __init__(
         self,
         connections: Mapping[int, Connection],
         read: Callable[[Connection], None],
-        most: int = MOST,
+        most: int = MAX_READS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._connections = connections
@@ -37,8 +37,8 @@ class Portions:
         self._left -= 1
         self.is_spent = self._left <= 0
 
-    def put_off(self, connection: Connection) -> None:
-        """Read a connection in a later turn; it is not watched until then."""
+    def defer(self, connection: Connection) -> None:
+        """Read a connection in a later turn; the loop does not watch it until then."""
         self._loop.remove_reader(connection.descriptor)
         self._waiting.append(connection)
 

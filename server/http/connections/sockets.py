@@ -1,4 +1,4 @@
-"""Sockets to listen on: of one process alone, or of several that share an address.
+"""Listening sockets: of one process alone, or of several that share an address.
 
 Source: man7.org/linux/man-pages/man7/socket.7.html (SO_REUSEPORT), ipv6.7.html (IPV6_V6ONLY).
 """
@@ -14,20 +14,20 @@ from typing import Any
 from server.config.addresses import is_loopback
 from server.errors import AddressUnavailable
 
-BACKLOG = 1024  # connections that wait to be accepted
-EVERYWHERE = ("*", "::", "[::]")  # every address of both families
+BACKLOG = 1024  # connections that may wait to be accepted
+EVERYWHERE = ("*", "::", "[::]")  # all addresses of both families
 ALL_IPV4 = "0.0.0.0"  # noqa: S104 - compared with, not listened on
-TRIES = 5  # for a port that is free at every address
+TRIES = 5  # to find a port that is free on every address
 NEARBY = 20  # ports that are tried for the hint
-AIRPLAY = (5000, 7000)  # ports of macOS
+AIRPLAY = (5000, 7000)  # used by macOS
 
 
 def bind(hosts: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Return listening sockets for a comma-separated list of addresses or names.
 
-    `*` and `::` mean every address of both families. The port is a free one if `port` is 0, the
-    same everywhere. `shared` lets other processes of this user listen there, too; the kernel deals
-    connections out. Raises AddressUnavailable.
+    `*` and `::` mean all addresses of both families. If `port` is 0, a free port is chosen, the
+    same for all. `shared` lets other processes of this user listen there too; the kernel then
+    distributes connections. Raises AddressUnavailable.
     """
     for _ in range(TRIES if port == 0 else 1):
         bound: list[socket.socket] = []
@@ -44,7 +44,7 @@ def bind(hosts: str, port: int, *, shared: bool = False) -> list[socket.socket]:
 
 
 def split(hosts: str) -> list[str]:
-    """Return the addresses of a HOST, each once, without those that another one covers."""
+    """Return the addresses of a HOST, without duplicates and those that another one covers."""
     several = list(dict.fromkeys(part.strip() for part in hosts.split(",") if part.strip()))
     if set(several) & set(EVERYWHERE):
         return ["*"]
@@ -54,12 +54,12 @@ def split(hosts: str) -> list[str]:
 
 
 def is_local(host: str) -> bool:
-    """Whether only programs of this machine reach an address."""
+    """Return whether only programs on this machine can reach an address."""
     return host == "localhost" or is_loopback(host)
 
 
 def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
-    """Listen on every address of one host; none is kept if one of them cannot be had."""
+    """Listen on every address of one host; if one of them fails, close the others."""
     bound: list[socket.socket] = []
     with ExitStack() as undo:
         for family, place in _places(host, port):
@@ -71,7 +71,7 @@ def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
             except OSError as error:
                 if (host, place[0], error.errno) != ("localhost", "::1", errno.EADDRNOTAVAIL):
                     raise
-                one.close()  # a container may know the name and have no IPv6
+                one.close()  # a container may resolve the name to IPv6 and have none
                 continue
             one.listen(BACKLOG)
             one.setblocking(False)
@@ -81,12 +81,12 @@ def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
 
 
 def _places(host: str, port: int) -> list[tuple[int, Any]]:
-    """Return the families and socket addresses of a host, IPv4 first."""
+    """Return (family, socket address) of each address of a host, IPv4 first."""
     address = None if host == "*" else host.strip("[]")
     family = socket.AF_UNSPEC if _has_ipv6() else socket.AF_INET
     found = socket.getaddrinfo(address, port, family, socket.SOCK_STREAM, 0, socket.AI_PASSIVE)
     places = {(each[0], each[4]) for each in found}
-    if host == "localhost":  # macOS adds fe80::1%lo0, for which its firewall asks the user
+    if host == "localhost":  # macOS adds fe80::1%lo0, which triggers its firewall's dialog
         places = {each for each in places if not str(each[1][0]).startswith("fe80:")}
     return sorted(places)
 
@@ -95,12 +95,12 @@ def _set_options(one: socket.socket, shared: bool) -> None:
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if shared:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    if one.family == socket.AF_INET6:  # IPv4 has a socket of its own
+    if one.family == socket.AF_INET6:  # IPv4 has its own socket
         one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
 def _has_ipv6() -> bool:
-    """Whether the system lets programs listen on IPv6; some switch it off."""
+    """Return whether programs can listen on IPv6; some systems switch it off."""
     with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as trial:
         trial.bind(("::", 0))
         return True
@@ -108,7 +108,7 @@ def _has_ipv6() -> bool:
 
 
 def url_of(hosts: str, port: int) -> str:
-    """Return an address at which a browser on this machine reaches the first of `hosts`."""
+    """Return a URL at which a browser on this machine reaches the first of `hosts`."""
     first = split(hosts)[0].strip("[]")
     if first in (*EVERYWHERE, ALL_IPV4):
         first = "127.0.0.1"
@@ -116,7 +116,7 @@ def url_of(hosts: str, port: int) -> str:
 
 
 def why(host: str, port: int, error: Exception, platform: str = sys.platform) -> str:
-    """Say why an address cannot be listened on, and what to do."""
+    """Return why listening on an address failed, and what to do, as sentences."""
     shown = f"[{host}]" if ":" in host else host
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
@@ -150,15 +150,15 @@ def _another_port(host: str, port: int) -> str:
 
 
 def _command(port: int) -> str:
-    """Return how to name a port: to make, which takes no options, or to manage.py."""
+    """Return how to set the port: for make, which takes no options, or for manage.py."""
     return f"PORT={port} make run" if "MAKELEVEL" in os.environ else f"-p {port}, or PORT={port}"
 
 
 @contextmanager
 def reserved(host: str, port: int) -> Iterator[int]:
-    """Hold an address for processes that will share it; the port, a free one if `port` is 0.
+    """Hold an address for processes that will share it; yield the port.
 
-    Raises AddressUnavailable if anybody listens there already.
+    If `port` is 0, it is a free one. Raises AddressUnavailable if another program listens there.
     """
     alone = bind(host, port)
     places = [(each.family, each.getsockname()) for each in alone]

@@ -1,7 +1,7 @@
-"""What clients have yet to take of their answers: how much memory it holds, and how fast it goes.
+"""The backlog: bytes that clients have not taken yet, their memory, and the rate of each client.
 
-The lane and the connections that it lends share one `Backlog`, so that its bound is that of the
-process.
+The fast lane and the connections handed off to Tornado share one `Backlog`, so that its bound is
+that of the process.
 """
 
 import fcntl
@@ -12,36 +12,36 @@ from operator import itemgetter
 
 from server.config.memory_budget import DEFAULT
 
-GRACE_SECONDS = 10  # before the rate counts
-WINDOW_SECONDS = 30  # over which it is an average
+GRACE_SECONDS = 10  # before the rate is measured
+WINDOW_SECONDS = 30  # over which the rate is averaged
 LEAST_BYTES = 1000  # a second
-NEW_SECONDS = 2  # in which no client is taken for slow
-RELIEF = 8  # of the bound, one part is freed at once, so that not every new answer looks for room
+NEW_SECONDS = 2  # during which no client counts as slow
+RELIEF = 8  # an eighth of the bound is freed at once, so that not every response has to free some
 NEVER = -2
-LANE_BYTES = 2600  # of a debt in the lane beside what is to be sent
+LANE_BYTES = 2600  # memory of an account in the fast lane, besides the unsent bytes
 
-Tell = Callable[[str], None]
+OnClose = Callable[[str], None]
 
 
 def queued(descriptor: int) -> int:
     """Return how many bytes of a connection the kernel holds that the client has not acknowledged.
 
-    It is 0 where the system does not tell. Source: tcp(7), SIOCOUTQ.
+    Returns 0 where the system does not support it. Source: tcp(7), SIOCOUTQ.
     """
     try:
-        told = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+        answer = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
     except (OSError, ValueError):
         return 0
-    return int(struct.unpack("i", told)[0])
+    return int(struct.unpack("i", answer)[0])
 
 
-class Debt:
-    """What one connection has yet to send. `close` closes it.
+class UnsentAccount:
+    """The unsent bytes of one connection, which `close` closes.
 
-    `began` is the second in which that began, `since` the one from which on its rate is reckoned,
-    until it is `due`. `given` counts the bytes that the kernel has taken; `bodies` are the objects
-    that are kept for it and may be shared with others; `own` counts the bytes that are its own, at
-    `least` so many.
+    `began` is the second in which the account was opened, `since` the start of the current window,
+    which ends at `due`. `sent` counts the bytes that the kernel has taken in this period; `bodies`
+    are the objects held for the client, perhaps shared with others; `own` counts the bytes that are
+    its alone, `least` of them for the connection itself.
     """
 
     __slots__ = (
@@ -53,10 +53,10 @@ class Debt:
         "close",
         "due",
         "ended",
-        "given",
         "least",
         "mark",
         "own",
+        "sent",
         "since",
     )
 
@@ -65,128 +65,138 @@ class Debt:
         self.least = least
         self.close = close
         self.bodies: list[bytes] = []
-        self.own = self.given = 0
+        self.own = self.sent = 0
         self.ended = NEVER
 
     def begin(self, second: int) -> None:
-        """Reckon from now on, or go on where it ended if that was just now."""
+        """Start measuring, or continue if the account was settled within the last second."""
         if self.ended < second - 1:
             self._before = self.mark = 0
             self.began = self.since = second
             self.due = second + GRACE_SECONDS + WINDOW_SECONDS
-        self.given = 0
+        self.sent = 0
         self._queued = queued(self._descriptor)
 
     def end(self, second: int) -> None:
-        """Remember what the client has taken; nothing is kept for it now."""
+        """Record how much the client has taken, and release what was held for it."""
         self._before = self.taken
         self.ended = second
-        self.own = self.given = self._queued = 0
+        self.own = self.sent = self._queued = 0
         self.bodies.clear()
 
     @property
     def taken(self) -> int:
-        """How many bytes the client has taken since the debt began."""
-        return self._before + self.given + self._queued - queued(self._descriptor)
+        """How many bytes the client has taken since `began`."""
+        return self._before + self.sent + self._queued - queued(self._descriptor)
 
     def rate(self, second: int) -> float:
-        """Return how many bytes a second it has taken since `since`."""
+        """Return the client's rate in bytes per second since `since`."""
         return (self.taken - self.mark) / max(second - self.since, 1)
 
 
 class Backlog:
-    """All debts of a process, at most `bound` bytes; over it, the slowest clients are closed.
+    """All accounts of a process, at most `bound` bytes; above that, the slowest clients are closed.
 
-    `bytes` counts each object that is kept for clients once, however many of them have yet to take
-    it, and what each connection has of its own beside. `tell(reason)` hears of each connection that
-    is closed here: "slow" if it took less than LEAST_BYTES a second over WINDOW_SECONDS, "memory"
-    if it was the slowest over the bound, "descriptors" if others needed its place.
+    `bytes` counts each object once, however many clients are waiting for it, plus the bytes of each
+    connection's own. `on_close(reason)` is called for each connection that is closed here: "slow"
+    if it took less than LEAST_BYTES a second over WINDOW_SECONDS, "memory" if it was the slowest
+    when the bound was reached, "descriptors" if others needed its place.
     """
 
-    def __init__(self, bound: int = DEFAULT.unsent, tell: Tell = lambda _reason: None) -> None:
+    def __init__(
+        self, bound: int = DEFAULT.unsent, on_close: OnClose = lambda _reason: None
+    ) -> None:
         self.bound = bound
         self.bytes = 0
         self.second = 0
-        self.tell = tell
-        self._debts: dict[Debt, None] = {}
+        self.on_close = on_close
+        self._accounts: dict[UnsentAccount, None] = {}
         self._holders: dict[int, int] = {}  # by id of an object that they keep alive
 
     @property
     def clients(self) -> int:
-        """How many have something to take."""
-        return len(self._debts)
+        """How many clients have unsent bytes."""
+        return len(self._accounts)
 
-    def owe(self, debt: Debt, own: int, *bodies: bytes) -> None:
-        """Begin a debt, or add to it. The connection may be closed before this returns."""
-        if debt not in self._debts:
-            debt.begin(self.second)
-            self._debts[debt] = None
-            own += debt.least
-        debt.own += own
+    def charge(self, account: UnsentAccount, own: int, *bodies: bytes) -> None:
+        """Add `own` bytes and shared `bodies` to an account, opening it first if necessary.
+
+        May close the connection before it returns.
+        """
+        if account not in self._accounts:
+            account.begin(self.second)
+            self._accounts[account] = None
+            own += account.least
+        account.own += own
         self.bytes += own
         for body in bodies:
             holders = self._holders.get(id(body), 0)
             self._holders[id(body)] = holders + 1
-            debt.bodies.append(body)
+            account.bodies.append(body)
             if not holders:
                 self.bytes += len(body)
         if self.bytes > self.bound:
             self._relieve()
 
-    def settle(self, debt: Debt) -> None:
-        """End a debt: all is sent, or the connection is about to be closed."""
-        if debt not in self._debts:
+    def settle(self, account: UnsentAccount) -> None:
+        """Settle an account: everything is sent, or the connection is about to be closed."""
+        if account not in self._accounts:
             return
-        del self._debts[debt]
-        self.bytes -= debt.own
-        for body in debt.bodies:
+        del self._accounts[account]
+        self.bytes -= account.own
+        for body in account.bodies:
             self._holders[id(body)] -= 1
             if not self._holders[id(body)]:
                 del self._holders[id(body)]
                 self.bytes -= len(body)
-        debt.end(self.second)
+        account.end(self.second)
 
     def tick(self) -> None:
-        """Count a second, and close the clients that are too slow."""
+        """Advance the clock by one second, and close the clients that are too slow."""
         self.second += 1
-        for debt in tuple(self._debts):
-            if self.second >= debt.due:
-                self._review(debt)
+        for account in tuple(self._accounts):
+            if self.second >= account.due:
+                self._review(account)
 
     def make_room(self, count: int) -> int:
-        """Close up to `count` clients that take nothing, the slowest first; how many."""
+        """Close up to `count` clients below LEAST_BYTES a second, slowest first.
+
+        Returns how many were closed.
+        """
         long_ago = self.second - NEW_SECONDS
-        rates = [(each.rate(self.second), each) for each in self._debts if each.began <= long_ago]
+        rates = [
+            (each.rate(self.second), each) for each in self._accounts if each.began <= long_ago
+        ]
         slow = sorted((each for each in rates if each[0] < LEAST_BYTES), key=itemgetter(0))[:count]
-        for _, debt in slow:
-            self._close(debt, "descriptors")
+        for _, account in slow:
+            self._close(account, "descriptors")
         return len(slow)
 
-    def _review(self, debt: Debt) -> None:
-        taken = debt.taken
-        if taken - debt.mark < LEAST_BYTES * WINDOW_SECONDS:
-            self._close(debt, "slow")
+    def _review(self, account: UnsentAccount) -> None:
+        taken = account.taken
+        if taken - account.mark < LEAST_BYTES * WINDOW_SECONDS:
+            self._close(account, "slow")
             return
-        debt.mark, debt.since = taken, self.second
-        debt.due = self.second + WINDOW_SECONDS
+        account.mark, account.since = taken, self.second
+        account.due = self.second + WINDOW_SECONDS
 
     def _relieve(self) -> None:
-        """Close the slowest: those below the least rate, new ones after the others, then the rest.
+        """Close clients below the least rate, then new ones, then the rest, slowest first.
 
-        A new one has not shown yet how fast it is.
+        The rate of a new client is not known yet.
         """
         long_ago = self.second - NEW_SECONDS
 
-        def order(debt: Debt) -> tuple[bool, bool, float]:
-            rate = debt.rate(self.second)
-            return rate >= LEAST_BYTES, debt.began > long_ago, rate
+        def order(account: UnsentAccount) -> tuple[bool, bool, float]:
+            rate = account.rate(self.second)
+            return rate >= LEAST_BYTES, account.began > long_ago, rate
 
-        for debt in sorted(self._debts, key=order):
+        for account in sorted(self._accounts, key=order):
             if self.bytes <= self.bound - self.bound // RELIEF:
                 return
-            self._close(debt, "memory")
+            self._close(account, "memory")
 
-    def _close(self, debt: Debt, reason: str) -> None:
-        self.settle(debt)
-        self.tell(reason)
-        debt.close()
+    def _close(self, account: UnsentAccount, reason: str) -> None:
+        self.settle(account)
+        self.on_close(reason)
+        account.close()

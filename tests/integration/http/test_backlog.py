@@ -13,7 +13,7 @@ from server.http.connections.unsent import (
     LEAST_BYTES,
     WINDOW_SECONDS,
     Backlog,
-    Debt,
+    UnsentAccount,
     queued,
 )
 from tests.conftest import until
@@ -140,13 +140,13 @@ async def test_over_the_bound_the_slowest_are_closed_and_others_get_every_byte(
 
 def test_a_body_counts_once_however_many_clients_have_yet_to_take_it() -> None:
     backlog, body, other = Backlog(), bytes(100_000), bytes(1000)
-    debts = [Debt(-1, lambda: None) for _ in range(100)]
-    for debt in debts:
-        backlog.owe(debt, 10, body, other, body)
+    accounts = [UnsentAccount(-1, lambda: None) for _ in range(100)]
+    for account in accounts:
+        backlog.charge(account, 10, body, other, body)
     assert 101_000 < backlog.bytes < 400_000
-    for debt in debts[1:]:
-        backlog.settle(debt)
+    for account in accounts[1:]:
+        backlog.settle(account)
     assert backlog.bytes > 101_000
-    backlog.settle(debts[0])
-    backlog.settle(debts[0])
+    backlog.settle(accounts[0])
+    backlog.settle(accounts[0])
     assert (backlog.bytes, backlog.clients) == (0, 0)

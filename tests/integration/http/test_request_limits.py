@@ -22,7 +22,7 @@ from server.app.application import Freshet
 from server.app.unreadable import Refuser
 from server.config.memory_budget import DEFAULT
 from server.http.connections.head_limits import HEAD_SECONDS, IDLE_SECONDS, end_of_head
-from server.http.fast_lane import Lane
+from server.http.fast_lane import FastLane
 from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog
@@ -91,7 +91,7 @@ class Client:
         async with asyncio.timeout(10):
             return await self.reader.read() == b""
 
-    async def arrived(self, lane: Lane, size: int) -> None:
+    async def arrived(self, lane: FastLane, size: int) -> None:
         """Wait until so many bytes of a head are there."""
         ours = self.writer.get_extra_info("sockname")
         await until(
@@ -117,7 +117,7 @@ def connect() -> Iterator[Connect]:
         each.writer.transport.abort()
 
 
-def lane_of(freshet: Freshet) -> Lane:
+def lane_of(freshet: Freshet) -> FastLane:
     assert freshet.site.lane is not None
     return freshet.site.lane
 

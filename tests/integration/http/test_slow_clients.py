@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from server.app.application import Freshet
 from server.http.connections.acceptor import Acceptor
 from server.http.connections.head_limits import IDLE_SECONDS
-from server.http.fast_lane import Lane
+from server.http.fast_lane import FastLane
 from server.http.handoff_stream import HandoffStream
 from tests.conftest import until
 from tests.support.sockets import Connect, connect, quiet_server
@@ -51,7 +51,7 @@ async def read_one(client: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def lane_of(freshet: Freshet) -> Lane:
+def lane_of(freshet: Freshet) -> FastLane:
     assert freshet.site.lane is not None
     return freshet.site.lane
 
@@ -88,7 +88,7 @@ async def test_what_waits_for_a_slow_reader_is_bounded(start: Any, connect: Conn
     await asyncio.sleep(0.3)
     (waiting,) = [each for each in lane_of(freshet).connections if each.unsent]
     assert sum(map(len, waiting.unsent)) < 512 * 1024
-    assert len(waiting.unread) <= 16 * 1024
+    assert len(waiting.pending) <= 16 * 1024
     sending.cancel()
 
 
@@ -171,7 +171,7 @@ async def test_behind_a_stream_of_events_only_the_end_ends_it_and_nothing_keeps_
     await asyncio.sleep(0.5)
     assert time.process_time() - began < 0.25
     lent = [each.stream for each in freshet.site._server._connections]
-    assert all(not each._given for each in lent), "nothing is kept of it"
+    assert all(not each._received for each in lent), "nothing is kept of it"
     assert len(lent) == (not ends)
     is_open = False
     try:

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from server.http.connections.handoff_queue import ENTRY_BYTES, Turns, Waiting
+from server.http.connections.handoff_queue import ENTRY_BYTES, HandoffQueue, QueuedRequest
 
 MOST = 1_000_000
 
@@ -16,7 +16,7 @@ class Desk:
     """Notes what begins and what is dropped."""
 
     def __init__(self) -> None:
-        self.turns = Turns(MOST)
+        self.queue = HandoffQueue(MOST)
         self.begun: list[str] = []
         self.clients: dict[str, socket.socket] = {}
         self._servers: dict[str, socket.socket] = {}
@@ -26,7 +26,7 @@ class Desk:
         for each in (self._servers[name], self.clients[name]):
             each.setblocking(False)
         begin = partial(self.begun.append, name)
-        self.turns.add(client, Waiting(self._servers[name], size, begin))
+        self.queue.add(client, QueuedRequest(self._servers[name], size, begin))
 
     @property
     def dropped(self) -> list[str]:
@@ -44,7 +44,7 @@ class Desk:
     async def finish(self) -> list[int]:
         """How many have begun after each turn of the loop, until none waits."""
         counts = [len(self.begun)]
-        while len(self.turns):
+        while len(self.queue):
             await asyncio.sleep(0)
             counts.append(len(self.begun))
         return counts
@@ -90,12 +90,12 @@ async def test_beyond_its_bytes_the_client_with_the_most_requests_loses_the_newe
     size = MOST // 8 - ENTRY_BYTES
     for number in range(9):  # of which the first begins at once, and the others just fit
         desk.ask("greedy" if number % 4 else "other", str(number), size)
-    assert desk.turns.size == MOST
+    assert desk.queue.size == MOST
     desk.ask("other", "small", 1)
     assert desk.dropped == ["7"]
-    assert desk.turns.size <= MOST
+    assert desk.queue.size <= MOST
     await desk.finish()
-    assert desk.turns.size == 0
+    assert desk.queue.size == 0
     assert "small" in desk.begun
 
 
@@ -106,7 +106,7 @@ async def test_a_request_that_fails_to_begin_takes_no_turn_of_others(desk: Desk)
         raise ValueError("it cannot begin")
 
     desk.ask("a", "first")
-    desk.turns.add("a", Waiting(desk.clients["first"], 0, fail))
+    desk.queue.add("a", QueuedRequest(desk.clients["first"], 0, fail))
     desk.ask("a", "last")
     errors: list[BaseException] = []
     handler = asyncio.get_running_loop().set_exception_handler
@@ -133,6 +133,6 @@ async def test_a_client_that_has_gone_is_not_answered_and_one_that_has_only_ende
 async def test_at_the_end_what_waits_is_dropped(desk: Desk) -> None:
     for number in range(3):
         desk.ask("a", str(number))
-    desk.turns.close()
+    desk.queue.close()
     assert desk.dropped == ["1", "2"]
-    assert (len(desk.turns), desk.turns.size) == (0, 0)
+    assert (len(desk.queue), desk.queue.size) == (0, 0)

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from server.http.connections.connection import Connection
-from server.http.connections.read_budget import Portions
+from server.http.connections.read_budget import ReadBudget
 
 
 def connect(count: int) -> tuple[list[Connection], list[socket.socket]]:
@@ -26,13 +26,13 @@ async def test_beyond_its_portion_a_turn_of_the_loop_reads_no_unknown_request() 
 
     waiting, sockets = connect(9)
     closed = waiting.pop(4)
-    portions = Portions({each.descriptor: each for each in waiting}, take, most=3)
+    portions = ReadBudget({each.descriptor: each for each in waiting}, take, most=3)
     for _ in range(3):
         assert not portions.is_spent
         portions.spend()
     assert portions.is_spent
     for each in (*waiting[:4], closed, *waiting[4:]):
-        portions.put_off(each)
+        portions.defer(each)
     while len(read) < len(waiting):
         turns.append(len(read))
         await asyncio.sleep(0)
