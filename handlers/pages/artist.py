@@ -1,4 +1,4 @@
-"""`/artists/{id}/`: an artist with all its releases that are kept."""
+"""The page of an artist, `/artists/{id}/`, with all stored releases."""
 
 from typing import Any
 
@@ -9,17 +9,17 @@ from server.serving.cache import PayloadCache
 
 
 class ArtistHandler(AccountHandler):
-    """Shows what `/api/artists/{id}/` answers, from the same shelf."""
+    """Shows the response of `/api/artists/{id}/`, which comes from the same cache."""
 
     def initialize(  # type: ignore[override]
         self, cache: PayloadCache, load: Load, **account: Any
     ) -> None:
-        """Take the cache from the wiring; `load` reads an artist from the database."""
+        """Receive the parts this page needs; `load` reads an artist from the database."""
         super().initialize(**account)
         self._cache, self._load = cache, load
 
     async def get(self, identity: str) -> None:
-        """Send the page, or one that says that there is no such artist."""
+        """Send the page. Raises NothingThere for an unknown artist."""
         ready = await self._cache.single(
             f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )

@@ -1,4 +1,4 @@
-"""`/api/openapi.json` and `/api/docs/`: what this API is, for programs and for people."""
+"""The description of the API: `/api/openapi.json` for programs, `/api/docs/` for people."""
 
 from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
@@ -8,15 +8,15 @@ from server.errors import InvalidParameters, ParameterFault
 
 
 class OpenApiHandler(PayloadHandler):
-    """The description of the API, which changes with the program only."""
+    """Sends the OpenAPI document, which changes only with the version of Freshet."""
 
     def initialize(self, references: References, root: str) -> None:  # type: ignore[override]
-        """Take the document's maker from the wiring."""
+        """Receive `references`, which builds the document; `root` is PUBLIC_URL."""
         super().initialize(root)
         self._references = references
 
     async def get(self) -> None:
-        """Send it."""
+        """Send the document."""
         reference = await self._references.get()
         self.send(reference.document[self.coding])
 
@@ -24,17 +24,17 @@ class OpenApiHandler(PayloadHandler):
 
 
 class DocsHandler(PageHandler, PayloadHandler):
-    """The page of the API, and the way from its forms to the API without scripts."""
+    """Sends the documentation page, and redirects its forms to the API without scripts."""
 
     write_error = BaseHandler.write_error  # all errors under /api are problems
 
     def initialize(self, pages: Pages, references: References) -> None:  # type: ignore[override]
-        """Take the page's maker from the wiring."""
+        """Receive `references`, which builds the page."""
         super().initialize(pages)
         self._references = references
 
     async def get(self) -> None:
-        """Send the page, or go where a form of it means to."""
+        """Send the page, or redirect a form of it to the API. Raises InvalidParameters."""
         reference = await self._references.get()
         if TRIED in self.request.query_arguments:
             self._try(reference)
@@ -45,20 +45,23 @@ class DocsHandler(PageHandler, PayloadHandler):
     head = get
 
     def _try(self, reference: Reference) -> None:
-        """Browsers send empty fields, repeat names and fill no gaps in a path; the API is strict.
+        """Redirect a form to the URL that it describes, which the page's script builds likewise.
 
-        So the address is made here as the script of the page makes it. It is relative: the policy
-        lets a form lead nowhere but to the origin that the page has come from.
+        Browsers send empty fields, repeat names and cannot fill in a path, which the API does not
+        accept. The URL is relative, because the Content-Security-Policy lets forms lead only to
+        the origin of the page.
         """
-        wanted = self.get_query_argument(TRIED)
-        operation = reference.reference.operation(wanted)
+        anchor = self.get_query_argument(TRIED)
+        operation = reference.reference.operation(anchor)
         if operation is None or not operation.can_be_tried:
-            raise InvalidParameters([ParameterFault(TRIED, wanted[:100], "is not known here")])
+            raise InvalidParameters(
+                [ParameterFault(TRIED, anchor[:100], "is not an operation of this page")]
+            )
         names = {each.name for each in operation.fields}
         given = {name: self.get_query_arguments(name, strip=False) for name in names}
         target = operation.address(given)
         if target is None:
-            gaps = [each.name for each in operation.fields if each.place == "path"]
-            raise InvalidParameters([ParameterFault(gap, "", "is needed") for gap in gaps])
+            missing = [each.name for each in operation.fields if each.place == "path"]
+            raise InvalidParameters([ParameterFault(name, "", "is required") for name in missing])
         self.set_header("Cache-Control", "no-store")
         self.redirect(self._address.root + target, status=303)

@@ -1,4 +1,4 @@
-"""`/`: the new releases as a wall of covers, and the login."""
+"""The start page, `/`: the new releases as a grid of covers, and the login."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from server.serving.cache import PayloadCache
 
 DONE = {
     "logged-out": "You are logged out.",
-    "disconnected": "Disconnected: your tokens and your account’s data are deleted.",
+    "disconnected": "Disconnected: your tokens and your account’s data have been deleted.",
 }
 
 
 class HomeHandler(AccountHandler):
-    """Public; reads the database only for days gone by, and for a browser with a session."""
+    """Public. Reads the database only for past days and for browsers with a session."""
 
     def initialize(self, cache: PayloadCache, **account: Any) -> None:  # type: ignore[override]
         """Take the cache from the routes."""
@@ -48,7 +48,7 @@ class HomeHandler(AccountHandler):
     head = get
 
     async def _grid(self) -> ReleaseGrid:
-        """What is asked for; an empty wall before the first sync."""
+        """Return the grid that the query selects, or an empty one before the first sync."""
         today, since = known_days(self._cache.snapshot, self._read_status().now)
         asked, written = release_grid.read(self.request.query, today, since)
         try:

@@ -1,4 +1,4 @@
-"""`GET /problems/{kind}`: what a problem means and what to do, for people and for programs."""
+"""`GET /problems/{kind}`: the explanation of a kind of problem, as HTML or JSON."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,23 +10,23 @@ from handlers.base import BaseHandler
 from handlers.pages.base import PageHandler
 from server.errors import NothingThere
 from server.openapi import problem_kinds
-from server.openapi.explanation import Explanation
+from server.openapi.problem_kinds import Explanation
 from server.serving import payload
 from server.serving.payload import Payload
 
 
 class ProblemHandler(PageHandler, PayloadHandler):
-    """Sends HTML to who prefers that, and else JSON."""
+    """Sends HTML to clients that prefer it, and JSON to all others."""
 
     shared = True
 
     def get(self, kind: str) -> None:
         """Send the explanation. Raises NothingThere for a kind that does not exist."""
-        explained = problem_kinds.find(kind)
-        if explained is None:
-            raise NothingThere("There is no problem of this kind.")
+        explanation = problem_kinds.find(kind)
+        if explanation is None:
+            raise NothingThere("No problem of this kind exists.")
         self.set_page_headers()
-        content_type, body = self._written(explained)
+        content_type, body = self._rendered(explanation)
         headers = (
             ("Content-Type", content_type),
             ("Cache-Control", "public, max-age=3600"),
@@ -37,21 +37,21 @@ class ProblemHandler(PageHandler, PayloadHandler):
 
     head = get
 
-    def _written(self, explained: Explanation) -> tuple[str, bytes]:
+    def _rendered(self, explanation: Explanation) -> tuple[str, bytes]:
         if self.prefers_page:
-            page = self._pages.render("problem.html", title=explained.title, problem=explained)
+            page = self._pages.render("problem.html", title=explanation.title, problem=explanation)
             return "text/html; charset=utf-8", page
         content = {
-            "type": f"{urlsplit(self._root).path}/problems/{explained.kind}",
-            "title": explained.title,
-            "statuses": explained.statuses,
-            "meaning": explained.meaning,
-            "advice": explained.advice,
+            "type": f"{urlsplit(self._root).path}/problems/{explanation.kind}",
+            "title": explanation.title,
+            "statuses": explanation.statuses,
+            "meaning": explanation.meaning,
+            "advice": explanation.advice,
         }
         return payload.JSON, orjson.dumps(content)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with a page or with a problem, as the client prefers."""
+        """Send the error as a page or as a problem, whichever the client prefers."""
         self.set_header("Vary", "Accept")
         answer = PageHandler if self.prefers_page else BaseHandler
         answer.write_error(self, status_code, **kwargs)

@@ -1,6 +1,6 @@
-"""Writing the reference of the API from its description, when it is first asked for.
+"""Builds the API documentation from its OpenAPI document on the first request for it.
 
-That takes a third of a second and some megabytes, which few servers are ever asked for.
+This takes a third of a second and some megabytes of memory, which most servers never need.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from server.serving import payload
 from server.serving.payload import Coding, Payload, Representation
 from server.threads import Threads
 
-if TYPE_CHECKING:  # else `make` loads them
+if TYPE_CHECKING:  # at run time, `build` imports them
     from server.openapi.reference import ApiReference
     from server.openapi.schema_outline import SchemaOutline
 
 Coded = dict[Coding, Representation]
 
-TRIED = "_operation"  # the parameter that names what a form without scripts tries
+TRIED = "_operation"  # the parameter that names the operation of a form sent without scripts
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The OpenAPI document and the page of it in every coding, and what that page shows."""
+    """The OpenAPI document and its page in every content coding, and the page's content."""
 
     document: Coded
     page: Coded
@@ -33,34 +33,34 @@ class Reference:
 
 
 class References:
-    """The reference of this server, made in one of `threads`."""
+    """Builds the reference of this server once, in one of `threads`."""
 
     def __init__(self, pages: Pages, threads: Threads) -> None:
         self._pages = pages
         self._threads = threads
-        self._made: asyncio.Future[Reference] | None = None
+        self._built: asyncio.Future[Reference] | None = None
 
     async def get(self) -> Reference:
-        """Return all of it; requests that come while it is being made wait for the same."""
-        if self._made is None:
-            self._made = asyncio.ensure_future(self._threads.call(make, self._pages))
-        return await asyncio.shield(self._made)
+        """Return the reference; requests that arrive while it is built wait for the same one."""
+        if self._built is None:
+            self._built = asyncio.ensure_future(self._threads.call(build, self._pages))
+        return await asyncio.shield(self._built)
 
 
-def make(pages: Pages) -> Reference:
-    """Write the reference, and load what that needs. Takes a third of a second."""
+def build(pages: Pages) -> Reference:
+    """Build the reference, and import the modules for it. Takes a third of a second."""
     from server.openapi import reference
     from server.openapi.spec import openapi
 
     description = openapi(pages.address.url, pages.address.cookie("session"))
-    readable = reference.read(description)
-    document = ready(orjson.dumps(description), payload.JSON, pages.address.url)
-    page = ready(render(pages, readable), "text/html; charset=utf-8", pages.address.url)
-    return Reference(document, page, readable)
+    content = reference.read(description)
+    document = encode(orjson.dumps(description), payload.JSON, pages.address.url)
+    page = encode(render(pages, content), "text/html; charset=utf-8", pages.address.url)
+    return Reference(document, page, content)
 
 
 def render(pages: Pages, reference: "ApiReference") -> bytes:
-    """The page of a manual."""
+    """Render the documentation page."""
 
     def inside(outline: "SchemaOutline") -> bytes:
         return pages.render("outline.html", outline=outline, inside=inside, anchors=anchors)
@@ -77,8 +77,8 @@ def render(pages: Pages, reference: "ApiReference") -> bytes:
     )
 
 
-def ready(body: bytes, content_type: str, root: str) -> Coded:
-    """Return a body in every coding, for an hour, which is short enough for an upgrade."""
+def encode(body: bytes, content_type: str, root: str) -> Coded:
+    """Return a body in every content coding, cacheable for an hour: it changes with upgrades."""
     headers = (
         ("Content-Type", content_type),
         ("Cache-Control", "public, max-age=3600"),
@@ -86,5 +86,5 @@ def ready(body: bytes, content_type: str, root: str) -> Coded:
         ("X-Content-Type-Options", "nosniff"),
         ("Link", payload.links(root)),
     )
-    whole = Payload(body, headers)
-    return {coding: whole.coded(coding) for coding in payload.CODINGS}
+    uncoded = Payload(body, headers)
+    return {coding: uncoded.coded(coding) for coding in payload.CODINGS}

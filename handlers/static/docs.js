@@ -1,7 +1,8 @@
 "use strict";
-// Tries calls in place. Without this file the forms open the answers as pages of their own.
-const SHOWN = 100000; // characters of an answer
-const PATIENCE = 30000; // milliseconds
+// Sends requests from the forms and shows the responses in place. Without this script the forms open
+// the responses as pages.
+const SHOWN_CHARACTERS = 100000; // of a response body
+const TIMEOUT = 30000; // milliseconds
 const HEADERS = ["Content-Type", "ETag", "Last-Modified", "Cache-Control", "X-Last-Sync", "Link", "Retry-After"];
 const TEXT = /^text\/|json|xml|javascript|yaml|calendar|csv/;
 
@@ -25,8 +26,8 @@ const pretty = (text, type) => {
   }
 };
 
-// What the fields of a card mean: as server/openapi/form_fields.py reads them. Empty ones are left out.
-function readCall(card) {
+// The request that a form describes, as in server/openapi/form_fields.py; empty fields are left out.
+function readRequest(card) {
   let path = card.dataset.path;
   const pairs = new URLSearchParams(), headers = {}, gaps = [];
   for (const field of card.querySelectorAll("[data-place]")) {
@@ -59,9 +60,9 @@ async function copy(pre, button) {
   try {
     await navigator.clipboard.writeText(pre.textContent);
     button.textContent = "Copied";
-  } catch { // there is no clipboard where the page came by plain http
+  } catch { // over plain http, browsers have no clipboard
     getSelection().selectAllChildren(pre);
-    button.textContent = "Marked: press Ctrl+C";
+    button.textContent = "Selected: press Ctrl+C";
   }
   setTimeout(() => { button.textContent = "Copy"; }, 2500);
 }
@@ -77,7 +78,7 @@ function listHeaders(response) {
 
 function explain(problem) {
   const box = make("div", "", { class: "note" });
-  box.append(make("strong", problem.title || "This did not work"));
+  box.append(make("strong", problem.title || "Request failed"));
   if (problem.detail) box.append(make("p", problem.detail));
   if (Array.isArray(problem.errors) && problem.errors.length) {
     const list = make("ul");
@@ -94,22 +95,22 @@ function explain(problem) {
 function showBody(text, type, url) {
   const parts = [], whole = pretty(text, type);
   if (type.includes("problem+json")) {
-    try { parts.push(explain(JSON.parse(text))); } catch { /* shown as it is */ }
+    try { parts.push(explain(JSON.parse(text))); } catch { /* not JSON: only the text is shown */ }
   }
-  if (whole.length > SHOWN) {
-    const cut = make("p", `This is long: the first ${SHOWN.toLocaleString("en")} of `
-      + `${whole.length.toLocaleString("en")} characters are shown. `, { class: "note cut" });
-    cut.append(make("a", "Open it whole", { href: url }));
+  if (whole.length > SHOWN_CHARACTERS) {
+    const cut = make("p", `Showing the first ${SHOWN_CHARACTERS.toLocaleString("en")} of `
+      + `${whole.length.toLocaleString("en")} characters. `, { class: "note cut" });
+    cut.append(make("a", "Open the full response", { href: url }));
     parts.push(cut);
   }
   if (whole) {
-    const label = { tabindex: "0", role: "region", "aria-label": "The answer" };
-    parts.push(make("pre", whole.slice(0, SHOWN), label));
+    const label = { tabindex: "0", role: "region", "aria-label": "Response" };
+    parts.push(make("pre", whole.slice(0, SHOWN_CHARACTERS), label));
   }
   return parts;
 }
 
-class Trial {
+class RequestForm {
   constructor(card) {
     this.card = card;
     this.form = card.querySelector("form");
@@ -117,58 +118,58 @@ class Trial {
     this.pre = card.querySelector(".command pre");
     this.reply = make("div", "", { class: "reply" });
     this.state.after(this.reply);
-    this.etags = new Map(); // of the answer that is shown, by address
+    this.etags = new Map(); // of the response that is shown, by URL
   }
 
-  begin() {
+  start() {
     const button = make("button", "Copy", { class: "button", type: "button", "aria-live": "polite" });
     button.addEventListener("click", () => copy(this.pre, button));
     this.pre.after(button);
     if (!this.form) return;
     const stream = "stream" in this.card.dataset;
-    const tell = () => { this.pre.textContent = curl(readCall(this.card), stream); };
-    this.form.addEventListener("input", tell);
-    this.form.addEventListener("reset", () => setTimeout(tell));
-    tell();
+    const updateCommand = () => { this.pre.textContent = curl(readRequest(this.card), stream); };
+    this.form.addEventListener("input", updateCommand);
+    this.form.addEventListener("reset", () => setTimeout(updateCommand));
+    updateCommand();
     if (stream) return;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.ask(readCall(this.card));
+      this.send(readRequest(this.card));
     });
   }
 
-  say(text, bad = false) {
+  setState(text, bad = false) {
     this.state.textContent = text;
     this.state.classList.toggle("bad", bad);
   }
 
-  async ask({ url, headers }) {
+  async send({ url, headers }) {
     this.running?.abort();
     const running = this.running = new AbortController();
-    const timer = setTimeout(() => running.abort("late"), PATIENCE);
+    const timer = setTimeout(() => running.abort("timeout"), TIMEOUT);
     const etag = this.etags.get(url);
     const sent = etag ? { "If-None-Match": etag, ...headers } : headers;
-    this.say("Asking…");
+    this.setState("Sending…");
     try {
-      const begun = performance.now();
+      const startedAt = performance.now();
       const response = await fetch(url, { headers: sent, cache: "no-store", signal: running.signal });
       const body = await response.arrayBuffer();
-      this.show(response, body, Math.round(performance.now() - begun), url, etag);
+      this.show(response, body, Math.round(performance.now() - startedAt), url, etag);
     } catch (error) {
-      if (running !== this.running) return; // another try has taken its place
+      if (running !== this.running) return; // a newer request has replaced this one
       this.etags.clear();
       this.reply.replaceChildren();
-      this.say(running.signal.reason === "late"
-        ? `No answer within ${PATIENCE / 1000} seconds. The server may be busy; try again.`
-        : this.wrong(headers)
-          ? "A header has a character that headers cannot have."
-          : "No answer: the server could not be reached. Is it running, and are you online?", true);
+      this.setState(running.signal.reason === "timeout"
+        ? `No response within ${TIMEOUT / 1000} seconds. The server may be busy; try again.`
+        : this.areInvalid(headers)
+          ? "A header contains a character that is not allowed."
+          : "The server could not be reached. Is it running, and are you online?", true);
     } finally {
       clearTimeout(timer);
     }
   }
 
-  wrong(headers) {
+  areInvalid(headers) {
     try { new Headers(headers); return false; } catch { return true; }
   }
 
@@ -177,7 +178,7 @@ class Trial {
     const status = `${response.status} ${response.statusText}`.trim();
     const list = listHeaders(response);
     if (response.status === 304) {
-      this.say(`${status} in ${milliseconds} ms, no body: what is shown below is still the answer.`);
+      this.setState(`${status} in ${milliseconds} ms, no body: the response below is still current.`);
       list.prepend(make("dt", "Sent"), make("dd", `If-None-Match: ${etag}`));
       this.reply.querySelector("dl").replaceWith(list);
       return;
@@ -185,12 +186,12 @@ class Trial {
     const type = response.headers.get("Content-Type") || "";
     const parts = TEXT.test(type) || !body.byteLength
       ? showBody(new TextDecoder().decode(body), type, url)
-      : [make("p", `${bytes} of ${type || "no type"}, not shown as text.`)];
+      : [make("p", `${bytes} of ${type || "an unknown type"}, not shown as text.`)];
     this.etags.clear();
     if (response.ok && response.headers.get("ETag")) this.etags.set(url, response.headers.get("ETag"));
     this.reply.replaceChildren(list, ...parts);
-    this.say(`${status} in ${milliseconds} ms, ${bytes}`, !response.ok);
+    this.setState(`${status} in ${milliseconds} ms, ${bytes}`, !response.ok);
   }
 }
 
-for (const card of document.querySelectorAll(".operation")) new Trial(card).begin();
+for (const card of document.querySelectorAll(".operation")) new RequestForm(card).start();

@@ -1,17 +1,17 @@
 "use strict";
-// New releases come in while the page is open: the server says that there are some, the page is
-// read anew out of sight, and what is new in it waits behind a button, so that nothing moves
-// under anybody's eyes. Without this script all is there after a reload.
+// Shows new releases while the page is open: on an event from the server, the page is fetched again
+// in the background, and its new releases are offered behind a button, so that nothing moves while
+// the page is being read. Without this script they appear after a reload.
 (() => {
-  const tiles = document.querySelector("[data-live]");
+  const cards = document.querySelector("[data-live]");
   const waiting = document.querySelector("[data-waiting]");
-  const address = tiles ? tiles.dataset.live : waiting && waiting.dataset.waiting;
+  const address = cards ? cards.dataset.live : waiting && waiting.dataset.waiting;
   if (!address || !window.EventSource) return;
   const news = document.getElementById("news");
-  const PAUSE = 1000, SPREAD = 2000, RETRY = 10000, TRIES = 3; // milliseconds, and how often
+  const PAUSE = 1000, SPREAD = 2000, RETRY = 10000, TRIES = 3; // milliseconds, and a number
   let stream = null, last = "", timer = 0, fresh = null;
 
-  const ids = () => new Set(Array.from(tiles.children, each => each.id));
+  const ids = () => new Set(Array.from(cards.children, each => each.id));
 
   const read = async () => {
     const answer = await fetch(location.href, { cache: "no-store" });
@@ -19,23 +19,24 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   };
 
-  // Those who watch do not all ask at once; a process that has not heard of it yet is asked again.
-  const look = (tries = TRIES, pause = PAUSE + Math.random() * SPREAD) => {
+  // The delay is random, so that not all open pages send a request at once. The tries are for a
+  // server process that has not read the new releases yet.
+  const refresh = (tries = TRIES, pause = PAUSE + Math.random() * SPREAD) => {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       try {
         const page = await read();
         if (waiting) {
           if (!page.querySelector("[data-waiting]")) location.reload();
-          else if (tries > 1) look(tries - 1, RETRY / 2);
+          else if (tries > 1) refresh(tries - 1, RETRY / 2);
           return;
         }
         const known = ids();
         const count = Array.from(page.querySelectorAll("[data-live] > li")).filter(each => !known.has(each.id)).length;
         if (count) offer(page, count);
-        else if (tries > 1) look(tries - 1, RETRY / 2);
+        else if (tries > 1) refresh(tries - 1, RETRY / 2);
       } catch {
-        if (tries > 1) look(tries - 1, RETRY);
+        if (tries > 1) refresh(tries - 1, RETRY);
       }
     }, pause);
   };
@@ -55,7 +56,7 @@
 
   const show = () => {
     const known = ids(), added = [];
-    let place = tiles.firstElementChild;
+    let place = cards.firstElementChild;
     for (const each of fresh.querySelectorAll("[data-live] > li")) {
       if (known.has(each.id)) {
         const here = document.getElementById(each.id);
@@ -64,41 +65,41 @@
       }
       const made = document.importNode(each, true);
       made.classList.add("fresh");
-      tiles.insertBefore(made, place);
+      cards.insertBefore(made, place);
       added.push(made);
     }
     document.getElementById("count").textContent = fresh.getElementById("count").textContent;
-    const said = document.createElement("span");
-    said.className = "unseen";
-    said.textContent = `${added.length} new release${added.length === 1 ? " is" : "s are"} shown.`;
-    news.replaceChildren(said);
+    const status = document.createElement("span");
+    status.className = "visually-hidden";
+    status.textContent = `${added.length} new release${added.length === 1 ? " is" : "s are"} shown.`;
+    news.replaceChildren(status);
     const link = added.length && added[0].querySelector("a");
     if (link) link.focus();
   };
 
-  const listen = () => {
+  const connect = () => {
     if (stream) return;
     stream = new EventSource(last ? `${address}?after=${last}` : address);
-    const heard = event => { last = event.lastEventId; look(); };
-    stream.addEventListener("added", heard);
-    // Something was missed, perhaps also deletions: all pages that are open do not ask at once.
+    const onAdded = event => { last = event.lastEventId; refresh(); };
+    stream.addEventListener("added", onAdded);
+    // Changes were missed, perhaps deletions too. Open pages reload at random times, not all at once.
     stream.addEventListener("reset", () => setTimeout(() => location.reload(), PAUSE + Math.random() * SPREAD));
-    stream.addEventListener("open", () => { if (waiting) look(1, 0); });
+    stream.addEventListener("open", () => { if (waiting) refresh(1, 0); });
     stream.addEventListener("error", () => {
-      if (stream && stream.readyState === EventSource.CLOSED) { // refused: for now, or for long
-        hush();
-        setTimeout(() => { if (!document.hidden) listen(); look(1); }, RETRY);
+      if (stream && stream.readyState === EventSource.CLOSED) { // refused, perhaps only for now
+        disconnect();
+        setTimeout(() => { if (!document.hidden) connect(); refresh(1); }, RETRY);
       }
     });
   };
-  const hush = () => { if (stream) stream.close(); stream = null; };
+  const disconnect = () => { if (stream) stream.close(); stream = null; };
 
-  // A browser has six connections to a server of HTTP/1.1 in all: only who looks holds one.
+  // A browser opens at most six HTTP/1.1 connections to a server: only visible pages keep one.
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) hush();
-    else { listen(); look(1, 0); }
+    if (document.hidden) disconnect();
+    else { connect(); refresh(1, 0); }
   });
-  addEventListener("pagehide", hush);
-  addEventListener("pageshow", event => { if (event.persisted) { listen(); look(1, 0); } });
-  if (!document.hidden) listen();
+  addEventListener("pagehide", disconnect);
+  addEventListener("pageshow", event => { if (event.persisted) { connect(); refresh(1, 0); } });
+  if (!document.hidden) connect();
 })();

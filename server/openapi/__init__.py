@@ -1,6 +1,6 @@
-"""The OpenAPI 3.1 description and the reference page's view of it. Pure.
+"""The OpenAPI 3.1 description of the API, and the content of its documentation page. Pure.
 
-Begin with `spec.py`, which builds the document from the models of requests and answers;
-`reference.py` reads that document for the page of the API, `problem_kinds.py` explains each kind of
-problem. Imports `catalog`, `serving` and the base modules.
+Begin with `spec.py`, which builds the document from the models of requests and responses;
+`reference.py` reads that document for the page, `problem_kinds.py` explains each kind of problem.
+Imports `catalog`, `serving`, `config.addresses`, the errors of `login` and the base modules.
 """

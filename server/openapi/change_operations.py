@@ -8,12 +8,12 @@ from server.openapi.operations import (
     DATED,
     LIVE,
     VALIDATED,
-    answer,
     headers_of,
-    later,
+    json_response,
+    not_modified,
     parameters,
     problem,
-    unmodified,
+    temporary_problem,
 )
 
 HEADERS = VALIDATED, DATED  # the latter only after the first sync
@@ -62,12 +62,14 @@ def changes() -> dict[str, Any]:
         "description": CHANGES,
         "parameters": parameters(ChangesQuery),
         "responses": {
-            "200": answer("The changes after `after`.", "ChangesPage", *HEADERS),
-            "304": unmodified(*HEADERS),
+            "200": json_response("The changes after `after`.", "ChangesPage", *HEADERS),
+            "304": not_modified(*HEADERS),
             "400": problem("A parameter has an invalid value, or is repeated."),
             "410": problem("The journal does not contain this position.", model="OutOfReach"),
             "414": problem("The query string is too long."),
-            "503": later("The database is unavailable, or too many requests are waiting."),
+            "503": temporary_problem(
+                "The database is unavailable, or too many requests are waiting."
+            ),
         },
     }
 
@@ -90,7 +92,7 @@ def events(root: str) -> dict[str, Any]:
             "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
             "400": problem("A parameter or `Last-Event-ID` has an invalid value."),
             "414": problem("The query string is too long."),
-            "429": later("Too many open streams from this client's network."),
-            "503": later("Too many open streams, or no data yet."),
+            "429": temporary_problem("Too many open streams from this client's network."),
+            "503": temporary_problem("Too many open streams, or no data yet."),
         },
     }

@@ -1,37 +1,37 @@
-"""What a schema allows, in words. Pure."""
+"""Describe the constraints of a JSON schema in words. Pure."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-LONGEST_PATTERN = 40  # characters; a longer one tells people nothing
+MAX_PATTERN_LENGTH = 40  # characters; longer ones are not readable
 BOUNDS = frozenset(
     "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems "
     "maxItems pattern".split()
 )
-Parts = tuple[dict[str, Any], ...]  # a schema, its alternatives and its items
+Parts = tuple[dict[str, Any], ...]  # a schema, its alternatives and the schemas of its items
 
 
-def spelled(value: Any) -> str:
-    """A value as it is written: text as it is, all else as JSON."""
+def formatted(value: Any) -> str:
+    """Return text unchanged, and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def choices(parts: Parts) -> Iterator[str]:
-    """The only values there are, null aside."""
+    """Yield the allowed values of `enum` and `const`, without null."""
     for part in parts:
         values = part.get("enum", [part["const"]] if "const" in part else [])
-        yield from (spelled(each) for each in values if each is not None)
+        yield from (formatted(each) for each in values if each is not None)
 
 
 def facts(schema: dict[str, Any], parts: Parts) -> Iterator[str]:
-    """What is allowed of a value, each bound in words."""
+    """Yield each bound of a value in words, such as `at most 500`, and its default."""
     for part in parts:
         if not BOUNDS.isdisjoint(part):
             yield from _bounds_of(part)
     default = schema.get("default")
     if default not in (None, [], {}):
-        yield f"{spelled(default)} when not given"
+        yield f"default {formatted(default)}"
 
 
 def _bounds_of(schema: dict[str, Any]) -> Iterator[str]:
@@ -44,8 +44,8 @@ def _bounds_of(schema: dict[str, Any]) -> Iterator[str]:
         yield f"a multiple of {_number(schema['multipleOf'])}"
     yield from _bounds(schema.get("minLength"), schema.get("maxLength"), " characters")
     least = schema.get("minItems", 0) if schema.get("minItems", 0) > 1 else None
-    yield from _bounds(least, schema.get("maxItems"), " items")  # a list of none is not given
-    if 0 < len(schema.get("pattern", "")) <= LONGEST_PATTERN:
+    yield from _bounds(least, schema.get("maxItems"), " items")  # an empty list cannot be sent
+    if 0 < len(schema.get("pattern", "")) <= MAX_PATTERN_LENGTH:
         yield f"matches {schema['pattern']}"
 
 

@@ -1,6 +1,6 @@
-"""Examples of answers for the description of the API; a test holds them against its schemas. Pure.
+"""Example responses for the description of the API; a test validates them. Pure.
 
-They are written by the builders of the real answers where those are pure: feeds and events.
+Feeds and events are built by the same code as the real ones.
 """
 
 from typing import Any
@@ -134,7 +134,7 @@ JSON: dict[str, dict[str, Any]] = {
 
 
 def feed(path: str) -> Any:
-    """Return a feed of one release: an object where it is JSON, else text."""
+    """Return a feed with one release: an object for the JSON feed, else text."""
     channel = Channel(f"{ROOT}{path}", f"{ROOT}/", None)
     body = FORMATS[path].write(channel, [Release.read(orjson.dumps(ALBUM))])
     return orjson.loads(body) if path.endswith(".json") else body.decode().lstrip("\ufeff")

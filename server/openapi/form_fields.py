@@ -1,23 +1,23 @@
-"""Parameters as fields of a form, and the address that a filled form means. Pure."""
+"""Turn parameters into form fields, and a submitted form into a URL. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from server.openapi.constraints import spelled
+from server.openapi.constraints import formatted
 from server.openapi.schema_outline import SchemaOutline, Schemas
 
 SEPARATORS = {"spaceDelimited": " ", "pipeDelimited": "|"}
-SAFE = ","  # stays as it is in an address, for that is how lists are written
+SAFE = ","  # not percent-encoded, because it separates the items of lists
 
 
 @dataclass(frozen=True)
 class Field:
-    """A parameter, and the control by which people give it.
+    """A parameter and the form control for it.
 
-    `control` is choice, choices, number, date, list or text. `separator` stands between the values
-    of a list; None where the name is repeated instead.
+    `control` is choice, choices, number, date, list or text. `separator` joins the values of a
+    list; None if the name is repeated for each value instead.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Field:
 
 
 def read_field(parameter: dict[str, Any], schemas: Schemas) -> Field:
-    """The field of a parameter."""
+    """Return the form field of an OpenAPI parameter."""
     schema = parameter.get("schema", True)
     for content in parameter.get("content", {}).values():
         schema = content.get("schema", True)
@@ -57,21 +57,22 @@ def read_field(parameter: dict[str, Any], schemas: Schemas) -> Field:
         outline=outline,
         control=control,
         choices=choices,
-        default="" if default in (None, [], {}) else spelled(default),
-        example=spelled(parameter["example"]) if "example" in parameter else "",
+        default="" if default in (None, [], {}) else formatted(default),
+        example=formatted(parameter["example"]) if "example" in parameter else "",
         minimum=_attribute(value, "minimum") if control == "number" else "",
         maximum=_attribute(value, "maximum") if control == "number" else "",
         step="1" if value.get("type") == "integer" else "any",
         longest=_attribute(value, "maxLength"),
-        pattern=_whole(value.get("pattern", "")) if control == "text" else "",
+        pattern=_anchored(value.get("pattern", "")) if control == "text" else "",
         separator=_separator(parameter, place),
     )
 
 
 def address(path: str, fields: Iterable[Field], given: Mapping[str, list[str]]) -> str | None:
-    """The address that a filled form means, without what was left empty.
+    """Return the path and query of a submitted form, without its empty fields.
 
-    None when a gap in the path is left. Headers and cookies are no part of an address.
+    `given` has the submitted values by field name. None if a parameter of the path is missing.
+    Headers and cookies are ignored.
     """
     pairs: list[tuple[str, str]] = []
     for field in fields:
@@ -113,8 +114,8 @@ def _attribute(schema: dict[str, Any], name: str) -> str:
     return str(schema[name]) if name in schema else ""
 
 
-def _whole(pattern: str) -> str:
-    """A pattern for HTML, where it always is about the whole text."""
+def _anchored(pattern: str) -> str:
+    """Return a pattern for HTML, which always matches it against the whole value."""
     if not pattern or (pattern.startswith("^") and pattern.endswith("$") and "|" not in pattern):
         return pattern
     return f".*(?:{pattern}).*"

@@ -40,50 +40,50 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return parameter | {"schema": schema}
 
 
-def answer(
+def json_response(
     description: str,
     model: str,
     headers: Sequence[str] = (*VALIDATED, *DATED),
-    maybe: Sequence[str] = (),
+    optional: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Describe a JSON response by the name of its schema; `maybe` are optional headers."""
+    """Describe a JSON response by the name of its schema; `optional` are optional headers."""
     return {
         "description": description,
-        "headers": headers_of(headers, maybe),
+        "headers": headers_of(headers, optional),
         "content": {"application/json": {"schema": _reference(model), "example": JSON[model]}},
     }
 
 
-def unmodified(
-    headers: Sequence[str] = (*VALIDATED, *DATED), maybe: Sequence[str] = ()
+def not_modified(
+    headers: Sequence[str] = (*VALIDATED, *DATED), optional: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Describe the response 304 to a conditional request (RFC 9110 section 15.4.5)."""
     text = "The client's copy is still valid (`If-None-Match`, or else `If-Modified-Since`)."
-    return {"description": text, "headers": headers_of(headers, maybe)}
+    return {"description": text, "headers": headers_of(headers, optional)}
 
 
 def problem(
     description: str,
     headers: Sequence[str] = (),
-    maybe: Sequence[str] = (),
+    optional: Sequence[str] = (),
     model: str = "Problem",
 ) -> dict[str, Any]:
     """Describe an error response (RFC 9457) by the name of its schema."""
     content = {"application/problem+json": {"schema": _reference(model)}}
-    named = headers_of(("Cache-Control", *headers), maybe)
+    named = headers_of(("Cache-Control", *headers), optional)
     return {"description": description, "headers": named, "content": content}
 
 
-def later(description: str) -> dict[str, Any]:
+def temporary_problem(description: str) -> dict[str, Any]:
     """Describe a temporary error, whose `Retry-After` says when to try again."""
     return problem(description, ("Retry-After",))
 
 
-def headers_of(names: Sequence[str], maybe: Sequence[str] = ()) -> dict[str, Any]:
-    """Describe headers that are always present, and `maybe` those that are optional."""
+def headers_of(names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
+    """Describe headers that are always present, and `optional` those that are optional."""
     schema = {"schema": {"type": "string"}}
     always = {name: {"required": True, **schema} for name in names}
-    return always | dict.fromkeys(maybe, schema)
+    return always | dict.fromkeys(optional, schema)
 
 
 def _reference(model: str) -> dict[str, str]:

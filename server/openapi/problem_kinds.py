@@ -4,29 +4,51 @@ Titles and kinds are those of the error classes; tests/integration/api/test_prob
 no kind is missing.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from server import errors, request_errors
 from server.login import errors as failures
-from server.openapi.explanation import Explanation, explain
 
 RETRY = "Try again after the number of seconds in `Retry-After`."
 DOCTOR = "Operators: `python manage.py doctor` says what is wrong and how to fix it."
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One kind of problem: its meaning and advice; `statuses` are its HTTP statuses."""
+
+    kind: str
+    title: str
+    statuses: tuple[int, ...]
+    meaning: str
+    advice: str
+
+
+def explain(error: type[errors.FreshetError], meaning: str, advice: str, *more: int) -> Explanation:
+    """Explain an error and its subclasses of the same kind; `more` are further statuses."""
+    statuses = {*more, *(each.status for each in _family(error) if each.kind == error.kind)}
+    return Explanation(error.kind, error.title, tuple(sorted(statuses)), meaning, advice)
+
+
+def _family(error: type[errors.FreshetError]) -> list[type[errors.FreshetError]]:
+    return [error, *(each for child in error.__subclasses__() for each in _family(child))]
+
 
 METHOD_NOT_ALLOWED = Explanation(
     "method-not-allowed",
     "Method Not Allowed",
     (405,),
     "This address exists, but does not support the HTTP method of the request.",
-    "Use one of the methods that `Allow` in the answer lists.",
+    "Use one of the methods that `Allow` in the response lists.",
 )
 INTERNAL_ERROR = Explanation(
     errors.FreshetError.kind,
     errors.FreshetError.title,
     (500,),
     "An unexpected error occurred in the server.",
-    "Try again. If it happens again, send the operator the `instance` of the answer: the server's "
-    "log has the details under that id.",
+    "Try again. If it happens again, send the operator the `instance` of the response: the "
+    "server's log has the details under that id.",
 )
 BAD_REQUEST = Explanation(
     errors.RequestError.kind,
@@ -34,7 +56,7 @@ BAD_REQUEST = Explanation(
     (400, 413),
     "The request cannot be read, for example because its address is not valid UTF-8, its head is "
     "not HTTP, or its body is larger than 16 KiB (413).",
-    "See `detail` in the answer. An address is UTF-8, then percent-encoded.",
+    "See `detail` in the response. An address is UTF-8, then percent-encoded.",
 )
 REQUEST_TIMEOUT = Explanation(
     "request-timeout",
@@ -64,7 +86,7 @@ OF_THE_API = (
         errors.InvalidParameters,
         "At least one query parameter has an invalid value, or is given more than once. "
         "Parameters with unknown names are ignored.",
-        "See `errors` in the answer: it names each parameter, its value and the reason. The API "
+        "See `errors` in the response: it names each parameter, its value and the reason. The API "
         "documentation lists what each parameter accepts.",
     ),
     explain(
@@ -86,7 +108,7 @@ OF_THE_API = (
     ),
     explain(
         errors.SpotifyError,
-        "Spotify did not answer, or its answer could not be used. Stored releases are still "
+        "Spotify did not answer, or its response could not be used. Stored releases are still "
         "served.",
         f"Try again later. {DOCTOR}",
     ),
@@ -126,7 +148,7 @@ OF_THE_API = (
         request_errors.JournalOutOfReach,
         "Changes after `after` have been deleted (after 90 days by default), or `after` is ahead "
         "of the newest change, because the database was restored from a backup or created again. "
-        "See `oldest` and `newest` in the answer.",
+        "See `oldest` and `newest` in the response.",
         "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
         "answer. Without `after`, the list starts with the oldest stored change.",
     ),
@@ -199,7 +221,7 @@ OF_LOGINS = tuple(
         (failures.RedirectUriRefused, "Spotify's dashboard does not list the redirect URI."),
         (failures.ClientRefused, "Spotify refused `CLIENT_ID` or `CLIENT_SECRET`."),
         (failures.OwnerWithoutPremium, "Spotify requires the owner of the app to have Premium."),
-        (failures.SpotifyFailed, "Spotify's answer to the login could not be used."),
+        (failures.SpotifyFailed, "Spotify's response to the login could not be used."),
         (failures.SpotifyAway, "Spotify is unavailable, or has asked for a pause."),
         (failures.SpotifySlow, "Spotify did not answer within the time limit."),
     )

@@ -1,4 +1,4 @@
-"""What the page of the API shows, read from the OpenAPI document and nothing else. Pure."""
+"""Read the content of the API documentation page from the OpenAPI document alone. Pure."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.openapi.form_fields import Field, address, read_field
-from server.openapi.responses import Answer, Content, read_answer, read_contents
+from server.openapi.responses import Content, Response, read_contents, read_response
 from server.openapi.schema_outline import SchemaOutline, Schemas
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options", "trace")
-STREAM = "text/event-stream"
-GAP = "…"  # in a call, where its author has to put something
+EVENT_STREAM = "text/event-stream"
+PLACEHOLDER = "…"  # in a command, for a value that the reader has to insert
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An example of a call in some language (the extension x-codeSamples)."""
+    """A code sample in some language (the extension x-codeSamples)."""
 
     language: str
     label: str
@@ -25,10 +25,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path; `anchor` is its name within the page.
+    """One method of one path; `anchor` is the id of its section in the page.
 
-    `like` is an earlier operation that has explained all these fields already. `cookies` are the
-    names of those that it needs.
+    `same_as` is an earlier operation that has all these fields. `cookies` are the names of the
+    cookies that it requires.
     """
 
     anchor: str
@@ -39,32 +39,36 @@ class Operation:
     deprecated: bool
     fields: tuple[Field, ...]
     bodies: tuple[Content, ...]
-    answers: tuple[Answer, ...]
+    responses: tuple[Response, ...]
     samples: tuple[Sample, ...]
-    like: "Operation | None"
+    same_as: "Operation | None"
     cookies: tuple[str, ...] = ()
 
     @property
     def can_be_tried(self) -> bool:
-        """Only what changes nothing is tried by a click."""
+        """Whether the page can send it: only requests that change nothing."""
         return self.method == "GET"
 
     @property
     def streams(self) -> bool:
-        """Whether the answer never ends (server-sent events)."""
-        return any(each.media_type == STREAM for answer in self.answers for each in answer.contents)
+        """Whether the response is an endless stream (server-sent events)."""
+        return any(
+            each.media_type == EVENT_STREAM
+            for response in self.responses
+            for each in response.contents
+        )
 
     @property
     def in_path(self) -> bool:
-        """Whether the address has gaps that have to be filled."""
+        """Whether the path has parameters."""
         return any(each.place == "path" for each in self.fields)
 
     def address(self, given: Mapping[str, list[str]]) -> str | None:
-        """The address that its form means when it is filled so; None if a gap is left."""
+        """Return the path and query of its form with these values; None if the path lacks one."""
         return address(self.path, self.fields, given)
 
     def command(self, base: str) -> str:
-        """The call by curl; gaps stay as they are written."""
+        """Return the request as a curl command; `base` is the server's URL."""
         words = ["curl"]
         if self.streams:
             words.append("-N")
@@ -73,18 +77,20 @@ class Operation:
         elif self.method != "GET":
             words.append(f"-X {self.method}")
         required = [each for each in self.fields if each.place == "header" and each.required]
-        words += [f"-H {quoted(f'{each.name}: {(*each.choices, GAP)[0]}')}" for each in required]
-        words += [f"-b {quoted(f'{each}={GAP}')}" for each in self.cookies]
+        words += [
+            f"-H {quoted(f'{each.name}: {(*each.choices, PLACEHOLDER)[0]}')}" for each in required
+        ]
+        words += [f"-b {quoted(f'{each}={PLACEHOLDER}')}" for each in self.cookies]
         if self.bodies:
             words.append(
-                f"-H {quoted(f'Content-Type: {self.bodies[0].media_type}')} --data '{GAP}'"
+                f"-H {quoted(f'Content-Type: {self.bodies[0].media_type}')} --data '{PLACEHOLDER}'"
             )
         return " ".join([*words, quoted(base + self.path)])
 
 
 @dataclass(frozen=True)
 class ApiReference:
-    """The whole page. `problem` is the schema of errors, if they have one in common."""
+    """The content of the page; `problem` is the name of the schema of errors, or empty."""
 
     title: str
     version: str
@@ -94,12 +100,12 @@ class ApiReference:
     problem: str
 
     def operation(self, anchor: str) -> Operation | None:
-        """The operation with this anchor."""
+        """Return the operation with this anchor, if any."""
         return next((each for each in self.operations if each.anchor == anchor), None)
 
 
 def read(document: dict[str, Any]) -> ApiReference:
-    """Read an OpenAPI document (spec.openapis.org/oas/v3.1.0)."""
+    """Read an OpenAPI 3.1 document. Source: spec.openapis.org/oas/v3.1.0."""
     schemas = Schemas(document)
     operations = tuple(_operations(document, schemas))
     info = document.get("info", {})
@@ -114,7 +120,7 @@ def read(document: dict[str, Any]) -> ApiReference:
 
 
 def quoted(text: str) -> str:
-    """A word for a POSIX shell."""
+    """Quote text as one word of a POSIX shell command."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
@@ -155,12 +161,14 @@ def _operation(
         deprecated=bool(described.get("deprecated")),
         fields=fields,
         bodies=tuple(read_contents(body, schemas)),
-        answers=tuple(read_answer(str(status), responses[status], schemas) for status in responses),
+        responses=tuple(
+            read_response(str(status), responses[status], schemas) for status in responses
+        ),
         samples=tuple(
             Sample(each.get("lang", ""), each.get("label", ""), each["source"])
             for each in described.get("x-codeSamples", ())
         ),
-        like=next(
+        same_as=next(
             (each for each in known if len(fields) > 1 and {*fields} <= {*each.fields}), None
         ),
     )
@@ -169,7 +177,7 @@ def _operation(
 def _cookies(
     document: dict[str, Any], described: dict[str, Any], schemas: Schemas
 ) -> Iterator[str]:
-    """The cookies by which a client shows who it is."""
+    """Yield the names of the cookies that authenticate a client."""
     schemes = document.get("components", {}).get("securitySchemes", {})
     for alternative in described.get("security", document.get("security", [])):
         for scheme in (schemas.resolve(schemes.get(name)) for name in alternative):
@@ -178,7 +186,7 @@ def _cookies(
 
 
 def _anchor(wish: str, known: list[Operation]) -> str:
-    """A name that an address can end in, which no earlier operation has."""
+    """Turn `wish` into an id that no earlier operation has."""
     name = re.sub(r"[^A-Za-z0-9_]+", "-", wish).strip("-") or "call"
     taken = {each.anchor for each in known}
     numbers = (f"{name}-{number}" for number in range(2, len(known) + 3))
@@ -187,7 +195,7 @@ def _anchor(wish: str, known: list[Operation]) -> str:
 
 def _problem(operations: tuple[Operation, ...]) -> str:
     for operation in operations:
-        for content in (each for answer in operation.answers for each in answer.contents):
+        for content in (each for response in operation.responses for each in response.contents):
             if content.media_type == "application/problem+json":
                 return next((word.schema for word in content.outline.kind if word.schema), "")
     return ""

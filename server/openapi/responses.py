@@ -1,4 +1,4 @@
-"""What may come back from a call, and what is sent with one. Pure."""
+"""Read the responses and bodies of an OpenAPI operation for display. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ class Content:
 
 @dataclass(frozen=True)
 class Header:
-    """A header of an answer."""
+    """A response header."""
 
     name: str
     description: str
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What may come back under one status, which may be `4XX` or `default`."""
+class Response:
+    """The response for one status, which may also be a range (`4XX`) or `default`."""
 
     status: str
     description: str
@@ -36,14 +36,14 @@ class Answer:
     headers: tuple[Header, ...]
 
 
-def read_answer(status: str, response: Any, schemas: Schemas) -> Answer:
-    """The answer that is described under a status."""
-    meant = schemas.resolve(response)
-    headers = meant.get("headers", {})
-    return Answer(
+def read_response(status: str, response: Any, schemas: Schemas) -> Response:
+    """Return the response that is described for a status."""
+    resolved = schemas.resolve(response)
+    headers = resolved.get("headers", {})
+    return Response(
         status=status,
-        description=meant.get("description", ""),
-        contents=tuple(read_contents(meant, schemas)),
+        description=resolved.get("description", ""),
+        contents=tuple(read_contents(resolved, schemas)),
         headers=tuple(
             Header(name, schemas.resolve(each).get("description", ""))
             for name, each in headers.items()
@@ -52,14 +52,14 @@ def read_answer(status: str, response: Any, schemas: Schemas) -> Answer:
 
 
 def read_contents(thing: dict[str, Any], schemas: Schemas) -> Iterator[Content]:
-    """The bodies of an answer or of a request."""
+    """Yield the bodies of a response or a request, one per media type."""
     for media_type, content in thing.get("content", {}).items():
-        outline = schemas.mention(content.get("schema", True))
-        yield Content(media_type, outline, _written(content.get("example")))
+        outline = schemas.brief_outline(content.get("schema", True))
+        yield Content(media_type, outline, _formatted(content.get("example")))
 
 
-def _written(example: Any) -> str:
-    """An example as people read it: text as it is, anything else as JSON."""
+def _formatted(example: Any) -> str:
+    """Return text unchanged, and any other example as indented JSON."""
     if example is None or isinstance(example, str):
         return example or ""
     return orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()

@@ -1,4 +1,4 @@
-"""Schemas as people read them: nested outlines with every reference followed. Pure."""
+"""Turn JSON schemas into nested outlines for display, with all references resolved. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from urllib.parse import unquote
 
 from server.openapi.constraints import choices, facts
 
-DEEPEST = 5  # schemas inside each other; what lies deeper is only named
+MAX_DEPTH = 5  # nested schemas; deeper ones are only named
 COMPONENTS = "#/components/schemas/"
 GROUPS = (("anyOf", " or "), ("oneOf", " or "), ("allOf", " and "))
 
 
 @dataclass(frozen=True)
 class Word:
-    """A piece of a type's name; `schema` is the component that it names, if it is one."""
+    """Part of a type's name; `schema` is the component that it names, or empty."""
 
     text: str
     schema: str = ""
@@ -22,7 +22,7 @@ class Word:
 
 @dataclass(frozen=True)
 class SchemaOutline:
-    """A schema, or a field of one, and what is inside."""
+    """A schema or one of its fields, and the fields inside it."""
 
     name: str
     kind: tuple[Word, ...]
@@ -34,7 +34,7 @@ class SchemaOutline:
 
     @property
     def type(self) -> str:
-        """The type in words: `list of Album or null`."""
+        """The type in words, such as `list of Album or null`."""
         return "".join(word.text for word in self.kind)
 
 
@@ -46,12 +46,12 @@ class Schemas:
         self.named: dict[str, Any] = document.get("components", {}).get("schemas", {})
 
     def resolve(self, thing: Any) -> dict[str, Any]:
-        """What is meant: references followed, to nothing where they lead nowhere or in a circle."""
-        passed: set[str] = set()
+        """Follow references and return their target; {} if it does not exist or is circular."""
+        followed: set[str] = set()
         while isinstance(thing, dict) and isinstance(reference := thing.get("$ref"), str):
-            if reference in passed or not reference.startswith("#/"):
+            if reference in followed or not reference.startswith("#/"):
                 return {}
-            passed.add(reference)
+            followed.add(reference)
             thing = self._document
             for step in reference[2:].split("/"):
                 step = unquote(step).replace("~1", "/").replace("~0", "~")
@@ -61,40 +61,40 @@ class Schemas:
     def outline(
         self, schema: Any, name: str = "", required: bool = True, seen: frozenset[str] = frozenset()
     ) -> SchemaOutline:
-        """The outline of a schema; `seen` are the references that lead here."""
-        meant = self.resolve(schema)
+        """Return the outline of a schema; `seen` are the references followed on the way here."""
+        resolved = self.resolve(schema)
         parts = tuple(self._parts(schema))
         own = schema.get("description") if isinstance(schema, dict) else None
         return SchemaOutline(
             name=name,
             kind=tuple(self._kind(schema)),
             choices=tuple(choices(parts)),
-            facts=tuple(facts(meant, parts)),
-            description=own or meant.get("description", ""),
+            facts=tuple(facts(resolved, parts)),
+            description=own or resolved.get("description", ""),
             required=required,
             fields=tuple(self._fields(schema, seen)),
         )
 
     def component(self, name: str) -> SchemaOutline:
-        """The outline of a schema that has a name."""
+        """Return the outline of a named component."""
         return self.outline(self.named[name], name, seen=frozenset({COMPONENTS + name}))
 
-    def mention(self, schema: Any) -> SchemaOutline:
-        """The outline of a schema, without what is inside where components are named for that."""
+    def brief_outline(self, schema: Any) -> SchemaOutline:
+        """Return the outline of a schema, without its fields if it refers to a component."""
         named = any(word.schema for word in self._kind(schema))
-        nothing = frozenset(map(str, range(DEEPEST)))
+        nothing = frozenset(map(str, range(MAX_DEPTH)))
         return self.outline(schema, seen=nothing if named else frozenset())
 
     def value(self, schema: Any, depth: int = 0) -> dict[str, Any]:
-        """What is given when something is given: the first alternative that is not null."""
-        meant = self.resolve(schema)
-        for each in [each for group, _ in GROUPS for each in meant.get(group, ())]:
-            if depth < DEEPEST and self.resolve(each).get("type") != "null":
+        """Return the schema of a non-null value: the first alternative that is not null."""
+        resolved = self.resolve(schema)
+        for each in [each for group, _ in GROUPS for each in resolved.get(group, ())]:
+            if depth < MAX_DEPTH and self.resolve(each).get("type") != "null":
                 return self.value(each, depth + 1)
-        kinds = meant.get("type")
+        kinds = resolved.get("type")
         if isinstance(kinds, list):
-            return meant | {"type": next((each for each in kinds if each != "null"), "null")}
-        return meant
+            return resolved | {"type": next((each for each in kinds if each != "null"), "null")}
+        return resolved
 
     def _kind(self, schema: Any) -> list[Word]:
         if not isinstance(schema, dict):
@@ -117,41 +117,41 @@ class Schemas:
         return [Word((kinds or ("value" if schema else "anything")) + form)]
 
     def _parts(self, schema: Any) -> Iterator[dict[str, Any]]:
-        """A schema, its alternatives and what its items are, each once."""
-        waiting, seen = [self.resolve(schema)], list[dict[str, Any]]()
-        while waiting:
-            meant = waiting.pop(0)
-            if not meant or any(meant is each for each in seen):
+        """Yield a schema, its alternatives and the schemas of its items, each once."""
+        queue, seen = [self.resolve(schema)], list[dict[str, Any]]()
+        while queue:
+            resolved = queue.pop(0)
+            if not resolved or any(resolved is each for each in seen):
                 continue
-            seen.append(meant)
-            yield meant
-            inner = [each for group, _ in GROUPS for each in meant.get(group, ())]
-            waiting += [self.resolve(each) for each in (*inner, meant.get("items"))]
+            seen.append(resolved)
+            yield resolved
+            inner = [each for group, _ in GROUPS for each in resolved.get(group, ())]
+            queue += [self.resolve(each) for each in (*inner, resolved.get("items"))]
 
     def _fields(self, schema: Any, seen: frozenset[str]) -> Iterator[SchemaOutline]:
         if not isinstance(schema, dict):
             return
         if isinstance(reference := schema.get("$ref"), str):
-            if reference in seen or len(seen) >= DEEPEST:
+            if reference in seen or len(seen) >= MAX_DEPTH:
                 return
             seen |= {reference}
-        meant = self.resolve(schema)
-        wanted = meant.get("required", ())
-        for name, each in meant.get("properties", {}).items():
-            yield self.outline(each, name, name in wanted, seen)
+        resolved = self.resolve(schema)
+        required = resolved.get("required", ())
+        for name, each in resolved.get("properties", {}).items():
+            yield self.outline(each, name, name in required, seen)
         for group, _ in GROUPS:
-            variants = [self.outline(each, "", True, seen) for each in meant.get(group, ())]
+            variants = [self.outline(each, "", True, seen) for each in resolved.get(group, ())]
             filled = [each for each in variants if each.fields]
             if group == "allOf" or len(filled) == 1:
                 yield from (field for each in filled for field in each.fields)
             else:
                 yield from filled
-        for inner in (meant.get("items"), meant.get("additionalProperties")):
+        for inner in (resolved.get("items"), resolved.get("additionalProperties")):
             yield from self._fields(inner, seen)
 
 
 def _joined(kinds: list[list[Word]], word: str) -> list[Word]:
-    """Several types as one, each named once."""
+    """Join the names of several types, each once."""
     different = list(dict.fromkeys(map(tuple, kinds)))
     first, *rest = different
     return [*first, *(each for kind in rest for each in (Word(word), *kind))]

@@ -19,12 +19,12 @@ from server.openapi.change_schemas import ChangesPage, OutOfReach
 from server.openapi.operations import (
     LIVE,
     REFERENCE,
-    answer,
     headers_of,
-    later,
+    json_response,
+    not_modified,
     parameters,
     problem,
-    unmodified,
+    temporary_problem,
 )
 from server.openapi.status_schemas import Status
 from server.serving import feeds
@@ -149,11 +149,13 @@ def _listing(kind: type[ReleaseQuery], operation: str, summary: str, model: str)
         "summary": summary,
         "parameters": parameters(kind),
         "responses": {
-            "200": answer("The items, in the requested order.", model),
-            "304": unmodified(),
+            "200": json_response("The items, in the requested order.", model),
+            "304": not_modified(),
             "400": problem("A parameter has an invalid value, or is repeated."),
             "414": problem("The query string is too long."),
-            "503": later("No data yet, too many requests are waiting, or the day cannot be read."),
+            "503": temporary_problem(
+                "No data yet, too many requests are waiting, or the day cannot be read."
+            ),
         },
     }
 
@@ -175,10 +177,12 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
         "summary": summary,
         "parameters": [place],
         "responses": {
-            "200": answer(f"The stored {noun}.", model),
-            "304": unmodified(),
+            "200": json_response(f"The stored {noun}.", model),
+            "304": not_modified(),
             "404": problem(f"No {noun} with this id."),
-            "503": later("The database is unavailable, or too many requests are waiting."),
+            "503": temporary_problem(
+                "The database is unavailable, or too many requests are waiting."
+            ),
         },
     }
 
@@ -200,11 +204,11 @@ def _sync(root: str, session: str) -> dict[str, Any]:
             }
         ],
         "responses": {
-            "202": answer("The sync has started.", "SyncStarted", ("Cache-Control",)),
+            "202": json_response("The sync has started.", "SyncStarted", ("Cache-Control",)),
             "401": problem("Not logged in.", ("WWW-Authenticate",)),
             "403": problem("The origin is missing or belongs to another server."),
             "409": problem("A sync is already running."),
-            "429": later("Spotify asked for a pause, or the daily quota is used up."),
+            "429": temporary_problem("Spotify asked for a pause, or the daily quota is used up."),
             "503": problem("The database is unavailable; try again.", (), ["Retry-After"]),
         },
     }
@@ -215,6 +219,8 @@ def _status() -> dict[str, Any]:
         "operationId": "getStatus",
         "summary": "State of the server",
         "responses": {
-            "200": answer("The current state, read from memory.", "Status", LIVE, ["X-Last-Sync"]),
+            "200": json_response(
+                "The current state, read from memory.", "Status", LIVE, ["X-Last-Sync"]
+            ),
         },
     }

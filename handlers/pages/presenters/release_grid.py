@@ -25,7 +25,7 @@ SORTS = {
     "name": "A to Z",
     "-name": "Z to A",
 }
-UPCOMING = {"exclude": "Leave out", "include": "Include", "only": "Only these"}
+UPCOMING = {"exclude": "Exclude", "include": "Include", "only": "Only upcoming"}
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 

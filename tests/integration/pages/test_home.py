@@ -171,7 +171,7 @@ async def test_a_consent_six_months_old_is_shown_as_ended_even_before_spotify_sa
     await logged_in(stage)
     stage.clock.forward(days=190)
     page = await home(stage.browser())
-    assert "The login of this server has to be renewed" in page
+    assert "This server’s login has to be renewed" in page
     assert "days left" not in page
 
 
@@ -244,7 +244,7 @@ async def test_done_says_only_what_it_knows(set_stage: SetStage) -> None:
     browser = (await set_stage()).browser()
     for path, told in (
         ("/auth/logout/", "You are logged out."),
-        ("/auth/disconnect/", "your tokens and your account’s data are deleted"),
+        ("/auth/disconnect/", "your tokens and your account’s data have been deleted"),
     ):
         await browser.log_in()
         response = await browser.post(path)

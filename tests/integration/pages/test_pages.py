@@ -1,4 +1,4 @@
-"""The wall, the status and artists as pages: what they say in each state, and in what language."""
+"""The start page, the status and artists as pages: what they say in each state."""
 
 import asyncio
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def synced(set_stage: SetStage, start_standin: Any, clock: Any) -> Callable[...,
 
 
 def hung(page: str) -> list[str]:
-    """The ids of the releases on a wall, in order."""
+    """The ids of the releases on a page, in order."""
     ids = [each["id"] for tag, each in Outline(page).seen if tag == "li" and "id" in each]
     return [str(each).removeprefix("r-") for each in ids]
 
@@ -181,7 +181,7 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     assert len(links) == 6 + 8 + 3
     for link in links:
         assert asked_by(link.href.partition("?")[2]).href == link.href
-        assert "offset" not in link.href, "another wall begins at its beginning"
+        assert "offset" not in link.href, "another selection starts at its first page"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
     for feed in shown.feeds:
@@ -308,7 +308,7 @@ async def test_an_unknown_address_is_a_page_for_who_looks_for_one(
         response = await browser.request(method, path, "", Accept=AS_BROWSERS)
         page = read_page(response, 404)
         assert "Page not found." in page, path
-        assert '<a class="button" href="/">To the start page</a>' in page, path
+        assert '<a class="button" href="/">Go to the start page</a>' in page, path
         assert response.headers["Vary"] == "Accept", path
         assert path not in page, "what somebody else has made up is not repeated"
 
@@ -517,7 +517,7 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
     }
     for query, heading in headings.items():
         page = read_page(await browser.get(f"/{query}"))
-        assert f'<h2 id="wall" tabindex="-1">{heading}' in page, query
+        assert f'<h2 id="releases" tabindex="-1">{heading}' in page, query
         assert ("</span>with upcoming <" in page) is ("include" in query)
         assert ("</span>upcoming only <" in page) is ("only" in query)
         upcoming = '<a href="/?upcoming=only&amp;sort=released" aria-current="true">Upcoming</a>'
@@ -595,7 +595,7 @@ async def test_a_date_that_html_does_not_know_is_shown_as_plain_text(synced: Any
         assert page.count("<time") == 1
 
 
-SINCE = "Freshet has been watching since 20 Nov 2026"
+SINCE = "Recorded since 20 Nov 2026"
 
 
 @pytest.mark.gen_test

@@ -48,7 +48,7 @@ def test_a_call_is_tried_in_place_and_a_second_time_is_a_304(docs: Page, place: 
     expect(state(docs, "listArtists")).to_contain_text(
         re.compile(r"^200 OK in \d+ ms, [\d.]+ k?B$")
     )
-    shown = here.get_by_role("region", name="The answer")
+    shown = here.get_by_role("region", name="Response")
     assert json.loads(shown.inner_text())["limit"] == 1
     for header in ("ETag", "Cache-Control", "X-Last-Sync", "Link"):
         expect(here.locator(".reply dt", has_text=header)).to_be_visible()
@@ -108,7 +108,7 @@ def test_a_server_that_is_gone_is_told_in_words(docs: Page, expected: list[str])
     expected.append("net::ERR_")
     docs.route("**/api/status", lambda route: route.abort())
     submit(docs, "getStatus")
-    expect(state(docs, "getStatus")).to_contain_text("the server could not be reached")
+    expect(state(docs, "getStatus")).to_contain_text("The server could not be reached")
     docs.unroute("**/api/status")
     submit(docs, "getStatus")
     expect(state(docs, "getStatus")).to_contain_text("200 OK")
@@ -162,7 +162,7 @@ def test_all_can_be_done_with_the_keyboard(docs: Page) -> None:
     expect(focus).to_have_text("Skip the table of contents")
     expect(focus).to_be_in_viewport()
     docs.keyboard.press("Enter")
-    expect(docs.locator("#calls")).to_be_focused()
+    expect(docs.locator("#endpoints")).to_be_focused()
     for _ in range(8):
         docs.keyboard.press("Tab")
         outline = focus.evaluate("element => getComputedStyle(element).outline")

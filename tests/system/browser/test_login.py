@@ -184,7 +184,7 @@ def test_a_callback_that_is_opened_again_has_been_answered_already(
     assert answer is not None
     assert answer.status == 400
     expect(page.get_by_role("heading")).to_have_text(StateReplayed.title)
-    press(page, "To the start page")
+    press(page, "Go to the start page")
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 
 
@@ -197,7 +197,7 @@ def test_a_form_of_another_origin_does_nothing(
     form = f'<form method="post" action="{place.url}auth/{action}/"><button>Win</button></form>'
     page.goto(foreign_page(f"{form}<script>document.forms[0].submit()</script>"))
     expect(page.get_by_role("heading")).to_have_text(ForeignOrigin.title)
-    press(page, "To the start page")
+    press(page, "Go to the start page")
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 
 
@@ -234,7 +234,7 @@ def test_all_can_be_done_with_the_keyboard(page: Page, place: Place) -> None:
 
 
 def go_to_account(page: Page) -> None:
-    """The head of each page leads past the wall, to the login."""
+    """The head of each page leads past the releases, to the login."""
     tab_to(page, "Account")
     page.keyboard.press("Enter")
 

@@ -1,5 +1,7 @@
-"""The wall, the status and artists in Chromium: at three widths, light and dark, live and without
-scripts, by click, by key and to axe-core, which looks for what shuts people out.
+"""The start page, the status and artists in Chromium.
+
+They are tested at three widths, light and dark, live and without scripts, by click and by key, and
+with axe-core, which finds barriers to accessibility.
 """
 
 import re
@@ -40,7 +42,7 @@ COLOURS = {**VIOLATIONS, "runOnly": ["color-contrast"]}  # all that a scheme cha
 FEEDS = ["application/atom+xml", "application/feed+json", "text/calendar", "text/csv"]
 MISSING = "the server responded with a status of 404"
 BAD = "the server responded with a status of 400"
-RELEASES = "#tiles > li"
+RELEASES = "#cards > li"
 MORE_OF_THE_SAME = f"{RELEASES}:nth-child(n + 13)"
 VIOLATED = "([what, rules]) => axe.run(what, rules).then(told => told.violations)"
 MEASURES = """image => {
@@ -77,11 +79,11 @@ def old_news(number: int) -> dict[str, Any]:
 def stations(page: Page, place: Place) -> Iterator[str]:
     """Go to each kind of page in each of its states; its name once it is there."""
     for name, path in (
-        ("wall", ""),
-        ("wall-filtered", "?q=a&market=DE&exclude=versions&type=album,single"),
-        ("wall-nothing", "?q=nothing+like+it"),
-        ("wall-long-ago", "?at=2020-01-01"),
-        ("wall-wrong", "?at=2020&sort=up"),
+        ("releases", ""),
+        ("releases-filtered", "?q=a&market=DE&exclude=versions&type=album,single"),
+        ("releases-nothing", "?q=nothing+like+it"),
+        ("releases-long-ago", "?at=2020-01-01"),
+        ("releases-wrong", "?at=2020&sort=up"),
         ("status", "status"),
         ("artist", artist_path(place)),
         ("artist-missing", f"artists/{'x' * 22}/"),
@@ -211,7 +213,7 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     page.goto(place.url)
     first = page.locator(f"{RELEASES} .name").first.inner_text()
     page.get_by_label("Artist or release").fill(first)
-    press(page, "Show")
+    press(page, "Search")
     expect(page.locator(f"{RELEASES} .name").first).to_have_text(first)
     expect(page.locator("#count")).to_have_text(re.compile("^[1-9] releases?$"))
     page.get_by_role("link", name="Remove: “").click()
@@ -225,7 +227,7 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     page.get_by_label("Order").select_option("A to Z")
     page.get_by_label("Other versions").check()
     page.get_by_label("Various Artists").check()
-    press(page, "Show")
+    press(page, "Search")
     expect(page.get_by_role("list", name="Filters in use").get_by_role("listitem")).to_have_count(2)
     assert all("Single" in each for each in page.locator(f"{RELEASES} .about").all_inner_texts())
     page.goto(f"{place.url}?limit=5")
@@ -239,8 +241,8 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     expect(page.get_by_role("heading", name="Upcoming")).to_be_visible()
     page.get_by_role("link", name="Remove: upcoming only").click()
     assert page.url == f"{place.url}?limit=5"
-    days = page.get_by_role("navigation", name="Days gone by")
-    expect(days).to_contain_text("Freshet has been watching since")
+    days = page.get_by_role("navigation", name="Past days")
+    expect(days).to_contain_text("Recorded since")
     expect(days.get_by_role("link")).to_have_count(0)
     page.goto(f"{place.url}?at={datetime.now(UTC).date()}")
     page.get_by_role("link", name="Now", exact=True).click()
@@ -326,7 +328,7 @@ def test_the_keyboard_leads_past_the_head_to_every_release_and_shows_where_it_is
     page.goto(place.url)
     focus = page.locator(":focus")
     page.keyboard.press("Tab")
-    expect(focus).to_have_text("Skip to the content")
+    expect(focus).to_have_text("Skip to content")
     expect(focus).to_be_in_viewport()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
@@ -393,7 +395,7 @@ def test_an_artist_is_reached_from_the_wall_and_leads_to_spotify(page: Page, pla
     name = link.inner_text()
     link.click()
     expect(page.get_by_role("heading", level=1)).to_have_text(name)
-    assert page.locator(".wall > li").count() >= 1
+    assert page.locator(".releases > li").count() >= 1
     target = page.get_by_role("link", name="Listen on Spotify").get_attribute("href")
     assert re.search(r"/(open/)?artist/\w{22}$", target or "")
 
