@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-import orjson
-
 # Of each plane, the last two code points are no characters, nor are 32 of the first plane.
 NO_CHARACTERS = "".join(
     chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF)
@@ -24,13 +22,20 @@ KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compi
 
 
 class Release(NamedTuple):
-    """One release; `cover` and `url` are addresses of Spotify's, times are as the API has them."""
+    """What feeds and pages show of one release, read once.
+
+    Texts are `clean`, but for `address` and `images`: Spotify's page of the release and its covers,
+    widest first, as they are stored. `url` is `address` made clean, `cover` the address of the
+    widest cover. Times are as the API writes them; `updated` is the last significant change.
+    """
 
     spotify_id: str
     uri: str
     name: str
     artists: tuple[tuple[str, str], ...]
+    address: str | None
     url: str | None
+    images: Sequence[Mapping[str, Any]]
     cover: str | None
     kind: str | None
     tracks: int | None
@@ -40,19 +45,21 @@ class Release(NamedTuple):
     updated: str
 
     @classmethod
-    def read(cls, json: bytes, updated: str | None = None) -> Self:
-        """Read a release from the JSON that the API shows of it.
+    def of(cls, album: Mapping[str, Any], updated: str | None = None) -> Self:
+        """Take a release from the object that the API shows of it.
 
-        `updated` is the time of its last significant change; its last change when not given.
+        `updated` is the time of its last significant change (default: its last change). Raises
+        LookupError, TypeError or AttributeError for a stored value of another shape.
         """
-        album: dict[str, Any] = orjson.loads(json)
-        images = album["images"]
+        images, address = album["images"] or (), album["external_urls"].get("spotify")
         return cls(
             spotify_id=album["spotify_id"],
             uri=clean(album["uri"]),
             name=clean(album["name"]),
             artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
-            url=clean_if_any(album["external_urls"].get("spotify")),
+            address=address,
+            url=clean_if_any(address),
+            images=images,
             cover=clean(images[0]["url"]) if images else None,
             kind=clean_if_any(album["album_type"]),
             tracks=album["total_tracks"],

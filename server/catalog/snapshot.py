@@ -29,6 +29,7 @@ class Depth(NamedTuple):
 
 
 ALBUM_BYTES = 1500  # of a release in memory beside its JSON and the strings that repeat it
+IMAGE_BYTES = 210  # of each of its covers beside that
 HELD = Depth(500, 300)  # more than any release_limit, for filters take some away
 
 
@@ -65,11 +66,13 @@ class Edition:
 class AlbumEntry:
     """A release: its public JSON, ready made, and what it is chosen and sorted by.
 
-    `edition` is None where no artist is credited. `text` is what a search looks into, folded;
-    `markets` the codes with a blank around each, None where nothing is known of them. `release` is
-    what feeds tell of it, if that has been read from its JSON already. `position` is the place in
-    Spotify's list when it was first seen.
+    `release` is what feeds and pages show of it. `edition` is None where no artist is credited.
+    `text` is what a search looks into, folded; `markets` the codes with a blank around each, None
+    where nothing is known of them. `position` is the place in Spotify's list when it was first
+    seen.
     """
+
+    release: Release
 
     album_type: str | None
     created_at: datetime
@@ -81,7 +84,6 @@ class AlbumEntry:
     release_date: str | None = None
     text: str = ""
     markets: str | None = None
-    release: Release | None = None
     position: int = 0
 
     @property
@@ -153,7 +155,10 @@ class Snapshot:
     @property
     def size(self) -> int:
         """Bytes in memory, near enough."""
-        return sum(2 * len(album.json) + ALBUM_BYTES for album in self.albums)
+        return sum(
+            2 * len(album.json) + ALBUM_BYTES + IMAGE_BYTES * len(album.release.images)
+            for album in self.albums
+        )
 
     def only(self, albums: Sequence[AlbumEntry]) -> "Snapshot":
         """Return a snapshot of some of these releases."""
@@ -178,7 +183,7 @@ def trimmed(json: bytes) -> bytes:
 
 def utc(moment: datetime | None) -> str | None:
     """A time as orjson writes it with TIMES, for headers."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else None
+    return f"{moment.isoformat()[:19]}Z" if moment else None
 
 
 QUIET = timedelta(hours=72)  # Spotify lists new releases every Friday, and on most days

@@ -136,7 +136,7 @@ JSON: dict[str, dict[str, Any]] = {
 def feed(path: str) -> Any:
     """Return a feed with one release: an object for the JSON feed, else text."""
     channel = Channel(f"{ROOT}{path}", f"{ROOT}/", None)
-    body = FORMATS[path].write(channel, [Release.read(orjson.dumps(ALBUM))])
+    body = FORMATS[path].write(channel, [Release.of(ALBUM)])
     return orjson.loads(body) if path.endswith(".json") else body.decode().lstrip("\ufeff")
 
 

@@ -128,8 +128,7 @@ def build(
 
 def _told(page: Sequence[Item]) -> list[Release]:
     """What feeds tell of the releases of a page, as all of a feed are."""
-    entries = [each for each in page if isinstance(each, AlbumEntry)]
-    return [each.release or Release.read(each.json) for each in entries]
+    return [each.release for each in page if isinstance(each, AlbumEntry)]
 
 
 def seal(

@@ -171,6 +171,7 @@ def _album_entry(
     album: Any, artists: tuple[ArtistEntry, ...], spelled: dict[str, str]
 ) -> AlbumEntry:
     various_artists = any(artist.spotify_id == VARIOUS_ARTISTS for artist in artists)
+    # Times and days that `Release` reads are text already; orjson writes the others alike.
     fields = {
         "id": album.id,
         "spotify_id": album.spotify_id,
@@ -184,8 +185,8 @@ def _album_entry(
         "external_urls": album.external_urls,
         "release_date": album.release_date,
         "release_date_precision": album.release_date_precision,
-        "released_on": album.released_on,
-        "created_at": album.created_at,
+        "released_on": None if album.released_on is None else album.released_on.isoformat(),
+        "created_at": utc(album.created_at),
         "updated_at": album.updated_at,
         "last_seen_at": album.last_seen_at,
         "various_artists": various_artists,
@@ -193,6 +194,7 @@ def _album_entry(
     }
     json = trimmed(orjson.dumps(fields, option=TIMES))
     return AlbumEntry(
+        Release.of(fields, utc(album.significant_at)),
         album.album_type,
         album.created_at,
         json,
@@ -203,7 +205,6 @@ def _album_entry(
         album.release_date,
         "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
-        Release.read(json, utc(album.significant_at)),
         album.position,
     )
 

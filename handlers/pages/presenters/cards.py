@@ -1,7 +1,7 @@
 """Releases and artists as pages show them: a picture, names, links, a line about them. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any, NamedTuple, Self
 
@@ -10,7 +10,7 @@ import orjson
 from handlers.pages.presenters.formatting import coming_words, counted, date_words, machine_date
 from server.catalog import isolation
 from server.catalog.isolation import LeftOut
-from server.catalog.release import KINDS, clean
+from server.catalog.release import KINDS, Release, clean
 
 ADDRESS = re.compile(r"https?://[^\s,]+")  # which srcset can hold
 NAMED = 4  # artists of a release; how many more there are is counted
@@ -26,7 +26,7 @@ class Picture(NamedTuple):
     height: int | None
 
     @classmethod
-    def of(cls, images: Iterable[dict[str, Any]] | None) -> Self | None:
+    def of(cls, images: Iterable[Mapping[str, Any]] | None) -> Self | None:
         """The picture that comes in these sizes, widest first; None if there is none."""
         good = [each for each in images or () if is_address(each["url"])]
         if not good:
@@ -55,21 +55,20 @@ class Card(NamedTuple):
     coming: str | None
 
     @classmethod
-    def of(cls, album: dict[str, Any], today: date) -> Self:
-        """A release as the API shows it; `today` is the day in UTC."""
-        kind = KINDS.get(album["album_type"], "Release")
-        tracks = album["total_tracks"]
+    def of(cls, release: Release, today: date) -> Self:
+        """Present a release; `today` is the day in UTC."""
+        kind, tracks = KINDS.get(release.kind or "", "Release"), release.tracks
         return cls(
-            spotify_id=album["spotify_id"],
-            name=clean(album["name"]),
-            artists=tuple([(clean(each["name"]), each["spotify_id"]) for each in album["artists"]]),
-            url=address(album["external_urls"]),
-            picture=Picture.of(album["images"]),
+            spotify_id=release.spotify_id,
+            name=release.name,
+            artists=release.artists,
+            url=_web(release.address),
+            picture=Picture.of(release.images),
             kind=kind,
             about=f"{kind}, {counted(tracks, 'track')}" if tracks else kind,
-            dated=machine_date(album["release_date"]),
-            day=date_words(album["release_date"]),
-            coming=coming_words(album["release_date"], today),
+            dated=machine_date(release.release_date),
+            day=date_words(release.release_date),
+            coming=coming_words(release.release_date, today),
         )
 
     @property
@@ -109,11 +108,13 @@ class ArtistCard(NamedTuple):
         """
         artist: dict[str, Any] = orjson.loads(json)
         followers = artist["followers"]
-        cards, left_out = isolation.each(artist["albums"], lambda each: Card.of(each, today))
+        cards, left_out = isolation.each(
+            artist["albums"], lambda each: Card.of(Release.of(each), today)
+        )
         return cls(
             spotify_id=artist["spotify_id"],
             name=clean(artist["name"]),
-            url=address(artist["external_urls"]),
+            url=_web(artist["external_urls"].get("spotify")),
             picture=Picture.of(artist["images"]),
             genres=tuple(clean(each) for each in artist["genres"] or ()),
             followers=None if followers is None else counted(followers, "follower"),
@@ -122,10 +123,9 @@ class ArtistCard(NamedTuple):
         )
 
 
-def address(urls: dict[str, str]) -> str | None:
-    """Where Spotify shows something, if that is an address of the web."""
-    url = urls.get("spotify", "")
-    return url if is_address(url) else None
+def _web(address: str | None) -> str | None:
+    """Return an address if a page may link to it."""
+    return address if address and is_address(address) else None
 
 
 def is_address(url: str) -> bool:

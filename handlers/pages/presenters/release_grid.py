@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from datetime import date
 from urllib.parse import parse_qsl, urlencode
 
-import orjson
-
 from handlers.pages.presenters import grid_links
 from handlers.pages.presenters.cards import Card
 from handlers.pages.presenters.formatting import counted, date_words, grouped
@@ -124,7 +122,7 @@ def build(
         snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), asked, today)
     )
     page = listed[asked.start : asked.start + asked.limit]
-    cards, unshown = isolation.each(page, lambda entry: Card.of(orjson.loads(entry.json), today))
+    cards, unshown = isolation.each(page, lambda entry: Card.of(entry.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today)
     grid = _grid(asked, tuple(cards), len(listed), today, written, since, has_markets=has_markets)

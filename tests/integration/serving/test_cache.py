@@ -19,6 +19,7 @@ from server.serving.cache import PayloadCache
 from server.serving.past_days import AT_ONCE
 from server.serving.payload import CODINGS, Coding, Representation
 from tests.conftest import Clock, until
+from tests.support.releases import release
 
 
 class Source:
@@ -45,6 +46,7 @@ class Source:
         at = self.clock() if self.synced else None
         albums = tuple(
             AlbumEntry(
+                release(),
                 "album",
                 self.clock(),
                 f'{{"n":{number}}}'.encode(),

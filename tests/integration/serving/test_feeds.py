@@ -20,6 +20,7 @@ from server.serving.feeds.csv_table import COLUMNS, MARK
 from tests.conftest import ROOT, Clock
 from tests.integration.api.test_albums import START, Stage, set_stage
 from tests.support.examples import album, albums, artist, spotify_id
+from tests.support.releases import release
 
 __all__ = ["set_stage"]
 
@@ -46,25 +47,6 @@ HOSTILE = [
     "BEGIN:VEVENT\r\nUID:x",
     "",
 ]
-
-
-def release(name: str = "Album", **fields: Any) -> Release:
-    json = {
-        "spotify_id": spotify_id("album", 1),
-        "uri": "spotify:album:x",
-        "name": name,
-        "artists": [{"name": name, "spotify_id": spotify_id("artist", 1)}],
-        "external_urls": {"spotify": "https://open.spotify.com/album/x"},
-        "images": [{"url": "https://i.scdn.co/image/x", "height": 640, "width": 640}],
-        "album_type": "album",
-        "total_tracks": 3,
-        "release_date": "2026-11-20",
-        "released_on": "2026-11-20",
-        "created_at": "2026-11-20T05:00:12Z",
-        "updated_at": "2026-11-21T05:00:12Z",
-        **fields,
-    }
-    return Release.read(orjson.dumps(json))
 
 
 def written(ending: str, *releases: Release) -> bytes:

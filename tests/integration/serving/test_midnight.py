@@ -21,6 +21,7 @@ from tests.conftest import Clock, until
 from tests.integration.serving.test_cache import Rig, Timer, read
 from tests.support.client import Client
 from tests.support.examples import album, sweep
+from tests.support.releases import release
 
 EVENING = datetime(2026, 11, 20, 23, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -94,6 +95,7 @@ class Evening(Rig):
         synced = EVENING - timedelta(minutes=5)
         albums = tuple(
             AlbumEntry(
+                release(),
                 "album",
                 EVENING,
                 b'{"day":%d}' % day,

@@ -27,8 +27,9 @@ from tests.conftest import Clock
 from tests.integration.api.test_albums import START, Stage, set_stage
 from tests.integration.api.test_events import happen
 from tests.integration.serving.test_cache import Rig, read, rig
-from tests.integration.serving.test_feeds import release, rows
+from tests.integration.serving.test_feeds import rows
 from tests.support.examples import album, albums, spotify_id, sweep
+from tests.support.releases import release
 
 __all__ = ["rig", "set_stage"]
 
@@ -165,7 +166,7 @@ def test_a_writer_that_fails_for_one_release_writes_the_others(kind: type[Releas
     for number in range(3):
         told_of = release(f"Name {number}")
         told_of = Faulty(*told_of) if number == 1 else told_of
-        entries.append(AlbumEntry("album", START, b"{}", (), f"a{number}", release=told_of))
+        entries.append(AlbumEntry(told_of, "album", START, b"{}", (), f"a{number}"))
     snapshot = Snapshot(tuple(entries), Freshness(START, START))
     whole = payload.build(snapshot, kind(), today=START.date(), stale=False, max_age=15)
     assert [b"Name %d" % number in whole.body for number in range(3)] == [True, False, True]

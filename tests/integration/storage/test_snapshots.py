@@ -91,10 +91,10 @@ def test_an_artist_is_one_entry_however_many_albums_it_has(database: Database) -
     ]
 
 
-def test_what_feeds_tell_of_a_release_is_read_with_it(database: Database) -> None:
+def test_a_release_shows_what_its_json_says(database: Database) -> None:
     take(database, albums(3))
     for each in load(database).albums:
-        assert each.release == Release.read(each.json)
+        assert each.release == Release.of(orjson.loads(each.json))
 
 
 def test_a_snapshot_takes_three_statements_and_few_rows(database: Database) -> None:

@@ -16,6 +16,7 @@ from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.errors import InvalidParameters
 from server.serving import payload
+from tests.support.releases import release as any_release
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 TODAY = AT.date()
@@ -41,6 +42,7 @@ def release(
     by = by or artist(number)
     name = name or f"Album {number}"
     return AlbumEntry(
+        any_release(),
         "album",
         AT + timedelta(seconds=number),
         orjson.dumps({"n": number}),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from server.catalog import titles, versions
 from server.catalog.snapshot import AlbumEntry
+from tests.support.releases import release as any_release
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 TODAY = "2026-11-20"
@@ -235,7 +236,7 @@ def release(
 ) -> AlbumEntry:
     edition = versions.recognise(main, kind, date, title) if main else None
     json = orjson.dumps({"n": number, "title": title})
-    return AlbumEntry(kind, AT, json, (), edition=edition)
+    return AlbumEntry(any_release(), kind, AT, json, (), edition=edition)
 
 
 def left(*albums: AlbumEntry) -> list[str]:

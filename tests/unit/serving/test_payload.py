@@ -26,6 +26,7 @@ from server.catalog.snapshot import (
 )
 from server.serving import payload
 from server.serving.payload import CODINGS, Coding, Payload
+from tests.support.releases import release as any_release
 
 AT = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 FRESH = Freshness(AT, AT, AT, "search", False)
@@ -49,7 +50,15 @@ def release(
     name = f"Title {number}" if title is None else title
     main = artists[0].spotify_id if artists else None
     edition = versions.recognise(main, kind, "2026-11-20", name) if main else None
-    return AlbumEntry(kind, created, json, tuple(artists), various_artists=various, edition=edition)
+    return AlbumEntry(
+        any_release(),
+        kind,
+        created,
+        json,
+        tuple(artists),
+        various_artists=various,
+        edition=edition,
+    )
 
 
 ABBA, BACH, OLAF = entry(1, "abba"), entry(2, "Bach"), entry(3, "Ólafur")
