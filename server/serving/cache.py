@@ -191,9 +191,13 @@ class PayloadCache:
             log.exception("answer_failed", href=None)
         return made
 
-    def is_stale(self, snapshot: Snapshot) -> bool:
-        """Whether no sync was complete for three intervals; never where syncing is off."""
-        return self._clocks.is_stale(snapshot.freshness.complete_at)
+    def is_stale(self) -> bool:
+        """Return whether the data served is stale: no sync was complete for three intervals.
+
+        False before the first snapshot, and where syncing is off.
+        """
+        snapshot = self._snapshot
+        return snapshot is not None and self._clocks.is_stale(snapshot.freshness.complete_at)
 
     async def shown(self, day: str | None) -> Snapshot:
         """What is served now, or was listed on a day. Raises as `get` does."""
