@@ -7,7 +7,7 @@ from typing import Any
 from handlers.pages.base import PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError
-from server.login import known_browser
+from server.login.login_budget import KNOWN_COOKIE, KNOWN_LIFE
 from server.login.service import LoginService
 from server.login.session_store import Visitor
 from server.request_errors import Overloaded
@@ -41,9 +41,9 @@ class AccountHandler(PageHandler):
                 visitor = await self._login_service.visitor(self.session_token)
         except (DatabaseError, Overloaded, TimeoutError):
             return None
-        if visitor is not None and not self.get_cookie(self._address.cookie(known_browser.COOKIE)):
+        if visitor is not None and not self.get_cookie(self._address.cookie(KNOWN_COOKIE)):
             mark = self._login_service.mark(visitor.account_id)
-            self.keep_cookie(known_browser.COOKIE, mark, known_browser.LIFE.total_seconds())
+            self.keep_cookie(KNOWN_COOKIE, mark, KNOWN_LIFE.total_seconds())
         return visitor
 
     def account(self, visitor: Visitor | None, status: Status) -> dict[str, Any]:

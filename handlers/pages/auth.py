@@ -9,9 +9,9 @@ from urllib.parse import urlencode, urlsplit
 
 from handlers.pages.base import PageHandler, Pages
 from server.config.addresses import client_network
-from server.login import known_browser
 from server.login.attempt import LIFE, fingerprint
 from server.login.callback import Callback, read_address
+from server.login.login_budget import KNOWN_COOKIE, KNOWN_LIFE
 from server.login.service import LoginService
 from server.login.session_store import SESSION_LIFE
 
@@ -46,11 +46,11 @@ class AuthHandler(PageHandler):
             callback,
             cookie,
             self.session_token,
-            known_by=self.get_cookie(self._address.cookie(known_browser.COOKIE)),
+            known_by=self.get_cookie(self._address.cookie(KNOWN_COOKIE)),
             network=client_network(self.request.remote_ip or ""),
         )
         self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
-        self.keep_cookie(known_browser.COOKIE, admitted.known, known_browser.LIFE.total_seconds())
+        self.keep_cookie(KNOWN_COOKIE, admitted.known, KNOWN_LIFE.total_seconds())
         self.go(admitted.next)
 
 

@@ -1,8 +1,8 @@
-"""Who may use this server: the browser login, its sessions, and the clock of their consent.
+"""The login with Spotify in a browser, its sessions, and the six months of a consent.
 
-Begin with `service.py`, which leads a login from start to end. `attempt.py` is one login under
-way, `callback.py` what comes back of it, `login_budget.py` how many may end in a minute,
-`known_browser.py` the browsers that strangers cannot keep out, `session_store.py` its tables and
-`consent_monitor.py` the six months; `errors.py` has what pages say, and `error_mapping.py` finds
-the one for an error of Spotify's.
+Start with `service.py`, which runs a login from the first click to the session. `attempt.py` holds
+a login in progress, `callback.py` parses Spotify's redirect, `login_budget.py` limits logins per
+minute, `session_store.py` has the SQL, and `consent_monitor.py` watches the consent's end.
+`errors.py` lists every failure with its page, and `error_mapping.py` picks one for an error of
+Spotify's. May import `spotify`, `database`, `models` and `config`.
 """

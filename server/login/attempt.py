@@ -1,7 +1,8 @@
-"""One login that has begun: its state, its PKCE verifier, and where it is to end.
+"""A login in progress: its state, its PKCE verifier, and the path that it returns to.
 
-It lives in a sealed cookie of the browser that began it, so that no other browser can end it and
-the server need not remember it. Source: RFC 6749 section 10.12, RFC 7636, RFC 9700 section 4.7.
+It is stored in an encrypted cookie of the browser that started it, so that no other browser can
+complete it and the server keeps no record of it. Source: RFC 6749 section 10.12, RFC 7636, RFC 9700
+section 4.7.
 """
 
 import hashlib
@@ -17,18 +18,18 @@ from server.encryption import Encryption
 from server.errors import Unreadable
 
 LIFE = timedelta(minutes=10)
-SKEW = timedelta(minutes=1)  # by which the clocks of two hosts may differ
-LONGEST_NEXT = 300  # characters; a few such cookies have to fit into a proxy's 8 kB of header
+SKEW = timedelta(minutes=1)  # tolerated difference between the clocks of two hosts
+LONGEST_NEXT = 300  # characters; several such cookies must fit into a proxy's 8 kB of headers
 HOME = "/"
-UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # what an address is made of (RFC 3986 section 2.2)
+UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # reserved characters (RFC 3986 section 2.2)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """`state` and `verifier` are 256 random bits each, masked in `repr`; `next` is a local path."""
+    """One login: `state` and `verifier` are 256 random bits each; `next` is a local path."""
 
     next: str
-    begun_at: datetime
+    started_at: datetime
     state: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
@@ -39,36 +40,36 @@ class Attempt:
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
     def is_timely(self, now: datetime) -> bool:
-        """Whether it was begun in the last ten minutes."""
-        return -SKEW <= now - self.begun_at < LIFE
+        """Return whether the login was started in the last ten minutes."""
+        return -SKEW <= now - self.started_at < LIFE
 
 
 def fingerprint(secret: str) -> bytes:
-    """What may be stored of a state or a session's token (SHA-256)."""
+    """Return the SHA-256 of a state or of a session's token, which is what may be stored of it."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def seal(attempt: Attempt, encryption: Encryption) -> str:
-    """The cookie's value."""
-    content = [attempt.state, attempt.verifier, attempt.next, attempt.begun_at]
+    """Return the attempt encrypted, as the value of its cookie."""
+    content = [attempt.state, attempt.verifier, attempt.next, attempt.started_at]
     return encryption.seal(orjson.dumps(content).decode()).decode()
 
 
 def unseal(cookie: str, encryption: Encryption) -> Attempt | None:
-    """The attempt in a cookie; None if it is not one that we have sealed."""
+    """Return the attempt in a cookie; None if the cookie was not made by `seal`."""
     try:
-        state, verifier, target, begun_at = orjson.loads(encryption.open(cookie.encode()))
+        state, verifier, target, started_at = orjson.loads(encryption.open(cookie.encode()))
     except (Unreadable, UnicodeEncodeError):
         return None
-    return Attempt(target, datetime.fromisoformat(begun_at), state, verifier)
+    return Attempt(target, datetime.fromisoformat(started_at), state, verifier)
 
 
 def local_path(target: str) -> str:
-    """`target`, written in ASCII, if it is a path on this server; else `/`.
+    """Return `target` in ASCII if it is a path on this server, and `/` otherwise.
 
-    So a login leads nowhere else. Browsers take a backslash for a slash and skip tabs and line
-    breaks, so none may be in it; what begins with two slashes names a host; dots lead out of a
-    PUBLIC_URL with a path; and a way back into the login would never end.
+    This prevents open redirects. Browsers treat a backslash as a slash and skip tabs and line
+    breaks, so targets with these are rejected; two leading slashes name a host; dot segments leave
+    a PUBLIC_URL that has a path; and a target inside `/auth` would loop.
     """
     if not target.isprintable() or "\\" in target or not target.startswith("/"):
         return HOME

@@ -1,4 +1,4 @@
-"""What Spotify sends back with the browser: in a request, or in an address that was pasted."""
+"""Spotify's redirect at the end of a login, as a request or as a pasted address."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ QUOTES = "\"'`<>()"
 
 @dataclass(frozen=True)
 class Callback:
-    """What came back with the browser; a parameter that is missing or repeated is None."""
+    """The parameters of the redirect; one that is missing or repeated is None."""
 
     state: str | None = field(repr=False)
     code: str | None = field(repr=False)
@@ -19,7 +19,7 @@ class Callback:
 
     @classmethod
     def of(cls, values: Callable[[str], list[str]]) -> "Callback":
-        """Read the parameters of a query; `values` returns all that a name has."""
+        """Read the parameters; `values` returns all values of a name."""
 
         def only(name: str) -> str | None:
             found = values(name)
@@ -29,10 +29,10 @@ class Callback:
 
 
 def read_address(pasted: str) -> Callback:
-    """Read the address at which a browser ended, or its query alone.
+    """Parse the address where the browser's login ended, or only its query.
 
-    Line breaks and quotes around it are dropped, because terminals and messengers add them. Raises
-    AddressUnusable if it is another address, such as that of the consent page.
+    Line breaks and surrounding quotes are removed, because terminals and messengers add them.
+    Raises AddressUnusable for any other address, such as that of the consent page.
     """
     address = "".join(pasted.split()).strip(QUOTES)
     try:

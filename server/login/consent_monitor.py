@@ -1,4 +1,4 @@
-"""The consent that the server lives on, in memory; in its last thirty days a reminder each day."""
+"""The consent of the newest login, in memory; logs a daily reminder in its last thirty days."""
 
 from collections.abc import Callable, Collection
 from datetime import datetime
@@ -12,15 +12,15 @@ from server.errors import Unreadable
 from server.spotify.auth import token_store
 from server.spotify.consent import REMIND_FROM, Consent, State
 
-LIST_THEM = "ALLOWED_USERS does not list them, so their tokens are not used; add them, or log in"
+LIST_THEM = "not in ALLOWED_USERS, so their tokens are not used; add them, or log in"
 
 log = structlog.get_logger()
 
 
 class ConsentMonitor:
-    """`consent` is the newest login's; None when nobody has logged in. No request reads a table.
+    """Holds the newest login's `consent`, so that requests need no query; None without a login.
 
-    As long as the database has not answered, `known` is false.
+    `known` is False until the database has answered once.
     """
 
     def __init__(
@@ -37,38 +37,40 @@ class ConsentMonitor:
         self.consent: Consent | None = None
         self.known = False
 
-    def days_left(self) -> int | None:
-        """Whole days until a new consent is needed; None when nobody has logged in."""
-        return None if self.consent is None else self.consent.days_left(self._now())
-
     async def begin(self) -> None:
-        """At the start: update what older keys and versions stored; log which logins go unused."""
+        """Update rows that older keys and versions stored, and log which logins are not used.
+
+        To be called once, at the start. Raises DatabaseError.
+        """
         resealed, unreadable = await self._database.run(token_store.reseal, self._tokens)
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
-            log.error("token_unreadable", accounts=unreadable, mend=token_store.MEND_KEYS)
+            log.error("token_unreadable", accounts=unreadable, hint=token_store.MEND_KEYS)
         await self._database.run(token_store.name_by_type)
         for value, account_id in await self._database.run(token_store.mistaken, self._allowed):
-            hint = f"write {account_id} in ALLOWED_USERS; {value} alone can be another account's"
+            hint = f"write {account_id} in ALLOWED_USERS; {value} alone may be another account"
             log.warning("allowed_user_mistaken", value=value, account_id=account_id, hint=hint)
         excluded = await self._database.run(token_store.not_allowed, self._allowed)
         if excluded:
-            log.warning("login_not_allowed", accounts=excluded, mend=LIST_THEM)
+            log.warning("login_not_allowed", accounts=excluded, hint=LIST_THEM)
 
     def log_owner(self) -> None:
-        """At the start: log that the server has no owner yet."""
+        """Log if this server has no owner yet; to be called once, at the start."""
         if self.known and self.consent is None and not self._allowed:
-            log.info("server_unowned", note="the first account to log in will own it")
+            log.info("server_unowned", note="the first account to log in will own this server")
 
     async def load(self) -> None:
-        """Read the newest login again: one has come, gone or died."""
+        """Read the newest login. Raises DatabaseError."""
         row = await self._database.run(token_store.newest, self._allowed)
         self.consent = None if row is None else self._read(row)
         self.known = True
 
     async def tick(self) -> None:
-        """Once in a while: look, and speak up once a day in the last thirty days and after them."""
+        """Read the newest login and, from thirty days before its end, log a reminder once a day.
+
+        Only one process logs each reminder. Raises DatabaseError.
+        """
         await self.load()
         consent, now = self.consent, self._now()
         if consent is None or consent.days_left(now) > REMIND_FROM:
@@ -80,7 +82,7 @@ class ConsentMonitor:
                 event,
                 days_to_reconsent=consent.days_left(now),
                 ends_at=consent.ends_at,
-                mend=token_store.LOG_IN_AGAIN if ended else token_store.RENEW,
+                hint=token_store.LOG_IN_AGAIN if ended else token_store.RENEW,
             )
 
     def _read(self, row: Login) -> Consent:

@@ -1,4 +1,4 @@
-"""Which failure of a login it is, by what Spotify said. Pure."""
+"""Maps errors of Spotify to failures of a login. Pure."""
 
 from server.errors import (
     AppRefused,
@@ -24,7 +24,7 @@ BY_CLASS: list[tuple[type[SpotifyError], type[LoginFailed]]] = [  # the narrower
 
 
 def of_answer(error: SpotifyError) -> LoginFailed:
-    """What an error of the token endpoint or of `/me` means."""
+    """Return the failure for an error of the token endpoint or of `/me`."""
     text = str(error).lower()
     kind: type[LoginFailed]
     if isinstance(error, InvalidGrant):
@@ -41,9 +41,9 @@ def of_answer(error: SpotifyError) -> LoginFailed:
 
 
 def of_callback(error: str) -> LoginFailed:
-    """What the `error` in a callback means (RFC 6749 section 4.1.2.1)."""
+    """Return the failure for the `error` parameter of a redirect (RFC 6749 section 4.1.2.1)."""
     if error == "access_denied":
         return errors.LoginDenied()
     if error in ("server_error", "temporarily_unavailable"):
         return errors.SpotifyAway(error)
-    return errors.SpotifyFailed(f"the callback says {quotable(error)}")
+    return errors.SpotifyFailed(f"the redirect has the error {quotable(error)}")

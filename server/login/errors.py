@@ -1,24 +1,24 @@
-"""Every way a login can fail: its status, and what to tell the person in front of it.
+"""Every failure of a login, with its HTTP status and the text of its page.
 
 LoginFailed
 ├── LoginDenied          403  "Cancel" on the consent page
-├── StateMissing         400  an answer to no question
+├── StateMissing         400  a callback without a state
 ├── AddressUnusable      400  a pasted address that is not the callback's
-├── StateForeign         400  the question was not asked by this browser
-├── StateExpired         400  it was asked too long ago
-├── StateReplayed        400  it has been answered already
-├── CodeRefused          400  the code is used, too old or not ours
-├── NotAllowed           403  not an account that may log in here
+├── StateForeign         400  a login that was started in another browser
+├── StateExpired         400  a login that was started over ten minutes ago
+├── StateReplayed        400  a login link that was used before
+├── CodeRefused          400  a code that is used, expired or not ours
+├── NotAllowed           403  an account that may not log in here
 ├── NotLoggedIn          403  an action that needs a session
-├── ForeignOrigin        403  a form that another site has sent
-├── NotRegistered        403  not entered in the app's dashboard
-├── TooManyLogins        429
-├── RedirectUriRefused   502  the dashboard has another redirect URI
-├── ClientRefused        502  CLIENT_ID or CLIENT_SECRET is wrong
-├── OwnerWithoutPremium  502  the app's owner has no Premium
-├── SpotifyFailed        502  any other answer that is none
-├── SpotifyAway          503  Spotify is down, or asks for a pause
-└── SpotifySlow          504
+├── ForeignOrigin        403  a form sent by another site
+├── NotRegistered        403  an account that the app's dashboard does not list
+├── TooManyLogins        429  more logins than a minute allows
+├── RedirectUriRefused   502  a redirect URI that the app's dashboard does not list
+├── ClientRefused        502  a wrong CLIENT_ID or CLIENT_SECRET
+├── OwnerWithoutPremium  502  an app whose owner has no Premium
+├── SpotifyFailed        502  any other unexpected response of Spotify's
+├── SpotifyAway          503  Spotify is down, or asked for a pause
+└── SpotifySlow          504  no response in time
 """
 
 from server.config.addresses import DASHBOARD
@@ -26,201 +26,204 @@ from server.errors import FreshetError
 
 
 class LoginFailed(FreshetError):
-    """`title` says what happened, `advice` what to do, `again` is the button to log in by.
+    """A failed login: `title` says what happened, `advice` what to do, `again` labels the button.
 
-    Its own text is for the log alone. `usual` ones happen to everyone; the log warns of others.
+    The error's own text is only logged. `usual` failures are logged as info, others as warnings.
     """
 
     status = 400
-    advice = "Please begin again."
-    again: str | None = "Begin again"
+    advice = "Please try again."
+    again: str | None = "Try again"
     usual = False
 
 
 class LoginDenied(LoginFailed):
-    """The user has cancelled."""
+    """The user pressed "Cancel" on the consent page."""
 
     status = 403
     usual = True
     kind = "login-denied"
-    title = "You did not agree, so nothing has changed"
-    advice = "Nothing was stored. Freshet goes on as before; you can begin again at any time."
+    title = "You cancelled the login"
+    advice = "Nothing was stored. Freshet works as before, and you can log in at any time."
 
 
 class StateMissing(LoginFailed):
-    """No `state`, or more than one."""
+    """The callback has no `state`, or more than one."""
 
     usual = True
     kind = "state-missing"
-    title = "This is not an answer to a login that began here"
-    advice = "Spotify sends people to this address at the end of a login. Begin one here."
+    title = "This login did not start here"
+    advice = "Spotify redirects browsers to this address at the end of a login. Start one here."
 
 
 class AddressUnusable(LoginFailed):
-    """What was pasted has no state, or neither a code nor an error."""
+    """The pasted address has no state, or neither a code nor an error."""
 
     usual = True
     kind = "address-unusable"
-    title = "This is not the address at which the login ended"
+    title = "This is not the address where the login ended"
     advice = (
-        "Copy the whole address from the browser's address bar after you have agreed. It contains "
-        "/auth/callback/?code= and &state=. Begin again."
+        "After you agree, copy the whole address from the browser’s address bar. It contains "
+        "/auth/callback/?code= and &state=. Then try again."
     )
 
 
 class StateForeign(LoginFailed):
-    """This browser has not the cookie that belongs to the state."""
+    """The browser does not have the cookie that belongs to the state."""
 
     kind = "state-foreign"
-    title = "This login was not begun in this browser"
+    title = "This login was not started in this browser"
     advice = (
-        "If another person’s link has led you here, do not go on: it may log you in "
-        "to an account that is not yours. If you began the login yourself, cookies may be off; "
-        "begin again in this browser."
+        "If another person’s link led you here, stop: it could log you in to an account that is "
+        "not yours. If you started the login yourself, check that cookies are enabled and try "
+        "again in this browser."
     )
 
 
 class StateExpired(LoginFailed):
-    """More than ten minutes have passed."""
+    """The login was started more than ten minutes ago."""
 
     usual = True
     kind = "state-expired"
     title = "This login took too long"
-    advice = "A login has to be finished within ten minutes. Begin again."
+    advice = "A login must be completed within ten minutes. Please try again."
 
 
 class StateReplayed(LoginFailed):
-    """The state has come back before."""
+    """The state was accepted before."""
 
     kind = "state-replayed"
-    title = "This login has been answered already"
-    advice = "Each login works once. If you only reloaded the page, nothing is lost; begin again."
+    title = "This login link has already been used"
+    advice = "Each link works once. If you only reloaded the page, nothing is lost; try again."
 
 
 class CodeRefused(LoginFailed):
-    """Spotify does not take the code: used, expired, or got for another browser."""
+    """Spotify rejected the code: it was used, has expired, or was issued for another browser."""
 
     kind = "code-refused"
     title = "Spotify did not accept the code of this login"
-    advice = "A code works once and for a few minutes. Begin again."
+    advice = "A code works once, for a few minutes. Please try again."
 
 
 class NotAllowed(LoginFailed):
-    """Another account owns the server, or ALLOWED_USERS does not name the account."""
+    """Another account owns the server, or ALLOWED_USERS does not list the account."""
 
     status = 403
     kind = "not-allowed"
     title = "This account may not log in here"
     advice = (
-        "This login was not stored. To let the account in, add its id, which is in the server’s "
-        "log, to ALLOWED_USERS. If you have another account, log out of Spotify and begin again."
+        "Nothing was stored. To admit this account, add its id, which is in the server’s log, to "
+        "ALLOWED_USERS. If you have another account, log out of Spotify and try again."
     )
 
 
 class NotLoggedIn(LoginFailed):
-    """There is no session, or it has ended."""
+    """The browser has no session, or its session has expired."""
 
     status = 403
     kind = "not-logged-in"
     title = "You are not logged in"
     again = "Log in"
-    advice = "Your session has ended, or there was none. Log in and try again."
+    advice = "You have no session here, or it has expired. Log in and try again."
 
 
 class ForeignOrigin(LoginFailed):
-    """A POST that did not come from a page of ours."""
+    """The POST was not sent by a page of this server."""
 
     status = 403
     kind = "foreign-origin"
-    title = "This was not sent by a page of this server"
+    title = "This request did not come from this server"
     public = True
     again = None
     advice = (
-        "Nothing was done. Open this server at its own address (its setting PUBLIC_URL) and use "
-        "the button there."
+        "Nothing was changed. Open this server at its own address (its setting PUBLIC_URL) and "
+        "use the button there."
     )
 
 
 class NotRegistered(LoginFailed):
-    """Spotify serves only users that the app's owner has entered."""
+    """Spotify serves only the users that the app's owner has added in the dashboard."""
 
     status = 403
     kind = "not-registered"
-    title = "Spotify does not know this account as a user of this app"
+    title = "This account is not registered for this Spotify app"
     advice = (
-        f"The app's owner has to add it under User Management at {DASHBOARD}; then begin again. "
-        "Nothing was stored."
+        "Nothing was stored. The app’s owner must add the account under User Management at "
+        f"{DASHBOARD}. Then try again."
     )
 
 
 class TooManyLogins(LoginFailed):
-    """More logins in a minute than a network, or all unknown browsers together, may finish."""
+    """A network, or all unknown browsers together, completed too many logins in a minute."""
 
     status = 429
     kind = "too-many-logins"
     title = "Too many logins at once"
     advice = (
-        "Wait a minute, then reload this page or begin again. In a browser that has logged in here "
-        "before, other people’s logins do not matter."
+        "Wait a minute, then reload this page or try again. Other people’s logins do not affect "
+        "browsers that have logged in here before."
     )
     retry_after = 60
 
 
 class RedirectUriRefused(LoginFailed):
-    """The redirect URI is not one that the dashboard has."""
+    """The app's dashboard does not list this server's redirect URI."""
 
     status = 502
     kind = "redirect-uri-refused"
     title = "Spotify does not accept this server’s redirect URI"
     advice = (
-        f"The app's page at {DASHBOARD} has to name it to the letter: PUBLIC_URL and then "
+        f"The app’s page at {DASHBOARD} must list it exactly: PUBLIC_URL followed by "
         "/auth/callback/. `python manage.py doctor` prints it."
     )
 
 
 class ClientRefused(LoginFailed):
-    """The credentials of the app are wrong."""
+    """CLIENT_ID or CLIENT_SECRET is wrong."""
 
     status = 502
     kind = "client-refused"
-    title = "Spotify does not know this server’s CLIENT_ID and CLIENT_SECRET"
-    advice = "Its operator has to correct them: `python manage.py doctor` shows where they are set."
+    title = "Spotify rejected this server’s CLIENT_ID or CLIENT_SECRET"
+    advice = (
+        "The server’s operator must correct them. `python manage.py doctor` shows where they are "
+        "set."
+    )
 
 
 class OwnerWithoutPremium(LoginFailed):
-    """Since 2026 an app works only while its owner has Premium."""
+    """The app's owner has no Premium, without which no app works since 2026."""
 
     status = 502
     kind = "owner-without-premium"
     title = "The owner of this Spotify app has no Premium subscription"
     advice = (
-        "Spotify serves an app only while its owner has Premium. After subscribing it can take a "
-        "few hours until it works."
+        "Spotify serves an app only while its owner has Premium. After subscribing, it can take a "
+        "few hours until the app works."
     )
 
 
 class SpotifyFailed(LoginFailed):
-    """An answer that is not foreseen; the log has it."""
+    """Spotify sent an unexpected response, which is logged."""
 
     status = 502
     kind = "spotify-failed"
-    title = "Spotify did not answer as it should"
-    advice = "Begin again in a moment. If it stays so, the server’s log says what Spotify answered."
+    title = "Spotify sent an unexpected response"
+    advice = "Try again in a moment. If this happens again, see the response in the server’s log."
 
 
 class SpotifyAway(LoginFailed):
-    """Spotify is down, or we are asked to keep away."""
+    """Spotify is down, or has asked this server to pause."""
 
     status = 503
     kind = "spotify-away"
     title = "Spotify cannot be reached right now"
-    advice = "Nothing is wrong with your account. Begin again later."
+    advice = "Your account is not the cause. Please try again later."
     retry_after = 60
 
 
 class SpotifySlow(SpotifyAway):
-    """No answer in time."""
+    """Spotify did not respond before the timeout."""
 
     status = 504
     kind = "spotify-slow"
-    title = "Spotify did not answer in time"
+    title = "Spotify did not respond in time"

@@ -1,22 +1,33 @@
-"""How many logins may be finished in a minute: strangers share one budget, accounts have their own.
+"""Limits on logins per minute: one for unknown browsers, one for browsers that logged in before.
 
-Counts only what it lets through, so its memory is bounded by the budgets, however many clients try.
+A browser is known by an encrypted cookie, which grants nothing else: it only says that an admitted
+account has logged in there, so that the logins of strangers cannot keep that account out. Only
+admitted logins are counted, so memory is bounded by the limits, however many clients try.
 """
 
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import orjson
+
+from server.encryption import Encryption
+from server.errors import Unreadable
+from server.login.attempt import SKEW, fingerprint
 
 SECONDS = 60.0
-STRANGERS = 30  # logins of browsers that are not known, in all
+STRANGERS = 30  # logins in SECONDS of all unknown browsers together
 PER_NETWORK = 10  # of those, from one IPv4 address or IPv6 /64
-KNOWN = 300  # logins of browsers that are known, in all
+KNOWN = 300  # logins in SECONDS of all known browsers together
 PER_ACCOUNT = 30  # of those, for one account
-LOGIN_BYTES = 700  # memory of a login that was let through, with its state
-MOST_BYTES = (2 * STRANGERS + KNOWN) * LOGIN_BYTES  # with those whose failure was logged
+LOGIN_BYTES = 700  # memory of an admitted login, with its state
+MOST_BYTES = (2 * STRANGERS + KNOWN) * LOGIN_BYTES  # including logins whose failure was logged
+KNOWN_COOKIE = "known"
+KNOWN_LIFE = timedelta(days=365)
 
 
 class Share:
-    """At most `most` in SECONDS, and `each` of them for one key; `timer` counts seconds."""
+    """At most `most` entries in SECONDS, and `each` of them per key; `timer` is in seconds."""
 
     def __init__(self, most: int, each: int, timer: Callable[[], float]) -> None:
         self._most = most
@@ -25,20 +36,20 @@ class Share:
         self._taken: deque[tuple[float, str]] = deque()
 
     def __len__(self) -> int:
-        """Count what was taken in the last SECONDS."""
+        """Return the number of entries of the last SECONDS."""
         while self._taken and self._timer() - self._taken[0][0] >= SECONDS:
             self._taken.popleft()
         return len(self._taken)
 
     def take(self, key: str) -> bool:
-        """Take one for a key, if there is room."""
+        """Add an entry for a key and return True, or return False if a limit is reached."""
         if len(self) >= self._most or sum(each == key for _, each in self._taken) >= self._each:
             return False
         self._taken.append((self._timer(), key))
         return True
 
     def give_back(self, key: str) -> None:
-        """Let one that was taken for a key count no longer."""
+        """Remove the latest entry of a key."""
         for entry in reversed(self._taken):
             if entry[1] == key:
                 self._taken.remove(entry)
@@ -46,22 +57,41 @@ class Share:
 
 
 class Budget:
-    """Room for logins: what strangers use up is never missing for a browser that is known."""
+    """The limits of unknown and of known browsers, which are independent of each other."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
         self.strangers = Share(STRANGERS, PER_NETWORK, timer)
         self.known = Share(KNOWN, PER_ACCOUNT, timer)
 
     def take(self, network: str, account: str | None) -> bool:
-        """Take room for one login: that of the account that a browser is known by, or a stranger's.
+        """Count one login and return whether it is within a limit.
 
-        A browser with a cookie that someone else planted in it is no worse off than a stranger.
+        `account` is what `known_account` returned for the browser. Where that account's limit is
+        reached, the limit of unknown browsers applies, so a cookie planted by an attacker leaves
+        its victim no worse off than without one.
         """
         if account is not None and self.known.take(account):
             return True
         return self.strangers.take(network)
 
     def admitted(self, network: str, account: str | None) -> None:
-        """Give back the room of a login that has succeeded: it was no stranger's after all."""
+        """Stop counting a login of an unknown browser that has succeeded."""
         if account is None:
             self.strangers.give_back(network)
+
+
+def seal_known(account_id: str, now: datetime, encryption: Encryption) -> str:
+    """Return the value of KNOWN_COOKIE: the SHA-256 of the account's id and the time, encrypted."""
+    return encryption.seal(orjson.dumps([fingerprint(account_id).hex(), now]).decode()).decode()
+
+
+def known_account(cookie: str | None, now: datetime, encryption: Encryption) -> str | None:
+    """Return the hashed account id of a cookie; None if the cookie is not valid."""
+    if not cookie:
+        return None
+    try:
+        account, made_at = orjson.loads(encryption.open(cookie.encode()))
+    except (Unreadable, UnicodeEncodeError):
+        return None
+    is_valid = -SKEW <= now - datetime.fromisoformat(made_at) < KNOWN_LIFE
+    return str(account) if is_valid else None

@@ -1,4 +1,4 @@
-"""The login from its first click to its last: begin, finish, log out, disconnect."""
+"""The browser login: start it, complete it, log out, disconnect."""
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -13,11 +13,19 @@ from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import DatabaseError, SpotifyError
 from server.login import error_mapping, errors, session_store
-from server.login import known_browser as known
 from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
 from server.login.callback import Callback
 from server.login.errors import LoginFailed
-from server.login.login_budget import KNOWN, PER_NETWORK, SECONDS, STRANGERS, Budget, Share
+from server.login.login_budget import (
+    KNOWN,
+    PER_NETWORK,
+    SECONDS,
+    STRANGERS,
+    Budget,
+    Share,
+    known_account,
+    seal_known,
+)
 from server.login.session_store import Visitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
@@ -26,7 +34,7 @@ from server.spotify.consent import SCOPES, end_of_consent
 from server.spotify.limits.quota import by_unknown_browsers
 from server.spotify.profile import Profile, read_profile
 
-CHOOSE = "no other account may log in now; ALLOWED_USERS can name who may"
+ADMIT_OTHERS = "set ALLOWED_USERS to admit other accounts"
 LONGEST_CODE = 2000  # characters
 ME = "/me"
 
@@ -34,8 +42,8 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Begun:
-    """Where to send the browser, and the cookie it has to bring back."""
+class StartedLogin:
+    """The URL of the consent page, the login's state, and the cookie that belongs to it."""
 
     url: str = field(repr=False)
     state: str = field(repr=False)
@@ -44,7 +52,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Admitted:
-    """A login that has succeeded: its session's token, where to go, and the next time's cookie."""
+    """A successful login: the session's token, the path to go to, and the value of KNOWN_COOKIE."""
 
     session: str = field(repr=False)
     next: str
@@ -52,10 +60,11 @@ class Admitted:
 
 
 class LoginService:
-    """`allowed` lists the accounts that may in; if it is empty, the first to log in owns all.
+    """Runs logins. `allowed` lists the accounts that may log in; if empty, the first one owns all.
 
-    `cookies` seals logins that have begun, `browsers` the cookies of browsers that are known.
-    `on_change` is awaited when a login has come or gone. `timer` is a monotonic clock in seconds.
+    `tokens` encrypts stored tokens, `cookies` logins in progress, `browsers` the cookies of known
+    browsers. `on_change` is awaited after a login is stored or deleted. `timer` is a monotonic
+    clock in seconds.
     """
 
     def __init__(
@@ -86,16 +95,16 @@ class LoginService:
         self._on_change = on_change
         self._now = now
         self._budget = Budget(timer)
-        self._told = Share(STRANGERS, PER_NETWORK, timer)
+        self._logged = Share(STRANGERS, PER_NETWORK, timer)
         self._answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, SECONDS, timer)
 
-    def begin(self, target: str) -> Begun:
-        """A new login that is to end at the local path `target`. Touches no database."""
+    def begin(self, target: str) -> StartedLogin:
+        """Start a login that returns to the local path `target`, without any call or query."""
         attempt = Attempt(local_path(target), self._now())
         url = self._accounts.consent_url(
             self.redirect_uri, SCOPES, attempt.state, attempt.challenge
         )
-        return Begun(url, attempt.state, seal(attempt, self._cookies))
+        return StartedLogin(url, attempt.state, seal(attempt, self._cookies))
 
     async def finish(
         self,
@@ -106,37 +115,38 @@ class LoginService:
         known_by: str | None = None,
         network: str = "unknown",
     ) -> Admitted:
-        """Check what came back, exchange its code, see whose it is, and let them in.
+        """Check the callback, exchange its code, read the profile, and open a session.
 
-        `replaces` is the browser's session until now, `known_by` its cookie of an earlier login,
-        `network` what it is counted for without one. Raises LoginFailed, for each cause its own
-        class, or DatabaseError.
+        `cookie` is the one that `begin` gave to this browser, `replaces` its current session,
+        `known_by` the KNOWN_COOKIE of an earlier login, and `network` the client's network, whose
+        limit applies to unknown browsers. Raises LoginFailed (a subclass for each cause) or a
+        DatabaseError.
         """
-        account, spent = known.account_of(known_by, self._now(), self._browsers), False
+        account, spent = known_account(known_by, self._now(), self._browsers), False
         try:
             attempt, code = self._checked(callback, cookie)
             await self._spend(attempt, network, account)
             spent = True
-            grant, profile = await self._asked(code, attempt, is_known=account is not None)
-            session = await self._admitted(profile, grant, replaces)
+            grant, profile = await self._exchange(code, attempt, is_known=account is not None)
+            session = await self._admit(profile, grant, replaces)
         except LoginFailed as failure:
-            if spent or self._told.take(network):  # strangers can make up any number
-                self._tell(failure, network, is_known=account is not None)
+            if spent or self._logged.take(network):  # strangers can cause any number
+                self._log_failure(failure, network, is_known=account is not None)
             raise
         self._budget.admitted(network, account)
         return Admitted(session, attempt.next, self.mark(profile.key))
 
     def mark(self, account_id: str) -> str:
-        """Return the cookie by which a browser of this account is known from now on."""
-        return known.seal(account_id, self._now(), self._browsers)
+        """Return the value of KNOWN_COOKIE for a browser of this account."""
+        return seal_known(account_id, self._now(), self._browsers)
 
-    def _tell(self, failure: LoginFailed, network: str, *, is_known: bool) -> None:
-        tell = log.info if failure.usual else log.warning
+    def _log_failure(self, failure: LoginFailed, network: str, *, is_known: bool) -> None:
+        write = log.info if failure.usual else log.warning
         reason = str(failure) or None
-        tell("login_failed", cause=failure.kind, client=network, known=is_known, reason=reason)
+        write("login_failed", cause=failure.kind, client=network, known=is_known, reason=reason)
 
     def _checked(self, callback: Callback, cookie: str | None) -> tuple[Attempt, str]:
-        """Return the attempt that this browser began, and its code; costs no call and no query."""
+        """Return the login that this browser started and its code, without a call or a query."""
         if callback.state is None:
             raise errors.StateMissing
         attempt = unseal(cookie, self._cookies) if cookie else None
@@ -149,11 +159,11 @@ class LoginService:
         if callback.error is not None:
             raise error_mapping.of_callback(callback.error)
         if not callback.code or len(callback.code) > LONGEST_CODE:
-            raise errors.CodeRefused("no code, or one that is too long")
+            raise errors.CodeRefused("the code is missing or too long")
         return attempt, callback.code
 
     async def _spend(self, attempt: Attempt, network: str, account: str | None) -> None:
-        """Accept an attempt once, if the budget has room for it."""
+        """Mark a login as used. Raises StateReplayed, TooManyLogins or a DatabaseError."""
         self._answered.expire()
         if attempt.state in self._answered:
             raise errors.StateReplayed
@@ -165,26 +175,28 @@ class LoginService:
                 session_store.spend, attempt.state, self._now(), LIFE + 2 * SKEW
             )
         except DatabaseError:
-            self._answered.pop(attempt.state, None)  # so that reloading the page is enough
+            self._answered.pop(attempt.state, None)  # so that the user can reload the page
             raise
         if not spent:
             raise errors.StateReplayed
 
-    async def _asked(self, code: str, attempt: Attempt, *, is_known: bool) -> tuple[Grant, Profile]:
-        """The tokens behind the code, and whose they are."""
+    async def _exchange(
+        self, code: str, attempt: Attempt, *, is_known: bool
+    ) -> tuple[Grant, Profile]:
+        """Exchange the code for tokens, and read the profile of their account."""
         bucket = ME if is_known else by_unknown_browsers(ME)
         try:
             grant = await self._accounts.exchange(
                 code, attempt.verifier, self.redirect_uri, known=is_known
             )
             if grant.refresh_token is None:
-                raise errors.SpotifyFailed("no refresh token for a code")
+                raise errors.SpotifyFailed("the response to a code has no refresh token")
             answer = await self._client.get_as(grant.access_token, ME, bucket=bucket)
             return grant, read_profile(answer)
         except SpotifyError as error:
             raise error_mapping.of_answer(error) from error
 
-    async def _admitted(self, profile: Profile, grant: Grant, replaces: str | None) -> str:
+    async def _admit(self, profile: Profile, grant: Grant, replaces: str | None) -> str:
         now = self._now()
         admission = await self._database.run(
             session_store.admit, profile, grant, self._allowed, self._tokens, now, replaces
@@ -193,12 +205,12 @@ class LoginService:
             raise errors.NotAllowed(f"account {' or '.join(sorted(profile.names))}")
         log.info("login_succeeded", account_id=profile.key, ends_at=end_of_consent(now))
         if admission.becomes_owner:
-            log.warning("server_owned", account_id=profile.key, mend=CHOOSE)
+            log.warning("server_owned", account_id=profile.key, hint=ADMIT_OTHERS)
         await self._on_change()
         return admission.session
 
     async def visitor(self, session: str | None) -> Visitor | None:
-        """Who a session belongs to, if it is one. Raises Overloaded or DatabaseError."""
+        """Return the account of a session; None without one. Raises Overloaded or DatabaseError."""
         return await self._find(session, self._allowed)
 
     async def _find(self, session: str | None, allowed: Collection[str]) -> Visitor | None:
@@ -208,17 +220,17 @@ class LoginService:
             return await self._database.run(session_store.visitor, session, allowed, self._now())
 
     async def log_out(self, session: str | None) -> None:
-        """End a session; that there was none is no error."""
+        """End a session; does nothing without one. Raises Overloaded or DatabaseError."""
         if session:
             with self._admission.enter():
                 await self._database.run(session_store.end_session, session)
 
     async def disconnect(self, session: str | None) -> None:
-        """Delete the tokens and all else of the account that is logged in; the catalogue stays.
+        """Delete the tokens and all other data of the session's account; the catalogue stays.
 
-        Raises NotLoggedIn.
+        Raises NotLoggedIn, Overloaded or DatabaseError.
         """
-        visitor = await self._find(session, ())  # also who is no longer listed
+        visitor = await self._find(session, ())  # also for accounts no longer in ALLOWED_USERS
         if visitor is None:
             raise errors.NotLoggedIn
         await self._database.run(token_store.forget, visitor.account_id)

@@ -1,4 +1,4 @@
-"""The tables of logging in: sessions and spent states. Each function runs in one transaction."""
+"""SQL of sessions and of used states; each function runs in its caller's transaction."""
 
 import secrets
 from collections.abc import Collection
@@ -17,12 +17,12 @@ from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 
 SESSION_LIFE = timedelta(days=30)
-ADMISSION_LOCK = 0x4F776E65  # any number of our own: two first logins at once cannot both own
+ADMISSION_LOCK = 0x4F776E65  # arbitrary; two concurrent first logins cannot both become owner
 
 
 @dataclass(frozen=True)
 class Admission:
-    """A session's token; `becomes_owner`: nobody had logged in before, and nobody else may now."""
+    """A new session's token; `becomes_owner` if this first login excludes all other accounts."""
 
     session: str = field(repr=False)
     becomes_owner: bool
@@ -30,14 +30,17 @@ class Admission:
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is logged in."""
+    """The account of a session."""
 
     account_id: str
     display_name: str | None
 
 
 def spend(session: Session, state: str, now: datetime, keep: timedelta) -> bool:
-    """Accept a state, once; False if it has been before. Those older than `keep` are forgotten."""
+    """Store a state for `keep` and return True; return False if it is stored already.
+
+    Deletes states that have expired.
+    """
     session.execute(delete(SpentState).where(SpentState.expires_at <= now))
     spent = insert(SpentState).values(state_hash=fingerprint(state), expires_at=now + keep)
     return (
@@ -55,14 +58,14 @@ def admit(
     now: datetime,
     replaces: str | None = None,
 ) -> Admission | None:
-    """Keep the login of an account that may in, and open a session instead of `replaces`.
+    """Store the login of an account and open a session, which replaces the session `replaces`.
 
-    Returns None and stores nothing for any other account. `allowed` lists accounts by their names;
-    if it is empty, the account that is here already owns the server, or the first to come.
+    Returns None and stores nothing if the account may not log in. `allowed` lists the names of
+    accounts that may; if it is empty, only the stored account may, or else the first one.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
     token_store.name_by_type(session)
-    nobody = token_store.newest(session, ()) is None
+    is_first = token_store.newest(session, ()) is None
     if allowed and not profile.names & set(allowed):
         return None
     if not allowed and token_store.is_of_another(session, profile):
@@ -80,13 +83,13 @@ def admit(
             expires_at=now + SESSION_LIFE,
         )
     )
-    return Admission(token, becomes_owner=nobody and not allowed)
+    return Admission(token, becomes_owner=is_first and not allowed)
 
 
 def visitor(
     session: Session, token: str, allowed: Collection[str], now: datetime
 ) -> Visitor | None:
-    """Who has this session; None if it is over, or its account may no longer in."""
+    """Return the account of a session; None if it has expired or the account is not allowed."""
     found = session.execute(
         select(Login.account_id, Login.display_name)
         .join(BrowserSession, BrowserSession.account_id == Login.account_id)
@@ -97,5 +100,5 @@ def visitor(
 
 
 def end_session(session: Session, token: str) -> None:
-    """End a session."""
+    """Delete a session."""
     session.execute(delete(BrowserSession).where(BrowserSession.token_hash == fingerprint(token)))

@@ -137,7 +137,7 @@ class TokenRefresher:
             refresh_token = self._encryption.open(row.refresh_token)
             grant = token_request.ask(self._accounts.refresh(refresh_token))
         except Unreadable:
-            log.error("token_unreadable", account_id=account_id, mend=token_store.MEND_KEYS)
+            log.error("token_unreadable", account_id=account_id, hint=token_store.MEND_KEYS)
             return None
         except InvalidGrant as error:
             token_store.need_consent(session, account_id, str(error), self._now())
@@ -169,7 +169,7 @@ class TokenRefresher:
             value = self._encryption.open(row.access_token)
         except Unreadable:
             if row.account_id == self._app_id:
-                log.warning("token_unreadable", account_id=row.account_id, mend=MEND_BY_ITSELF)
+                log.warning("token_unreadable", account_id=row.account_id, hint=MEND_BY_ITSELF)
             return None
         token = AccessToken(value, row.account_id, row.expires_at)
         return token if self._is_good(token, rejected) else None
@@ -213,5 +213,5 @@ class TokenRefresher:
 
 def _tell_of_the_end(account_id: str, reason: str) -> None:
     log.warning(
-        "consent_needed", account_id=account_id, reason=reason, mend=token_store.LOG_IN_AGAIN
+        "consent_needed", account_id=account_id, reason=reason, hint=token_store.LOG_IN_AGAIN
     )

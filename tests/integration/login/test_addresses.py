@@ -47,7 +47,7 @@ async def test_behind_https_a_cookie_without_the_prefix_counts_for_nothing(
     back = await browser.agree(await browser.begin())
     renamed = browser.cookie_header(back).replace("__Host-", "")
     failed = await stage.browser().get(back, Cookie=renamed)
-    assert "was not begun in this browser" in read_page(failed, 400)
+    assert "was not started in this browser" in read_page(failed, 400)
 
 
 @pytest.mark.gen_test
@@ -76,7 +76,7 @@ async def test_behind_https_no_other_site_and_no_planted_cookie_gets_anywhere(
             assert answer.code == 403, (path, origin, site)
     assert await stage.counts() == before
     back = await attacker.agree(await attacker.begin())
-    assert "was not begun in this browser" in read_page(await owner.get(back), 400)
+    assert "was not started in this browser" in read_page(await owner.get(back), 400)
     session = owner.session.value
     cookies = f"{attacker.cookie_header(back)}; {fixed}"
     assert (await attacker.get(back, Cookie=cookies)).code == 303

@@ -18,7 +18,7 @@ from tests.unit.observability.test_log import lines, logging_as_it_was
 __all__ = ["lines", "logging_as_it_was", "set_stage"]
 
 Lines = Callable[[], list[dict[str, Any]]]
-FOREIGN = "This login was not begun in this browser"
+FOREIGN = "This login was not started in this browser"
 MOST = 10  # logins a minute of unknown browsers at one address that may reach Spotify
 
 

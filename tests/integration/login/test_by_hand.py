@@ -85,10 +85,10 @@ async def test_an_address_is_good_for_the_browser_that_began_and_once(
     ended_at = await owner.agree(await begin(owner))
     await begin(other)
     refused = await paste(other, ended_at)
-    assert "was not begun in this browser" in read_page(refused, 400)
+    assert "was not started in this browser" in read_page(refused, 400)
     assert other.session is None
     assert (await paste(owner, ended_at)).code == 303
-    assert "answered already" in read_page(await paste(owner, ended_at), 400)
+    assert "already been used" in read_page(await paste(owner, ended_at), 400)
     assert await stage.all("SELECT count(*) FROM logins") == [1]
 
 
@@ -111,7 +111,7 @@ async def test_no_other_site_can_paste(
     ended_at = await browser.agree(await begin(browser))
     origin = origin and origin.replace("PORT", str(stage.freshet.port))
     refused = await paste(browser, ended_at, origin=origin, site=site)
-    assert "not sent by a page of this server" in read_page(refused, 403)
+    assert "did not come from this server" in read_page(refused, 403)
     assert stage.token_calls() == 0
 
 
@@ -126,7 +126,7 @@ async def test_what_is_no_callback_is_told_with_what_to_copy(
     browser = stage.browser()
     consent = await begin(browser)
     page = read_page(await paste(browser, consent if pasted == "CONSENT" else pasted), 400)
-    assert "not the address at which the login ended" in page
+    assert "not the address where the login ended" in page
     assert "/auth/callback/?code=" in page
 
 
@@ -135,7 +135,7 @@ async def test_a_refusal_of_the_user_can_be_pasted_too(set_stage: SetStage) -> N
     stage = await set_stage(public_url=LAN)
     browser = stage.browser()
     ended_at = await browser.agree(await begin(browser), "cancel")
-    assert "You did not agree" in read_page(await paste(browser, ended_at), 403)
+    assert "You cancelled the login" in read_page(await paste(browser, ended_at), 403)
 
 
 @pytest.mark.gen_test

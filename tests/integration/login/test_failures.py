@@ -32,7 +32,7 @@ async def failed(
     response = await browser.get(url)
     page = read_page(response, status)
     assert f"<h1>{title}" in unescape(page)
-    assert 'href="/auth/login/">Begin again</a>' in page
+    assert 'href="/auth/login/">Try again</a>' in page
     assert ("Retry-After" in response.headers) is retry
     said = parameters(url) if "?" in url else {}
     for value in (*said.values(), "AQ-refresh", "BQ-access", "Traceback"):
@@ -48,7 +48,7 @@ async def test_cancelling_is_not_an_error_of_anybodys(set_stage: SetStage, lines
     browser = stage.browser()
     back = await browser.agree(await browser.begin(), answer="cancel")
     assert parameters(back)["error"] == "access_denied"
-    await failed(stage, browser, back, 403, "You did not agree")
+    await failed(stage, browser, back, 403, "You cancelled the login")
     (line,) = [each for each in lines() if each["event"] == "login_failed"]
     assert (line["cause"], line["level"]) == ("login-denied", "info")
     assert stage.token_calls() == 0
@@ -59,8 +59,8 @@ async def test_cancelling_is_not_an_error_of_anybodys(set_stage: SetStage, lines
     [
         ("server_error", 503, "Spotify cannot be reached"),
         ("temporarily_unavailable", 503, "Spotify cannot be reached"),
-        ("invalid_scope", 502, "Spotify did not answer as it should"),
-        ("unheard-of", 502, "Spotify did not answer as it should"),
+        ("invalid_scope", 502, "Spotify sent an unexpected response"),
+        ("unheard-of", 502, "Spotify sent an unexpected response"),
     ],
 )
 @pytest.mark.gen_test
@@ -76,15 +76,15 @@ async def test_other_errors_that_come_back_are_spotifys(
 
 
 NO_ANSWERS = [
-    ("", "This is not an answer to a login"),
-    ("?code=AQcode", "This is not an answer to a login"),
-    ("?error=access_denied", "This is not an answer to a login"),
+    ("", "This login did not start here"),
+    ("?code=AQcode", "This login did not start here"),
+    ("?error=access_denied", "This login did not start here"),
     ("?state=STATE", "Spotify did not accept the code"),
     ("?state=STATE&code=", "Spotify did not accept the code"),
-    ("?state=&code=AQcode", "This login was not begun in this browser"),
-    ("?state=foreign-state&code=AQcode", "This login was not begun in this browser"),
-    ("?state=STATEx&code=AQcode", "This login was not begun in this browser"),
-    ("?state=%F0%9F%8E%B5&code=AQcode", "This login was not begun in this browser"),
+    ("?state=&code=AQcode", "This login was not started in this browser"),
+    ("?state=foreign-state&code=AQcode", "This login was not started in this browser"),
+    ("?state=STATEx&code=AQcode", "This login was not started in this browser"),
+    ("?state=%F0%9F%8E%B5&code=AQcode", "This login was not started in this browser"),
 ]
 
 
@@ -145,7 +145,7 @@ async def test_after_an_hour_the_browser_has_forgotten_the_login(set_stage: SetS
     browser = stage.browser()
     back = await browser.agree(await browser.begin())
     stage.clock.forward(hours=1)
-    await failed(stage, browser, back, 400, "This login was not begun in this browser")
+    await failed(stage, browser, back, 400, "This login was not started in this browser")
 
 
 @pytest.mark.gen_test
@@ -154,7 +154,7 @@ async def test_a_login_works_once_and_reloading_harms_nothing(set_stage: SetStag
     browser = stage.browser()
     back = await browser.agree(await browser.begin())
     await browser.get(back)
-    page = await failed(stage, browser, back, 400, "This login has been answered already")
+    page = await failed(stage, browser, back, 400, "This login link has already been used")
     assert "If you only reloaded the page, nothing is lost" in page
     assert stage.token_calls() == 1
     assert "You are logged in as" in read_page(await browser.get("/"))
@@ -172,7 +172,7 @@ async def test_a_state_stays_spent_in_another_process_and_after_minutes(
     first.clock.forward(minutes=9)
     url = back.replace(first.url, f"http://127.0.0.1:{second.freshet.port}")
     page = read_page(await browser.get(url), 400)
-    assert "This login has been answered already" in page
+    assert "This login link has already been used" in page
     assert first.token_calls() == 1
 
 
@@ -231,7 +231,7 @@ async def test_a_wrong_client_secret_is_the_operators_to_mend(
     stage = await set_stage(client_secret="a-wrong-client-secret")
     browser = stage.browser()
     back = await browser.agree(await browser.begin())
-    page = await failed(stage, browser, back, 502, "Spotify does not know this server’s CLIENT_ID")
+    page = await failed(stage, browser, back, 502, "Spotify rejected this server’s CLIENT_ID")
     assert "a-wrong-client-secret" not in page + str(lines())
 
 
@@ -244,10 +244,10 @@ async def test_spotify_that_refuses_connections_is_away(set_stage: SetStage) -> 
     await failed(stage, browser, back, 503, "Spotify cannot be reached", retry=True)
 
 
-NOT_REGISTERED = (403, "Spotify does not know this account as a user")
+NOT_REGISTERED = (403, "This account is not registered")
 NO_PREMIUM = (502, "The owner of this Spotify app has no Premium")
 AWAY = (503, "Spotify cannot be reached")
-ODD = (502, "Spotify did not answer as it should")
+ODD = (502, "Spotify sent an unexpected response")
 OWNER = b"Active premium subscription required for the owner of the app."
 DASHBOARD = b"Check settings on developer.spotify.com/dashboard, the user may not be registered."
 
@@ -289,7 +289,7 @@ ANSWERS: list[tuple[str, Answer, tuple[int, str]]] = [
     (
         TOKEN,
         Answer(400, {"error": "invalid_client"}),
-        (502, "Spotify does not know this server’s CLIENT_ID"),
+        (502, "Spotify rejected this server’s CLIENT_ID"),
     ),
 ]
 

@@ -13,8 +13,7 @@ import pytest
 from server.config.addresses import client_network
 from server.encryption import Encryption
 from server.errors import RateLimited
-from server.login import known_browser
-from server.login.login_budget import PER_NETWORK, STRANGERS
+from server.login.login_budget import KNOWN_LIFE, PER_NETWORK, STRANGERS, seal_known
 from server.spotify.auth.oauth import ANY_GRANT
 from server.standin import Answer, Listener
 from tests.conftest import SECRET
@@ -195,8 +194,8 @@ async def test_no_made_up_cookie_makes_a_browser_known(set_stage: SetStage) -> N
     assert session is not None
     others = [Encryption(secret, "browsers") for secret in ("x" * 32, SECRET)]
     stale, foreign = (
-        known_browser.seal("account-1", stage.clock() - known_browser.LIFE, others[1]),
-        known_browser.seal("account-1", stage.clock(), others[0]),
+        seal_known("account-1", stage.clock() - KNOWN_LIFE, others[1]),
+        seal_known("account-1", stage.clock(), others[0]),
     )
     attempt = owner.attempts[0].value
     made_up = ["", '""', "x", "é", mark.value[:-4], session.value, attempt, stale, foreign]

@@ -405,7 +405,7 @@ async def test_a_form_of_another_site_does_nothing(set_stage: SetStage) -> None:
         for path in ("/auth/logout/", "/auth/disconnect", "/auth/disconnect/?x"):
             response = await browser.post(path, origin=origin, site=site)
             assert response.code == 403, (origin, site)
-            assert "This was not sent by a page of this server" in read_page(response, 403)
+            assert "This request did not come from this server" in read_page(response, 403)
     assert await stage.counts() == before
     assert await is_in(browser)
 

@@ -40,7 +40,7 @@ from server.login.login_budget import (
     Budget,
     Share,
 )
-from server.login.service import Admitted, Begun, LoginService
+from server.login.service import Admitted, LoginService, StartedLogin
 from server.spotify.api.client import SpotifyClient
 from server.spotify.transport import Transport
 from server.standin import Answer, Listener, StandIn
@@ -75,9 +75,9 @@ class Front:
     changes: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
-    def agree(self, begun: Begun, listener: Listener | None = None) -> Callback:
+    def agree(self, started: StartedLogin, listener: Listener | None = None) -> Callback:
         """What comes back when the listener has agreed, without a consent page."""
-        asked, world = parameters(begun.url), self.standin.world
+        asked, world = parameters(started.url), self.standin.world
         someone = listener or world.listener
         user = {
             "account_id": someone.account_id,
@@ -86,17 +86,17 @@ class Front:
         }
         consent = Consent(user, frozenset({"user-follow-read"}), world.clock())
         code = world.desk.issue_code(Code(consent, asked["redirect_uri"], asked["code_challenge"]))
-        return Callback(begun.state, code, None)
+        return Callback(started.state, code, None)
 
     async def log_in(self, listener: Listener | None = None) -> Admitted:
-        begun = self.login_service.begin("/")
-        return await self.login_service.finish(self.agree(begun, listener), begun.cookie)
+        started = self.login_service.begin("/")
+        return await self.login_service.finish(self.agree(started, listener), started.cookie)
 
     async def fails(self, kind: type[LoginFailed]) -> LoginFailed:
         """The failure of a login that should fail so."""
-        begun = self.login_service.begin("/")
+        started = self.login_service.begin("/")
         with pytest.raises(kind) as caught:
-            await self.login_service.finish(self.agree(begun), begun.cookie)
+            await self.login_service.finish(self.agree(started), started.cookie)
         assert type(caught.value) is kind
         return caught.value
 
@@ -194,9 +194,9 @@ async def test_to_begin_touches_neither_spotify_nor_the_database(
 async def test_the_brake_lets_go_after_a_minute(front_of: Callable[..., Front]) -> None:
     front = front_of()
     for _ in range(PER_NETWORK):
-        begun = front.login_service.begin("/")
+        started = front.login_service.begin("/")
         with pytest.raises(errors.CodeRefused):
-            await front.login_service.finish(Callback(begun.state, "bogus", None), begun.cookie)
+            await front.login_service.finish(Callback(started.state, "bogus", None), started.cookie)
     failure = await front.fails(errors.TooManyLogins)
     assert (failure.status, failure.retry_after) == (429, 60)
     front.seconds = 59.9
@@ -213,15 +213,15 @@ async def test_who_was_told_to_wait_can_go_on_with_the_same_login(
     """Nothing was spent: the page says to wait a minute."""
     front = front_of()
     for _ in range(PER_NETWORK):
-        begun = front.login_service.begin("/")
+        started = front.login_service.begin("/")
         with pytest.raises(errors.CodeRefused):
-            await front.login_service.finish(Callback(begun.state, "bogus", None), begun.cookie)
-    begun = front.login_service.begin("/")
-    callback = front.agree(begun)
+            await front.login_service.finish(Callback(started.state, "bogus", None), started.cookie)
+    started = front.login_service.begin("/")
+    callback = front.agree(started)
     with pytest.raises(errors.TooManyLogins):
-        await front.login_service.finish(callback, begun.cookie)
+        await front.login_service.finish(callback, started.cookie)
     front.seconds = 61.0
-    assert await front.login_service.finish(callback, begun.cookie)
+    assert await front.login_service.finish(callback, started.cookie)
 
 
 @pytest.mark.gen_test
@@ -229,19 +229,19 @@ async def test_what_is_refused_at_sight_costs_nothing_and_does_not_wear_the_brak
     front_of: Callable[..., Front], database: Database
 ) -> None:
     front = front_of()
-    begun, other = front.login_service.begin("/"), front.login_service.begin("/")
+    started, other = front.login_service.begin("/"), front.login_service.begin("/")
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
         for callback, cookie in (
-            (Callback(None, "code", None), begun.cookie),
-            (Callback(begun.state, "code", None), None),
-            (Callback(begun.state, "code", None), other.cookie),
-            (Callback("x", "code", None), begun.cookie),
-            (Callback("\ud800", "code", None), begun.cookie),
-            (Callback(begun.state, None, None), begun.cookie),
-            (Callback(begun.state, "x" * 2001, None), begun.cookie),
-            (Callback(begun.state, "code", "access_denied"), begun.cookie),
+            (Callback(None, "code", None), started.cookie),
+            (Callback(started.state, "code", None), None),
+            (Callback(started.state, "code", None), other.cookie),
+            (Callback("x", "code", None), started.cookie),
+            (Callback("\ud800", "code", None), started.cookie),
+            (Callback(started.state, None, None), started.cookie),
+            (Callback(started.state, "x" * 2001, None), started.cookie),
+            (Callback(started.state, "code", "access_denied"), started.cookie),
         ):
             with pytest.raises(AT_SIGHT):
                 await front.login_service.finish(callback, cookie)
@@ -295,14 +295,14 @@ async def test_reloading_the_callback_over_and_over_costs_nothing(
     front_of: Callable[..., Front], database: Database
 ) -> None:
     front = front_of()
-    begun = front.login_service.begin("/")
-    callback = front.agree(begun)
-    await front.login_service.finish(callback, begun.cookie)
+    started = front.login_service.begin("/")
+    callback = front.agree(started)
+    await front.login_service.finish(callback, started.cookie)
     statements: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *told: statements.append(told[2]))
     for _ in range(100):
         with pytest.raises(errors.StateReplayed):
-            await front.login_service.finish(callback, begun.cookie)
+            await front.login_service.finish(callback, started.cookie)
     assert statements == []
     assert front.standin.calls_to(TOKEN) == 1
     assert await front.log_in()  # nor does it wear the brake
@@ -313,17 +313,17 @@ async def test_states_that_were_spent_are_forgotten_once_they_are_too_old_anyway
     front_of: Callable[..., Front], database: Database, clock: Clock
 ) -> None:
     front = front_of()
-    begun = front.login_service.begin("/")
-    callback = front.agree(begun)
+    started = front.login_service.begin("/")
+    callback = front.agree(started)
     clock.forward(minutes=9, seconds=59)
-    await front.login_service.finish(callback, begun.cookie)
+    await front.login_service.finish(callback, started.cookie)
     front.seconds = 3600.0  # what this process remembers by itself is gone
     with pytest.raises(errors.StateReplayed):
-        await front.login_service.finish(callback, begun.cookie)
+        await front.login_service.finish(callback, started.cookie)
     for _ in range(15):
         clock.forward(minutes=1)
         with pytest.raises((errors.StateReplayed, errors.StateExpired)):
-            await front.login_service.finish(callback, begun.cookie)
+            await front.login_service.finish(callback, started.cookie)
     assert front.standin.calls_to(TOKEN) == 1
     await front.log_in()
     assert await count(database, "spent_states") == 1
@@ -334,13 +334,13 @@ async def test_a_clock_that_is_a_little_behind_in_another_process_is_no_matter(
     front_of: Callable[..., Front], clock: Clock
 ) -> None:
     front = front_of()
-    begun = front.login_service.begin("/")
+    started = front.login_service.begin("/")
     clock.forward(seconds=-59)
-    assert await front.login_service.finish(front.agree(begun), begun.cookie)
-    begun = front.login_service.begin("/")
+    assert await front.login_service.finish(front.agree(started), started.cookie)
+    started = front.login_service.begin("/")
     clock.forward(seconds=-61)
     with pytest.raises(errors.StateExpired):
-        await front.login_service.finish(front.agree(begun), begun.cookie)
+        await front.login_service.finish(front.agree(started), started.cookie)
 
 
 @pytest.mark.gen_test
@@ -414,14 +414,14 @@ async def test_nothing_that_is_shown_or_logged_holds_a_secret(
 ) -> None:
     front = front_of()
     with capture_logs() as logs:
-        begun = front.login_service.begin("/")
-        callback = front.agree(begun)
-        admitted = await front.login_service.finish(callback, begun.cookie)
+        started = front.login_service.begin("/")
+        callback = front.agree(started)
+        admitted = await front.login_service.finish(callback, started.cookie)
     assert callback.code is not None
-    shown = repr((begun, callback, admitted, front.login_service)) + str(logs)
-    for secret in (begun.state, begun.cookie, callback.code, admitted.session):
+    shown = repr((started, callback, admitted, front.login_service)) + str(logs)
+    for secret in (started.state, started.cookie, callback.code, admitted.session):
         assert secret not in shown
-    assert begun.state not in repr(errors.StateForeign())
+    assert started.state not in repr(errors.StateForeign())
 
 
 CASES: list[tuple[SpotifyError, type[LoginFailed], int]] = [

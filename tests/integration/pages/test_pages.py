@@ -409,7 +409,7 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     await browser.log_in()
     for origin, site in (("https://evil.example", "cross-site"), (None, "same-site"), (None, None)):
         page = read_page(await browser.post("/status", origin=origin, site=site), 403)
-        assert "not sent by a page of this server" in page
+        assert "did not come from this server" in page
     stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.2))
     assert (await browser.post("/status")).code == 303
     assert "A sync is already running" in read_page(await browser.post("/status"), 409)

@@ -1086,7 +1086,7 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
         astray = keeper_of(standin, secret=OTHER_SECRET)
         assert listener_of(standin, await astray.access_token()) is None
     told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
-    assert [(line["account_id"], line["mend"]) for line in told] == [
+    assert [(line["account_id"], line["hint"]) for line in told] == [
         (ROBIN.account_id, token_store.MEND_KEYS)
     ]
     assert "SECRET=new,old" in token_store.MEND_KEYS

@@ -498,7 +498,7 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     told = events(logs, "consent_needed")[0]
     assert told["account_id"] == ROBIN.account_id
     assert told["reason"] == "Refresh token revoked"
-    assert "/auth/login/" in told["mend"]
+    assert "/auth/login/" in told["hint"]
     row = await row_of(database)
     assert (row.state, row.reason) == ("consent_needed", "Refresh token revoked")
     assert await refresh_token_in(database) == grant.refresh_token

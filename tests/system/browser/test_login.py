@@ -65,7 +65,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     press(page, "Cancel")
     expect(page.get_by_role("heading", name=LoginDenied.title)).to_be_visible()
     yield "denied"
-    press(page, "Begin again")
+    press(page, "Try again")
     press(page, "Agree")
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
     yield "logged-in"
@@ -102,7 +102,7 @@ def test_whoever_does_not_agree_is_told_so_and_may_begin_again(
         press(page, "Cancel")
     assert answer.value.status == 403
     expect(page.get_by_role("heading")).to_have_text(LoginDenied.title)
-    press(page, "Begin again")
+    press(page, "Try again")
     press(page, "Agree")
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 

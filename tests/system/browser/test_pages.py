@@ -385,7 +385,7 @@ def test_a_sync_cannot_be_begun_from_elsewhere(
     before = len(place.server.events("sync_finished"))
     form = f'<form method="post" action="{place.url}status"><button>Win</button></form>'
     page.goto(foreign_page(f"{form}<script>document.forms[0].submit()</script>"))
-    expect(page.get_by_role("heading")).to_have_text("This was not sent by a page of this server")
+    expect(page.get_by_role("heading")).to_have_text("This request did not come from this server")
     assert len(place.server.events("sync_finished")) == before
 
 

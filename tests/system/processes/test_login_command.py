@@ -66,7 +66,7 @@ def test_a_login_is_stored_by_what_was_pasted(
 
 @pytest.mark.parametrize(
     ("answer", "says"),
-    [("cancel", "Freshet stopped: You did not agree, so nothing has changed."), (None, "Aborted!")],
+    [("cancel", "Freshet stopped: You cancelled the login."), (None, "Aborted!")],
 )
 def test_a_login_that_is_broken_off_exits_1_and_stores_nothing(
     manage_py: Path, database_url: URL, spotify: str, answer: str | None, says: str
