@@ -29,6 +29,8 @@ from server.database.executor import Database
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support import statements
 
+pytest_plugins = ["tests.support.durations"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SECRET = "a secret for tests that is long enough"

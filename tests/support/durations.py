@@ -1,0 +1,66 @@
+"""Records how long each test takes, in build/durations.json, which CI keeps.
+
+A run adds to the file what it has run, so that the two parts of `make test` stand in one file.
+"""
+
+import json
+import os
+import resource
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+FILE = Path(__file__).resolve().parents[2] / "build" / "durations.json"
+PHASES = ("setup", "call", "teardown")
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of this process and of the children that it has waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+class Stopwatch:
+    """Measures each phase of each test where it runs: in a worker, or here without any."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        used = cpu_seconds()
+        before = getattr(self, "_before", 0.0)
+        self._before = used
+        report.cpu = used - before  # type: ignore[attr-defined]  # xdist hands all fields over
+        return report
+
+
+class Durations:
+    """Gathers what all workers have measured, and writes it at the end."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._tests: dict[str, dict[str, float | str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        test = self._tests.setdefault(report.nodeid, {})
+        test[report.when] = round(report.duration, 4)
+        test["cpu"] = round(float(test.get("cpu", 0.0)) + getattr(report, "cpu", 0.0), 4)
+        test["worker"] = getattr(report, "worker_id", "")
+        if report.when == "setup":
+            test["start"] = round(report.start, 3)
+
+    def pytest_sessionfinish(self) -> None:
+        tests = json.loads(self._file.read_text()) if self._file.exists() else {}
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        new = self._file.with_suffix(f".{os.getpid()}")
+        new.write_text(json.dumps({**tests, **self._tests}, indent=0, sort_keys=True) + "\n")
+        new.replace(self._file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Stopwatch())
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Durations(FILE))
