@@ -20,8 +20,9 @@ from handlers.pages.base import APART
 from server.app.application import Freshet
 from server.config.addresses import origin_of
 from server.standin import StandIn
-from tests.conftest import Clock, until
+from tests.support.clock import Clock
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 LONGEST_COOKIE = 4096  # characters of name and value; browsers drop what is longer
 OWN = "own"

@@ -6,15 +6,18 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from tests.conftest import ROOT, until
+from server.app.application import Freshet
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
+from tests.support.waiting import until
 
 DEPLOY = ROOT / "deploy"
 CONFIG = DEPLOY / "nginx.conf"
@@ -179,3 +182,26 @@ def written(source: Path, folder: Path, changes: dict[str, str]) -> Path:
     copy = folder / source.name
     copy.write_text(text, encoding="utf-8")
     return copy
+
+
+Start = Callable[..., Awaitable[Nginx]]
+
+
+@pytest.fixture
+def start_nginx(tmp_path: Path, closing: Any) -> Start:
+    async def start(*servers: Freshet, **options: str) -> Nginx:
+        nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
+        nginx.check()
+        await nginx.start()
+        closing(nginx.stop)
+        return nginx
+
+    return start
+
+
+QUERIES = [
+    *("", "limit=1", "limit=2", "limit=1&limit=2", "l%69mit=3", "l%69mit=1&limit=2", "limit"),
+    *("limit=x", "Limit=2", "+limit=2", "limit+=2", "limit=1&junk", "q=a%26limit=1", "q=a%20b"),
+    *("q=a+b", "limit=1;limit=2", "%00limit=1", "limit=1%00", "=limit=1", "&?limit=1"),
+    *("?limit=1", "limit=1&q", "fields=id", "fields=id&fields=name", "%C3%A9=1", "limit=1%26"),
+]

@@ -10,11 +10,13 @@ from sqlalchemy import URL
 
 from server.app.application import Freshet
 from server.standin import AppKind, Catalogue, StandIn
-from tests.conftest import own_loop, settings_for, until
 from tests.support.examples import albums
 from tests.support.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
+from tests.support.loops import own_loop
 from tests.support.ports import free_port
 from tests.support.raw import quiet
+from tests.support.settings_files import settings_for
+from tests.support.waiting import until
 
 PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
     "nginx": Nginx,

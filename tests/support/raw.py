@@ -47,3 +47,15 @@ async def said(read: Callable[[], Awaitable[bytes]], quiet: float) -> bytes:
     except ConnectionError:
         received += b"<closed>"
     return VARYING.sub(b"", bytes(received))
+
+
+async def pipelined(port: int, requests: list[str]) -> bytes:
+    """All answers to requests sent in one go over one connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    lines = [f"GET {each}{head}\r\n" for each in requests]
+    lines[-1] = f"GET {requests[-1]}{head}Connection: close\r\n\r\n"
+    writer.write("".join(lines).encode())
+    answer = await reader.read()
+    writer.close()
+    return answer

@@ -33,7 +33,7 @@ class Dialect(PGDialect_psycopg2):
         engine.update_execution_options(compiled_cache=cls.compiled)
 
 
-def share() -> None:
-    """Have every engine that is made from now on share them."""
+def pytest_configure() -> None:
+    """Let all engines of this run share their compiled statements."""
     for name in ("postgresql", "postgresql.psycopg2"):
         registry.register(name, __name__, Dialect.__name__)

@@ -1,13 +1,31 @@
-"""Waiting where no event loop runs; `tests.conftest.until` is for where one does."""
+"""Waiting for a condition: `until` in an event loop, `wait_until` where none runs."""
 
+import asyncio
+import os
 import time
 from collections.abc import Callable
+from typing import Any
+
+import pytest
 
 
-def until(condition: Callable[[], object], seconds: float, why: str = "") -> float:
+def wait_until(condition: Callable[[], object], seconds: float, why: str = "") -> float:
     """Wait for it, looking every 20 ms; how many seconds it took."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < seconds, why
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+@pytest.fixture
+def long() -> bool:
+    """Whether there is time: FRESHET_SOAK is set."""
+    return bool(os.environ.get("FRESHET_SOAK"))
+
+
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+    """Wait for a condition, looking every 10 ms; so long only where other tests take the cores."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)

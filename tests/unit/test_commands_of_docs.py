@@ -7,9 +7,9 @@ possible, into NOT_RUN with the reason.
 
 import re
 
-from tests.conftest import ROOT
 from tests.support import documented
-from tests.system.processes.test_documented_commands import HERE
+from tests.support.documented_commands import HERE
+from tests.support.paths import ROOT
 
 END = "tests/system/processes"
 BACKUP = (

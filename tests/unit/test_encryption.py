@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from server.encryption import Encryption
 from server.errors import Unreadable
-from tests.conftest import SECRET
+from tests.support.settings_files import SECRET
 
 OTHER = "another secret, as long as it has to be"
 

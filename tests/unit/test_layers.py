@@ -276,3 +276,15 @@ def test_folders_rooms_and_stories_stay_small() -> None:
                 if lines > MOST_LINES_OF_A_FUNCTION:
                     faults.append(f"{name}.{node.name} has {lines} lines")
     assert not faults, "\n".join(faults)
+
+
+def test_test_modules_share_only_through_support() -> None:
+    """No test module imports from another, nor from a conftest.py: what they share has a name."""
+    faults = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+                last = (node.module or "").split(".")[-1]
+                if last.startswith("test_") or last == "conftest":
+                    faults.append(f"{path.relative_to(ROOT)} imports {node.module}")
+    assert not faults, "\n".join(faults)

@@ -16,8 +16,8 @@ import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 
-from tests.conftest import ROOT
 from tests.support import advisories
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
 
 FILES = ("requirements.txt", "requirements-dev.txt")

@@ -1,7 +1,6 @@
 """`/api/albums/`, one album with its history, one artist with all that is kept, days gone by."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,52 +8,20 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from server.app.application import Freshet
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD
-from server.storage import sweeps
-from tests.conftest import PUBLIC_URL, Clock, until
-from tests.support.client import Client
-from tests.support.examples import album, albums, artist, spotify_id, sweep
-
-START = datetime(2026, 11, 1, 12, tzinfo=UTC)
-
-
-class Stage:
-    """A server, a client, and syncs as another process would make them."""
-
-    def __init__(self, freshet: Freshet) -> None:
-        self.freshet, self.client = freshet, Client(freshet)
-
-    async def take(self, items: list[Any], at: datetime, **fields: Any) -> None:
-        await self.freshet.database.run(sweeps.record_sweep, sweep(items, **fields), at, lambda: at)
-        await self.freshet.cache.refresh()
-
-    async def get(self, path: str, **headers: str) -> Any:
-        answer = await self.client.fetch(path, **headers)
-        assert answer.code == 200, answer.body
-        return orjson.loads(answer.body)
-
-    async def names(self, path: str) -> list[str]:
-        return [item["name"] for item in (await self.get(path))["items"]]
-
-
-@pytest.fixture
-def set_stage(
-    make_settings: Callable[..., Any], launch_freshet: Any, clock: Clock
-) -> Callable[..., Any]:
-    async def make() -> Stage:
-        freshet = launch_freshet(make_settings(sync_interval=0), clock)
-        await until(lambda: freshet.timers.are_running)
-        return Stage(freshet)
-
-    return make
+from tests.support.catalogue_stage import START
+from tests.support.clock import Clock
+from tests.support.examples import album, albums, artist, spotify_id
+from tests.support.settings_files import PUBLIC_URL
 
 
 @pytest.mark.gen_test
-async def test_the_latest_releases_come_newest_first_with_all_their_fields(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_the_latest_releases_come_newest_first_with_all_their_fields(
+    set_catalogue_stage: Any,
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(n, release_date=f"2026-11-{n + 1:02}") for n in range(3)], START)
     answer = await stage.client.fetch("/api/albums/")
     page = AlbumsPage.model_validate_json(answer.body)
@@ -66,8 +33,10 @@ async def test_the_latest_releases_come_newest_first_with_all_their_fields(set_s
 
 
 @pytest.mark.gen_test
-async def test_albums_are_filtered_sorted_and_paged_as_artists_are(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_albums_are_filtered_sorted_and_paged_as_artists_are(
+    set_catalogue_stage: Any,
+) -> None:
+    stage = await set_catalogue_stage()
     items = [album(n, name=name, available_markets=["DE"] if n else ["US"]) for n, name in
              enumerate(("Zebra", "älter", "Mitte"))]  # fmt: skip
     await stage.take(items, START)
@@ -81,8 +50,8 @@ async def test_albums_are_filtered_sorted_and_paged_as_artists_are(set_stage: An
 
 
 @pytest.mark.gen_test
-async def test_a_list_is_cut_in_the_order_asked_for(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_list_is_cut_in_the_order_asked_for(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     many = [album(n, name=f"Album {n:02}", release_date=f"2026-10-{n + 1:02}") for n in range(30)]
     await stage.take(many, START)
     old = album(70, name="Old", release_date="1999-12-31", artists=[artist(0), artist(70)])
@@ -101,8 +70,8 @@ async def test_a_list_is_cut_in_the_order_asked_for(set_stage: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_page_reaches_all_that_is_in_memory(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_page_reaches_all_that_is_in_memory(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(62), START)
     page = await stage.get("/api/albums/?limit=200")
     assert (page["count"], page["total"], page["next"]) == (62, 62, None)
@@ -121,8 +90,8 @@ async def test_a_page_reaches_all_that_is_in_memory(set_stage: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_day_gone_by_is_reached_whole(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_day_gone_by_is_reached_whole(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(560), START)
     await stage.take(albums(1, first=900), START + timedelta(days=1))
     page = await stage.get("/api/albums/?at=2026-11-01&limit=500&offset=500")
@@ -132,9 +101,9 @@ async def test_a_day_gone_by_is_reached_whole(set_stage: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_upcoming_releases_come_when_their_day_has_come_or_when_asked_for(
-    set_stage: Any, clock: Clock
+    set_catalogue_stage: Any, clock: Clock
 ) -> None:
-    stage = await set_stage()
+    stage = await set_catalogue_stage()
     dates = ["2026-11-20", "2026-11-21", "2026-12", "2027", None]
     await stage.take([album(n, release_date=each) for n, each in enumerate(dates)], START)
     for path in ("/api/albums/", "/api/artists/"):
@@ -155,8 +124,8 @@ async def test_upcoming_releases_come_when_their_day_has_come_or_when_asked_for(
 
 
 @pytest.mark.gen_test
-async def test_a_bad_query_is_a_problem_that_names_it(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_bad_query_is_a_problem_that_names_it(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
     answer = await stage.client.fetch("/api/albums/?at=2026-02-30&limit=0")
     assert answer.code == 400
@@ -164,8 +133,8 @@ async def test_a_bad_query_is_a_problem_that_names_it(set_stage: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_day_gone_by_shows_what_was_listed_then(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_day_gone_by_shows_what_was_listed_then(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(1), album(2)], START)
     await stage.take([album(2), album(3)], START + timedelta(days=2))
     await stage.take([album(3)], START + timedelta(days=4))
@@ -187,8 +156,8 @@ async def test_a_day_gone_by_shows_what_was_listed_then(set_stage: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_of_a_day_to_come_nothing_is_known(set_stage: Any, clock: Clock) -> None:
-    stage = await set_stage()
+async def test_of_a_day_to_come_nothing_is_known(set_catalogue_stage: Any, clock: Clock) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(1)], START)
     clock.moment = datetime(2026, 11, 3, 23, 59, 59, tzinfo=UTC)
     for path in KINDS:
@@ -205,8 +174,8 @@ async def test_of_a_day_to_come_nothing_is_known(set_stage: Any, clock: Clock) -
 
 
 @pytest.mark.gen_test
-async def test_one_album_tells_its_markets_and_when_it_was_listed(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_one_album_tells_its_markets_and_when_it_was_listed(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     one = album(1, available_markets=["DE", "US"])
     await stage.take([one], START)
     await stage.take([album(2)], START + timedelta(days=1))
@@ -235,8 +204,8 @@ async def test_one_album_tells_its_markets_and_when_it_was_listed(set_stage: Any
 
 
 @pytest.mark.gen_test
-async def test_one_artist_comes_with_all_releases_that_are_kept(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_one_artist_comes_with_all_releases_that_are_kept(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     both = [artist(7), artist(8)]
     await stage.take([album(1, artists=both, release_date="2025-01-01")], START)
     await stage.take([album(2, artists=[artist(7)])], START + timedelta(days=1))
@@ -249,8 +218,8 @@ async def test_one_artist_comes_with_all_releases_that_are_kept(set_stage: Any) 
 
 
 @pytest.mark.gen_test
-async def test_one_artist_is_found_by_both_ids_of_a_list(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_one_artist_is_found_by_both_ids_of_a_list(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     digits = {**artist(9), "id": "1" * 22}  # an id of Spotify's, though it looks like a number
     await stage.take([album(1, artists=[artist(7)]), album(2, artists=[digits])], START)
     for item in (await stage.get("/api/artists/"))["items"]:
@@ -267,8 +236,8 @@ async def test_one_artist_is_found_by_both_ids_of_a_list(set_stage: Any) -> None
 
 
 @pytest.mark.gen_test
-async def test_an_id_of_ours_that_nobody_has_is_not_found(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_an_id_of_ours_that_nobody_has_is_not_found(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
     largest, id_of_album = 2**63 - 1, (await stage.get("/api/albums/"))["items"][0]["id"]
     for odd in ("0", "987654321", "01", "-1", "1.0", "+1", largest, largest + 1, 10**19, 10**20):
@@ -278,8 +247,8 @@ async def test_an_id_of_ours_that_nobody_has_is_not_found(set_stage: Any) -> Non
 
 
 @pytest.mark.gen_test
-async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(1, artists=[artist(7)])], START)
     (item,) = (await stage.get("/api/artists/"))["items"]
     path = f"/api/artists/{item['id']}/"
@@ -294,8 +263,10 @@ async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_stage: Any) -
 
 @pytest.mark.parametrize("kind", ["artists", "albums"])
 @pytest.mark.gen_test
-async def test_what_is_not_there_is_404_and_other_methods_405(set_stage: Any, kind: str) -> None:
-    stage = await set_stage()
+async def test_what_is_not_there_is_404_and_other_methods_405(
+    set_catalogue_stage: Any, kind: str
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
     path = f"/api/{kind}/{'x' * 22}/"
     answer = await stage.client.fetch(path)
@@ -310,8 +281,8 @@ async def test_what_is_not_there_is_404_and_other_methods_405(set_stage: Any, ki
 
 
 @pytest.mark.gen_test
-async def test_a_page_of_one_is_kept_until_the_next_sync(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_a_page_of_one_is_kept_until_the_next_sync(set_catalogue_stage: Any) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(1)], START)
     path = f"/api/albums/{spotify_id('album', 1)}/"
     first = await stage.client.fetch(path)
@@ -323,8 +294,10 @@ async def test_a_page_of_one_is_kept_until_the_next_sync(set_stage: Any) -> None
 
 
 @pytest.mark.gen_test
-async def test_without_a_database_the_lists_go_on_and_the_rest_says_so(set_stage: Any) -> None:
-    stage = await set_stage()
+async def test_without_a_database_the_lists_go_on_and_the_rest_says_so(
+    set_catalogue_stage: Any,
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     stage.freshet.database._engine = None
     assert len(await stage.names("/api/albums/")) == 3

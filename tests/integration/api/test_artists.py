@@ -11,10 +11,11 @@ import pytest
 from sqlalchemy import event
 
 from server.standin import StandIn
-from tests.conftest import PUBLIC_URL, until
 from tests.support.client import Client
 from tests.support.examples import album, albums, artist
 from tests.support.raw import quiet
+from tests.support.settings_files import PUBLIC_URL
+from tests.support.waiting import until
 
 START = Any
 

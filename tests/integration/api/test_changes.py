@@ -8,10 +8,8 @@ import orjson
 import pytest
 
 from server.openapi.change_schemas import ChangesPage
-from tests.integration.api.test_albums import START, Stage, set_stage
+from tests.support.catalogue_stage import START, Stage
 from tests.support.examples import album, albums, spotify_id
-
-__all__ = ["set_stage"]
 
 SetStage = Callable[..., Any]
 
@@ -30,8 +28,8 @@ async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[s
 
 
 @pytest.mark.gen_test
-async def test_each_kind_of_change_is_told_with_its_detail(set_stage: SetStage) -> None:
-    stage = await set_stage()
+async def test_each_kind_of_change_is_told_with_its_detail(set_catalogue_stage: SetStage) -> None:
+    stage = await set_catalogue_stage()
     await stage.take([album(1), album(2)], START)
     await stage.take([album(1, name="Renamed")], START + timedelta(hours=1))
     told = await journal(stage)
@@ -49,8 +47,10 @@ async def test_each_kind_of_change_is_told_with_its_detail(set_stage: SetStage) 
 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 @pytest.mark.gen_test
-async def test_piece_by_piece_each_comes_once_and_in_order(set_stage: SetStage, limit: int) -> None:
-    stage = await set_stage()
+async def test_piece_by_piece_each_comes_once_and_in_order(
+    set_catalogue_stage: SetStage, limit: int
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(7), START)
     seqs = [each["seq"] for each in await journal(stage, limit=limit)]
     assert len(seqs) == 7
@@ -58,8 +58,10 @@ async def test_piece_by_piece_each_comes_once_and_in_order(set_stage: SetStage, 
 
 
 @pytest.mark.gen_test
-async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(set_stage: SetStage) -> None:
-    stage = await set_stage()
+async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(
+    set_catalogue_stage: SetStage,
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     last = (await journal(stage))[-1]["seq"]
     assert await journal(stage, after=last) == []
@@ -68,8 +70,10 @@ async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(set_stage
 
 
 @pytest.mark.gen_test
-async def test_a_date_alone_tells_what_a_follower_has_already(set_stage: SetStage) -> None:
-    stage = await set_stage()
+async def test_a_date_alone_tells_what_a_follower_has_already(
+    set_catalogue_stage: SetStage,
+) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     first = await stage.client.fetch("/api/changes/")
     date = first.headers["Last-Modified"]
@@ -83,8 +87,8 @@ async def test_a_date_alone_tells_what_a_follower_has_already(set_stage: SetStag
 
 
 @pytest.mark.gen_test
-async def test_it_is_conditional_coded_and_open_to_all(set_stage: SetStage) -> None:
-    stage = await set_stage()
+async def test_it_is_conditional_coded_and_open_to_all(set_catalogue_stage: SetStage) -> None:
+    stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     answer = await stage.client.fetch("/api/changes/")
     assert (answer.headers["Cache-Control"], answer.headers["Access-Control-Allow-Origin"]) == (
@@ -104,8 +108,10 @@ async def test_it_is_conditional_coded_and_open_to_all(set_stage: SetStage) -> N
     "query", ["after=-1", "after=x", "after=99999999999999999", "limit=0", "limit=1001", "after="]
 )
 @pytest.mark.gen_test
-async def test_a_bad_value_is_a_problem_that_names_it(set_stage: SetStage, query: str) -> None:
-    stage = await set_stage()
+async def test_a_bad_value_is_a_problem_that_names_it(
+    set_catalogue_stage: SetStage, query: str
+) -> None:
+    stage = await set_catalogue_stage()
     answer = await stage.client.fetch(f"/api/changes/?{query}")
     assert answer.code == 400
     (fault,) = orjson.loads(answer.body)["errors"]
@@ -113,8 +119,8 @@ async def test_a_bad_value_is_a_problem_that_names_it(set_stage: SetStage, query
 
 
 @pytest.mark.gen_test
-async def test_without_a_database_it_says_when_to_come_again(set_stage: SetStage) -> None:
-    stage = await set_stage()
+async def test_without_a_database_it_says_when_to_come_again(set_catalogue_stage: SetStage) -> None:
+    stage = await set_catalogue_stage()
     stage.freshet.database._engine = None
     answer = await stage.client.fetch("/api/changes/")
     assert (answer.code, answer.headers["Retry-After"]) == (503, "10")

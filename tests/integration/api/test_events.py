@@ -1,10 +1,8 @@
 """The stream of changes: nothing missed, nothing told twice, nobody held up by anybody."""
 
 import asyncio
-import re
 import socket
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,166 +12,35 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from handlers.api.events import EventsHandler
-from handlers.pages.base import NotFoundHandler, Pages
-from handlers.session import PublicAddress
 from server.app.application import Freshet
-from server.app.unreadable import Refuser
-from server.catalog.change_event import Entry, Piece, Reach
+from server.catalog.change_event import Piece, Reach
 from server.database.executor import Database
-from server.errors import DatabaseUnavailable
-from server.http.forwarded import TrustedProxies
-from server.http.server import WebServer
-from server.observability.access_log import AccessLog
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
-from server.storage import changes, sweeps
-from tests.conftest import until
-from tests.integration.api.test_status import samples_of
 from tests.support.client import Client
-from tests.support.examples import album, albums, sweep
+from tests.support.event_streams import (
+    Ear,
+    Serve,
+    forget_for_a_year,
+    happen,
+    journal_of,
+    listen,
+    spread,
+)
+from tests.support.examples import album, albums
+from tests.support.metrics import samples_of
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 LISTENERS = 300
 
 
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def happen(database: Database, items: list[Any]) -> None:
-    """A sync of another process that met these albums."""
-    with Session(database.engine) as session, session.begin():
-        sweeps.record_sweep(session, sweep(items), now(), now)
-
-
-def forget_for_a_year(session: Session) -> None:
-    """The first album was not seen for so long, though yesterday's syncs were complete too."""
-    session.execute(text("UPDATE albums SET last_seen_at = now() - interval '1 year' WHERE id = 1"))
-    runs = text(
-        "UPDATE sync_runs SET finished_at = now() - interval '30 hours' WHERE id ="
-        " (SELECT min(id) FROM sync_runs)"
-    )
-    session.execute(runs)
-
-
-def journal_of(database: Database) -> list[Entry]:
-    with Session(database.engine) as session:
-        return changes.read(session, 0, 1_000_000).entries
-
-
-class Ear:
-    """A client that listens by HTTP/1.0, whose answers come as they are, without chunks."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-        self.head, self.greeting = b"", b""
-        self.last_id = 0
-
-    @classmethod
-    async def open(
-        cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
-    ) -> "Ear":
-        ear = cls(*await asyncio.open_connection("127.0.0.1", port))
-        try:
-            await ear._begin(after, path, fields)
-        except BaseException:
-            ear.close()
-            raise
-        return ear
-
-    async def _begin(self, after: int | None, path: str, fields: str) -> None:
-        place = "" if after is None else f"Last-Event-ID: {after}\r\n"
-        self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}{fields}\r\n".encode())
-        self.head = await self.reader.readuntil(b"\r\n\r\n")
-        assert self.head.startswith(b"HTTP/1.1 200 "), self.head
-        self.greeting = await self.reader.readuntil(b"\n\n")
-        self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
-
-    async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
-        """The next event: its id, its kind and its data."""
-        async with asyncio.timeout(seconds):
-            while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
-                pass
-        first, second, third = block.removesuffix(b"\n\n").split(b"\n")
-        self.last_id = int(first.removeprefix(b"id: "))
-        return self.last_id, second.removeprefix(b"event: ").decode(), third.removeprefix(b"data: ")
-
-    async def ids(self, count: int) -> list[int]:
-        return [(await self.event())[0] for _ in range(count)]
-
-    async def rest(self) -> bytes:
-        """What still comes until the server ends the stream."""
-        async with asyncio.timeout(5):
-            return await self.reader.read()
-
-    def close(self) -> None:
-        self.writer.close()
-
-
-Serve = Callable[..., Any]
-
-
-@pytest.fixture
-def start(make_settings: Any, launch_freshet: Any) -> Serve:
-    """A whole server on this test's database, which makes no syncs itself."""
-
-    async def make(**overrides: Any) -> Freshet:
-        freshet: Freshet = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
-        await until(lambda: freshet.timers.are_running)
-        return freshet
-
-    return make
-
-
-class Booth:
-    """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
-
-    def __init__(self, database: Database, held: int, most: int, **patience: float) -> None:
-        self._database = database
-        self.reads = 0
-        self.away = False
-        self.broadcast = Broadcast(self._read, self._read_latest, held, most)
-        handed = {"broadcast": self.broadcast, **patience}
-        routes = [(r"/api/events", EventsHandler, handed)]
-        elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
-        log = AccessLog("off")
-        self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
-        self.port = self.site.listen("127.0.0.1", 0)
-        self.site.open()
-
-    async def _read(self, after: int, limit: int) -> Piece:
-        self.reads += 1
-        if self.away:
-            raise DatabaseUnavailable("gone")
-        return await self._database.run(changes.read, after, limit)
-
-    async def _read_latest(self, limit: int) -> Piece:
-        if self.away:
-            raise DatabaseUnavailable("gone")
-        return await self._database.run(changes.read_latest, limit)
-
-    async def close(self) -> None:
-        self.broadcast.close()
-        await self.site.close()
-
-
-@pytest.fixture
-def booth(database: Database, closing: Any) -> Callable[..., Booth]:
-    def make(held: int = 1000, most: int = 10, **patience: float) -> Booth:
-        booth = Booth(database, held, most, **patience)
-        closing(booth.close)
-        return booth
-
-    return make
-
-
 @pytest.mark.gen_test
 async def test_an_event_is_the_same_object_as_in_the_journal(
-    start: Serve, database: Database
+    serve: Serve, database: Database
 ) -> None:
     happen(database, albums(2))
-    freshet = await start()
+    freshet = await serve()
     ear = await Ear.open(freshet.port, after=0)
     head = ear.head.decode()
     for line in (
@@ -197,10 +64,10 @@ async def test_an_event_is_the_same_object_as_in_the_journal(
 
 @pytest.mark.gen_test
 async def test_without_a_place_it_begins_with_what_comes_from_now_on(
-    start: Serve, database: Database
+    serve: Serve, database: Database
 ) -> None:
     happen(database, albums(3))
-    freshet = await start()
+    freshet = await serve()
     ear = await Ear.open(freshet.port)
     assert ear.last_id == journal_of(database)[-1].seq, "so that it could come back already"
     happen(database, albums(4))  # another process tells by NOTIFY
@@ -232,11 +99,11 @@ async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
 
 @pytest.mark.gen_test
 async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
-    start: Serve, database: Database
+    serve: Serve, database: Database
 ) -> None:
     """Also when the server is another one meanwhile, which has the journal only."""
     port, told, place = free_port(), [], 0
-    freshet = await start(port=port)
+    freshet = await serve(port=port)
     for number in range(6):
         happen(database, albums(number + 1, first=100 * number))
         ear = await Ear.open(port, after=place)
@@ -245,7 +112,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
         if number == 3:
             await freshet.stop()
             happen(database, albums(1, first=100 * number + 90))
-            freshet = await start(port=port)
+            freshet = await serve(port=port)
         place = ear.last_id
         ear.close()
     ear = await Ear.open(port, after=place)
@@ -348,8 +215,8 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(booth: Any, database
 
 
 @pytest.mark.gen_test
-async def test_metrics_count_the_streams_that_are_open(start: Serve) -> None:
-    freshet = await start()
+async def test_metrics_count_the_streams_that_are_open(serve: Serve) -> None:
+    freshet = await serve()
 
     async def counted() -> float:
         return (await samples_of(freshet))["freshet_event_listeners[1]"]
@@ -368,9 +235,9 @@ async def test_metrics_count_the_streams_that_are_open(start: Serve) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_stop_ends_all_streams_at_once(start: Serve) -> None:
+async def test_a_stop_ends_all_streams_at_once(serve: Serve) -> None:
     with capture_logs() as logs:
-        freshet = await start(access_log="off")
+        freshet = await serve(access_log="off")
         ears = [await Ear.open(freshet.port) for _ in range(50)]
         reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
         writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -420,9 +287,9 @@ async def test_there_is_room_for_so_many_and_not_one_more(booth: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(start: Serve) -> None:
+async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(serve: Serve) -> None:
     """Another client is one of another IPv4 address, or of another /64 of IPv6."""
-    freshet = await start(events_per_client=2, trusted_proxies="127.0.0.1")
+    freshet = await serve(events_per_client=2, trusted_proxies="127.0.0.1")
 
     def at(address: str) -> str:
         return f"X-Forwarded-For: {address}\r\n"
@@ -446,9 +313,9 @@ async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(st
 
 @pytest.mark.gen_test
 async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_another(
-    start: Serve,
+    serve: Serve,
 ) -> None:
-    freshet = await start(trusted_proxies="127.0.0.1")
+    freshet = await serve(trusted_proxies="127.0.0.1")
     freshet.broadcast._audience._most = 4
     greedy = [
         await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n") for _ in range(4)
@@ -513,32 +380,9 @@ async def test_methods_and_bad_places_are_answered_in_words(booth: Any) -> None:
     client.http.close()
 
 
-async def listen(port: int, count: int) -> list[Ear]:
-    """So many listeners, a hundred at a time: a full queue of connections is not the question."""
-    ears: list[Ear] = []
-    while len(ears) < count:
-        some = min(100, count - len(ears))
-        ears += await asyncio.gather(*(Ear.open(port) for _ in range(some)))
-    return ears
-
-
-async def spread(ears: list[Ear], database: Database, number: int) -> float:
-    """Seconds from a sync that adds an album until the last listener has all it changed."""
-    began = time.monotonic()
-    await database.compute(happen, database, [album(number)])
-    last = (await database.run(changes.read_latest, 1)).entries[0].seq
-
-    async def hear(ear: Ear) -> None:
-        while ear.last_id != last:
-            await ear.event()
-
-    await asyncio.gather(*(hear(ear) for ear in ears))
-    return time.monotonic() - began
-
-
 @pytest.mark.gen_test
-async def test_hundreds_hear_of_a_change_within_a_second(start: Serve, database: Database) -> None:
-    freshet = await start(access_log="off", events_per_client=LISTENERS)
+async def test_hundreds_hear_of_a_change_within_a_second(serve: Serve, database: Database) -> None:
+    freshet = await serve(access_log="off", events_per_client=LISTENERS)
     ears = await listen(freshet.port, LISTENERS)
     assert min([await spread(ears, database, number) for number in range(2)]) < 1
     for ear in ears:
@@ -580,8 +424,8 @@ def test_entries_are_told_with_their_time_in_utc(database: Database) -> None:
 
 
 @pytest.mark.gen_test
-async def test_who_reads_while_many_write_misses_nothing(start: Serve, database: Database) -> None:
-    client = Client(await start())
+async def test_who_reads_while_many_write_misses_nothing(serve: Serve, database: Database) -> None:
+    client = Client(await serve())
     writers = [
         asyncio.create_task(database.compute(happen, database, albums(3, first=10 * number)))
         for number in range(6)
@@ -605,10 +449,10 @@ async def test_who_reads_while_many_write_misses_nothing(start: Serve, database:
 @pytest.mark.parametrize("early", [True, False])
 @pytest.mark.gen_test
 async def test_a_listener_that_has_gone_is_let_go_at_once_whatever_it_sent_behind(
-    start: Serve, behind: int, early: bool
+    serve: Serve, behind: int, early: bool
 ) -> None:
     """A heartbeat that cannot be sent would tell it, too, but only after 15 seconds."""
-    freshet = await start()
+    freshet = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
     writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n" + b"x" * behind)
     if early:

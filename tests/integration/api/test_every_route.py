@@ -17,9 +17,11 @@ from tornado.httputil import HTTPHeaders
 from server.app.application import Freshet
 from server.catalog.schemas import Problem
 from server.openapi.spec import openapi
-from tests.conftest import PUBLIC_URL, Clock, until
-from tests.integration.api.test_albums import Stage
+from tests.support.catalogue_stage import Stage
+from tests.support.clock import Clock
 from tests.support.examples import albums, spotify_id
+from tests.support.settings_files import PUBLIC_URL
+from tests.support.waiting import until
 
 STATIC = "/static/freshet.css"
 PROBLEM = "/problems/not-found"

@@ -17,18 +17,9 @@ from server.database.executor import Database
 from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
-from tests.integration.api.test_events import (
-    Ear,
-    booth,
-    forget_for_a_year,
-    happen,
-    journal_of,
-    start,
-)
 from tests.support.client import Client
+from tests.support.event_streams import Ear, forget_for_a_year, happen, journal_of
 from tests.support.examples import albums, sweep
-
-__all__ = ["booth", "start"]
 
 FAR = datetime.now(UTC) + timedelta(days=1)
 Serve = Callable[..., Any]
@@ -54,11 +45,11 @@ def waste(database: Database, count: int) -> None:
 
 
 @pytest.fixture
-def asking(start: Serve) -> Callable[..., Any]:
+def asking(serve: Serve) -> Callable[..., Any]:
     """Ask a server for `/api/changes/` with these parameters."""
 
     async def begin() -> Callable[..., Any]:
-        freshet: Freshet = await start()
+        freshet: Freshet = await serve()
 
         async def ask(method: str = "GET", **parameters: int) -> Any:
             query = "&".join(f"{name}={value}" for name, value in parameters.items())
@@ -285,12 +276,12 @@ async def test_who_pages_through_what_is_deleted_meanwhile_is_reset(
 
 @pytest.mark.gen_test
 async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
-    start: Serve, database: Database
+    serve: Serve, database: Database
 ) -> None:
     happen(database, albums(3))
     happen(database, albums(3))
     execute(database, "UPDATE changes SET at = now() - interval '1 year'")
-    freshet: Freshet = await start()
+    freshet: Freshet = await serve()
     ear = await Ear.open(freshet.port)
     await freshet.database.run(forget_for_a_year)
     await freshet.retention.clear()

@@ -19,8 +19,8 @@ from server.openapi import problem_kinds
 from server.openapi.change_schemas import Change
 from server.openapi.spec import openapi
 from server.standin import StandIn
-from tests.conftest import PUBLIC_URL
 from tests.support.client import Client
+from tests.support.settings_files import PUBLIC_URL
 
 
 def test_every_parameter_is_described() -> None:

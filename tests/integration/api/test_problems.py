@@ -14,9 +14,9 @@ from server.app.application import Freshet
 from server.errors import FreshetError, RateLimited
 from server.openapi import problem_kinds
 from server.request_errors import SyncPaused
-from tests.conftest import until
 from tests.support.browsing import SAFE_HEADERS
 from tests.support.client import Client
+from tests.support.waiting import until
 
 OF_NO_ERROR = {"method-not-allowed", "request-timeout", "request-head-too-large"}
 PAGE = {"Accept": "text/html,*/*;q=0.8"}

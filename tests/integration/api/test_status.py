@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from server import __version__
@@ -14,12 +13,12 @@ from server.app.application import Freshet
 from server.database.executor import Database
 from server.openapi.status_schemas import Status
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
-from server.spotify.profile import Profile
 from server.standin import Answer, AppKind
-from tests.conftest import Clock, until
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.examples import album, albums
+from tests.support.metrics import log_in, samples_of
+from tests.support.waiting import until
 
 NOBODY = {
     "state": "none",
@@ -27,14 +26,6 @@ NOBODY = {
     "reconsent_by": None,
     "days_to_reconsent": None,
 }
-
-
-async def log_in(freshet: Freshet, when: datetime) -> None:
-    """As another process would: this one only hears of it."""
-    grant = Grant("BQaccess", 3600, "AQrefresh", ("user-follow-read",))
-    profile = Profile("account-1", "listener", "Robin")
-    encryption = freshet.upstream.encryption
-    await freshet.database.run(token_store.record_consent, profile, grant, when, encryption)
 
 
 async def status_of(freshet: Freshet) -> dict[str, Any]:
@@ -47,16 +38,6 @@ async def status_of(freshet: Freshet) -> dict[str, Any]:
     Status.model_validate_json(answer.body)
     assert list(content) == list(Status.model_fields)
     return content
-
-
-async def samples_of(freshet: Freshet) -> dict[str, float]:
-    answer = await Client(freshet).fetch("/metrics")
-    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    return {
-        sample.name + "".join(f"[{value}]" for value in sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(answer.body.decode())
-        for sample in family.samples
-    }
 
 
 @pytest.mark.gen_test

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 
 from server.app.application import Freshet
 from server.standin import StandIn
-from tests.conftest import until
 from tests.support.client import Client
 from tests.support.examples import album, albums
+from tests.support.waiting import until
 
 
 @pytest.mark.gen_test

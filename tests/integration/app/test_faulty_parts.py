@@ -31,14 +31,12 @@ from server.observability.metrics import Gauge, Metrics
 from server.openapi.status_schemas import Status as JsonStatus
 from server.sync.jobs import LeaderJobs
 from server.tasks import Timers, attempt, attempt_each
-from tests.conftest import until
-from tests.integration.api.test_events import Ear, happen
-from tests.integration.api.test_status import log_in
-from tests.integration.database.test_locks import MakeLock, lock
 from tests.support.client import Client
+from tests.support.event_streams import Ear, happen
 from tests.support.examples import album, albums
-
-__all__ = ["lock"]
+from tests.support.locks import MakeLock
+from tests.support.metrics import log_in
+from tests.support.waiting import until
 
 # A sync of a year that PostgreSQL knows and Python does not: reading it fails while it is the last.
 UNREADABLE = "UPDATE sync_runs SET finished_at = '20000-01-01Z' WHERE id = 2"

@@ -15,10 +15,9 @@ from server.encryption import Encryption
 from server.errors import Unreadable
 from server.login import session_store
 from server.login.attempt import unseal
-from tests.conftest import ROOT, SECRET
-from tests.support.browsing import SetStage, set_stage
-
-__all__ = ["set_stage"]
+from tests.support.browsing import SetStage
+from tests.support.paths import ROOT
+from tests.support.settings_files import SECRET
 
 SECTION = (
     (ROOT / "docs" / "operating.md")

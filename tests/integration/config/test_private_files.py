@@ -1,16 +1,12 @@
 """What Freshet writes: no other user of the machine can read, lock, replace or redirect it."""
 
 import os
-import pwd
 import re
-import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,31 +16,13 @@ from server.config import private_files, settings
 from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.ownership import Ownership
 from server.errors import EmbeddedPostgresError, FreshetError
-from tests.conftest import ROOT
-from tests.integration.database.test_embedded import runs
-from tests.unit.config.test_settings import dotenv
-
-__all__ = ["dotenv"]
+from tests.support.paths import ROOT
+from tests.support.postgres_processes import runs
+from tests.support.private_files import NOBODY, as_nobody, locked_by_nobody
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
-NOBODY = pwd.getpwnam("nobody")
 REFUSED = 66  # flock(1): the file cannot be opened
-
-
-def as_nobody(*command: str) -> subprocess.Popen[str]:
-    """Start a program as another user of this machine."""
-    return subprocess.Popen(
-        command,
-        user=NOBODY.pw_uid,
-        group=NOBODY.pw_gid,
-        extra_groups=[],
-        start_new_session=True,
-        cwd="/",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
 
 
 def code_as_nobody(*command: str) -> int:
@@ -52,35 +30,11 @@ def code_as_nobody(*command: str) -> int:
         return process.wait(10)
 
 
-@contextmanager
-def locked_by_nobody(path: Path, *options: str) -> Iterator[int]:
-    """Have another user hold the lock of a file, with options of flock(1); its process id."""
-    with as_nobody(
-        "flock", *options, str(path), "sh", "-c", "echo locked; exec sleep 60"
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "locked\n"
-        try:
-            yield process.pid
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-
-
 def wait_for_the_end(pid: int) -> None:
     """Wait until a process is gone or a zombie, which holds no lock."""
     for _ in range(1000):
         if runs(pid):
             time.sleep(0.01)
-
-
-@pytest.fixture
-def reachable() -> Iterator[Path]:
-    """An empty folder that every user can enter, unlike pytest's own."""
-    with tempfile.TemporaryDirectory(prefix="freshet-test-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.fixture

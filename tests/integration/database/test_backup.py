@@ -23,9 +23,11 @@ from server.database.embedded.programs import spawn
 from server.database.engine import make_engine
 from server.database.executor import Database, open_engine
 from server.doctor.database import of_database
-from tests.conftest import ROOT, SECRET, until
 from tests.support.client import Client
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
+from tests.support.settings_files import SECRET
+from tests.support.waiting import until
 
 MANUAL = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 NOTHING = {"PATH": "/usr/bin:/bin"}

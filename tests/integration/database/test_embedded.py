@@ -25,8 +25,9 @@ from server.database.embedded import EmbeddedPostgres, processes
 from server.database.embedded.identity import identity
 from server.database.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
-from tests.conftest import ROOT
 from tests.support.cursors import cursor_on
+from tests.support.paths import ROOT
+from tests.support.postgres_processes import runs, wait_for
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -251,22 +252,6 @@ def postmaster(folder: Path) -> int:
     running = PostmasterFile.read(folder)
     assert running is not None
     return running.pid
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 8.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def python(script: str, *arguments: str, **environment: str) -> str:

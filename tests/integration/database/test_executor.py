@@ -24,7 +24,9 @@ from server.database.embedded.processes import PostmasterFile
 from server.database.engine import THREADS, make_engine
 from server.database.executor import Database, open_engine
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
-from tests.conftest import FAST_POSTGRES, ROOT, until
+from tests.support.databases import FAST_POSTGRES
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 CLOSING = """
 import asyncio, os, sys

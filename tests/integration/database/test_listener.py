@@ -17,7 +17,7 @@ from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
 from server.database.listener import Listener
 from server.errors import DatabaseUnavailable
-from tests.conftest import until
+from tests.support.waiting import until
 
 CHANNEL = "rumours"
 LISTENERS = (

@@ -1,7 +1,6 @@
 """Locks and leadership: one holder at a time, whatever happens to connections and processes."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,20 +13,8 @@ from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable, LockLost, SchemaMismatch
-from tests.conftest import until
-
-KEY = 4711
-MakeLock = Callable[[], SessionLock]
-
-
-@pytest.fixture
-def lock(database: Database, closing: Any) -> MakeLock:
-    def make() -> SessionLock:
-        lock = SessionLock(database, KEY)
-        closing(lock.release)
-        return lock
-
-    return make
+from tests.support.locks import MakeLock
+from tests.support.waiting import until
 
 
 def cut(session: Session) -> int:

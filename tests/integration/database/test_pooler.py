@@ -19,10 +19,11 @@ from server.database.embedded.programs import spawn
 from server.database.engine import make_engine
 from server.database.executor import Database
 from server.errors import DatabaseUnsuitable
-from tests.conftest import ROOT, until
-from tests.integration.database.test_preflight import finding
 from tests.support.client import Client
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
+from tests.support.preflight import finding
+from tests.support.waiting import until
 
 SETTINGS = """
 [databases]

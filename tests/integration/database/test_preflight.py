@@ -25,10 +25,10 @@ from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
 from server.database.supervisor import DatabaseSupervisor
 from server.doctor import Finding
-from server.doctor.database import of_database
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
-from tests.conftest import ROOT
 from tests.support.cursors import cursor_on
+from tests.support.paths import ROOT
+from tests.support.preflight import finding
 
 NAME = "unfit"
 UNFIT = ("LATIN1", "SQL_ASCII", "EUC_JP")
@@ -73,14 +73,6 @@ def unfit(postgres: EmbeddedPostgres, superuser: Callable[..., None]) -> Iterato
         "DROP DATABASE IF EXISTS fit WITH (FORCE)",
         "DROP ROLE humble",
     )
-
-
-async def finding(url: URL) -> Finding:
-    database = Database(url)
-    try:
-        return await of_database(database)
-    finally:
-        database.close()
 
 
 def create(url: URL) -> str:

@@ -18,7 +18,7 @@ from server.database import migrations, schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.engine import make_engine
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable, SchemaMismatch
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 NEWEST = sorted((ROOT / "alembic" / "versions").glob("[0-9]*.py"))[-1].name.partition("_")[0]
 OURS = set(Base.metadata.tables)

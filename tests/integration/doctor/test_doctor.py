@@ -25,8 +25,9 @@ from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.standin import Answer, AppKind, StandIn
-from tests.conftest import ROOT, SECRET
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.settings_files import SECRET
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
 NOTHING_THERE = "http://127.0.0.1:9"

@@ -16,11 +16,9 @@ from server.http.connections.unsent import (
     UnsentAccount,
     queued,
 )
-from tests.conftest import until
-from tests.integration.api.test_status import samples_of
-from tests.support.sockets import Connect, connect, quiet_server
-
-__all__ = ["connect"]
+from tests.support.metrics import samples_of
+from tests.support.sockets import Connect, quiet_server
+from tests.support.waiting import until
 
 PATIENCE = GRACE_SECONDS + WINDOW_SECONDS
 HEADS = {

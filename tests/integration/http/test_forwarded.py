@@ -13,11 +13,11 @@ from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from server.app.application import Freshet
 from server.http.forwarded import TrustedProxies
 from server.observability.log import configure
-from tests.conftest import until
 from tests.support.examples import albums
-from tests.unit.observability.test_log import logging_as_it_was
+from tests.support.waiting import until
 
-__all__ = ["logging_as_it_was"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 PROXY, STRANGER = "127.0.0.1", "127.0.0.9"
 TRUSTED = f"{PROXY}, 10.0.0.0/8, 2001:db8::/32"

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from server.observability.http_metrics import plain
-from tests.integration.api.test_status import samples_of
 from tests.support.client import Client
+from tests.support.metrics import samples_of
 
 UNKNOWN = "0" * 22
 COUNTED = "freshet_http_requests_total"

@@ -26,8 +26,8 @@ from server.http.fast_lane import FastLane
 from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog
-from tests.conftest import until
 from tests.support.sockets import quiet_server
+from tests.support.waiting import until
 
 END = b"\r\n\r\n"
 WARM = b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n"

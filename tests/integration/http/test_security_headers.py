@@ -10,10 +10,10 @@ from handlers.pages.base import APART
 from server.app.application import Freshet
 from server.serving.negotiation import strict_transport
 from server.standin import StandIn
-from tests.conftest import until
 from tests.support.client import Client
 from tests.support.examples import albums
 from tests.support.raw import VARYING, quiet
+from tests.support.waiting import until
 
 LIST = "/api/artists/?limit=1"
 STRICT = "Strict-Transport-Security"

@@ -17,10 +17,8 @@ from server.http.connections.acceptor import Acceptor
 from server.http.connections.head_limits import IDLE_SECONDS
 from server.http.fast_lane import FastLane
 from server.http.handoff_stream import HandoffStream
-from tests.conftest import until
-from tests.support.sockets import Connect, connect, quiet_server
-
-__all__ = ["connect"]
+from tests.support.sockets import Connect, quiet_server
+from tests.support.waiting import until
 
 REQUEST = b"GET /api/artists/ HTTP/1.1\r\nHost: freshet\r\n\r\n"
 END = b"}"

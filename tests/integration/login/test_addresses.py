@@ -3,9 +3,7 @@
 import pytest
 
 from server.login.login_budget import PER_NETWORK
-from tests.support.browsing import SetStage, parameters, read_page, set_stage
-
-__all__ = ["set_stage"]
+from tests.support.browsing import SetStage, parameters, read_page
 
 PUBLIC = "https://freshet.example.org"
 

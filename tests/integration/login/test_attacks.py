@@ -11,11 +11,12 @@ from sqlalchemy import event
 
 from server.encryption import Encryption
 from server.standin import Listener
-from tests.conftest import SECRET
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
+from tests.support.raw import pipelined
+from tests.support.settings_files import SECRET
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 FOREIGN = "This login was not started in this browser"
@@ -228,18 +229,6 @@ async def test_only_a_get_of_the_callback_spends_the_state(
     assert response.headers["Allow"] == "GET, OPTIONS"
     assert stage.token_calls() == 0
     assert (await browser.get(back)).code == 303
-
-
-async def pipelined(port: int, requests: list[str]) -> bytes:
-    """All answers to requests sent in one go over one connection."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-    lines = [f"GET {each}{head}\r\n" for each in requests]
-    lines[-1] = f"GET {requests[-1]}{head}Connection: close\r\n\r\n"
-    writer.write("".join(lines).encode())
-    answer = await reader.read()
-    writer.close()
-    return answer
 
 
 @pytest.mark.gen_test(timeout=60)

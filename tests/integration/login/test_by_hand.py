@@ -11,11 +11,11 @@ from tornado.httpclient import HTTPResponse
 
 from server.login.callback import read_address
 from server.login.errors import AddressUnusable
-from tests.support.browsing import Browser, SetStage, read_page, set_stage
+from tests.support.browsing import Browser, SetStage, read_page
 from tests.support.ports import free_port
-from tests.unit.observability.test_log import lines, logging_as_it_was
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 LAN = "http://raspberrypi.local:5000"
 

@@ -16,19 +16,9 @@ from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.consent import end_of_consent
 from server.spotify.profile import Profile
-from tests.conftest import SECRET, Clock
-from tests.integration.spotify.test_token_provider import (
-    OTHER_SECRET,
-    KeeperOf,
-    LogIn,
-    elsewhere,
-    everything_in,
-    keeper_of,
-    log_in,
-)
-from tests.integration.spotify.test_transport import transport
-
-__all__ = ["elsewhere", "keeper_of", "log_in", "transport"]
+from tests.support.clock import Clock
+from tests.support.settings_files import SECRET
+from tests.support.tokens import OTHER_SECRET, KeeperOf, LogIn, everything_in
 
 PROFILE = Profile("account-robin", "robin", "Robin")
 GRANT = Grant("BQ-access", 3600, "AQ-refresh", ("user-follow-read",))

@@ -12,11 +12,11 @@ from tornado.httpclient import HTTPResponse
 from server.login import errors
 from server.standin import Answer, StandIn
 from server.standin.accounts.tokens import Consent
-from tests.conftest import Clock
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
+from tests.support.clock import Clock
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 TOKEN, ME = "/api/token", "/v1/me"

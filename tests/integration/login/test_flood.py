@@ -16,12 +16,12 @@ from server.errors import RateLimited
 from server.login.login_budget import KNOWN_LIFE, PER_NETWORK, STRANGERS, seal_known
 from server.spotify.auth.oauth import ANY_GRANT
 from server.standin import Answer, Listener
-from tests.conftest import SECRET
-from tests.integration.login.test_attacks import pipelined
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page, set_stage
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
+from tests.support.raw import pipelined
+from tests.support.settings_files import SECRET
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 TOKEN, ME = "/api/token", "/v1/me"

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.standin import Answer, Listener
-from tests.support.browsing import SetStage, landing, parameters, read_page, set_stage
-from tests.unit.login.test_attempt import LEADS_ELSEWHERE, STAYS
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import SetStage, landing, parameters, read_page
+from tests.support.redirects import LEADS_ELSEWHERE, STAYS
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 SCRIPT = "<script>alert(1)</script>"

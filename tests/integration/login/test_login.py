@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from server.standin import Listener
-from tests.support.browsing import SetStage, Stage, parameters, read_page, set_stage
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import SetStage, Stage, parameters, read_page
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 

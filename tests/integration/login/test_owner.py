@@ -11,12 +11,12 @@ from tornado.httpclient import HTTPResponse
 
 from server.errors import SpotifyError
 from server.standin import Answer, Listener
-from tests.conftest import until
-from tests.support.browsing import Browser, SetStage, Stage, read_page, set_stage
+from tests.support.browsing import Browser, SetStage, Stage, read_page
 from tests.support.examples import albums
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.waiting import until
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 ONE = Listener("account-1", "listener-1", "One")

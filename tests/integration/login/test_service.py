@@ -45,9 +45,10 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.transport import Transport
 from server.standin import Answer, Listener, StandIn
 from server.standin.accounts.tokens import Code, Consent
-from tests.conftest import SECRET, Clock
 from tests.support.browsing import parameters
+from tests.support.clock import Clock
 from tests.support.gates import accounts_of, gate_in_memory
+from tests.support.settings_files import SECRET
 
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"

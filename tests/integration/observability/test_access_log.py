@@ -18,11 +18,11 @@ from tornado.web import Application, HTTPError
 from handlers.base import BaseHandler
 from server.observability.access_log import AccessLog
 from server.observability.log import configure
-from tests.conftest import until
 from tests.support.examples import albums
-from tests.unit.observability.test_log import logging_as_it_was
+from tests.support.waiting import until
 
-__all__ = ["logging_as_it_was"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 TOKEN = "BQDx-9aZ-not-for-logs"
 

@@ -21,12 +21,11 @@ from server.observability.count_files import FOLDER
 from server.observability.http_metrics import REQUEST_SECONDS, Requests
 from server.observability.instruments import Instruments
 from server.observability.process_metrics import ProcessGauges
-from tests.conftest import ROOT, until
-from tests.integration.api.test_status import log_in, samples_of
 from tests.support.client import Client
 from tests.support.examples import albums
-
-OPERATING = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+from tests.support.metrics import complete, rows, samples_of
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 
 async def families_of(freshet: Freshet) -> list[Metric]:
@@ -37,25 +36,6 @@ async def families_of(freshet: Freshet) -> list[Metric]:
 def exposed(family: Metric) -> str:
     """The name that expressions use."""
     return f"{family.name}_total" if family.type == "counter" else family.name
-
-
-def rows() -> dict[str, tuple[str, ...]]:
-    """The table of metrics in docs/operating.md: type, labels and sentence by name."""
-    body = OPERATING.split("| metric | type | labels | |", 1)[1].split("\n\n", 1)[0]
-    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in body.splitlines()[2:]]
-    return {name.strip("`"): tuple(others) for name, *others in cells}
-
-
-async def complete(start_standin: Any, start_freshet: Any) -> Freshet:
-    """A server that has something to tell with each of its metrics."""
-    freshet: Freshet = await start_freshet(start_standin())
-    await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
-    await until(freshet.listener.listening.is_set)
-    await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
-    await until(lambda: freshet.consent_monitor.consent)
-    await freshet.upstream_status.load()
-    await Client(freshet).fetch("/api/artists/?limit=1")
-    return freshet
 
 
 @pytest.mark.gen_test

@@ -12,8 +12,8 @@ import orjson
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.integration.observability.test_metrics import complete, rows
+from tests.support.metrics import complete, rows
+from tests.support.paths import ROOT
 
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"

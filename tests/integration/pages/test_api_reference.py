@@ -16,10 +16,8 @@ from server.openapi.form_fields import address
 from server.openapi.reference import ApiReference
 from server.openapi.schema_outline import SchemaOutline, Schemas
 from server.openapi.spec import openapi
-from tests.integration.pages.test_home import Outline as Tags
-from tests.support.browsing import SAFE_HEADERS, SetStage, set_stage
-
-__all__ = ["set_stage"]
+from tests.support.browsing import SAFE_HEADERS, SetStage
+from tests.support.outline import Outline as Tags
 
 HOSTILE = "<script>alert('1')</script>\"&`"
 TEXT = {"schema": {"type": "string"}}

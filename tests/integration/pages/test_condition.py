@@ -9,12 +9,10 @@ from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, cond
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import SyncHistory
 from server.sync.status import Status
-from tests.conftest import until
-from tests.integration.pages.test_home import Outline
-from tests.support.browsing import SetStage, read_page, set_stage
+from tests.support.browsing import SetStage, read_page
 from tests.support.examples import albums
-
-__all__ = ["set_stage"]
+from tests.support.outline import Outline
+from tests.support.waiting import until
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 OLD = NOW - timedelta(days=9)

@@ -13,11 +13,11 @@ from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.standin import Catalogue
-from tests.integration.pages.test_home import Outline
-from tests.support.browsing import Browser, SetStage, Stage, read_page, set_stage
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.browsing import Browser, SetStage, Stage, read_page
+from tests.support.outline import Outline
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 LINE = "Demo: artists and releases are invented."
 EVERY_KIND_OF_PAGE = {

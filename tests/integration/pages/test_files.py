@@ -4,9 +4,7 @@ from urllib.robotparser import RobotFileParser
 
 import pytest
 
-from tests.support.browsing import SetStage, set_stage
-
-__all__ = ["set_stage"]
+from tests.support.browsing import SetStage
 
 AT = "https://music.example/freshet"
 

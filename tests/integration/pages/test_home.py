@@ -1,46 +1,24 @@
 """The pages for people: the start page in every state, the headers of all, the style sheet."""
 
 from collections.abc import Callable
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from sqlalchemy import event
 
 from server.standin import Listener, StandIn
-from tests.conftest import SECRET, Clock, until
-from tests.support.browsing import SAFE_HEADERS, Browser, SetStage, Stage, read_page, set_stage
+from tests.support.browsing import SAFE_HEADERS, Browser, SetStage, Stage, read_page
+from tests.support.clock import Clock
 from tests.support.examples import albums
-from tests.unit.observability.test_log import lines, logging_as_it_was
+from tests.support.outline import Outline
+from tests.support.settings_files import SECRET
+from tests.support.waiting import until
 
-__all__ = ["lines", "logging_as_it_was", "set_stage"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Lines = Callable[[], list[dict[str, Any]]]
 OTHER_SECRET = "another secret that is as long as it has to be"
-VOID = {"meta", "link", "img", "br", "hr", "input", "rect"}
-
-
-class Outline(HTMLParser):
-    """Reads a page as it stands: tags that do not match are an error."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(page)
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        assert not [name for name, _ in attrs if name.startswith("on") or name == "style"]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def all(self, tag: str, attribute: str) -> list[str | None]:
-        return [attributes.get(attribute) for name, attributes in self.seen if name == tag]
 
 
 async def home(browser: Browser, query: str = "") -> str:

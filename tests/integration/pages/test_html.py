@@ -19,11 +19,10 @@ from server.openapi import problem_kinds
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
-from tests.conftest import ROOT, until
-from tests.support.browsing import Browser, SetStage, set_stage
+from tests.support.browsing import Browser, SetStage
 from tests.support.examples import album, artist, spotify_id
-
-__all__ = ["set_stage"]
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
 JAR = ROOT / "build" / "vnu" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
 RELEASES = "/v1/browse/new-releases"

@@ -16,9 +16,9 @@ from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
 from server.app.application import Freshet
-from tests.conftest import until
 from tests.support.examples import albums
 from tests.support.ports import free_port
+from tests.support.waiting import until
 
 PATH = "/music/fresh"
 HTML_LINKS = ("href", "src", "action", "formaction", "data-live", "data-path", "data-waiting")

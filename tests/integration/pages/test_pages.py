@@ -29,12 +29,10 @@ from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
 from server.storage import sync_runs
 from server.storage.sync_runs import Day
-from tests.conftest import until
-from tests.integration.pages.test_home import Outline
-from tests.support.browsing import Browser, SetStage, Stage, read_page, set_stage
+from tests.support.browsing import Browser, SetStage, Stage, read_page
 from tests.support.examples import album, albums, artist, spotify_id
-
-__all__ = ["set_stage"]
+from tests.support.outline import Outline
+from tests.support.waiting import until
 
 TODAY = date(2026, 11, 20)
 RELEASES = "/browse/new-releases"

@@ -11,10 +11,8 @@ from server.config.addresses import DASHBOARD
 from server.config.getting_started import steps
 from server.config.settings import DemoSettings
 from server.standin import StandIn
-from tests.conftest import ROOT
-from tests.support.browsing import SetStage, read_page, set_stage
-
-__all__ = ["set_stage"]
+from tests.support.browsing import SetStage, read_page
+from tests.support.paths import ROOT
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from lxml import etree
 
 from server.serving.feeds import FORMATS
 from server.serving.feeds.csv_table import ACTIVE, COLUMNS, MARK
-from tests.integration.serving.test_feeds import CHANNEL, HOSTILE
+from tests.support.feed_formats import CHANNEL, HOSTILE
 from tests.support.releases import release
 
 PATH = "/feeds/albums.csv"

@@ -1,7 +1,5 @@
 """Feeds: valid in their formats, with stable identities, and harmless whatever a name holds."""
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -13,40 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
-from lxml import etree
 
 from server.serving.feeds import FORMATS, Channel, Release
 from server.serving.feeds.csv_table import COLUMNS, MARK
-from tests.conftest import ROOT, Clock
-from tests.integration.api.test_albums import START, Stage, set_stage
+from tests.support.catalogue_stage import START, Stage
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
+from tests.support.feed_formats import ATOM, CHANNEL, HOSTILE, faults_of, rows
 from tests.support.releases import release
-
-__all__ = ["set_stage"]
-
-ATOM = "{http://www.w3.org/2005/Atom}"
-CHANNEL = Channel("https://f.example/feeds/x", "https://f.example/", START)
-SCHEMATRON = {  # each rule, and what breaks it
-    "an entry has an alternate link or content": "//atom:entry"
-    "[not(atom:link[@rel='alternate'] or atom:link[not(@rel)] or atom:content)]",
-    "an entry has an author, or its feed has": "//atom:entry"
-    "[not(atom:author or ../atom:author or atom:source/atom:author)]",
-}
-HOSTILE = [
-    '=HYPERLINK("http://evil.example")',
-    "+1+1",
-    "-2+3",
-    "@SUM(A1)",
-    "\t=1",
-    " =1",
-    "＝1",
-    "<script>alert(1)</script>",
-    "]]>&amp;\u0001\ufffe\x0b",
-    'a"b,c;d\\n\r\ne',
-    "𝄞 ünïcode \u202e",
-    "BEGIN:VEVENT\r\nUID:x",
-    "",
-]
 
 
 def written(ending: str, *releases: Release) -> bytes:
@@ -58,31 +30,16 @@ def events_of(ics: bytes) -> list[Any]:
     return list(Calendar.from_ical(ics).walk("VEVENT"))
 
 
-def faults_of(atom: bytes) -> list[str]:
-    """What the schema of RFC 4287 (its appendix B) has against a feed, its Schematron rules too."""
-    schema = etree.RelaxNG(etree.parse(ROOT / "tests" / "support" / "atom.rng"))
-    feed = etree.fromstring(atom)
-    faults = [] if schema.validate(feed) else [str(each) for each in schema.error_log]
-    for rule, test in SCHEMATRON.items():
-        if feed.xpath(test, namespaces={"atom": ATOM.strip("{}")}):
-            faults.append(rule)
-    return faults
-
-
 def lines(text: str) -> str:
     """Text with the one kind of line end that calendars know."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def rows(body: bytes) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(body.decode("utf-8-sig"), newline="")))
-
-
 @pytest.mark.gen_test
 async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     for path, form in FORMATS.items():
         answer = await stage.client.fetch(path)
@@ -103,9 +60,9 @@ async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
 
 @pytest.mark.gen_test
 async def test_a_feed_takes_every_filter_and_names_its_own_address(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await stage.take([album(1, album_type="single"), album(2), album(3)], START)
     feed = await stage.get("/feeds/albums.json?type=album&sort=name&limit=1")
     root = stage.freshet.settings.public_url
@@ -127,9 +84,9 @@ async def numbers(stage: Stage, path: str) -> list[int]:
 
 @pytest.mark.gen_test
 async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     newest = [album(n, release_date="2026-11-01") for n in range(60)]
     await stage.take(newest, START)
     await stage.take([album(70, release_date="1999-12-31"), *newest], START + timedelta(hours=1))
@@ -143,9 +100,9 @@ async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
 
 @pytest.mark.gen_test
 async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_was_seen(
-    set_stage: Callable[..., Any], clock: Clock
+    set_catalogue_stage: Callable[..., Any], clock: Clock
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     clock.moment, number = START, 0
     listed: list[Any] = []
     met: dict[str, set[int]] = {"": set(), "?upcoming=include": set()}
@@ -165,8 +122,8 @@ async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_wa
 
 
 @pytest.mark.gen_test
-async def test_a_feed_before_the_first_sync_is_503(set_stage: Callable[..., Any]) -> None:
-    stage: Stage = await set_stage()
+async def test_a_feed_before_the_first_sync_is_503(set_catalogue_stage: Callable[..., Any]) -> None:
+    stage: Stage = await set_catalogue_stage()
     for path in FORMATS:
         assert (await stage.client.fetch(path)).code == 503
 
@@ -237,8 +194,10 @@ def test_the_schema_refuses_what_is_wrong(right: str, wrong: str) -> None:
 
 
 @pytest.mark.gen_test
-async def test_atom_feeds_are_valid_as_they_are_served(set_stage: Callable[..., Any]) -> None:
-    stage: Stage = await set_stage()
+async def test_atom_feeds_are_valid_as_they_are_served(
+    set_catalogue_stage: Callable[..., Any],
+) -> None:
+    stage: Stage = await set_catalogue_stage()
     odd = [album(n, name=name or "x", artists=[artist(n, name=name or "x")]) for n, name in
            enumerate(HOSTILE)]  # fmt: skip
     bare = album(50, images=[], external_urls={}, release_date="2026", album_type="odd")
@@ -251,9 +210,9 @@ async def test_atom_feeds_are_valid_as_they_are_served(set_stage: Callable[..., 
 
 @pytest.mark.gen_test
 async def test_only_significant_changes_move_the_times_of_feeds(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
 
     async def times() -> list[str]:
         feed = Xml.fromstring((await stage.client.fetch("/feeds/albums.atom")).body)

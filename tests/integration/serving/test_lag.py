@@ -11,12 +11,13 @@ from structlog.testing import capture_logs
 
 from server.app.application import Freshet
 from server.serving.lag import GRACE_SECONDS, LONGEST_PAUSE, ServingLag
-from tests.conftest import Clock, until
-from tests.integration.api.test_events import happen
-from tests.integration.api.test_status import samples_of
-from tests.integration.serving.test_cache import Timer
+from tests.support.cache_rig import Timer
 from tests.support.client import Client
+from tests.support.clock import Clock
+from tests.support.event_streams import happen
 from tests.support.examples import albums
+from tests.support.metrics import samples_of
+from tests.support.waiting import until
 
 METRIC = "freshet_served_age_seconds[1]"
 

@@ -30,9 +30,10 @@ from server.serving.payload import Representation
 from server.serving.response_store import Kept, ResponseStore
 from server.serving.streams.broadcast import LISTENER_BYTES
 from server.serving.streams.ring import Ring
-from tests.conftest import ROOT, until
+from tests.support.paths import ROOT
 from tests.support.raw import exchange
 from tests.support.sockets import quiet_server
+from tests.support.waiting import until
 
 GUIDE = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
 SECTION = GUIDE.split("\n## Memory\n", 1)[1].split("\n## ", 1)[0]

@@ -17,11 +17,12 @@ from server.catalog.query import AlbumsQuery
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
 from server.serving.payload import Representation
 from server.storage import sweeps
-from tests.conftest import Clock, until
-from tests.integration.serving.test_cache import Rig, Timer, read
+from tests.support.cache_rig import Rig, Timer, read
 from tests.support.client import Client
+from tests.support.clock import Clock
 from tests.support.examples import album, sweep
 from tests.support.releases import release
+from tests.support.waiting import until
 
 EVENING = datetime(2026, 11, 20, 23, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)

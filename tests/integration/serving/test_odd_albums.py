@@ -27,10 +27,12 @@ from server.catalog.query import KINDS
 from server.openapi.status_schemas import Status
 from server.spotify.album_parser import parse_items
 from server.standin import Answer, AppKind, Catalogue, StandIn
-from tests.conftest import own_loop, settings_for, until
-from tests.integration.serving.test_feeds import faults_of, rows
 from tests.support import odd_albums
 from tests.support.client import Client
+from tests.support.feed_formats import faults_of, rows
+from tests.support.loops import own_loop
+from tests.support.settings_files import settings_for
+from tests.support.waiting import until
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
 EXAMPLES = 100 if LONG else 6

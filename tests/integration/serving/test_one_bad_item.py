@@ -23,15 +23,13 @@ from server.serving.feeds import FORMATS
 from server.serving.streams.broadcast import Broadcast
 from server.serving.streams.follower import Follower
 from server.storage import changes, sweeps
-from tests.conftest import Clock
-from tests.integration.api.test_albums import START, Stage, set_stage
-from tests.integration.api.test_events import happen
-from tests.integration.serving.test_cache import Rig, read, rig
-from tests.integration.serving.test_feeds import rows
+from tests.support.cache_rig import Rig, read
+from tests.support.catalogue_stage import START, Stage
+from tests.support.clock import Clock
+from tests.support.event_streams import happen
 from tests.support.examples import album, albums, spotify_id, sweep
+from tests.support.feed_formats import rows
 from tests.support.releases import release
-
-__all__ = ["rig", "set_stage"]
 
 DEEP = "[" * 300 + "]" * 300  # deeper than orjson writes, which reads it all the same
 LISTS = ("/api/albums/", "/api/artists/", *FORMATS)
@@ -81,9 +79,9 @@ async def count(stage: Stage, path: str) -> int:
 
 @pytest.mark.gen_test
 async def test_a_release_of_the_last_day_that_there_is_stops_nothing(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     last = album(1, release_date="9999-12-31")
     first = album(2, release_date="0001-01-01")
     await take(stage, [last, first, album(3)], START)
@@ -101,9 +99,9 @@ async def test_a_release_of_the_last_day_that_there_is_stops_nothing(
 
 @pytest.mark.gen_test
 async def test_a_release_whose_row_cannot_be_read_is_left_out_until_it_can(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
     with told() as left_out:
         await alter(stage, "UPDATE albums SET images = '\"x\"' WHERE spotify_id = :bad", bad=BAD)
@@ -120,9 +118,9 @@ async def test_a_release_whose_row_cannot_be_read_is_left_out_until_it_can(
 
 @pytest.mark.gen_test
 async def test_an_artist_whose_row_cannot_be_read_takes_no_release_along(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
     with told() as left_out:
         broken = "UPDATE artists SET genres = NULL, images = CAST(:deep AS jsonb) WHERE id = 2"
@@ -134,9 +132,9 @@ async def test_an_artist_whose_row_cannot_be_read_takes_no_release_along(
 
 @pytest.mark.gen_test
 async def test_what_a_page_cannot_show_is_missing_there_alone_and_logged_once(
-    set_stage: Callable[..., Any],
+    set_catalogue_stage: Callable[..., Any],
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
     artist_page = f"/artists/{spotify_id('artist', 1)}/"
     with told() as left_out:
@@ -175,52 +173,56 @@ def test_a_writer_that_fails_for_one_release_writes_the_others(kind: type[Releas
 
 @pytest.mark.gen_test
 async def test_an_answer_that_cannot_be_made_leaves_the_demand_and_the_rest_is_replaced(
-    rig: Rig,
+    cache_rig: Rig,
 ) -> None:
-    await rig.cache.refresh()
-    await rig.get("limit=1")
-    rig.cache.hot_queries.count(
+    await cache_rig.cache.refresh()
+    await cache_rig.get("limit=1")
+    cache_rig.cache.hot_queries.count(
         "/api/artists/?limit=0", 1000
     )  # which no query has for its normal form
-    rig.source.releases = 5
+    cache_rig.source.releases = 5
     with told() as left_out:
-        await rig.cache.refresh()
-        assert read(rig.peek(""))["total"] == 5
-        assert read(rig.peek("limit=1"))["total"] == 5
+        await cache_rig.cache.refresh()
+        assert read(cache_rig.peek(""))["total"] == 5
+        assert read(cache_rig.peek("limit=1"))["total"] == 5
     (line,) = left_out
     assert (line["event"], line["href"]) == ("answer_failed", "/api/artists/?limit=0")
     with told() as left_out:
-        await rig.cache.refresh()
+        await cache_rig.cache.refresh()
     assert left_out == []
 
 
 @pytest.mark.gen_test
-async def test_when_nothing_can_be_warmed_what_is_new_is_served_all_the_same(rig: Rig) -> None:
-    await rig.cache.refresh()
+async def test_when_nothing_can_be_warmed_what_is_new_is_served_all_the_same(
+    cache_rig: Rig,
+) -> None:
+    await cache_rig.cache.refresh()
 
     async def out_of_threads(*_: Any) -> Any:
         raise RuntimeError("these threads have been closed")
 
-    compute, rig.cache._compute = rig.cache._compute, out_of_threads
-    rig.source.releases = 5
+    compute, cache_rig.cache._compute = cache_rig.cache._compute, out_of_threads
+    cache_rig.source.releases = 5
     with told() as left_out:
-        await rig.cache.refresh()
+        await cache_rig.cache.refresh()
     assert [line["event"] for line in left_out] == ["answer_failed"]
-    rig.cache._compute = compute
-    assert rig.peek("") is None
-    assert read(await rig.get(""))["total"] == 5
+    cache_rig.cache._compute = compute
+    assert cache_rig.peek("") is None
+    assert read(await cache_rig.get(""))["total"] == 5
 
 
 @pytest.mark.gen_test
-async def test_a_watcher_of_the_shelf_that_raises_keeps_no_other_from_hearing(rig: Rig) -> None:
+async def test_a_watcher_of_the_shelf_that_raises_keeps_no_other_from_hearing(
+    cache_rig: Rig,
+) -> None:
     heard = []
-    rig.cache.responses.watch(crash)
-    rig.cache.responses.watch(lambda: heard.append("heard"))
+    cache_rig.cache.responses.watch(crash)
+    cache_rig.cache.responses.watch(lambda: heard.append("heard"))
     with capture_logs() as logs:
-        await rig.cache.refresh()
+        await cache_rig.cache.refresh()
     assert heard == ["heard"]
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["task_crashed"]
-    assert read(rig.peek(""))["total"] == 3
+    assert read(cache_rig.peek(""))["total"] == 3
 
 
 @pytest.mark.gen_test
@@ -249,9 +251,9 @@ async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> No
 
 @pytest.mark.gen_test
 async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
-    set_stage: Callable[..., Any], database: Database
+    set_catalogue_stage: Callable[..., Any], database: Database
 ) -> None:
-    stage: Stage = await set_stage()
+    stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
     with told() as left_out:
         await alter(stage, "UPDATE changes SET detail = CAST(:deep AS jsonb) WHERE seq = 2",

@@ -1,17 +1,14 @@
 """The Web API asked with a token, and every refusal told apart by what its body says."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import URL
 from tornado.httputil import HTTPHeaders
 
 from server.database.executor import Database
-from server.encryption import Encryption
 from server.errors import (
     AppRefused,
     BadAnswer,
@@ -24,49 +21,19 @@ from server.errors import (
     TokenRejected,
     UserRefused,
 )
-from server.spotify.api.client import SpotifyClient, diagnose
-from server.spotify.auth.token_provider import TokenProvider
-from server.spotify.auth.token_refresh import TokenRefresher
+from server.spotify.api.client import diagnose
 from server.spotify.limits.cooldown import DEFAULT_PAUSE, LONGEST_PAUSE, named_pause
-from server.spotify.transport import Response, Transport
-from server.standin import Answer, StandIn
-from tests.conftest import SECRET, Clock
-from tests.integration.spotify.test_oauth import observed, scripted
-from tests.integration.spotify.test_transport import StartRaw, http, start_raw, transport
-from tests.support.gates import accounts_of, gate_in_memory
-
-__all__ = ["start_raw", "transport"]
+from server.spotify.transport import Response
+from server.standin import Answer
+from tests.support.spotify_answers import observed, scripted
+from tests.support.spotify_client import ClientOf
+from tests.support.spotify_http import StartRaw, http
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 PATH = "/browse/new-releases"
 TOKEN = "/api/token"
 EXPIRED = Answer(401, {"error": {"status": 401, "message": "The access token expired"}})
 MISSING = Answer(401, {"error": {"status": 401, "message": "Access token missing"}})
-
-ClientOf = Callable[..., SpotifyClient]
-
-
-@pytest.fixture
-def no_database() -> Iterator[Database]:
-    """One that is never reached; tokens then live in memory, and these tests go faster."""
-    database = Database(URL.create("postgresql+psycopg2"))
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def client_of(transport: Transport, no_database: Database, clock: Clock) -> ClientOf:
-    """A client of a stand-in, or of another address with the stand-in's tokens."""
-
-    def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
-        limiter = gate_in_memory(clock)
-        accounts = accounts_of(standin, transport, clock)
-        encryption = Encryption(SECRET, "tokens")
-        refresher = TokenRefresher(database, accounts, "standin-client", encryption, (), clock)
-        provider = TokenProvider(refresher, clock)
-        return SpotifyClient(transport, provider, limiter, url or standin.api_url)
-
-    return make
 
 
 def error(status: int, message: Any) -> dict[str, Any]:

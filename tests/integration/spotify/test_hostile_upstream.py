@@ -20,12 +20,10 @@ from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
 from server.spotify.parse import LONGEST_TEXT
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from server.standin import Answer, StandIn
-from tests.integration.spotify.test_transport import StartRaw, http, response, start_raw
 from tests.support.client import Client
 from tests.support.examples import album, albums, spotify_id
-from tests.system.processes.conftest import standin_process
-
-__all__ = ["start_raw"]
+from tests.support.programs import standin_process
+from tests.support.spotify_http import StartRaw, http, response
 
 SEARCH = "/v1/search"
 LISTING = "/v1/browse/new-releases"

@@ -4,7 +4,6 @@ from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 import pytest
 
 from server.errors import (
@@ -18,44 +17,12 @@ from server.errors import (
 from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.transport import Transport
 from server.standin import Answer, StandIn
-from tests.conftest import SHARED
-from tests.integration.spotify.test_transport import StartRaw, http, start_raw, transport
 from tests.support.gates import gate_in_memory
 from tests.support.ports import free_port
+from tests.support.spotify_answers import observed, scripted
+from tests.support.spotify_http import StartRaw, http
 
-__all__ = ["start_raw", "transport"]
-
-OBSERVED = SHARED / "spotify" / "recorded" / "errors" / "OBSERVED.json"
 TOKEN = "/api/token"
-
-
-def observed(where: str) -> list[Any]:
-    """What Spotify was seen to answer, each as a test's parameter; a skip where it is not here."""
-    if not OBSERVED.exists():
-        reason = "the answers seen of Spotify are not beside this project"
-        return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
-    rows = [row for row in orjson.loads(OBSERVED.read_bytes()) if row["where"] == where]
-    return [pytest.param(row, id=f"{row['status']}-{_reason(row['body'])}") for row in rows]
-
-
-def _reason(body: Any) -> str:
-    error = body.get("error", body) if isinstance(body, dict) else body
-    if isinstance(error, dict):
-        return " ".join(str(value) for name, value in error.items() if name != "status")
-    return str(body.get("error_description", error) if isinstance(body, dict) else error)[:40]
-
-
-def scripted(row: dict[str, Any]) -> Answer:
-    """A row of what was seen, for the stand-in to say."""
-    body = row["body"]
-    content = body if isinstance(body, dict) else (body or "").encode()
-    kind = {"Content-Type": row["content_type"].split(" (")[0]} if row["content_type"] else {}
-    retry = {
-        name: value.split(" ")[0]
-        for name, value in row.get("headers", {}).items()
-        if name == "retry-after"
-    }
-    return Answer(row["status"], content, {**kind, **retry})
 
 
 @pytest.fixture

@@ -8,11 +8,9 @@ from tornado.httpclient import AsyncHTTPClient
 
 from models import Cooldown, Source
 from server.standin import Answer, AppKind, StandIn
-from tests.integration.spotify.test_oauth import observed, scripted
-from tests.integration.sync.test_syncer import NEW_RELEASES, OUTCOMES, SEARCH, Rig, rig
 from tests.support.examples import albums
-
-__all__ = ["rig"]
+from tests.support.spotify_answers import observed, scripted
+from tests.support.sync_rig import NEW_RELEASES, OUTCOMES, SEARCH, Rig
 
 TOKEN = "/api/token"
 HEALED_AT_ONCE = {  # the very same sync goes on, with another token or source

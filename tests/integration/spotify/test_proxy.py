@@ -15,9 +15,10 @@ from server.errors import SpotifyUnavailable
 from server.spotify.proxy import Proxies, ProxyFailed, parse
 from server.spotify.transport import Transport
 from server.standin import StandIn
-from tests.conftest import ROOT, SECRET
 from tests.support.forward_proxy import ForwardProxy, certify
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.settings_files import SECRET
 
 PASSWORD = "p@ss word"
 VARIABLES = [f"{scheme}_proxy" for scheme in ("https", "http", "all", "no")]

@@ -19,8 +19,9 @@ from server.spotify.limits.cooldown import LONGEST_PAUSE, Pause
 from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response
-from tests.conftest import Clock, until
+from tests.support.clock import Clock
 from tests.support.gates import gate_in_memory
+from tests.support.waiting import until
 
 SEARCH = "/search"
 OK = Response(200, HTTPHeaders(), b"{}")

@@ -1,7 +1,7 @@
 """Where new releases come from: choosing by what Spotify answers, and walking its pages."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,15 +20,12 @@ from server.spotify.api.paging import Page, Walk, read_page
 from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.transport import MAX_BODY_BYTES
 from server.spotify.types import Setting, SourceName, Verdict
-from server.standin import Answer, AppKind, StandIn
-from tests.integration.spotify.test_client import ClientOf, client_of, no_database
-from tests.integration.spotify.test_transport import StartRaw, http, start_raw, transport
+from server.standin import Answer, AppKind
 from tests.support.examples import album, albums
+from tests.support.spotify_client import ClientOf
+from tests.support.spotify_http import StartRaw, http
+from tests.support.spotify_scripts import NEW, NOW, SEARCH, answer, next_to, script
 
-__all__ = ["client_of", "no_database", "start_raw", "transport"]
-
-NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
-NEW, SEARCH = "/v1/browse/new-releases", "/v1/search"
 FORBIDDEN = Answer(403, {"error": {"status": 403, "message": "Forbidden"}})
 PREMIUM = Answer(403, b"Active premium subscription required for the owner of the app.")
 UNREGISTERED = Answer(403, b"Check settings on the dashboard, the user may not be registered.")
@@ -49,19 +46,6 @@ async def choose(
     failures: int = 0,
 ) -> Choice:
     return await SourceProbe(client, known, now, markets).choose(setting, failures)
-
-
-def answer(items: list[Any], following: Any = None, total: Any = 100) -> Answer:
-    return Answer(200, {"albums": {"items": items, "next": following, "total": total}})
-
-
-def script(standin: StandIn, *answers: Answer, path: str = SEARCH) -> None:
-    for each in answers:
-        standin.answer_next(path, each)
-
-
-def next_to(offset: int) -> str:
-    return f"https://api.spotify.com/v1/search?offset={offset}&limit=10&query=tag%3Anew"
 
 
 def pages(client: SpotifyClient, choice: Choice, most: int) -> AsyncIterator[Page]:

@@ -8,12 +8,9 @@ import pytest
 from server.spotify.api.sweeper import Sweeper
 from server.spotify.sweep import MarketList
 from server.standin import Answer
-from tests.integration.spotify.test_client import ClientOf, client_of, no_database
-from tests.integration.spotify.test_sources import NOW, answer, next_to, script
-from tests.integration.spotify.test_transport import transport
 from tests.support.examples import album, albums, spotify_id
-
-__all__ = ["client_of", "no_database", "transport"]
+from tests.support.spotify_client import ClientOf
+from tests.support.spotify_scripts import NOW, answer, next_to, script
 
 NAMELESS: dict[str, Any] = {"name": "An album without an id"}
 UNUSABLE = album(50, name=None)

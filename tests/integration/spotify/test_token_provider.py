@@ -2,19 +2,15 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import closing as closed_after
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from sqlalchemy import URL, make_url, select, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
-from tornado.httpclient import AsyncHTTPClient
 
-from models import Login
 from server.app.upstream import Upstream, make_syncer
 from server.config.settings import Settings
 from server.database.executor import Database
@@ -24,29 +20,33 @@ from server.login.consent_monitor import ConsentMonitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, IssuedToken
-from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.auth.token_provider import TokenProvider
-from server.spotify.auth.token_refresh import TokenRefresher
-from server.spotify.consent import SCOPES
-from server.spotify.profile import Profile, read_profile
 from server.spotify.transport import Transport
-from server.standin import Answer, Listener, StandIn
-from server.standin.accounts.tokens import challenge_of
+from server.standin import Answer, StandIn
 from server.sync.schedule import Schedule
-from tests.conftest import SECRET, Clock
-from tests.integration.spotify.test_transport import transport
+from tests.support.clock import Clock
 from tests.support.examples import albums
-from tests.support.gates import accounts_of, gate_in_memory
+from tests.support.gates import gate_in_memory
 from tests.support.ports import free_port
+from tests.support.settings_files import SECRET
+from tests.support.tokens import (
+    OTHER_SECRET,
+    ROBIN,
+    SAM,
+    TOKEN,
+    KeeperOf,
+    LogIn,
+    StartGate,
+    asked_for_tokens,
+    events,
+    everything_in,
+    expired,
+    listener_of,
+    row_of,
+    someone_waits,
+)
 
-__all__ = ["transport"]
-
-TOKEN = "/api/token"
 ME = "/v1/me"
-OTHER_SECRET = "another secret, as long as it has to be"
-REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
-ROBIN = Listener()
-SAM = Listener("standin-account-2", "sam", "Sam of the Stand-in")
 EXPIRED = Answer(401, {"error": {"status": 401, "message": "The access token expired"}})
 MISSING = Answer(401, {"error": {"status": 401, "message": "Access token missing"}})
 NOT_REGISTERED = Answer(
@@ -54,45 +54,8 @@ NOT_REGISTERED = Answer(
     {"error": {"status": 403, "message": "User not registered in the Developer Dashboard"}},
 )
 
-BYTES = bytes | memoryview  # the driver's name for what SQLAlchemy has not been told the type of
 
-HELD_ROW = (
-    "FROM pg_stat_activity WHERE datname = current_database() "
-    "AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%'"
-)
-WAITING = (
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-    "AND wait_event_type = 'Lock'"
-)
-
-KeeperOf = Callable[..., TokenProvider]
 ClientOf = Callable[[StandIn, TokenProvider], SpotifyClient]
-LogIn = Callable[..., Coroutine[Any, Any, Grant]]
-
-
-@pytest.fixture
-def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperOf:
-    """A keeper as a process that has just started would make it."""
-
-    def make(standin: StandIn, **changes: Any) -> TokenProvider:
-        options: dict[str, Any] = {
-            "database": database,
-            "client_id": "standin-client",
-            "allowed": (),
-            "now": clock,
-            **changes,
-        }
-        options["encryption"] = Encryption(options.pop("secret", SECRET), "tokens")
-        accounts = Accounts(
-            options.pop("transport", transport),
-            gate_in_memory(clock),
-            options.pop("url", standin.accounts_url),
-            standin.world.client_id,
-            standin.world.client_secret,
-        )
-        return TokenProvider(TokenRefresher(accounts=accounts, **options), options["now"])
-
-    return make
 
 
 @pytest.fixture
@@ -101,184 +64,6 @@ def client_of(transport: Transport, clock: Clock) -> ClientOf:
     return lambda standin, provider: SpotifyClient(
         transport, provider, gate_in_memory(clock), standin.api_url
     )
-
-
-@pytest.fixture
-def elsewhere(database_url: URL) -> Iterator[Database]:
-    """The same database by an engine of its own, as another process has it."""
-    database = Database(database_url)
-    database.connect()
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
-    """Log a listener in, by consent page, code and profile; then count the calls anew."""
-
-    async def go(standin: StandIn, listener: Listener = ROBIN, secret: str = SECRET) -> Grant:
-        profile, grant = await consent_to(standin, transport, listener)
-        encryption = Encryption(secret, "tokens")
-        await database.run(token_store.record_consent, profile, grant, clock(), encryption)
-        standin.calls.clear()
-        return grant
-
-    return go
-
-
-class Gate:
-    """Stands before the accounts service and holds its first answers back until they are let go."""
-
-    def __init__(self, port: int, held: int) -> None:
-        self._port = port
-        self._passing: list[asyncio.Task[Any]] = []
-        self._in_hand = [asyncio.Event() for _ in range(held)]
-        self._let_go = [asyncio.Event() for _ in range(held)]
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._pass, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def stop(self) -> None:
-        self._server.close()
-        for each in self._let_go:
-            each.set()
-        await asyncio.gather(*self._passing, return_exceptions=True)
-
-    async def has_answer(self, number: int = 0) -> None:
-        """Wait until Spotify has answered, which whoever asked does not know yet."""
-        async with asyncio.timeout(10):
-            await self._in_hand[number].wait()
-
-    def let_go(self, number: int = 0) -> None:
-        self._let_go[number].set()
-
-    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        number = len(self._passing)
-        self._passing.append(task)
-        with closed_after(writer):
-            answer = await self._answer_to(await read_request(reader))
-            if number < len(self._in_hand):
-                self._in_hand[number].set()
-                await self._let_go[number].wait()
-            writer.write(answer)
-
-    async def _answer_to(self, request: bytes) -> bytes:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        with closed_after(writer):
-            writer.write(request)
-            return await reader.read()
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = next(line for line in head.splitlines() if line.startswith(b"Content-Length: "))
-    return head + await reader.readexactly(int(length.split()[1]))
-
-
-StartGate = Callable[..., Awaitable[Gate]]
-
-
-@pytest.fixture
-def start_gate(closing: Any) -> StartGate:
-    async def start(standin: StandIn, held: int = 1) -> Gate:
-        gate = Gate(standin.port, held)
-        await gate.start()
-        closing(gate.stop)
-        return gate
-
-    return start
-
-
-async def someone_waits(database: Database) -> None:
-    """Wait until a transaction waits for another to let go of a row."""
-    async with asyncio.timeout(10):
-        while not await database.run(lambda session: session.scalar(text(WAITING))):
-            await asyncio.sleep(0.01)
-
-
-async def cut(database: Database) -> None:
-    """End the connection of whoever holds a row and has asked Spotify."""
-    assert await database.run(
-        lambda session: session.scalars(
-            text(f"SELECT pg_terminate_backend(pid, 5000) {HELD_ROW}")
-        ).all()
-    ) == [True]
-
-
-async def consent_to(
-    standin: StandIn, transport: Transport, listener: Listener = ROBIN
-) -> tuple[Profile, Grant]:
-    """What a real login brings: the account, and its tokens."""
-    standin.listener = listener
-    accounts = accounts_of(standin, transport)
-    verifier = "v" * 43
-    asked = accounts.consent_url(REDIRECT_URI, SCOPES, "state", challenge_of(verifier))
-    browser = AsyncHTTPClient(force_instance=True)
-    back = await browser.fetch(
-        asked, method="POST", body="answer=agree", follow_redirects=False, raise_error=False
-    )
-    browser.close()
-    code = parse_qs(urlsplit(back.headers["Location"]).query)["code"][0]
-    grant = await accounts.exchange(code, verifier, REDIRECT_URI)
-    whose = {"Authorization": f"Bearer {grant.access_token}"}
-    profile = read_profile((await transport.send("GET", f"{standin.api_url}/me", whose)).json())
-    return profile, grant
-
-
-def listener_of(standin: StandIn, token: str) -> str | None:
-    """Whose access token it is, None for the app's; it must be good."""
-    found = standin.world.desk.access(token)
-    assert found is not None
-    assert not found.expired
-    return found.user["account_id"] if found.user else None
-
-
-def asked_for_tokens(standin: StandIn) -> int:
-    return standin.calls_to(TOKEN)
-
-
-async def row_of(database: Database, account_id: str = ROBIN.account_id) -> Login:
-    return await database.run(
-        lambda session: session.scalars(select(Login).where(Login.account_id == account_id)).one()
-    )
-
-
-def events(logs: list[Any], name: str) -> list[Any]:
-    return [line for line in logs if line["event"] == name]
-
-
-async def everything_in(database: Database) -> str:
-    """Every column of every table, bytes as text too."""
-
-    def shown(value: Any) -> str:
-        return bytes(value).decode("latin-1") if isinstance(value, BYTES) else str(value)
-
-    def read(session: Any) -> str:
-        tables = session.scalars(
-            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'")
-        ).all()
-        rows = [row for each in tables for row in session.execute(text(f'SELECT * FROM "{each}"'))]
-        return "\n".join(shown(value) for row in rows for value in row)
-
-    return await database.run(read)
-
-
-async def expired(
-    standin: StandIn, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
-) -> dict[str, Any]:
-    """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
-    desk = standin.world.desk
-    if logged_in:
-        grant = await log_in(standin)
-        clock.forward(hours=2)
-        return desk.refresh(grant.refresh_token or "")
-    await keeper_of(standin).access_token()
-    standin.calls.clear()
-    clock.forward(hours=2)
-    return desk.issue_access()
 
 
 @pytest.mark.gen_test

@@ -33,8 +33,10 @@ from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.consent import end_of_consent
 from server.spotify.transport import Transport
 from server.standin import Answer, StandIn
-from tests.conftest import SECRET, Clock, until
-from tests.integration.spotify.test_token_provider import (
+from tests.support.clock import Clock
+from tests.support.settings_files import SECRET
+from tests.support.spotify_http import StartRaw
+from tests.support.tokens import (
     HELD_ROW,
     OTHER_SECRET,
     ROBIN,
@@ -45,18 +47,13 @@ from tests.integration.spotify.test_token_provider import (
     StartGate,
     asked_for_tokens,
     cut,
-    elsewhere,
     events,
-    keeper_of,
     listener_of,
-    log_in,
+    refresh_token_in,
     row_of,
     someone_waits,
-    start_gate,
 )
-from tests.integration.spotify.test_transport import StartRaw, start_raw, transport
-
-__all__ = ["elsewhere", "keeper_of", "log_in", "start_gate", "start_raw", "transport"]
+from tests.support.waiting import until
 
 REVOKED = {"error": "invalid_grant", "error_description": "Refresh token revoked"}
 
@@ -77,11 +74,6 @@ async def refuse_to_commit(database: Database, cause: str = "disk_full") -> None
 
 async def commit_again(database: Database) -> None:
     await database.run(lambda session: session.execute(text("DROP TRIGGER refused ON logins")))
-
-
-async def refresh_token_in(database: Database, account_id: str = ROBIN.account_id) -> str:
-    sealed = (await row_of(database, account_id)).refresh_token
-    return Encryption(SECRET, "tokens").open(sealed or b"")
 
 
 Lose = Callable[..., Awaitable["Loss"]]

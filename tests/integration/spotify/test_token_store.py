@@ -19,24 +19,15 @@ from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.transport import Transport
 from server.standin import Answer
-from tests.conftest import SECRET
-from tests.integration.spotify.test_token_provider import (
-    OTHER_SECRET,
-    elsewhere,
-    everything_in,
-    someone_waits,
-)
-from tests.integration.spotify.test_transport import transport
 from tests.support.gates import accounts_of
-
-__all__ = ["elsewhere", "transport"]
+from tests.support.grants import GRANT, ROBIN
+from tests.support.settings_files import SECRET
+from tests.support.tokens import OTHER_SECRET, everything_in, someone_waits
 
 RING = Encryption(SECRET, "tokens")
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 LATER = NOW + timedelta(days=10)
-GRANT = Grant("BQ-access", 3600, "AQ-refresh", ("user-follow-read",))
 ANEW = Grant("BQ-anew", 3600, "AQ-anew", ("user-follow-read", "user-top-read"))
-ROBIN = Profile("account-robin", "robin", "Robin")
 SAM = Profile("account-sam", "sam", "Sam")
 APP = "app:standin-client"
 

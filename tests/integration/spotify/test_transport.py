@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import time
-from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -11,82 +10,19 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tornado.httputil import HTTPHeaders
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.album_parser import parse_items
 from server.spotify.api.paging import read_page
 from server.spotify.lenient_json import LONGEST_REPAIR
-from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
+from server.spotify.transport import MAX_BODY_BYTES, Transport
 from tests.support.examples import albums
+from tests.support.parsed_albums import check
 from tests.support.ports import free_port
-from tests.unit.spotify.test_parse import check
+from tests.support.spotify_http import StartRaw, http, response
 
 MEBIBYTE = 1024 * 1024
-
-
-class RawServer:
-    """Answers every connection with the same bytes, and keeps the heads and bodies it was sent."""
-
-    def __init__(self, answer: bytes, *, stays_open: bool = False, delay: float = 0) -> None:
-        self._answer, self._stays_open, self._delay = answer, stays_open, delay
-        self.heads: list[str] = []
-        self.bodies: list[str] = []
-        self.connections = 0
-
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def stop(self) -> None:
-        self._server.close()
-
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            self.heads.append(head)
-            length = [line for line in head.splitlines() if line.startswith("Content-Length")]
-            if length:
-                self.bodies.append((await reader.readexactly(int(length[0].split()[1]))).decode())
-            await asyncio.sleep(self._delay)
-            writer.write(self._answer)
-            await writer.drain()
-            if self._stays_open:
-                await reader.read()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-
-StartRaw = Callable[..., Awaitable[RawServer]]
-
-
-@pytest.fixture
-def start_raw(closing: Any) -> StartRaw:
-    """Start a raw server from inside a test's coroutine; it is stopped afterwards."""
-
-    async def start(answer: bytes, **options: Any) -> RawServer:
-        server = RawServer(answer, **options)
-        await server.start()
-        closing(server.stop)
-        return server
-
-    return start
-
-
-@pytest.fixture
-def transport(io_loop: Any) -> Iterator[Transport]:
-    transport = Transport(seconds=2)
-    yield transport
-    transport.close()
-
-
-def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
-    return "\r\n".join(lines).encode() + body
 
 
 def chunked(body: bytes, *headers: str) -> bytes:
@@ -292,10 +228,6 @@ async def test_requests_beyond_the_clients_share_wait_for_their_turn(
     server = await start_raw(http(b"{}"), delay=0.02)
     responses = await asyncio.gather(*(transport.send("GET", server.url, {}) for _ in range(30)))
     assert {response.status for response in responses} == {200}
-
-
-def response(body: bytes) -> Response:
-    return Response(200, HTTPHeaders(), body)
 
 
 NO_OBJECTS = {

@@ -20,11 +20,12 @@ from server.standin.faults.answers import answer_to
 from server.standin.faults.faults import ANSWERS, NAMES, PAGES, TEXTS, WIRE
 from server.standin.faults.misbehaviour import HUGE
 from server.standin.faults.quotas import LOCKOUT, bucket_of
-from tests.conftest import Clock, until
-from tests.integration.spotify.test_oauth import observed
-from tests.integration.standin.test_standin import App
+from tests.support.clock import Clock
 from tests.support.examples import albums
-from tests.system.processes.conftest import standin_process
+from tests.support.programs import standin_process
+from tests.support.spotify_answers import observed
+from tests.support.standin_app import App
+from tests.support.waiting import until
 
 LISTING = "/browse/new-releases"
 SEARCH = "/search?q=tag:new&type=album"

@@ -12,8 +12,8 @@ from server.database.executor import Database
 from server.spotify.album_parser import parse_items
 from server.spotify.sweep import MarketList, Sweep
 from server.storage import sweeps
-from tests.integration.storage.test_sweeps import Copy, id_of
 from tests.support.examples import album, albums, sweep
+from tests.support.stored_copy import Copy, id_of
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database.executor import Database
 from server.spotify.types import Verdicts
 from server.storage import freshness, snapshots, sweeps, sync_runs
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 
 TODAY = date(2026, 11, 20)

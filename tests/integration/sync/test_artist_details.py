@@ -23,12 +23,11 @@ from server.standin import Answer, AppKind, StandIn
 from server.standin.faults.faults import TEXTS
 from server.storage import sweeps
 from server.sync.artist_details import ArtistDetails
-from tests.conftest import SECRET, Clock, until
-from tests.integration.spotify.test_transport import transport
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 from tests.support.gates import accounts_of
-
-__all__ = ["transport"]
+from tests.support.settings_files import SECRET
+from tests.support.waiting import until
 
 MANY = "/v1/artists"
 

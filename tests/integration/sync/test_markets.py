@@ -14,12 +14,10 @@ from server.errors import MarketRefused
 from server.spotify.api.markets import Markets, served
 from server.spotify.types import Verdict
 from server.standin import Answer, AppKind
-from tests.conftest import Clock
-from tests.integration.sync.test_syncer import NEW_RELEASES, SEARCH, Rig, rig
-from tests.support.browsing import SetStage, read_page, set_stage
+from tests.support.browsing import SetStage, read_page
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, spotify_id
-
-__all__ = ["rig", "set_stage"]
+from tests.support.sync_rig import NEW_RELEASES, SEARCH, Rig
 
 MakeRig = Callable[..., Rig]
 

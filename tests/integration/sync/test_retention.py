@@ -24,7 +24,7 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.storage import retention, sweeps
 from server.sync.retention import Retention
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 
 KEEP = timedelta(days=90)

@@ -19,11 +19,9 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
-from tests.conftest import until
-from tests.support.browsing import Browser, SetStage, Stage, set_stage
+from tests.support.browsing import Browser, SetStage, Stage
 from tests.support.examples import albums
-
-__all__ = ["set_stage"]
+from tests.support.waiting import until
 
 PATH = "/api/sync/"
 RELEASES = "/browse/new-releases"

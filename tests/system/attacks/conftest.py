@@ -1,46 +1,10 @@
 """What attacks share: one server, with its own database and stand-in, and clients beside it."""
 
-import os
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from functools import partial
-from pathlib import Path
-from typing import Any
-
 import pytest
-from sqlalchemy import URL
-from sqlalchemy.orm import Session
 
-from server.database.executor import Database
-from server.storage import sweeps
-from tests.bench import catalogue
-from tests.support.examples import sweep
-from tests.support.nursery import Nursery
-from tests.support.waiting import until
-from tests.system.attacks.siege import Siege
-from tests.system.faults.place import connected, serves
-from tests.system.processes.conftest import (
-    Server,
-    environment,
-    manage_py,
-    nursery,
-    standin_process,
-    standin_settings,
-)
+from tests.support.attacks import siege
 
-__all__ = ["manage_py", "nursery"]
-
-SETTINGS = {"SYNC_INTERVAL": "0", "PUBLIC_URL": "http://127.0.0.1:5000"}
-RELEASES = 300  # as long as Spotify tells of them; the largest answer has 200
-
-
-def fill(url: URL) -> None:
-    """Store releases, as a sync would."""
-    database, now = Database(url), partial(datetime.now, UTC)
-    database.connect()
-    with Session(database.engine) as session, session.begin():
-        sweeps.record_sweep(session, sweep(catalogue.releases(RELEASES)), now(), now)
-    database.close()
+__all__ = ["siege"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,36 +12,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "siege" in getattr(item, "fixturenames", ()):
             item.add_marker("alone")
-
-
-def tell_of_a_sync(url: URL) -> None:
-    """Have a server read all anew, as after a sync of another process."""
-    with connected(url) as cursor:
-        cursor.execute(f"NOTIFY {sweeps.CHANNEL}, 'another'")
-
-
-@pytest.fixture(scope="session")
-def siege(
-    tmp_path_factory: pytest.TempPathFactory,
-    manage_py: Path,
-    nursery: Nursery,
-    new_database: Callable[[str], Any],
-    migrated: str,
-) -> Iterator[Siege]:
-    """A server that has been up for a while: a fresh interpreter, its settings the default."""
-    folder = tmp_path_factory.mktemp("attacks")
-    with new_database(migrated) as url, standin_process(nursery=nursery) as spotify:
-        fill(url)
-        env = environment(url, **SETTINGS, **standin_settings(spotify))
-        server = Server(manage_py, folder / "log", env=env)
-        try:
-            until(lambda: serves(server), 30)
-            forget = partial(tell_of_a_sync, url)
-            siege = Siege(server, folder, forget, long=bool(os.environ.get("FRESHET_SOAK")))
-            try:
-                siege.warm_up()
-                yield siege
-            finally:
-                siege.close()
-        finally:
-            server.stop()

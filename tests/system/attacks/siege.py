@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.http.process import cpu_seconds, descriptors, resident
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
+from tests.support.programs import Server
 from tests.system.attacks.neighbour import PERIOD
 from tests.system.faults.place import percentile
-from tests.system.processes.conftest import Server
 
 LOOK = 0.02  # seconds between two looks at the server's memory
 MILLISECONDS = 10.0  # that 99 of 100 answers to others may take

@@ -9,11 +9,9 @@ from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
-from tests.integration.http.test_fast_lane import LAST, WARM, Pair, pair
+from tests.support.lane_pair import LAST, WARM, Pair
 from tests.support.raw import said
 from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
-
-__all__ = ["pair"]
 
 FEW, MANY = 250, 25_000  # for each kind of loop
 AT_ONCE = 32

@@ -3,8 +3,8 @@
 import socket
 
 from server.config.settings import Settings
+from tests.support.newcomers import Newcomers, few_descriptors
 from tests.system.attacks.siege import Siege
-from tests.system.attacks.test_crowds import Newcomers, few_descriptors
 
 
 def listen(connection: socket.socket) -> None:

@@ -5,8 +5,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
+from tests.support.programs import agree
 from tests.system.attacks.siege import Siege
-from tests.system.processes.test_login_command import agree
 
 HOST = {"Host": "127.0.0.1:5000"}  # of PUBLIC_URL
 

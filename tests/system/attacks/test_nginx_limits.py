@@ -14,10 +14,7 @@ import pytest
 
 from server.catalog.query import ALL, KINDS, ArtistsQuery
 from tests.support.examples import albums, spotify_id
-from tests.support.fronts import CONFIG, LIST, Asked, Nginx
-from tests.system.proxies.test_nginx import Start, start_nginx
-
-__all__ = ["start_nginx"]
+from tests.support.fronts import CONFIG, LIST, QUERIES, Asked, Nginx, Start
 
 TEXT = CONFIG.read_text(encoding="utf-8")
 STREAMS = int(re.findall(r"limit_conn streams (\d+);", TEXT)[0])
@@ -113,14 +110,6 @@ async def test_what_freshet_ignores_makes_no_copy_of_its_own(start_both: Start) 
     one = f"/api/albums/{spotify_id('album', 1)}"
     await kept(nginx, one, f"{one}?limit=1", f"{one}?fields=id")
     await kept(nginx, *(f"/feeds/albums.atom?q=%2B%26&x={each}" for each in range(3)))
-
-
-QUERIES = [
-    *("", "limit=1", "limit=2", "limit=1&limit=2", "l%69mit=3", "l%69mit=1&limit=2", "limit"),
-    *("limit=x", "Limit=2", "+limit=2", "limit+=2", "limit=1&junk", "q=a%26limit=1", "q=a%20b"),
-    *("q=a+b", "limit=1;limit=2", "%00limit=1", "limit=1%00", "=limit=1", "&?limit=1"),
-    *("?limit=1", "limit=1&q", "fields=id", "fields=id&fields=name", "%C3%A9=1", "limit=1%26"),
-]
 
 
 @pytest.mark.gen_test

@@ -12,8 +12,8 @@ from itertools import count
 from random import Random
 
 from tests.support.examples import spotify_id
+from tests.support.fronts import QUERIES
 from tests.support.house import House, house_of
-from tests.system.attacks.test_nginx_limits import QUERIES
 
 CODINGS = ("br", "gzip", "identity")
 ATTEMPTS = 3  # as often as nginx is asked before it keeps an answer, and once more

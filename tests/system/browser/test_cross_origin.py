@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from playwright.sync_api import Page
 
-from tests.system.browser.conftest import Place
-from tests.system.browser.test_pages import old_news, take
+from tests.support.browser_actions import old_news, take
+from tests.support.browser_place import Place
 
 SENT = {
     "Authorization": "Bearer of-somebody",

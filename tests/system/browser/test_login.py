@@ -2,56 +2,19 @@
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
 from server.standin.world import Listener
-from tests.system.browser.conftest import Looks, Place
+from tests.support.browser_actions import CONTRASTS, LOGGED_IN, SCHEMES, log_in, press, tab_to
+from tests.support.browser_place import Looks, Place
 
-LOGGED_IN = f"You are logged in as {Listener.display_name}"
 OWNER = "You own this server"
 NO_ACCOUNT = "No one is logged in"
 REFUSED = "the server responded with a status of 403"
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 BAD = "the server responded with a status of 400"
-
-# The contrast of every text with what is behind it, and the colour of the page's ground.
-# Source: WCAG 2.2, relative luminance.
-CONTRASTS = """() => {
-  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
-  const opaque = colour => colour.length === 3 || colour[3] === 1;
-  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  const light = ([red, green, blue]) =>
-    0.2126 * linear(red / 255) + 0.7152 * linear(green / 255) + 0.0722 * linear(blue / 255);
-  const behind = element => {
-    const colour = numbers(getComputedStyle(element).backgroundColor);
-    return opaque(colour) ? colour : behind(element.parentElement);
-  };
-  const found = {};
-  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (texts.nextNode()) {
-    const text = texts.currentNode.data.trim(), element = texts.currentNode.parentElement;
-    if (!text) continue;
-    const ink = light(numbers(getComputedStyle(element).color)), ground = light(behind(element));
-    found[text] = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
-  }
-  return [found, getComputedStyle(document.body).backgroundColor];
-}"""
-
-
-def press(page: Page, name: str) -> None:
-    """Click what is a button to the eye."""
-    page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).click()
-
-
-def log_in(page: Page, place: Place) -> None:
-    page.goto(place.url)
-    press(page, "Log in with Spotify")
-    press(page, "Agree")
-    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 
 
 def stations(page: Page, place: Place) -> Iterator[str]:
@@ -237,18 +200,6 @@ def go_to_account(page: Page) -> None:
     """The head of each page leads past the releases, to the login."""
     tab_to(page, "Account")
     page.keyboard.press("Enter")
-
-
-def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has this name has the focus, and shows it."""
-    focus = page.locator(":focus")
-    for _ in range(10):
-        page.keyboard.press("Tab")
-        if focus.inner_text() == name:
-            outline = focus.evaluate("element => getComputedStyle(element).outline")
-            assert re.search(r"solid [23]px", outline), f"{name} does not show its focus: {outline}"
-            return
-    raise AssertionError(f"Tab does not lead to {name}")
 
 
 def test_no_page_scrolls_sideways(

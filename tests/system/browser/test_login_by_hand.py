@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
+from tests.support.browser_place import CHROMIUMS, PATIENCE, WIDTHS, runs
 from tests.support.nursery import Nursery
 from tests.support.ports import free_port
-from tests.system.browser.conftest import CHROMIUMS, PATIENCE, WIDTHS, runs
-from tests.system.browser.test_login import LOGGED_IN, press
-from tests.system.browser.test_pages import SCROLLED, is_sound
-from tests.system.processes.conftest import Server, environment, standin_process, standin_settings
+from tests.support.programs import Server, environment, standin_process, standin_settings
 
 NAME = "raspberrypi.local"
 UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain http is

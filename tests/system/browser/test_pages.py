@@ -13,7 +13,6 @@ from typing import Any, Literal
 from urllib.request import urlopen
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
@@ -24,27 +23,29 @@ from server.database.engine import make_engine
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
-from server.storage import sweeps
-from tests.support.examples import album, artist, sweep
+from tests.support.browser_actions import (
+    SCROLLED,
+    VIOLATIONS,
+    is_sound,
+    log_in,
+    novelty,
+    old_news,
+    press,
+    tab_to,
+    take,
+)
+from tests.support.browser_place import PATIENCE, WIDTHS, Looks, Place
 from tests.support.nursery import Nursery
-from tests.system.browser.conftest import PATIENCE, WIDTHS, Looks, Place
-from tests.system.browser.test_login import log_in, press, tab_to
-from tests.system.processes.conftest import Server, environment
+from tests.support.programs import Server, environment
 
 NOBODYS = "/artists/{id}/related-artists"  # a bucket that is in nobody's way
-SCROLLED = """() => Array.from(document.querySelectorAll('main *'))
-  .filter(each => each.scrollWidth > each.clientWidth && each.clientWidth > 1
-    && getComputedStyle(each).overflowX !== 'visible')
-  .map(each => each.outerHTML.slice(0, 100))"""
 MOST_BYTES = 60_000  # of our style sheets and scripts together
-VIOLATIONS = {"resultTypes": ["violations"]}  # of the rest, no more than one example is told
 COLOURS = {**VIOLATIONS, "runOnly": ["color-contrast"]}  # all that a scheme changes
 FEEDS = ["application/atom+xml", "application/feed+json", "text/calendar", "text/csv"]
 MISSING = "the server responded with a status of 404"
 BAD = "the server responded with a status of 400"
 RELEASES = "#cards > li"
 MORE_OF_THE_SAME = f"{RELEASES}:nth-child(n + 13)"
-VIOLATED = "([what, rules]) => axe.run(what, rules).then(told => told.violations)"
 MEASURES = """image => {
   const box = image.getBoundingClientRect(), style = getComputedStyle(image);
   const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
@@ -55,25 +56,6 @@ MEASURES = """image => {
       && style.opacity === '1' && style.clipPath === 'none',
   };
 }"""
-
-
-def take(place: Place, *items: dict[str, Any]) -> None:
-    """Bring releases in, as a sync of another server on the same database would."""
-    now = datetime.now(UTC)
-    with Session(place.engine) as session, session.begin():
-        sweeps.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
-
-
-def novelty(number: int) -> dict[str, Any]:
-    """A release that comes before all others; its cover would be on a server out of reach."""
-    today = datetime.now(UTC).date()
-    who = [artist(number, name="Late Comer")]
-    return album(number, name=f"Novelty {number}", release_date=str(today), images=[], artists=who)
-
-
-def old_news(number: int) -> dict[str, Any]:
-    """A release that has just been found, but is older than all others."""
-    return {**novelty(number), "name": f"Old News {number}", "release_date": "2001-01-01"}
 
 
 def stations(page: Page, place: Place) -> Iterator[str]:
@@ -139,21 +121,6 @@ def syncs_told(place: Place) -> int:
     """How many syncs of the last thirty days the status tells of."""
     found = re.search(rb"Syncs per day: (\d+) in thirty days", place.server.get("/status")[2])
     return int(found[1]) if found else 0
-
-
-def is_sound(
-    page: Page, station: str, rules: dict[str, Any] = VIOLATIONS, without: str = ""
-) -> None:
-    """Nothing on the page shuts anybody out, as far as a program can tell."""
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(AXE_SCRIPT)
-    found = page.evaluate(VIOLATED, [{"exclude": [without] if without else []}, rules])
-    grave = [
-        (each["id"], [node["html"][:200] for node in each["nodes"]])
-        for each in found
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert not grave, station
 
 
 def test_every_page_is_for_everybody_at_every_width(

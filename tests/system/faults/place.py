@@ -17,9 +17,9 @@ from sqlalchemy import URL
 from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.processes import PostmasterFile
 from tests.support.cursors import cursor_on
-from tests.support.waiting import until
-from tests.system.processes.conftest import Server
-from tests.system.processes.test_processes import descendants, is_alive
+from tests.support.process_tree import descendants, is_alive
+from tests.support.programs import Server
+from tests.support.waiting import wait_until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
 ARTISTS = "/api/artists/"
@@ -84,7 +84,7 @@ def murder(pid: int) -> None:
     for each in everybody:
         with suppress(ProcessLookupError):
             os.kill(each, signal.SIGKILL)
-    until(lambda: not any(map(is_alive, everybody)), 5)
+    wait_until(lambda: not any(map(is_alive, everybody)), 5)
 
 
 class Meanwhile(threading.Thread):
@@ -208,10 +208,10 @@ def syncs(server: Server) -> int:
 def next_sync(server: Server, seconds: float = 20) -> float:
     """Wait for the end of one that begins from now on; how many seconds it took."""
     known = syncs(server)
-    waited = until(lambda: syncs(server) > known, seconds, "no complete sync")
+    waited = wait_until(lambda: syncs(server) > known, seconds, "no complete sync")
     [*_, last] = server.events("sync_finished")
     if last["duration_ms"] / 1000 > waited:  # it had begun before
-        return waited + until(lambda: syncs(server) > known + 1, seconds, "no complete sync")
+        return waited + wait_until(lambda: syncs(server) > known + 1, seconds, "no complete sync")
     return waited
 
 

@@ -23,7 +23,7 @@ from server.spotify.transport import Transport
 from server.standin import AppKind, Catalogue, StandIn
 from server.storage import snapshots
 from server.sync.report import Report
-from tests.conftest import Clock
+from tests.support.clock import Clock
 
 SOME_TIME = timedelta(seconds=3)
 

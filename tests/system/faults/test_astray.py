@@ -16,12 +16,12 @@ from server.database import migrations, schema
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from tests.conftest import SECRET
-from tests.integration.spotify.test_token_store import GRANT, ROBIN
-from tests.support.waiting import until
+from tests.support.grants import GRANT, ROBIN
+from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.settings_files import SECRET
+from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, connected, next_sync, serves
-from tests.system.processes.conftest import Manage, Server, environment, standin_settings
 
 Run = Callable[..., Server]
 OTHER_SECRET = "another secret for tests that is long enough"
@@ -61,7 +61,7 @@ def test_a_login_that_another_secret_sealed_is_told_of_kept_and_there_again_with
     assert told["accounts"] == [ROBIN.key]
     assert told["hint"] == token_store.MEND_KEYS
     assert astray.event("sync_finished")["outcome"] == "complete", "with the app's own token"
-    until(lambda: serves(astray), 10)
+    wait_until(lambda: serves(astray), 10)
     assert OTHER_SECRET not in astray.log.read_text()
     assert astray.stop() == 0
     assert rows(url, people) == before
@@ -122,17 +122,17 @@ def test_a_schema_that_is_behind_is_migrated_by_the_server_also_after_it_was_kil
         with engine.begin() as holder:  # the migration waits in the middle of its transaction
             holder.execute(text("LOCK TABLE alembic_version IN SHARE MODE"))
             server = run(env=env)
-            until(lambda: rows(url, "SELECT pid FROM pg_locks WHERE NOT granted"), 20)
+            wait_until(lambda: rows(url, "SELECT pid FROM pg_locks WHERE NOT granted"), 20)
             time.sleep(0.2)
             server.process.kill()
             server.process.wait()
         engine.dispose()
-        until(lambda: not rows(url, "SELECT pid FROM pg_locks WHERE NOT granted"), 10)
+        wait_until(lambda: not rows(url, "SELECT pid FROM pg_locks WHERE NOT granted"), 10)
         assert rows(url, "SELECT version_num FROM alembic_version") == [behind]
         assert stored(url) == here
     engine.dispose()
     server = run(env=env)
     server.event("leading")
-    until(lambda: server.get("/readyz")[0] == 200, 20)
+    wait_until(lambda: server.get("/readyz")[0] == 200, 20)
     assert rows(url, "SELECT version_num FROM alembic_version") == [(schema.newest(),)]
     tell(url, here, "a migration, killed at it first" if cut else "a migration")

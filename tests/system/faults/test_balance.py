@@ -8,7 +8,7 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.standin.catalogue.catalogue import LISTED
 from server.storage import sweeps
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.examples import album, artist, sweep
 from tests.system.faults.balance import stored
 from tests.system.faults.place import connected

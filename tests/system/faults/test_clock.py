@@ -13,7 +13,7 @@ from server.config.settings import Settings
 from server.database.executor import Database
 from server.standin import AppKind, StandIn
 from server.sync.retention import Retention
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.system.faults.simulation import Simulation, new_app
 
 HOUR = timedelta(hours=1)

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from tests.support.waiting import until
+from tests.support.process_tree import warm
+from tests.support.programs import Server, environment, standin_settings
+from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import (
     OFTEN,
@@ -26,8 +28,6 @@ from tests.system.faults.place import (
     postmaster,
     serves,
 )
-from tests.system.processes.conftest import Server, environment, standin_settings
-from tests.system.processes.test_processes import warm
 
 Run = Callable[..., Server]
 BACK_SECONDS = 5.0  # from the death of an embedded PostgreSQL until it serves again
@@ -39,7 +39,7 @@ def settled(run: Run, url: URL | str, spotify: str, *arguments: str, **settings:
     env = environment(url, **standin_settings(spotify), **{**OFTEN, **settings})
     server = run(*arguments, env=env)
     server.event("sync_finished", 30)
-    until(lambda: serves(server), 20)
+    wait_until(lambda: serves(server), 20)
     return server
 
 
@@ -67,7 +67,7 @@ def test_a_database_killed_at_rest_and_in_a_sync_loses_nothing_and_no_read_fails
             waits.append(next_sync(server, 60))
             assert here | due <= stored(url)
             with locked(url, "changes") as somebody_waits:
-                until(somebody_waits, 20)
+                wait_until(somebody_waits, 20)
                 here = stored(url)
                 frail.kill()
             frail.revive()
@@ -75,7 +75,7 @@ def test_a_database_killed_at_rest_and_in_a_sync_loses_nothing_and_no_read_fails
             due = listed(publishing)
             waits.append(next_sync(server, 60))
             assert here | due <= stored(url)
-    until(lambda: server.get("/readyz")[0] == 200, 10)
+    wait_until(lambda: server.get("/readyz")[0] == 200, 10)
     assert overlaps(url) == 0
     assert not server.events("task_crashed") + server.events("request_crashed")
     assert server.process.poll() is None
@@ -92,13 +92,13 @@ def test_an_embedded_database_that_is_killed_comes_back_by_itself(
     folder = tmp_path / "data"
     server = settled(run, f"embedded:{folder}", publishing, "--processes", processes)
     if processes == "2":  # one is warm a moment before the other, when a first sync has ended
-        until(lambda: warm(server) == {1, 2}, 20)
+        wait_until(lambda: warm(server) == {1, 2}, 20)
     repeats, waits, synced = 10 if long else 1, [], []
     with Reader(server) as reader:
         for _ in range(repeats):
             here = stored(embedded(folder))
             murder(postmaster(folder))
-            waits.append(until(lambda: ready(server), BACK_SECONDS))
+            waits.append(wait_until(lambda: ready(server), BACK_SECONDS))
             assert here <= stored(embedded(folder))
             due = listed(publishing)
             synced.append(next_sync(server, 60))
@@ -129,7 +129,7 @@ def test_a_frozen_database_holds_up_no_read_and_no_sync_comes_twice(
             time.sleep(max(began + (60 if long else 8) - time.monotonic(), 0))
         finally:
             frail.thaw()
-        until(lambda: ready(server), 10)
+        wait_until(lambda: ready(server), 10)
         due = listed(publishing)
         waited = next_sync(server, 90)
         assert here | due <= stored(url)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.waiting import until
+from tests.support.programs import Server, environment, standin_settings
+from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves
-from tests.system.processes.conftest import Server, environment, standin_settings
 
 Run = Callable[..., Server]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own is root's to mount")
@@ -47,7 +47,7 @@ def test_a_full_disk_fails_syncs_with_a_reason_and_reads_go_on_until_there_is_ro
     env = environment(f"embedded:{disk}/data", **standin_settings(publishing), **OFTEN)
     server = run(through=(*MOUNT, SIZE, str(disk)), env=env)
     server.event("sync_finished", 30)
-    until(lambda: serves(server), 20)
+    wait_until(lambda: serves(server), 20)
     place = Path(f"/proc/{server.process.pid}/root{disk}")
     repeats, waits = 10 if long else 1, []
 
@@ -58,7 +58,7 @@ def test_a_full_disk_fails_syncs_with_a_reason_and_reads_go_on_until_there_is_ro
         for number in range(repeats):
             here = stored(embedded(place / "data"))
             fill(place / "filler")
-            until(partial(has_failed, number + 1), 40)
+            wait_until(partial(has_failed, number + 1), 40)
             (place / "filler").unlink()
             assert here <= stored(embedded(place / "data"))
             due = listed(publishing)

@@ -9,7 +9,9 @@ from typing import Any
 import orjson
 from sqlalchemy import URL
 
-from tests.support.waiting import until
+from tests.support.process_tree import heard_of_the_sync, sent_alike
+from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import (
     ARTISTS,
@@ -22,8 +24,6 @@ from tests.system.faults.place import (
     serves,
     syncs,
 )
-from tests.system.processes.conftest import Manage, Server, environment, standin_settings
-from tests.system.processes.test_two_servers import heard_of_the_sync, sent_alike
 
 Run = Callable[..., Server]
 DETAILS = ("images", "genres", "popularity", "followers", "updated_at")
@@ -43,7 +43,7 @@ def kill(server: Server) -> None:
 
 
 def served(server: Server) -> float:
-    seconds = until(lambda: serves(server), 20)
+    seconds = wait_until(lambda: serves(server), 20)
     assert seconds < SERVED_SECONDS
     return seconds
 
@@ -65,7 +65,7 @@ def test_a_server_killed_in_a_sync_leaves_all_of_it_or_nothing_and_no_lock(
         with locked(url, table) as somebody_waits:
             server = run(env=env)
             seconds.append(served(server))
-            until(somebody_waits, 20)
+            wait_until(somebody_waits, 20)
             kill(server)
         assert stored(url) == before, f"killed in the transaction, at {table}"
 
@@ -131,9 +131,9 @@ def test_what_is_served_after_a_kill_in_a_sync_is_the_sync_before_and_then_the_n
     env |= {"SYNC_INTERVAL": "8", "PUBLIC_URL": "https://music.example"}
     fill(manage, env, url)
     server = run(env=env)
-    until(lambda: stored_details(url), 15)
+    wait_until(lambda: stored_details(url), 15)
     with locked(url, "changes") as somebody_waits:
-        until(somebody_waits, 20)
+        wait_until(somebody_waits, 20)
         synced_at, before = served_by(server)
         details = stored_details(url)
         assert details > with_images(before), "stored, and not shown yet"
@@ -146,7 +146,7 @@ def test_what_is_served_after_a_kill_in_a_sync_is_the_sync_before_and_then_the_n
     assert with_images(after) == details
     new = run(env=env | {"SYNC_INTERVAL": "0"})
     served(new)
-    until(lambda: served_by(server) == served_by(new) and served_by(new)[0] > synced_at, 30)
+    wait_until(lambda: served_by(server) == served_by(new) and served_by(new)[0] > synced_at, 30)
     assert without_details(served_by(new)[1]) != without_details(before)
 
 
@@ -161,12 +161,12 @@ def test_a_leader_killed_in_its_transaction_has_an_heir_that_brings_each_release
             leader, heir = run(env=env), run(env=env)
             idle = run(env=env | {"SYNC_INTERVAL": "0"})
             for server in (leader, heir, idle):
-                until(partial(serves, server), 20)
-            until(somebody_waits, 20)
+                wait_until(partial(serves, server), 20)
+            wait_until(somebody_waits, 20)
             if heir.events("leading"):
                 leader, heir = heir, leader
             kill(leader)
-            seconds.append(until(partial(heir.events, "leading"), 15))
+            seconds.append(wait_until(partial(heir.events, "leading"), 15))
         due = listed(publishing)
         assert compared(heir, idle) > 30
         here = stored(url)

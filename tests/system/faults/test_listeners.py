@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from server.database.executor import Database
-from tests.conftest import ROOT, SECRET, until
-from tests.integration.api.test_events import listen, spread
+from tests.support.event_streams import listen, spread
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
+from tests.support.settings_files import SECRET
+from tests.support.waiting import until
 
 MANY = 2000
 

@@ -16,8 +16,8 @@ from server.standin import Catalogue
 from server.storage import sweeps
 from tests.bench.http.process import resident
 from tests.support.examples import sweep
+from tests.support.programs import Server, environment
 from tests.system.faults.fill import Filler
-from tests.system.processes.conftest import Server, environment
 
 RELEASES = 500
 AFTERWARDS = 1.1  # of what it takes with full caches, which are meant to be kept

@@ -10,7 +10,7 @@ import pytest
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.standin import AppKind, StandIn
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.system.faults.simulation import Simulation, live, new_app, settle
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [

@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import URL
 
 from server.database import schema
-from tests.conftest import until
+from tests.support.load_reports import begun, told
+from tests.support.programs import Server, environment, standin_settings
+from tests.support.waiting import until
 from tests.system.faults.balance import stored
 from tests.system.faults.load import Load
 from tests.system.faults.place import ARTISTS, OFTEN, connected, serves
-from tests.system.faults.test_under_load import begun, told
-from tests.system.processes.conftest import Server, environment, standin_settings
 
 Run = Callable[..., Server]
 HEARD = 5.0  # seconds for all to have heard of one sync before the next

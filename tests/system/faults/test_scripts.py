@@ -18,7 +18,7 @@ from models import Album, Base, Listing
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.standin import AppKind, Catalogue, StandIn
-from tests.conftest import Clock
+from tests.support.clock import Clock
 from tests.system.faults.simulation import Record, Simulation
 
 ANYWHERE = [

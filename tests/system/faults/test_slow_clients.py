@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from tests.conftest import until
+from tests.bench.http.process import resident
+from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.waiting import until
 from tests.system.faults.load import REQUEST, Load
 from tests.system.faults.place import percentile, serves
-from tests.system.faults.test_listeners import resident
-from tests.system.processes.conftest import Manage, Server, environment, standin_settings
 
 MANY, FEW = 10_000, 1_000
 KILOBYTES = 16  # a connection may cost, whatever it is at

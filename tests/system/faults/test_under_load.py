@@ -9,14 +9,13 @@ from functools import partial
 import pytest
 from sqlalchemy import URL
 
-from tests.conftest import until
+from tests.support.load_reports import STARTING, begun, told
+from tests.support.process_tree import pids, warm
+from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.waiting import until
 from tests.system.faults.load import CONNECTIONS, FRESH, Load
-from tests.system.faults.place import percentile, serves
-from tests.system.processes.conftest import Manage, Server, environment, standin_settings
-from tests.system.processes.test_processes import pids, warm
 
 Run = Callable[..., Server]
-STARTING = 30.0  # seconds
 PAUSE = 0.004  # seconds; clients that make none take the time a server needs to start
 
 
@@ -29,12 +28,6 @@ def env(manage: Manage, database_url: URL, publishing: str) -> dict[str, str]:
     return env
 
 
-async def begun(server: Server, seconds: float = STARTING) -> Server:
-    await until(lambda: server.events("server_started"), seconds)
-    await until(lambda: serves(server), seconds)
-    return server
-
-
 def has_ended(server: Server) -> bool:
     return server.process.poll() is not None
 
@@ -45,14 +38,6 @@ def is_refused(load: Load) -> bool:
 
 def is_another(server: Server, process: int, before: int) -> bool:
     return pids(server)[process] != before
-
-
-def told(load: Load) -> str:
-    return (
-        f"{load.answered} answered, {len(load.failed)} failed, {load.again} sent again "
-        f"({load.cut} on a new connection), "
-        f"p99 {percentile(load.seconds):.0f} ms"
-    )
 
 
 @pytest.mark.gen_test(timeout=300)

@@ -17,9 +17,9 @@ from click.testing import CliRunner
 from sqlalchemy import URL, create_engine, text
 
 from server.cli import main
-from tests.conftest import SECRET
 from tests.support.ports import free_port
-from tests.system.processes.conftest import NOTHING, Manage, Server, environment, standin_settings
+from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
+from tests.support.settings_files import SECRET
 
 
 def test_create_db_makes_the_schema_and_keeps_what_is_there(

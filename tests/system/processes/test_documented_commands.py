@@ -14,36 +14,10 @@ from sqlalchemy import URL, create_engine, text
 
 from server.config import libpq
 from server.database.embedded.programs import binaries
-from tests.conftest import ROOT
 from tests.support import documented
-from tests.system.processes.conftest import NOTHING, Manage, Server, environment, standin_settings
-
-BY_A_SHELL = [  # in a folder with an `.env.example`, with places of the system moved there
-    "install -m 600 .env.example .env",
-    "install -m 600 -D /opt/freshet/.env.example /etc/freshet/freshet.env",
-    "cp /opt/freshet/deploy/freshet.service /etc/systemd/system/",
-    "mkdir -p /var/cache/nginx",
-    "uname -m",
-    "getconf LONG_BIT",
-    "umask 077",
-    "python -m server.standin --help",
-    'python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
-]
-ON_A_DATABASE = {
-    "downgrade": "ALEMBIC_CONFIG=setup.cfg python -m alembic downgrade NUMBER",
-    "create": "createdb -E UTF8 -l C -T template0 -O freshet freshet",
-    "restore": "pg_restore --no-owner -d NAME freshet.dump",
-}
-USAGE = [
-    "python manage.py run [-h HOST] [-p PORT] [--processes N] [--demo [--faults FILE]] [--no-demo]",
-    "python manage.py sync [--source S]",
-]
-ASKING = [
-    "curl 'http://127.0.0.1:5000/api/artists/?limit=1'",
-    "curl 'http://127.0.0.1:5000/api/changes/?after=812'",
-    "curl -N http://127.0.0.1:5000/api/events",
-]
-HERE = {*BY_A_SHELL, *ON_A_DATABASE.values(), *USAGE, *ASKING}
+from tests.support.documented_commands import ASKING, BY_A_SHELL, ON_A_DATABASE, USAGE
+from tests.support.paths import ROOT
+from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
 
 TIMED_OUT = 28  # curl's exit code
 

@@ -23,10 +23,11 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.conftest import ROOT, SECRET
 from tests.support.dockerfile import Step, steps
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.system.processes.conftest import standin_settings
+from tests.support.programs import standin_settings
+from tests.support.settings_files import SECRET
 
 STEPS = steps(ROOT / "Dockerfile")
 INSTALLING = 300  # seconds; the packages come from the network

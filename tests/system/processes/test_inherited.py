@@ -17,8 +17,8 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.ports import free_port, is_open
-from tests.support.waiting import until
-from tests.system.processes.conftest import NOTHING, environment
+from tests.support.programs import NOTHING, environment
+from tests.support.waiting import wait_until
 
 BECOME = "\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])"
 DEAF = f"""import signal
@@ -62,7 +62,7 @@ def end(process: "subprocess.Popen[Any]", sign: signal.Signals) -> int:
     """How a process ends by a signal; nothing of its session is left."""
     process.send_signal(sign)
     code = process.wait(END_SECONDS)
-    until(lambda: not group_lives(process.pid), END_SECONDS)
+    wait_until(lambda: not group_lives(process.pid), END_SECONDS)
     return code
 
 
@@ -92,7 +92,7 @@ def test_a_standin_ends_by_a_sigint_that_its_parent_ignored_and_blocked(start: S
     port = free_port()
     words = ("-m", "server.standin", "--port", str(port))
     process = start(DEAF, *words, env=NOTHING)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     assert end(process, signal.SIGINT) == 0
     assert not is_open(port)
 
@@ -104,7 +104,7 @@ def test_a_server_ends_by_signals_that_its_parent_ignored_and_blocked(
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", PROCESSES=processes, PORT=str(port))
     process = start(DEAF, "manage.py", "run", env=env)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
     assert end(process, sign) == 0
 
@@ -133,7 +133,7 @@ def test_nobody_reads_the_log_and_the_server_answers_all_the_same(
     reading, writing = os.pipe()
     process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     for _ in range(PIPE_BYTES // 200 + 100):
         connection.request("GET", "/healthz")
@@ -153,7 +153,7 @@ def test_the_reader_of_the_log_has_gone_and_the_server_ends_well(
     os.close(reading)
     process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
     assert end(process, signal.SIGTERM) == 0
 
@@ -163,7 +163,7 @@ def test_a_log_on_a_full_disk_ends_well_and_is_counted(start: Start, database_ur
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     with Path("/dev/full").open("wb") as full:
         process = start(BECOME, "manage.py", "run", env=env, stdout=full)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/metrics")
     metrics = connection.getresponse().read().decode()
@@ -181,7 +181,7 @@ def test_a_server_that_starts_without_standard_descriptors_ends_well(
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     process = start(CLOSED, "manage.py", "run", env=env)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     for number in range(3):
         assert os.readlink(f"/proc/{process.pid}/fd/{number}") == os.devnull
     assert ask(port, "/healthz") == 200
@@ -192,5 +192,5 @@ def test_a_standin_that_starts_without_standard_descriptors_ends_well(start: Sta
     port = free_port()
     words = ("-m", "server.standin", "--port", str(port))
     process = start(CLOSED, *words, env=NOTHING)
-    until(lambda: is_open(port), STARTING)
+    wait_until(lambda: is_open(port), STARTING)
     assert end(process, signal.SIGTERM) == 0

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from server.config import environment
-from tests.conftest import ROOT
-from tests.system.processes.conftest import NOTHING, standin_settings
+from tests.support.paths import ROOT
+from tests.support.programs import NOTHING, standin_settings
 
 COLOUR = "\x1b[1m"
 NOTHING_THERE = "http://127.0.0.1:9"

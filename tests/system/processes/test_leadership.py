@@ -12,14 +12,8 @@ from sqlalchemy import URL
 
 from server.standin import read_faults
 from tests.support.nursery import Nursery
-from tests.support.waiting import until
-from tests.system.processes.conftest import (
-    Manage,
-    Server,
-    environment,
-    standin_process,
-    standin_settings,
-)
+from tests.support.programs import Manage, Server, environment, standin_process, standin_settings
+from tests.support.waiting import wait_until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
 Run = Callable[..., Server]
@@ -57,21 +51,21 @@ def another_leads(run: Run, env: dict[str, str], sign: signal.Signals) -> None:
     second, idle = run(env=env), run(env=env | {"SYNC_INTERVAL": "0"})
     second.event("server_started")
     idle.event("server_started")
-    until(lambda: len(events(first, "sync_finished")) >= 2, 20)
+    wait_until(lambda: len(events(first, "sync_finished")) >= 2, 20)
     assert not events(second, "leading")
     assert not events(second, "sync_finished"), "one on the same database syncs, not two"
-    until(lambda: knows_the_next_sync(second), 5)
+    wait_until(lambda: knows_the_next_sync(second), 5)
     first.process.send_signal(sign)
-    took = until(lambda: events(second, "leading"), 15)
+    took = wait_until(lambda: events(second, "leading"), 15)
     print(f"another leads {took:.1f} s after {sign.name}")
     if sign != signal.SIGSTOP:
         assert took < 5
     second.event("sync_finished", 15)
     if sign == signal.SIGSTOP:
         first.process.send_signal(signal.SIGCONT)
-        until(lambda: events(first, "leading_ended"), 10)
+        wait_until(lambda: events(first, "leading_ended"), 10)
         made = len(events(first, "sync_finished"))
-        until(lambda: len(events(second, "sync_finished")) >= 3, 20)
+        wait_until(lambda: len(events(second, "sync_finished")) >= 3, 20)
         assert len(events(first, "sync_finished")) <= made + 1, "but one it was in the middle of"
     assert not events(idle, "leading"), "who makes no syncs does not lead"
 
@@ -86,7 +80,7 @@ def test_a_command_says_that_a_server_is_syncing_and_works_when_it_has_ended(
         env = environment(database_url, **standin_settings(spotify))
         server = run(env=env)
         server.event("leading")
-        until(lambda: events(server, "token_refreshed"), 10)
+        wait_until(lambda: events(server, "token_refreshed"), 10)
         result = manage("sync", env=env)
         assert (result.returncode, result.stdout) == (1, "")
         assert "another process is syncing" in result.stderr

@@ -3,29 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from tests.system.processes.conftest import environment, standin_settings
+from tests.support.programs import agree, environment, standin_settings
 
 LAN = {"PUBLIC_URL": "http://raspberrypi.local:5000"}
-
-
-class Stay(HTTPRedirectHandler):
-    """A browser that shows where it is sent and does not get there."""
-
-    def http_error_303(self, _request: object, response: object, *_: object) -> object:
-        return response
-
-
-def agree(consent_url: str, answer: str = "agree") -> str:
-    """Answer on the consent page; the address at which the browser ends."""
-    form = Request(consent_url, urlencode({"answer": answer}).encode())
-    response = build_opener(Stay).open(form)
-    return str(response.headers["Location"])
 
 
 def log_in(manage_py: Path, env: dict[str, str], answer: str | None) -> tuple[int, str, str]:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.waiting import until
-from tests.system.processes.conftest import NOTHING
+from tests.support.programs import NOTHING
+from tests.support.waiting import wait_until
 
 MAKEFILE = ROOT / "Makefile"
 STARTING = 40  # seconds
@@ -80,7 +80,7 @@ def test_make_run_serves_the_demo_until_it_is_interrupted(
             start_new_session=True,
         )
     try:
-        until(answers, STARTING)
+        wait_until(answers, STARTING)
         process.send_signal(signal.SIGTERM)  # which make hands on
         process.wait(15)
         assert not is_open(port)

@@ -21,13 +21,8 @@ from sqlalchemy import URL
 
 from server.storage.sweeps import CHANNEL
 from tests.support.ports import is_open
-from tests.system.processes.conftest import (
-    NOTHING,
-    Manage,
-    Server,
-    environment,
-    standin_settings,
-)
+from tests.support.process_tree import descendants, is_alive, pids, warm
+from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
 
 Run = Callable[..., Server]
 STARTING = 60.0  # seconds; three interpreters on a busy machine
@@ -38,39 +33,6 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    return found
-
-
-def pids(server: Server) -> dict[int, int]:
-    """The newest of each process, by its number."""
-    return {line["process"]: line["pid"] for line in server.events("process_started")}
-
-
-def warm(server: Server) -> set[int]:
-    """The processes that have something to serve."""
-    return {line["process"] for line in server.events("cache_invalidated") if line["releases"]}
-
-
-def is_alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state != "Z"
-
-
-def descendants(pid: int) -> set[int]:
-    """Of a process and all that it has started, itself included."""
-    found = {pid}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == pid:
-                found |= descendants(int(entry.name))
     return found
 
 

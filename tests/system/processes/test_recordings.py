@@ -15,7 +15,8 @@ from tornado.web import Application, RequestHandler
 
 from models import Album
 from server.app.application import Freshet
-from tests.conftest import SHARED, until
+from tests.support.paths import SHARED
+from tests.support.waiting import until
 
 FOLDER = SHARED / "spotify" / "recorded"
 ABSENT = "no recorded answers of Spotify's beside this checkout"

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from tests.conftest import ROOT, SECRET
+from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.system.processes.conftest import NOTHING, Server, environment, standin_settings
-from tests.unit.deploy.test_systemd_unit import UNIT
-from tests.unit.process.test_systemd import manager, wait_for
+from tests.support.programs import NOTHING, Server, environment, standin_settings
+from tests.support.settings_files import SECRET
+from tests.support.systemd import UNIT, manager, wait_for
 
 SYSTEMD = Path("/lib/systemd/systemd")
 # A manager of its own, where nothing of the machine's is seen or changed.

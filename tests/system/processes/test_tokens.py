@@ -16,8 +16,9 @@ from sqlalchemy import URL
 
 from server.database.executor import Database
 from server.standin import Answer, StandIn
-from tests.conftest import Clock
-from tests.integration.spotify.test_token_provider import (
+from tests.support.clock import Clock
+from tests.support.programs import environment, standin_settings
+from tests.support.tokens import (
     ROBIN,
     TOKEN,
     KeeperOf,
@@ -25,18 +26,11 @@ from tests.integration.spotify.test_token_provider import (
     StartGate,
     asked_for_tokens,
     expired,
-    keeper_of,
     listener_of,
-    log_in,
+    refresh_token_in,
     row_of,
     someone_waits,
-    start_gate,
 )
-from tests.integration.spotify.test_token_refresh import refresh_token_in
-from tests.integration.spotify.test_transport import transport
-from tests.system.processes.conftest import environment, manage_py, standin_settings
-
-__all__ = ["keeper_of", "log_in", "manage_py", "start_gate", "transport"]
 
 CALLERS = 1000
 WORKER = """

@@ -15,14 +15,14 @@ from tornado.httpclient import HTTPResponse
 from server.app.upstream import utc_now
 from server.catalog.query import ALL
 from server.observability.log import configure
-from tests.conftest import until
 from tests.support.browsing import Browser
 from tests.support.examples import album, spotify_id
 from tests.support.fronts import DEPLOY, LIST
 from tests.support.house import PROGRAMS, STRANGER, House, house_of
-from tests.unit.observability.test_log import logging_as_it_was
+from tests.support.waiting import until
 
-__all__ = ["logging_as_it_was"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 CODINGS = {
     "gzip, deflate, br, zstd": "br",

@@ -4,36 +4,19 @@ import asyncio
 import io
 import os
 import re
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import brotli
 import orjson
 import pytest
 
-from server.app.application import Freshet
 from server.observability.log import configure
-from tests.conftest import ROOT, until
 from tests.support.examples import albums
-from tests.support.fronts import LIST, Nginx
-from tests.unit.observability.test_log import logging_as_it_was
+from tests.support.fronts import LIST, Start
+from tests.support.paths import ROOT
+from tests.support.waiting import until
 
-__all__ = ["logging_as_it_was"]
-
-Start = Callable[..., Awaitable[Nginx]]
-
-
-@pytest.fixture
-def start_nginx(tmp_path: Path, closing: Any) -> Start:
-    async def start(*servers: Freshet, **options: str) -> Nginx:
-        nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
-        nginx.check()
-        await nginx.start()
-        closing(nginx.stop)
-        return nginx
-
-    return start
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 @pytest.mark.gen_test

@@ -9,10 +9,8 @@ import pytest
 from server.config import settings
 from server.config.settings import Settings, load
 from server.errors import SettingsError
-from tests.conftest import ROOT
-from tests.unit.config.test_settings import NEEDED, LoadWith, dotenv, lines, load_with
-
-__all__ = ["dotenv", "load_with"]
+from tests.support.paths import ROOT
+from tests.support.settings_files import NEEDED, LoadWith, lines
 
 BYTE_ORDER_MARK = "\ufeff"
 

@@ -10,10 +10,9 @@ from click.testing import CliRunner, Result
 
 from server.cli import main
 from server.config import environment
-from tests.unit.config.test_settings import dotenv
-from tests.unit.observability.test_log import logging_as_it_was  # the command configures it
 
-__all__ = ["dotenv", "logging_as_it_was"]
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
 
 Init = Callable[..., Result]
 

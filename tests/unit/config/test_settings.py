@@ -16,44 +16,17 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from server.config import libpq
-from server.config import settings as config
 from server.config.addresses import EmbeddedDatabase
 from server.config.settings import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
-from tests.conftest import ROOT
-
-SECRET = "k" * 16 + "-" + "s" * 16
-NEEDED = {"CLIENT_ID": "our-id", "CLIENT_SECRET": "hush-client", "SECRET": SECRET}
-LoadWith = Callable[..., Settings]
-
-
-@pytest.fixture
-def load_with(monkeypatch: pytest.MonkeyPatch) -> LoadWith:
-    """Load from an environment that has the needed settings and these."""
-
-    def load_them(**environment: str) -> Settings:
-        for name, value in {**NEEDED, **environment}.items():
-            monkeypatch.setenv(name, value)
-        return load(Settings)
-
-    return load_them
-
-
-@pytest.fixture
-def dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where this test's `.env` is looked for."""
-    monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
-    return tmp_path / ".env"
+from tests.support.paths import ROOT
+from tests.support.settings_files import NEEDED, SECRET, LoadWith, lines
 
 
 def faults_of(run: Callable[[], Any]) -> dict[str, str]:
     with pytest.raises(SettingsError) as caught:
         run()
     return caught.value.faults
-
-
-def lines(**values: str) -> str:
-    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 # Each setting

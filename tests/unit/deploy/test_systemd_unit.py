@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
+from tests.support.systemd import UNIT
 
-UNIT = ROOT / "deploy" / "freshet.service"
 MOST_EXPOSED = 25  # tenths
 
 

@@ -20,74 +20,13 @@ from server.login.attempt import (
     seal,
     unseal,
 )
-from tests.conftest import SECRET
 from tests.support.browsing import LONGEST_COOKIE, landing
+from tests.support.redirects import LEADS_ELSEWHERE, STAYS
+from tests.support.settings_files import SECRET
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 COOKIES = Encryption(SECRET, "cookies")
 HERE = ("http://127.0.0.1:5000", "https://freshet.example.org", "https://example.org/freshet")
-
-LEADS_ELSEWHERE = [
-    "//evil.example",
-    "///evil.example",
-    "////evil.example",
-    "/\\evil.example",
-    "\\\\evil.example",
-    "\\/evil.example",
-    "/\\/evil.example",
-    "https:evil.example",
-    "http:evil.example",
-    "https://evil.example",
-    "https:/evil.example",
-    "HTTPS://evil.example/",
-    "javascript:alert(1)",
-    "data:text/html,<script>alert(1)</script>",
-    "/\t/evil.example",
-    "\t//evil.example",
-    "/\n/evil.example",
-    "/\r/evil.example",
-    "/\r\nSet-Cookie: freshet_session=mine",
-    "/\r\n\r\n<script>alert(1)</script>",
-    " //evil.example",
-    "/\x00/evil.example",
-    "/\x0b/evil.example",
-    "/\u2028/evil.example",
-    "/\ufeff/evil.example",
-    "/\u202eelpmaxe.live",
-    "evil.example",
-    "@evil.example",
-    ".evil.example",
-    ":80@evil.example",
-    "?next=//evil.example",
-    "#//evil.example",
-    "",
-    "/auth/login/",
-    "/auth/login/?next=/auth/login/",
-    "/auth/callback/?state=a&code=b",
-    "/auth/authorize/",
-    "/auth",
-    "/%61uth/login/",
-    "/auth%2Flogin/",
-    "//[evil",
-    "/" + "a" * LONGEST_NEXT,
-]
-STAYS = [
-    "/",
-    "/api/artists/?limit=1&type=album,single",
-    "/%2F%2Fevil.example",
-    "/%252F%252Fevil.example",
-    "/%09/evil.example",
-    "/%5cevil.example",
-    "/%0d%0aSet-Cookie:%20a=b",
-    "/a//b",
-    "/@evil.example",
-    "/:80",
-    "/?next=//evil.example",
-    "/?next=https://evil.example",
-    "/#//evil.example",
-    "/authors/",
-    "/" + "a" * (LONGEST_NEXT - 1),
-]
 
 
 @pytest.mark.parametrize("target", LEADS_ELSEWHERE, ids=lambda target: ascii(target)[:40])

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
 from pathlib import Path
@@ -24,35 +23,13 @@ from sqlalchemy import create_engine, text
 from server.observability.log import configure
 from server.observability.log_handler import LineHandler, tell_quickly
 from server.observability.scrubber import MASK, scrub, scrub_text
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 TOKEN = "BQDx-9_aZ.token~of+a/long=="
-LOGGERS = ("", "asyncio", "alembic", "sqlalchemy", "py.warnings", "tornado.general")
 
 log = structlog.get_logger()
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """What `configure` changes is changed back."""
-    root = logging.getLogger()
-    handlers, before = root.handlers[:], structlog.get_config()
-    levels = {name: logging.getLogger(name).level for name in LOGGERS}
-    yield
-    structlog.configure(**before)
-    structlog.contextvars.clear_contextvars()
-    logging.captureWarnings(False)
-    root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
-
-
-@pytest.fixture
-def lines() -> Callable[[], list[dict[str, Any]]]:
-    """The lines logged so far, each read as JSON."""
-    stream = io.StringIO()
-    configure("json", "info", stream)
-    return lambda: [orjson.loads(line) for line in stream.getvalue().split("\n")[:-1]]
 
 
 def let_pytest_not_listen() -> None:

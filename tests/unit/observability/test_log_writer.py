@@ -12,8 +12,8 @@ import orjson
 import pytest
 
 from server.observability.log_writer import CLOSE_SECONDS, MOST_WAITING, LogWriter
-from tests.conftest import ROOT
-from tests.support.waiting import until
+from tests.support.paths import ROOT
+from tests.support.waiting import wait_until
 
 LINE = "x" * 1023 + "\n"
 
@@ -91,7 +91,7 @@ def test_nobody_reads_so_lines_beyond_the_bound_are_dropped_and_told_where_they_
     received: list[bytes] = []
     reader = threading.Thread(target=lambda: received.append(read_all(reading)))
     reader.start()
-    until(lambda: writer._done == writer._accepted, 10)
+    wait_until(lambda: writer._done == writer._accepted, 10)
     writer.write("it flows again\n")
     writer.close()
     os.close(writing)
@@ -117,7 +117,7 @@ def test_a_reader_that_has_gone_costs_lines_and_nothing_else(pipe: tuple[int, in
     writer = LogWriter(writing)
     for _ in range(3):
         writer.write(LINE)
-    until(lambda: writer.dropped == 3, 10)
+    wait_until(lambda: writer.dropped == 3, 10)
     writer.close()
 
 
@@ -126,7 +126,7 @@ def test_what_a_full_disk_refused_is_told_when_there_is_room_again(tmp_path: Pat
     writer = described(LogWriter(file))
     writer.write("one\n")
     writer.write("two\n")
-    until(lambda: writer.dropped == 2, 10)
+    wait_until(lambda: writer.dropped == 2, 10)
     log = os.open(tmp_path / "log", os.O_WRONLY | os.O_CREAT)
     os.dup2(log, file)
     writer.write("three\n")

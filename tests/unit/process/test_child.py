@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.process.child import Child
-from tests.conftest import until
 from tests.support.deeds import fail, ignore_the_end, work
+from tests.support.waiting import until
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -2,43 +2,13 @@
 
 import asyncio
 import os
-import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from server.process.systemd import Notifier
-
-
-@contextmanager
-def manager(address: str) -> Iterator[Callable[[], list[str]]]:
-    """A service manager's socket; what has come since it was asked last."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-        channel.setblocking(False)
-
-        def heard() -> list[str]:
-            messages = []
-            while True:
-                try:
-                    messages.append(channel.recv(4096).decode())
-                except BlockingIOError:
-                    return messages
-
-        yield heard
-
-
-def wait_for(heard: Callable[[], list[str]], start: str, seconds: float = 30) -> list[str]:
-    """All that comes until a message that begins so."""
-    deadline, messages = time.monotonic() + seconds, list[str]()
-    while not any(each.startswith(start) for each in messages):
-        assert time.monotonic() < deadline, messages
-        time.sleep(0.05)
-        messages += heard()
-    return messages
+from tests.support.systemd import manager
 
 
 @pytest.mark.parametrize("abstract", [False, True])

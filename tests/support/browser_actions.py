@@ -1,0 +1,105 @@
+"""What a person does in a browser, and what every page must keep."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page, expect
+from sqlalchemy.orm import Session
+
+from server.standin.world import Listener
+from server.storage import sweeps
+from tests.support.browser_place import Place
+from tests.support.examples import album, artist, sweep
+
+LOGGED_IN = f"You are logged in as {Listener.display_name}"
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+# The contrast of every text with what is behind it, and the colour of the page's ground.
+# Source: WCAG 2.2, relative luminance.
+CONTRASTS = """() => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const opaque = colour => colour.length === 3 || colour[3] === 1;
+  const linear = part => part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const light = ([red, green, blue]) =>
+    0.2126 * linear(red / 255) + 0.7152 * linear(green / 255) + 0.0722 * linear(blue / 255);
+  const behind = element => {
+    const colour = numbers(getComputedStyle(element).backgroundColor);
+    return opaque(colour) ? colour : behind(element.parentElement);
+  };
+  const found = {};
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.data.trim(), element = texts.currentNode.parentElement;
+    if (!text) continue;
+    const ink = light(numbers(getComputedStyle(element).color)), ground = light(behind(element));
+    found[text] = (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+  }
+  return [found, getComputedStyle(document.body).backgroundColor];
+}"""
+
+
+def press(page: Page, name: str) -> None:
+    """Click what is a button to the eye."""
+    page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).click()
+
+
+def log_in(page: Page, place: Place) -> None:
+    page.goto(place.url)
+    press(page, "Log in with Spotify")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press Tab until what has this name has the focus, and shows it."""
+    focus = page.locator(":focus")
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if focus.inner_text() == name:
+            outline = focus.evaluate("element => getComputedStyle(element).outline")
+            assert re.search(r"solid [23]px", outline), f"{name} does not show its focus: {outline}"
+            return
+    raise AssertionError(f"Tab does not lead to {name}")
+
+
+SCROLLED = """() => Array.from(document.querySelectorAll('main *'))
+  .filter(each => each.scrollWidth > each.clientWidth && each.clientWidth > 1
+    && getComputedStyle(each).overflowX !== 'visible')
+  .map(each => each.outerHTML.slice(0, 100))"""
+VIOLATIONS = {"resultTypes": ["violations"]}  # of the rest, no more than one example is told
+VIOLATED = "([what, rules]) => axe.run(what, rules).then(told => told.violations)"
+
+
+def take(place: Place, *items: dict[str, Any]) -> None:
+    """Bring releases in, as a sync of another server on the same database would."""
+    now = datetime.now(UTC)
+    with Session(place.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
+
+
+def novelty(number: int) -> dict[str, Any]:
+    """A release that comes before all others; its cover would be on a server out of reach."""
+    today = datetime.now(UTC).date()
+    who = [artist(number, name="Late Comer")]
+    return album(number, name=f"Novelty {number}", release_date=str(today), images=[], artists=who)
+
+
+def old_news(number: int) -> dict[str, Any]:
+    """A release that has just been found, but is older than all others."""
+    return {**novelty(number), "name": f"Old News {number}", "release_date": "2001-01-01"}
+
+
+def is_sound(
+    page: Page, station: str, rules: dict[str, Any] = VIOLATIONS, without: str = ""
+) -> None:
+    """Nothing on the page shuts anybody out, as far as a program can tell."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(VIOLATED, [{"exclude": [without] if without else []}, rules])
+    grave = [
+        (each["id"], [node["html"][:200] for node in each["nodes"]])
+        for each in found
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert not grave, station

@@ -1,0 +1,256 @@
+"""The server that the browser tests share, and how patient they are."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    ViewportSize,
+    WebError,
+    sync_playwright,
+)
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from server.database.engine import make_engine
+from server.spotify.auth import token_store
+from server.standin.world import Listener
+from tests.support.nursery import Nursery
+from tests.support.paths import ROOT
+from tests.support.ports import free_port
+from tests.support.programs import Server, environment, standin_process, standin_settings
+
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
+WIDTHS = (360, 768, 1440)
+PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
+Looks = Callable[[int], Iterator[tuple[int, Literal["light", "dark"]]]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A server to visit; it takes 30 logins a minute. `url` ends in a slash."""
+
+    url: str
+    server: Server
+    engine: Engine
+
+    def forget_everybody(self) -> None:
+        """Bring the server back to where nobody has logged in."""
+        with Session(self.engine) as session, session.begin():
+            token_store.forget(session, Listener.account_id)
+        deadline = time.monotonic() + PATIENCE / 1000
+        while b"No one is logged in" not in self.server.get("/")[2]:
+            assert time.monotonic() < deadline, "the server did not hear that the login is gone"
+            time.sleep(0.01)
+
+
+def runs(path: str | None) -> bool:
+    """Whether this is a browser, and not a wrapper around one that is missing."""
+    if path is None:
+        return False
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+
+
+SIZE: ViewportSize = {"width": 1280, "height": 720}  # playwright's own
+ALL_IMAGES = """() => Promise.all(Array.from(document.images, image => {
+  image.loading = 'eager';
+  return image.complete || new Promise(done => { image.onload = image.onerror = () => done(); });
+})).then(() => null)"""
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Not of the session: playwright's loop would be in the way of other tests'."""
+    path = next(filter(runs, map(shutil.which, CHROMIUMS)), None)
+    if path is None:
+        pytest.skip(f"no Chromium that runs: none of {', '.join(CHROMIUMS)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--disable-gpu"],
+            ignore_default_args=["--disable-back-forward-cache"],  # which people have
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def place(
+    new_database: Callable[[str], Any],
+    migrated: str,
+    manage_py: Path,
+    nursery: Nursery,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """One server for all tests in a browser."""
+    port = free_port()
+    log = tmp_path_factory.mktemp("place") / "log"
+    url = f"http://127.0.0.1:{port}/"
+    with (
+        new_database(migrated) as database_url,
+        standin_process("--redirect-uri", f"{url}auth/callback/", nursery=nursery) as spotify,
+    ):
+        env = environment(database_url, **standin_settings(spotify))
+        server = Server(manage_py, log, "-p", str(port), env=env, nursery=nursery)
+        server.port = port
+        engine = make_engine(database_url)
+        try:
+            server.event("sync_finished", 60)
+            yield Place(url, server, engine)
+            assert server.stop() == 0
+            assert not [each for each in server.lines() if each["level"] == "error"]
+        finally:
+            engine.dispose()
+            if server.process.poll() is None:
+                server.process.kill()
+                server.process.wait()
+
+
+@pytest.fixture
+def expected() -> list[str]:
+    """What the browser's console may say in this test: a part of each line."""
+    return []
+
+
+@pytest.fixture
+def listen(place: Place, expected: list[str]) -> Iterator[Callable[[BrowserContext], None]]:
+    """Hear what consoles say, violations of the Content-Security-Policy above all.
+
+    That fails the test, which begins on a server without a login.
+    """
+    place.forget_everybody()
+    said: list[str] = []
+    heard: list[BrowserContext] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        said.append(f"{message.type}: {message.text} {message.location['url']}")
+
+    def mourn(error: WebError) -> None:
+        said.append(f"uncaught: {error.error}")
+
+    def listen(context: BrowserContext) -> None:
+        context.on("console", hear)
+        context.on("weberror", mourn)
+        heard.append(context)
+
+    yield listen
+    for context in heard:
+        context.remove_listener("console", hear)
+        context.remove_listener("weberror", mourn)
+    assert not [each for each in said if not any(part in each for part in expected)]
+
+
+@pytest.fixture
+def new_context(
+    chromium: Browser, listen: Callable[[BrowserContext], None]
+) -> Iterator[Callable[..., BrowserContext]]:
+    """Open browser profiles, each with cookies of its own."""
+    contexts: list[BrowserContext] = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = chromium.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        listen(context)
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="package")
+def window(chromium: Browser) -> Iterator[Page]:
+    """One for many tests: a process for each costs more than most of them."""
+    context = chromium.new_context()
+    context.set_default_timeout(PATIENCE)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def page(window: Page, listen: Callable[[BrowserContext], None]) -> Iterator[Page]:
+    """An empty page of a profile in which no other test has left anything."""
+    listen(window.context)
+    yield window
+    for tab in window.context.pages:
+        if tab != window:
+            tab.close()
+    window.unroute_all()
+    window.emulate_media(color_scheme="null", reduced_motion="null")
+    window.set_viewport_size(SIZE)
+    window.goto("about:blank")
+    window.context.clear_cookies()
+
+
+@pytest.fixture
+def foreign_page() -> Iterator[Callable[[str], str]]:
+    """Serve a page from another port of this host: the same site, but not the same origin."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(body: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/html; charset=utf-8")
+                self.end_headers()
+                icon = '<link rel="icon" href="data:,">'
+                self.wfile.write(f"<!doctype html><title>Elsewhere</title>{icon}{body}".encode())
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def looks(long: bool) -> Looks:
+    """The widths and schemes for page number so-and-so: all widths in the light, one in the dark.
+
+    In the dark, widths take turns with the pages; FRESHET_SOAK has each page in all six ways.
+    """
+
+    def chosen(number: int) -> Iterator[tuple[int, Literal["light", "dark"]]]:
+        for place, width in enumerate(WIDTHS):
+            yield width, "light"
+            if long or place == number % len(WIDTHS):
+                yield width, "dark"
+
+    return chosen
+
+
+@pytest.fixture
+def photograph(long: bool) -> Callable[[Page, str], None]:
+    """Load all pictures of a page, and save one of the whole page if that is asked for.
+
+    FRESHET_SCREENSHOTS says where; FRESHET_SOAK without it saves in build/screenshots.
+    """
+    folder = Path(os.environ.get("FRESHET_SCREENSHOTS") or ROOT / "build" / "screenshots")
+    asked = long or "FRESHET_SCREENSHOTS" in os.environ
+
+    def save(page: Page, name: str) -> None:
+        page.evaluate(ALL_IMAGES)
+        if asked:
+            page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+    return save

@@ -1,0 +1,182 @@
+"""Event streams: clients that read them, and changes that reach them."""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from handlers.api.events import EventsHandler
+from handlers.pages.base import NotFoundHandler, Pages
+from handlers.session import PublicAddress
+from server.app.application import Freshet
+from server.app.unreadable import Refuser
+from server.catalog.change_event import Entry, Piece
+from server.database.executor import Database
+from server.errors import DatabaseUnavailable
+from server.http.forwarded import TrustedProxies
+from server.http.server import WebServer
+from server.observability.access_log import AccessLog
+from server.serving.streams.broadcast import Broadcast
+from server.storage import changes, sweeps
+from tests.support.examples import album, sweep
+from tests.support.waiting import until
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def happen(database: Database, items: list[Any]) -> None:
+    """A sync of another process that met these albums."""
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(items), now(), now)
+
+
+def forget_for_a_year(session: Session) -> None:
+    """The first album was not seen for so long, though yesterday's syncs were complete too."""
+    session.execute(text("UPDATE albums SET last_seen_at = now() - interval '1 year' WHERE id = 1"))
+    runs = text(
+        "UPDATE sync_runs SET finished_at = now() - interval '30 hours' WHERE id ="
+        " (SELECT min(id) FROM sync_runs)"
+    )
+    session.execute(runs)
+
+
+def journal_of(database: Database) -> list[Entry]:
+    with Session(database.engine) as session:
+        return changes.read(session, 0, 1_000_000).entries
+
+
+class Ear:
+    """A client that listens by HTTP/1.0, whose answers come as they are, without chunks."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+        self.head, self.greeting = b"", b""
+        self.last_id = 0
+
+    @classmethod
+    async def open(
+        cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
+    ) -> "Ear":
+        ear = cls(*await asyncio.open_connection("127.0.0.1", port))
+        try:
+            await ear._begin(after, path, fields)
+        except BaseException:
+            ear.close()
+            raise
+        return ear
+
+    async def _begin(self, after: int | None, path: str, fields: str) -> None:
+        place = "" if after is None else f"Last-Event-ID: {after}\r\n"
+        self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}{fields}\r\n".encode())
+        self.head = await self.reader.readuntil(b"\r\n\r\n")
+        assert self.head.startswith(b"HTTP/1.1 200 "), self.head
+        self.greeting = await self.reader.readuntil(b"\n\n")
+        self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
+
+    async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
+        """The next event: its id, its kind and its data."""
+        async with asyncio.timeout(seconds):
+            while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
+                pass
+        first, second, third = block.removesuffix(b"\n\n").split(b"\n")
+        self.last_id = int(first.removeprefix(b"id: "))
+        return self.last_id, second.removeprefix(b"event: ").decode(), third.removeprefix(b"data: ")
+
+    async def ids(self, count: int) -> list[int]:
+        return [(await self.event())[0] for _ in range(count)]
+
+    async def rest(self) -> bytes:
+        """What still comes until the server ends the stream."""
+        async with asyncio.timeout(5):
+            return await self.reader.read()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+Serve = Callable[..., Any]
+
+
+@pytest.fixture
+def serve(make_settings: Any, launch_freshet: Any) -> Serve:
+    """A whole server on this test's database, which makes no syncs itself."""
+
+    async def make(**overrides: Any) -> Freshet:
+        freshet: Freshet = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
+        await until(lambda: freshet.timers.are_running)
+        return freshet
+
+    return make
+
+
+class Booth:
+    """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
+
+    def __init__(self, database: Database, held: int, most: int, **patience: float) -> None:
+        self._database = database
+        self.reads = 0
+        self.away = False
+        self.broadcast = Broadcast(self._read, self._read_latest, held, most)
+        handed = {"broadcast": self.broadcast, **patience}
+        routes = [(r"/api/events", EventsHandler, handed)]
+        elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
+        log = AccessLog("off")
+        self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
+        self.port = self.site.listen("127.0.0.1", 0)
+        self.site.open()
+
+    async def _read(self, after: int, limit: int) -> Piece:
+        self.reads += 1
+        if self.away:
+            raise DatabaseUnavailable("gone")
+        return await self._database.run(changes.read, after, limit)
+
+    async def _read_latest(self, limit: int) -> Piece:
+        if self.away:
+            raise DatabaseUnavailable("gone")
+        return await self._database.run(changes.read_latest, limit)
+
+    async def close(self) -> None:
+        self.broadcast.close()
+        await self.site.close()
+
+
+@pytest.fixture
+def booth(database: Database, closing: Any) -> Callable[..., Booth]:
+    def make(held: int = 1000, most: int = 10, **patience: float) -> Booth:
+        booth = Booth(database, held, most, **patience)
+        closing(booth.close)
+        return booth
+
+    return make
+
+
+async def listen(port: int, count: int) -> list[Ear]:
+    """So many listeners, a hundred at a time: a full queue of connections is not the question."""
+    ears: list[Ear] = []
+    while len(ears) < count:
+        some = min(100, count - len(ears))
+        ears += await asyncio.gather(*(Ear.open(port) for _ in range(some)))
+    return ears
+
+
+async def spread(ears: list[Ear], database: Database, number: int) -> float:
+    """Seconds from a sync that adds an album until the last listener has all it changed."""
+    began = time.monotonic()
+    await database.compute(happen, database, [album(number)])
+    last = (await database.run(changes.read_latest, 1)).entries[0].seq
+
+    async def hear(ear: Ear) -> None:
+        while ear.last_id != last:
+            await ear.event()
+
+    await asyncio.gather(*(hear(ear) for ear in ears))
+    return time.monotonic() - began

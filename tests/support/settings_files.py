@@ -1,0 +1,82 @@
+"""Settings from an environment and a .env file of the test."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from server.config import settings as config
+from server.config.settings import Settings, load
+from server.standin import StandIn
+
+SECRET = "k" * 16 + "-" + "s" * 16
+NEEDED = {"CLIENT_ID": "our-id", "CLIENT_SECRET": "hush-client", "SECRET": SECRET}
+LoadWith = Callable[..., Settings]
+
+
+@pytest.fixture
+def load_with(monkeypatch: pytest.MonkeyPatch) -> LoadWith:
+    """Load from an environment that has the needed settings and these."""
+
+    def load_them(**environment: str) -> Settings:
+        for name, value in {**NEEDED, **environment}.items():
+            monkeypatch.setenv(name, value)
+        return load(Settings)
+
+    return load_them
+
+
+@pytest.fixture
+def dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where this test's `.env` is looked for."""
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
+    return tmp_path / ".env"
+
+
+def lines(**values: str) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items())
+
+
+SECRET = "a secret for tests that is long enough"
+PUBLIC_URL = "http://127.0.0.1:5000"  # of a server on a free port that is given no other
+SETTING_NAMES = [name.upper() for name in Settings.model_fields]
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The machine's environment and a developer's `.env` must not decide a test."""
+    for name in SETTING_NAMES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
+
+
+def settings_for(
+    url: URL, standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
+) -> Settings:
+    """Settings for a server on a free port, with the database at `url`."""
+    addresses = {}
+    if standin is not None:
+        addresses = {
+            "spotify_api_url": standin.api_url,
+            "spotify_accounts_url": standin.accounts_url,
+        }
+    values = {
+        "client_id": "standin-client",
+        "client_secret": "standin-secret",
+        "secret": SECRET,
+        "database_url": url.render_as_string(hide_password=False),
+        "port": 0,
+        **addresses,
+        **overrides,
+    }
+    return config.load(kind, **values)
+
+
+@pytest.fixture
+def make_settings(database_url: URL) -> Callable[..., Settings]:
+    """The same, with this test's database."""
+    return partial(settings_for, database_url)

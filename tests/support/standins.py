@@ -1,0 +1,36 @@
+"""Stand-ins for Spotify inside the process of a test."""
+
+import pickle
+from collections.abc import Callable
+from datetime import UTC, date
+from functools import cache
+from typing import Any
+
+import pytest
+
+from server.app.upstream import utc_now
+from server.standin import AppKind, Catalogue, StandIn
+
+
+@cache
+def pickled_catalogue(today: date) -> bytes:
+    """What a stand-in has if it is not told; to make it takes as long as many a test."""
+    return pickle.dumps(Catalogue.generate(today=today))
+
+
+@pytest.fixture
+def start_standin(closing: Any) -> Callable[..., StandIn]:
+    """Start a stand-in from inside a test's coroutine; it is stopped afterwards."""
+
+    def start(items: list[Any] | None = None, **options: Any) -> StandIn:
+        if items is not None:
+            options["catalogue"] = Catalogue(items, recent_days=None)
+        elif "catalogue" not in options:
+            now = options.get("clock", utc_now)()
+            options["catalogue"] = pickle.loads(pickled_catalogue(now.astimezone(UTC).date()))
+        standin = StandIn(kind=options.pop("kind", AppKind.EXTENDED), **options)
+        standin.start()
+        closing(standin.stop)
+        return standin
+
+    return start
