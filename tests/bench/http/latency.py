@@ -135,9 +135,9 @@ def autocannon(cores: Cores, port: int, rate: float, seconds: float) -> str:
     )
     times = done["latency"]
     return (
-        f"autocannon {version} -R {rate:.0f} made {done['requests']['average']:.0f}/s: "
+        f"autocannon {version} -R {rate:.0f} reached {done['requests']['average']:.0f}/s: "
         f"p50 {times['p50']:g}, p99 {times['p99']:g}, p99.9 {times['p99_9']:g} ms "
-        f"({done['errors'] + done['non2xx'] + done['timeouts']} errors). It sends what a second "
-        "holds in one burst at its beginning, and rounds to whole milliseconds; that is the "
-        "latency at full load, which is why it is not the figure above."
+        f"({done['errors'] + done['non2xx'] + done['timeouts']} errors). It sends the requests of "
+        "each second in one burst and rounds to whole milliseconds, so it measures the latency at "
+        "full load; that is why the table above does not use it."
     )

@@ -15,7 +15,7 @@ from tests.bench.scale import Scale
 
 RELEASES = 100
 OURS = {
-    "Freshet": "As `manage.py run` starts it: fast lane, uvloop, access log summed up.",
+    "Freshet": "As `manage.py run` starts it: fast lane, uvloop, summary access log.",
     "Freshet, ACCESS_LOG=all": "The same with a line of JSON written for each request.",
     "Freshet, no fast lane": "The same answers by Tornado's server and Freshet's handlers alone.",
 }

@@ -74,7 +74,7 @@ RIVALS = (
     ),
     Rival(
         "aiohttp",
-        "Its own server with its C parser, on uvloop; a Response each time, as it wants.",
+        "Its own server with its C parser, on uvloop; one Response per request, as it requires.",
         ("aiohttp", "uvloop"),
         _script(str(tools.python()), "with_aiohttp"),
     ),
@@ -93,7 +93,7 @@ RIVALS = (
 )
 NGINX = Rival(
     "nginx, from disk",
-    "One worker sending files with sendfile, its open files remembered, no log.",
+    "One worker sending files with sendfile, with its cache of open files, no log.",
     ("nginx",),
     lambda port: [],
 )

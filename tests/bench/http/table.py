@@ -26,22 +26,22 @@ def grid(heads: list[str], rows: list[list[str]]) -> list[str]:
 
 def peaks(found: Peaks, scale: Scale) -> list[str]:
     """A table for each case, then what its rows are."""
-    lines = ["## Answers a second", ""]
+    lines = ["## Answers per second", ""]
     lines += [
         f"Each server has one core to itself, wrk has another: 32 keep-alive connections, "
-        f"{scale.seconds} s a turn, every server's turn in each of {scale.rounds} rounds; medians. "
-        "All send the bytes that Freshet sends. wrk takes nearly all of its core to ask the "
-        "fastest, so the CPU time that each server's processes need for an answer tells more of "
-        "those.",
+        f"{scale.seconds} s for each server in each of {scale.rounds} rounds; medians. All send "
+        "the same bytes as Freshet. For the fastest servers wrk is close to its own limit of one "
+        "core, so the CPU time that the processes of a server need per answer says more about "
+        "them.",
         "",
     ]
     for case, sample in found.samples.items():
         path, coding = CASES[case]
         lines += [f"`{path}`, {coding}: a body of {len(sample.body):,} bytes", ""]
         lines += [*_case(found, case), ""]
-    lines += ["What they are:", ""]
+    lines += ["The servers:", ""]
     lines += [f"- **{row.name}**: {row.about}" for row in found.rows]
-    lines += ["", "Memory after its turns (RSS): "]
+    lines += ["", "Memory after the measurement (RSS): "]
     lines[-1] += ", ".join(f"{row.name} {row.memory:.0f} MB" for row in found.rows if row.is_ours)
     lines[-1] += "."
     errors = {row.name: row.errors for row in found.rows if row.errors}
@@ -65,7 +65,7 @@ def _case(found: Peaks, case: str) -> list[str]:
         ]
         for row in found.rows
     ]
-    heads = ["server", "answers/s", "Freshet is × this", "CPU µs an answer", "× Freshet's"]
+    heads = ["server", "answers/s", "Freshet is × this", "CPU µs per answer", "× Freshet's"]
     return grid([*heads, "p50 ms", "p99 ms"], rows)
 
 
@@ -86,25 +86,24 @@ def latencies(found: Latencies, seconds: float) -> list[str]:
     short = (
         ""
         if found.rate == found.wanted
-        else (f" Half of the peak would be {found.wanted:,.0f}/s, more than one core can ask at.")
+        else f" Half of the peak would be {found.wanted:,.0f}/s, more than one core can generate."
     )
     return [
         "## Latency at a constant rate",
         "",
-        f"{found.rate:,.0f} requests a second over 32 connections, evenly apart, each timed from "
-        f"the moment it was due (corrected for coordinated omission); medians of "
-        f"{len(found.alone)} rounds of {seconds:g} s by turns; the slowest made {made:,.0f}/s."
-        f"{short} The generator, in C, took {busy:.0%} of its core at most. Meanwhile the server "
-        f"made {found.syncs} syncs of {found.albums:,} albums, one after the other, "
-        f"{found.changed:,} of which change each quarter of a second ({found.failed_syncs} failed, "
-        f"{found.empty_syncs} brought nothing). "
-        "On a machine of two cores the stand-in and PostgreSQL share the load's core, at the "
-        "lowest priority.",
+        f"{found.rate:,.0f} requests per second over 32 connections, evenly spaced, each timed "
+        f"from the moment it was due (corrected for coordinated omission); medians of "
+        f"{len(found.alone)} alternating rounds of {seconds:g} s; the slowest round reached "
+        f"{made:,.0f}/s.{short} The load generator, in C, used at most {busy:.0%} of its core. "
+        f"For the second row the server made {found.syncs} syncs of {found.albums:,} albums, one "
+        f"after the other, {found.changed:,} of which change every quarter of a second "
+        f"({found.failed_syncs} failed, {found.empty_syncs} brought nothing). On a machine with "
+        "two cores the stand-in and PostgreSQL share the load's core, at the lowest priority.",
         "",
-        f"Of a core that it has for itself, a program that only reads the clock did not get "
-        f"{median(found.stolen):.1%} (median; at most {max(found.stolen):.1%}), in gaps of 0.5 ms "
-        "and more, which other programs or the host had. Requests that are due in one wait, "
-        "whoever answers them.",
+        f"A program that only reads the clock, alone on a core, lost {median(found.stolen):.1%} of "
+        f"the time (median; at most {max(found.stolen):.1%}) to other programs or the host, in "
+        "gaps of 0.5 ms or more. Requests that are due in such a gap wait, whichever server "
+        "answers them.",
         "",
         *grid(["", "p50 ms", "p99 ms", "p99.9 ms"], rows),
         "",
@@ -118,7 +117,7 @@ def processes(found: dict[int, float]) -> list[str]:
         [f"{count} process{'es' if count > 1 else ''}", f"{rate:,.0f}", f"{rate / found[1]:.2f}"]
         for count, rate in found.items()
     ]
-    about = "They share all cores with the load, which holds them back on a machine of two."
+    about = "The processes share all cores with the load, which limits them on a machine with two."
     heads = ["Freshet", "answers/s", "× one process"]
     return ["## Processes", "", about, "", *grid(heads, rows), ""]
 
@@ -158,7 +157,7 @@ def _rates(found: Peaks, case: str) -> list[str]:
             reached = found.rows[0].rate(case) / row.rate(case)
             cost = row.cost(case) / found.rows[0].cost(case)
             goal = _goal(f"{what} ({row.name})", reached, least, most=False)
-            lines.append(f"{goal}; an answer costs that {cost:.2f} × the CPU time")
+            lines.append(f"{goal}; per answer, that takes {cost:.2f} × the CPU time")
     return lines
 
 
