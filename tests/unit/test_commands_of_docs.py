@@ -103,6 +103,7 @@ NOT_RUN = {
         ["make lock", 'make lock UPGRADE="--upgrade-package tornado"'],
         "takes uv and a network; tests/unit/test_requirements.py reads what it wrote",
     ),
+    "python -m pytest -n 0 tests/integration/api/test_status.py -k NAME": "runs tests, as this",
     "apt install postgresql": "changes the machine as root, from a network; CI does it",
     "ssh -L 5000:127.0.0.1:5000 pi@raspberrypi.local": "takes another host",
     "python -m tests.bench.http …": "takes minutes; CI runs its short form, `make bench-short`",

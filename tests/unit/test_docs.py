@@ -1,8 +1,10 @@
 """The documents name every command, setting, route and parameter, and nothing else."""
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -22,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SETTINGS = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
 API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str, document: str) -> list[list[str]]:
@@ -116,6 +119,38 @@ def test_every_parameter_is_in_the_guide_to_the_api_and_no_other() -> None:
         for name in set(re.findall(r"`([^`]+)`", names)) - {"fields"}:
             values = set(choices_of(ArtistsQuery.model_fields[name].annotation))
             assert {value for value in values if f"`{value}`" not in text} == set(), name
+
+
+def imports_allowed() -> dict[str, tuple[str, ...]]:
+    """Return the table of imports, from the text of the test that checks it."""
+    source = (ROOT / "tests" / "unit" / "test_layers.py").read_text(encoding="utf-8")
+    (table,) = [
+        node.value
+        for node in ast.parse(source).body
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "TABLE" and node.value
+    ]
+    allowed: dict[str, tuple[str, ...]] = ast.literal_eval(table)
+    return allowed
+
+
+def top(chapter: str) -> str:
+    """Return the folder of a chapter in the table of imports."""
+    return "handlers" if chapter == "presenters" else chapter.partition(".")[0]
+
+
+def test_the_architecture_names_each_folder_with_what_it_imports() -> None:
+    documented_imports = {
+        folder.strip("`").removeprefix("server/"): set(re.findall(r"`(\w+)`", allowed)) or {allowed}
+        for folder, _, allowed in rows("folder", ARCHITECTURE)
+    }
+    folders = {each.parent.name for each in (ROOT / "server").glob("*/__init__.py")}
+    assert documented_imports.keys() == {*folders, "handlers", "models"}
+    expected = {name: {"everything"} for name in ("app", "process", "doctor", "commands")}
+    table = imports_allowed()
+    for chapter in {top(each) for each in table}:
+        parts = [imported for name, imported in table.items() if top(name) == chapter]
+        expected[chapter] = {top(each) for each in chain(*parts)} - {chapter} or {"nothing"}
+    assert documented_imports == expected
 
 
 def test_the_readme_fits_its_bounds() -> None:
