@@ -1,8 +1,8 @@
 """A stand-in for Spotify: accounts service, Web API and covers, for the demo and the tests."""
 
 from server.standin.catalogue.catalogue import Catalogue
-from server.standin.faults.answers import Answer
-from server.standin.faults.faults import Fault, read_faults
+from server.standin.faults.definitions import Fault, read_faults
+from server.standin.faults.responses import Answer
 from server.standin.server import StandIn
 from server.standin.world import AppKind, Call, Listener
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 
 from server.standin import AppKind, Fault, StandIn, read_faults
-from server.standin.faults.faults import ANSWERS, PAGES, TEXTS, WIRE
+from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
 
 
 def _listed(title: str, names: tuple[str, ...]) -> str:

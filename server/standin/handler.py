@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 import orjson
 from tornado.web import RequestHandler
 
-from server.standin.catalogue.objects import ORIGIN, SHOWN
-from server.standin.faults.answers import JSON_TYPE, Answer, answer_to
-from server.standin.faults.faults import PAGES, TEXTS, Fault, Standing
-from server.standin.faults.misbehaviour import Play, drip, play_of, status_of
-from server.standin.faults.spoilage import garble
+from server.standin.catalogue.spotify_objects import ORIGIN, SHOWN
+from server.standin.faults.active_faults import ActiveFault
+from server.standin.faults.connection_faults import Play, drip, play_of, status_of
+from server.standin.faults.definitions import PAGES, TEXTS, Fault
+from server.standin.faults.payload_faults import garble
+from server.standin.faults.responses import JSON_TYPE, Answer, answer_to
 from server.standin.world import World
 
 
@@ -29,7 +30,7 @@ class StandInHandler(RequestHandler):
     def initialize(self, world: World) -> None:
         """Take the world that this stand-in's handlers share."""
         self.world = world
-        self.met: Standing | None = None
+        self.met: ActiveFault | None = None
         self._gone = asyncio.Event()
 
     @property

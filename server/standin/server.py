@@ -11,13 +11,14 @@ from tornado.web import Application, RequestHandler
 
 from server.standin.accounts.tokens import TokenDesk
 from server.standin.catalogue.catalogue import Catalogue
-from server.standin.catalogue.objects import Json
-from server.standin.faults.answers import Answer
-from server.standin.faults.faults import Fault, Faults
+from server.standin.catalogue.spotify_objects import Json
+from server.standin.faults.active_faults import ActiveFaults
+from server.standin.faults.definitions import Fault
 from server.standin.faults.quotas import Quotas
+from server.standin.faults.responses import Answer
 from server.standin.handler import query_of
+from server.standin.public_pages import NotFoundHandler
 from server.standin.routes import ROUTES
-from server.standin.site import NotFoundHandler
 from server.standin.world import AppKind, Call, Listener, World
 
 
@@ -61,7 +62,7 @@ class StandIn:
             catalogue=catalogue or Catalogue.generate(today=clock().astimezone(UTC).date()),
             clock=clock,
             desk=TokenDesk(client_secret, clock),
-            faults=Faults(seed, faults),
+            faults=ActiveFaults(seed, faults),
             quotas=Quotas(quota, rate_limit, clock),
             unlaunched=unlaunched,
         )
@@ -169,7 +170,7 @@ class StandIn:
         seconds: float | None = None,
     ) -> None:
         """Put down a fault for the requests to come; raises ValueError for one that cannot be."""
-        self.world.faults.put_down(Fault(fault, path, times, after, rate, retry_after, seconds))
+        self.world.faults.add(Fault(fault, path, times, after, rate, retry_after, seconds))
 
     def behave(self) -> None:
         """Take all faults away; what is being played goes on."""

@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from server.standin.accounts.tokens import TokenDesk
 from server.standin.catalogue.catalogue import Catalogue
-from server.standin.faults.answers import Answer
-from server.standin.faults.faults import Faults
-from server.standin.faults.misbehaviour import Wire
+from server.standin.faults.active_faults import ActiveFaults
+from server.standin.faults.connection_faults import Wire
 from server.standin.faults.quotas import Quotas
+from server.standin.faults.responses import Answer
 
 
 class AppKind(StrEnum):
@@ -59,7 +59,7 @@ class World:
     catalogue: Catalogue
     clock: Callable[[], datetime]
     desk: TokenDesk
-    faults: Faults
+    faults: ActiveFaults
     quotas: Quotas
     wire: Wire = field(default_factory=Wire)
     listener: Listener = field(default_factory=Listener)

@@ -5,7 +5,7 @@ from typing import Final
 
 from server.standin.artwork import scenes
 from server.standin.catalogue.ids import dice
-from server.standin.catalogue.objects import COVER_SIZES, PORTRAIT_SIZES
+from server.standin.catalogue.spotify_objects import COVER_SIZES, PORTRAIT_SIZES
 
 PALETTES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("#1b2a41", "#324a5f", "#ccc9dc", "#f26430", "#ffd9a0"),

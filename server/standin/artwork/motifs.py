@@ -1,11 +1,35 @@
 """Geometric covers: rings, stripes, tiles, rays, dots, petals, ribbons, triangles, arches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import cos, pi, sin
 from random import Random
 
-from server.standin.artwork.svg import circle, shape, stroke
+Motif = Callable[[Random, Sequence[str]], str]
+"""Draws with dice and five colours, of which the first is the ground already painted."""
+
+
+def circle(x: float, y: float, radius: float, colour: str, opacity: float = 1) -> str:
+    """A disc."""
+    return f'<circle cx="{x:.3g}" cy="{y:.3g}" r="{radius:.3g}" {_fill(colour, opacity)}/>'
+
+
+def shape(path: str, colour: str, opacity: float = 1, turn: str = "") -> str:
+    """A filled path, moved by the transform `turn`."""
+    moved = f' transform="{turn}"' if turn else ""
+    return f'<path d="{path}" {_fill(colour, opacity)}{moved}/>'
+
+
+def stroke(path: str, colour: str, width: float) -> str:
+    """A line with round ends."""
+    return (
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width:.3g}"'
+        ' stroke-linecap="round" stroke-linejoin="round"/>'
+    )
+
+
+def _fill(colour: str, opacity: float) -> str:
+    return f'fill="{colour}"' + (f' opacity="{opacity:.2g}"' if opacity < 1 else "")
 
 
 def rings(die: Random, colours: Sequence[str]) -> str:

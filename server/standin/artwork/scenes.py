@@ -5,7 +5,7 @@ from random import Random
 from typing import Final
 
 from server.standin.artwork import motifs
-from server.standin.artwork.svg import Motif, circle, shape, stroke
+from server.standin.artwork.motifs import Motif, circle, shape, stroke
 
 
 def sea(die: Random, colours: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ from itertools import count, islice
 from typing import Any, Final, Self
 
 from server.standin.catalogue.ids import dice
-from server.standin.catalogue.objects import Json, credited
 from server.standin.catalogue.releases import compose, release_of_day
+from server.standin.catalogue.spotify_objects import Json, credited
 
 LISTED: Final = 100
 """As many albums new-releases and `tag:new` ever show, whatever there is."""

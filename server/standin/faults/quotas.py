@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from server.standin.faults.faults import Fault
+from server.standin.faults.definitions import Fault
 
 BUCKETS: Final = ("/browse/new-releases", "/search", "/artists", "/albums", "/me")
 """Endpoints that are counted apart, each with all that is below it."""

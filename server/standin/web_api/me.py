@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from server.standin.catalogue.objects import ORIGIN, Json, full_artist
+from server.standin.catalogue.spotify_objects import ORIGIN, Json, full_artist
+from server.standin.web_api.base import ApiHandler
 from server.standin.web_api.paging import BadRequestError, href, window
-from server.standin.web_api.webapi import ApiHandler
 
 FOLLOW_READ: Final = "user-follow-read"
 

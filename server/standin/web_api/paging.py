@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from server.standin.catalogue.objects import Json
+from server.standin.catalogue.spotify_objects import Json
 
 
 class BadRequestError(Exception):

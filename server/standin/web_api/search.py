@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, Final
 
 from server.standin.catalogue.catalogue import Catalogue
-from server.standin.catalogue.objects import Json, credited
+from server.standin.catalogue.spotify_objects import Json, credited
 from server.standin.web_api.paging import BadRequestError
 
 TYPES: Final = ("album", "artist")

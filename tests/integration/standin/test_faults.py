@@ -16,10 +16,10 @@ from server.cli import main
 from server.errors import BadAnswer, SpotifyError, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, Fault, StandIn, __main__, read_faults
-from server.standin.faults.answers import answer_to
-from server.standin.faults.faults import ANSWERS, NAMES, PAGES, TEXTS, WIRE
-from server.standin.faults.misbehaviour import HUGE
+from server.standin.faults.connection_faults import HUGE
+from server.standin.faults.definitions import ANSWERS, NAMES, PAGES, TEXTS, WIRE
 from server.standin.faults.quotas import LOCKOUT, bucket_of
+from server.standin.faults.responses import answer_to
 from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.programs import standin_process

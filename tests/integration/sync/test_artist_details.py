@@ -20,7 +20,7 @@ from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.parse import parse_artists
 from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, StandIn
-from server.standin.faults.faults import TEXTS
+from server.standin.faults.definitions import TEXTS
 from server.storage import sweeps
 from server.sync.artist_details import ArtistDetails
 from tests.support.clock import Clock

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from models import Album, Listing, Login, Source, SyncRun
 from server.request_errors import SyncRunning
 from server.standin import Answer, AppKind
-from server.standin.faults.faults import TEXTS
+from server.standin.faults.definitions import TEXTS
 from server.sync import sync_lock
 from tests.support.clock import Clock
 from tests.support.examples import album, albums

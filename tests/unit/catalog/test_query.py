@@ -14,7 +14,7 @@ from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
-from server.standin.catalogue.markets import MARKETS
+from server.standin.catalogue.releases import MARKETS
 
 
 def parse(query_string: str) -> ArtistsQuery:

@@ -4,7 +4,7 @@ from typing import Final
 
 from server.standin.accounts.pages import item_page, wall_page
 from server.standin.artwork.covers import draw
-from server.standin.catalogue.objects import ORIGIN, Json, credited, full_artist
+from server.standin.catalogue.spotify_objects import ORIGIN, Json, credited, full_artist
 from server.standin.handler import StandInHandler
 
 _YEAR: Final = 31_536_000

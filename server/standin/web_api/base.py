@@ -5,10 +5,10 @@ from types import TracebackType
 from typing import Any, Final
 
 from server.standin.accounts.tokens import AccessToken
-from server.standin.catalogue.objects import Json
-from server.standin.faults.answers import answer_to
-from server.standin.faults.faults import PAGES
-from server.standin.faults.spoilage import spoil
+from server.standin.catalogue.spotify_objects import Json
+from server.standin.faults.definitions import PAGES
+from server.standin.faults.payload_faults import spoil
+from server.standin.faults.responses import answer_to
 from server.standin.handler import StandInHandler
 from server.standin.web_api.paging import BadRequestError, Window, page
 

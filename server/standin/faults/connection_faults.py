@@ -1,4 +1,4 @@
-"""Faults as they are played on the wire: bytes written by hand on a connection of our own."""
+"""ActiveFaults as they are played on the wire: bytes written by hand on a connection of our own."""
 
 import asyncio
 import zlib
@@ -9,8 +9,8 @@ from typing import Final
 
 from tornado.iostream import IOStream, StreamClosedError
 
-from server.standin.faults.answers import JSON_TYPE, SAMPLE
-from server.standin.faults.faults import Fault
+from server.standin.faults.definitions import Fault
+from server.standin.faults.responses import JSON_TYPE, SAMPLE
 
 Play = Callable[[IOStream], Awaitable[None]]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from server.standin.catalogue.objects import Json
+from server.standin.catalogue.spotify_objects import Json
 
 FOREIGN_HOST: Final = "192.0.2.1"
 """An address of TEST-NET-1 (RFC 5737): nobody is there."""

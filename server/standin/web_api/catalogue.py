@@ -3,11 +3,11 @@
 from datetime import UTC
 from typing import Any, Final
 
-from server.standin.catalogue.markets import MARKETS
-from server.standin.catalogue.objects import Json, full_album, full_artist
+from server.standin.catalogue.releases import MARKETS
+from server.standin.catalogue.spotify_objects import Json, full_album, full_artist
+from server.standin.web_api.base import ApiHandler
 from server.standin.web_api.paging import BadRequestError, window
 from server.standin.web_api.search import find, searched_types
-from server.standin.web_api.webapi import ApiHandler
 
 MOST_RESULTS: Final = 1000
 """`limit` + `offset` of a search may not go beyond."""

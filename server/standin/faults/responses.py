@@ -8,8 +8,8 @@ from typing import Any, Final
 import orjson
 
 from server.standin.catalogue.ids import spotify_id
-from server.standin.catalogue.objects import simplified_album, simplified_artist
-from server.standin.faults.faults import Fault
+from server.standin.catalogue.spotify_objects import simplified_album, simplified_artist
+from server.standin.faults.definitions import Fault
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
 
