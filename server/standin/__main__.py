@@ -1,4 +1,4 @@
-"""Runs the stand-in alone: `python -m server.standin --port 9090`."""
+"""Run the stand-in alone: `python -m server.standin --port 9090`."""
 
 import argparse
 import asyncio
@@ -27,13 +27,13 @@ FAULTS_HELP = f"""
 A faults file is a JSON list of objects: [{{"fault": "502", "path": "/v1/search", "times": 3}}].
 
 fields:
-  fault        its name, see below
-  path         concerns requests whose path starts so, default "/v1/"
-  times        how many of them meet it, default 1; null is for ever
-  after        how many of them go well first, default 0
-  rate         the probability for each to meet it, default 1
-  retry_after  the Retry-After of a refusal: seconds, or any text; default none
-  seconds      how long stall, drip and slow take
+  fault        the name of the fault, see below
+  path         affects requests whose path starts with this, default "/v1/"
+  times        number of requests affected, default 1; null means all
+  after        number of requests that succeed first, default 0
+  rate         probability for each request to be affected, default 1
+  retry_after  Retry-After header of an error response: seconds or any text; default none
+  seconds      duration of stall, drip and slow
 
 faults:
 {_listed("answers", ANSWERS)}
@@ -41,15 +41,15 @@ faults:
 {_listed("pages", PAGES)}
 {_listed("texts", TEXTS)}
 
-A request meets the first fault of the list that concerns it, and no other.
+A request is affected by the first fault of the list that matches it, and by no other.
 """
 
 
 def greeting(standin: StandIn) -> str:
-    """Where it is, and what lets Freshet ask it: lines as they have to stand in `.env`."""
+    """Return the address and the lines for `.env` that make Freshet use this stand-in."""
     return "\n".join(
         (
-            f"# A stand-in for Spotify is at {standin.accounts_url}. In .env, it is asked by:",
+            f"# A stand-in for Spotify listens at {standin.accounts_url}. Add these lines to .env:",
             f"CLIENT_ID={standin.world.client_id}",
             f"CLIENT_SECRET={standin.world.client_secret}",
             f"SPOTIFY_API_URL={standin.api_url}",
@@ -59,7 +59,7 @@ def greeting(standin: StandIn) -> str:
 
 
 async def serve(arguments: argparse.Namespace) -> None:
-    """Listen until SIGTERM or SIGINT, also where a parent had these blocked or ignored."""
+    """Listen until SIGTERM or SIGINT, even if a parent process blocked or ignored them."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
@@ -76,14 +76,14 @@ async def serve(arguments: argparse.Namespace) -> None:
     try:
         standin.start(arguments.port)
     except OSError as error:
-        sys.exit(f"Port {arguments.port} cannot be had: {os.strerror(error.errno or 0)}")
+        sys.exit(f"Cannot listen on port {arguments.port}: {os.strerror(error.errno or 0)}")
     print(greeting(standin), flush=True)  # noqa: T201 - for people
     await stop.wait()
     await standin.stop()
 
 
 def faults_in(path: str) -> tuple[Fault, ...]:
-    """The faults of a file; raises what argparse tells people."""
+    """Read a faults file; raise ArgumentTypeError if it is unreadable or invalid."""
     try:
         return read_faults(Path(path).read_bytes())
     except OSError as error:
@@ -93,14 +93,14 @@ def faults_in(path: str) -> tuple[Fault, ...]:
 
 
 def calls(text: str) -> int:
-    """A number of calls."""
+    """Parse a number of calls; raise ArgumentTypeError if it is not one."""
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, or `arguments` for it, and serve."""
+    """Parse `arguments`, by default the command line's, and run the stand-in."""
     parser = argparse.ArgumentParser(
         prog="python -m server.standin",
         description=__doc__,
@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--redirect-uri", action="append", help="may be repeated")
     parser.add_argument("--publish-every", type=float, metavar="SECONDS")
     parser.add_argument("--faults", type=faults_in, default=(), metavar="FILE", help="see below")
-    parser.add_argument("--quota", type=calls, metavar="N", help="calls an endpoint in 24 hours")
+    parser.add_argument("--quota", type=calls, metavar="N", help="calls per endpoint in 24 hours")
     parser.add_argument("--rate-limit", type=calls, metavar="N", help="calls in 30 seconds")
     parser.add_argument(
         "--unlaunched",

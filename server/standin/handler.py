@@ -1,4 +1,4 @@
-"""What every handler of the stand-in can do: play script and faults, answer JSON and pages."""
+"""The base of the stand-in's handlers: scripted responses, faults, JSON and pages."""
 
 import asyncio
 from contextlib import suppress
@@ -12,51 +12,51 @@ from tornado.web import RequestHandler
 
 from server.standin.catalogue.spotify_objects import ORIGIN, SHOWN
 from server.standin.faults.active_faults import ActiveFault
-from server.standin.faults.connection_faults import Play, drip, play_of, status_of
+from server.standin.faults.connection_faults import Play, drip, play_for, status_of
 from server.standin.faults.definitions import PAGES, TEXTS, Fault
-from server.standin.faults.payload_faults import garble
+from server.standin.faults.payload_faults import corrupt_text
 from server.standin.faults.responses import JSON_TYPE, Answer, answer_to
 from server.standin.world import World
 
 
 def query_of(text: str) -> dict[str, str]:
-    """The parameters of a query string; of a repeated one the last value counts."""
+    """Return the parameters of a query string; the last value of a repeated one counts."""
     return dict(parse_qsl(text, keep_blank_values=True))
 
 
 class StandInHandler(RequestHandler):
-    """Answers from the script where a test has written one for this path, else meets faults."""
+    """A handler that first sends a scripted response or simulates a fault, if there is one."""
 
     def initialize(self, world: World) -> None:
-        """Take the world that this stand-in's handlers share."""
+        """Take the state that this stand-in's handlers share."""
         self.world = world
-        self.met: ActiveFault | None = None
+        self.active_fault: ActiveFault | None = None
         self._gone = asyncio.Event()
 
     @property
     def paged(self) -> bool:
-        """Whether the answer is a page, so that faults in pages can concern it."""
+        """Whether the response is a page, which page faults can affect."""
         return False
 
     async def prepare(self) -> None:
-        """Send the scripted answer or play the fault, if there is one.
+        """Send the scripted response or simulate the fault for this request, if any.
 
-        The request then is finished, but for a fault that only delays or spoils the right answer.
+        This finishes the request, unless the fault only delays or changes the regular response.
         """
         scripted = self.world.scripted(self.request.path)
         if scripted is not None:
             await self.send_answer(scripted)
             return
-        self.met = self.world.faults.meet(self.request.path, paged=self.paged)
-        if self.met and self.met.fault.fault not in (*PAGES, *TEXTS):
-            self.met.spend()
-            await self._misbehave(self.met.fault)
+        self.active_fault = self.world.faults.next_for(self.request.path, paged=self.paged)
+        if self.active_fault and self.active_fault.fault.fault not in (*PAGES, *TEXTS):
+            self.active_fault.record()
+            await self._simulate(self.active_fault.fault)
 
     def on_connection_close(self) -> None:
-        """Wait no longer: nobody is there to hear the answer."""
+        """Stop waiting: the client has disconnected."""
         self._gone.set()
 
-    async def _misbehave(self, fault: Fault) -> None:
+    async def _simulate(self, fault: Fault) -> None:
         answer = answer_to(fault)
         if answer is not None:
             await self.send_answer(answer)
@@ -64,16 +64,16 @@ class StandInHandler(RequestHandler):
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), fault.duration)
         elif fault.fault != "drip":
-            self.set_status(status_of(fault), "as a fault has it")
-            self._give_away(play_of(fault))
+            self.set_status(status_of(fault), "simulated fault")
+            self._detach(play_for(fault))
 
-    def _give_away(self, play: Play) -> None:
-        """Let Tornado be done with the connection, and `play` on it."""
+    def _detach(self, play: Play) -> None:
+        """Take the connection from Tornado, and let `play` write on it."""
         self.application.log_request(self)
-        self.world.wire.take(self.detach(), play)
+        self.world.faulty_connections.take(self.detach(), play)
 
     async def send_answer(self, answer: Answer) -> None:
-        """Answer what was put down beforehand, after its delay."""
+        """Send a prepared response, after its delay."""
         await asyncio.sleep(answer.delay)
         self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         if isinstance(answer.body, dict):
@@ -89,38 +89,36 @@ class StandInHandler(RequestHandler):
         return query_of(self.request.query)
 
     def send_json(self, body: Any, status: int = 200) -> None:
-        """Answer `body` as JSON, its links pointing to this stand-in."""
+        """Send `body` as JSON, with links that point to this stand-in."""
         self.set_status(status)
         self.set_header("Content-Type", JSON_TYPE)
-        text = self._addressed(orjson.dumps(body))
-        text = self._garbled(text)
-        if self.met and self.met.fault.fault == "drip":
+        text = self._with_addresses(orjson.dumps(body))
+        text = self._with_text_fault(text)
+        if self.active_fault and self.active_fault.fault.fault == "drip":
             headers = list(self._headers.get_all())
-            seconds = self.met.fault.duration
-            self._give_away(
-                partial(drip, status=status, headers=headers, body=text, seconds=seconds)
-            )
+            seconds = self.active_fault.fault.duration
+            self._detach(partial(drip, status=status, headers=headers, body=text, seconds=seconds))
         else:
             self.finish(text)
 
-    def _addressed(self, text: bytes) -> bytes:
+    def _with_addresses(self, text: bytes) -> bytes:
         """Return the text with the addresses at which this stand-in can be reached."""
         shown, base = (self.world.shown_url or self.world.base_url), self.world.base_url
         for path in SHOWN:
             text = text.replace(f"{ORIGIN}{path}".encode(), f"{shown}{path}".encode())
         return text.replace(ORIGIN.encode(), base.encode())
 
-    def _garbled(self, right: bytes) -> bytes:
-        """The text with the fault that this request met; that then is spent."""
-        if self.met is None or self.met.fault.fault not in TEXTS:
+    def _with_text_fault(self, right: bytes) -> bytes:
+        """Return the text with this request's text fault, if any, and record that it occurred."""
+        if self.active_fault is None or self.active_fault.fault.fault not in TEXTS:
             return right
-        wrong = garble(self.met.fault.fault, right)
+        wrong = corrupt_text(self.active_fault.fault.fault, right)
         if wrong != right:
-            self.met.spend()
+            self.active_fault.record()
         return wrong
 
     def send_page(self, page: bytes, status: int = 200) -> None:
-        """Answer an HTML page, which may neither load nor run anything from elsewhere."""
+        """Send an HTML page that may not load or run anything from other sites."""
         self.set_status(status)
         policy = "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'"
         self.set_header(

@@ -1,8 +1,8 @@
-"""What people see of the stand-in in a browser: covers, and pages where links lead."""
+"""The stand-in's public pages in a browser: covers, and the pages that links lead to."""
 
 from typing import Final
 
-from server.standin.accounts.pages import item_page, wall_page
+from server.standin.accounts.pages import item_page, listing_page
 from server.standin.artwork.covers import draw
 from server.standin.catalogue.spotify_objects import ORIGIN, Json, credited, full_artist
 from server.standin.handler import StandInHandler
@@ -11,10 +11,10 @@ _YEAR: Final = 31_536_000
 
 
 class ImageHandler(StandInHandler):
-    """GET /image/{id}: a cover or portrait, the same for ever."""
+    """GET /image/{id}: a cover or portrait, which never changes."""
 
     def get(self, image_id: str) -> None:
-        """The SVG, or 404."""
+        """Send the SVG, or 404."""
         picture = draw(image_id)
         if picture is None:
             self.send_error(404)
@@ -27,40 +27,40 @@ class ImageHandler(StandInHandler):
 
 
 class OpenHandler(StandInHandler):
-    """GET /open/{kind}/{id}: where the links of albums, artists and tracks lead."""
+    """GET /open/{kind}/{id}: the page to which links of albums, artists and tracks lead."""
 
     def get(self, kind: str, identifier: str) -> None:
-        """The page of an album or artist; a plain one for the rest; 404 for the unknown."""
+        """Send the page of an album or artist, a plain one for other kinds, or 404."""
         catalogue = self.world.catalogue
         if kind == "album" and (album := catalogue.album(identifier)):
             self.send_page(_album_page(album))
         elif kind == "artist" and (artist := catalogue.artists().get(identifier)):
             self.send_page(_artist_page(artist, catalogue.discography(identifier)))
         elif kind in ("album", "artist"):
-            self.send_page(item_page("Nothing here", f"No such {kind} in this catalogue."), 404)
+            self.send_page(item_page("Page not found", f"This catalogue has no such {kind}."), 404)
         else:
-            self.send_page(item_page(f"A {kind}", f"The stand-in keeps no pages for a {kind}."))
+            self.send_page(item_page(f"A {kind}", f"The stand-in has no page for a {kind}."))
 
 
-class WallHandler(StandInHandler):
-    """GET /: the listing as a wall of covers."""
+class ListingHandler(StandInHandler):
+    """GET /: the covers of the listing."""
 
     def get(self) -> None:
-        """Every album of the listing that has a cover."""
+        """Send a page with every album of the listing that has a cover."""
         covers = [
             (_address(album), image, str(album.get("name")), _credits(album))
             for album in self.world.catalogue.listing()
             if isinstance(album, dict) and (image := _image(album, 300))
         ]
-        self.send_page(wall_page("New releases in the stand-in", covers))
+        self.send_page(listing_page("New releases in the stand-in", covers))
 
 
 class NotFoundHandler(StandInHandler):
-    """Any path that is nowhere else."""
+    """Any other path."""
 
     def get(self) -> None:
-        """404, as a page."""
-        self.send_page(item_page("Nothing here", "The stand-in has no such page."), 404)
+        """Send a 404 page."""
+        self.send_page(item_page("Page not found", "The stand-in has no such page."), 404)
 
 
 def _album_page(album: Json) -> bytes:

@@ -1,4 +1,4 @@
-"""Which handler answers which path of the stand-in."""
+"""The routes of the stand-in: which handler answers which path."""
 
 from typing import Final
 
@@ -22,6 +22,6 @@ ROUTES: Final[tuple[tuple[str, type[StandInHandler]], ...]] = (
     (r"/v1/.*", base.ServiceNotFoundHandler),
     (r"/image/([^/]+)", public_pages.ImageHandler),
     (r"/open/(album|artist|track|user)/([^/]+)", public_pages.OpenHandler),
-    (r"/", public_pages.WallHandler),
+    (r"/", public_pages.ListingHandler),
 )
-"""Patterns of whole paths; the first that fits counts. What none fits is `site`'s to answer."""
+"""Patterns of complete paths; the first match counts. Other paths get a 404 page."""

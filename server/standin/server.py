@@ -1,4 +1,4 @@
-"""The stand-in itself: wires its parts, listens on a port, and publishes as time goes by."""
+"""The stand-in's server: wires the parts, listens on a port, publishes releases over time."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -9,7 +9,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server.standin.accounts.tokens import TokenDesk
+from server.standin.accounts.tokens import TokenIssuer
 from server.standin.catalogue.catalogue import Catalogue
 from server.standin.catalogue.spotify_objects import Json
 from server.standin.faults.active_faults import ActiveFaults
@@ -23,18 +23,19 @@ from server.standin.world import AppKind, Call, Listener, World
 
 
 def utc_now() -> datetime:
-    """The present, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class StandIn:
     """Spotify's accounts service, Web API and covers, imitated on one port of this machine.
 
-    `kind` decides what the Web API allows; without a `catalogue` one is generated for the
-    clock's day. `publish_every` is in seconds; None publishes only when `publish` is called.
-    `faults` stand from the start, their dice follow from `seed`. `quota` calls an endpoint are
-    allowed in 24 hours and `rate_limit` calls in 30 seconds; None is no limit. `unlaunched` markets
-    are refused, as are all that are not in `markets.MARKETS`.
+    `kind` decides what the Web API allows; without a `catalogue`, one is generated for the clock's
+    day. Every `publish_every` seconds a release is published; None publishes only when `publish` is
+    called. `faults` are active from the start; their randomness follows from `seed`. `quota` limits
+    the calls per endpoint in 24 hours, `rate_limit` all calls in 30 seconds; None is no limit.
+    `unlaunched` markets are refused, as are all that are not in `releases.MARKETS`. The last
+    `calls_kept` calls are recorded.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class StandIn:
         *,
         kind: AppKind = AppKind.RESTRICTED,
         client_id: str = "standin-client",
-        client_secret: str = "standin-secret",  # noqa: S107 - it guards invented data
+        client_secret: str = "standin-secret",  # noqa: S107 - protects invented data only
         redirect_uris: Collection[str] = ("http://127.0.0.1:5000/auth/callback/",),
         catalogue: Catalogue | None = None,
         clock: Callable[[], datetime] = utc_now,
@@ -61,7 +62,7 @@ class StandIn:
             redirect_uris=redirect_uris,
             catalogue=catalogue or Catalogue.generate(today=clock().astimezone(UTC).date()),
             clock=clock,
-            desk=TokenDesk(client_secret, clock),
+            tokens=TokenIssuer(client_secret, clock),
             faults=ActiveFaults(seed, faults),
             quotas=Quotas(quota, rate_limit, clock),
             unlaunched=unlaunched,
@@ -74,8 +75,11 @@ class StandIn:
         )
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
-        """Listen on the current IOLoop; port 0 takes a free one, a busy one raises OSError."""
-        # Not tornado.netutil.bind_sockets: where the port is busy, it leaves its socket open.
+        """Listen on the current IOLoop; port 0 takes a free port.
+
+        Raises OSError if the port is in use.
+        """
+        # Not tornado.netutil.bind_sockets: if the port is busy, it leaks its socket.
         family = AF_INET6 if ":" in host else AF_INET
         listening = create_server((host, port), family=family, backlog=128)
         listening.setblocking(False)
@@ -87,28 +91,28 @@ class StandIn:
             self._publishing.start()
 
     async def stop(self) -> None:
-        """Stop publishing and listening, and close what is open."""
+        """Stop publishing and listening, and close all connections."""
         if self._publishing:
             self._publishing.stop()
         if self._server:
             self._server.stop()
             await self._server.close_all_connections()
             self._server = None
-        await self.world.wire.close()
+        await self.world.faulty_connections.close()
 
     @property
     def accounts_url(self) -> str:
-        """Where the accounts service is, without a slash at the end."""
+        """The address of the accounts service, without a slash at the end."""
         return self.world.base_url
 
     @property
     def api_url(self) -> str:
-        """Where the Web API is, without a slash at the end."""
+        """The address of the Web API, without a slash at the end."""
         return f"{self.world.base_url}/v1"
 
     @property
     def kind(self) -> AppKind:
-        """What the Web API allows, from now on."""
+        """What the Web API allows from now on."""
         return self.world.kind
 
     @kind.setter
@@ -117,7 +121,7 @@ class StandIn:
 
     @property
     def catalogue(self) -> Catalogue:
-        """What there is to find; a test may put things into it or replace it."""
+        """The catalogue; tests may change or replace it."""
         return self.world.catalogue
 
     @catalogue.setter
@@ -126,7 +130,7 @@ class StandIn:
 
     @property
     def listener(self) -> Listener:
-        """Who agrees on the consent page from now on; tokens given out before keep theirs."""
+        """The person on the consent page from now on; earlier tokens keep theirs."""
         return self.world.listener
 
     @listener.setter
@@ -135,12 +139,12 @@ class StandIn:
 
     @property
     def rotate_refresh_tokens(self) -> bool:
-        """Whether a refresh brings a new refresh token and revokes the old; usually it does not."""
-        return self.world.desk.rotate
+        """Whether a refresh issues a new refresh token and revokes the old one; default False."""
+        return self.world.tokens.rotate
 
     @rotate_refresh_tokens.setter
     def rotate_refresh_tokens(self, rotate: bool) -> None:
-        self.world.desk.rotate = rotate
+        self.world.tokens.rotate = rotate
 
     @property
     def unlaunched(self) -> Collection[str]:
@@ -152,11 +156,11 @@ class StandIn:
         self.world.unlaunched = markets
 
     def calls_to(self, path_prefix: str) -> int:
-        """How many of the requests on record asked for a path that starts so."""
+        """Return how many of the recorded requests have a path with this prefix."""
         return sum(call.path.startswith(path_prefix) for call in self.calls)
 
     def answer_next(self, path: str, answer: Answer, times: int = 1) -> None:
-        """Let the next `times` requests of exactly this path, query apart, get this answer."""
+        """Send `answer` to the next `times` requests with exactly this path and any query."""
         self.world.script.setdefault(path, []).extend([answer] * times)
 
     def misbehave(
@@ -169,33 +173,36 @@ class StandIn:
         retry_after: int | str | None = None,
         seconds: float | None = None,
     ) -> None:
-        """Put down a fault for the requests to come; raises ValueError for one that cannot be."""
+        """Simulate a fault for the requests to come, with the fields of `Fault`.
+
+        Raises ValueError if one is invalid.
+        """
         self.world.faults.add(Fault(fault, path, times, after, rate, retry_after, seconds))
 
     def behave(self) -> None:
-        """Take all faults away; what is being played goes on."""
+        """Remove all faults; those that have started on a connection continue."""
         self.world.faults.clear()
 
     @property
     def lockouts(self) -> int:
-        """How many times an endpoint was blocked for having used up its quota."""
+        """How many times an endpoint was blocked because its quota was used up."""
         return self.world.quotas.lockouts
 
     @property
     def prolonged(self) -> int:
-        """How many calls came to a blocked endpoint, each of which prolonged the block."""
+        """How many calls reached a blocked endpoint; each of them prolonged the block."""
         return self.world.quotas.prolonged
 
     def expire_tokens(self) -> None:
-        """Let every access token handed out so far be answered as expired."""
-        self.world.desk.kill("access")
+        """Answer every access token issued so far as expired."""
+        self.world.tokens.revoke_all("access")
 
     def revoke_refresh_tokens(self) -> None:
-        """Let every refresh token handed out so far be answered as revoked."""
-        self.world.desk.kill("refresh")
+        """Answer every refresh token issued so far as revoked."""
+        self.world.tokens.revoke_all("refresh")
 
     def publish(self) -> Json:
-        """Put a new release, dated today by the clock, at the top of the listing."""
+        """Add a new release, dated today by the clock, at the top of the listing; return it."""
         return self.world.catalogue.publish(self.world.clock())
 
     def _publish(self) -> None:
@@ -219,7 +226,7 @@ class StandIn:
 
 
 def _reachable(host: str) -> str:
-    """The host part of an address that leads to a socket bound to `host`."""
-    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - told apart, not bound
+    """Return the host part of a URL that reaches a socket bound to `host`."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound
         return "127.0.0.1" if host != "::" else "[::1]"
     return f"[{host}]" if ":" in host else host

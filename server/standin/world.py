@@ -1,20 +1,20 @@
-"""What the stand-in's request handlers share: its settings, its memory, script and faults."""
+"""The state that the stand-in's request handlers share: settings, tokens, catalogue, faults."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from server.standin.accounts.tokens import TokenDesk
+from server.standin.accounts.tokens import TokenIssuer
 from server.standin.catalogue.catalogue import Catalogue
 from server.standin.faults.active_faults import ActiveFaults
-from server.standin.faults.connection_faults import Wire
+from server.standin.faults.connection_faults import FaultyConnections
 from server.standin.faults.quotas import Quotas
 from server.standin.faults.responses import Answer
 
 
 class AppKind(StrEnum):
-    """What Spotify allows an app: told apart only by its answers."""
+    """What Spotify allows an app: development mode is restricted, extended quota mode is not."""
 
     RESTRICTED = "restricted"
     EXTENDED = "extended"
@@ -22,9 +22,9 @@ class AppKind(StrEnum):
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was answered `at` that time by the stand-in's clock.
+    """A request that the stand-in has answered, `at` a time by its clock.
 
-    Of a repeated query parameter the last value counts; `status` 0 means that none was sent.
+    The last value of a repeated query parameter counts; `status` 0 means that no status was sent.
     """
 
     method: str
@@ -47,9 +47,8 @@ class Listener:
 class World:
     """The state of one stand-in; `base_url` is its own address, known once it listens.
 
-    Links to covers and pages begin with `shown_url`, or with `base_url` as long as that is empty.
-
-    `unlaunched` are markets that the Web API refuses, beside those that it does not know.
+    Links to covers and pages begin with `shown_url`, or with `base_url` while that is empty.
+    `unlaunched` are markets that the Web API refuses, besides those that it does not know.
     """
 
     kind: AppKind
@@ -58,10 +57,10 @@ class World:
     redirect_uris: Collection[str]
     catalogue: Catalogue
     clock: Callable[[], datetime]
-    desk: TokenDesk
+    tokens: TokenIssuer
     faults: ActiveFaults
     quotas: Quotas
-    wire: Wire = field(default_factory=Wire)
+    faulty_connections: FaultyConnections = field(default_factory=FaultyConnections)
     listener: Listener = field(default_factory=Listener)
     base_url: str = ""
     shown_url: str = ""
@@ -70,10 +69,10 @@ class World:
 
     @property
     def restricted(self) -> bool:
-        """Whether the app gets only what a development-mode app gets."""
+        """Whether the app is limited to what a development-mode app may do."""
         return self.kind is AppKind.RESTRICTED
 
     def scripted(self, path: str) -> Answer | None:
-        """The next answer that a test has put down for exactly this path, None without one."""
+        """Return the next scripted response for exactly this path, None if there is none."""
         waiting = self.script.get(path)
         return waiting.pop(0) if waiting else None

@@ -196,7 +196,7 @@ async def consent_to(
 
 def listener_of(standin: StandIn, token: str) -> str | None:
     """Whose access token it is, None for the app's; it must be good."""
-    found = standin.world.desk.access(token)
+    found = standin.world.tokens.access(token)
     assert found is not None
     assert not found.expired
     return found.user["account_id"] if found.user else None
@@ -236,7 +236,7 @@ async def expired(
     standin: StandIn, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
 ) -> dict[str, Any]:
     """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
-    desk = standin.world.desk
+    desk = standin.world.tokens
     if logged_in:
         grant = await log_in(standin)
         clock.forward(hours=2)

@@ -1,1 +1,4 @@
-"""The stand-in's accounts service: consent page, codes and tokens."""
+"""The stand-in's accounts service: the consent page, authorisation codes and tokens.
+
+Begin with `handlers.py`.
+"""

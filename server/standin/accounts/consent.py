@@ -1,4 +1,4 @@
-"""What an app asks a listener to agree to, read and checked as Spotify's accounts service does."""
+"""Authorisation requests, read and checked as Spotify's accounts service does."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ SCOPES: Final = {
     "user-follow-modify": "Change which artists you follow",
     "user-library-read": "See what you have saved in your library",
     "user-library-modify": "Change what you have saved in your library",
-    "user-read-private": "See your country and the kind of your subscription",
+    "user-read-private": "See your country and your type of subscription",
     "user-read-email": "See your email address",
-    "user-top-read": "See which artists and songs you hear most",
-    "user-read-recently-played": "See what you heard lately",
+    "user-top-read": "See your most played artists and songs",
+    "user-read-recently-played": "See what you have played recently",
     "user-read-playback-state": "See what you are playing, and on which device",
     "user-read-currently-playing": "See what you are playing",
     "user-modify-playback-state": "Control what you are playing",
@@ -23,16 +23,16 @@ SCOPES: Final = {
     "playlist-modify-public": "Change your public playlists",
     "playlist-modify-private": "Change your private playlists",
 }
-"""Scope → what it allows, in words for the consent page."""
+"""Scope → what it allows, as the consent page says it."""
 
 
 class ConsentError(Exception):
-    """A request that gets an error page instead of a consent page; its text is what it says."""
+    """A request that gets an error page instead of the consent page; its text is the title."""
 
 
 @dataclass(frozen=True)
 class ConsentRequest:
-    """A checked request: `state` None = none sent, `challenge` "" = without PKCE."""
+    """A checked request; `state` is None if none was sent, `challenge` is "" without PKCE."""
 
     client_id: str
     redirect_uri: str
@@ -44,7 +44,7 @@ class ConsentRequest:
 def read_request(
     query: Mapping[str, str], client_id: str, redirect_uris: Collection[str]
 ) -> ConsentRequest:
-    """The request in `query`; raises ConsentError in Spotify's words."""
+    """Return the request in `query`. Raises ConsentError, with Spotify's messages."""
     redirect_uri = query.get("redirect_uri", "")
     if query.get("client_id") != client_id:
         raise ConsentError("INVALID_CLIENT: Invalid client")
@@ -64,7 +64,7 @@ def read_request(
 
 
 def is_insecure(redirect_uri: str) -> bool:
-    """Whether Spotify refuses the address: http to anything but a loopback literal."""
+    """Return whether Spotify refuses the address: http to anything but a loopback IP address."""
     try:
         address = urlsplit(redirect_uri)
         return address.scheme == "http" and not ip_address(address.hostname or "").is_loopback

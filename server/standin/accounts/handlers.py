@@ -14,58 +14,58 @@ GRANTS: Final = ("authorization_code", "refresh_token", "client_credentials")
 
 
 class AuthorizeHandler(StandInHandler):
-    """GET /authorize asks the listener, POST takes the answer and goes back to the app.
+    """GET /authorize shows the consent page, POST takes the choice and redirects to the app.
 
-    The form repeats the whole query in its address, so the answer is checked as the question was.
+    The form's address repeats the query, so both requests are checked in the same way.
     """
 
     def get(self) -> None:
-        """The consent page, or the page that says what is wrong with the request."""
-        asked = self._asked()
-        if asked:
-            self.send_page(consent_page(asked, self.world.listener, self.request.query))
+        """Send the consent page, or the page that explains what is wrong with the request."""
+        request = self._consent_request()
+        if request:
+            self.send_page(consent_page(request, self.world.listener, self.request.query))
 
     def post(self) -> None:
-        """Back to the app with a code, or with `access_denied`."""
-        asked = self._asked()
-        if not asked:
+        """Redirect to the app with a code, or with `access_denied`."""
+        request = self._consent_request()
+        if not request:
             return
-        state = {} if asked.state is None else {"state": asked.state}
+        state = {} if request.state is None else {"state": request.state}
         agreed = query_of(self.request.body.decode(errors="replace")).get("answer") == "agree"
-        answer = {"code": self._code(asked)} if agreed else {"error": "access_denied"}
-        self.redirect(url_concat(asked.redirect_uri, answer | state), status=303)
+        answer = {"code": self._code(request)} if agreed else {"error": "access_denied"}
+        self.redirect(url_concat(request.redirect_uri, answer | state), status=303)
 
-    def _asked(self) -> ConsentRequest | None:
+    def _consent_request(self) -> ConsentRequest | None:
         try:
             return read_request(self.query, self.world.client_id, self.world.redirect_uris)
         except ConsentError as error:
             self.send_page(refusal_page(str(error)), 400)
             return None
 
-    def _code(self, asked: ConsentRequest) -> str:
+    def _code(self, request: ConsentRequest) -> str:
         listener = self.world.listener
         user = {
             "account_id": listener.account_id,
             "display_name": listener.display_name,
             "id": listener.id,
         }
-        consent = Consent(user, frozenset(asked.scopes), self.world.clock())
-        return self.world.desk.issue_code(Code(consent, asked.redirect_uri, asked.challenge))
+        consent = Consent(user, frozenset(request.scopes), self.world.clock())
+        return self.world.tokens.issue_code(Code(consent, request.redirect_uri, request.challenge))
 
 
 class TokenHandler(StandInHandler):
-    """POST /api/token: a code, a refresh token or the app's own name for an access token."""
+    """POST /api/token: exchanges a code, a refresh token or the app's credentials for a token."""
 
     def post(self) -> None:
-        """The token answer, or an OAuth error, always 400."""
+        """Send the token response, or an OAuth error, which is always 400."""
         form = query_of(self.request.body.decode(errors="replace"))
         if not self._is_client():
             self._refuse("invalid_client", "Invalid client")
             return
         grant = form.get("grant_type", "")
         if grant not in GRANTS:
-            wanted = "client_credentials, authorization_code or refresh_token"
-            self._refuse("unsupported_grant_type", f"grant_type must be {wanted}")
+            allowed = "client_credentials, authorization_code or refresh_token"
+            self._refuse("unsupported_grant_type", f"grant_type must be {allowed}")
             return
         try:
             self.set_header("Cache-Control", "no-store")
@@ -74,13 +74,13 @@ class TokenHandler(StandInHandler):
             self._refuse("invalid_grant", str(error))
 
     def _grant(self, grant: str, form: dict[str, str]) -> dict[str, object]:
-        desk = self.world.desk
+        issuer = self.world.tokens
         if grant == "authorization_code":
             code, verifier = form.get("code", ""), form.get("code_verifier", "")
-            return desk.redeem_code(code, form.get("redirect_uri", ""), verifier)
+            return issuer.redeem_code(code, form.get("redirect_uri", ""), verifier)
         if grant == "refresh_token":
-            return desk.refresh(form.get("refresh_token", ""))
-        return desk.issue_access()
+            return issuer.refresh(form.get("refresh_token", ""))
+        return issuer.issue_access()
 
     def _is_client(self) -> bool:
         scheme, _, value = self.request.headers.get("Authorization", "").partition(" ")

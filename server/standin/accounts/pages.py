@@ -1,4 +1,4 @@
-"""The stand-in's HTML pages: plain, accessible, light and dark, and clear about what they are."""
+"""The stand-in's HTML pages: plain, accessible, light and dark, and marked as not Spotify's."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -59,14 +59,14 @@ for a demonstration. Artists and records are invented.</p>
 
 _CONSENT: Final = """{% extends "base.html" %}{% block main %}<main>
 <h1>Let this app use your stand-in account?</h1>
-<p>The app <code>{{ asked.client_id }}</code> asks <strong>{{ listener.display_name }}</strong>,
-a listener who does not exist, for leave to:</p>
+<p>The app <code>{{ request.client_id }}</code> asks <strong>{{ listener.display_name }}</strong>,
+a listener who does not exist, for permission to:</p>
 <ul>
 <li>See your name and account id</li>
-{% for scope in asked.scopes %}<li>{{ scopes[scope] }}</li>
+{% for scope in request.scopes %}<li>{{ scopes[scope] }}</li>
 {% end %}</ul>
-<p class="soft">Either way you then return to <strong>{{ host }}</strong>. No real account is
-involved, and no password is asked for.</p>
+<p class="soft">In both cases you return to <strong>{{ host }}</strong>. No real account is
+involved, and no password is needed.</p>
 <form method="post" action="/authorize?{{ query }}">
 <button class="agree" name="answer" value="agree">Agree</button>
 <button name="answer" value="cancel">Cancel</button>
@@ -75,10 +75,10 @@ involved, and no password is asked for.</p>
 
 _REFUSAL: Final = """{% extends "base.html" %}{% block main %}<main>
 <h1>{{ title }}</h1>
-<p>Spotify would refuse this login with the words above, and so does its stand-in. You have not
-been sent back to the app, because what it asked for cannot be trusted.</p>
-<p class="soft">Mend the app's client id or redirect URI, which must be one that is registered,
-to the letter, and then start again from the app.</p>
+<p>Spotify would refuse this login with the message above, and so does its stand-in. You have not
+been sent back to the app, because its request cannot be trusted.</p>
+<p class="soft">Correct the app's client id or redirect URI, which must match a registered one
+exactly, and then start again from the app.</p>
 </main>{% end %}"""
 
 _ITEM: Final = """{% extends "base.html" %}{% block main %}<main>
@@ -88,7 +88,7 @@ _ITEM: Final = """{% extends "base.html" %}{% block main %}<main>
 {% if links %}<ul>
 {% for address, text in links %}<li><a href="{{ address }}"><bdi>{{ text }}</bdi></a></li>
 {% end %}</ul>{% end %}
-<p class="soft">On Spotify, this would be the page to listen on.</p>
+<p class="soft">On Spotify, you could listen here.</p>
 </main>{% end %}"""
 
 _WALL: Final = """{% extends "base.html" %}{% block main %}<main class="wide">
@@ -113,31 +113,31 @@ _PAGES: Final = DictLoader(
 )
 
 
-def consent_page(asked: ConsentRequest, listener: Listener, query: str) -> bytes:
-    """The page that asks the listener; its form goes back to the same address, `query` and all."""
+def consent_page(request: ConsentRequest, listener: Listener, query: str) -> bytes:
+    """Return the consent page; its form posts to the same address with the same `query`."""
     return _PAGES.load("consent.html").generate(
         title="Agree?",
-        asked=asked,
+        request=request,
         listener=listener,
         scopes=SCOPES,
-        host=urlsplit(asked.redirect_uri).netloc,
+        host=urlsplit(request.redirect_uri).netloc,
         query=query,
     )
 
 
 def refusal_page(reason: str) -> bytes:
-    """The page that says why there is nothing to agree to."""
+    """Return the page that explains why a login is refused."""
     return _PAGES.load("refusal.html").generate(title=reason)
 
 
 def item_page(
     title: str, about: str, image: str | None = None, links: Sequence[tuple[str, str]] = ()
 ) -> bytes:
-    """The page of an album or artist: a picture, a sentence and links (address, text)."""
+    """Return the page of an album or artist: an image, a sentence, and links (address, text)."""
     page = _PAGES.load("item.html")
     return page.generate(title=title, about=about, image=image, links=links)
 
 
-def wall_page(title: str, covers: Sequence[tuple[str, str, str, Sequence[str]]]) -> bytes:
-    """A wall of covers: (address, image, name, credits) of each."""
+def listing_page(title: str, covers: Sequence[tuple[str, str, str, Sequence[str]]]) -> bytes:
+    """Return a page of covers, each given as (address, image, name, credits)."""
     return _PAGES.load("wall.html").generate(title=title, covers=covers)

@@ -1,7 +1,7 @@
-"""The desk that hands out codes and tokens, and knows which of them are still good.
+"""Issues codes and tokens, and knows which of them are still valid.
 
-Tokens carry their own contents under a signature, so that a stand-in started again still knows
-the tokens a program kept; only codes, and what was revoked or expired by hand, live in memory.
+Tokens contain their own data under a signature, so that a restarted stand-in still knows the tokens
+that a program has stored. Only codes and revocations are held in memory.
 """
 
 import hmac
@@ -17,14 +17,14 @@ from typing import Any, Final
 import orjson
 
 ACCESS_TOKEN_LIFE: Final = 3600
-"""Seconds; `expires_in` of every token answer."""
+"""Seconds; `expires_in` of every token response."""
 CODE_LIFE: Final = timedelta(minutes=10)
 CONSENT_MONTHS: Final = 6
-"""Calendar months after a user's consent when its refresh tokens die, used or not."""
+"""Calendar months from a user's consent to the end of its refresh tokens, used or not."""
 
 
 class GrantError(Exception):
-    """A grant that is refused; its text is the `error_description` of `invalid_grant`."""
+    """A refused grant; its text is the `error_description` of `invalid_grant`."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Consent:
 
 @dataclass(frozen=True)
 class Code:
-    """An authorisation code's other half: what must come back with it."""
+    """What belongs to an authorisation code, and must come back with it."""
 
     consent: Consent
     redirect_uri: str
@@ -48,14 +48,14 @@ class Code:
 
 @dataclass(frozen=True)
 class AccessToken:
-    """What an access token stands for: `user` is None for the app's own."""
+    """What an access token represents; `user` is None for the app's own."""
 
     user: Mapping[str, str] | None
     scopes: frozenset[str]
     expired: bool
 
 
-class TokenDesk:
+class TokenIssuer:
     """Issues and reads codes and tokens by the injected clock."""
 
     def __init__(self, secret: str, clock: Callable[[], datetime]) -> None:
@@ -65,16 +65,16 @@ class TokenDesk:
         self._handed_out: dict[str, set[str]] = {"access": set(), "refresh": set()}
         self._dead: set[str] = set()
         self.rotate = False
-        """Whether a refresh brings a new refresh token, and revokes the old one."""
+        """Whether a refresh issues a new refresh token and revokes the old one."""
 
     def issue_code(self, code: Code) -> str:
-        """A new authorisation code, good once and for ten minutes."""
+        """Issue an authorisation code, which is valid once and for ten minutes."""
         value = "AQ" + token_urlsafe(48)
         self._codes[value] = code
         return value
 
     def redeem_code(self, value: str, redirect_uri: str, verifier: str) -> dict[str, Any]:
-        """The token answer for a code; raises GrantError."""
+        """Return the token response for a code. Raises GrantError."""
         code = self._codes.pop(value, None)
         if code is None:
             raise GrantError("Invalid authorization code")
@@ -88,14 +88,14 @@ class TokenDesk:
         return answer | {"refresh_token": self._issue_refresh(code.consent)}
 
     def refresh(self, value: str) -> dict[str, Any]:
-        """The token answer for a refresh token; raises GrantError."""
-        kept = self._read("refresh", value)
-        if kept is None:
+        """Return the token response for a refresh token. Raises GrantError."""
+        stored = self._read("refresh", value)
+        if stored is None:
             raise GrantError("Invalid refresh token")
         if value in self._dead:
             raise GrantError("Refresh token revoked")
         consent = Consent(
-            kept["user"], frozenset(kept["scopes"]), datetime.fromisoformat(kept["at"])
+            stored["user"], frozenset(stored["scopes"]), datetime.fromisoformat(stored["at"])
         )
         if self._clock() >= months_later(consent.at, CONSENT_MONTHS):
             raise GrantError("Refresh token expired")
@@ -106,7 +106,7 @@ class TokenDesk:
         return answer
 
     def issue_access(self, consent: Consent | None = None) -> dict[str, Any]:
-        """A token answer without refresh token: a user's, or the app's own without `consent`."""
+        """Return a token response without refresh token; without `consent` it is the app's own."""
         expires = self._clock() + timedelta(seconds=ACCESS_TOKEN_LIFE)
         scopes = sorted(consent.scopes) if consent else []
         content = {
@@ -122,7 +122,7 @@ class TokenDesk:
         return answer | {"scope": " ".join(scopes)} if consent else answer
 
     def access(self, value: str) -> AccessToken | None:
-        """What an access token stands for, None for one that is not ours."""
+        """Return what an access token represents, None if it was not issued here."""
         content = self._read("access", value)
         if content is None:
             return None
@@ -130,8 +130,8 @@ class TokenDesk:
         expired = over or value in self._dead
         return AccessToken(content["user"], frozenset(content["scopes"]), expired)
 
-    def kill(self, kind: str) -> None:
-        """End every "access" or "refresh" token handed out since this desk opened."""
+    def revoke_all(self, kind: str) -> None:
+        """Invalidate every "access" or "refresh" token issued so far."""
         self._dead |= self._handed_out[kind]
 
     def _issue_refresh(self, consent: Consent) -> str:
@@ -160,13 +160,13 @@ class TokenDesk:
 
 
 def challenge_of(verifier: str) -> str:
-    """The S256 code challenge of a code verifier (RFC 7636, 4.2)."""
+    """Return the S256 code challenge of a code verifier (RFC 7636 section 4.2)."""
     digest = sha256(verifier.encode()).digest()
     return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 def months_later(moment: datetime, months: int) -> datetime:
-    """The same day and time `months` later, or that month's last day where it is shorter."""
+    """Return the same day and time `months` later, or the last day of a shorter month."""
     years, month = divmod(moment.month - 1 + months, 12)
     year, month = moment.year + years, month + 1
     return moment.replace(year=year, month=month, day=min(moment.day, monthrange(year, month)[1]))

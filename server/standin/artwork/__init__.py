@@ -1,1 +1,4 @@
-"""The stand-in's covers, drawn as SVG from an image id."""
+"""The stand-in's covers and portraits, drawn as SVG from an image id.
+
+Begin with `covers.py`.
+"""

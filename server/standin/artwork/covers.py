@@ -1,10 +1,10 @@
-"""Covers and portraits: small SVG pictures that follow from an image's id."""
+"""Covers and portraits: small SVG pictures derived from an image id."""
 
 from random import Random
 from typing import Final
 
 from server.standin.artwork import scenes
-from server.standin.catalogue.ids import dice
+from server.standin.catalogue.ids import seeded_random
 from server.standin.catalogue.spotify_objects import COVER_SIZES, PORTRAIT_SIZES
 
 PALETTES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
@@ -29,7 +29,7 @@ PALETTES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("#f7f7ff", "#fe5f55", "#bdd5ea", "#577399", "#272932"),
     ("#faf3dd", "#c8d5b9", "#8fc0a9", "#68b0ab", "#3d6b62"),
 )
-"""Ground colour first, then three that go together, then the accent."""
+"""Background colour first, then three matching colours, then the accent."""
 
 _SIZES: Final = {
     **{prefix: (size, scenes.COVERS) for size, prefix in COVER_SIZES.items()},
@@ -38,26 +38,26 @@ _SIZES: Final = {
 
 
 def draw(image_id: str) -> bytes | None:
-    """The SVG of an image id, a few hundred bytes to 4 kB; None for an id of no known size.
+    """Return the SVG of an image id, up to 4 kB; None for an id of unknown size.
 
-    The picture follows from the last 24 characters, the first 16 only tell kind and size.
+    The picture follows from the last 24 characters; the first 16 give kind and size.
     """
     known = _SIZES.get(image_id[:16])
     if known is None:
         return None
     size, choice = known
-    die = dice("picture", image_id[16:])
-    palette = _shuffled(die)
-    drawing = die.choice(choice)(die, palette)
+    rng = seeded_random("picture", image_id[16:])
+    palette = _shuffled(rng)
+    drawing = rng.choice(choice)(rng, palette)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 100 100" width="{size}"'
         f' height="{size}"><path fill="{palette[0]}" d="M0 0h100v100H0z"/>{drawing}</svg>'
     ).encode()
 
 
-def _shuffled(die: Random) -> tuple[str, ...]:
-    """A palette whose ground is its lightest or darkest colour, the others in any order."""
-    palette = list(die.choice(PALETTES))
-    if die.random() < 0.3:
+def _shuffled(rng: Random) -> tuple[str, ...]:
+    """Return a palette in random order, whose background is its lightest or darkest colour."""
+    palette = list(rng.choice(PALETTES))
+    if rng.random() < 0.3:
         palette.reverse()
-    return palette[0], *die.sample(palette[1:], 4)
+    return palette[0], *rng.sample(palette[1:], 4)

@@ -1,1 +1,4 @@
-"""The stand-in's releases: invented names, ids, markets and Spotify's JSON objects."""
+"""The stand-in's data: a generated, repeatable catalogue of invented releases and artists.
+
+Begin with `catalogue.py`; `releases.py` generates one release.
+"""

@@ -1,16 +1,16 @@
-"""The stand-in's catalogue: the listing of new releases, and the artists found through it."""
+"""The stand-in's catalogue: the listing of new releases, and the artists in it."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import count, islice
 from typing import Any, Final, Self
 
-from server.standin.catalogue.ids import dice
+from server.standin.catalogue.ids import seeded_random
 from server.standin.catalogue.releases import compose, release_of_day
 from server.standin.catalogue.spotify_objects import Json, credited
 
 LISTED: Final = 100
-"""As many albums new-releases and `tag:new` ever show, whatever there is."""
+"""The number of albums that new-releases and `tag:new` show at most."""
 _KEPT: Final = 1000
 _FRIDAY: Final = 4
 
@@ -18,10 +18,10 @@ _FRIDAY: Final = 4
 class Catalogue:
     """Albums in the order of the listing, newest publication first.
 
-    `albums` holds SimplifiedAlbumObjects, and whatever a test puts between them: null items and
-    broken ones are served as they are. An album whose id is in `withheld` counts in totals and
-    offsets but is left out of pages, which so become short in the middle. `recent_days` is the
-    age up to which `tag:new` finds an album; None finds all.
+    `albums` holds SimplifiedAlbumObjects, and whatever tests put between them: null and broken
+    items are served unchanged. An album whose id is in `withheld` counts in totals and offsets but
+    is left out of pages, which makes them shorter. `recent_days` is the age up to which `tag:new`
+    finds an album; None finds all.
     """
 
     def __init__(
@@ -40,11 +40,11 @@ class Catalogue:
 
     @classmethod
     def generate(cls, *, today: date, seed: int = 1, size: int = 120, quirks: bool = True) -> Self:
-        """`size` releases of today and the days before it, the same for the same day and seed.
+        """Generate `size` releases of `today` and the days before, the same for equal arguments.
 
         An album's id follows from its day and place, so tomorrow's catalogue is today's with new
-        releases on top. With `quirks` the listing shows the oddities of the real one as well; a
-        plain one is exactly as Spotify documents it.
+        releases on top. With `quirks` the listing also has the peculiarities of the real one;
+        without, it is exactly as Spotify documents it.
         """
         albums: list[Any] = list(islice(_releases(seed, today, quirks=quirks), size))
         withheld = set()
@@ -55,9 +55,9 @@ class Catalogue:
         return cls(albums, seed=seed, withheld=withheld)
 
     def publish(self, now: datetime) -> Json:
-        """Put a new release, dated `now`'s day (UTC), at the top of the listing, and return it.
+        """Add a new release, dated `now`'s day (UTC), at the top of the listing; return it.
 
-        Its id follows from `now`, and from how many were published at that very moment.
+        Its id follows from `now`, and from the number of releases published at that very moment.
         """
         now = now.astimezone(UTC)
         moment = now.isoformat()
@@ -70,11 +70,11 @@ class Catalogue:
         return album
 
     def listing(self) -> list[Any]:
-        """What new-releases pages through."""
+        """Return the items that new-releases pages through."""
         return self.albums[:LISTED]
 
     def new(self, today: date) -> list[Any]:
-        """What a search for `tag:new` pages through: releases not older than `recent_days`."""
+        """Return the items that a search for `tag:new` pages through, up to `recent_days` old."""
         return [item for item in self.albums if self._is_new(item, today)][:LISTED]
 
     def _is_new(self, item: Any, today: date) -> bool:
@@ -85,11 +85,11 @@ class Catalogue:
         return released >= oldest[: len(released)]
 
     def album(self, identifier: str) -> Json | None:
-        """The simplified album of that id, None where there is none."""
+        """Return the simplified album with that id, None if there is none."""
         return next((album for album in self._sound() if album.get("id") == identifier), None)
 
     def artists(self) -> dict[str, Json]:
-        """Every simplified artist of every album by id; the newest album's name for it counts."""
+        """Return every artist of every album by id, with the name from the newest album."""
         found: dict[str, Json] = {}
         for album in self._sound():
             for artist in credited(album):
@@ -98,7 +98,7 @@ class Catalogue:
         return found
 
     def discography(self, artist_id: str) -> list[Json]:
-        """The albums on which the artist stands, each with its `album_group`."""
+        """Return the albums that credit the artist, each with its `album_group`."""
         found = []
         for album in self._sound():
             ids = [artist.get("id") for artist in credited(album)]
@@ -109,11 +109,11 @@ class Catalogue:
         return found
 
     def followed(self) -> list[Json]:
-        """The artists that the listener follows, a third of all, sorted by id as Spotify does."""
+        """Return the artists that the listener follows: a third of all, sorted by id."""
         return [
             artist
             for identifier, artist in sorted(self.artists().items())
-            if dice("followed", identifier).random() < 1 / 3
+            if seeded_random("followed", identifier).random() < 1 / 3
         ]
 
     def _sound(self) -> Iterator[Json]:
@@ -123,12 +123,14 @@ class Catalogue:
 def _releases(seed: int, today: date, *, quirks: bool) -> Iterator[Json]:
     for age in count():
         day = today - timedelta(days=age)
-        output = 28 if day.weekday() == _FRIDAY else dice(seed, day, "output").randint(4, 8)
+        output = (
+            28 if day.weekday() == _FRIDAY else seeded_random(seed, day, "output").randint(4, 8)
+        )
         for place in range(output):
             yield release_of_day(seed, day, place, quirks=quirks)
 
 
 def _friday_before(today: date) -> date:
-    """A Friday six to seven weeks ago: Spotify's list shows such stale releases near its top."""
+    """Return a Friday six to seven weeks ago: Spotify's list has such old releases near its top."""
     old = today - timedelta(days=42)
     return old - timedelta(days=(old.weekday() - _FRIDAY) % 7)

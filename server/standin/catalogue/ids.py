@@ -1,4 +1,4 @@
-"""Identifiers and dice that come out the same for the same key, on every machine and restart."""
+"""Ids and random generators derived from a key: the same on every machine and restart."""
 
 import random
 from hashlib import blake2b
@@ -17,7 +17,7 @@ def _digest(key: tuple[object, ...], size: int) -> bytes:
 
 
 def spotify_id(*key: object) -> str:
-    """The 22 base62 characters that stand for `key`; 128 bits, as Spotify's own ids have."""
+    """Return the 22 base62 characters derived from `key`: 128 bits, as in Spotify's own ids."""
     number = int.from_bytes(_digest(key, 16), "big")
     characters = []
     for _ in range(_ID_LENGTH):
@@ -27,10 +27,10 @@ def spotify_id(*key: object) -> str:
 
 
 def hex_id(*key: object, size: int = 12) -> str:
-    """`size` bytes that stand for `key`, in lower-case hexadecimal: the tail of an image id."""
+    """Return `size` bytes derived from `key` as lower-case hexadecimal: the end of an image id."""
     return _digest(key, size).hex()
 
 
-def dice(*key: object) -> random.Random:
-    """A generator of its own, seeded by `key`: nothing here is secret, everything repeatable."""
+def seeded_random(*key: object) -> random.Random:
+    """Return a generator seeded by `key`; nothing here is secret, everything is repeatable."""
     return random.Random(_digest(key, 16))  # noqa: S311 - repeatable is the point

@@ -1,4 +1,4 @@
-"""Invented names: words that go together in many scripts, and a roster of made-up artists."""
+"""Invented names: words that combine to phrases in many scripts, and a roster of artists."""
 
 from dataclasses import dataclass
 from random import Random
@@ -7,15 +7,15 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words of one language that give a phrase when one of each list is joined."""
+    """Words of one language; one of each list, joined, make a phrase."""
 
     firsts: tuple[str, ...]
     seconds: tuple[str, ...]
     joiner: str = " "
 
-    def phrase(self, die: Random) -> str:
-        """A phrase of two parts: the title of a record, or the name of a band."""
-        return f"{die.choice(self.firsts)}{self.joiner}{die.choice(self.seconds)}"
+    def phrase(self, rng: Random) -> str:
+        """Return a phrase of two parts: the title of a record, or the name of a band."""
+        return f"{rng.choice(self.firsts)}{self.joiner}{rng.choice(self.seconds)}"
 
 
 def _lexicon(firsts: str, seconds: str, joiner: str = " ") -> Lexicon:
@@ -73,7 +73,7 @@ LEXICONS: Final[dict[str, Lexicon]] = {
         "डाकघर|चाँद|सावन|आसमान|रास्ता|शहर|दरवाज़ा|जंगल",
     ),
 }
-"""Every language a title or a new artist's name may be in."""
+"""The languages of titles and of new artists' names."""
 
 ROSTER: Final[tuple[tuple[str, str], ...]] = (
     ("english", "The Paper Lanternists"),
@@ -121,7 +121,7 @@ ROSTER: Final[tuple[tuple[str, str], ...]] = (
     ("devanagari", "चाँदनी डाकघर"),
     ("devanagari", "मीरा और काग़ज़ की नाव"),
 )
-"""Artists' languages and names, none of them real; the same name stands for several artists."""
+"""Languages and names of artists, all invented; a repeated name is that of several artists."""
 
 LONG_TITLES: Final = (
     "An Incomplete and Increasingly Apologetic Inventory of Everything We Left in the Rehearsal"

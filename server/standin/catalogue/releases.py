@@ -1,7 +1,7 @@
-"""One plausible release for a key: the same key gives the same release on every restart.
+"""Generates one plausible release from a key, the same on every restart.
 
-Artists come from a roster that the seed fixes, or are new with the release; nothing depends on
-what was released before, so a restart can never give an id to another album.
+Artists come from a roster that follows from the seed, or are new with the release. Nothing depends
+on earlier releases, so a restart never gives an id to another album.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from random import Random
 from typing import Final
 
-from server.standin.catalogue.ids import VARIOUS_ARTISTS, dice, spotify_id
+from server.standin.catalogue.ids import VARIOUS_ARTISTS, seeded_random, spotify_id
 from server.standin.catalogue.names import (
     AWKWARD_TITLES,
     LEXICONS,
@@ -29,7 +29,7 @@ _CODES: Final = (
     " SR ST SV SZ TD TG TH TJ TL TN TO TR TT TV TW TZ UA UG US UY UZ VC VE VN VU WS XK ZA ZM ZW"
 )
 MARKETS: Final = tuple(_CODES.split())
-"""Every market, sorted; an album for the whole world lists them all."""
+"""All markets as ISO 3166-1 alpha-2 codes, sorted; a worldwide album lists them all."""
 
 REGIONS: Final[tuple[tuple[str, ...], ...]] = (
     ("AT", "CH", "DE", "LI", "LU"),
@@ -39,85 +39,85 @@ REGIONS: Final[tuple[tuple[str, ...], ...]] = (
     ("AR", "BO", "BR", "CL", "CO", "EC", "PE", "PY", "UY", "VE"),
     tuple(market for market in MARKETS if market not in {"US", "CA", "JP"}),
 )
-"""Groups of markets to which a label sometimes restricts a release."""
+"""Groups of markets to which some releases are restricted."""
 
 ROSTER_SIZE: Final = 130
 _TRACKS: Final = {"single": (1, 3), "ep": (4, 6), "album": (8, 17), "compilation": (18, 40)}
 
 
 def rostered(seed: int, number: int) -> tuple[str, Json]:
-    """Language and simplified object of the artist at place `number` of the roster."""
+    """Return language and simplified object of the artist at place `number` of the roster."""
     if number < len(ROSTER):
         language, name = ROSTER[number]
     else:
-        language, name = _band(dice(seed, "roster", number))
+        language, name = _band(seeded_random(seed, "roster", number))
     return language, simplified_artist(spotify_id(seed, "roster", number), name)
 
 
-def _band(die: Random) -> tuple[str, str]:
-    language = die.choice((*("english",) * 6, *LEXICONS))
-    phrase = LEXICONS[language].phrase(die)
-    if language == "english" and die.random() < 0.4:
+def _band(rng: Random) -> tuple[str, str]:
+    language = rng.choice((*("english",) * 6, *LEXICONS))
+    phrase = LEXICONS[language].phrase(rng)
+    if language == "english" and rng.random() < 0.4:
         phrase = f"The {phrase}"
     return language, phrase
 
 
-def _newcomer(die: Random, key: tuple[object, ...]) -> tuple[str, Json]:
-    language, name = _band(die)
+def _newcomer(rng: Random, key: tuple[object, ...]) -> tuple[str, Json]:
+    language, name = _band(rng)
     return language, simplified_artist(spotify_id(*key, "newcomer"), name)
 
 
-def _cast(die: Random, seed: int, key: tuple[object, ...], size: int) -> tuple[str, list[Json]]:
-    """The language and the artists of a release: one in four is led by a newcomer."""
-    places = die.sample(range(ROSTER_SIZE), size)
+def _cast(rng: Random, seed: int, key: tuple[object, ...], size: int) -> tuple[str, list[Json]]:
+    """Return the language and the artists of a release; a quarter are led by a new artist."""
+    places = rng.sample(range(ROSTER_SIZE), size)
     cast = [rostered(seed, place) for place in places]
-    if die.random() < 0.25:
-        cast[0] = _newcomer(die, key)
+    if rng.random() < 0.25:
+        cast[0] = _newcomer(rng, key)
     return cast[0][0], [artist for _, artist in cast]
 
 
-def _title(die: Random, language: str, album_type: str) -> str:
-    lexicon = LEXICONS[language if die.random() < 0.85 else "english"]
-    title = lexicon.phrase(die) if die.random() < 0.7 else die.choice(lexicon.seconds)
+def _title(rng: Random, language: str, album_type: str) -> str:
+    lexicon = LEXICONS[language if rng.random() < 0.85 else "english"]
+    title = lexicon.phrase(rng) if rng.random() < 0.7 else rng.choice(lexicon.seconds)
     endings = {
         "single": (*("",) * 7, " (Acoustic)", " - Remix", " (Sped Up)"),
         "ep": (" EP", "", " - EP"),
         "album": ("", "", "", "", " (Deluxe Edition)", " (Live)", ", Vol. 2"),
         "compilation": (" (Remastered)", ": Collected Recordings"),
     }
-    return title[0].upper() + title[1:] + die.choice(endings[album_type])
+    return title[0].upper() + title[1:] + rng.choice(endings[album_type])
 
 
-def _markets(die: Random) -> list[str]:
-    return list(MARKETS if die.random() < 0.85 else die.choice(REGIONS))
+def _markets(rng: Random) -> list[str]:
+    return list(MARKETS if rng.random() < 0.85 else rng.choice(REGIONS))
 
 
 def compose(seed: int, key: tuple[object, ...], released: date, size: int | None = None) -> Json:
-    """The release that `key` stands for, out on `released`, by `size` artists or as it falls."""
-    die = dice(seed, *key)
-    size = size or die.choices((1, 2, 3, 4, 5), (70, 19, 7, 3, 1))[0]
-    language, artists = _cast(die, seed, (seed, *key), size)
-    album_type = die.choices(tuple(_TRACKS), (56, 12, 28, 4))[0]
-    title = _title(die, language, album_type)
+    """Return the release of `key`, out on `released`, by `size` artists or a random number."""
+    rng = seeded_random(seed, *key)
+    size = size or rng.choices((1, 2, 3, 4, 5), (70, 19, 7, 3, 1))[0]
+    language, artists = _cast(rng, seed, (seed, *key), size)
+    album_type = rng.choices(tuple(_TRACKS), (56, 12, 28, 4))[0]
+    title = _title(rng, language, album_type)
     album = simplified_album(spotify_id(seed, *key), title, artists, released)
     return album | {
         "album_type": "single" if album_type == "ep" else album_type,
-        "available_markets": _markets(die),
-        "total_tracks": die.randint(*_TRACKS[album_type]),
+        "available_markets": _markets(rng),
+        "total_tracks": rng.randint(*_TRACKS[album_type]),
     }
 
 
-def _by_various_artists(album: Json, die: Random) -> Json:
+def _by_various_artists(album: Json, rng: Random) -> Json:
     return album | {
         "album_type": "compilation",
         "artists": [simplified_artist(VARIOUS_ARTISTS, "Various Artists")],
-        "name": f"{die.choice(SAMPLERS)} {die.randint(3, 60)}",
-        "total_tracks": die.randint(18, 40),
+        "name": f"{rng.choice(SAMPLERS)} {rng.randint(3, 60)}",
+        "total_tracks": rng.randint(18, 40),
     }
 
 
 def _named(titles: Sequence[str]) -> Callable[[Json, Random], Json]:
-    return lambda album, die: album | {"name": die.choice(titles)}
+    return lambda album, rng: album | {"name": rng.choice(titles)}
 
 
 def _without(field: str) -> Callable[[Json, Random], Json]:
@@ -140,7 +140,7 @@ def _dated(length: int, precision: str) -> Callable[[Json, Random], Json]:
 QUIRKS: Final[dict[int, Callable[[Json, Random], Json]]] = {
     2: lambda album, _: album | {"images": list(reversed(album["images"]))},
     4: lambda album, _: album | {"album_type": "ep", "total_tracks": 5},
-    6: lambda album, die: album | {"images": die.sample(album["images"], len(album["images"]))},
+    6: lambda album, rng: album | {"images": rng.sample(album["images"], len(album["images"]))},
     9: _by_various_artists,
     11: _dated(7, "month"),
     13: _dated(4, "year"),
@@ -152,9 +152,9 @@ QUIRKS: Final[dict[int, Callable[[Json, Random], Json]]] = {
     22: _announced,
     23: _named(AWKWARD_TITLES),
 }
-"""Place in its day's releases → what is odd about that release; from 9 on, Fridays only.
+"""Place in its day's releases → the peculiarity of that release; from 9 on, Fridays only.
 
-Each oddity has been seen in Spotify's own answers.
+Each of them has been seen in Spotify's own responses.
 """
 FIVE_CREDITS: Final = 21
 TWIN_OF: Final = {25: 24, 27: 26}
@@ -162,15 +162,15 @@ TWIN_OF: Final = {25: 24, 27: 26}
 
 
 def release_of_day(seed: int, day: date, place: int, *, quirks: bool) -> Json:
-    """The release at `place` (from 0) of those that came out on `day`."""
+    """Return the release at `place` (from 0) of those that came out on `day`."""
     key = (day.isoformat(), place)
     if not quirks:
         return compose(seed, key, day)
     if place in TWIN_OF:
         original = compose(seed, (day.isoformat(), TWIN_OF[place]), day)
         twin = simplified_album(spotify_id(seed, *key), original["name"], original["artists"], day)
-        kept = ("album_type", "available_markets", "total_tracks")
-        return twin | {field: original[field] for field in kept}
+        shared = ("album_type", "available_markets", "total_tracks")
+        return twin | {field: original[field] for field in shared}
     album = compose(seed, key, day, size=5 if place == FIVE_CREDITS else None)
-    odd = QUIRKS.get(place)
-    return odd(album, dice(seed, *key, "quirk")) if odd else album
+    quirk = QUIRKS.get(place)
+    return quirk(album, seeded_random(seed, *key, "quirk")) if quirk else album

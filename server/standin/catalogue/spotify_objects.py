@@ -1,31 +1,31 @@
-"""Spotify's objects, as its Web API writes them: plain dicts, ready to be JSON.
+"""Spotify's objects, as its Web API returns them: dicts that are ready to be JSON.
 
-Hosts: everything that links back to us starts with `ORIGIN`, which the server replaces by its
-own address when it answers, because the port is known only then.
+Links to the stand-in itself start with `ORIGIN`, which the handlers replace by its address, because
+the port is known only then.
 """
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from server.standin.catalogue.ids import dice, hex_id, spotify_id
+from server.standin.catalogue.ids import hex_id, seeded_random, spotify_id
 from server.standin.catalogue.names import GENRES, LABELS
 
 Json = dict[str, Any]
 
 ORIGIN: Final = "http://standin.invalid"
-"""Stands for the stand-in's own address (scheme, host, port) in a catalogue's links."""
+"""Placeholder for the stand-in's own address (scheme, host, port) in a catalogue's links."""
 
 SHOWN: Final = ("/image/", "/open/")
-"""What the paths of covers and of pages for people begin with."""
+"""Prefixes of the paths of covers and public pages."""
 
 COVER_SIZES: Final = {640: "ab67616d0000b273", 300: "ab67616d00001e02", 64: "ab67616d00004851"}
 PORTRAIT_SIZES: Final = {640: "ab6761610000e5eb", 320: "ab67616100005174", 160: "ab6761610000f178"}
-"""Width in pixels → the first 16 characters of an image's id, as Spotify has them."""
+"""Width in pixels → the first 16 characters of an image id, as Spotify has them."""
 
 
 def images(sizes: Mapping[int, str], key: str) -> list[Json]:
-    """The same picture in each of `sizes`, widest first."""
+    """Return the same picture in each of `sizes`, widest first."""
     tail = hex_id("image", key)
     return [
         {"height": size, "url": f"{ORIGIN}/image/{prefix}{tail}", "width": size}
@@ -42,13 +42,13 @@ def _links(kind: str, identifier: str) -> Json:
 
 
 def simplified_artist(identifier: str, name: str) -> Json:
-    """A SimplifiedArtistObject, as it stands in albums."""
+    """Return a SimplifiedArtistObject, as albums contain it."""
     links = _links("artist", identifier)
     return links | {"name": name, "type": "artist", "uri": f"spotify:artist:{identifier}"}
 
 
 def simplified_album(identifier: str, name: str, artists: list[Json], released: date) -> Json:
-    """A SimplifiedAlbumObject of day precision, with cover and one track, without markets."""
+    """Return a SimplifiedAlbumObject of day precision with cover and one track, without markets."""
     return {
         "album_type": "single",
         "artists": artists,
@@ -65,36 +65,36 @@ def simplified_album(identifier: str, name: str, artists: list[Json], released: 
 
 
 def credited(album: Json) -> list[Json]:
-    """The simplified artists of an album, in order; broken entries are passed over."""
+    """Return the simplified artists of an album in order, without invalid entries."""
     artists = album.get("artists")
     return [a for a in artists if isinstance(a, dict)] if isinstance(artists, list) else []
 
 
 def full_artist(artist: Json) -> Json:
-    """The ArtistObject behind a simplified one; what is missing follows from its id."""
+    """Return the ArtistObject of a simplified one; its further fields are derived from the id."""
     identifier = str(artist.get("id"))
-    die = dice("artist", identifier)
+    rng = seeded_random("artist", identifier)
     return artist | {
-        "followers": {"href": None, "total": int(10 ** die.uniform(1, 6.5))},
-        "genres": die.sample(GENRES, die.choice((0, 1, 1, 2, 3))),
-        "images": images(PORTRAIT_SIZES, identifier) if die.random() < 0.9 else [],
-        "popularity": die.randint(0, 92),
+        "followers": {"href": None, "total": int(10 ** rng.uniform(1, 6.5))},
+        "genres": rng.sample(GENRES, rng.choice((0, 1, 1, 2, 3))),
+        "images": images(PORTRAIT_SIZES, identifier) if rng.random() < 0.9 else [],
+        "popularity": rng.randint(0, 92),
     }
 
 
 def full_album(album: Json) -> Json:
-    """The AlbumObject behind a simplified one: tracks, label, copyrights, popularity."""
-    die = dice("album", album.get("id"))
-    label, year = die.choice(LABELS), str(album.get("release_date"))[:4]
+    """Return the AlbumObject of a simplified one: tracks, label, copyrights, popularity."""
+    rng = seeded_random("album", album.get("id"))
+    label, year = rng.choice(LABELS), str(album.get("release_date"))[:4]
     total = album.get("total_tracks")
     shown = min(total, 50) if isinstance(total, int) else 0
     tracks = [_track(album, number + 1) for number in range(shown)]
     return album | {
         "copyrights": [{"text": f"{year} {label}", "type": kind} for kind in "CP"],
-        "external_ids": {"upc": str(die.randrange(10**11, 10**12))},
+        "external_ids": {"upc": str(rng.randrange(10**11, 10**12))},
         "genres": [],
         "label": label,
-        "popularity": die.randint(0, 80),
+        "popularity": rng.randint(0, 80),
         "tracks": {
             "href": f"{album.get('href')}/tracks?offset=0&limit=50",
             "items": tracks,
@@ -109,12 +109,12 @@ def full_album(album: Json) -> Json:
 
 def _track(album: Json, number: int) -> Json:
     identifier = spotify_id("track", album.get("id"), number)
-    die = dice("track", identifier)
+    rng = seeded_random("track", identifier)
     track = {
         "artists": album.get("artists"),
         "disc_number": 1,
-        "duration_ms": die.randint(95_000, 340_000),
-        "explicit": die.random() < 0.15,
+        "duration_ms": rng.randint(95_000, 340_000),
+        "explicit": rng.random() < 0.15,
         **_links("track", identifier),
         "is_local": False,
         "name": f"{album.get('name')}, {number}" if number > 1 else album.get("name"),

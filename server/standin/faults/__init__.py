@@ -1,1 +1,5 @@
-"""The ways in which the stand-in can misbehave, on the wire and inside its pages."""
+"""Simulated failures: error responses, broken connections, and wrong or invalid content.
+
+Begin with `definitions.py`, which lists them; `active_faults.py` decides which requests they
+affect.
+"""

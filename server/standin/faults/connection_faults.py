@@ -1,4 +1,4 @@
-"""ActiveFaults as they are played on the wire: bytes written by hand on a connection of our own."""
+"""Faults of the connection: bytes written by hand to a connection that Tornado has given up."""
 
 import asyncio
 import zlib
@@ -15,27 +15,27 @@ from server.standin.faults.responses import JSON_TYPE, SAMPLE
 Play = Callable[[IOStream], Awaitable[None]]
 
 HUGE: Final = 50_000_000
-"""Bytes of a body that is too long: sent as they are, or unfolded by the receiver."""
+"""Bytes of a body that is too long, sent as they are or compressed."""
 _FEW: Final = 7
-"""Bytes that drip at a time."""
+"""Bytes that `drip` sends at a time."""
 _GARBAGE: Final = b"\x16\x03\x01\x02\x00\x01\x00\xff\xfe\x00 not HTTP at all\r\n\r\n"
 OPENING_WELL: Final = ("truncated", "huge", "gzip-bomb", "long-head", "tiny-chunks")
 _OPENING, _ENDING = b'{"albums":{"items":[', b"]}}"
 
 
-class Wire:
-    """The connections that are being ill-treated: Tornado has let go of them, we close them."""
+class FaultyConnections:
+    """The connections on which a fault is being played; this class closes them."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def busy(self) -> int:
-        """How many connections there are at present."""
+        """How many connections there are at the moment."""
         return len(self._tasks)
 
     def take(self, stream: IOStream, play: Play) -> None:
-        """Play on `stream` until it is over or the client goes, then close it."""
+        """Play on `stream` until the end or until the client disconnects, then close it."""
 
         def stop() -> None:
             task.cancel()
@@ -59,8 +59,8 @@ async def _perform(stream: IOStream, play: Play) -> None:
         await play(stream)
 
 
-def play_of(fault: Fault) -> Play:
-    """What a fault does to a connection."""
+def play_for(fault: Fault) -> Play:
+    """Return the coroutine function that plays a fault on a connection."""
     return {
         "stall": lambda stream: asyncio.sleep(fault.duration),
         "cut": lambda stream: stream.write(b"HTTP/1.1 200 OK\r\nContent-Type: applicat"),
@@ -74,14 +74,14 @@ def play_of(fault: Fault) -> Play:
 
 
 def status_of(fault: Fault) -> int:
-    """The status that the client gets to see, 0 if none."""
+    """Return the status that the client sees, 0 if none."""
     return 200 if fault.fault in OPENING_WELL else 0
 
 
 async def drip(
     stream: IOStream, status: int, headers: Iterable[tuple[str, str]], body: bytes, seconds: float
 ) -> None:
-    """Send an answer whose body takes its time: a few bytes, a pause, a few bytes."""
+    """Send a response whose body arrives a few bytes at a time, over `seconds`."""
     stream.set_nodelay(True)
     loop = asyncio.get_running_loop()
     begin = loop.time()
@@ -106,21 +106,21 @@ async def _flood(stream: IOStream) -> None:
 
 
 async def _bomb(stream: IOStream) -> None:
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: with the head and foot of gzip
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)  # 31: the gzip format
     body = b"".join([packer.compress(piece) async for piece in _pieces()]) + packer.flush()
     headers = [("Content-Type", JSON_TYPE), ("Content-Encoding", "gzip")]
     await stream.write(_head(200, *headers, ("Content-Length", str(len(body)))) + body)
 
 
 async def _boast(stream: IOStream) -> None:
-    """Send a sound answer whose head has 60 000 bytes."""
+    """Send a valid response whose head has 60 000 bytes."""
     fields = [(f"X-Boast-{number}", "la " * 20) for number in range(800)]
     length = ("Content-Length", str(len(SAMPLE)))
     await stream.write(_head(200, ("Content-Type", JSON_TYPE), length, *fields) + SAMPLE)
 
 
 async def _crumble(stream: IOStream) -> None:
-    """Send 30 000 spaces, each as a chunk of its own, before an answer."""
+    """Send 30 000 spaces, each as a chunk of its own, and then a response."""
     chunked = ("Transfer-Encoding", "chunked")
     await stream.write(_head(200, ("Content-Type", JSON_TYPE), chunked))
     for _ in range(3):
@@ -129,7 +129,7 @@ async def _crumble(stream: IOStream) -> None:
 
 
 async def _pieces() -> AsyncIterator[bytes]:
-    """A sound JSON body of over HUGE bytes, piece by piece; the loop turns in between."""
+    """Yield a valid JSON body of over HUGE bytes in pieces; the loop runs in between."""
     item = b'{"name":"%s"}' % (b"la " * 20_000)
     yield _OPENING + item
     for _ in range(HUGE // len(item)):

@@ -15,23 +15,23 @@ ANSWERS: Final = (
     *("500", "502", "503", "504"),
     *("not-json", "empty", "cut-json", "nested"),
 )
-"""Sound HTTP that says something else than the right answer."""
+"""Valid HTTP, but another response than the regular one."""
 WIRE: Final = (
     *("stall", "cut", "truncated", "huge", "gzip-bomb", "garbage", "long-head", "tiny-chunks"),
     *("drip", "slow"),
 )
-"""What goes wrong on the connection; the last two give the right answer, but late."""
+"""Failures of the connection; the last two send the regular response, but late."""
 PAGES: Final = (
     *("null-items", "short-page", "empty-page", "repeated", "lying-total"),
     *("endless-next", "circular-next", "foreign-next"),
     *("many-images", "many-credits", "many-values", "long-name"),
 )
-"""What is wrong in an otherwise right page."""
+"""Errors in an otherwise regular page."""
 TEXTS: Final = (
     *("lone-surrogate", "invalid-utf8", "control-character"),
     *("byte-order-mark", "not-a-number", "huge-number"),
 )
-"""What breaks the rules of JSON in one place of an otherwise right answer."""
+"""Invalid JSON in one place of an otherwise regular response."""
 NAMES: Final = (*ANSWERS, *WIRE, *PAGES, *TEXTS)
 
 _SECONDS: Final = {"stall": 3600.0, "drip": 10.0, "slow": 10.0}
@@ -54,21 +54,25 @@ def _is_header(value: Any) -> bool:
 _RULES: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
     "fault": (lambda v: v in NAMES, f"one of {', '.join(NAMES)}"),
     "path": (lambda v: isinstance(v, str) and v[:1] == "/", "the start of a path, such as /v1/"),
-    "times": (lambda v: v is None or _is_whole(v, 1), "a whole number from 1, or null for ever"),
+    "times": (
+        lambda v: v is None or _is_whole(v, 1),
+        "a whole number from 1, or null for all",
+    ),
     "after": (lambda v: _is_whole(v, 0), "a whole number from 0"),
     "rate": (lambda v: _is_number(v) and 0 <= v <= 1, "a probability from 0 to 1"),
-    "retry_after": (_is_header, "whole seconds, or a text as the header shall have it"),
+    "retry_after": (_is_header, "a whole number of seconds, or the header's text"),
     "seconds": (lambda v: v is None or (_is_number(v) and v >= 0), "a number of seconds from 0"),
 }
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way to misbehave, and towards whom; raises ValueError for what it cannot be.
+    """One failure to simulate, and the requests that it affects.
 
-    It concerns requests whose path starts with `path`: `after` of them go well, then `times` of
-    them meet it (None: all), each with the probability `rate`. `retry_after` becomes that header
-    of a refusal; `seconds` is how long `stall`, `drip` and `slow` take.
+    Of the requests whose path starts with `path`, `after` succeed first, then `times` are affected
+    (None: all), each with probability `rate`. `retry_after` becomes that header of an error
+    response; `seconds` is the duration of `stall`, `drip` and `slow`. Raises ValueError for an
+    invalid field.
     """
 
     fault: str
@@ -80,26 +84,26 @@ class Fault:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name, (is_sound, wanted) in _RULES.items():
+        for name, (is_valid, expected) in _RULES.items():
             value = getattr(self, name)
-            if not is_sound(value):
-                raise ValueError(f"{name} is {value!r}, but must be {wanted}")
+            if not is_valid(value):
+                raise ValueError(f"{name} is {value!r}, but must be {expected}")
 
     @property
     def duration(self) -> float:
-        """Seconds that it takes: those asked for, or those it takes by itself."""
+        """The duration in seconds, by default that of the kind of fault."""
         return _SECONDS.get(self.fault, 0.0) if self.seconds is None else self.seconds
 
 
 def read_faults(text: bytes) -> tuple[Fault, ...]:
-    """The faults in a JSON list of objects with the fields of Fault; ValueError says what is wrong.
+    """Return the faults in a JSON list of objects with the fields of Fault.
 
-    A mark at the front, as editors on Windows put it, is passed over.
+    Ignores a byte order mark. Raises ValueError with a message for people.
     """
     try:
         entries = orjson.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"this is not JSON: {error}") from None
+        raise ValueError(f"invalid JSON: {error}") from None
     if not isinstance(entries, list):
         raise ValueError('faults must be a list, such as [{"fault": "502"}]')
     return tuple(_read(entry, number) for number, entry in enumerate(entries, 1))
@@ -112,10 +116,10 @@ def _read(entry: Any, number: int) -> Fault:
     unknown = [name for name in entry if name not in known]
     if unknown:
         raise ValueError(
-            f"fault {number} has an unknown field {unknown[0]!r}; there are {', '.join(known)}"
+            f"fault {number} has an unknown field {unknown[0]!r}; known are {', '.join(known)}"
         )
     if "fault" not in entry:
-        raise ValueError(f"fault {number} has no field 'fault', which names it")
+        raise ValueError(f"fault {number} lacks the field 'fault', its name")
     try:
         return Fault(**entry)
     except ValueError as error:

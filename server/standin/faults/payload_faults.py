@@ -1,4 +1,4 @@
-"""What faults in pages and in their text do: one thing about an otherwise right answer is wrong."""
+"""Faults in pages and in their text: one error in an otherwise regular response."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 from server.standin.catalogue.spotify_objects import Json
 
 FOREIGN_HOST: Final = "192.0.2.1"
-"""An address of TEST-NET-1 (RFC 5737): nobody is there."""
+"""An address of TEST-NET-1 (RFC 5737), which is never in use."""
 
 
-def spoil(fault: str, page: Json, listing: Sequence[Any]) -> Json:
-    """`page` of `listing` with the fault in it; the same where there is nothing to spoil.
+def break_page(fault: str, page: Json, listing: Sequence[Any]) -> Json:
+    """Return `page` of `listing` with the fault in it, unchanged if it has nothing to break.
 
-    A page with a cursor instead of an offset has no listing here, so it cannot be `endless-next`
-    or `repeated`.
+    A page with a cursor instead of an offset has no listing here, so it cannot be `endless-next` or
+    `repeated`.
     """
     return page | _SPOILERS[fault](page, listing)
 
@@ -33,7 +33,7 @@ def _empty_page(_: Json, __: Sequence[Any]) -> Json:
 
 
 def _repeated(page: Json, listing: Sequence[Any]) -> Json:
-    """The page is one longer than asked for, so that nothing gets lost by the repetition."""
+    """Repeat the previous item; the page is one longer, so that no item is lost."""
     offset = page.get("offset", 0)
     previous = listing[offset - 1 : offset] if offset else []
     return {"items": [*previous, *page["items"]]}
@@ -44,7 +44,7 @@ def _lying_total(page: Json, _: Sequence[Any]) -> Json:
 
 
 def _endless_next(page: Json, listing: Sequence[Any]) -> Json:
-    """Behind the last item the listing begins again."""
+    """Start the listing again after its last item."""
     if "offset" not in page or not listing:
         return {}
     end = page["offset"] + page["limit"]
@@ -80,7 +80,7 @@ def _many_credits(page: Json, _: Sequence[Any]) -> Json:
 
 
 def _many_values(page: Json, _: Sequence[Any]) -> Json:
-    """Arrays within arrays are what takes a reader the most memory and time for a byte."""
+    """Add nested arrays, which take a parser the most memory and time per byte."""
     return {"items": [*page["items"], *([[[]]] * 300_000)]}
 
 
@@ -116,6 +116,6 @@ _GARBLERS: Final[dict[str, Callable[[bytes], bytes]]] = {
 }
 
 
-def garble(fault: str, text: bytes) -> bytes:
-    """JSON `text` with the fault in its first name or number; the same where it has neither."""
+def corrupt_text(fault: str, text: bytes) -> bytes:
+    """Return JSON `text` with the fault in its first name or number, if it has one."""
     return _GARBLERS[fault](text)

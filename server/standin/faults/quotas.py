@@ -1,4 +1,4 @@
-"""Quotas: how many calls an app may make, and how long it is locked out when it made more."""
+"""Quotas: how many calls an app may make, and how long it is blocked when it made more."""
 
 from collections import deque
 from collections.abc import Callable
@@ -8,17 +8,17 @@ from typing import Final
 from server.standin.faults.definitions import Fault
 
 BUCKETS: Final = ("/browse/new-releases", "/search", "/artists", "/albums", "/me")
-"""Endpoints that are counted apart, each with all that is below it."""
+"""Endpoints that are counted separately, each with all paths below it."""
 DAY: Final = timedelta(hours=24)
 LOCKOUT: Final = 86_236
-"""Seconds that a bucket stays blocked, counted from the last call that came in meanwhile."""
+"""Seconds for which a bucket stays blocked, from the last call to it on."""
 RATE_WINDOW: Final = timedelta(seconds=30)
 RATE_PAUSE: Final = 11
-"""Seconds that a caller who was too fast is told to wait; the window may need more."""
+"""The Retry-After of a caller that was too fast; the window may last longer."""
 
 
 def bucket_of(path: str) -> str | None:
-    """The bucket to which a path of the Web API belongs, None without one."""
+    """Return the bucket of a path of the Web API, None if it has none."""
     path = f"{path.removeprefix('/v1')}/"
     return next((bucket for bucket in BUCKETS if path.startswith(f"{bucket}/")), None)
 
@@ -26,8 +26,8 @@ def bucket_of(path: str) -> str | None:
 class Quotas:
     """Counts calls by the injected clock.
 
-    `quota` calls a bucket in any 24 hours, `rate_limit` calls in all buckets in any 30 seconds;
-    None is no limit. Only calls that are let in count. After a lockout a bucket starts afresh.
+    Allows `quota` calls per bucket in any 24 hours, and `rate_limit` calls to all buckets in any 30
+    seconds; None is no limit. Only admitted calls count. After a block a bucket starts at zero.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Quotas:
         self._of_day: dict[str, deque[datetime]] = {bucket: deque() for bucket in BUCKETS}
         self._blocked_until: dict[str, datetime] = {}
         self.lockouts = 0
-        """How many times a bucket was blocked for having used up its quota."""
+        """How many times a bucket was blocked because its quota was used up."""
         self.prolonged = 0
-        """How many calls came to a blocked bucket, and so prolonged the block."""
+        """How many calls reached a blocked bucket and so prolonged the block."""
 
     def admit(self, path: str) -> Fault | None:
-        """Count a call and let it in, or the refusal that it gets."""
+        """Count a call and return None, or return the refusal."""
         now, bucket = self._clock(), bucket_of(path)
         if bucket and now < self._blocked_until.get(bucket, now):
             self.prolonged += 1
@@ -68,7 +68,7 @@ class Quotas:
 
 
 def _count(calls: deque[datetime], since: datetime) -> int:
-    """How many of `calls` are younger than `since`; the others are forgotten."""
+    """Return how many of `calls` are later than `since`; drop the others."""
     while calls and calls[0] <= since:
         calls.popleft()
     return len(calls)

@@ -1,4 +1,4 @@
-"""Answers that are put down beforehand: those of a script, and what faults say in sound HTTP."""
+"""Prepared responses: those of scripts, and those of faults that are valid HTTP."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ JSON_TYPE: Final = "application/json; charset=utf-8"
 
 @dataclass(frozen=True)
 class Answer:
-    """A scripted answer: a dict becomes JSON, bytes are sent as they are, `delay` s late."""
+    """A scripted response: a dict is sent as JSON, bytes unchanged, after `delay` seconds."""
 
     status: int
     body: bytes | dict[str, Any] = b""
@@ -34,7 +34,7 @@ def _sample() -> bytes:
 
 _NESTED: Final = b'{"albums":' + b"[" * 5000 + b"]" * 5000 + b"}"
 SAMPLE: Final = _sample()
-"""A whole page with one album, as JSON: what arrives incomplete is this."""
+"""A complete page with one album, as JSON; truncated responses are parts of it."""
 
 
 def _error(status: int, message: str, **more: str) -> Answer:
@@ -94,11 +94,11 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "nested": Answer(200, _NESTED, {"Content-Type": JSON_TYPE}),
     "cut-json": Answer(200, SAMPLE[: len(SAMPLE) // 2], {"Content-Type": JSON_TYPE}),
 }
-"""Fault → what it says. 4xx, 429 and 502 are Spotify's words, 410 and the other 5xx ours."""
+"""Fault → response. Texts of 4xx and 502 are Spotify's, those of 410 and other 5xx ours."""
 
 
 def answer_to(fault: Fault) -> Answer | None:
-    """What a fault says, None for one that is not told by an answer."""
+    """Return the response of a fault, None if the fault is not a response."""
     answer = _ANSWERS.get(fault.fault)
     if answer is None or fault.retry_after is None:
         return answer

@@ -1,4 +1,4 @@
-"""The Web API's door: tokens, quotas, error bodies, and what a restricted app does not see."""
+"""The base of the Web API's handlers: tokens, quotas, errors, and fields that are withheld."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -7,7 +7,7 @@ from typing import Any, Final
 from server.standin.accounts.tokens import AccessToken
 from server.standin.catalogue.spotify_objects import Json
 from server.standin.faults.definitions import PAGES
-from server.standin.faults.payload_faults import spoil
+from server.standin.faults.payload_faults import break_page
 from server.standin.faults.responses import answer_to
 from server.standin.handler import StandInHandler
 from server.standin.web_api.paging import BadRequestError, Window, page
@@ -18,11 +18,11 @@ REMOVED: Final = {
     "track": {"available_markets"},
     "user": {"country", "email", "explicit_content", "followers", "product"},
 }
-"""Object type → fields that development-mode apps have not got since 2026-02-11."""
+"""Object type → fields that development-mode apps do not get since 2026-02-11."""
 
 
 def without_removed(value: Any) -> Any:
-    """`value` as a restricted app sees it: absent is not empty, the fields are not there."""
+    """Return `value` as a restricted app sees it: removed fields are absent, not empty."""
     if isinstance(value, list):
         return [without_removed(item) for item in value]
     if not isinstance(value, dict):
@@ -36,12 +36,12 @@ class ApiHandler(StandInHandler):
     """A request to the Web API, which needs a bearer token."""
 
     token: AccessToken
-    _is_spoilt = False
+    _has_page_fault = False
 
     async def prepare(self) -> None:
-        """Refuse, as Spotify does, whoever brings no good token or has called too often.
+        """Refuse requests without a valid token or over the quota, as Spotify does.
 
-        What a script or a fault answered, and what brings no good token, counts for no quota.
+        Scripted responses, faults and requests without a valid token do not count for the quota.
         """
         await super().prepare()
         if not self._finished:
@@ -60,7 +60,7 @@ class ApiHandler(StandInHandler):
         if scheme.lower() != "bearer":
             self.send_error_object(400, "Only valid bearer authentication supported")
             return
-        token = self.world.desk.access(value.strip())
+        token = self.world.tokens.access(value.strip())
         if token is None or token.expired:
             self._refuse("The access token expired" if token else "Invalid access token")
             return
@@ -72,37 +72,39 @@ class ApiHandler(StandInHandler):
         self.send_error_object(401, message)
 
     def send_error_object(self, status: int, message: str) -> None:
-        """Answer Spotify's error object."""
+        """Send Spotify's error object."""
         self.send_json({"error": {"status": status, "message": message}}, status)
 
     def send_object(self, body: Json) -> None:
-        """Answer an object as this kind of app sees it."""
+        """Send an object as this kind of app sees it."""
         self.set_header("Cache-Control", "private, max-age=0")
         self.send_json(without_removed(body) if self.world.restricted else body)
 
     def send_page_of(
-        self, items: list[Any], path: str, wanted: Window, query: dict[str, str], under: str = ""
+        self, items: list[Any], path: str, requested: Window, query: dict[str, str], under: str = ""
     ) -> None:
-        """Answer a page of `items`, in the field `under` if it has a name."""
-        body = self.page_of(items, path, wanted, query)
+        """Send a page of `items`, in the field `under` if that is not empty."""
+        body = self.page_of(items, path, requested, query)
         self.send_object({under: body} if under else body)
 
-    def page_of(self, items: list[Any], path: str, wanted: Window, query: dict[str, str]) -> Json:
-        """A page whose links repeat `query`, and the language the caller asked for."""
+    def page_of(
+        self, items: list[Any], path: str, requested: Window, query: dict[str, str]
+    ) -> Json:
+        """Return a page whose links repeat `query` and the language of the request."""
         locale = self.request.headers.get("Accept-Language", "*")
         url = f"{self.world.base_url}/v1{path}"
         query = query | {"locale": locale}
-        right = page(items, wanted, url, query, self.world.catalogue.withheld)
-        return self.spoilt(right, items)
+        right = page(items, requested, url, query, self.world.catalogue.withheld)
+        return self.with_page_fault(right, items)
 
-    def spoilt(self, right: Json, listing: Sequence[Any] = ()) -> Json:
-        """The page of `listing` with the fault that this request met; that then is spent."""
-        if self.met is None or self.met.fault.fault not in PAGES:
+    def with_page_fault(self, right: Json, listing: Sequence[Any] = ()) -> Json:
+        """Return the page with this request's page fault, if any, and record that it occurred."""
+        if self.active_fault is None or self.active_fault.fault.fault not in PAGES:
             return right
-        wrong = spoil(self.met.fault.fault, right, listing)
-        if wrong != right and not self._is_spoilt:
-            self._is_spoilt = True
-            self.met.spend()
+        wrong = break_page(self.active_fault.fault.fault, right, listing)
+        if wrong != right and not self._has_page_fault:
+            self._has_page_fault = True
+            self.active_fault.record()
         return wrong
 
     def log_exception(
@@ -111,12 +113,12 @@ class ApiHandler(StandInHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log what broke, but not what was only asked wrongly."""
+        """Log exceptions, except those of bad requests."""
         if not isinstance(value, BadRequestError):
             super().log_exception(typ, value, tb)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer a bad parameter, what Tornado refuses, or what broke, in Spotify's form."""
+        """Send a bad parameter, a refusal of Tornado's or a failure as Spotify's error object."""
         problem = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(problem, BadRequestError):
             self.send_error_object(400, str(problem))
@@ -128,5 +130,5 @@ class ServiceNotFoundHandler(ApiHandler):
     """Any path under /v1 that the Web API does not have."""
 
     def get(self) -> None:
-        """404, whatever is asked for."""
+        """Send 404."""
         self.send_error_object(404, "Service not found")

@@ -10,13 +10,13 @@ from server.standin.web_api.paging import BadRequestError, window
 from server.standin.web_api.search import find, searched_types
 
 MOST_RESULTS: Final = 1000
-"""`limit` + `offset` of a search may not go beyond."""
+"""The maximum of `limit` + `offset` of a search."""
 
 
 def in_market(items: list[Any], market: str) -> list[Any]:
-    """`items` as one market sees them: what is known not to be there is missing.
+    """Return `items` as one market sees them, without those known not to be available there.
 
-    `is_playable` stands for `available_markets`, as Spotify does it whenever a market is given.
+    `is_playable` replaces `available_markets`, as Spotify does whenever a market is given.
     """
     seen = []
     for item in items:
@@ -30,15 +30,15 @@ def in_market(items: list[Any], market: str) -> list[Any]:
 
 
 def _playable(album: Json) -> Json:
-    kept = {name: value for name, value in album.items() if name != "available_markets"}
-    return kept | {"is_playable": True}
+    rest = {name: value for name, value in album.items() if name != "available_markets"}
+    return rest | {"is_playable": True}
 
 
 class CatalogueHandler(ApiHandler):
-    """What the handlers of the catalogue have in common."""
+    """The base of the catalogue's handlers."""
 
     def market(self) -> str | None:
-        """The market asked for, None without one; raises BadRequestError for a refused one."""
+        """Return the requested market, None without one. Raises BadRequestError if invalid."""
         market = self.query.get("market")
         if market and market in self.world.unlaunched:
             raise BadRequestError("Unlaunched market")
@@ -47,7 +47,7 @@ class CatalogueHandler(ApiHandler):
         return market or None
 
     def ids(self, most: int) -> list[str]:
-        """The ids asked for; raises BadRequestError for none or more than `most`."""
+        """Return the requested ids. Raises BadRequestError for none or more than `most`."""
         ids = [identifier for identifier in self.query.get("ids", "").split(",") if identifier]
         if not ids:
             raise BadRequestError("Missing required field: ids")
@@ -56,7 +56,7 @@ class CatalogueHandler(ApiHandler):
         return ids
 
     def full_album(self, identifier: str) -> Json | None:
-        """The whole album of that id as the market asked for sees it, None without one."""
+        """Return the full album with that id as the requested market sees it, None without one."""
         market, album = self.market(), self.world.catalogue.album(identifier)
         if album is None:
             return None
@@ -64,21 +64,21 @@ class CatalogueHandler(ApiHandler):
 
 
 class NewReleasesHandler(CatalogueHandler):
-    """GET /v1/browse/new-releases, gone for restricted apps."""
+    """GET /v1/browse/new-releases, which restricted apps may not use."""
 
     @property
     def paged(self) -> bool:
-        """Where it is not gone."""
+        """True unless the app is restricted."""
         return not self.world.restricted
 
     def get(self) -> None:
-        """A page of the listing."""
+        """Send a page of the listing."""
         if self.world.restricted:
             self.send_error_object(403, "Forbidden")
             return
-        wanted = window(self.query, default=20, most=50)
+        requested = window(self.query, default=20, most=50)
         listing = self.world.catalogue.listing()
-        self.send_page_of(listing, "/browse/new-releases", wanted, {}, under="albums")
+        self.send_page_of(listing, "/browse/new-releases", requested, {}, under="albums")
 
 
 class SearchHandler(CatalogueHandler):
@@ -86,21 +86,21 @@ class SearchHandler(CatalogueHandler):
 
     @property
     def paged(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def get(self) -> None:
-        """A page of what the query finds, for each type asked for.
+        """Send a page of results for each requested type.
 
-        Our links say `query` for `q`, so both names are understood.
+        Links use `query` in place of `q`, so both names are accepted.
         """
         text = self.query.get("q") or self.query.get("query")
         if not text:
             raise BadRequestError("No search query")
         kinds = searched_types(self.query)
         default, most = (5, 10) if self.world.restricted else (20, 50)
-        wanted = window(self.query, default=default, most=most)
-        if wanted.limit + wanted.offset > MOST_RESULTS:
+        requested = window(self.query, default=default, most=most)
+        if requested.limit + requested.offset > MOST_RESULTS:
             raise BadRequestError("Limit + Offset exceeds maximum of 1000")
         market = self.market()
         query = {"query": text, "type": ",".join(kinds)} | ({"market": market} if market else {})
@@ -111,7 +111,7 @@ class SearchHandler(CatalogueHandler):
             if kind == "artist":
                 found = [full_artist(artist) for artist in found]
             found = in_market(found, market) if market else found
-            answer[f"{kind}s"] = self.page_of(found, "/search", wanted, query)
+            answer[f"{kind}s"] = self.page_of(found, "/search", requested, query)
         self.send_object(answer)
 
 
@@ -119,7 +119,7 @@ class ArtistHandler(CatalogueHandler):
     """GET /v1/artists/{id}."""
 
     def get(self, identifier: str) -> None:
-        """One artist."""
+        """Send one artist."""
         artist = self.world.catalogue.artists().get(identifier)
         if artist is None:
             self.send_error_object(404, "Resource not found")
@@ -128,10 +128,10 @@ class ArtistHandler(CatalogueHandler):
 
 
 class ArtistsHandler(CatalogueHandler):
-    """GET /v1/artists?ids=, gone for restricted apps."""
+    """GET /v1/artists?ids=, which restricted apps may not use."""
 
     def get(self) -> None:
-        """Up to 50 artists in the order asked for, null for those we do not know."""
+        """Send up to 50 artists in the requested order, null for unknown ids."""
         if self.world.restricted:
             self.send_error_object(403, "Forbidden")
             return
@@ -145,30 +145,30 @@ class ArtistAlbumsHandler(CatalogueHandler):
 
     @property
     def paged(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def get(self, identifier: str) -> None:
-        """A page of the albums on which the artist stands."""
+        """Send a page of the albums that credit the artist."""
         if identifier not in self.world.catalogue.artists():
             self.send_error_object(404, "Resource not found")
             return
         default, most = (5, 10) if self.world.restricted else (20, 50)
-        wanted = window(self.query, default=default, most=most)
+        requested = window(self.query, default=default, most=most)
         groups = self.query.get("include_groups", "album,single,compilation,appears_on")
         albums = self.world.catalogue.discography(identifier)
         albums = [album for album in albums if album["album_group"] in groups.split(",")]
         market = self.market()
         albums = in_market(albums, market) if market else albums
         query = {"include_groups": groups} | ({"market": market} if market else {})
-        self.send_page_of(albums, f"/artists/{identifier}/albums", wanted, query)
+        self.send_page_of(albums, f"/artists/{identifier}/albums", requested, query)
 
 
 class AlbumHandler(CatalogueHandler):
     """GET /v1/albums/{id}."""
 
     def get(self, identifier: str) -> None:
-        """One album with its tracks."""
+        """Send one album with its tracks."""
         album = self.full_album(identifier)
         if album is None:
             self.send_error_object(404, "Resource not found")
@@ -177,10 +177,10 @@ class AlbumHandler(CatalogueHandler):
 
 
 class AlbumsHandler(CatalogueHandler):
-    """GET /v1/albums?ids=, gone for restricted apps."""
+    """GET /v1/albums?ids=, which restricted apps may not use."""
 
     def get(self) -> None:
-        """Up to 20 albums in the order asked for, null for those we do not know."""
+        """Send up to 20 albums in the requested order, null for unknown ids."""
         if self.world.restricted:
             self.send_error_object(403, "Forbidden")
             return

@@ -13,7 +13,7 @@ class MeHandler(ApiHandler):
     """GET /v1/me."""
 
     def get(self) -> None:
-        """The profile of whom the token speaks for; scopes decide how much of it."""
+        """Send the profile of the token's user; scopes decide which fields it has."""
         if self.token.user is None:
             self.send_error_object(401, "Valid user authentication required")
             return
@@ -35,15 +35,15 @@ class MeHandler(ApiHandler):
 
 
 class FollowingHandler(ApiHandler):
-    """GET /v1/me/following?type=artist, a listing with a cursor: `after` is the last id seen."""
+    """GET /v1/me/following?type=artist, paged by a cursor: `after` is the last id seen."""
 
     @property
     def paged(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     def get(self) -> None:
-        """The followed artists whose id comes after the cursor, sorted by id."""
+        """Send the followed artists whose id comes after the cursor, sorted by id."""
         if FOLLOW_READ not in self.token.scopes:
             self.send_error_object(403, "Insufficient client scope")
             return
@@ -56,7 +56,7 @@ class FollowingHandler(ApiHandler):
         shown = left[:limit]
         cursor = shown[-1]["id"] if len(left) > limit else None
         page = self._page(shown, limit, after, cursor, len(followed))
-        self.send_object({"artists": self.spoilt(page)})
+        self.send_object({"artists": self.with_page_fault(page)})
 
     def _page(
         self, shown: list[Json], limit: int, after: str, cursor: str | None, total: int

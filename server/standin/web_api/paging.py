@@ -14,14 +14,14 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True)
 class Window:
-    """Which items are wanted: `limit` of them from `offset` on."""
+    """The requested items: `limit` of them from `offset` on."""
 
     limit: int
     offset: int
 
 
 def window(query: Mapping[str, str], *, default: int, most: int, least: int = 1) -> Window:
-    """The window a query asks for; raises BadRequestError with Spotify's words."""
+    """Return the window that a query asks for. Raises BadRequestError, with Spotify's messages."""
     limit = _number(query, "limit", default)
     if limit is None or not least <= limit <= most:
         raise BadRequestError("Invalid limit")
@@ -41,25 +41,25 @@ def _number(query: Mapping[str, str], name: str, default: int) -> int | None:
 
 def page(
     items: Sequence[Any],
-    wanted: Window,
+    requested: Window,
     url: str,
     query: Mapping[str, str],
     withheld: Collection[str] = (),
 ) -> Json:
-    """A PagingObject; items whose id is `withheld` count but are not on the page."""
-    end = wanted.offset + wanted.limit
-    shown = [item for item in items[wanted.offset : end] if _id(item) not in withheld]
+    """Return a PagingObject; items whose id is `withheld` count but are not on the page."""
+    end = requested.offset + requested.limit
+    shown = [item for item in items[requested.offset : end] if _id(item) not in withheld]
 
     def link(offset: int) -> str:
-        return href(url, {"offset": str(offset), "limit": str(wanted.limit), **query})
+        return href(url, {"offset": str(offset), "limit": str(requested.limit), **query})
 
     return {
-        "href": link(wanted.offset),
+        "href": link(requested.offset),
         "items": shown,
-        "limit": wanted.limit,
+        "limit": requested.limit,
         "next": link(end) if end < len(items) else None,
-        "offset": wanted.offset,
-        "previous": link(max(0, wanted.offset - wanted.limit)) if wanted.offset else None,
+        "offset": requested.offset,
+        "previous": link(max(0, requested.offset - requested.limit)) if requested.offset else None,
         "total": len(items),
     }
 
@@ -69,5 +69,5 @@ def _id(item: Any) -> Any:
 
 
 def href(url: str, query: Mapping[str, str]) -> str:
-    """`url` with its query, quoted as Spotify quotes: commas stay, blanks become %20."""
+    """Return `url` with its query, quoted as Spotify does: commas stay, spaces become %20."""
     return f"{url}?" + "&".join(f"{name}={quote(value, safe=',')}" for name, value in query.items())

@@ -1,4 +1,4 @@
-"""The stand-in's search: field filters and words, matched without regard to case."""
+"""The stand-in's search: field filters and words, matched case-insensitively."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -10,14 +10,14 @@ from server.standin.catalogue.spotify_objects import Json, credited
 from server.standin.web_api.paging import BadRequestError
 
 TYPES: Final = ("album", "artist")
-"""What can be found here; Spotify also knows tracks, playlists, shows, episodes, audiobooks."""
+"""Supported types; Spotify also has tracks, playlists, shows, episodes and audiobooks."""
 _TERM: Final = re.compile(r'(?:(tag|album|artist|year):)?(?:"([^"]*)"|(\S+))', re.IGNORECASE)
 
 Terms = list[tuple[str, str]]
 
 
 def terms(text: str) -> Terms:
-    """A query as pairs of field and value, both in lower case; a plain word's field is empty."""
+    """Return a query as (field, value) pairs in lower case; the field of a plain word is empty."""
     return [
         (found[1].lower() if found[1] else "", (found[2] or found[3] or "").casefold())
         for found in _TERM.finditer(text)
@@ -25,22 +25,22 @@ def terms(text: str) -> Terms:
 
 
 def find(catalogue: Catalogue, text: str, kind: str, today: date) -> list[Any]:
-    """The items of `kind` that a query finds, in the order of the listing.
+    """Return the items of `kind` that match a query, in the order of the listing.
 
-    Null and broken items come along with `tag:new` alone, as Spotify sends them there.
+    Null and broken items are included for `tag:new` alone, as Spotify sends them there.
     """
-    wanted = terms(text)
+    required = terms(text)
     if kind == "artist":
-        return [a for a in catalogue.artists().values() if _matches(a, wanted, _ARTIST)]
-    if wanted == [("tag", "new")]:
+        return [a for a in catalogue.artists().values() if _matches(a, required, _ARTIST)]
+    if required == [("tag", "new")]:
         return catalogue.new(today)
-    new = ("tag", "new") in wanted
+    new = ("tag", "new") in required
     pool = catalogue.new(today) if new else catalogue.albums
-    return [item for item in pool if isinstance(item, dict) and _matches(item, wanted, _ALBUM)]
+    return [item for item in pool if isinstance(item, dict) and _matches(item, required, _ALBUM)]
 
 
 def searched_types(query: Mapping[str, str]) -> list[str]:
-    """The kinds of items a query asks for; raises BadRequestError with Spotify's words."""
+    """Return the requested types. Raises BadRequestError, with Spotify's messages."""
     if not query.get("type"):
         raise BadRequestError("Missing parameter type")
     kinds = query["type"].split(",")
@@ -50,8 +50,8 @@ def searched_types(query: Mapping[str, str]) -> list[str]:
     return kinds
 
 
-def _matches(item: Json, wanted: Terms, tests: Mapping[str, Callable[[Json, str], bool]]) -> bool:
-    return all(field in tests and tests[field](item, value) for field, value in wanted)
+def _matches(item: Json, required: Terms, tests: Mapping[str, Callable[[Json, str], bool]]) -> bool:
+    return all(field in tests and tests[field](item, value) for field, value in required)
 
 
 def _name(item: Json, value: str) -> bool:

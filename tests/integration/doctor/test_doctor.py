@@ -205,11 +205,11 @@ async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report:
     process = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(5)]
-    assert lines[0].startswith(f"# A stand-in for Spotify is at http://127.0.0.1:{port}")
+    assert lines[0].startswith(f"# A stand-in for Spotify listens at http://127.0.0.1:{port}")
     found = await report(**dict(line.split("=", 1) for line in lines[1:]))
     assert found["credentials"].level == found["search"].level == "ok"
     second = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
-    said = f"Port {port} cannot be had: Address already in use\n".encode()
+    said = f"Cannot listen on port {port}: Address already in use\n".encode()
     assert (await second.communicate(), second.returncode) == ((b"", said), 1)
     process.send_signal(signal.SIGINT)
     assert await process.communicate() == (b"", b"")

@@ -129,7 +129,7 @@ async def test_bytes_that_are_no_text_are_a_bad_request_too(set_stage: SetStage)
 @pytest.mark.gen_test
 async def test_ten_minutes_are_too_long_and_a_second_less_is_not(set_stage: SetStage) -> None:
     stage = await set_stage()
-    stage.standin.world.desk._clock = Clock(stage.clock())  # Spotify's own is not the matter
+    stage.standin.world.tokens._clock = Clock(stage.clock())  # Spotify's own is not the matter
     early, late = stage.browser(), stage.browser()
     backs = [await each.agree(await each.begin()) for each in (early, late)]
     stage.clock.forward(seconds=599)
@@ -323,7 +323,7 @@ async def test_a_grant_without_a_refresh_token_is_no_login(set_stage: SetStage) 
     user = {"account_id": "account-1", "id": "listener-1", "display_name": "One"}
     consent = Consent(user, frozenset(), stage.clock())
     for refresh in ({}, {"refresh_token": ""}, {"refresh_token": None}, {"refresh_token": 5}):
-        grant = stage.standin.world.desk.issue_access(consent) | refresh
+        grant = stage.standin.world.tokens.issue_access(consent) | refresh
         stage.standin.answer_next(TOKEN, Answer(200, grant))
         browser = stage.browser()
         back = await browser.agree(await browser.begin())
@@ -335,7 +335,7 @@ async def test_what_postgresql_cannot_keep_does_not_crash_a_login(
     set_stage: SetStage, lines: Lines
 ) -> None:
     stage = await set_stage()
-    genuine = stage.standin.world.desk.issue_access()
+    genuine = stage.standin.world.tokens.issue_access()
     odd = {**genuine, "refresh_token": "AQ\x00refresh", "scope": "user-follow-read\x00 \ufffe"}
     stage.standin.answer_next(TOKEN, Answer(200, odd))
     me = {"account_id": "account-1", "id": "listener", "display_name": "A\x00B\u202eC"}

@@ -61,7 +61,7 @@ async def test_the_verifier_is_the_challenges_and_goes_to_the_token_endpoint_alo
     browser = stage.browser()
     consent = await browser.begin()
     back = await browser.agree(consent)
-    code = stage.standin.world.desk._codes[parameters(back)["code"]]
+    code = stage.standin.world.tokens._codes[parameters(back)["code"]]
     attempt = stage.freshet.login_service._cookies.open(browser.attempts[0].value.encode())
     verifier = orjson.loads(attempt)[1]
     digest = sha256(verifier.encode()).digest()
@@ -147,8 +147,8 @@ async def test_the_login_is_stored_encrypted_with_the_time_of_the_consent(
     assert row[6] == stage.clock() + timedelta(hours=1)
     access, refresh = (bytes(sealed) for sealed in row[7:])
     opened = [stage.freshet.upstream.encryption.open(sealed) for sealed in (access, refresh)]
-    assert stage.standin.world.desk.access(opened[0]) is not None
-    assert stage.standin.world.desk.refresh(opened[1])
+    assert stage.standin.world.tokens.access(opened[0]) is not None
+    assert stage.standin.world.tokens.refresh(opened[1])
     for token in opened:
         assert token.encode() not in access + refresh
 

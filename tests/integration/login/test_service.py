@@ -86,7 +86,9 @@ class Front:
             "display_name": someone.display_name,
         }
         consent = Consent(user, frozenset({"user-follow-read"}), world.clock())
-        code = world.desk.issue_code(Code(consent, asked["redirect_uri"], asked["code_challenge"]))
+        code = world.tokens.issue_code(
+            Code(consent, asked["redirect_uri"], asked["code_challenge"])
+        )
         return Callback(started.state, code, None)
 
     async def log_in(self, listener: Listener | None = None) -> Admitted:

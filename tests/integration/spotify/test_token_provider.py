@@ -404,7 +404,7 @@ async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
     start_standin: Any, keeper_of: KeeperOf, elsewhere: Database, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    answer = standin.world.desk.issue_access()
+    answer = standin.world.tokens.issue_access()
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
     keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
     tokens = await asyncio.gather(
@@ -811,7 +811,7 @@ async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    answer = standin.world.desk.refresh(grant.refresh_token or "") | {"expires_in": 1}
+    answer = standin.world.tokens.refresh(grant.refresh_token or "") | {"expires_in": 1}
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.05), times=3)
     provider = keeper_of(standin)
     tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))

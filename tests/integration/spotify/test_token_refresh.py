@@ -134,7 +134,7 @@ async def test_an_empty_refresh_token_is_none(
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    answer = standin.world.desk.refresh(grant.refresh_token or "")
+    answer = standin.world.tokens.refresh(grant.refresh_token or "")
     standin.answer_next(TOKEN, Answer(200, answer | empty))
     assert await keeper_of(standin).access_token() == answer["access_token"]
     assert await refresh_token_in(database) == grant.refresh_token

@@ -195,11 +195,11 @@ async def test_nothing_is_left_running_when_the_client_has_gone(
     app = await open_app()
     app.standin.misbehave(name, seconds=3600)
     reader, writer = await connect(app.standin, token=app.token)
-    await until(lambda: app.standin.world.wire.busy == 1)
+    await until(lambda: app.standin.world.faulty_connections.busy == 1)
     if name != "stall":
         assert await reader.readexactly(200)
     writer.close()
-    await until(lambda: app.standin.world.wire.busy == 0)
+    await until(lambda: app.standin.world.faulty_connections.busy == 0)
 
 
 @pytest.mark.parametrize("name", ["stall", "drip", "slow"])
@@ -208,7 +208,7 @@ async def test_a_stand_in_that_stops_waits_for_no_fault(open_app: OpenApp, name:
     app = await open_app()
     app.standin.misbehave(name, seconds=3600)
     reader, writer = await connect(app.standin, token=app.token)
-    await until(lambda: not app.standin.world.faults.meet("/v1/", paged=False))
+    await until(lambda: not app.standin.world.faults.next_for("/v1/", paged=False))
     await app.standin.stop()
     await asyncio.wait_for(reader.read(), 2)
     writer.close()
@@ -728,11 +728,11 @@ def test_a_file_of_faults_says_everything_a_fault_has() -> None:
 
 
 WRONG_FILES = [
-    ("[{", "this is not JSON"),
+    ("[{", "invalid JSON"),
     ('{"fault": "502"}', "faults must be a list"),
     ('["502"]', "fault 1 must be an object"),
-    ('[{"fault": "502"}, {"path": "/v1/"}]', "fault 2 has no field 'fault'"),
-    ('[{"fault": "502", "tmies": 3}]', "fault 1 has an unknown field 'tmies'; there are fault,"),
+    ('[{"fault": "502"}, {"path": "/v1/"}]', "fault 2 lacks the field 'fault'"),
+    ('[{"fault": "502", "tmies": 3}]', "fault 1 has an unknown field 'tmies'; known are fault,"),
     ('[{"fault": "503"}, {"fault": "teapot"}]', "fault 2: fault is 'teapot', but must be one of"),
     ('[{"fault": "502", "times": "3"}]', "fault 1: times is '3', but must be a whole number"),
 ]
