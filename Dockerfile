@@ -1,5 +1,5 @@
-# Two stages: what builds the environment stays behind; what runs is not root, and its environment
-# has no pip.
+# Two stages: the build tools stay in the first; the final image runs as an unprivileged user, and its
+# environment has no pip.
 FROM python:3.13-slim-bookworm AS build
 WORKDIR /app
 COPY requirements.txt .
