@@ -1,4 +1,4 @@
-"""What Prometheus is shown, wired to the parts that know."""
+"""Register the Prometheus metrics and connect each to the component it reads."""
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
@@ -38,55 +38,57 @@ def _listed(group: Callable[[Status], Iterable[Gauge]], status: Status) -> list[
 
 
 def of_login(status: Status) -> Iterator[Gauge]:
-    """How long the login's consent lasts; without values while there is no login."""
+    """Yield the time left of the login's consent; without values while no one has logged in."""
     days = status.days_to_reconsent
     yield Gauge(
         "freshet_days_to_reconsent",
-        "Whole days until the login needs a new consent; absent while nobody has logged in.",
+        "Whole days until the login needs a new consent; absent without a login.",
         days,
     )
     if status.consent is not None:
         yield Gauge(
             "freshet_consent_expires_timestamp_seconds",
-            "When the consent of the login ends, in seconds since 1970; absent without a login.",
+            "End of the login's consent, in Unix seconds; absent without a login.",
             status.consent.ends_at.timestamp(),
         )
 
 
 def of_buckets(status: Status) -> Iterator[Gauge]:
-    """Calls by endpoint, and seconds of pauses that are left."""
+    """Yield the calls per endpoint of Spotify, and the seconds left of each pause."""
     buckets = status.buckets
     yield Gauge(
         "freshet_quota_used_calls",
-        "Calls to an endpoint of Spotify's in the last 24 hours.",
+        "Calls to an endpoint of Spotify in the last 24 hours.",
         by_bucket={each.name: each.used for each in buckets},
     )
     yield Gauge(
         "freshet_quota_left_calls",
-        "Calls left before QUOTA_PER_DAY.",
+        "Calls left until QUOTA_PER_DAY is reached.",
         by_bucket={each.name: each.left for each in buckets},
     )
     yield Gauge(
         "freshet_quota_forecast_calls",
-        "Calls in the coming 24 hours if all goes on as now.",
+        "Calls expected in the next 24 hours at the current pace.",
         by_bucket={each.name: each.forecast for each in buckets},
     )
     yield Gauge(
         "freshet_cooldown_seconds",
-        "Seconds for which an endpoint is left alone, as Spotify asked.",
+        "Seconds left of the pause that Spotify asked for at an endpoint.",
         by_bucket={each.name: _left(each, status.now) for each in buckets},
     )
 
 
 def of_freshness(status: Status) -> Iterator[Gauge]:
-    """How old the data is, and whether anything comes in; ages are absent before there is one."""
+    """Yield the ages of the data; an age is absent until it is known."""
     freshness = status.freshness
     yield Gauge(
-        "freshet_sync_interval_seconds", "Seconds between syncs; 0 is never.", status.interval
+        "freshet_sync_interval_seconds",
+        "Seconds between scheduled syncs; 0 if they are off.",
+        status.interval,
     )
     ages = {
         "freshet_last_complete_sync_age_seconds": ("the last complete sync", freshness.complete_at),
-        "freshet_last_new_release_age_seconds": ("a sync last added any", freshness.new_at),
+        "freshet_last_new_release_age_seconds": ("a sync last added a release", freshness.new_at),
     }
     for name, (what, moment) in ages.items():
         if moment is not None:
@@ -94,7 +96,7 @@ def of_freshness(status: Status) -> Iterator[Gauge]:
             yield Gauge(name, f"Seconds since {what}.", age)
     yield Gauge(
         "freshet_feed_stuck",
-        "1 if syncs are complete and yet nothing new has come for 72 hours.",
+        "1 if syncs are complete but have added no release for 72 hours.",
         int(status.is_stuck),
     )
 
@@ -112,85 +114,85 @@ def make_metrics(
     jobs: LeaderJobs,
     lag: ServingLag,
 ) -> Metrics:
-    """The part that is scraped."""
-    _add_vitals(instruments, database, jobs, lag)
+    """Build the metrics of a process, with the gauges of the status."""
+    _add_process_gauges(instruments, database, jobs, lag)
     return Metrics(instruments, gauges=[partial(read_gauges, read_status)])
 
 
-def _add_vitals(
+def _add_process_gauges(
     instruments: Instruments,
     database: Database,
     jobs: LeaderJobs,
     lag: ServingLag,
 ) -> None:
-    """Register what each process tells of itself."""
+    """Register the gauges that each process has for itself."""
     for name, text, read in (
         (
             "freshet_leader",
-            "1 if this process leads: syncs by the clock.",
+            "1 if a process is the leader, which runs the scheduled syncs.",
             lambda: float(jobs.leadership.leads),
         ),
         (
             "freshet_served_age_seconds",
-            "Seconds for which a process has not served the newest stored sync; 0 if it does.",
+            "Seconds that the newest stored sync has waited to be served by a process; 0 if it is.",
             lambda: lag.seconds,
         ),
         (
             "freshet_database_up",
-            "1 if the database answered a process when that last asked, every 10 s at least.",
+            "1 if the database answered the last call of a process, made 10 s ago at most.",
             lambda: float(database.reachable),
         ),
         (
             "freshet_database_connections_in_use",
-            "Connections of a process's pool that are in use.",
+            "Database connections of a process that are in use.",
             lambda: connections_in_use(database),
         ),
         (
             "freshet_database_connections_max",
-            "Connections that a process's pool may have.",
+            "Maximum number of database connections of a process.",
             lambda: float(THREADS),
         ),
         (
             "freshet_database_threads_busy",
-            "Threads of a process that wait for the database.",
+            "Threads of a process that are waiting for the database.",
             lambda: float(database.threads.busy),
         ),
         (
             "freshet_database_calls_waiting",
-            "Calls to the database for which no thread is free yet.",
+            "Database calls of a process that are waiting for a thread.",
             lambda: float(database.threads.waiting),
         ),
     ):
         instruments.process_gauges.add(name, text, read)
     instruments.process_gauges.add_total(
         "freshet_log_lines_dropped",
-        "Log lines that a process could not write: no program read them, or the disk was full.",
+        "Log lines that a process dropped because their reader was blocked or the disk was full.",
         lambda: float(log_handler.dropped()),
     )
 
 
 def add_clients(process_gauges: ProcessGauges, broadcast: Broadcast, backlog: Backlog) -> None:
-    """Register what each process has open and keeps for clients."""
+    """Register the gauges of event streams and of unsent data."""
     process_gauges.add(
         "freshet_event_listeners",
-        "Event streams that are open in a process.",
+        "Open event streams of a process.",
         lambda: float(broadcast.listeners),
     )
     process_gauges.add(
         "freshet_unsent_bytes",
-        "Memory that a process keeps for answers that clients have yet to take.",
+        "Bytes of responses that a process holds because clients have not received them yet.",
         lambda: float(backlog.bytes),
     )
 
 
 def make_access_log(settings: Settings, instruments: Instruments, table: list[Any]) -> AccessLog:
-    """The log of requests, which counts them by the routes of `table`."""
+    """Build the access log, which also counts requests by the routes of `table`."""
     traffic = Traffic(instruments.requests, [route[0] for route in table])
     return AccessLog(settings.access_log, traffic, traffic.refused)
 
 
 def make_count(instruments: Instruments, access_log: AccessLog) -> Count:
-    """What hears of answers that the fast lane has sent."""
+    """Return the callback that counts responses of the fast lane."""
 
     def count(route: str, method: str, status: int, hits: int) -> None:
         access_log.count(hits)
@@ -201,7 +203,7 @@ def make_count(instruments: Instruments, access_log: AccessLog) -> Count:
 
 
 def count_sync(instruments: Instruments, report: Report) -> None:
-    """A sync has ended, well or not."""
+    """Count a finished sync, whatever its outcome."""
     instruments.count_sync(
         report.outcome,
         report.duration_ms / 1000,
@@ -212,7 +214,7 @@ def count_sync(instruments: Instruments, report: Report) -> None:
 
 
 def connections_in_use(database: Database) -> float:
-    """How many connections of the pool are; none before there is one."""
+    """Return the number of pool connections in use; 0 while there is no pool."""
     try:
         pool: Any = database.engine.pool
     except DatabaseUnavailable:

@@ -195,7 +195,7 @@ class WebServer:
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with suppress(OSError):  # not supported in some sandboxes
                 each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BYTES)
-        log_hit = self._log_hit if self._access_log.tells_hits else None
+        log_hit = self._log_hit if self._access_log.logs_hits else None
         self.lane = FastLane(self._head_cache, self._server, log_hit, self._memory)
         self._timer = PeriodicCallback(self.lane.tick, 1000)
         self._timer.start()

@@ -1,7 +1,7 @@
-"""Logs and metrics: one JSON object a line, and what Prometheus scrapes.
+"""Logs, as one JSON object per line, and metrics for Prometheus.
 
-Begin with `log.py`, which configures structlog; `log_writer.py` writes lines from a thread, so that
-no reader of the log can stop the loop; `scrubber.py` masks secrets; `access_log.py` logs requests.
-`instruments.py` declares counters and histograms, `metrics.py` exposes them. Imports `config`,
-and `catalog` for what is left out of answers.
+Start with `log.py`, which configures structlog. `log_writer.py` writes lines from a thread, so that
+a blocked reader of the log cannot block the event loop; `scrubber.py` masks secrets;
+`access_log.py` logs requests. `instruments.py` declares counters and histograms, and `metrics.py`
+exposes them. May import `config`, and `catalog` for items left out of responses.
 """

@@ -1,7 +1,7 @@
-"""The files in which several processes count, so that each can tell the sums of all.
+"""The files that several processes count in, so that each process can expose the sums of all.
 
-Source: prometheus.github.io/client_python/multiprocess. They lie among temporary files and are
-needed for as long as the server runs, so their loss must cost nothing.
+They are temporary files that are needed as long as the server runs, so they are restored if another
+program deletes them. Source: prometheus.github.io/client_python/multiprocess.
 """
 
 import os
@@ -16,15 +16,15 @@ from prometheus_client.multiprocess import mark_process_dead
 from server.config import runtime_folder
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's own variable
-DELETED = " (deleted)"  # how proc(5) marks the name of an open file that was removed
+DELETED = " (deleted)"  # suffix of the name of a deleted open file, see proc(5)
 
 log = structlog.get_logger()
 
 
 class CountFiles:
-    """The files of process `number` in `folder`; to be made before any instrument.
+    """The files of process `number` in `folder`; to be created before any instrument.
 
-    A process that takes the place of one that died has its number and goes on with its counts.
+    A process that replaces a dead one has the same number and continues its counts.
     """
 
     def __init__(self, folder: Path, number: int) -> None:
@@ -37,25 +37,25 @@ class CountFiles:
         os.environ[FOLDER] = str(folder)
         values.ValueClass = values.MultiProcessValue(self._identify)  # type: ignore[no-untyped-call]
 
-    def keep(self) -> None:
-        """Make the files again, with what they held, if they have been removed."""
+    def restore(self) -> None:
+        """Recreate the files with their contents if they were deleted; log a failure once."""
         try:
             exists = self._folder.exists()
             there = set(os.listdir(self._folder)) if exists else set()
             if not exists or not self._ours <= there:
-                self._restore()
+                self._copy_back()
             end = f"_{self._number}.db"
             self._ours |= {name for name in there if name.endswith(end)}
             self._fault = ""
         except OSError as error:
-            if str(error) != self._fault:  # once, not at each look
+            if str(error) != self._fault:  # not at every call
                 log.warning("metrics_not_shared", reason=str(error))
             self._fault = str(error)
 
-    def _restore(self) -> None:
-        """Copy the files that are removed but open to where they were, and have them opened again.
+    def _copy_back(self) -> None:
+        """Copy deleted files that are still open back to the folder, and have them reopened.
 
-        Where the system does not show open files (macOS), counts begin at 0.
+        Where /proc does not exist (macOS), counts restart at 0.
         """
         self._remake()
         for descriptor, name in self._removed():
@@ -63,12 +63,12 @@ class CountFiles:
             with open(descriptor, "rb") as source, new.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
             new.rename(self._folder / name)
-        # The library opens its files again when the number is another one; in names it is the same.
+        # The library reopens its files when the number changes; int and str give the same names.
         self._number = int(self._number) if isinstance(self._number, str) else str(self._number)
         log.info("metrics_files_restored", folder=str(self._folder))
 
     def _removed(self) -> list[tuple[str, str]]:
-        """Our files that are open without being in the folder: where to read each, and its name."""
+        """Return the path in /proc and the name of each open file that is missing in the folder."""
         found = {}
         with suppress(FileNotFoundError):
             for descriptor in os.listdir("/proc/self/fd"):
@@ -90,5 +90,5 @@ class CountFiles:
 
 
 def forget(folder: Path, number: int) -> None:
-    """Process `number` has died: its counts stay in `folder`, but how it is, nobody tells."""
+    """Delete the gauges of process `number`, which has died, from `folder`; its counts stay."""
     mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]

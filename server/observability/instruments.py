@@ -1,4 +1,4 @@
-"""What is counted and timed while it happens, for Prometheus; summed over all processes."""
+"""Counters and histograms for Prometheus, summed over all processes."""
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -13,22 +13,26 @@ SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
 class CacheTally:
-    """Answers that were ready, that were not, and payloads that were made."""
+    """Hits and misses of the cache, and responses built."""
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.hits = Counter("freshet_cache_hits", "Answers that were ready.", registry=registry)
+        self.hits = Counter(
+            "freshet_cache_hits", "Responses found in the cache.", registry=registry
+        )
         self.misses = Counter(
-            "freshet_cache_misses", "Answers that had to be made first.", registry=registry
+            "freshet_cache_misses", "Responses not found in the cache.", registry=registry
         )
         self.builds = Counter(
-            "freshet_cache_builds", "Answers made, also those made ahead.", registry=registry
+            "freshet_cache_builds",
+            "Responses built, also in advance.",
+            registry=registry,
         )
 
 
 class Instruments:
-    """All of them, made once, for process `process`. `scraped` is what Prometheus is shown.
+    """All instruments of the process with number `process`; `scraped` is the registry to expose.
 
-    With `files` those of all processes that count in the same folder are shown.
+    With `files`, that registry covers all processes that count in the same folder.
     """
 
     def __init__(self, process: int = 1, files: CountFiles | None = None) -> None:
@@ -39,35 +43,35 @@ class Instruments:
         self.process_gauges = ProcessGauges(registry, process)
         self._syncs = Histogram(
             "freshet_sync_seconds",
-            "Seconds that syncs took, by how they ended.",
+            "Duration of syncs in seconds, by outcome.",
             ["outcome"],
             buckets=SYNC_SECONDS,
             registry=registry,
         )
         self._outcomes = Counter(
-            "freshet_syncs", "Syncs, by how they ended.", ["outcome"], registry=registry
+            "freshet_syncs", "Syncs, by outcome.", ["outcome"], registry=registry
         )
         self._renewals = Counter(
             "freshet_token_renewals",
-            "Access tokens that Spotify gave.",
+            "Access tokens issued by Spotify.",
             ["grant"],
             registry=registry,
         )
         self._releases = Counter(
             "freshet_releases",
-            "Releases that syncs have added, updated, or found gone from the list.",
+            "Releases that syncs added, updated, or found gone from Spotify's list.",
             ["change"],
             registry=registry,
         )
         self._calls = Counter(
             "freshet_spotify_calls",
-            "Calls to an endpoint of Spotify's that were answered, by status.",
+            "Calls to an endpoint of Spotify that got a response, by status.",
             ["bucket", "status"],
             registry=registry,
         )
         self._closed = Counter(
             "freshet_connections_closed",
-            "Connections that were closed while they waited, by reason.",
+            "Waiting connections that the server closed, by reason.",
             ["reason"],
             registry=registry,
         )
@@ -84,28 +88,28 @@ class Instruments:
         if files is not None:
             self.scraped = CollectorRegistry()
             MultiProcessCollector(self.scraped)  # type: ignore[no-untyped-call]
-            files.keep()
+            files.restore()
 
-    def keep_files(self) -> None:
-        """Make the files again that all processes count in, if they have been removed."""
+    def restore_files(self) -> None:
+        """Recreate the files that all processes count in, if they were deleted."""
         if self._files is not None:
-            self._files.keep()
+            self._files.restore()
 
     def count_sync(self, outcome: str, seconds: float, **releases: int) -> None:
-        """A sync has ended, which has `added`, `updated` and found `gone` so many releases."""
+        """Count a finished sync, and the releases that it `added`, `updated` and found `gone`."""
         self._outcomes.labels(outcome).inc()
         self._syncs.labels(outcome).observe(seconds)
         for change, count in releases.items():
             self._releases.labels(change).inc(count)
 
     def call(self, bucket: str, status: int) -> None:
-        """Spotify has answered a call."""
+        """Count a response of Spotify's."""
         attempt_now(lambda: self._calls.labels(bucket, str(status)).inc(), None)
 
     def closed(self, reason: str) -> None:
-        """Count a connection that was closed for one of the reasons in CLOSED."""
+        """Count a connection that the server closed for one of the reasons in CLOSED."""
         attempt_now(lambda: self._closed.labels(reason).inc(), None)
 
     def renewal(self, grant: str) -> None:
-        """Spotify has given a token."""
+        """Count an access token that Spotify issued."""
         attempt_now(lambda: self._renewals.labels(grant).inc(), None)

@@ -1,7 +1,7 @@
-"""One pipe for every log line: ours, Tornado's, SQLAlchemy's and Python's warnings.
+"""Configures logging for Freshet, Tornado, SQLAlchemy and Python's warnings alike.
 
-Each line is one JSON object on stdout (or a coloured line on a terminal) with `timestamp`, `level`,
-`event` and fields. Secrets are masked by `scrub`, whoever logged them.
+Each line is one JSON object on stdout (on a terminal, a coloured line) with `timestamp`, `level`,
+`event` and fields. `scrub` masks secrets in all of them.
 """
 
 import io
@@ -34,7 +34,10 @@ def _to_json(event: EventDict, **_: Any) -> str:
 
 
 def _on_one_line(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Controls could forge lines or steer a terminal; JSON escapes them by itself."""
+    """Escape control characters, which could forge lines or control a terminal.
+
+    JSON needs no such step because it escapes them.
+    """
     for name, value in event.items():
         if isinstance(value, str):
             text = value if name in MULTILINE else value.replace("\n", r"\n")
@@ -48,14 +51,14 @@ def configure(
     stream: TextIO | None = None,
     process: int | None = None,
 ) -> None:
-    """Send every logger of the process through our pipe to `stream`.
+    """Send the events of all loggers of this process to `stream`.
 
-    By default that is stdout, written by a thread of its own, so that no line ever waits. `form`
-    None means: console on a terminal, else json. `level` is the least level shown. `process` is the
-    number of this one among several, which each line then tells.
+    By default that is stdout, written by a thread, so that logging never blocks. With `form` None,
+    terminals get console lines and anything else JSON. `level` is the lowest level that is logged.
+    `process` is this process's number among several; it is added to each line.
     """
-    is_person = (stream or sys.stdout).isatty()
-    form = form or ("console" if is_person else "json")
+    is_terminal = (stream or sys.stdout).isatty()
+    form = form or ("console" if is_terminal else "json")
     stream = stream or _unblocked(sys.stdout, form)
     handler = LineHandler(stream, process, takes_json=form == "json")
     handler.setFormatter(_formatter(form, stream, [] if process is None else [_naming(process)]))
@@ -77,7 +80,7 @@ def configure(
 
 
 def _unblocked(stream: TextIO, form: str) -> TextIO:
-    """A stream to the same place that never waits; the same stream if it has no descriptor."""
+    """Return a non-blocking writer to the stream's descriptor, or the stream if it has none."""
     try:
         stream.flush()
         descriptor = stream.fileno()
@@ -98,7 +101,7 @@ def _naming(process: int) -> Any:
 def _formatter(form: str, stream: TextIO, first: list[Any]) -> logging.Formatter:
     if isinstance(stream, io.TextIOWrapper):
         if form == "json":
-            stream.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
+            stream.reconfigure(encoding="utf-8")  # which JSON requires, whatever the locale
         else:
             stream.reconfigure(errors="backslashreplace")
     return structlog.stdlib.ProcessorFormatter(
@@ -115,7 +118,7 @@ def _formatter(form: str, stream: TextIO, first: list[Any]) -> logging.Formatter
 def _renderers(form: str, stream: TextIO) -> list[Any]:
     if form == "json":
         return [structlog.processors.JSONRenderer(serializer=_to_json)]
-    plain = structlog.dev.plain_traceback  # tracebacks come as text, for the scrubber
+    plain = structlog.dev.plain_traceback  # text, so that the scrubber can read it
     return [
         _on_one_line,
         structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain),
@@ -123,7 +126,7 @@ def _renderers(form: str, stream: TextIO) -> list[Any]:
 
 
 def _name_the_library(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Tell by `logger` which library spoke, since its event is a sentence and not a fixed name."""
+    """Add the name of the library that logged, because its event is a sentence and no name."""
     record = event.get("_record")
     if record is not None:
         event["logger"] = record.name

@@ -1,7 +1,7 @@
-"""Writes log lines from a thread of its own, so that no reader of the log can stop the program.
+"""Writes log lines from a thread, so that a blocked log cannot block the program.
 
-A pipe that nobody reads, a terminal after Ctrl-S and a full disk block or refuse writes; whoever
-logs must neither wait for them nor fail with them.
+Writes block or fail on a pipe without a reader, on a terminal after Ctrl-S and on a full disk; the
+code that logs must neither wait nor fail.
 """
 
 import io
@@ -14,17 +14,17 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from select import PIPE_BUF
 
-MOST_WAITING = 4 * 1024 * 1024  # characters, in lines that are not written yet
-PAUSE_SECONDS = 0.005  # between writes: many lines at once cost less than each alone
-CLOSE_SECONDS = 1.0  # for the last lines, at the end of the program
+MOST_WAITING = 4 * 1024 * 1024  # characters in lines that are not written yet
+PAUSE_SECONDS = 0.005  # between writes: one write of many lines costs less than many writes
+CLOSE_SECONDS = 1.0  # for the remaining lines when the program ends
 
 
 class LogWriter(io.TextIOBase):
-    """A text stream on a descriptor whose `write`, of one whole line, never waits and never fails.
+    """A text stream on a descriptor; its `write` takes one whole line, never waits and never fails.
 
-    Lines that find no room, or that the system refuses, are dropped and counted in `dropped`. After
-    MOST_WAITING characters no line is accepted until half of them are written. Where lines are
-    missing, `describe(count)` gives the line that says so.
+    Lines that exceed MOST_WAITING, or that the system rejects, are dropped and counted in
+    `dropped`. Once MOST_WAITING is reached, lines are dropped until half of it is written. The line
+    `describe(count)` is written in place of dropped lines.
     """
 
     def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
@@ -32,9 +32,9 @@ class LogWriter(io.TextIOBase):
         self.describe: Callable[[int], str] = lambda count: f"{count} log lines dropped\n"
         self._descriptor = descriptor
         self._encoding = encoding
-        self._queue: SimpleQueue[str | int | None] = SimpleQueue()  # an int: so many are missing
+        self._queue: SimpleQueue[str | int | None] = SimpleQueue()  # an int counts dropped lines
         self._accepted = self._done = 0  # characters
-        self._untold = 0  # lines that are dropped and not in the queue as a number yet
+        self._unreported = 0  # dropped lines that are not in the queue as a number yet
         self._counting = threading.Lock()
         self._is_torn = False  # the last write ended within a line
         self._failed = False
@@ -42,37 +42,37 @@ class LogWriter(io.TextIOBase):
         self._thread.start()
 
     def write(self, line: str) -> int:
-        """Accept a line, or drop it."""
+        """Queue a line, or drop it; returns its length either way."""
         room = MOST_WAITING - (self._accepted - self._done) - len(line)
-        if self._untold or room < 0:
-            if room < (MOST_WAITING // 2 if self._untold else 0):
+        if self._unreported or room < 0:
+            if room < (MOST_WAITING // 2 if self._unreported else 0):
                 self._drop(1, 1)
                 return len(line)
-            if missing := self._take_untold():
+            if missing := self._take_unreported():
                 self._queue.put(missing)
         self._accepted += len(line)
         self._queue.put(line)
         return len(line)
 
     def isatty(self) -> bool:
-        """Whether people read this."""
+        """Return whether the descriptor is a terminal."""
         return os.isatty(self._descriptor)
 
     def close(self) -> None:
-        """Write what waits, for CLOSE_SECONDS at most, and end the thread."""
+        """Write the waiting lines, for at most CLOSE_SECONDS, and end the thread."""
         if not self.closed:
             self._queue.put(None)
-            self._thread.join(CLOSE_SECONDS)  # one that is stuck ends with the program
+            self._thread.join(CLOSE_SECONDS)  # a stuck thread ends with the program
         super().close()
 
-    def _drop(self, lines: int, untold: int) -> None:
+    def _drop(self, lines: int, unreported: int) -> None:
         with self._counting:
             self.dropped += lines
-            self._untold += untold
+            self._unreported += unreported
 
-    def _take_untold(self) -> int:
+    def _take_unreported(self) -> int:
         with self._counting:
-            count, self._untold = self._untold, 0
+            count, self._unreported = self._unreported, 0
         return count
 
     def _run(self) -> None:
@@ -88,7 +88,7 @@ class LogWriter(io.TextIOBase):
                 time.sleep(PAUSE_SECONDS)
 
     def _write(self, batch: list[str | int | None]) -> None:
-        """Write as many whole lines at a time as reach a pipe together, whoever else writes."""
+        """Write in portions of whole lines that a pipe takes atomically (up to PIPE_BUF bytes)."""
         together: list[tuple[str | int, bytes]] = []
         size = 0
         for item in batch:
@@ -99,8 +99,8 @@ class LogWriter(io.TextIOBase):
             together.append((item or "", data))
             size += len(data)
         self._send(together)
-        if not self._failed and self._untold and self._queue.empty():
-            missing = self._take_untold()
+        if not self._failed and self._unreported and self._queue.empty():
+            missing = self._take_unreported()
             self._send([(missing, self._encoded(missing))])
 
     def _encoded(self, item: str | int) -> bytes:
@@ -108,13 +108,13 @@ class LogWriter(io.TextIOBase):
         return text.encode(self._encoding, "backslashreplace")
 
     def _send(self, items: list[tuple[str | int, bytes]]) -> None:
-        """Write to the end, or drop what the system refuses: later lines may fare better."""
+        """Write lines completely, or drop them if the system rejects them."""
         lines = [each for each, _ in items if isinstance(each, str) and each]
         data = b"".join(data for _, data in items)
         try:
             self._write_all(b"\n" + data if self._is_torn and data else data)
             self._failed = False
-        except OSError:  # full, or the reader has gone
+        except OSError:  # the disk is full, or the reader has gone
             self._failed = True
             missing = sum(each for each, _ in items if isinstance(each, int))
             self._drop(len(lines), len(lines) + missing)
@@ -122,7 +122,7 @@ class LogWriter(io.TextIOBase):
             self._done += sum(map(len, lines))
 
     def _write_all(self, data: bytes) -> None:
-        """Write all bytes, also to a descriptor that others have made non-blocking."""
+        """Write all bytes, also if another process has made the descriptor non-blocking."""
         while data:
             try:
                 count = os.write(self._descriptor, data)

@@ -1,4 +1,4 @@
-"""What Prometheus is shown: the instruments, and gauges that are read when it asks.
+"""Exposes the instruments to Prometheus, with gauges that are read at each scrape.
 
 Source: prometheus.io/docs/instrumenting/exposition_formats.
 """
@@ -20,8 +20,8 @@ from server.tasks import attempt_now
 
 __all__ = ["CONTENT_TYPE", "Gauge", "Metrics"]
 
-FLUSH_SECONDS = 1.0  # how long counts of requests wait
-REFRESH_SECONDS = 5.0  # how old what other processes tell of this one may get
+FLUSH_SECONDS = 1.0  # between updates of the request counters
+REFRESH_SECONDS = 5.0  # maximum age of this process's gauges in the metrics of other processes
 
 
 @dataclass(frozen=True)
@@ -55,36 +55,36 @@ class Metrics(Collector):
         ]
 
     def start(self) -> None:
-        """Keep current what other processes tell of this one."""
+        """Start to update this process's gauges and counters, which other processes expose too."""
         self._refresh()
         for timer in self._timers:
             timer.start()
 
     def stop(self) -> None:
-        """Tell the last, and no more."""
+        """Flush remaining counts and stop the timers."""
         for timer in self._timers:
             timer.stop()
         self._flush()
 
     def text(self) -> bytes:
-        """Every instrument, as text."""
+        """Return all metrics in Prometheus' text format."""
         self._flush()
         self._refresh()
         registries = (self._instruments.scraped, self._own)
         return b"".join(attempt_now(partial(generate_latest, each), b"") for each in registries)
 
     def _flush(self) -> None:
-        attempt_now(self._instruments.keep_files, None)  # before the library opens one of them
+        attempt_now(self._instruments.restore_files, None)  # before the library opens one of them
         attempt_now(self._instruments.requests.flush, None)
 
     def _refresh(self) -> None:
         attempt_now(self._instruments.process_gauges.refresh, None)
 
     def collect(self) -> Iterator[Metric]:
-        """What the registry calls for each scrape."""
+        """Yield the gauges; the registry calls this for each scrape."""
         build = GaugeMetricFamily(
             "freshet_build_info",
-            "1, for the version of Freshet and of Python.",
+            "Always 1; the labels are the versions of Freshet and Python.",
             labels=["version", "python"],
         )
         build.add_metric([__version__, platform.python_version()], 1)

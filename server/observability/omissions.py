@@ -1,4 +1,4 @@
-"""The log of releases and artists that had to be left out of what is served."""
+"""Logs releases and artists that had to be left out of responses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,31 +7,31 @@ import structlog
 
 from server.catalog.isolation import LeftOut
 
-SHOWN = 10  # ids that one line of the log names
+SHOWN = 10  # ids per log line
 
 log = structlog.get_logger()
 
 
 class Omissions:
-    """Log each omission (`item_left_out`) once for each path, until `clear`."""
+    """Logs each omission (`item_left_out`) once per path, until `clear`."""
 
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
 
     def log(self, path: str, left_out: Sequence[LeftOut]) -> None:
-        """Log what was left out of an answer under `path`."""
+        """Log the items left out of a response to `path`, except those logged before."""
         new = [each for each in left_out if (path, id_of(each.item)) not in self._logged]
         if new:
             self._logged |= {(path, id_of(each.item)) for each in new}
             log_left_out(path, new)
 
     def clear(self) -> None:
-        """Log everything again: there is other data."""
+        """Allow all omissions to be logged again, because the data has changed."""
         self._logged = set()
 
 
 def log_left_out(place: str, left_out: Sequence[LeftOut]) -> None:
-    """Log what was left out of `place`, in one line, with the traceback of the first."""
+    """Log the items left out of `place` in one line, with the traceback of the first."""
     if left_out:
         ids = [id_of(each.item) for each in left_out]
         log.error(
@@ -44,5 +44,5 @@ def log_left_out(place: str, left_out: Sequence[LeftOut]) -> None:
 
 
 def id_of(item: Any) -> str:
-    """Spotify's id of an entry, a row, or an object of the API."""
+    """Return the Spotify id of an entry, a row, or an object of the API."""
     return str(item["spotify_id"] if isinstance(item, dict) else item.spotify_id)

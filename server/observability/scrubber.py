@@ -1,4 +1,4 @@
-"""The scrubber: masks secrets in what is logged, by the names of fields and by their form. Pure."""
+"""Masks secrets in log events, by field name and by pattern. Pure."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -6,17 +6,17 @@ from datetime import date
 from typing import Any
 
 MASK = "********"
-DEEPEST = 20  # levels of objects in objects that are told
+DEEPEST = 20  # levels of nested values that are logged
 SECRET_FIELDS = frozenset(
     "access_token refresh_token token client_secret secret password authorization cookie "
     "set_cookie code code_verifier code_challenge state".split()
 )
 SECRET_TEXT = re.compile(
     r"(?P<scheme>\b(?:Bearer|Basic)\s+)(?=\S*[\d=])[\w.~+/=-]{8,}"
-    # names that nothing innocent follows
+    # names that only a secret follows
     r"|(?P<name>\b(?:access_token|refresh_token|client_secret|code_verifier|password)"
     r"\\?[\"']?\s*[=:]\s*\\?[\"']?"
-    # words of every day, which mean a secret in a query or as text in JSON
+    # common words, which name a secret only in a query or as a JSON key
     r"|(?:\b|%3F|%26)(?:code|state|token|secret)(?:=|%3D|\\?[\"']\s*:\s*\\?[\"']))"
     r"[^\s&\"'\\,;})]+"
     r"|(?P<url>\w://[^\s:/@]*:)[^\s\"',]+(?=@)"
@@ -26,7 +26,7 @@ EventDict = MutableMapping[str, Any]
 
 
 def scrub_text(text: str) -> str:
-    """Mask tokens, codes, states and passwords inside a string."""
+    """Mask tokens, codes, states and passwords in a string."""
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be sent
     return SECRET_TEXT.sub(
@@ -35,9 +35,9 @@ def scrub_text(text: str) -> str:
 
 
 def scrub(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Mask secrets by field name and by form, however deep they lie (a structlog processor).
+    """Mask secrets by field name and by pattern at every level (a structlog processor).
 
-    What comes out is made of JSON's types alone.
+    The result consists of JSON's types only.
     """
     return {key: _scrub_value(_is_secret(key), value, 0) for key, value in event.items()}
 
@@ -65,12 +65,12 @@ def _scrub_value(secret: bool, value: Any, depth: int) -> Any:
 
 
 def _shown(value: object) -> str:
-    """A value in words, even one that cannot say what it is."""
+    """Return a value as text, also if its `__str__` raises."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     try:
         if isinstance(value, date):
-            return value.isoformat().replace("+00:00", "Z")  # as the timestamps are
+            return value.isoformat().replace("+00:00", "Z")  # like the timestamps
         return str(value)
     except Exception:
         return f"<{type(value).__name__}>"

@@ -15,7 +15,7 @@ from server.catalog.change_event import Reach
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings
-from server.observability.http_metrics import plain
+from server.observability.http_metrics import readable_route
 from server.openapi.change_operations import JAVASCRIPT
 from server.openapi.change_schemas import Change, ChangesPage, ReleaseSummary
 from tests.support import documented
@@ -84,7 +84,7 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
 
 def test_every_route_is_in_the_readme_and_no_other(make_settings: object) -> None:
     freshet = Freshet(make_settings())  # type: ignore[operator]
-    routes = {plain(route[0]) for route in freshet.routes()}
+    routes = {readable_route(route[0]) for route in freshet.routes()}
     routes = {route for route in routes if not route.startswith("/static/")}
     told = {route.split(" ")[1].partition("?")[0] for route in table("route") if " " in route}
     assert told == routes

@@ -14,7 +14,7 @@ from server.app.application import Freshet
 from server.catalog import query
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
-from server.observability.http_metrics import plain
+from server.observability.http_metrics import readable_route
 from server.openapi import problem_kinds
 from server.openapi.change_schemas import Change
 from server.openapi.spec import openapi
@@ -55,7 +55,7 @@ def test_the_place_in_a_stream_has_its_bounds_too() -> None:
 
 def test_every_api_route_is_described(make_settings: Any) -> None:
     freshet = Freshet(make_settings())
-    routes = {plain(route[0]) for route in freshet.routes()}
+    routes = {readable_route(route[0]) for route in freshet.routes()}
     addresses = {each for each in routes if each.startswith(("/api/", "/feeds/"))}
     assert addresses - {"/api/", "/api/openapi.json", "/api/docs/"} == set(openapi()["paths"])
     freshet.upstream.transport.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.observability.http_metrics import plain
+from server.observability.http_metrics import readable_route
 from tests.support.client import Client
 from tests.support.metrics import samples_of
 
@@ -25,7 +25,7 @@ COUNTED = "freshet_http_requests_total"
     ],
 )
 def test_a_route_is_told_as_people_write_it(pattern: str, route: str) -> None:
-    assert plain(pattern) == route
+    assert readable_route(pattern) == route
 
 
 @pytest.mark.gen_test

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 
 from server.observability.log import configure
-from server.observability.log_handler import LineHandler, tell_quickly
+from server.observability.log_handler import LineHandler, log_quickly
 from server.observability.scrubber import MASK, scrub, scrub_text
 from tests.support.paths import ROOT
 
@@ -258,7 +258,7 @@ def test_a_line_by_the_short_cut_is_the_one_that_the_pipe_would_write(
     configure("json", level, stream, process)
     logging.getLogger().handlers[:] = logging.getLogger().handlers[-1:]
     structlog.get_logger().info("http_request", **HIT)
-    tell_quickly("http_request", **HIT)
+    log_quickly("http_request", **HIT)
     logged = [orjson.loads(line) for line in stream.getvalue().splitlines()]
     assert len(logged) == (0 if level == "warning" else 2)
     assert not logged or sorted(without_time(logged[0])) == sorted(without_time(logged[1]))
@@ -269,7 +269,7 @@ def test_on_a_terminal_the_short_cut_is_the_way_through_the_pipe() -> None:
     let_pytest_not_listen()
     stream = io.StringIO()
     configure("console", "info", stream)
-    tell_quickly("http_request", **HIT)
+    log_quickly("http_request", **HIT)
     assert "http_request" in stream.getvalue()
     assert "{" not in stream.getvalue()
 
@@ -284,7 +284,7 @@ def test_a_line_by_the_short_cut_is_lost_rather_than_the_program() -> None:
     let_pytest_not_listen()
     stream = Full()
     configure("json", "info", stream)
-    tell_quickly("http_request", **HIT)
+    log_quickly("http_request", **HIT)
     assert orjson.loads(stream.getvalue())["event"] == "log_line_lost"
 
 
