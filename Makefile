@@ -1,6 +1,6 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test fuzz check bench bench-short soak soak-lane clean lock
+.PHONY: run install test fuzz check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
 # Two for each core of a small machine, for tests wait most of the time.
@@ -58,6 +58,10 @@ soak: $(VENV)/.installed-dev
 
 soak-lane: $(VENV)/.installed-dev
 	@$(BIN)/python -m tests.bench.soak --minutes 24
+
+# The picture of the start page in README.md, of the demo; it takes Chromium.
+picture: $(VENV)/.installed-dev
+	@$(BIN)/python -m tests.support.picture docs/start-page.png
 
 # The Nu Html Checker, with which the tests look at every page; it takes npm and java.
 build/vnu:

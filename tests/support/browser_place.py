@@ -1,8 +1,6 @@
 """The server that the browser tests share, and how patient they are."""
 
 import os
-import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,12 +25,12 @@ from sqlalchemy.orm import Session
 from server.database.engine import make_engine
 from server.spotify.auth import token_store
 from server.standin.world import Listener
+from tests.support.chromium import LOAD_IMAGES, MISSING, find
 from tests.support.nursery import Nursery
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.programs import Server, environment, standin_process, standin_settings
 
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (360, 768, 1440)
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
 Looks = Callable[[int], Iterator[tuple[int, Literal["light", "dark"]]]]
@@ -56,26 +54,15 @@ class Place:
             time.sleep(0.01)
 
 
-def runs(path: str | None) -> bool:
-    """Whether this is a browser, and not a wrapper around one that is missing."""
-    if path is None:
-        return False
-    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
-
-
 SIZE: ViewportSize = {"width": 1280, "height": 720}  # playwright's own
-ALL_IMAGES = """() => Promise.all(Array.from(document.images, image => {
-  image.loading = 'eager';
-  return image.complete || new Promise(done => { image.onload = image.onerror = () => done(); });
-})).then(() => null)"""
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Not of the session: playwright's loop would be in the way of other tests'."""
-    path = next(filter(runs, map(shutil.which, CHROMIUMS)), None)
+    path = find()
     if path is None:
-        pytest.skip(f"no Chromium that runs: none of {', '.join(CHROMIUMS)}")
+        pytest.skip(MISSING)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
@@ -249,7 +236,7 @@ def photograph(long: bool) -> Callable[[Page, str], None]:
     asked = long or "FRESHET_SCREENSHOTS" in os.environ
 
     def save(page: Page, name: str) -> None:
-        page.evaluate(ALL_IMAGES)
+        page.evaluate(LOAD_IMAGES)
         if asked:
             page.screenshot(path=folder / f"{name}.png", full_page=True)
 

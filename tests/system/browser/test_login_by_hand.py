@@ -1,6 +1,5 @@
 """The login by copy and paste in Chromium, at a name in a home network."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
-from tests.support.browser_place import CHROMIUMS, PATIENCE, WIDTHS, runs
+from tests.support.browser_place import PATIENCE, WIDTHS
+from tests.support.chromium import find
 from tests.support.nursery import Nursery
 from tests.support.ports import free_port
 from tests.support.programs import Server, environment, standin_process, standin_settings
@@ -21,9 +21,8 @@ UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain htt
 @pytest.fixture
 def visitor(chromium: Browser) -> Iterator[Page]:
     """A page of a browser that finds the name on this machine, as others do in their network."""
-    path = next(filter(runs, map(shutil.which, CHROMIUMS)))
     browser = chromium.browser_type.launch(
-        executable_path=path,
+        executable_path=find(),
         args=["--disable-gpu", f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
     )
     context = browser.new_context()
@@ -54,14 +53,14 @@ def test_in_a_home_network_the_address_is_pasted(
         try:
             server.event("sync_finished", 60)
             visitor.goto(env["PUBLIC_URL"])
-            expect(visitor.get_by_text("Logging in with one click is off")).to_be_visible()
+            expect(visitor.get_by_text("One-click login is not available")).to_be_visible()
             press(visitor, "How to log in")
             look(visitor, photograph)
             with visitor.expect_popup() as opened:
                 press(visitor, "Open Spotify’s consent page")
             press(opened.value, "Agree")
             opened.value.wait_for_url(f"{callback}?**")
-            visitor.get_by_label("Address at which the tab ended").fill(opened.value.url)
+            visitor.get_by_label("Address of that tab").fill(opened.value.url)
             press(visitor, "Log in")
             expect(visitor.get_by_text(LOGGED_IN)).to_be_visible()
             press(visitor, "Log out")
