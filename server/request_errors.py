@@ -24,11 +24,11 @@ class LoginRequired(RequestError):
         super().__init__("Log in on the start page first.")
 
 
-class NotOurTurn(RequestError):
+class SyncRefused(RequestError):
     """Others make the next sync, not this process."""
 
 
-class ServerOutdated(NotOurTurn):
+class ServerOutdated(SyncRefused):
     """A sync was asked for of a server whose database is of another version by now."""
 
     status = 503
@@ -41,7 +41,7 @@ class ServerOutdated(NotOurTurn):
         )
 
 
-class SyncRunning(NotOurTurn):
+class SyncRunning(SyncRefused):
     """A sync was asked for while one is under way."""
 
     status = 409

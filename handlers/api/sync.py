@@ -25,12 +25,12 @@ class SyncHandler(SessionHandler):
     async def post(self) -> None:
         """Start a sync; its outcome appears in the log, in the status and in the changes.
 
-        Raises ForeignOrigin, LoginRequired, NotOurTurn or SyncPaused.
+        Raises ForeignOrigin, LoginRequired, SyncRefused or SyncPaused.
         """
         self.refuse_foreign_posts()
         if await self._login_service.visitor(self.session_token) is None:
             raise LoginRequired
-        await self._syncer.begin()
+        await self._syncer.start()
         self.write_json({"status": "started"}, 202)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:

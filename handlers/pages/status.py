@@ -60,7 +60,7 @@ class OverviewHandler(AccountHandler):
         self.refuse_foreign_posts()
         if await self._login_service.visitor(self.session_token) is None:
             raise NotLoggedIn
-        await self._syncer.begin()
+        await self._syncer.start()
         self.go("/status", done="sync")
 
 

@@ -1,6 +1,6 @@
-"""Artists' details in the local copy: whose are wanted, and what came.
+"""Artists' details in the local copy: which artists lack them, and how they are stored.
 
-Each function runs in a transaction of the caller's.
+Each function runs in the caller's transaction.
 """
 
 from collections.abc import Sequence
@@ -18,46 +18,47 @@ GOOD_FOR = timedelta(days=7)
 FIELDS = (Artist.images, Artist.genres, Artist.popularity, Artist.followers)
 
 
-def wanted(session: Session, now: datetime, most: int) -> list[str]:
-    """Spotify's ids of artists without details or with old ones, the oldest first."""
+def due(session: Session, now: datetime, most: int) -> list[str]:
+    """List up to `most` artists without details or with old ones, by Spotify's id, oldest first."""
     old = or_(
         Artist.refreshed_at.is_(None),
         Artist.refreshed_at <= now - GOOD_FOR,
-        Artist.refreshed_at > now,  # by a clock that ran ahead
+        Artist.refreshed_at > now,  # by a clock that ran ahead then
     )
     oldest = Artist.refreshed_at.nulls_first(), Artist.id
     return list(session.scalars(select(Artist.spotify_id).where(old).order_by(*oldest).limit(most)))
 
 
 def record_details(
-    session: Session, asked: Sequence[str], details: Sequence[ArtistDetails], at: datetime
+    session: Session, requested: Sequence[str], details: Sequence[ArtistDetails], at: datetime
 ) -> int:
-    """Keep what came of those `asked` for, even if it is nothing; how many artists it changes.
+    """Store the details of the `requested` artists, and return how many artists they change.
 
-    What Spotify does not say stays as it was.
+    Fields that Spotify leaves out stay as they are. Every requested artist counts as refreshed,
+    also one without details, so that it is not requested again at once.
     """
     changed = _record(session, details, at) if details else 0
     session.execute(
-        update(Artist).where(among(Artist.spotify_id, asked)).values(refreshed_at=at),
+        update(Artist).where(among(Artist.spotify_id, requested)).values(refreshed_at=at),
         execution_options=IN_BULK,
     )
     return changed
 
 
 def announce(session: Session, origin: str) -> None:
-    """Let every process read its snapshot anew."""
+    """Notify every process that its snapshot is out of date."""
     session.execute(select(func.pg_notify(CHANNEL, origin)))
 
 
 def _record(session: Session, details: Sequence[ArtistDetails], at: datetime) -> int:
     rows = [each.model_dump() for each in details]
     given = recordset(rows, (Artist.spotify_id, *FIELDS))
-    says = {field: func.coalesce(given.c[field.key], field) for field in FIELDS}
-    differs = or_(*(field.is_distinct_from(value) for field, value in says.items()))
+    values = {field: func.coalesce(given.c[field.key], field) for field in FIELDS}
+    differs = or_(*(field.is_distinct_from(value) for field, value in values.items()))
     result = session.execute(
         update(Artist)
         .where(Artist.spotify_id == given.c.spotify_id, differs)
-        .values({**says, Artist.updated_at: at})
+        .values({**values, Artist.updated_at: at})
         .returning(Artist.id),
         execution_options=IN_BULK,
     )

@@ -1,7 +1,8 @@
-"""The cycle: choose a source, fetch, parse, store, announce; and when it runs.
+"""The sync cycle (fetch, parse, store, announce), its schedule, and the leader's other jobs.
 
-Begin with `syncer.py`; each sync ends in exactly one log event (`report.py`). `schedule.py` and
-`pacing.py` say when the next one is due, `jobs.py` runs what the leading process does alone,
-`upstream_status.py` holds what all processes know of Spotify's limits and of past syncs. Imports
-`storage`, `spotify`, `database` and `catalog`.
+Begin with `Syncer._cycle` in `syncer.py`; each sync ends in exactly one log event (`report.py`).
+`schedule.py` and `pacing.py` decide when the next sync is due, `sync_lock.py` keeps two from
+running at once, `jobs.py` runs what only the leading process does: syncs, `artist_details.py` and
+`retention.py`. `upstream_status.py` holds in memory what all processes have stored about Spotify's
+limits and past syncs. May import `storage`, all of `spotify`, `database`, `catalog` and `models`.
 """

@@ -1,4 +1,4 @@
-"""Artists' details, fetched between syncs: one call at a time, never in the way of one."""
+"""Artists' details, fetched between syncs: one call at a time, and none while a sync runs."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -14,22 +14,23 @@ from server.spotify.types import Verdict
 from server.storage import artists, sync_runs
 from server.tasks import attempt
 
-ROUND = 500  # artists looked up in the database at once
-TELL_EVERY = 50  # artists changed, after which caches hear of it
-PATIENCE = 3  # failures in a row that end a round, refusals that end a day
-SOURCE = "artists"  # the name under which its verdict is kept beside those of sources
+ROUND = 500  # artists read from the database at once
+ANNOUNCE_EVERY = 50  # changed artists, after which snapshots are read again
+PATIENCE = 3  # failures in a row that end a round, refusals in a row that pause for a day
+SOURCE = "artists"  # the name of its verdict in the table `sources`
 REFUSED_FOR = timedelta(days=1)
-RETRY = timedelta(seconds=10)  # after a first pause at least; twice as long after each further one
-LONGEST = timedelta(hours=48)
+RETRY = timedelta(seconds=10)  # the shortest first pause; doubled after each further one
+LONGEST_PAUSE = timedelta(hours=48)
 
 log = structlog.get_logger()
 
 
 class ArtistDetails:
-    """Works through the artists that lack details after each `wake`, a call a `tick`.
+    """Fetches the details that artists lack: a round after each `wake`, one call per `tick`.
 
-    `busy` says whether a sync runs; `announce` is awaited when answers have changed. Artists that
-    fail come last in the next round, in smaller groups, those that are refused not before a day.
+    `busy` says whether a sync runs; `announce` is awaited when stored artists have changed. Artists
+    whose call failed come last in the next round, in smaller groups; artists that Spotify refuses
+    are left out for a day. `origin` names this process to the others.
     """
 
     def __init__(
@@ -49,18 +50,18 @@ class ArtistDetails:
         self._origin = origin
         self._queue: deque[str] = deque()
         self._awake = self._ticking = False
-        self._kept: Verdict | None = None
-        self._failed: dict[str, int] = {}  # and the size of the group to ask for them in
+        self._stored: Verdict | None = None
+        self._failed: dict[str, int] = {}  # artist → size of the group to request it in
         self._resume_at: datetime | None = None
         self._refused: dict[str, datetime] = {}
         self._failures = self._refusals = self._changed = self._pauses = 0
 
     def wake(self) -> None:
-        """A sync has ended: artists may have come."""
+        """Start a round at the next tick: a sync may have added artists."""
         self._awake = True
 
     async def tick(self) -> None:
-        """What the timer calls: one call to Spotify, if anything is wanted and no sync runs."""
+        """Make one call to Spotify, unless nothing is due, a pause lasts or a sync runs."""
         if self._ticking or self._is_waiting() or self._busy() or not (self._queue or self._awake):
             return
         self._ticking = True
@@ -73,83 +74,83 @@ class ArtistDetails:
             self._ticking = False
 
     def _is_waiting(self) -> bool:
-        """Whether a pause goes on; none is longer than what a clock put back would make of it."""
+        """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
         if self._resume_at is None:
             return False
-        return timedelta(0) < self._resume_at - self._now() <= LONGEST
+        return timedelta(0) < self._resume_at - self._now() <= LONGEST_PAUSE
 
     async def _step(self) -> None:
         if not self._queue:
-            await self._begin_round()
+            await self._start_round()
         if self._queue:
-            await self._ask(self._next())
-        if self._changed and (self._changed >= TELL_EVERY or not self._queue):
+            await self._request(self._next_group())
+        if self._changed and (self._changed >= ANNOUNCE_EVERY or not self._queue):
             self._changed = 0
             await self._database.run(artists.announce, self._origin)
             await attempt(self._announce)
 
-    async def _begin_round(self) -> None:
+    async def _start_round(self) -> None:
         self._awake, self._failures = False, 0
         if self._lookup.verdict is None:
-            self._kept = await self._database.run(sync_runs.load_verdict, SOURCE)
-            self._lookup.verdict = self._kept
-        wanted = await self._database.run(artists.wanted, self._now(), ROUND)
-        self._failed = {each: self._failed[each] for each in wanted if each in self._failed}
+            self._stored = await self._database.run(sync_runs.load_verdict, SOURCE)
+            self._lookup.verdict = self._stored
+        due = await self._database.run(artists.due, self._now(), ROUND)
+        self._failed = {each: self._failed[each] for each in due if each in self._failed}
         self._refused = {each: at for each, at in self._refused.items() if self._is_recent(at)}
-        willing = [each for each in wanted if each not in self._refused]
-        willing.sort(key=self._group_of, reverse=True)  # those that failed come last
-        self._queue.extend(willing)
+        queued = [each for each in due if each not in self._refused]
+        queued.sort(key=self._group_size, reverse=True)  # those that failed come last
+        self._queue.extend(queued)
 
-    def _next(self) -> list[str]:
-        """The head of the queue, as many as one call may ask for, and no more than is safe.
+    def _next_group(self) -> list[str]:
+        """Return the artists at the head of the queue that the next call asks for.
 
-        A group that failed is asked for in halves, round by round, so that one artist who makes
-        the answer unreadable keeps no other from having details.
+        A group that failed is halved round by round, so that one artist whose details make the
+        answer unreadable does not keep the others from having details.
         """
-        size = min(self._lookup.most, self._group_of(self._queue[0]))
+        size = min(self._lookup.most, self._group_size(self._queue[0]))
         head = islice(self._queue, size)
-        return list(takewhile(lambda artist: self._group_of(artist) >= size, head))
+        return list(takewhile(lambda artist: self._group_size(artist) >= size, head))
 
-    def _group_of(self, artist: str) -> int:
-        """With how many others an artist may be asked for."""
+    def _group_size(self, artist: str) -> int:
+        """Return the size of the largest group that an artist may be requested in."""
         return self._failed.get(artist, MOST_IDS)
 
-    async def _ask(self, asked: list[str]) -> None:
-        """Look up the head of the queue and store what came; what fails comes again next round."""
+    async def _request(self, group: list[str]) -> None:
+        """Look up the head of the queue and store the details; a failure is for the next round."""
         try:
-            found = await self._lookup.ask(asked)
+            found = await self._lookup.fetch(group)
         except Paused as error:
-            self._pauses += 1  # one that is short and comes again and again gets longer
+            self._pauses += 1  # a short pause that recurs gets longer
             patience = RETRY * 2 ** min(self._pauses - 1, 12)
-            self._wait(min(max(timedelta(seconds=error.seconds), patience), LONGEST))
+            self._wait(min(max(timedelta(seconds=error.seconds), patience), LONGEST_PAUSE))
             return
         except EndpointRestricted as error:
-            self._leave_out(asked, error)
+            self._leave_out(group, error)
             return
         except DatabaseError:
             raise
         except Exception as error:
-            if not isinstance(error, SpotifyError):  # the same ones would raise it every 3 s
-                log.exception("task_crashed", task="ArtistDetails.tick", artists=asked)
-            self._pass_over(asked, error)
+            if not isinstance(error, SpotifyError):  # or the same group would raise it every 3 s
+                log.exception("task_crashed", task="ArtistDetails.tick", artists=group)
+            self._pass_over(group, error)
             return
         if found is None:
-            return  # many at once were refused: the same ones again, one by one
-        for _ in asked:
+            return  # a group was refused: the same artists follow one by one
+        for _ in group:
             self._queue.popleft()
         self._failures = self._refusals = self._pauses = 0
-        self._changed += await self._database.run(artists.record_details, asked, found, self._now())
+        self._changed += await self._database.run(artists.record_details, group, found, self._now())
         verdict = self._lookup.verdict
-        if verdict is not None and verdict is not self._kept:
+        if verdict is not None and verdict is not self._stored:
             await self._database.run(sync_runs.record_verdict, SOURCE, verdict)
-            self._kept = verdict
+            self._stored = verdict
 
     def _is_recent(self, refusal: datetime) -> bool:
         return timedelta(0) <= self._now() - refusal < REFUSED_FOR
 
-    def _leave_out(self, asked: list[str], error: EndpointRestricted) -> None:
-        """One artist is refused, and left alone for a day; after several in a row all are."""
-        for artist in asked:
+    def _leave_out(self, group: list[str], error: EndpointRestricted) -> None:
+        """Leave refused artists out for a day; after PATIENCE refusals in a row, all artists."""
+        for artist in group:
             self._refused[self._queue.popleft()] = self._now()
             log.info("artist_refused", artist=artist, reason=str(error))
         self._refusals += 1
@@ -157,16 +158,17 @@ class ArtistDetails:
             log.warning("details_refused", reason=str(error))
             self._wait(REFUSED_FOR)
 
-    def _pass_over(self, asked: list[str], error: Exception) -> None:
-        for _ in asked:
-            self._failed[self._queue.popleft()] = max(len(asked) // 2, 1)
+    def _pass_over(self, group: list[str], error: Exception) -> None:
+        """Put a group that failed off to the next round, where it is requested in halves."""
+        for _ in group:
+            self._failed[self._queue.popleft()] = max(len(group) // 2, 1)
         self._failures += 1
         if self._failures >= PATIENCE:
             log.warning("details_failed", reason=str(error))
             self._end_round()
 
     def _wait(self, pause: timedelta) -> None:
-        """Go on where it stopped when a pause is over."""
+        """Pause, then continue with a new round."""
         self._end_round()
         self._awake = True
         self._resume_at = self._now() + pause

@@ -1,4 +1,4 @@
-"""What one of all processes does for all, by the clock: syncs, artists' details, retention."""
+"""The jobs that only the leading process runs: syncs, artists' details, retention."""
 
 import asyncio
 
@@ -12,13 +12,13 @@ from server.sync.retention import Retention
 from server.sync.syncer import Syncer
 from server.tasks import Timers, attempt
 
-SYNC_TICK = 1.0  # seconds; how often it is looked whether a sync is due
-DETAILS_TICK = 3.0  # seconds; so far apart are the calls for artists' details
+SYNC_TICK = 1.0  # seconds between two looks whether a sync is due
+DETAILS_TICK = 3.0  # seconds between two calls for artists' details
 RETENTION_TICK = 3600.0  # seconds
 
 
 class LeaderJobs:
-    """Done while this process leads; otherwise the schedule follows that of the one that does."""
+    """Runs the jobs while this process leads; otherwise its schedule follows the leader's."""
 
     def __init__(
         self, database: Database, syncer: Syncer, details: ArtistDetails, retention: Retention
@@ -37,7 +37,7 @@ class LeaderJobs:
         )
 
     async def run(self) -> None:
-        """Lead whenever nobody else does, until cancelled."""
+        """Stand for election and run the jobs while elected, until cancelled."""
         self._timers.start()
         try:
             await self.leadership.run()
@@ -45,14 +45,17 @@ class LeaderJobs:
             await self._timers.stop()
 
     async def follow(self, history: SyncHistory, *, news: bool = False) -> None:
-        """Go by what others have done; a leader only if that is news. Raises DatabaseError."""
+        """Adapt the schedule to syncs of other processes. Raises DatabaseError.
+
+        `news` says that another process has just synced; without it, the leader's schedule stays.
+        """
         if self._syncer.schedule.interval and (news or not self.leadership.leads):
             await self._syncer.follow(history)
         if news:
             self._details.wake()
 
     async def _on_elected(self) -> None:
-        """Go on where the leader before has stopped; with a sync at once if one is due."""
+        """Continue where the previous leader stopped: sync at once if a sync is due."""
         await attempt(self._syncer.resume)
         self._details.wake()
         self._first = asyncio.create_task(attempt(self._syncer.tick))

@@ -1,4 +1,4 @@
-"""How far apart syncs have to be, so that the calls of a day suffice for the whole day."""
+"""The least time between syncs, so that the calls of a day last for the whole day."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,15 @@ from server.spotify.limits.quota import Allowance, room_at, spacing
 from server.spotify.types import SourceName, Verdict
 from server.storage import sync_runs
 
-BUSY = timedelta(hours=1)  # how long to wait where a sync would never fit
+BUSY = timedelta(hours=1)  # the wait for a sync whose calls never fit into the quota
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """How far apart syncs of so many `calls` have to be, and how long until there is room for one.
+    """What the quota allows for syncs of `calls` calls each.
 
-    `spacing` and `room_in` are seconds.
+    `spacing` is the least time between two syncs, `room_in` the time until the next one fits; both
+    in seconds.
     """
 
     spacing: float
@@ -29,7 +30,7 @@ class Outlook:
 
 
 class Pacing:
-    """Looks into the ledger of the bucket that a source belongs to."""
+    """Reads the stored calls of the bucket that a source belongs to."""
 
     def __init__(
         self,
@@ -47,15 +48,18 @@ class Pacing:
         self._markets = markets
 
     def most_pages(self, source: SourceName, known: Mapping[str, Verdict]) -> int:
-        """The calls that a sweep of a source takes if its lists are as long as is wanted.
+        """Return the calls of a sweep whose lists are all as long as SYNC_MAX_RELEASES.
 
-        `known` tells which markets are refused, and so are not asked for.
+        `known` holds the verdicts on markets: those that Spotify refuses take no calls.
         """
         lists = len(served(self._markets, known, self._now())) if source == "search" else 1
         return max(lists, 1) * math.ceil(self._max_releases / ENDPOINTS[source].limit)
 
     async def outlook(self, source: SourceName, pages: int = 0) -> Outlook:
-        """What the ledger allows for sweeps of `pages` calls. Raises DatabaseError."""
+        """Return what the quota allows for sweeps of `pages` calls; 0 means the most it may take.
+
+        Raises DatabaseError.
+        """
         known = await self._database.run(sync_runs.load_markets) if self._markets else {}
         cost, now = pages or self.most_pages(source, known), self._now()
         usage = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)

@@ -1,4 +1,4 @@
-"""What one sync did, as the log, the command line and the timetable hear of it."""
+"""The outcome of one sync, for the log, the command line and the schedule."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -19,10 +19,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Report:
-    """What one sync did; `outcome` is complete, partial or failed, counts are of albums.
+    """The outcome of one sync: complete, partial or failed; counts are of albums.
 
-    `calls` counts all that Spotify was asked, `pages` those calls that brought a page,
-    `pages_skipped` pages that could not be read; `skipped` counts unusable items.
+    `calls` counts the calls to Spotify, `pages` those of them that brought a page, `pages_skipped`
+    pages that could not be read; `skipped` counts unusable items.
     """
 
     outcome: str
@@ -40,7 +40,7 @@ class Report:
 
     @classmethod
     def of(cls, sweep: Sweep, tally: Tally, duration_ms: int) -> Self:
-        """The report of a sweep that has been stored."""
+        """Make the report of a sweep that has been stored."""
         return cls(
             outcome=sweep.outcome,
             source=sweep.source,
@@ -58,13 +58,13 @@ class Report:
 
 
 def log_start(setting: Setting, purpose: Purpose) -> None:
-    """Log that a sync has begun: which source SYNC_SOURCE names, and who wanted it."""
+    """Log that a sync has started: the source that SYNC_SOURCE names, and what triggered it."""
     trigger = "person" if purpose == "interactive" else "clock"
     log.info("sync_started", source=setting, trigger=trigger)
 
 
 def log_report(report: Report) -> None:
-    """Log the one event that a sync ends in."""
+    """Log the one event that ends a sync."""
     if report.outcome == "failed":
         log.error("sync_failed", **asdict(report))
     elif report.outcome == "partial":
@@ -90,22 +90,22 @@ def log_markets(learnt: Mapping[str, Verdict], known: Mapping[str, Verdict]) -> 
 
 
 def stopwatch() -> Callable[[], int]:
-    """What tells the milliseconds since now."""
+    """Start a stopwatch: a function that returns the milliseconds since this call."""
     started = time.monotonic()
     return lambda: round((time.monotonic() - started) * 1000)
 
 
 class StuckFeed:
-    """Logs `feed_stuck` when that begins, and again once a day."""
+    """Logs `feed_stuck` when syncs bring nothing new for too long, and again once a day."""
 
     def __init__(self) -> None:
-        self._told_at: datetime | None = None
+        self._logged_at: datetime | None = None
 
     def observe(self, new_at: datetime | None, now: datetime, *, complete: bool) -> None:
-        """After each sync: when it was that one last brought something new."""
+        """Take note of a sync; `new_at` is when a sync last brought new albums."""
         if not complete or new_at is None or not is_stuck(new_at, now):
             return
-        if self._told_at is None or not timedelta(0) <= now - self._told_at < REMIND:
-            self._told_at = now
+        if self._logged_at is None or not timedelta(0) <= now - self._logged_at < REMIND:
+            self._logged_at = now
             hours = round((now - new_at).total_seconds() / 3600)
             log.warning("feed_stuck", new_at=new_at, hours=hours)

@@ -1,4 +1,4 @@
-"""One sync at a time: of this process, and of all processes on one database."""
+"""One sync at a time: within this process, and among all processes on one database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -13,32 +13,35 @@ from server.errors import SchemaMismatch
 from server.request_errors import ServerOutdated, SyncRunning
 from server.tasks import end
 
-CHANNEL = "freshet_turn"  # of NOTIFY: a turn has been taken, or has ended
+CHANNEL = "freshet_turn"  # of NOTIFY: a process has taken or released the sync lock
 
 
 class SyncLock:
-    """Lets one sync run after the other. `since` is when the one that has its turn began."""
+    """Runs the syncs of this process one after the other.
+
+    `since` is when the running sync got the lock among all processes; None before that.
+    """
 
     def __init__(self) -> None:
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._running: asyncio.Task[Any] | None = None
-        self._begun: asyncio.Task[None] | None = None
+        self._background: asyncio.Task[None] | None = None
         self.since: datetime | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether a sync is under way."""
-        begun = self._begun is not None and not self._begun.done()
-        return begun or self._one_at_a_time.locked()
+        started = self._background is not None and not self._background.done()
+        return started or self._lock.locked()
 
-    def begin(self, sync: Coroutine[Any, Any, None]) -> None:
-        """Start a sync that nobody waits for."""
-        self._begun = asyncio.create_task(sync)
+    def spawn(self, sync: Coroutine[Any, Any, None]) -> None:
+        """Start a sync in the background."""
+        self._background = asyncio.create_task(sync)
 
     @asynccontextmanager
-    async def alone(self) -> AsyncIterator[None]:
-        """Run the body as a sync, once no other runs."""
-        async with self._one_at_a_time:
+    async def exclusive(self) -> AsyncIterator[None]:
+        """Run the body as a sync, once no other sync of this process runs."""
+        async with self._lock:
             self._running = asyncio.current_task()
             try:
                 yield
@@ -46,25 +49,27 @@ class SyncLock:
                 self._running = self.since = None
 
     async def stop(self) -> None:
-        """Cancel what runs, if anything does, and wait for its end."""
-        await end({task for task in (self._running, self._begun) if task and not task.done()})
+        """Cancel the running syncs, if any, and wait until they have ended."""
+        await end({task for task in (self._running, self._background) if task and not task.done()})
 
 
 async def take(database: Database, origin: str = "") -> SessionLock:
-    """Our turn, to be kept and released; all processes are told, `origin` being ours.
+    """Take the sync lock among all processes; the caller holds and releases it.
 
-    Raises NotOurTurn, or a DatabaseError.
+    All processes are notified, with `origin`, the name of this one. Raises SyncRunning if another
+    process has the lock, ServerOutdated if the schema belongs to another version, or another
+    DatabaseError.
     """
-    turn = SessionLock(database, advisory_lock.SYNC, CHANNEL, origin)
+    lock = SessionLock(database, advisory_lock.SYNC, CHANNEL, origin)
     try:
-        taken = await turn.take()
+        taken = await lock.take()
     except SchemaMismatch as error:
-        await turn.release()
+        await lock.release()
         raise ServerOutdated from error
     except BaseException:
-        await turn.release()
+        await lock.release()
         raise
     if not taken:
-        await turn.release()
+        await lock.release()
         raise SyncRunning
-    return turn
+    return lock

@@ -1,4 +1,4 @@
-"""The cycle: fetch, parse, upsert, announce – and exactly one event that it ends in."""
+"""The cycle of a sync: fetch, parse, store, announce, and exactly one log event at its end."""
 
 import asyncio
 import math
@@ -11,7 +11,7 @@ import structlog
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
-from server.request_errors import NotOurTurn, SyncRunning
+from server.request_errors import SyncRefused, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, SweepRun, reason_of
 from server.spotify.types import LADDER, Purpose, Setting, SourceName, Verdict, Verdicts
 from server.storage import sweeps, sync_runs
@@ -37,10 +37,11 @@ log = structlog.get_logger()
 
 
 class Syncer:
-    """Walks new releases from Spotify into the local copy, one sync at a time in all processes.
+    """Copies new releases from Spotify to the database, one sync at a time among all processes.
 
     `sweepers` differ in how much of the quota they may use. `announce` is awaited after each sync
-    that brought something; `now` is the wall clock; `origin` names this process to the others.
+    that stored a sweep, `report_to` is called after every one. `now` is the wall clock; `origin`
+    names this process to the others.
     """
 
     def __init__(
@@ -66,42 +67,45 @@ class Syncer:
         self._now = now
         self._origin = origin
         self._stuck = StuckFeed()
-        self._under_way = SyncLock()
+        self._one_at_a_time = SyncLock()
         self._ticking = False
         self._swept: tuple[SourceName, int] | None = None
 
     @property
     def is_running(self) -> bool:
         """Whether a sync of this process is under way."""
-        return self._under_way.is_running
+        return self._one_at_a_time.is_running
 
     @property
     def running_since(self) -> datetime | None:
-        """When the one that is under way began; None if none is, or its turn has yet to come."""
-        return self._under_way.since
+        """When the running sync started; None if none runs, or if it waits for the lock."""
+        return self._one_at_a_time.since
 
     def seconds_left(self) -> int:
-        """Whole seconds until the next sync is due."""
+        """Return the whole seconds until the next sync is due, 0 if it is overdue."""
         return max(math.ceil(self.schedule.seconds_left()), 0)
 
     def next_at(self) -> datetime | None:
-        """When the next sync is due; None if none ever is."""
+        """Return when the next sync is due; None if scheduled syncs are off."""
         if not self.schedule.interval:
             return None
         return self._now() + timedelta(seconds=self.seconds_left())
 
     def calls_of_a_sweep(self, source: str | None, markets: Mapping[str, Verdict]) -> int:
-        """Return how many calls a sweep takes: those of the last one, or the most it may need."""
+        """Return how many calls a sweep takes: those of the last one, or the most it may need.
+
+        0 for an unknown source. `markets` holds the verdicts on markets.
+        """
         pages = self._swept[1] if self._swept and self._swept[0] == source else 0
         return pages if pages or source not in LADDER else self._pace.most_pages(source, markets)
 
     async def resume(self) -> None:
-        """Take up the schedule of the process before this one: a restart is no reason to ask."""
+        """Continue the schedule of the previous leader, so that a restart causes no extra sync."""
         await self.follow(await self._database.run(sync_runs.load_history))
         log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
     async def follow(self, history: SyncHistory) -> None:
-        """Go by what another process has done. Raises DatabaseError."""
+        """Adapt the schedule to the last sync of another process. Raises DatabaseError."""
         outlook = await self._outlook(history.source)
         self.schedule.stretch(outlook.spacing)
         if history.finished_at is not None:
@@ -110,42 +114,43 @@ class Syncer:
             self.schedule.resume(age, failed=failed, room_in=outlook.room_in)
 
     async def tick(self) -> None:
-        """What the timer calls every second: a sync if one is due and none runs."""
+        """Run a sync if one is due and none runs; a timer calls this every second."""
         if self._ticking or self.is_running or not self.schedule.is_due():
             return
         self._ticking = True
         try:
             await self._plan(await self.sync())
-        except NotOurTurn:  # what comes of that one sets the time of ours
+        except SyncRefused:  # the result of the other sync sets the time of the next one
             self.schedule.pause(BUSY_SECONDS)
-        except BaseException:  # whatever went wrong, it does not go on every second
+        except BaseException:  # or it would be tried again every second
             await self._plan(None)
             raise
         finally:
             self._ticking = False
 
-    async def begin(self) -> None:
-        """Start a sync because a person wants it, who may use all of the quota, and leave it.
+    async def start(self) -> None:
+        """Start a sync in the background for a person, who may use all of the quota.
 
-        Raises NotOurTurn, SyncPaused if Spotify may not be asked now, or a DatabaseError.
+        Raises SyncRunning or ServerOutdated, SyncPaused if Spotify may not be called now, or a
+        DatabaseError.
         """
         if not self.is_running:
             history = await self._database.run(sync_runs.load_history)
             source, calls = self._usual(history.source)
             await self._sweepers["interactive"].check(source, max(calls, 1))
-        if self.is_running:  # also if another has begun meanwhile
+        if self.is_running:  # also if another has started meanwhile
             raise SyncRunning
-        ours = await sync_lock.take(self._database, self._origin)
-        self._under_way.begin(self._sync_once(ours))
+        lock = await sync_lock.take(self._database, self._origin)
+        self._one_at_a_time.spawn(self._sync_once(lock))
 
-    async def _sync_once(self, ours: SessionLock) -> None:
-        """A failure of it changes nothing about when the next one is due."""
-        report = await self.sync(purpose="interactive", ours=ours)
+    async def _sync_once(self, lock: SessionLock) -> None:
+        """Run a sync; the next one is planned again only if this one is complete."""
+        report = await self.sync(purpose="interactive", lock=lock)
         if report.outcome == "complete" and self.schedule.interval:
             await self._plan(report)
 
     async def _plan(self, report: Report | None) -> None:
-        """Set the time of the next sync; None is one that crashed, or was given up."""
+        """Set the time of the next sync; `report` is None if the last sync crashed."""
         outlook = Outlook(0, 0)
         with suppress(DatabaseError):
             outlook = await self._outlook(report.source if report else None)
@@ -153,32 +158,34 @@ class Syncer:
         self.schedule.plan(failed=failed, spacing=outlook.spacing, room_in=outlook.room_in)
 
     async def stop(self) -> None:
-        """Give up the sync that runs, if any; its transaction is not begun or wholly done."""
-        await self._under_way.stop()
+        """Cancel the running sync, if any; its transaction takes place as a whole or not at all."""
+        await self._one_at_a_time.stop()
 
     async def sync(
         self,
         progress: Progress | None = None,
         purpose: Purpose = "background",
-        ours: SessionLock | None = None,
+        lock: SessionLock | None = None,
     ) -> Report:
-        """One sync, which ends in a Report and one event, unless it is cancelled.
+        """Run one sync, which ends in a Report and one log event, unless it is cancelled.
 
-        `progress` is called with the items seen and the total that Spotify claims. `ours` is our
-        turn if it was taken before. Raises NotOurTurn if others are at it.
+        `progress` is called with the number of items seen and the total that Spotify claims. `lock`
+        is the sync lock if the caller has taken it. Raises SyncRunning if another process syncs,
+        ServerOutdated if the schema belongs to another version; anything else that goes wrong is
+        in the report.
         """
-        async with self._under_way.alone():
-            return await self._cycle(purpose, progress, ours)
+        async with self._one_at_a_time.exclusive():
+            return await self._cycle(purpose, progress, lock)
 
     async def _cycle(
-        self, purpose: Purpose, progress: Progress | None, turn: SessionLock | None
+        self, purpose: Purpose, progress: Progress | None, lock: SessionLock | None
     ) -> Report:
         """Fetch and parse, store, announce, report."""
         elapsed, started_at, history = stopwatch(), self._now(), SyncHistory({})
         sweeping = self._sweepers[purpose].start(started_at)
         try:
-            async with (turn or await sync_lock.take(self._database, self._origin)).held():
-                self._under_way.since = started_at
+            async with (lock or await sync_lock.take(self._database, self._origin)).held():
+                self._one_at_a_time.since = started_at
                 log_start(self._setting, purpose)
                 history = await self._database.run(sync_runs.load_history)
                 failures = max(self.schedule.failures, history.failures)
@@ -186,7 +193,7 @@ class Syncer:
                 tally = await self._database.run(
                     sweeps.record_sweep, sweep, started_at, self._now, self._origin
                 )
-        except NotOurTurn:
+        except SyncRefused:
             raise
         except asyncio.CancelledError:
             log.info("sync_cancelled", calls=sweeping.calls, duration_ms=elapsed())
@@ -200,7 +207,7 @@ class Syncer:
             self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
             self._stuck.observe(tally.new_at, self._now(), complete=sweep.complete)
             log_source(sweep, history.source)
-            await attempt(self._announce)  # what is stored is stored, and its event has to come
+            await attempt(self._announce)  # the sweep is stored in any case
         log_markets(sweeping.verdicts.markets, history.markets)
         self._report_to(report)
         return report
@@ -208,13 +215,13 @@ class Syncer:
     async def _record_failure(
         self, error: Exception, sweeping: SweepRun, started_at: datetime
     ) -> str:
-        """Record a sync that stored nothing, with its verdicts; the reason, for its event."""
+        """Record a sync that stored no sweep, with its verdicts; return the reason."""
         if not isinstance(error, FreshetError):
             log.exception("sync_crashed")
         if isinstance(error, Paused):
             self.schedule.pause(error.seconds)
         reason = reason_of(error)
-        with suppress(DatabaseError):  # the event says it all the same
+        with suppress(DatabaseError):  # the report has the reason, too
             await self._database.run(
                 sync_runs.record_failure,
                 sweeping.verdicts,
@@ -226,9 +233,9 @@ class Syncer:
         return reason
 
     async def _keep_sources(self, verdicts: Verdicts) -> None:
-        """Store what a cancelled sync has learnt of the sources, so that none is probed again.
+        """Store what a cancelled sync has learnt of the sources, lest they be probed again.
 
-        The process may be about to end, so this gives up after CANCEL_SECONDS.
+        Gives up after CANCEL_SECONDS, because the process may be about to end.
         """
         if verdicts.sources:
             with suppress(DatabaseError, TimeoutError):
@@ -236,11 +243,11 @@ class Syncer:
                     await self._database.run(sync_runs.record_verdicts, Verdicts(verdicts.sources))
 
     async def _outlook(self, source: SourceName | None) -> Outlook:
-        """What the quota allows for sweeps like the last one."""
+        """Return what the quota allows for sweeps like the last one."""
         return await self._pace.outlook(*self._usual(source))
 
     def _usual(self, source: SourceName | None) -> tuple[SourceName, int]:
-        """The source in use, and the calls that a sweep of it took; 0 if there was none here."""
+        """Return the source in use, and the calls of its last sweep here; 0 if there was none."""
         if self._setting != "auto":
             source = self._setting
         swept, pages = self._swept or (source or "search", 0)

@@ -1,4 +1,4 @@
-"""How we stand with Spotify: calls, pauses and past syncs of all processes, in memory."""
+"""The stored calls, pauses and syncs of all processes, held in memory for status requests."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,9 +22,10 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Bucket:
-    """One endpoint: calls of the last 24 hours, of those that it may have, and its pause.
+    """One endpoint: its calls of the last 24 hours, its quota `per_day`, and its pause.
 
-    `forecast` is how many calls the coming 24 hours will take if all goes on as now.
+    `forecast` is the number of calls in the coming 24 hours if nothing changes; `reason` is why
+    Spotify asked for the pause.
     """
 
     name: str
@@ -37,11 +38,11 @@ class Bucket:
 
 
 class UpstreamStatus:
-    """Read anew by `load`; no request reads a table. `history` is what past syncs have left.
+    """What the database holds about Spotify's limits and past syncs, as of the last `load`.
 
-    `syncing` is whether any process was at it then. `usages` are what is known of each endpoint,
-    `days` what the last ones have brought; None as long as the database has not answered. `now` is
-    the clock it goes by.
+    No request reads a table. `usage` has the calls and the pause of each endpoint, `history` what
+    past syncs have left, `days` the syncs per day of the last 30 days, None until the database has
+    answered. `syncing` says whether any process was syncing. `now` is the wall clock.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class UpstreamStatus:
         self.usage: dict[str, BucketUsage] = {}
         self.history = SyncHistory({})
         self.days: tuple[Day, ...] | None = None
-        self._remembered: SyncHistory | None = None  # when `days` were read
+        self._days_of: SyncHistory | None = None  # the history when `days` were read
         self.syncing = False
 
     async def load(self) -> None:
-        """Read what is known now, each part by itself.
+        """Read each part from the database; a part that cannot be read stays as it was.
 
-        A part that cannot be read keeps what was known. Raises DatabaseError.
+        Raises the first DatabaseError once all parts have been tried.
         """
         await attempt_each(self.refresh, self._load_usage, self._load_runs)
 
@@ -73,12 +74,12 @@ class UpstreamStatus:
 
     async def _load_runs(self) -> None:
         self.history = history = await self._database.run(sync_runs.load_history)
-        if history != self._remembered:
+        if history != self._days_of:
             self.days = await self._database.run(sync_runs.read_days, self.now())
-        self._remembered = history
+        self._days_of = history
 
     async def refresh(self) -> None:
-        """See whether any process syncs. Raises DatabaseError; it is not known to, then."""
+        """Read whether any process syncs. Raises DatabaseError, and then assumes that none does."""
         try:
             self.syncing = await self._database.run(advisory_lock.is_held, advisory_lock.SYNC)
         except DatabaseError:
@@ -87,11 +88,14 @@ class UpstreamStatus:
 
     @property
     def markets(self) -> dict[str, Verdict | None]:
-        """The markets of SYNC_MARKETS, each with what is known of it."""
+        """The markets of SYNC_MARKETS, each with its verdict, None if it has none yet."""
         return {market: self.history.markets.get(market) for market in self._markets}
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
-        """Every endpoint that was asked lately, while `source` is swept in `pages` calls."""
+        """List the endpoints that were called lately or are paused.
+
+        The forecast assumes that `source` is swept every `interval`, with `pages` calls each time.
+        """
         swept = next((ENDPOINTS[each].path for each in LADDER if each == source), None)
         sweeps = math.ceil(DAY / interval) * pages if interval else 0
         return [

@@ -1,4 +1,4 @@
-"""Artists' details: fifty with one call where this app may, one by one where not.
+"""Artists' details: fifty with one call where the app may do that, otherwise one by one.
 
 Source: developer.spotify.com/documentation/web-api/reference/get-multiple-artists, refused to apps
 in development mode since February 2026, and …/get-an-artist.
@@ -16,7 +16,7 @@ MOST_IDS = 50  # in one call
 
 
 class ArtistLookup:
-    """Asks for artists by id. `verdict` is what is known of asking for many at once."""
+    """Fetches artists by id. `verdict` says whether this app may fetch several with one call."""
 
     def __init__(self, client: SpotifyClient, now: Callable[[], datetime]) -> None:
         self._client = client
@@ -25,17 +25,17 @@ class ArtistLookup:
 
     @property
     def most(self) -> int:
-        """How many ids the next call may ask for."""
+        """The largest number of ids that the next call may have."""
         known = self.verdict
         if known is None or known.allowed:
             return MOST_IDS
         return MOST_IDS if known.is_due(self._now()) else 1
 
-    async def ask(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
-        """The details of up to `most` artists; those that Spotify does not know are left out.
+    async def fetch(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
+        """Fetch the details of up to `most` artists, without those that Spotify does not know.
 
-        None if asking for many was refused, which is remembered: ask again for fewer. Raises a
-        SpotifyError.
+        Returns None if Spotify refused several ids in one call. `verdict` says so from then on, so
+        the caller tries again with fewer. Raises a SpotifyError.
         """
         if len(ids) > 1:
             return await self._many(ids)
