@@ -60,7 +60,7 @@ def make_lag(
 ) -> ServingLag:
     """The part that sees to it that what is stored is served."""
     return ServingLag(
-        stored=lambda: upstream_status.history.brought,
+        stored=lambda: upstream_status.history.stored,
         served=lambda: freshness_of(cache.snapshot).run,
         reload=cache.refresh,
         timer=timer,

@@ -1,4 +1,4 @@
-"""Many rows in one statement: they travel as one jsonb parameter, which the database unfolds."""
+"""Many rows in one statement: one jsonb parameter, which the database expands to rows."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, cast
@@ -21,18 +21,18 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from models import Base
 
-IN_BULK = {"synchronize_session": False}  # no object of a session is at stake in bulk statements
+IN_BULK = {"synchronize_session": False}  # bulk statements touch no object of a session
 
 Row = dict[str, Any]
 
 
 def among(attribute: InstrumentedAttribute[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Whether a text column is one of `values`, as one array parameter."""
+    """Make the condition that a text column is one of `values`, sent as one array parameter."""
     return attribute == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
 
 
 def recordset(rows: list[Row], columns: Sequence[Any]) -> TableValuedAlias:
-    """Rows as a table with the names and types of `columns` (jsonb_to_recordset)."""
+    """Make rows a table with the names and types of `columns` (jsonb_to_recordset)."""
     return (
         func.jsonb_to_recordset(bindparam(None, rows, type_=JSONB, unique=True))
         .table_valued(*(column(each.key, each.type) for each in columns))
@@ -41,7 +41,7 @@ def recordset(rows: list[Row], columns: Sequence[Any]) -> TableValuedAlias:
 
 
 def insert_rows(session: Session, model: type[Base], rows: list[Row]) -> None:
-    """Insert rows, which all have the same keys."""
+    """Insert rows, all of which have the same keys."""
     if rows:
         table = cast(Table, model.__table__)
         given = recordset(rows, [table.c[name] for name in rows[0]])
@@ -51,10 +51,10 @@ def insert_rows(session: Session, model: type[Base], rows: list[Row]) -> None:
 def upsert_rows(
     session: Session, model: type[Base], rows: list[Row], content: Collection[str]
 ) -> dict[str, int]:
-    """Insert rows, or bring the `content` columns of those that are there to what is given.
+    """Insert rows, or update the `content` columns of rows that exist and differ.
 
-    Rows go in sorted by key, so that two writers cannot lock each other out, and one that is the
-    same already is not written. Returns our ids by Spotify's, of what was written.
+    Rows are sorted by key, so that two writers cannot deadlock. Returns our ids of the written
+    rows, by Spotify's id.
     """
     if not rows:
         return {}

@@ -1,7 +1,7 @@
 """The journal of changes, read in the order in which it was written.
 
-Syncs and retention write under one lock, which they hold until they commit, so numbers become
-visible in their order: whoever has read up to one has missed none before it.
+Syncs and retention write under one lock, which they hold until they commit, so entries become
+visible in the order of their numbers: a client that has read one has missed none before it.
 """
 
 from collections.abc import Collection
@@ -21,8 +21,8 @@ from server.catalog.change_event import Entry, Piece, Reach
 from server.catalog.release import CREDITED, summary
 from server.storage.bulk import IN_BULK, among, insert_rows
 
-# What Python cannot hold must not keep the rows beside it from being read: JSON comes as text, and
-# times outside of its calendar as the nearest ones in it.
+# A value that Python cannot represent must not make other rows unreadable: JSON is read as text,
+# and times outside Python's calendar as the nearest ones within it.
 COLUMNS = (
     Change.seq,
     Change.kind,
@@ -34,8 +34,6 @@ COLUMNS = (
     cast(Change.detail, Text).label("detail"),
     cast(Change.release, Text).label("release"),
 )
-log = structlog.get_logger()
-
 DESCRIBED = (
     Album.spotify_id,
     Album.name,
@@ -46,12 +44,15 @@ DESCRIBED = (
     Album.images,
 )
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True)
 class AlbumChange:
-    """One entry of the journal: an album (by Spotify's id) was added, updated, is gone or deleted.
+    """One entry of the journal: an album, by Spotify's id, is added, updated, gone or deleted.
 
-    Deleted is what has not been seen for so long that it is no longer kept.
+    `gone` means that it left the last list it was in, `deleted` that retention removed its row.
+    `detail` of an update is `{field: {"old", "new"}}`.
     """
 
     album: str
@@ -60,9 +61,9 @@ class AlbumChange:
 
 
 def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, Any]]:
-    """Return the summaries of albums that are kept, by Spotify's id, in one statement.
+    """Read the summaries of stored albums, by Spotify's id, in one statement.
 
-    One whose row cannot be read is left out, and logged.
+    An album whose row cannot be read is left out, and logged (`item_left_out`).
     """
     if not albums:
         return {}
@@ -91,7 +92,7 @@ def record(
     releases: dict[str, dict[str, Any]],
     at: datetime,
 ) -> None:
-    """Append changes in order, each with what `releases` has of its album."""
+    """Append changes in order, each with the summary of its album in `releases`, if any."""
     rows = [
         {
             "album": change.album,
@@ -106,16 +107,16 @@ def record(
 
 
 def prune(session: Session, before: datetime, most: int) -> int:
-    """Delete up to `most` of the oldest entries that are older than `before`; how many that was.
+    """Delete up to `most` of the oldest entries from before `before`; return how many.
 
-    It stops at the first entry that is younger, so that what is kept has no holes whatever the
-    clock did, and notes how far it came (see `JournalFloor`).
+    The first younger entry ends the deletion, so that the remaining journal has no gaps even if the
+    clock was put back. The highest number deleted is stored in `JournalFloor`.
     """
     younger = select(func.min(Change.seq)).where(Change.at >= before).scalar_subquery()
     old = select(Change.seq).where(or_(younger.is_(None), Change.seq < younger))
     oldest = old.order_by(Change.seq).limit(most).scalar_subquery()
-    gone = delete(Change).where(Change.seq.in_(oldest)).returning(Change.seq)
-    deleted = session.scalars(gone, execution_options=IN_BULK).all()
+    statement = delete(Change).where(Change.seq.in_(oldest)).returning(Change.seq)
+    deleted = session.scalars(statement, execution_options=IN_BULK).all()
     if deleted:
         floor = insert(JournalFloor).values(id=1, seq=max(deleted))
         raised = func.greatest(JournalFloor.seq, floor.excluded.seq)
@@ -124,10 +125,10 @@ def prune(session: Session, before: datetime, most: int) -> int:
 
 
 def read(session: Session, after: int, limit: int) -> Piece:
-    """Return up to `limit` entries after the one numbered `after`, in order.
+    """Return up to `limit` entries with numbers above `after`, in order.
 
-    How far the journal reaches is read last: what has been deleted by then is known, so no entry
-    can be missed unnoticed.
+    The reach of the journal is read last, so that it covers every entry deleted meanwhile, and no
+    client misses one unnoticed.
     """
     rows = session.execute(
         select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
@@ -136,13 +137,13 @@ def read(session: Session, after: int, limit: int) -> Piece:
 
 
 def read_latest(session: Session, limit: int) -> Piece:
-    """Return the last entries of all, in order."""
+    """Return the newest `limit` entries, in order."""
     rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
     return Piece([_entry(row) for row in reversed(rows)], reach(session))
 
 
 def reach(session: Session) -> Reach:
-    """Return how far the journal reaches, by indexes alone."""
+    """Return the oldest and newest number of the journal, and its floor; reads only indexes."""
     floor = select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery()
     ends = select(func.min(Change.seq).label("oldest"), func.max(Change.seq).label("newest"))
     row = session.execute(select(func.coalesce(floor, 0).label("floor"), ends.subquery())).one()
@@ -150,9 +151,9 @@ def reach(session: Session) -> Reach:
 
 
 def _entry(row: Row[Any]) -> Entry:
-    """One entry: without its details if JSON cannot hold them, which is logged.
+    """Make an entry of a row, without details if these cannot be read, which is logged.
 
-    It keeps its number, so no reader takes it for missed or waits for it.
+    The entry keeps its number, so that no client believes it missed or waits for it.
     """
     known = {"seq": row.seq, "kind": row.kind, "at": row.at, "album": row.album}
     try:

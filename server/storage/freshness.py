@@ -1,6 +1,6 @@
-"""How fresh the local copy is, in one statement by indexes alone.
+"""The freshness of the local copy, read in one statement that uses only indexes.
 
-Which sync was the latest is told by its id: times go back when a clock that ran ahead is put right.
+The latest sync is the one with the highest id: times go back when a fast clock is corrected.
 """
 
 from datetime import timedelta
@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 from models import Album, Artist, Change, Listing, SyncRun
 from server.catalog.snapshot import Freshness
-from server.storage.sync_runs import last_to_bring, latest_at, new_at
+from server.storage.sync_runs import last_stored, latest_at, new_at
 
-SKEW = timedelta(minutes=5)  # so far a host's clock may be ahead of the database's
+SKEW = timedelta(minutes=5)  # by which a host's clock may be ahead of the database's
 
 
 def read(session: Session) -> Freshness:
-    """What the syncs so far have left."""
+    """Read the freshness of the local copy after the syncs so far."""
     values = session.execute(_statement()).one()._asdict()
     return Freshness(**{**values, "partial": values["partial"] == "partial"})
 
@@ -30,12 +30,12 @@ def _statement() -> Select[Any]:
     )
     return select(
         changed.label("as_of"),
-        last_to_bring(SyncRun.finished_at).scalar_subquery().label("synced_at"),
+        last_stored(SyncRun.finished_at).scalar_subquery().label("synced_at"),
         latest_at(SyncRun.outcome == "complete").label("complete_at"),
-        last_to_bring(SyncRun.outcome).scalar_subquery().label("partial"),
-        last_to_bring(SyncRun.source).scalar_subquery().label("source"),
-        last_to_bring(SyncRun.why).scalar_subquery().label("why"),
-        last_to_bring(SyncRun.id).scalar_subquery().label("run"),
+        last_stored(SyncRun.outcome).scalar_subquery().label("partial"),
+        last_stored(SyncRun.source).scalar_subquery().label("source"),
+        last_stored(SyncRun.why).scalar_subquery().label("why"),
+        last_stored(SyncRun.id).scalar_subquery().label("run"),
         new_at().label("new_at"),
         _newest_release().label("newest_release"),
         select(func.min(Listing.since)).scalar_subquery().label("watched_since"),
@@ -43,13 +43,13 @@ def _statement() -> Select[Any]:
 
 
 def _artists_at() -> ScalarSelect[Any]:
-    """When an artist last changed; what lies in the future is of a clock that ran ahead."""
+    """Select when an artist last changed, ignoring times in the future (a clock ran ahead)."""
     at = select(func.max(Artist.updated_at))
     return at.where(Artist.updated_at <= func.now() + SKEW).scalar_subquery()
 
 
 def _newest_release() -> ScalarSelect[str | None]:
-    """The newest date that is not later than tomorrow: what is later is only announced."""
+    """Select the newest release date, ignoring announcements (later than tomorrow)."""
     tomorrow = func.to_char(func.now() + timedelta(days=1), "YYYY-MM-DD")
     dates = select(func.max(Album.release_date))
     return dates.where(Album.release_date <= cast(tomorrow, Text(collation="C"))).scalar_subquery()

@@ -1,4 +1,4 @@
-"""When albums stood in a list, and which of them came into it or left it."""
+"""The intervals in which albums are listed: opened and closed by each sweep."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,18 +19,19 @@ OPEN = (
     Listing.missed_since,
     Album.spotify_id,
 )
-MISSED_FOR: dict[Proof, timedelta] = {  # so long proofs of absence have to agree
+MISSED_FOR: dict[Proof, timedelta] = {  # how long weaker proofs of absence have to agree
     "weak": timedelta(hours=24),
-    "refused": timedelta(days=7),  # half of the time that tag:new lists an album for
+    "refused": timedelta(days=7),  # half of the time for which tag:new lists an album
 }
 
 
 def record_listings(
     session: Session, sweep: Sweep, started_at: datetime, at: datetime
 ) -> list[AlbumChange]:
-    """Open listings for what came in, close those of what left; only a complete sweep closes any.
+    """Open listings of albums that came into a list, and close those of albums that left one.
 
-    An album is added when it came into its first list, and gone when it left its last.
+    Only a complete sweep closes listings. Returns the changes: an album is added when it enters its
+    first list, and gone when it leaves its last.
     """
     opened = session.execute(
         select(*OPEN).join(Album, Album.id == Listing.album_id).where(Listing.until.is_(None))
@@ -61,13 +62,13 @@ def _incoming(each: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any
 def _close_listings(
     session: Session, opened: Any, sweep: Sweep, started_at: datetime, at: datetime
 ) -> set[int]:
-    """Close what has left its list, or whose list is no longer read; the ids of those listings.
+    """Close the listings of albums that left their list, and of lists that are no longer read.
 
-    Only a complete sweep closes any, but every one tells what is not missing.
-
-    Where the proof of absence is not sure, an album is only taken for missed at first.
+    Only a complete sweep closes listings, but every sweep shows which albums are present. Where the
+    proof of absence is not sure, an album is marked as missed first. Returns the ids of the closed
+    listings.
     """
-    over, missed, met = set(), [], []
+    over, missed, found = set(), [], []
     lists = {(sweep.source, each.market): each for each in sweep.lists}
     here = {place: {*each.ids, *each.present} for place, each in lists.items()}
     for row in opened:
@@ -75,24 +76,24 @@ def _close_listings(
         if place not in lists:
             over |= {row.id} if sweep.complete and not sweep.substitute else set()
         elif row.spotify_id in here[place]:
-            met += [row.id] if row.missed_since else []
+            found += [row.id] if row.missed_since else []
         elif not sweep.complete or row.since > started_at:
-            continue  # what another process has met meanwhile is not missing
+            continue  # an album that another process has just listed is not missing
         elif _is_gone(row, lists[place].proof, at):
             over.add(row.id)
         elif lists[place].proof != "none" and row.missed_since is None:
             missed.append(row.id)
     _set(session, over, until=at)
     _set(session, missed, missed_since=at)
-    _set(session, met, missed_since=None)
+    _set(session, found, missed_since=None)
     return over
 
 
 def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:
-    """Whether an album that was not met has left its list.
+    """Whether an album that was not found has left its list.
 
-    By a sure proof; by a good one after any other; by weak ones that agree for a day; by a market
-    that is refused for a week, for a shorter refusal says nothing about any album.
+    It has after one sure proof; after a good one that follows any other; after weak ones that agree
+    for a day; and after a week of refusals of the market, since a shorter one proves nothing.
     """
     if proof == "sure" or row.missed_since is None:
         return proof == "sure"

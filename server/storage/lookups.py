@@ -1,4 +1,4 @@
-"""One artist or one release, read whole from the database: what a page of its own shows."""
+"""One artist or one release, read from the database with all that its own page shows."""
 
 from typing import Any
 
@@ -11,16 +11,18 @@ from server.catalog.snapshot import TIMES, Freshness
 from server.storage import freshness, snapshots
 
 Found = tuple[bytes, Freshness]
-SPOTIFYS = 22  # characters of an id of Spotify's, which may all be digits
-LARGEST = 2**63 - 1  # id that the database can hold
+SPOTIFY_ID_LENGTH = 22  # characters, which may all be digits
+LARGEST_ID = 2**63 - 1  # that a bigint can hold
 
 
 def read_artist(session: Session, identity: str) -> Found | None:
-    """Return an artist's JSON with all releases that are kept, latest first; None if unknown.
+    """Return an artist's JSON with all stored releases, latest first; None if unknown.
 
     `identity` is Spotify's id of 22 characters, or ours in digits.
     """
-    spotify_id = identity if len(identity) == SPOTIFYS else _spotify_id(session, int(identity))
+    spotify_id = (
+        identity if len(identity) == SPOTIFY_ID_LENGTH else _spotify_id(session, int(identity))
+    )
     wanted = (
         select(AlbumArtist.album_id)
         .join(Artist, Artist.id == AlbumArtist.artist_id)
@@ -36,13 +38,13 @@ def read_artist(session: Session, identity: str) -> Found | None:
 
 def _spotify_id(session: Session, identity: int) -> str | None:
     """Return Spotify's id of the artist that has this id of ours."""
-    if identity > LARGEST:
+    if identity > LARGEST_ID:
         return None
     return session.scalar(select(Artist.spotify_id).where(Artist.id == identity))
 
 
 def read_album(session: Session, spotify_id: str) -> Found | None:
-    """A release's JSON with its markets and its history; None if there is none."""
+    """Return a release's JSON with its markets and its listings, newest first; None if unknown."""
     albums = snapshots.read_entries(session, Album.spotify_id == spotify_id)
     if not albums:
         return None

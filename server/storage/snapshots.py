@@ -1,7 +1,6 @@
-"""The snapshot read from the database, in three statements.
+"""Reads the snapshot that a process serves from, in three statements.
 
-The releases come through indexes that hold them in order, so the cost does not grow with the
-tables.
+Releases are read through indexes in their order, so the cost does not grow with the tables.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -57,7 +56,7 @@ ALBUM_COLUMNS = (
     Album.last_seen_at,
     Album.significant_at,
     Album.position,
-    # As one text, for there are up to 180, and most albums have the same ones.
+    # As one text, because an album has up to 180 markets, and most albums have the same ones.
     func.array_to_string(Album.available_markets, " ").label("markets"),
 )
 ARTIST_COLUMNS = (
@@ -97,7 +96,7 @@ def load_day(session: Session, day: str) -> Snapshot:
 def read_entries(
     session: Session, wanted: ColumnElement[bool], **parameters: str
 ) -> tuple[AlbumEntry, ...]:
-    """The wanted releases with their artists, latest first, in two statements.
+    """Read the `wanted` releases with their artists, latest first, in two statements.
 
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
@@ -122,9 +121,10 @@ def read_entries(
 
 @cache
 def _held(depth: Depth) -> ColumnElement[bool]:
-    """The first in each order on the day `today`, of all types and of each, through an index each.
+    """Select the first releases in each order on the day `today`, of all types and of each type.
 
-    Upcoming releases come in a window of their own, the nearest first.
+    Each part is read through one index. Upcoming releases have a window of their own, the nearest
+    first.
     """
     day = bindparam("today", type_=Album.release_date.type)
     out = select(Album.id).where(or_(Album.release_date.is_(None), Album.release_date <= day))

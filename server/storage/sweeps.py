@@ -1,8 +1,7 @@
-"""A sweep goes into the local copy: one transaction, few statements, however many releases.
+"""Writes a sweep to the database in one transaction, with a constant number of statements.
 
-Rows travel as one jsonb parameter a statement, so the number of statements is constant. What has
-not changed is not written but for its `last_seen_at`. Every function runs in its caller's
-transaction.
+Each statement has its rows in one jsonb parameter. Of rows that have not changed, only
+`last_seen_at` is written. Every function runs in the caller's transaction.
 """
 
 from collections.abc import Callable
@@ -22,8 +21,8 @@ from server.storage.changes import AlbumChange
 from server.storage.listings import record_listings
 from server.storage.sync_runs import record_run, record_verdicts
 
-CHANNEL = "freshet_synced"  # of NOTIFY; told in the transaction of every sync
-WRITERS_LOCK = 0x73796E63  # any number of our own: syncs of several processes queue up
+CHANNEL = "freshet_synced"  # of NOTIFY: the snapshot has changed, or a sync has ended
+WRITERS_LOCK = 0x73796E63  # advisory lock, an arbitrary number: writers take turns
 ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
 IDENTITY = {"spotify_id", "artists"}
 DATE_FIELDS = ("release_date", "release_date_precision", "released_on")
@@ -59,7 +58,9 @@ def record_sweep(
     known = _known_albums(session, sweep.releases)
     changes, described = _record_albums(session, sweep.releases, known, credited, artist_ids, at)
     changes += record_listings(session, sweep, started_at, at)
-    others = {change.album for change in changes} - described.keys()  # which left, or came back
+    others = {
+        change.album for change in changes
+    } - described.keys()  # that left a list, or came back
     journal.record(session, changes, described | journal.describe(session, others), at)
     tally.added = sum(change.kind == "added" for change in changes)
     tally.updated = sum(change.kind == "updated" for change in changes)
@@ -82,14 +83,14 @@ def _first_credits(releases: list[Release]) -> dict[str, Credit]:
 def _record_artists(
     session: Session, credited: dict[str, Credit], at: datetime, tally: Tally
 ) -> dict[str, int]:
-    """Upsert the credited artists; our id by Spotify's."""
+    """Upsert the credited artists; return our ids by Spotify's."""
     known = _by_spotify_id(session, Artist, ARTIST_FIELDS, among(Artist.spotify_id, credited))
     rows = []
     for spotify_id, credit in credited.items():
         before = known.get(spotify_id, {})
-        says = credit.model_dump(exclude=IDENTITY)
-        if _differs(says, before):
-            after = _merged(says, before)
+        given = credit.model_dump(exclude=IDENTITY)
+        if _differs(given, before):
+            after = _merged(given, before)
             after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
             rows.append({"spotify_id": spotify_id, **after, "created_at": at, "updated_at": at})
     tally.artists_changed = len(rows)
@@ -98,10 +99,10 @@ def _record_artists(
 
 
 def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
-    """The albums of a sweep that are here already, each with its artists' Spotify ids.
+    """Read the albums of a sweep that are stored already, with their artists' Spotify ids.
 
-    The credits come in a statement of their own: for a subquery an album, the planner reads whole
-    tables again and again while it has no statistics.
+    The credits are read by a statement of their own: with a subquery for each album, the planner
+    scans whole tables repeatedly while it has no statistics.
     """
     wanted = among(Album.spotify_id, [release.spotify_id for release in releases])
     known = _by_spotify_id(session, Album, (*ALBUM_FIELDS, "significant_at"), wanted)
@@ -120,7 +121,7 @@ def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
 def _by_spotify_id(
     session: Session, model: type[Album | Artist], fields: tuple[str, ...], wanted: Any
 ) -> dict[str, Row]:
-    """Our id and some fields of wanted rows, by Spotify's id."""
+    """Read our id and some fields of the `wanted` rows, by Spotify's id."""
     names = ("spotify_id", "id", *fields)
     rows = session.execute(select(*(getattr(model, name) for name in names)).where(wanted))
     return {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in rows}
@@ -134,18 +135,18 @@ def _record_albums(
     artist_ids: dict[str, int],
     at: datetime,
 ) -> tuple[list[AlbumChange], dict[str, Row]]:
-    """Upsert what is new or differs, with its credits; touch the rest.
+    """Upsert albums that are new or differ, with their credits; mark the others as seen.
 
-    Returns the updates, and summaries of what was written.
+    Returns the updates for the journal, and summaries of the written albums by Spotify's id.
     """
     rows, recredited, changes, described = [], [], [], {}
     for position, release in enumerate(releases):
         before = known.get(release.spotify_id, {})
-        says = release.model_dump(exclude=IDENTITY)
+        given = release.model_dump(exclude=IDENTITY)
         credited = [credit.spotify_id for credit in release.artists]
-        if not _differs({**says, "artists": credited}, before):
+        if not _differs({**given, "artists": credited}, before):
             continue
-        after = _merged(says, before)
+        after = _merged(given, before)
         after["uri"] = after["uri"] or f"spotify:album:{release.spotify_id}"
         stamps = {"created_at": at, "updated_at": at, "last_seen_at": at, "position": position}
         artists = credited or before.get("artists")
@@ -192,9 +193,9 @@ def _record_credits(
 
 
 def _significant_at(before: Row, after: Row, artists: Any, at: datetime) -> datetime:
-    """Return when anything that feeds tell about last changed, `at` the latest.
+    """Return when a field that feeds show last changed; `at` if it changes now.
 
-    A stored row that cannot be read has changed: it is replaced by what Spotify says now.
+    A stored row that cannot be read counts as changed, since Spotify's values replace it.
     """
     try:
         known = significant(before, before.get("artists")) if before else None
@@ -204,24 +205,24 @@ def _significant_at(before: Row, after: Row, artists: Any, at: datetime) -> date
     return unchanged if unchanged and known == significant(after, artists) else at
 
 
-def _differs(says: Row, before: Row) -> bool:
-    """Whether Spotify says anything that is not known yet; what it leaves out is no difference."""
-    return not before or any(value and value != before.get(name) for name, value in says.items())
+def _differs(given: Row, before: Row) -> bool:
+    """Whether Spotify's values differ from the stored ones; absent values are no difference."""
+    return not before or any(value and value != before.get(name) for name, value in given.items())
 
 
-def _merged(says: Row, before: Row) -> Row:
-    """Keep what is known where Spotify does not say: absent is not empty.
+def _merged(given: Row, before: Row) -> Row:
+    """Merge Spotify's values with the stored ones, which stay where Spotify's are absent.
 
-    The three fields of a date belong together: a year may follow on a day.
+    The three fields of a date are replaced together: a year may follow a day.
     """
-    merged = {name: value if value else before.get(name, value) for name, value in says.items()}
-    if says.get("release_date"):
-        merged |= {name: says[name] for name in DATE_FIELDS}
+    merged = {name: value if value else before.get(name, value) for name, value in given.items()}
+    if given.get("release_date"):
+        merged |= {name: given[name] for name in DATE_FIELDS}
     return merged
 
 
 def _differences(before: Row, after: Row) -> Row:
-    """`{field: {"old", "new"}}` of what differs."""
+    """Return `{field: {"old", "new"}}` of the fields that differ."""
     return {
         name: {"old": before.get(name), "new": value}
         for name, value in after.items()

@@ -1,4 +1,4 @@
-"""What is remembered of syncs: their outcomes, and which sources this app may use."""
+"""The history of syncs, and the verdicts: which sources and markets this app may use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,15 +23,16 @@ from models import Source, SyncRun
 from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import LADDER, SourceName, Verdict, Verdicts
 
-MARKET = "search:"  # what the names of markets begin with, beside those of sources
-DAYS = 30  # that `read_days` looks back
+MARKET = "search:"  # prefix of the names of markets in the table `sources`
+DAYS = 30  # that `read_days` covers
 
 
 @dataclass(frozen=True)
 class SyncHistory:
-    """What earlier syncs have left: verdicts on sources and markets, the last source, its end.
+    """What earlier syncs have left: verdicts, the last source, and how the last sync ended.
 
-    `brought` is the number of the newest sync that has brought anything, complete or partial.
+    `verdicts` are those on sources, `markets` those on markets by country code. `stored` is the id
+    of the latest sync that stored a sweep, complete or partial.
     """
 
     verdicts: dict[SourceName, Verdict]
@@ -40,7 +41,7 @@ class SyncHistory:
     finished_at: datetime | None = None
     outcome: str | None = None
     error: str | None = None
-    brought: int | None = None
+    stored: int | None = None
 
     @property
     def failures(self) -> int:
@@ -51,7 +52,10 @@ class SyncHistory:
 def record_run(
     session: Session, sweep: Sweep, tally: Tally, started_at: datetime, at: datetime
 ) -> datetime:
-    """Keep what a sync did; when one last brought new albums, or else when the first one ended."""
+    """Record a sync that stored a sweep.
+
+    Returns when a sync last brought new albums, or when the first one ended if none ever did.
+    """
     values = {
         "source": sweep.source,
         "why": sweep.why,
@@ -95,7 +99,7 @@ def record_failure(
 
 
 def load_history(session: Session) -> SyncHistory:
-    """What is remembered."""
+    """Read what earlier syncs left: verdict per source and market, last source, last outcome."""
     last = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
     run = session.scalars(last).first()
     source = session.scalar(
@@ -112,12 +116,12 @@ def load_history(session: Session) -> SyncHistory:
         run.finished_at if run else None,
         run.outcome if run else None,
         run.error if run else None,
-        session.scalar(last_to_bring(SyncRun.id)),
+        session.scalar(last_stored(SyncRun.id)),
     )
 
 
 def load_markets(session: Session) -> dict[str, Verdict]:
-    """Read what is remembered of each market that search was asked for."""
+    """Read the verdicts on markets, by country code."""
     return _of_markets(_load_verdicts(session))
 
 
@@ -137,33 +141,33 @@ def _verdict(row: Source) -> Verdict:
     return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
 
 
-def last_to_bring(column: Any) -> Select[Any]:
-    """A column of the last sync that brought anything, complete or partial.
+def last_stored(column: Any) -> Select[Any]:
+    """Select a column of the last sync that stored a sweep, complete or partial.
 
-    The last is the one with the highest id, for a clock that ran ahead may have been put right.
+    The last is the one with the highest id, because a fast clock may have been corrected since.
     """
-    brought = select(column).where(SyncRun.outcome != "failed")
-    return brought.order_by(SyncRun.id.desc()).limit(1)
+    stored = select(column).where(SyncRun.outcome != "failed")
+    return stored.order_by(SyncRun.id.desc()).limit(1)
 
 
 def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:
-    """When the latest run that satisfies a condition ended: a subquery.
+    """Select when the latest run that satisfies `condition` ended, as a subquery.
 
-    The latest is the one with the highest id, for a clock that ran ahead may have been put right.
+    The latest is the one with the highest id, because a fast clock may have been corrected since.
     """
     at = select(SyncRun.finished_at).where(condition)
     return at.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
 
 
 def new_at() -> ScalarSelect[datetime]:
-    """When a sync last brought new albums, or else when the first one that brought any ended."""
-    brought = select(SyncRun.finished_at).where(SyncRun.outcome != "failed")
-    first = brought.order_by(SyncRun.id).limit(1).scalar_subquery()
+    """Select when a sync last added albums, or when the first stored one ended if none did."""
+    stored = select(SyncRun.finished_at).where(SyncRun.outcome != "failed")
+    first = stored.order_by(SyncRun.id).limit(1).scalar_subquery()
     return select(func.coalesce(latest_at(SyncRun.added > 0), first)).scalar_subquery()
 
 
 def load_verdict(session: Session, name: str) -> Verdict | None:
-    """What is remembered of one source, or of another endpoint that is probed like one."""
+    """Read the verdict on a source, or on another endpoint that is probed like one."""
     row = session.get(Source, name)
     return None if row is None else _verdict(row)
 
@@ -193,7 +197,7 @@ def record_verdict(session: Session, name: str, verdict: Verdict) -> None:
 
 @dataclass(frozen=True)
 class Day:
-    """One day (UTC): its syncs, those of them that failed, and the releases that came in."""
+    """One day (UTC): its syncs, how many of them failed, and the releases that they added."""
 
     day: date
     syncs: int = 0
@@ -202,17 +206,17 @@ class Day:
 
 
 def read_days(session: Session, now: datetime) -> tuple[Day, ...]:
-    """The days on which anything was synced, the earliest first."""
+    """Read the days of the last DAYS on which syncs ended, the earliest first."""
     day = cast(func.timezone("UTC", SyncRun.finished_at), Date).label("day")
     failed = func.count().filter(SyncRun.outcome == "failed")
     added = cast(func.coalesce(func.sum(SyncRun.added), 0), Integer)
-    begin = now - timedelta(days=DAYS)
-    rows = select(day, func.count(), failed, added).where(SyncRun.finished_at >= begin)
+    since = now - timedelta(days=DAYS)
+    rows = select(day, func.count(), failed, added).where(SyncRun.finished_at >= since)
     return tuple(Day(*row) for row in session.execute(rows.group_by(day).order_by(day)))
 
 
 def fill_days(days: Sequence[Day], today: date) -> list[Day]:
-    """Each of the last thirty days, the earliest first, also those on which nothing was."""
+    """Return each of the last DAYS days, the earliest first, with zeros where nothing happened."""
     known = {each.day: each for each in days}
     last = [today - timedelta(days=back) for back in reversed(range(DAYS))]
     return [known.get(day, Day(day)) for day in last]
