@@ -5,7 +5,7 @@ from datetime import datetime
 
 from server.config.settings import Settings
 from server.doctor.finding import Finding
-from server.spotify.auth.token_store import LOG_IN_AGAIN, MEND_KEYS
+from server.spotify.auth.token_store import LOG_IN_AGAIN, SECRET_CHANGED
 from server.spotify.consent import REMIND_FROM, SCOPES, Consent
 
 RENEW = "log in again at /auth/login/"
@@ -17,7 +17,7 @@ def of_consent(consent: Consent | None, now: datetime) -> Finding:
         text = "nobody has logged in; the app's own token does the syncing"
         return Finding("ok", "login", text)
     if consent.state == "unreadable":
-        return Finding("fault", "login", "its tokens cannot be read", MEND_KEYS)
+        return Finding("fault", "login", "its tokens cannot be read", SECRET_CHANGED)
     if consent.has_ended(now):
         return Finding("note", "login", "Spotify no longer honours the consent", LOG_IN_AGAIN)
     missing = set(SCOPES) - set(consent.scopes)

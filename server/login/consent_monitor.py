@@ -46,7 +46,7 @@ class ConsentMonitor:
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
-            log.error("token_unreadable", accounts=unreadable, hint=token_store.MEND_KEYS)
+            log.error("token_unreadable", accounts=unreadable, hint=token_store.SECRET_CHANGED)
         await self._database.run(token_store.name_by_type)
         for value, account_id in await self._database.run(token_store.mistaken, self._allowed):
             hint = f"write {account_id} in ALLOWED_USERS; {value} alone may be another account"
@@ -82,7 +82,7 @@ class ConsentMonitor:
                 event,
                 days_to_reconsent=consent.days_left(now),
                 ends_at=consent.ends_at,
-                hint=token_store.LOG_IN_AGAIN if ended else token_store.RENEW,
+                hint=token_store.LOG_IN_AGAIN if ended else token_store.LOG_IN_SOON,
             )
 
     def _read(self, row: Login) -> Consent:

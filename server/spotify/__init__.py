@@ -1,1 +1,8 @@
-"""What Freshet knows of Spotify: how to ask, what the answers mean."""
+"""Everything that speaks with Spotify, and the values that its answers are parsed into.
+
+At the root are values and parsing, which other chapters share: `types.py`, `parse.py` (album
+objects), `sweep.py` (the result of a pass), `consent.py` and `profile.py`; they make no calls. The
+exceptions are `transport.py` and `proxy.py`, the HTTP client. Above them: `limits` (may Freshet
+call now?), `auth` (with whose token?), `api` (the Web API, one pass over new releases). Begin with
+`api/sweeper.py`. The root may import `config` and `observability`.
+"""

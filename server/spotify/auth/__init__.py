@@ -1,6 +1,7 @@
-"""Whose token: the accounts service, tokens in memory, at rest, and their renewal.
+"""Access tokens: requested from the accounts service, stored encrypted, and refreshed.
 
-Begin with `token_provider.py`, which callers ask for a token; `token_refresh.py` renews one under a
-row lock, `oauth.py` speaks to the accounts service, `token_store.py` is the table `logins`. Imports
-`spotify.limits` and the values of `spotify`; SQL only in `token_store.py` and `token_refresh.py`.
+Begin with `token_provider.py`, which gives callers a token. `token_refresh.py` refreshes one under
+a row lock, `access_token.py` carries the request from that thread to the loop, `oauth.py` is the
+client of the accounts service, `token_store.py` has the SQL of the table `logins`. May import
+`spotify.limits`, the root of `spotify`, `config`, and `database` and `models` for the store.
 """

@@ -1,4 +1,4 @@
-"""A token on its way: one renewal, between the thread that holds the row and the loop that asks."""
+"""One token refresh, between the thread that holds the row lock and the loop that makes calls."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,13 +11,13 @@ from server.errors import SpotifyTimeout
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import APP_PREFIX
 
-EARLY = timedelta(seconds=60)  # so long before its end a token is no longer used
-LONGEST_REQUEST = 30.0  # seconds; the transport gives up sooner
+EARLY = timedelta(seconds=60)  # before its end, when a token is no longer used
+LONGEST_REQUEST = 30.0  # seconds; the transport times out sooner
 
 
 @dataclass(frozen=True)
 class AccessToken:
-    """A bearer token, masked in `repr`, whose it is, and the time it runs out."""
+    """A bearer token, masked in `repr`, with the account it belongs to and its expiry."""
 
     value: str = field(repr=False)
     account_id: str
@@ -25,17 +25,17 @@ class AccessToken:
 
     @property
     def of_user(self) -> bool:
-        """Whether a person stands behind it, and not the app."""
+        """Whether the token belongs to a person, not to the app."""
         return not self.account_id.startswith(APP_PREFIX)
 
     def is_fresh(self, now: datetime) -> bool:
-        """Whether it lasts for another minute at least."""
+        """Whether the token is valid for at least another minute."""
         return now < self.expires_at - EARLY
 
 
 @dataclass(frozen=True)
 class IssuedToken:
-    """A grant that has come, and the refresh token it came for."""
+    """A grant that Spotify has issued; `used` is the refresh token that was spent on it."""
 
     grant: Grant
     token: AccessToken
@@ -43,9 +43,10 @@ class IssuedToken:
 
 
 class TokenRequest:
-    """Asks from a thread; `issued` is what came, `refusal` why Spotify gives nothing any more.
+    """Requests a grant from a database thread.
 
-    Both outlive a transaction that cannot be committed.
+    `issued` is the grant, `refusal` the reason why Spotify no longer honours the refresh token. The
+    caller reads both even if the thread's transaction cannot be committed.
     """
 
     def __init__(self) -> None:
@@ -53,11 +54,14 @@ class TokenRequest:
         self.issued: IssuedToken | None = None
         self.refusal: str | None = None
 
-    def ask(self, request: Coroutine[Any, Any, Grant]) -> Grant:
-        """Wait in this thread for what the loop does. Raises what the request raises."""
-        asked = asyncio.run_coroutine_threadsafe(request, self._loop)
+    def wait_for(self, request: Coroutine[Any, Any, Grant]) -> Grant:
+        """Run `request` on the loop and wait for it in this thread; raise what it raises.
+
+        Raises SpotifyTimeout after LONGEST_REQUEST seconds.
+        """
+        future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
-            return asked.result(LONGEST_REQUEST)
+            return future.result(LONGEST_REQUEST)
         except FutureTimeout as error:
-            asked.cancel()  # or it might be sent later, and its grant be nobody's
+            future.cancel()  # or it might be sent later, and its grant be lost
             raise SpotifyTimeout("the accounts service did not answer") from error

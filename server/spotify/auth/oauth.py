@@ -1,4 +1,4 @@
-"""Spotify's accounts service: where a user agrees, and tokens for grants.
+"""The client of Spotify's accounts service: the consent page, and tokens for grants.
 
 Source: developer.spotify.com/documentation/web-api/tutorials/code-pkce-flow and
 …/client-credentials-flow; RFC 6749; RFC 7636 (PKCE).
@@ -24,15 +24,15 @@ from server.spotify.limits.quota import by_unknown_browsers
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response, Transport
 
-TOKEN = re.compile(r"[!-~]+")  # what a header can carry, and a scope be made of
-ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; now each grant has its own
+TOKEN = re.compile(r"[!-~]+")  # the characters allowed in a header, and in a scope
+ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; since then each has its own
 LONGEST_TOKEN = 4096  # characters; it has to fit into a header
-LONGEST_LIFE = 86400  # seconds that a token is trusted to live, whatever Spotify says
+LONGEST_LIFE = 86400  # seconds; a longer `expires_in` is cut to this
 
 
 @dataclass(frozen=True)
 class Grant:
-    """A token answer: the tokens, masked in `repr`, and the seconds the access token lives."""
+    """The answer to a token request: tokens, masked in `repr`; `expires_in` is in seconds."""
 
     access_token: str = field(repr=False)
     expires_in: int
@@ -41,15 +41,15 @@ class Grant:
 
     @property
     def lifetime(self) -> timedelta:
-        """How long the access token lives from now."""
+        """How long the access token is valid from now on."""
         return timedelta(seconds=self.expires_in)
 
 
 class Accounts:
     """The client of `GET /authorize` and `POST /api/token`.
 
-    Credentials go in the Basic header, never in the URL. Every grant raises CredentialsRejected,
-    InvalidGrant, SpotifyUnavailable, BadAnswer, or RateLimited and QuotaSpent as the Web API does.
+    Credentials are sent in the Basic header, never in the URL. Every grant may raise
+    CredentialsRejected, InvalidGrant, SpotifyUnavailable, BadAnswer, RateLimited or QuotaSpent.
     """
 
     def __init__(
@@ -65,16 +65,16 @@ class Accounts:
         self._client_id = client_id
         self._consent_url = f"{url}/authorize"
         self._url = f"{url}/api/token"
-        self.entry = entry_of_app(url)  # where the credentials stand, in words
+        self.entry = entry_of_app(url)  # the place of the credentials, in words
         self._basic = b64encode(f"{client_id}:{client_secret}".encode()).decode()
 
     def consent_url(
         self, redirect_uri: str, scopes: Sequence[str], state: str, challenge: str
     ) -> str:
-        """Where to send a browser so that its user may agree (RFC 6749 section 4.1.1).
+        """Build the address of the consent page for a browser (RFC 6749 section 4.1.1).
 
-        `challenge` is the S256 code challenge. The dialog is always shown: its consent is a new
-        one, from which the six months count again, and the user sees which account it is about.
+        `challenge` is the S256 code challenge. The dialog is always shown: the new consent starts
+        another six months, and the user sees which account it is for.
         """
         query = {
             "client_id": self._client_id,
@@ -89,33 +89,34 @@ class Accounts:
         return f"{self._consent_url}?{urlencode(query)}"
 
     async def client_credentials(self) -> Grant:
-        """A token for the app itself (RFC 6749 section 4.4)."""
-        return await self._renew({"grant_type": "client_credentials"})
+        """Request a token for the app itself (RFC 6749 section 4.4)."""
+        return await self._request_own({"grant_type": "client_credentials"})
 
     async def exchange(
         self, code: str, verifier: str, redirect_uri: str, *, known: bool = True
     ) -> Grant:
-        """The tokens that a code stands for (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
+        """Exchange a code for tokens (RFC 6749 section 4.1.3, RFC 7636 section 4.5).
 
-        Anyone can make up codes, so a 429 to those of browsers that are not `known` pauses no
-        other call.
+        Anyone can make up codes, so a 429 to a browser that is not `known` pauses no other call.
         """
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         bucket = _bucket_of(form)
-        return await self._ask(
+        return await self._request(
             form | {"code_verifier": verifier}, bucket if known else by_unknown_browsers(bucket)
         )
 
     async def refresh(self, refresh_token: str) -> Grant:
-        """A new access token (RFC 6749 section 6); usually without a new refresh token."""
-        return await self._renew({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        """Request a new access token (RFC 6749 section 6); it seldom has a new refresh token."""
+        return await self._request_own(
+            {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        )
 
-    async def _renew(self, form: dict[str, str]) -> Grant:
-        """Ask for a token of the server's own, unless an older version was told to wait."""
+    async def _request_own(self, form: dict[str, str]) -> Grant:
+        """Request a token for the server, unless an older version stored a pause for all grants."""
         await self._limiter.check(ANY_GRANT, "tokens")
-        return await self._ask(form, _bucket_of(form))
+        return await self._request(form, _bucket_of(form))
 
-    async def _ask(self, form: dict[str, str], bucket: str) -> Grant:
+    async def _request(self, form: dict[str, str], bucket: str) -> Grant:
         headers = {
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
@@ -129,7 +130,7 @@ class Accounts:
             raise _refusal(response, self.entry)
         try:
             content = response.json()
-        except BadAnswer:  # which quotes the body, and so perhaps a token
+        except BadAnswer:  # whose text quotes the body, and so perhaps a token
             raise BadAnswer("the accounts service sent no JSON object") from None
         return _read_grant(content)
 
@@ -139,7 +140,7 @@ def _bucket_of(form: dict[str, str]) -> str:
 
 
 def _refusal(response: Response, entry: str) -> SpotifyError:
-    """Name what a status other than 200 means; Spotify sends `invalid_client` as 400, or 401."""
+    """Make the error for a status other than 200; `invalid_client` comes with 400 or 401."""
     if response.status >= 500:
         return SpotifyUnavailable(f"the accounts service answered {response.status}")
     try:

@@ -1,4 +1,4 @@
-"""Access tokens for callers: the one in memory, or a renewed one that all of them share."""
+"""Access tokens for callers: the one in memory, or one refresh that all callers share."""
 
 import asyncio
 from collections import deque
@@ -14,11 +14,11 @@ REMEMBERED = 8  # tokens that Spotify has refused
 
 
 class TokenProvider:
-    """`access_token()` is all that callers know.
+    """Gives callers a valid access token.
 
-    A token survives restarts in the database. Spotify is asked for one only when there is none, it
-    has run out, or a 401 said so; and then once, however many callers there are in however many
-    processes: in this one they share a task, among processes the renewal holds a row.
+    Tokens survive restarts in the database. Freshet requests a new one only if it has none, the
+    token has expired, or a 401 said so; and then once for all callers: within this process they
+    share a task, among processes the refresh holds a row lock.
     """
 
     def __init__(self, refresher: TokenRefresher, now: Callable[[], datetime]) -> None:
@@ -26,64 +26,69 @@ class TokenProvider:
         self._now = now
         self._token: AccessToken | None = None
         self._rejected: deque[str] = deque(maxlen=REMEMBERED)
-        self._renewing: asyncio.Task[AccessToken] | None = None
+        self._refreshing: asyncio.Task[AccessToken] | None = None
         self._tasks: set[asyncio.Task[AccessToken]] = set()
 
     async def access_token(self) -> str:
-        """A token that is good for another minute: a user's, or the app's own.
+        """Return a token that is valid for another minute: a person's, or the app's own.
 
-        Raises what `Accounts` raises for client credentials.
+        Raises the errors of `Accounts.client_credentials`.
         """
         token = self._token
         if token is None or not token.is_fresh(self._now()):
-            token = await asyncio.shield(self._renewal())
-            if token.value in self._rejected:  # refused while the renewal was under way
-                token = await asyncio.shield(self._renewal())
+            token = await asyncio.shield(self._refresh())
+            if token.value in self._rejected:  # refused while the refresh was under way
+                token = await asyncio.shield(self._refresh())
         return token.value
 
     def reject(self, value: str) -> None:
-        """Do not use a token again that Spotify has refused with 401.
+        """Stop using a token that Spotify has refused with 401.
 
-        The database is left alone: by now it may hold the one that another process has got.
+        The database stays as it is: another process may have stored a newer token there.
         """
         self._rejected.append(value)
         if self._token is not None and self._token.value == value:
             self._token = None
 
     async def abandon(self, value: str, reason: str) -> bool:
-        """Give up a login whose user Spotify does not serve; whether another token may do."""
+        """Give up the login behind a token, whose user Spotify does not serve.
+
+        Returns whether another token may help; that is not so if the app's own was refused.
+        """
         token = self._token
         if token is not None and token.value == value:
             if not token.of_user:
                 return False
-            with suppress(DatabaseError):  # it is not used again in any case
+            with suppress(DatabaseError):  # the token is not used again in any case
                 await self._refresher.mark_consent_needed(token, reason)
             self.reject(value)
         return True
 
     def forget(self) -> None:
-        """Look into the database next time: a login has come, gone or died."""
-        self._token = self._renewing = None
+        """Read the token from the database next time, because a login has changed."""
+        self._token = self._refreshing = None
 
     async def stop(self, seconds: float) -> None:
-        """Let renewals end and write down what they brought, which may be brought only once."""
+        """Wait up to `seconds` for refreshes, and store their grants, which come only once."""
         with suppress(TimeoutError, DatabaseError):
             async with asyncio.timeout(seconds):
                 if self._tasks:
                     await asyncio.wait(self._tasks)
                 await self._refresher.save()
 
-    def _renewal(self) -> "asyncio.Task[AccessToken]":
-        """The task that all callers wait for; none of them can cancel it."""
-        if self._renewing is None:
-            self._renewing = asyncio.create_task(self._refresher.renew(tuple(self._rejected)))
-            self._tasks.add(self._renewing)
-            self._renewing.add_done_callback(self._renewed)
-        return self._renewing
+    def _refresh(self) -> "asyncio.Task[AccessToken]":
+        """Return the task that all callers wait for, started if need be; none can cancel it."""
+        if self._refreshing is None:
+            self._refreshing = asyncio.create_task(self._refresher.refresh(tuple(self._rejected)))
+            self._tasks.add(self._refreshing)
+            self._refreshing.add_done_callback(self._on_refreshed)
+        return self._refreshing
 
-    def _renewed(self, task: "asyncio.Task[AccessToken]") -> None:
+    def _on_refreshed(self, task: "asyncio.Task[AccessToken]") -> None:
         self._tasks.discard(task)
-        failed = task.cancelled() or task.exception() is not None  # looked at, so never "lost"
-        if self._renewing is task:  # else `forget` has made it void
-            self._renewing = None
+        failed = (
+            task.cancelled() or task.exception() is not None
+        )  # read, so asyncio does not log it
+        if self._refreshing is task:  # else `forget` has been called meanwhile
+            self._refreshing = None
             self._token = None if failed or task.result().value in self._rejected else task.result()

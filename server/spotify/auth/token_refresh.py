@@ -1,4 +1,4 @@
-"""Tokens renewed under a lock: the stored one, a user's by its refresh token, or the app's.
+"""Refreshes tokens under a row lock: a person's with its refresh token, or the app's own.
 
 Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens; RFC 6749 section 6.
 """
@@ -21,24 +21,24 @@ from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.auth.token_store import Transaction
 from server.spotify.profile import APP_PREFIX
 
-MEND_BY_ITSELF = "SECRET has changed; a new token is asked for"
+REPLACED = "SECRET has changed; Freshet requests a new token"
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-AT_ONCE = 2  # of the database's threads, of which there have to be some left
+AT_ONCE = 2  # refreshes, each of which occupies a thread of the database while it waits
 
 log = structlog.get_logger()
 
 
 class TokenRefresher:
-    """Gets a token that is fresh. `renewals` counts those that Spotify gave, by kind of grant.
+    """Finds or requests a valid token. `renewals` counts Spotify's grants, by kind.
 
-    While Spotify is asked, the login's row is locked, so that of all processes one asks and the
-    others find its answer. A refresh token that Spotify no longer honours is marked and kept (it
-    has been wrong about that before), and not tried again. One that gets an odd answer is tried
-    again next time; until then another login's token stands in, or the app's. `allowed` are the
-    accounts whose logins may be used, empty for all.
+    The login's row is locked during the request, so that one process makes it and the others find
+    the stored token. A refresh token that Spotify no longer honours is marked and not used again,
+    but stays stored, because such refusals have been mistaken. After an unexpected answer it is
+    tried again next time; until then the token of another login is used, or the app's. `allowed`
+    are the accounts whose logins may be used, empty for all.
     """
 
     def __init__(
@@ -59,18 +59,19 @@ class TokenRefresher:
         self._allowed = allowed
         self._now = now
         self._unsaved: dict[str, IssuedToken] = {}
-        self._few_at_a_time = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self.renewals: Counter[str] = Counter()
 
-    async def renew(self, rejected: Collection[str]) -> AccessToken:
-        """The newest login's token, or the app's, but none of `rejected`.
+    async def refresh(self, rejected: Collection[str]) -> AccessToken:
+        """Return the newest login's token, or the app's, but none of `rejected`.
 
-        Few at a time: each holds a thread while it waits for Spotify, and needs another to ask.
+        Runs AT_ONCE at a time, because each holds a database thread while it waits for Spotify, and
+        needs another one to count the call. Raises the errors of `Accounts.client_credentials`.
         """
-        async with self._few_at_a_time:
-            return await self._renew(rejected)
+        async with self._slots:
+            return await self._refresh(rejected)
 
-    async def _renew(self, rejected: Collection[str]) -> AccessToken:
+    async def _refresh(self, rejected: Collection[str]) -> AccessToken:
         try:
             await self.save()
             for account_id in await self._database.run(token_store.usable_accounts, self._allowed):
@@ -84,17 +85,17 @@ class TokenRefresher:
                 if self._is_good(issued.token, rejected):
                     return issued.token
             grant = await self._accounts.client_credentials()
-            return self._received(self._app_id, grant, "client_credentials")
+            return self._issued(self._app_id, grant, "client_credentials")
 
     async def mark_consent_needed(self, refused: AccessToken, reason: str) -> None:
         """Mark the login behind a token as in need of a new consent, unless it has a new one."""
         if await self._database.run(self._mark_consent_needed, refused, reason):
-            _tell_of_the_end(refused.account_id, reason)
+            _log_consent_needed(refused.account_id, reason)
 
     async def save(self) -> None:
-        """Write down what could not be when it came; the refresh token before it may be void.
+        """Retry storing grants whose transaction failed; the refresh token before may be invalid.
 
-        Raises DatabaseUnavailable, and keeps it for the next time.
+        Raises DatabaseUnavailable; the grants then stay for the next time.
         """
         for account_id, issued in tuple(self._unsaved.items()):
             await self._database.run(self._write, issued)
@@ -108,16 +109,16 @@ class TokenRefresher:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Call a function that may ask Spotify while it holds the account's row."""
+        """Call a function that may request a token while it holds the account's row."""
         token_request = TokenRequest()
         try:
             result = await self._database.run(function, token_request, account_id, *args, **kwargs)
-        except Exception:  # whatever kept it from being written: it comes only once
+        except Exception:  # whatever failed: the grant comes only once
             if token_request.issued is not None:
                 self._unsaved[account_id] = token_request.issued
             raise
         if token_request.refusal is not None:
-            _tell_of_the_end(account_id, token_request.refusal)
+            _log_consent_needed(account_id, token_request.refusal)
         return result
 
     def _of_user(
@@ -127,26 +128,26 @@ class TokenRefresher:
         account_id: str,
         rejected: Collection[str],
     ) -> AccessToken | None:
-        """A login's token, new if it must be; None if there is none to be had."""
+        """Return a login's token, refreshed if necessary; None if the login gives none."""
         row = token_store.lock(session, account_id)
         if row is None or row.state != token_store.ACTIVE or row.refresh_token is None:
-            return None  # ended while we waited for the lock
+            return None  # the login ended while this waited for the lock
         if (token := self._stored(row, rejected)) is not None:
             return token
         try:
             refresh_token = self._encryption.open(row.refresh_token)
-            grant = token_request.ask(self._accounts.refresh(refresh_token))
+            grant = token_request.wait_for(self._accounts.refresh(refresh_token))
         except Unreadable:
-            log.error("token_unreadable", account_id=account_id, hint=token_store.MEND_KEYS)
+            log.error("token_unreadable", account_id=account_id, hint=token_store.SECRET_CHANGED)
             return None
         except InvalidGrant as error:
-            token_store.need_consent(session, account_id, str(error), self._now())
+            token_store.mark_consent_needed(session, account_id, str(error), self._now())
             token_request.refusal = str(error)
             return None
-        except BadAnswer as error:  # says nothing of the login, which is tried again next time
+        except BadAnswer as error:  # no verdict on the login, which is tried again next time
             log.warning("token_refresh_failed", account_id=account_id, reason=str(error))
             return None
-        return self._keep(token_request, row, grant, "refresh_token", refresh_token)
+        return self._store(token_request, row, grant, "refresh_token", refresh_token)
 
     def _of_app(
         self,
@@ -155,12 +156,12 @@ class TokenRefresher:
         account_id: str,
         rejected: Collection[str],
     ) -> AccessToken:
-        """The app's own token, new if it must be."""
+        """Return the app's own token, requested if necessary."""
         row = token_store.lock_app(session, account_id)
         if (token := self._stored(row, rejected)) is not None:
             return token
-        grant = token_request.ask(self._accounts.client_credentials())
-        return self._keep(token_request, row, grant, "client_credentials", None)
+        grant = token_request.wait_for(self._accounts.client_credentials())
+        return self._store(token_request, row, grant, "client_credentials", None)
 
     def _stored(self, row: Login, rejected: Collection[str]) -> AccessToken | None:
         if row.access_token is None or row.expires_at is None:
@@ -169,7 +170,7 @@ class TokenRefresher:
             value = self._encryption.open(row.access_token)
         except Unreadable:
             if row.account_id == self._app_id:
-                log.warning("token_unreadable", account_id=row.account_id, hint=MEND_BY_ITSELF)
+                log.warning("token_unreadable", account_id=row.account_id, hint=REPLACED)
             return None
         token = AccessToken(value, row.account_id, row.expires_at)
         return token if self._is_good(token, rejected) else None
@@ -177,15 +178,15 @@ class TokenRefresher:
     def _is_good(self, token: AccessToken, rejected: Collection[str]) -> bool:
         return token.value not in rejected and token.is_fresh(self._now())
 
-    def _keep(
+    def _store(
         self, token_request: TokenRequest, row: Login, grant: Grant, kind: str, used: str | None
     ) -> AccessToken:
-        token = self._received(row.account_id, grant, kind)
+        token = self._issued(row.account_id, grant, kind)
         token_request.issued = IssuedToken(grant, token, used)
-        token_store.keep_grant(row, grant, token.expires_at, self._encryption)
+        token_store.store_grant(row, grant, token.expires_at, self._encryption)
         return token
 
-    def _received(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
+    def _issued(self, account_id: str, grant: Grant, kind: str) -> AccessToken:
         self.renewals[kind] += 1
         self._on_renewal(kind)
         log.info("token_refreshed", grant=kind, expires_in=grant.expires_in)
@@ -195,14 +196,14 @@ class TokenRefresher:
         row = token_store.lock(session, refused.account_id)
         if row is None or self._opened(row.access_token) != refused.value:
             return False
-        return token_store.need_consent(session, refused.account_id, reason, self._now())
+        return token_store.mark_consent_needed(session, refused.account_id, reason, self._now())
 
     def _write(self, session: Transaction, issued: IssuedToken) -> None:
         row = token_store.lock(session, issued.token.account_id)
         if row is not None and self._opened(row.refresh_token) == issued.used:
-            token_store.keep_grant(row, issued.grant, issued.token.expires_at, self._encryption)
-            if issued.grant.refresh_token:  # whoever tried the void one took the login for dead
-                token_store.revive(session, row)
+            token_store.store_grant(row, issued.grant, issued.token.expires_at, self._encryption)
+            if issued.grant.refresh_token:  # a process that used the old one marked the login
+                token_store.reactivate(session, row)
 
     def _opened(self, sealed: bytes | None) -> str | None:
         try:
@@ -211,7 +212,7 @@ class TokenRefresher:
             return None
 
 
-def _tell_of_the_end(account_id: str, reason: str) -> None:
+def _log_consent_needed(account_id: str, reason: str) -> None:
     log.warning(
         "consent_needed", account_id=account_id, reason=reason, hint=token_store.LOG_IN_AGAIN
     )

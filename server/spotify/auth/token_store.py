@@ -1,4 +1,4 @@
-"""The table `logins`: tokens at rest. Each function runs in a transaction of the caller's."""
+"""The table `logins`: encrypted tokens. Each function runs in the caller's transaction."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -17,24 +17,24 @@ Transaction = Session  # for callers, which pass it on and write no SQL of their
 
 ACTIVE = "active"
 CONSENT_NEEDED = "consent_needed"
-CHANNEL = "freshet_logins"  # on which every process hears that a login came, went or died
-LOG_IN_AGAIN = "log in again at /auth/login/; until then the app's own token does"
-RENEW = "log in again at /auth/login/ before it ends; after that the app's own token does"
-MEND_KEYS = (
-    "SECRET has changed: put the old key behind the new one (SECRET=new,old), or log in again"
+CHANNEL = "freshet_logins"  # of NOTIFY: a login was added, changed or removed
+LOG_IN_AGAIN = "log in again at /auth/login/; until then Freshet uses the app's own token"
+LOG_IN_SOON = "log in again at /auth/login/ before then; later Freshet uses the app's own token"
+SECRET_CHANGED = (
+    "SECRET has changed: add the old key after the new one (SECRET=new,old), or log in again"  # noqa: S105 - no secret
 )
-REMIND_EVERY = timedelta(hours=23, minutes=30)  # a day; the hourly look may come a moment early
+REMIND_EVERY = timedelta(hours=23, minutes=30)  # a day; the hourly check may be a moment early
 
 OF_PEOPLE = Login.authorized_at.is_not(None)
 SEALED = Login.access_token, Login.refresh_token
 NAME_OF_USER = USER_PREFIX + Login.user_id
-BY_USER_ID = Login.account_id.is_not_distinct_from(NAME_OF_USER)  # no account_id is known
+BY_USER_ID = Login.account_id.is_not_distinct_from(NAME_OF_USER)  # its account_id is unknown
 UNTYPED = Login.account_id == Login.user_id  # the same, as versions before 0.2 wrote it
 NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
 
 
 def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
-    """The ids of accounts whose tokens may be used, the newest consent first."""
+    """List the ids of accounts whose tokens may be used, the newest consent first."""
     chosen = select(Login.account_id).where(
         is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
     )
@@ -42,14 +42,14 @@ def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
 
 
 def newest(session: Session, allowed: Collection[str]) -> Login | None:
-    """The login of a person that counts: a usable one before a dead one, then the newest."""
+    """Read the login of a person that is used: the newest active one, else the newest."""
     usable_first = (Login.state == ACTIVE).desc()
     people = select(Login).where(is_allowed(allowed))
     return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
 
 
 def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
-    """The accounts whose logins are kept, but not used, for the operator does not list them."""
+    """List the accounts whose logins are stored but not used, because `allowed` excludes them."""
     if not allowed:
         return []
     people = select(Login.account_id).where(OF_PEOPLE, ~is_allowed(allowed))
@@ -57,9 +57,9 @@ def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
 
 
 def mistaken(session: Session, allowed: Collection[str]) -> list[tuple[str, str]]:
-    """Find entries of ALLOWED_USERS that are the `id` of an account which they do not let in.
+    """Find entries of ALLOWED_USERS that are the `id` of an account but do not admit it.
 
-    Each with the name that lets it in. Up to 0.1 an entry could be either id.
+    Returns each with the name that would. Up to 0.1 an entry could be either id.
     """
     people = select(Login.user_id, Login.account_id).where(
         OF_PEOPLE, Login.user_id.in_(allowed), ~is_allowed(allowed)
@@ -69,9 +69,9 @@ def mistaken(session: Session, allowed: Collection[str]) -> list[tuple[str, str]
 
 
 def name_by_type(session: Session) -> None:
-    """Give accounts whose account_id is not known a name that no account_id can be.
+    """Rename accounts whose account_id is unknown to a name that no account_id can be.
 
-    Versions before 0.2 kept them under their bare `id`. Sessions follow by their foreign key.
+    Versions before 0.2 stored them under their bare `id`. Sessions follow by their foreign key.
     """
     other = aliased(Login)
     taken = exists().where(other.account_id == NAME_OF_USER)
@@ -80,14 +80,14 @@ def name_by_type(session: Session) -> None:
 
 
 def lock(session: Session, account_id: str) -> Login | None:
-    """The row, which no other process can lock or change until the transaction ends."""
+    """Read and lock an account's row, so that no other process changes it until the commit."""
     return session.scalar(
         select(Login).where(Login.account_id == account_id).with_for_update(),
     )
 
 
 def lock_app(session: Session, account_id: str) -> Login:
-    """The app's row, locked; made if it is not there."""
+    """Read and lock the app's row, inserted if it is missing."""
     row = insert(Login).values(account_id=account_id, scopes=[], state=ACTIVE)
     session.execute(row.on_conflict_do_nothing())
     locked = lock(session, account_id)
@@ -95,16 +95,19 @@ def lock_app(session: Session, account_id: str) -> Login:
     return locked
 
 
-def keep_grant(row: Login, grant: Grant, expires_at: datetime, encryption: Encryption) -> None:
-    """Write new tokens into a row; without a new refresh token the old one stays."""
+def store_grant(row: Login, grant: Grant, expires_at: datetime, encryption: Encryption) -> None:
+    """Write new tokens to a row, encrypted; without a new refresh token the old one stays."""
     row.access_token = encryption.seal(grant.access_token)
     row.expires_at = expires_at
     if grant.refresh_token:
         row.refresh_token = encryption.seal(grant.refresh_token)
 
 
-def need_consent(session: Session, account_id: str, reason: str, at: datetime) -> bool:
-    """Mark a login as dead and tell every process; False if it was already, or is gone."""
+def mark_consent_needed(session: Session, account_id: str, reason: str, at: datetime) -> bool:
+    """Mark a login as in need of a new consent, and notify every process.
+
+    Returns False if it was marked already, or is gone.
+    """
     changed = session.execute(
         update(Login)
         .where(Login.account_id == account_id, OF_PEOPLE, Login.state == ACTIVE)
@@ -116,8 +119,8 @@ def need_consent(session: Session, account_id: str, reason: str, at: datetime) -
     return changed is not None
 
 
-def revive(session: Session, row: Login) -> None:
-    """Take back that a login is dead."""
+def reactivate(session: Session, row: Login) -> None:
+    """Mark a login as active again, and notify every process if it was not."""
     if row.state != ACTIVE:
         row.state, row.reason = ACTIVE, None
         notify(session)
@@ -126,7 +129,7 @@ def revive(session: Session, row: Login) -> None:
 def record_consent(
     session: Session, profile: Profile, grant: Grant, at: datetime, encryption: Encryption
 ) -> str:
-    """Keep a person's new login in the place of older ones of the same account; its name."""
+    """Store a person's new login in place of older ones of the account; return its account_id."""
     name_by_type(session)
     known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(BY_USER_ID, *NEWEST_FIRST)
     rows = list(session.scalars(known.with_for_update())) or [Login(account_id=profile.key)]
@@ -142,28 +145,29 @@ def record_consent(
         row.user_id = None
     row.display_name, row.scopes = profile.display_name, list(grant.scopes)
     row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
-    keep_grant(row, grant, at + grant.lifetime, encryption)
+    store_grant(row, grant, at + grant.lifetime, encryption)
     session.flush()
     notify(session)
     return row.account_id
 
 
 def is_of_another(session: Session, profile: Profile) -> bool:
-    """Whether somebody has logged in, and nobody of them is this account."""
+    """Whether people have logged in, and none of them is this account."""
     people = session.execute(select(_is_of(profile)).where(OF_PEOPLE)).scalars().all()
     return bool(people) and not any(people)
 
 
 def forget(session: Session, account_id: str) -> None:
-    """Delete an account's tokens and sessions, and tell every process."""
+    """Delete an account's tokens and sessions, and notify every process."""
     session.execute(delete(Login).where(Login.account_id == account_id, OF_PEOPLE))
     notify(session)
 
 
 def reseal(session: Session, encryption: Encryption) -> tuple[int, list[str]]:
-    """Seal with the first key what is sealed with another.
+    """Encrypt tokens with the first key that are encrypted with another.
 
-    Returns how many logins, and the people whose refresh token no key opens; that stays as it is.
+    Returns the number of logins changed, and the accounts whose refresh token no key opens; these
+    tokens stay as they are.
     """
     resealed, unreadable = 0, []
     for account_id, *sealed in session.execute(select(Login.account_id, *SEALED)).all():
@@ -192,12 +196,12 @@ def _resealed(sealed: bytes | None, encryption: Encryption) -> bytes | None:
 
 
 def notify(session: Session) -> None:
-    """Tell every process, ours too, once this transaction is committed."""
+    """Notify every process, this one included, when the transaction commits."""
     session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def remind(session: Session, account_id: str, now: datetime) -> bool:
-    """Whether it is a day since the log last spoke of this consent's end; if so, it does now."""
+    """Claim the daily reminder of a consent's end; return whether it is due for this process."""
     due = or_(
         Login.reminded_at.is_(None),
         Login.reminded_at <= now - REMIND_EVERY,
@@ -208,9 +212,9 @@ def remind(session: Session, account_id: str, now: datetime) -> bool:
 
 
 def is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
-    """Which rows are people's whom the operator lets in; an empty list lets in whoever is there.
+    """Make the condition for rows of people whom the operator admits; an empty list admits all.
 
-    Each name in the list is an account_id, or an `id` with its prefix, never either of the two.
+    Each name in the list is either an account_id or an `id` with its prefix.
     """
     if not allowed:
         return OF_PEOPLE
@@ -219,10 +223,10 @@ def is_allowed(allowed: Collection[str]) -> ColumnElement[bool]:
 
 
 def _is_of(profile: Profile) -> ColumnElement[bool]:
-    """Which rows are this account's.
+    """Make the condition for rows of this account.
 
-    The user_id counts only where one side has no account_id: unlike that, it may come to belong to
-    somebody else.
+    The user_id counts only where one side has no account_id, because a user_id may later belong to
+    another account.
     """
     by_user_id = Login.user_id == profile.user_id
     if profile.account_id is None:

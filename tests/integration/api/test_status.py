@@ -83,7 +83,7 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     ends = datetime.fromtimestamp(samples["freshet_consent_expires_timestamp_seconds"], UTC)
     assert ends.strftime("%Y-%m-%dT%H:%M:%SZ") == login["reconsent_by"]
     await freshet.database.run(
-        token_store.need_consent, "account-1", "Refresh token revoked", datetime.now(UTC)
+        token_store.mark_consent_needed, "account-1", "Refresh token revoked", datetime.now(UTC)
     )
     await until(
         lambda: (

@@ -70,7 +70,7 @@ CARRIED_OUT_BY = {
     "doctor/run.py:_addresses text -> mend": SETTING,
     "doctor/run.py:_reach text -> fix": SETTING,
     "doctor/login.py:of_consent Spotify no longer honours the consent -> LOG_IN_AGAIN": LOGIN,
-    "doctor/login.py:of_consent its tokens cannot be read -> MEND_KEYS": LOGIN,
+    "doctor/login.py:of_consent its tokens cannot be read -> SECRET_CHANGED": LOGIN,
     "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
     "doctor/login.py:of_consent text -> RENEW": LOGIN,
     "doctor/login.py:who_may_in text -> fix": "tests/integration/doctor/test_doctor.py"

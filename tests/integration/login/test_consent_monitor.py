@@ -156,7 +156,10 @@ async def test_after_the_end_the_log_says_that_a_consent_is_needed_once_a_day(
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) + HOUR
     await database.run(
-        token_store.need_consent, PROFILE.key, "Refresh token expired", clock() - timedelta(days=1)
+        token_store.mark_consent_needed,
+        PROFILE.key,
+        "Refresh token expired",
+        clock() - timedelta(days=1),
     )
     consent_monitor = watch_of()
     told = []
@@ -191,7 +194,10 @@ async def test_a_login_that_has_died_early_is_reminded_of_though_months_were_lef
 ) -> None:
     await agree(database, clock)
     await database.run(
-        token_store.need_consent, PROFILE.key, "Refresh token revoked", clock() - timedelta(days=1)
+        token_store.mark_consent_needed,
+        PROFILE.key,
+        "Refresh token revoked",
+        clock() - timedelta(days=1),
     )
     consent_monitor = watch_of()
     assert [line["event"] for line in await reminders(consent_monitor)] == ["consent_needed"]
@@ -268,7 +274,9 @@ async def test_the_consent_that_is_told_of_is_the_newest_that_works(
     await consent_monitor.load()
     assert consent_monitor.consent is not None
     assert consent_monitor.consent.account_id == "account-sam"
-    await database.run(token_store.need_consent, "account-sam", "Refresh token revoked", clock())
+    await database.run(
+        token_store.mark_consent_needed, "account-sam", "Refresh token revoked", clock()
+    )
     await consent_monitor.load()
     assert consent_monitor.consent is not None
     assert (consent_monitor.consent.account_id, consent_monitor.consent.state) == (
@@ -307,7 +315,7 @@ async def test_a_wrong_key_is_told_with_its_mend_and_harms_nothing(
     [told] = logs
     assert (told["event"], told["log_level"]) == ("token_unreadable", "error")
     assert told["accounts"] == [PROFILE.key]
-    assert told["hint"] == token_store.MEND_KEYS
+    assert told["hint"] == token_store.SECRET_CHANGED
     assert astray.consent is not None
     assert astray.consent.state == "unreadable"
     assert await everything_in(database) == before

@@ -560,7 +560,9 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
     await log_in(standin, ROBIN)
     provider = keeper_of(standin)
     assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
-    await database.run(token_store.need_consent, ROBIN.account_id, "Refresh token revoked", clock())
+    await database.run(
+        token_store.mark_consent_needed, ROBIN.account_id, "Refresh token revoked", clock()
+    )
     provider.forget()
     assert listener_of(standin, await provider.access_token()) == SAM.account_id
 
@@ -872,9 +874,9 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
         assert listener_of(standin, await astray.access_token()) is None
     told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
     assert [(line["account_id"], line["hint"]) for line in told] == [
-        (ROBIN.account_id, token_store.MEND_KEYS)
+        (ROBIN.account_id, token_store.SECRET_CHANGED)
     ]
-    assert "SECRET=new,old" in token_store.MEND_KEYS
+    assert "SECRET=new,old" in token_store.SECRET_CHANGED
     row = await row_of(database)
     assert row.state == "active"
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
@@ -937,7 +939,7 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
         str(logs),
         await everything_in(database),
         *map(repr, (first, row, token, IssuedToken(first, token, first.refresh_token), ring)),
-        *map(repr, (provider, provider._refresher, provider._token, provider._renewing)),
+        *map(repr, (provider, provider._refresher, provider._token, provider._refreshing)),
     ]
     assert {"token_refreshed", "consent_needed"} <= {line["event"] for line in logs}
     for secret in secrets:

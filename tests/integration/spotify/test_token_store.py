@@ -62,7 +62,7 @@ def ids(rows: list[Login]) -> list[tuple[str, str | None]]:
 
 def add_app(session: Session) -> None:
     row = token_store.lock_app(session, APP)
-    token_store.keep_grant(row, Grant("BQ-of-the-app", 3600), NOW + timedelta(hours=1), RING)
+    token_store.store_grant(row, Grant("BQ-of-the-app", 3600), NOW + timedelta(hours=1), RING)
     session.flush()
 
 
@@ -80,7 +80,7 @@ def test_a_first_login_is_kept_whole(session: Session, table: Table) -> None:
 
 def test_a_new_login_takes_the_place_of_the_older_one(session: Session, table: Table) -> None:
     record(session, ROBIN)
-    token_store.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
+    token_store.mark_consent_needed(session, ROBIN.key, "Refresh token revoked", LATER)
     token_store.remind(session, ROBIN.key, NOW)
     record(session, Profile("account-robin", "robin-renamed", None), ANEW, LATER)
     [row] = table()
@@ -225,7 +225,7 @@ def test_nobody_is_of_another_while_nobody_is_here(session: Session) -> None:
 
 def test_a_dead_login_still_owns_the_server(session: Session) -> None:
     record(session, ROBIN)
-    token_store.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
+    token_store.mark_consent_needed(session, ROBIN.key, "Refresh token expired", LATER)
     assert token_store.is_of_another(session, SAM)
     assert session_store.admit(session, SAM, GRANT, (), RING, LATER) is None
     assert session_store.admit(session, ROBIN, ANEW, (), RING, LATER) is not None
@@ -288,7 +288,7 @@ def test_the_apps_row_is_nobodys(session: Session, table: Table) -> None:
     [row] = table()
     before = (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at)
     token_store.forget(session, APP)
-    assert not token_store.need_consent(session, APP, "Refresh token revoked", LATER)
+    assert not token_store.mark_consent_needed(session, APP, "Refresh token revoked", LATER)
     assert token_store.usable_accounts(session, ()) == []
     assert token_store.usable_accounts(session, [APP]) == []
     assert token_store.newest(session, ()) is None
@@ -318,9 +318,9 @@ def test_the_apps_row_is_made_once_and_kept(session: Session, table: Table) -> N
 
 def test_a_login_dies_once(session: Session, table: Table) -> None:
     record(session, ROBIN)
-    assert token_store.need_consent(session, ROBIN.key, "Refresh token revoked", LATER)
-    assert not token_store.need_consent(session, ROBIN.key, "Refresh token expired", LATER)
-    assert not token_store.need_consent(session, "nobody", "Refresh token revoked", LATER)
+    assert token_store.mark_consent_needed(session, ROBIN.key, "Refresh token revoked", LATER)
+    assert not token_store.mark_consent_needed(session, ROBIN.key, "Refresh token expired", LATER)
+    assert not token_store.mark_consent_needed(session, "nobody", "Refresh token revoked", LATER)
     [row] = table()
     assert (row.state, row.reason) == ("consent_needed", "Refresh token revoked")
     assert RING.open(row.refresh_token or b"") == "AQ-refresh"
@@ -333,7 +333,7 @@ async def test_a_login_that_many_find_dead_at_once_dies_once(
     await database.run(record, ROBIN)
     died = await asyncio.gather(
         *(
-            each.run(token_store.need_consent, ROBIN.key, "Refresh token revoked", LATER)
+            each.run(token_store.mark_consent_needed, ROBIN.key, "Refresh token revoked", LATER)
             for each in (database, elsewhere) * 10
         )
     )
@@ -382,7 +382,7 @@ def test_usable_logins_come_newest_first_and_dead_or_foreign_ones_not_at_all(
     record(session, SAM, GRANT, LATER)
     dead = Profile("account-dead", "dead", None)
     record(session, dead, GRANT, LATER)
-    token_store.need_consent(session, dead.key, "Refresh token expired", LATER)
+    token_store.mark_consent_needed(session, dead.key, "Refresh token expired", LATER)
     record(session, Profile("account-empty", None, None), Grant("BQ", 3600), LATER)
     assert token_store.usable_accounts(session, ()) == ["account-sam", "account-robin"]
     assert token_store.usable_accounts(session, ["id:robin"]) == ["account-robin"]
@@ -398,7 +398,7 @@ def test_the_login_that_counts_is_a_usable_one_before_a_newer_dead_one(session: 
     newest = token_store.newest(session, ())
     assert newest is not None
     assert newest.account_id == "account-sam"
-    token_store.need_consent(session, SAM.key, "Refresh token expired", LATER)
+    token_store.mark_consent_needed(session, SAM.key, "Refresh token expired", LATER)
     newest = token_store.newest(session, ())
     assert newest is not None
     assert newest.account_id == "account-robin"
@@ -462,8 +462,12 @@ def test_every_process_hears_of_a_login_that_comes_dies_or_goes_and_of_nothing_e
     try:
         assert heard(record, ROBIN) == 1
         assert heard(record, ROBIN) == 1
-        assert heard(token_store.need_consent, ROBIN.key, "Refresh token expired", LATER) == 1
-        assert heard(token_store.need_consent, ROBIN.key, "Refresh token expired", LATER) == 0
+        assert (
+            heard(token_store.mark_consent_needed, ROBIN.key, "Refresh token expired", LATER) == 1
+        )
+        assert (
+            heard(token_store.mark_consent_needed, ROBIN.key, "Refresh token expired", LATER) == 0
+        )
         assert heard(add_app) == 0
         assert heard(token_store.remind, ROBIN.key, NOW) == 0
         assert heard(token_store.forget, ROBIN.key) == 1

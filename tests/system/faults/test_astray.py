@@ -59,7 +59,7 @@ def test_a_login_that_another_secret_sealed_is_told_of_kept_and_there_again_with
     astray = run(env=env | {"SECRET": OTHER_SECRET})
     told = astray.event("token_unreadable")
     assert told["accounts"] == [ROBIN.key]
-    assert told["hint"] == token_store.MEND_KEYS
+    assert told["hint"] == token_store.SECRET_CHANGED
     assert astray.event("sync_finished")["outcome"] == "complete", "with the app's own token"
     wait_until(lambda: serves(astray), 10)
     assert OTHER_SECRET not in astray.log.read_text()
