@@ -31,6 +31,8 @@ RUN_BY = {
     "make test": TARGETS,
     "make fuzz": TARGETS,
     "make soak": TARGETS,
+    "make soak-lane": TARGETS,
+    "make picture": TARGETS,
     "make check": TARGETS,
     "make bench": TARGETS,
     "make bench-short": TARGETS,
