@@ -1,7 +1,7 @@
-"""`/metrics`: what Prometheus reads, with the key of `METRICS_KEY` if that is set.
+"""`/metrics`, which requires the key in METRICS_KEY if that is set.
 
-Without one it is for direct connections only: a proxy in front, which may be on the same host,
-would hand it to everyone.
+Without a key, only direct connections may read the metrics, because a proxy in front, which may run
+on the same host, would publish them.
 """
 
 import hmac
@@ -16,21 +16,21 @@ CHALLENGE = 'Bearer realm="metrics"'
 
 
 class MetricsHandler(BaseHandler):
-    """The instruments, in Prometheus' text format."""
+    """Serves all metrics in Prometheus' text format."""
 
     shared = False
 
     def initialize(  # type: ignore[override]
         self, metrics: Metrics, key: str | None, proxies: TrustedProxies, root: str
     ) -> None:
-        """Take the instruments, and who may read them, from the wiring."""
+        """Take the metrics, the key (None if not set) and the trusted proxies from the routes."""
         super().initialize(root)
         self._metrics = metrics
         self._key = key
         self._proxies = proxies
 
     def get(self) -> None:
-        """Read them all. Raises MetricsKeyNeeded or MetricsByProxy."""
+        """Send the metrics. Raises MetricsKeyNeeded or MetricsByProxy."""
         self._authorize()
         self.set_header("Content-Type", CONTENT_TYPE)
         self.set_header("Cache-Control", "no-store")
@@ -50,7 +50,10 @@ class MetricsHandler(BaseHandler):
             raise MetricsKeyNeeded
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with a problem, and say how to authenticate (RFC 9110 section 11.6.1)."""
+        """Answer with a problem, and with WWW-Authenticate if the key is missing or wrong.
+
+        Source: RFC 9110 section 11.6.1.
+        """
         if isinstance(kwargs.get("exc_info", (None, None))[1], MetricsKeyNeeded):
             self.set_header("WWW-Authenticate", CHALLENGE)
         super().write_error(status_code, **kwargs)

@@ -1,4 +1,4 @@
-"""`GET /api/changes/`: what came, changed, left the list and was deleted, in order."""
+"""`GET /api/changes/`: the journal of releases added, updated, gone and deleted, in order."""
 
 from typing import Any
 
@@ -15,32 +15,36 @@ from server.storage import changes, freshness
 
 
 class ChangesHandler(PayloadHandler):
-    """Reads the journal from the database at each request."""
+    """Reads the journal from the database for each request."""
 
     def initialize(self, database: AdmittedDatabase, root: str) -> None:  # type: ignore[override]
-        """Take the database from the wiring."""
+        """Take the database from the routes."""
         super().initialize(root)
         self._database = database
 
     async def get(self) -> None:
-        """Send a piece of the journal, and where the next one begins. Raises JournalOutOfReach."""
-        asked = query.parse(ChangesQuery, self.request.query)
-        self.send(await self._database.run(self._read, asked, self.coding))
+        """Send a page of the journal.
+
+        Raises InvalidParameters, JournalOutOfReach, Overloaded or a DatabaseError.
+        """
+        parameters = query.parse(ChangesQuery, self.request.query)
+        self.send(await self._database.run(self._read, parameters, self.coding))
 
     head = get
 
-    def _read(self, session: Any, asked: ChangesQuery, coding: Coding) -> Representation:
-        """Read and write it in one go, so that what was read waits in memory for nothing."""
-        dated = freshness.read(session)  # first: it must not be newer than these
-        piece = changes.read(session, asked.after or 0, asked.limit)
-        if asked.after is not None and not piece.reach.holds(asked.after):
+    def _read(self, session: Any, parameters: ChangesQuery, coding: Coding) -> Representation:
+        """Read and serialise a page in the same thread, so that its rows are freed at once."""
+        dated = freshness.read(session)  # first, so that it is not newer than the entries
+        after = parameters.after
+        piece = changes.read(session, after or 0, parameters.limit)
+        if after is not None and not piece.reach.holds(after):
             raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
-        body = _written(piece, piece.reach.floor if asked.after is None else asked.after)
+        body = _to_json(piece, piece.reach.floor if after is None else after)
         return payload.unkept(body, dated, payload.links(self._root)).coded(coding)
 
 
-def _written(piece: Piece, after: int) -> bytes:
-    """A piece that begins after a place, as `schemas.ChangesPage`."""
+def _to_json(piece: Piece, after: int) -> bytes:
+    """Return the entries after position `after` as JSON; its shape is `schemas.ChangesPage`."""
     following = piece.entries[-1].seq if piece.entries else after
     content = {
         "items": [orjson.Fragment(entry.json) for entry in piece.entries],

@@ -1,4 +1,7 @@
-"""`/api/events`: the journal as server-sent events (html.spec.whatwg.org, section 9.2)."""
+"""`/api/events`: the journal as server-sent events.
+
+Source: html.spec.whatwg.org, section 9.2.
+"""
 
 import socket
 from typing import Any
@@ -12,18 +15,18 @@ from server.serving.payload import links
 from server.serving.streams.broadcast import Broadcast
 from server.serving.streams.follower import Follower
 
-BEAT_SECONDS = 15.0  # after so long a silence, a comment shows proxies that the stream is alive
-PATIENCE_SECONDS = 30.0  # so long a listener may take for what it was sent last
+KEEPALIVE_SECONDS = 15.0  # without events until a comment is sent, so that proxies keep the stream
+SEND_SECONDS = 30.0  # that a client may take to receive one portion
 RETRY_MILLISECONDS = 5000
-SEND_BUFFER = 64 * 1024  # bytes in the kernel, which would else grow to megabytes a listener
+SEND_BUFFER = 64 * 1024  # bytes in the kernel, which would otherwise grow to megabytes per stream
 
 log = structlog.get_logger()
 
 
 class EventsHandler(BaseHandler):
-    """Streams changes for as long as the client listens, and reads.
+    """Streams changes until the client disconnects or stops reading.
 
-    The next events are only sent when those before have gone, so that what waits for a client is
+    Events are sent only after the kernel has taken those before, so the memory of a stream is
     bounded by `follower.PAGE_BYTES`.
     """
 
@@ -32,32 +35,34 @@ class EventsHandler(BaseHandler):
     def initialize(  # type: ignore[override]
         self,
         broadcast: Broadcast,
-        beat: float = BEAT_SECONDS,
-        patience: float = PATIENCE_SECONDS,
+        keepalive: float = KEEPALIVE_SECONDS,
+        send_timeout: float = SEND_SECONDS,
         root: str = "",
     ) -> None:
-        """Take the broadcast from the wiring."""
+        """Take the broadcast from the routes; both times are in seconds."""
         super().initialize(root)
         self._broadcast = broadcast
-        self._beat = beat
-        self._patience = patience
+        self._keepalive = keepalive
+        self._send_timeout = send_timeout
 
     def head(self) -> None:
-        """The headers of a stream."""
-        self._asked()
+        """Send the headers of a stream. Raises InvalidParameters."""
+        self._parameters()
         self._set_headers()
         self.flush()
 
     async def get(self) -> None:
-        """Stream until either side goes."""
-        wanted = self._asked()
-        unnamed = bool(wanted.unnamed)
+        """Stream changes until the client or the server ends the stream.
+
+        Raises InvalidParameters, or what `Broadcast.follow` raises.
+        """
+        parameters = self._parameters()
         client = client_network(self.request.remote_ip or "")
         self._follower = follower = await self._broadcast.follow(
-            wanted.after, client=client, unnamed=unnamed
+            parameters.after, client=client, unnamed=bool(parameters.unnamed)
         )
         try:
-            await self._tell(follower)
+            await self._stream(follower)
         finally:
             follower.leave()
         if follower.evicted:
@@ -65,18 +70,19 @@ class EventsHandler(BaseHandler):
             self._close()
 
     def on_connection_close(self) -> None:
-        """The client has gone."""
+        """Remove the follower of a client that has disconnected."""
         if self._follower is not None:
             self._follower.leave()
 
-    def _asked(self) -> EventsQuery:
+    def _parameters(self) -> EventsQuery:
         return asked(self.request.query, self.request.headers.get(LAST_EVENT_ID))
 
-    async def _tell(self, follower: Follower) -> None:
-        """Begin with a bare id, so that a client that is cut off early knows its place already.
+    async def _stream(self, follower: Follower) -> None:
+        """Send the current position as a bare id, and then events until the stream ends.
 
-        It is the place that was asked for, even if that is out of reach: only the reset that
-        follows moves it, so a client cannot be cut off in between and miss the reset.
+        A client that is disconnected early knows its position from that id. It is the requested
+        position even where the journal no longer reaches it: only the reset event that follows
+        moves the client on, so that it cannot miss the reset.
         """
         self._set_headers()
         self._forget_request()
@@ -85,27 +91,27 @@ class EventsHandler(BaseHandler):
             connection.stream.set_nodelay(True)
             connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         content = b"retry: %d\nid: %d\n\n" % (RETRY_MILLISECONDS, follower.position)
-        while await self._sent(follower, content):
-            content = await follower.next(self._beat) or b":\n\n"
+        while await self._send(follower, content):
+            content = await follower.next(self._keepalive) or b":\n\n"
 
     def _forget_request(self) -> None:
-        """Drop what the request has said: as long as the stream is open, it would be kept."""
+        """Free the memory of the request, which would be held as long as the stream is open."""
         self.request.headers.clear()
         self.request.query_arguments.clear()
         self.request.arguments.clear()
         self.request.query = ""
 
-    async def _sent(self, follower: Follower, content: bytes) -> bool:
-        """Send something, unless it is over; whether to go on."""
+    async def _send(self, follower: Follower, content: bytes) -> bool:
+        """Send a portion and return True; return False once the stream has ended."""
         if follower.over:
             return False
         self.write(content)
         written = self.flush()
-        if await follower.settled(written, self._patience):
+        if await follower.settled(written, self._send_timeout):
             return written.exception() is None
         if not follower.over:
-            log.info("listener_dropped", request_id=self.request_id, seconds=self._patience)
-        self._close()  # what it has not taken would else hold up the end
+            log.info("listener_dropped", request_id=self.request_id, seconds=self._send_timeout)
+        self._close()  # Tornado would wait for the client to receive the rest
         return False
 
     def _close(self) -> None:
@@ -115,6 +121,6 @@ class EventsHandler(BaseHandler):
     def _set_headers(self) -> None:
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Accel-Buffering", "no")  # or nginx would hold events back
+        self.set_header("X-Accel-Buffering", "no")  # so that nginx does not buffer events
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Link", links(self._root))

@@ -1,4 +1,4 @@
-"""Answers of the catalogue: ready made, or made first, and sent as the client can take them."""
+"""Lists, feeds and single objects of the catalogue, served from the cache."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -13,15 +13,15 @@ Load = Callable[[str], Awaitable[Found | None]]
 
 
 class PayloadHandler(BaseHandler):
-    """Sends a payload in the coding that the client prefers, or 304 if it has it already."""
+    """Base of the handlers that send payloads: content coding and conditional requests."""
 
     @property
     def coding(self) -> Coding:
-        """The one that the client prefers (RFC 9110 section 12.5.3)."""
+        """The content coding that the client prefers (RFC 9110 section 12.5.3)."""
         return negotiation.coding_of(self.request.headers.get_list("Accept-Encoding"))
 
     def send(self, chosen: Representation) -> None:
-        """Answer a GET or HEAD with it, or with 304 if the client has it already."""
+        """Answer with a representation, or with 304 if the client has it (RFC 9110 section 13)."""
         headers = self.request.headers
         unmodified = negotiation.is_unmodified(
             chosen, headers.get("If-None-Match"), headers.get("If-Modified-Since"), time.time()
@@ -36,18 +36,18 @@ class PayloadHandler(BaseHandler):
 
 
 class QueryHandler(PayloadHandler):
-    """Answers a query of this `kind` from the cache. Warm, nothing is computed nor awaited."""
+    """Answers queries of one `kind`; a warm answer is neither computed nor awaited."""
 
     def initialize(  # type: ignore[override]
         self, cache: PayloadCache, kind: type[ReleaseQuery], root: str
     ) -> None:
-        """Take the cache from the wiring."""
+        """Take the cache from the routes."""
         super().initialize(root)
         self._cache = cache
         self._kind = kind
 
     def get(self) -> Awaitable[None] | None:
-        """Send the payload, or make it first."""
+        """Send the payload, which is built first if the cache does not have it."""
         ready = self._cache.peek(self._kind.path, self.request.query, self.coding)
         if ready is None:
             return self._make_and_send()
@@ -62,18 +62,18 @@ class QueryHandler(PayloadHandler):
 
 
 class SingleHandler(PayloadHandler):
-    """Answers with one object, which `load` reads from the database by the id in its path."""
+    """Answers with one object, which `load` reads from the database by the id in the path."""
 
     def initialize(  # type: ignore[override]
         self, cache: PayloadCache, load: Load, root: str
     ) -> None:
-        """Take the cache from the wiring."""
+        """Take the cache from the routes."""
         super().initialize(root)
         self._cache = cache
         self._load = load
 
     async def get(self, identity: str) -> None:
-        """Send it, or 404."""
+        """Send the object. Raises NothingThere, Overloaded or a DatabaseError."""
         path = self.request.path.rstrip("/")
         self.send(await self._cache.single(path, self.coding, lambda: self._load(identity)))
 

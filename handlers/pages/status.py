@@ -1,4 +1,4 @@
-"""`/status`: what operators want to see, as a page; and a sync now for who is logged in."""
+"""`/status`: the state of the server as a page, where logged-in users can start a sync."""
 
 from functools import partial
 from typing import Any
@@ -56,7 +56,10 @@ class OverviewHandler(AccountHandler):
     head = get
 
     async def post(self) -> None:
-        """Start a sync, as `POST /api/sync/` does, and show this page again."""
+        """Start a sync like `POST /api/sync/`, and redirect to this page.
+
+        Raises ForeignOrigin, NotLoggedIn, NotOurTurn, SyncPaused or a DatabaseError.
+        """
         self.refuse_foreign_posts()
         if await self._login_service.visitor(self.session_token) is None:
             raise NotLoggedIn

@@ -120,12 +120,12 @@ def serve(make_settings: Any, launch_freshet: Any) -> Serve:
 class Booth:
     """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
 
-    def __init__(self, database: Database, held: int, most: int, **patience: float) -> None:
+    def __init__(self, database: Database, held: int, most: int, **seconds: float) -> None:
         self._database = database
         self.reads = 0
         self.away = False
         self.broadcast = Broadcast(self._read, self._read_latest, held, most)
-        handed = {"broadcast": self.broadcast, **patience}
+        handed = {"broadcast": self.broadcast, **seconds}
         routes = [(r"/api/events", EventsHandler, handed)]
         elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
         log = AccessLog("off")
@@ -151,8 +151,8 @@ class Booth:
 
 @pytest.fixture
 def booth(database: Database, closing: Any) -> Callable[..., Booth]:
-    def make(held: int = 1000, most: int = 10, **patience: float) -> Booth:
-        booth = Booth(database, held, most, **patience)
+    def make(held: int = 1000, most: int = 10, **seconds: float) -> Booth:
+        booth = Booth(database, held, most, **seconds)
         closing(booth.close)
         return booth
 

@@ -1,14 +1,14 @@
-"""Bars for a small chart, in the units of its own view box. Pure."""
+"""The geometry of a small bar chart, in units of its SVG view box. Pure."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-WIDTH, HEIGHT = 600, 100  # the view box; it is stretched to the place it is given
-GAP = 0.25  # of the width that a bar has
+WIDTH, HEIGHT = 600, 100  # of the view box, which the page scales
+GAP = 0.25  # between bars, as a share of the space per bar
 
 
 class Bar(NamedTuple):
-    """A bar with its foot on the ground: `top` of its whole, `part_top` of its lower part."""
+    """A bar with its lower edge at HEIGHT; `part_top` is the upper edge of the highlighted part."""
 
     x: float
     width: float
@@ -17,14 +17,14 @@ class Bar(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """All bars, and the value that reaches the very top."""
+    """All bars, and the largest value, whose bar has the full height."""
 
     bars: list[Bar]
     most: int
 
 
 def draw(values: Sequence[int], parts: Sequence[int] | None = None) -> Chart:
-    """A bar for each value, the first one leftmost; `parts` are what to set off from their foot."""
+    """Return a bar per value, from left to right; `parts` are the highlighted parts of values."""
     most = max(values, default=0)
     step = WIDTH / max(len(values), 1)
     bars = []
@@ -36,7 +36,7 @@ def draw(values: Sequence[int], parts: Sequence[int] | None = None) -> Chart:
 
 
 def _top(value: int, most: int) -> float:
-    """Where a bar begins, from above; what is not nothing can be seen."""
+    """Return the upper edge of a bar; any value above 0 gets a visible bar."""
     if not value:
         return HEIGHT
     return round(min(HEIGHT * (1 - value / most), HEIGHT - 1.5), 2)

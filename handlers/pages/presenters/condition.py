@@ -1,4 +1,4 @@
-"""The condition of what is served, and the one message about it that pages show. Pure."""
+"""The condition of the server, and the one message about it that pages show. Pure."""
 
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -14,9 +14,9 @@ NO_RETRY = "Scheduled syncs are off; `manage.py doctor` explains what is wrong."
 
 
 class Condition(NamedTuple):
-    """One of the kinds, a heading, and a text in which backticks mark code; "" for nothing to say.
+    """A condition with its message; both parts are "" where pages show no message.
 
-    `empty` kinds have no releases to show yet.
+    `text` marks code by backticks.
     """
 
     kind: Kind
@@ -25,7 +25,7 @@ class Condition(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing can be shown yet."""
+        """Whether pages have no releases to show yet."""
         return self.kind in ("unread", "idle", "waiting", "first_failed")
 
 

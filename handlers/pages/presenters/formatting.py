@@ -1,4 +1,4 @@
-"""Times, dates and numbers as people read them. Pure."""
+"""Formats times, dates and numbers for people. Pure."""
 
 from datetime import date, datetime
 
@@ -6,29 +6,29 @@ from server.catalog.release import is_upcoming
 
 
 def moment(time: datetime) -> str:
-    """A time in UTC: 20 November 2026, 05:00 UTC."""
+    """Format a UTC time: 20 November 2026, 05:00 UTC."""
     return f"{time.day} {time:%B %Y, %H:%M} UTC"
 
 
 def day_words(day: date) -> str:
-    """A day in short: 20 Nov 2026."""
+    """Format a day: 20 Nov 2026."""
     return f"{day.day} {day:%b %Y}"
 
 
 def date_words(text: str | None) -> str:
-    """A date of Spotify's, of 4, 7 or 10 characters, as exact as it is: 20 Nov 2026."""
+    """Format a release date of 4, 7 or 10 characters: 2026, Nov 2026 or 20 Nov 2026."""
     if text is None:
         return "undated"
     try:
         if len(text) == 7:
             return f"{date.fromisoformat(text + '-01'):%b %Y}"
         return day_words(date.fromisoformat(text)) if len(text) == 10 else text
-    except ValueError:  # 0000-00-00 has been seen
+    except ValueError:  # Spotify has sent 0000-00-00
         return text
 
 
 def machine_date(text: str | None) -> str | None:
-    """Return a date of Spotify's if HTML's `time` element can hold it, which knows no year 0000.
+    """Return a release date if it is valid for HTML's `time` element, which has no year 0000.
 
     Source: html.spec.whatwg.org, section 2.3.5 (months, dates, years).
     """
@@ -42,9 +42,9 @@ def machine_date(text: str | None) -> str | None:
 
 
 def coming_words(text: str | None, today: date) -> str | None:
-    """What stands before a date of Spotify's that is to come, as exact as it is; None if it is not.
+    """Return the words before an upcoming release date; None if the date is not upcoming.
 
-    A year or a month that has begun is not to come.
+    A year or a month that has started is not upcoming.
     """
     if text is None or not is_upcoming(text, today.isoformat()):
         return None
@@ -52,20 +52,20 @@ def coming_words(text: str | None, today: date) -> str | None:
 
 
 def grouped(number: int) -> str:
-    """A number with its digits in groups of three: 12 345 (ISO 80000-1 section 7.3.1)."""
+    """Format a number with digits in groups of three: 12 345 (ISO 80000-1 section 7.3.1)."""
     return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things: 1 track, 2 tracks."""
+    """Format a number of things: 1 track, 2 tracks."""
     return f"{grouped(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """A time span in its two greatest units: 2 h 5 min."""
+    """Format a time span in its two largest units: 2 h 5 min."""
     minutes, left = divmod(round(max(seconds, 0)), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     parts = {"d": days, "h": hours, "min": minutes, "s": left}
-    told = [f"{count} {unit}" for unit, count in parts.items() if count]
-    return " ".join(told[:2]) or "0 s"
+    words = [f"{count} {unit}" for unit, count in parts.items() if count]
+    return " ".join(words[:2]) or "0 s"

@@ -159,7 +159,7 @@ async def test_who_keeps_up_costs_no_reading(booth: Any, database: Database) -> 
 
 @pytest.mark.gen_test
 async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
-    ear = await Ear.open(booth(beat=0.05).port)
+    ear = await Ear.open(booth(keepalive=0.05).port)
     began = time.monotonic()
     for _ in range(3):
         assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
@@ -171,7 +171,7 @@ async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
 async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
     booth: Any, database: Database
 ) -> None:
-    served = booth(patience=1)
+    served = booth(send_timeout=1)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", served.port))
@@ -339,7 +339,7 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Database) -> None:
-    served = booth(beat=0.05, held=10)
+    served = booth(keepalive=0.05, held=10)
     served.away = True
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After"):
         await Ear.open(served.port)

@@ -217,7 +217,7 @@ async def test_who_has_heard_more_than_this_process_has_read_is_not_reset(
 ) -> None:
     """As when a client of one process comes back to another that the notice has not reached."""
     happen(database, albums(3))
-    late = booth(beat=0.05)
+    late = booth(keepalive=0.05)
     await late.broadcast.feed()
     happen(database, albums(5))
     ear = await Ear.open(late.port, after=5)
@@ -334,7 +334,7 @@ async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
     booth: Any, database: Database
 ) -> None:
     happen(database, albums(3))
-    served = booth(beat=0.05)
+    served = booth(keepalive=0.05)
     await served.broadcast.feed()
     served.away = True
     ear = await Ear.open(served.port, after=99)

@@ -148,7 +148,7 @@ async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
     answer = await client.fetch("/readyz")
     assert answer.code == 503
     (reason,) = orjson.loads(answer.body)["reasons"]
-    assert reason.startswith("a newer sync has been stored for 1 min")
+    assert reason.startswith("the newest sync was stored 1 min")
     page = orjson.loads((await client.fetch("/api/albums/")).body)
     assert page["total"] == 1, "the last good answer"
     await execute("UPDATE changes SET at = now()")
