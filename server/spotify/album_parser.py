@@ -1,4 +1,4 @@
-"""Album objects of pages, parsed one after the other. Pure."""
+"""Parses the album objects of a list, a few at a time. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,9 +11,11 @@ from server.spotify.parse import ID, Release, is_shortened
 
 @dataclass(frozen=True)
 class ParsedPage:
-    """The releases of some items, how many items were unusable, and of those how many had no id.
+    """The releases among some items, each once, in order.
 
-    `shortened_ids` are the releases that have more credits or images than are kept.
+    `skipped` counts the items that could not be used, `nameless` those of them without an id;
+    `skipped_ids` are the ids of the others. `shortened_ids` are the releases whose credits or
+    images were cut to the limits of `parse.py`.
     """
 
     releases: list[Release]
@@ -24,7 +26,7 @@ class ParsedPage:
 
 
 class Parser:
-    """Parses album objects as they come, in order; the same album twice is one, the first."""
+    """Parses album objects in order; of an album that comes twice, the first is used."""
 
     def __init__(self) -> None:
         self._releases: dict[str, Release] = {}
@@ -32,7 +34,7 @@ class Parser:
         self._shortened_ids: dict[str, None] = {}
 
     def take(self, items: Iterable[Any]) -> None:
-        """Parse some more; one with 180 markets takes up to 0.5 ms."""
+        """Parse more items; one with 180 markets takes up to 0.5 ms."""
         for item in items:
             try:
                 release = Release.model_validate(item)
@@ -43,7 +45,7 @@ class Parser:
                 self._skipped_ids.append(_id_of(item))
 
     def parsed(self) -> ParsedPage:
-        """All that has been taken."""
+        """Return the result for all items so far."""
         skipped = self._skipped_ids
         ids = frozenset(each for each in skipped if each is not None)
         return ParsedPage(
@@ -56,7 +58,7 @@ class Parser:
 
 
 def parse_items(items: Iterable[Any]) -> ParsedPage:
-    """Parse album objects all at once."""
+    """Parse album objects in one go."""
     parser = Parser()
     parser.take(items)
     return parser.parsed()

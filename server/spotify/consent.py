@@ -1,4 +1,4 @@
-"""The six-month clock: a refresh token dies so long after its user's consent, used or not. Pure.
+"""The six months of a consent, after which its refresh token expires, used or not. Pure.
 
 Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens (since 2026-07-20).
 """
@@ -10,16 +10,16 @@ from typing import Literal
 
 MONTHS = 6
 REMIND_FROM = 30  # days before the end
-SCOPES = ("user-follow-read",)  # the least that names an account and is of use
+SCOPES = ("user-follow-read",)  # the least that identifies an account and is useful
 
 State = Literal["active", "consent_needed", "unreadable"]
 
 
 @dataclass(frozen=True)
 class Consent:
-    """What a user has agreed to, and when; `reason` is why it holds no longer.
+    """The consent of a user: its scopes and its time; `reason` is why Spotify ended it.
 
-    `unreadable` means that its tokens are sealed with a key that SECRET does not hold.
+    The state `unreadable` means that its tokens are encrypted with a key that SECRET does not have.
     """
 
     account_id: str
@@ -30,20 +30,20 @@ class Consent:
 
     @property
     def ends_at(self) -> datetime:
-        """When Spotify ends it."""
+        """When the consent expires."""
         return end_of_consent(self.authorized_at)
 
     def has_ended(self, now: datetime) -> bool:
-        """Whether Spotify has said so, or its time is over."""
+        """Whether Spotify has ended the consent, or its six months are over."""
         return self.state == "consent_needed" or now >= self.ends_at
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until a new consent is needed, never less than 0."""
+        """Return the whole days until a new consent is needed, never less than 0."""
         return 0 if self.has_ended(now) else (self.ends_at - now) // timedelta(days=1)
 
 
 def end_of_consent(authorized_at: datetime) -> datetime:
-    """Six calendar months later; the month's last day where it has no such day."""
+    """Add six calendar months; the last day of the month if it has no such day."""
     months = authorized_at.year * 12 + authorized_at.month - 1 + MONTHS
     year, month = months // 12, months % 12 + 1
     day = min(authorized_at.day, monthrange(year, month)[1])

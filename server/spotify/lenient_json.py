@@ -1,6 +1,6 @@
-"""Decode JSON that breaks the rules in small things, as a busy service sends it now and then. Pure.
+"""Decodes JSON, repairing small faults that public APIs have been reported to send. Pure.
 
-Source: RFC 8259; the faults that are repaired have been reported of public APIs.
+Source: RFC 8259.
 """
 
 import json
@@ -9,21 +9,21 @@ from typing import Any
 
 import orjson
 
-LONGEST_NUMBER = 20  # characters of an integer; a longer one is no count of anything
-# Decoding keeps Python for itself, in any thread, so these bound how long the loop waits: to 50 ms.
-# A page of Spotify's has up to 0.4 MB and 15 000 values, nearly all of them codes of markets.
+LONGEST_NUMBER = 20  # characters of an integer; a longer one cannot be a count
+# Decoding holds the interpreter lock in any thread, so these bound how long the loop waits: 50 ms.
+# A page of Spotify has up to 0.4 MB and 15 000 values, nearly all of them codes of markets.
 MOST_VALUES = 50_000
 LONGEST_REPAIR = 512 * 1024  # bytes
 MOST_REPAIRED_VALUES = 20_000
 
 
 def decode(body: bytes) -> Any:
-    """Decode a body; strict JSON is decoded as it is, anything else after repair.
+    """Decode a body; one that is not strict JSON is repaired first.
 
-    Repaired are: a byte order mark, bytes that are not UTF-8 (replaced by U+FFFD), halves of
+    Repairs: a byte order mark (removed), bytes that are not UTF-8 (replaced by U+FFFD), halves of
     surrogate pairs (removed), control characters in strings (kept), NaN, infinite and oversized
     numbers (null). Of a repeated key the last value counts. Raises ValueError for everything else,
-    for bodies of more than MOST_VALUES values, and for large ones that need repair.
+    for a body of more than MOST_VALUES values, and for a large one that needs repair.
     """
     values = _most_values(body)
     if values > MOST_VALUES:
@@ -37,12 +37,12 @@ def decode(body: bytes) -> Any:
 
 
 def _most_values(body: bytes) -> int:
-    """Return a number of values that a body does not exceed; commas in texts count, too."""
+    """Return an upper bound of the number of values in a body; commas in strings count, too."""
     return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _repaired(body: bytes) -> bytes:
-    """Rewrite a body as strict JSON, so that the rest of the program meets no other kind."""
+    """Rewrite a body as strict JSON."""
     try:
         content = _LENIENT.decode(body.decode("utf-8-sig", "replace"))
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "ignore")

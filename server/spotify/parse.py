@@ -1,7 +1,7 @@
-"""Spotify's album objects made into releases: strict about identity, tolerant about all else.
+"""Parses Spotify's album and artist objects: strict about ids and names, tolerant otherwise. Pure.
 
-Pure. A broken item is skipped and counted; beyond this door only frozen objects go. The quirks that
-are survived here have all been seen in answers since 2014.
+A broken item is skipped and counted by the caller; the results are frozen objects. Every fault that
+is tolerated here has been observed in answers since 2014.
 """
 
 import re
@@ -26,18 +26,18 @@ DATE = re.compile(r"[0-9]{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12][0-9]|3[01]))?)?")
 ID = re.compile(r"[0-9A-Za-z]{22}")
 MARKET = re.compile(r"[A-Z]{2}")
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds every character but these
-# Bounds of what is kept: far above what Spotify sends, so that one item cannot fill the memory.
-MOST_IMAGES = 50  # Spotify gives three sizes; each image is in every answer about each artist
-MOST_CREDITS = 200  # of a release; what has more names `Various Artists`
+# Limits far above what Spotify sends, so that a single item cannot fill the memory.
+MOST_IMAGES = 50  # Spotify has three sizes
+MOST_CREDITS = 200  # of a release; one with more artists credits `Various Artists`
 MOST_LINKS = 20
 MOST_GENRES = 100
-LONGEST_TEXT = 10_000  # characters; what is longer is cut
-LONGEST_ADDRESS = 2000  # characters; a longer one is left out
-LONGEST_TYPE = 50  # characters; the type stands in an index, which holds no long text
+LONGEST_TEXT = 10_000  # characters; a longer text is cut
+LONGEST_ADDRESS = 2000  # characters; a longer address is left out
+LONGEST_TYPE = 50  # characters; an index has the type, and cannot hold long text
 
 
 def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
-    """Take an unusable optional value for an absent one."""
+    """Replace an unusable optional value by None."""
     try:
         return handler(value)
     except ValidationError:
@@ -49,7 +49,7 @@ def _text(value: Any) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """Python takes true for 1, we do not."""
+    """Reject booleans, which Python would accept as 0 and 1."""
     return None if isinstance(value, bool) else value
 
 
@@ -64,7 +64,7 @@ def _good_urls(value: Any) -> dict[str, str]:
 
 
 def _fits(*texts: str) -> bool:
-    """Whether each is short enough for an address."""
+    """Whether each text is short enough for an address."""
     return max(map(len, texts)) <= LONGEST_ADDRESS
 
 
@@ -103,7 +103,7 @@ Model = TypeVar("Model", bound=_Parsed)
 
 
 class Image(_Parsed):
-    """A cover; sizes in pixels, null where Spotify does not say."""
+    """A cover; sizes in pixels, None where Spotify gives none."""
 
     url: Annotated[Text, Field(pattern=r"^https?://", max_length=LONGEST_ADDRESS)]
     height: Count = None
@@ -111,7 +111,7 @@ class Image(_Parsed):
 
 
 class Credit(_Parsed):
-    """An artist as an album names it."""
+    """An artist as credited on an album."""
 
     spotify_id: SpotifyId = Field(alias="id")
     name: Text
@@ -139,10 +139,11 @@ def _good_markets(value: Any) -> list[str] | None:
 
 
 class Release(_Parsed):
-    """One album object. Null means that Spotify did not say, which is not the same as empty.
+    """One album object. None means that Spotify gave no value, which is not the same as empty.
 
-    `release_date` has 4, 7 or 10 characters; `images` are widest first; `artists` in the order of
-    the credits, each once.
+    `release_date` has 4, 7 or 10 characters, `released_on` is the date if these are 10; `images`
+    are widest first; `artists` are in the order of the credits, each once. Source:
+    developer.spotify.com/documentation/web-api/reference/get-an-album.
     """
 
     spotify_id: SpotifyId = Field(alias="id")
@@ -162,7 +163,7 @@ class Release(_Parsed):
     @model_validator(mode="before")
     @classmethod
     def _date_by_its_length(cls, item: Any) -> Any:
-        """The date's own length tells its precision, for the precision given can be missing."""
+        """Derive the precision from the length of the date, since Spotify may leave it out."""
         if not isinstance(item, dict):
             return item
         text, released_on = _release_date(item)
@@ -189,7 +190,10 @@ def _total(value: Any) -> Any:
 
 
 class ArtistDetails(_Parsed):
-    """What an artist object says beyond its credit; null is not said, empty is none."""
+    """The fields of an artist object beyond its credit; None means that Spotify gave no value.
+
+    Source: developer.spotify.com/documentation/web-api/reference/get-an-artist.
+    """
 
     spotify_id: SpotifyId = Field(alias="id")
     images: Annotated[list[Image] | None, BeforeValidator(_images_if_any)] = None
@@ -199,12 +203,12 @@ class ArtistDetails(_Parsed):
 
 
 def parse_artists(items: Iterable[Any]) -> list[ArtistDetails]:
-    """Parse artist objects; null and broken ones are left out."""
+    """Parse artist objects, without null and broken ones."""
     return _each(ArtistDetails, list(items))
 
 
 def is_shortened(item: Any) -> bool:
-    """Return whether an album object has more credits or images than are kept."""
+    """Return whether an album object has more credits or images than the limits allow."""
     if not isinstance(item, dict):
         return False
     bounds = (("artists", MOST_CREDITS), ("images", MOST_IMAGES))
@@ -212,14 +216,14 @@ def is_shortened(item: Any) -> bool:
 
 
 def release_dates(items: Iterable[Any]) -> Iterator[str]:
-    """Yield the release dates of album objects, as text, without parsing all of each."""
+    """Yield the release dates of album objects as text, without parsing the whole objects."""
     for item in items:
         if isinstance(item, dict) and (text := _release_date(item)[0]):
             yield text
 
 
 def _each(model: type[Model], items: list[Any]) -> list[Model]:
-    """The usable ones of some inner objects."""
+    """Parse objects, without those that are not valid."""
     good = []
     for item in items:
         try:

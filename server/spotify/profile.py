@@ -1,4 +1,4 @@
-"""Whose token it is: `GET /me`.
+"""The profile of a token's owner: `GET /me`, parsed. Pure.
 
 Source: developer.spotify.com/documentation/web-api/reference/get-current-users-profile.
 """
@@ -9,17 +9,17 @@ from typing import Any
 from server.errors import BadAnswer
 from server.spotify.transport import quotable
 
-APP_PREFIX = "app:"  # what the row of the app's own token is called; nobody else may be
-USER_PREFIX = "id:"  # tells an older id from an account_id, which may be the same text
-LONGEST_ID = 200
+APP_PREFIX = "app:"  # of the account_id in the row of the app's own token; reserved for it
+USER_PREFIX = "id:"  # distinguishes an older id from an account_id, which may be the same text
+LONGEST_ID = 200  # characters
 
 
 @dataclass(frozen=True)
 class Profile:
     """An account: `account_id` is immutable (since May 2026), `user_id` is its older, public id.
 
-    At least one of the two is there. An `id` of one account may be the `account_id` of another, so
-    wherever accounts are named and compared, an `id` has its prefix: `id:robin`.
+    At least one of the two is present. The `id` of one account may be the `account_id` of another,
+    so an `id` has a prefix wherever accounts are named and compared: `id:robin`.
     """
 
     account_id: str | None
@@ -28,23 +28,23 @@ class Profile:
 
     @property
     def key(self) -> str:
-        """The name the account is kept under; empty if it has no id at all."""
+        """The name under which the account is stored; empty if it has no id."""
         return self.account_id or (name_of_user(self.user_id) if self.user_id else "")
 
     @property
     def names(self) -> frozenset[str]:
-        """Every name by which ALLOWED_USERS may list it."""
+        """Every name by which ALLOWED_USERS may list the account."""
         by_user_id = {name_of_user(self.user_id)} if self.user_id else set()
         return frozenset(by_user_id | ({self.account_id} if self.account_id else set()))
 
 
 def name_of_user(user_id: str) -> str:
-    """Return what an account is called by its older `id`."""
+    """Return the name of an account whose older `id` is known: the id with its prefix."""
     return USER_PREFIX + user_id
 
 
 def read_profile(answer: dict[str, Any]) -> Profile:
-    """Read the answer. Raises BadAnswer if it names nobody."""
+    """Parse the answer of `GET /me`. Raises BadAnswer if it has no usable id."""
     name = answer.get("display_name")
     profile = Profile(
         account_id=_id(answer.get("account_id")),
@@ -52,7 +52,7 @@ def read_profile(answer: dict[str, Any]) -> Profile:
         display_name=quotable(name) or None if isinstance(name, str) else None,
     )
     if not profile.key:
-        raise BadAnswer("a profile without account_id and id")
+        raise BadAnswer("the profile has neither account_id nor id")
     return profile
 
 

@@ -1,4 +1,4 @@
-"""The way to Spotify through a company's proxy: which one, and the tunnel through it.
+"""Connections to Spotify through a company's HTTP proxy: its choice, and the CONNECT tunnel.
 
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are read as Python's urllib reads them. Sources: RFC
 9110 section 9.3.6 (CONNECT); curl's manual, "Environment".
@@ -28,7 +28,7 @@ NEEDS_LOGIN = 407
 
 
 class ProxyFailed(OSError):
-    """The proxy cannot be used; says why, without its password."""
+    """The proxy cannot be used; the text says why, without its password."""
 
 
 @dataclass(frozen=True)
@@ -47,42 +47,42 @@ class Proxy:
 
 
 class Proxies:
-    """What the environment says about proxies, as it was when this was made."""
+    """The proxies that the environment named when this object was made."""
 
     def __init__(self) -> None:
-        self._said = urllib.request.getproxies_environment()
+        self._environment = urllib.request.getproxies_environment()
 
     def of(self, scheme: str, host: str, port: int) -> Proxy | None:
-        """Return the proxy for a host, if it has one; a loopback address never has.
+        """Return the proxy for a host, None for a direct connection, as to a loopback address.
 
         Raises ProxyFailed if the environment names one that cannot be used.
         """
-        address = self._said.get(scheme) or self._said.get("all")
+        address = self._environment.get(scheme) or self._environment.get("all")
         if not address or _is_loopback(host):
             return None
         bypasses = urllib.request.proxy_bypass_environment  # type: ignore[attr-defined]
-        if bypasses(f"{host}:{port}", self._said):
+        if bypasses(f"{host}:{port}", self._environment):
             return None
-        variable = f"{scheme}_proxy" if self._said.get(scheme) else "all_proxy"
+        variable = f"{scheme}_proxy" if self._environment.get(scheme) else "all_proxy"
         return parse(variable.upper(), address)
 
     def describe(self) -> dict[str, str]:
-        """Return what is said by variable, passwords masked."""
+        """Return the address of the proxy that each variable names, passwords masked."""
         shown = {}
         for scheme in ("https", "http", "all"):
-            if address := self._said.get(scheme):
+            if address := self._environment.get(scheme):
                 variable = f"{scheme.upper()}_PROXY"
                 try:
                     shown[variable] = str(parse(variable, address))
                 except ProxyFailed as error:
                     shown[variable] = f"(unusable: {error})"
-        if shown and self._said.get("no"):
-            shown["NO_PROXY"] = self._said["no"]
+        if shown and self._environment.get("no"):
+            shown["NO_PROXY"] = self._environment["no"]
         return shown
 
 
 def parse(variable: str, address: str) -> Proxy:
-    """Read `http://[USER:PASSWORD@]HOST[:PORT]`, or `HOST:PORT`. Raises ProxyFailed."""
+    """Parse `http://[USER:PASSWORD@]HOST[:PORT]`, or `HOST:PORT`. Raises ProxyFailed."""
     scheme, _, rest = address.rpartition("://")
     if scheme.lower() not in ("", "http"):
         kind = scheme if scheme.isalnum() else "other"
@@ -105,14 +105,14 @@ def parse(variable: str, address: str) -> Proxy:
 
 
 class TunnelClient(TCPClient):
-    """Connects as `proxies` say: straight, or through a tunnel of a proxy."""
+    """Connects directly, or through a proxy's tunnel if `proxies` names one for the host."""
 
     def __init__(self, proxies: Proxies, resolver: Resolver | None = None) -> None:
         super().__init__(resolver)
         self._proxies = proxies
 
     async def connect(self, host: str, port: int, *more: Any, **options: Any) -> IOStream:
-        """Open a stream to a host, with TLS if there are `ssl_options`. Raises ProxyFailed."""
+        """Open a stream to a host, with TLS if `ssl_options` are given. Raises ProxyFailed."""
         scheme = "https" if options.get("ssl_options") else "http"
         proxy = self._proxies.of(scheme, host, port)
         if proxy is None:

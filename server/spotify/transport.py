@@ -1,4 +1,4 @@
-"""HTTP to Spotify, for both its services: bounded in time and size, errors in our own terms."""
+"""The HTTP client for both of Spotify's services: bounded in time and size, with our own errors."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -20,24 +20,24 @@ from server.observability.scrubber import MASK, SECRET_FIELDS
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
 
-MAX_BODY_BYTES = 2 * 1024 * 1024  # unpacked; the longest page of Spotify's has a fifth of it
+MAX_BODY_BYTES = 2 * 1024 * 1024  # decompressed; five times the longest page of Spotify
 MAX_HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
-LONGEST_QUOTE = 200
-LONGEST_SECRET = 4096  # characters; no longer one is kept
+LONGEST_QUOTE = 200  # characters
+LONGEST_SECRET = 4096  # characters; longer tokens are refused
 USUAL_PORTS = {"http": 80, "https": 443}
 
-# What Tornado's client raises: its own errors and the system's, ValueError for an address or header
-# that cannot be, RuntimeError once closed, and the last for a head that is too long.
+# What Tornado's client raises: its own errors and the system's, ValueError for an invalid address
+# or header, RuntimeError once closed, UnsatisfiableReadError for a head that is too long.
 FAILURES = (HTTPClientError, OSError, ValueError, RuntimeError, UnsatisfiableReadError)
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came back, whatever its status.
+    """A response with any status.
 
-    `secrets` were in the request: they are masked in what is quoted, which is logged and stored.
+    `secrets` were in the request; they are masked in quotes, which are logged and stored.
     """
 
     status: int
@@ -46,7 +46,7 @@ class Response:
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def json(self) -> dict[str, Any]:
-        """Decode the body, leniently, as a JSON object. Raises BadAnswer if it is none."""
+        """Decode the body, leniently, as a JSON object. Raises BadAnswer if it is not one."""
         try:
             content = lenient_json.decode(self.body)
         except ValueError as error:
@@ -56,7 +56,10 @@ class Response:
         return content
 
     def reason(self) -> str:
-        """Why it was refused: `{"error": {"status", "message"}}`, `{"error"}`, or plain text."""
+        """Return why Spotify refused the request.
+
+        It says so in `{"error": {"status", "message"}}`, in `{"error"}`, or as plain text.
+        """
         try:
             error = self.json().get("error")
         except BadAnswer:
@@ -67,11 +70,11 @@ class Response:
         return self.quote(message) if isinstance(message, str) else self.text()
 
     def text(self) -> str:
-        """The start of the body, for an operator to read."""
+        """Return the start of the body, for an operator to read."""
         return self.quote(self.body[: LONGEST_QUOTE + LONGEST_SECRET].decode("utf-8", "replace"))
 
     def quote(self, text: str) -> str:
-        """The start of words of an answer, without secrets of the request."""
+        """Return the start of a text from the response, with secrets of the request masked."""
         text = text[: LONGEST_QUOTE + LONGEST_SECRET]
         for secret in self.secrets:
             text = text.replace(secret, MASK)
@@ -79,7 +82,7 @@ class Response:
 
 
 def _secrets_of(headers: dict[str, str], body: str | None) -> tuple[str, ...]:
-    """Return what is secret in a request, as an answer might repeat it."""
+    """Return the secrets in a request, which a response might repeat."""
     form = dict(parse_qsl(body or ""))
     given = [headers.get("Authorization", "").partition(" ")[2]]
     given += [form[name] for name in SECRET_FIELDS & form.keys()]
@@ -87,13 +90,13 @@ def _secrets_of(headers: dict[str, str], body: str | None) -> tuple[str, ...]:
 
 
 def quotable(text: str) -> str:
-    """The start of somebody else's words on one line, without what a log or table cannot hold."""
+    """Return the start of a foreign text on one line, without unprintable characters."""
     shown = "".join(c if c.isprintable() else " " for c in text[:LONGEST_QUOTE])
     return " ".join(shown.split())
 
 
 class _Client(SimpleAsyncHTTPClient):
-    """Tornado's client, which knows no proxies, on connections that may go through one."""
+    """Tornado's client, which has no support for proxies, with connections that have."""
 
     def initialize(self, proxies: Proxies, **options: Any) -> None:  # type: ignore[override]
         super().initialize(**options)
@@ -101,9 +104,9 @@ class _Client(SimpleAsyncHTTPClient):
 
 
 class Transport:
-    """One HTTP client of our own; redirects are not followed, for none is expected.
+    """An HTTP client that uses the environment's proxy and follows no redirects.
 
-    It goes through the proxy that the environment names, if any.
+    `seconds` is the time limit of one request.
     """
 
     def __init__(self, seconds: float = REQUEST_SECONDS) -> None:
@@ -119,9 +122,10 @@ class Transport:
     async def send(
         self, method: str, url: str, headers: dict[str, str], body: str | None = None
     ) -> Response:
-        """Send one request.
+        """Send one request, and return the response, whatever its status.
 
-        Raises SpotifyTimeout, or SpotifyUnavailable on broken connections and what is no HTTP.
+        Raises SpotifyTimeout, or SpotifyUnavailable if the connection breaks or the answer is not
+        HTTP.
         """
         request = HTTPRequest(
             url,
@@ -150,7 +154,7 @@ class Transport:
         return Response(answer.code, answer.headers, answer.body, _secrets_of(headers, body))
 
     async def find_proxy(self, url: str) -> Proxy | None:
-        """Return the proxy on the way to an address, if any, after it opened a tunnel there.
+        """Return the proxy for an address, if any, after opening a tunnel there as a test.
 
         Raises ProxyFailed.
         """
@@ -163,5 +167,5 @@ class Transport:
         return proxy
 
     def close(self) -> None:
-        """Drop the connections."""
+        """Close the client and its connections."""
         self._http.close()

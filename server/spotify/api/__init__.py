@@ -1,5 +1,7 @@
 """The Web API: authorised calls, the sources of new releases, one pass over a source.
 
-Begin with `sweeper.py`, which walks all pages of the source that `sources.py` chose, by way of
-`paging.py` and `client.py`. Imports `spotify.auth`, `spotify.limits` and the values of `spotify`.
+Begin with `SweepRun.sweep` in `sweeper.py`: `sources.py` chooses a source, `markets.py` leaves out
+markets that Spotify refuses, `paging.py` walks the pages, `client.py` makes the calls. `artists.py`
+fetches the details of artists. May import `spotify.auth`, `spotify.limits`, the root of `spotify`,
+`database`, `models` and `config`.
 """

@@ -1,4 +1,4 @@
-"""The Web API: one authorised GET, its refusals told apart by what their bodies say."""
+"""The client of the Web API: authorised GET requests, and an error class for each refusal."""
 
 import asyncio
 from typing import Any
@@ -22,15 +22,15 @@ from server.spotify.types import Purpose
 
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
-OF_THE_APP = ("premium", "scope")  # in a 403 that has not to do with the endpoint
-OF_THE_USER = "registered"
+OF_THE_APP = ("premium", "scope")  # in a 403 that concerns the whole app
+OF_THE_USER = "registered"  # in a 403 that concerns the user
 OF_THE_MARKET = "market"  # in a 400: Unlaunched market, Invalid market code
 
 
 class SpotifyClient:
-    """Asks `url` (such as https://api.spotify.com/v1); `calls` counts what was sent.
+    """Calls the Web API at `url`, such as https://api.spotify.com/v1; `calls` counts requests.
 
-    `purpose` says how much of the quota it may use.
+    `purpose` decides how much of the quota the client may use.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class SpotifyClient:
         self.calls = 0
 
     async def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
-        """GET `path`; the answer's JSON object.
+        """GET `path`, and return the JSON object of the answer.
 
-        The call is repeated once: with a new token if the old one has expired, with the same if
-        Spotify says it did not see it, which it does by mistake, and with the app's if Spotify does
-        not serve the user behind it. Raises a SpotifyError for everything but a 200 with JSON, and
-        RateLimited or QuotaSpent without a call where none may be made.
+        The call is repeated once: with a new token if the old one has expired, with the same one if
+        Spotify claims by mistake that it was missing, and with the app's own if Spotify does not
+        serve the user. Raises a SpotifyError for everything but a 200 with a JSON object, and
+        RateLimited or QuotaSpent without a call if none may be made now.
         """
         token = await self._tokens.access_token()
         try:
@@ -72,7 +72,10 @@ class SpotifyClient:
     async def get_as(
         self, token: str, path: str, bucket: str | None = None, **parameters: str | int
     ) -> dict[str, Any]:
-        """GET `path` with the caller's token, as for a login; count it in `bucket` if given."""
+        """GET `path` with the caller's token, as for a login; count the call in `bucket` if given.
+
+        Raises a SpotifyError as `get` does; TokenRejected if the token has expired.
+        """
         try:
             return await self._send(token, path, parameters, bucket)
         except TokenRejected as error:
@@ -82,7 +85,7 @@ class SpotifyClient:
         return await self._send(token, path, parameters, bucket)
 
     async def check(self, path: str, calls: int) -> None:
-        """Raise RateLimited or QuotaSpent if `path` may not be asked so often now; asks nothing."""
+        """Raise RateLimited or QuotaSpent if `path` may not have `calls` calls now; makes none."""
         await self._limiter.check(bucket_of(path), self._purpose, calls)
 
     async def _send(
@@ -105,9 +108,9 @@ class SpotifyClient:
 
 
 def diagnose(response: Response) -> SpotifyError:
-    """What a status other than 200 and 429 means.
+    """Return the error that a status other than 200 and 429 means.
 
-    Source: developer.spotify.com/documentation/web-api/concepts/api-calls, and answers seen.
+    Source: developer.spotify.com/documentation/web-api/concepts/api-calls, and observed answers.
     """
     message = response.reason()
     text = f"{response.status} {message}".strip()

@@ -1,6 +1,6 @@
-"""The markets that search is asked for: those of SYNC_MARKETS that Spotify does not refuse.
+"""The markets of a sweep by search: those of SYNC_MARKETS that Spotify does not refuse.
 
-Spotify answers 400 for a market that it does not serve, whatever ISO 3166-1 says of the code.
+Spotify answers 400 for a market that it does not serve, even if ISO 3166-1 has its code.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.api.paging import Page, page
 from server.spotify.types import PROBE_AGAIN, SourceName, Verdict
 
-ALL_AGAIN = timedelta(hours=1)  # when every market is refused; no sync by search is possible then
+ALL_AGAIN = timedelta(hours=1)  # when every market is refused, so that no sync by search works
 
 
 def served(wanted: Sequence[str], known: Mapping[str, Verdict], now: datetime) -> list[str]:
-    """List the markets to ask for: all but those refused of late, each of which is tried daily."""
+    """List the markets to request: all but those refused recently, which are tried again daily."""
     refused = [market for market in wanted if market in known and not known[market].allowed]
     again = ALL_AGAIN if len(refused) == len(wanted) else PROBE_AGAIN
     return [each for each in wanted if each not in refused or known[each].is_due(now, again)]
 
 
 class Markets:
-    """The markets of one sync; `learnt` is what it finds out about each.
+    """The markets of one sweep; `learnt` holds its new verdicts on them.
 
-    `wanted` are those of SYNC_MARKETS, `known` what earlier syncs were told of them.
+    `wanted` are the markets of SYNC_MARKETS, `known` the verdicts of earlier syncs.
     """
 
     def __init__(self, wanted: Sequence[str], known: Mapping[str, Verdict], now: datetime) -> None:
@@ -34,34 +34,35 @@ class Markets:
         self.learnt: dict[str, Verdict] = {}
 
     def asked(self, source: SourceName) -> list[str]:
-        """List the markets to ask a source for, in order; one empty one stands for no market."""
+        """List the markets to request from a source, in order; `[""]` if without a market."""
         if source == "new-releases" or not self._wanted:
             return [""]
         return served(self._wanted, {**self.known, **self.learnt}, self._now)
 
     def left_out(self, source: SourceName) -> list[str]:
-        """List the markets that are not asked for, because Spotify refuses them."""
+        """List the markets that are not requested because Spotify refuses them."""
         asked = self.asked(source)
         return [] if asked == [""] else [each for each in self._wanted if each not in asked]
 
     def were_refused(self, market: str) -> bool:
-        """Whether earlier syncs have left a market out."""
+        """Whether Spotify refused a market in earlier syncs."""
         return market in self.known and not self.known[market].allowed
 
     def accept(self, market: str) -> None:
-        """Note that Spotify serves a market, if that is news or was last noted a day ago."""
+        """Record that Spotify serves a market, if that is new or was last recorded a day ago."""
         known = self.known.get(market)
         if market and (known is None or not known.allowed or known.is_due(self._now)):
             self.learnt[market] = Verdict(True, None, self._now)
 
     def refuse(self, market: str, error: MarketRefused) -> None:
-        """Note that Spotify refuses a market."""
+        """Record that Spotify refuses a market."""
         self.learnt[market] = Verdict(False, str(error), self._now)
 
     async def first_page(self, client: SpotifyClient, source: SourceName) -> tuple[str, Page]:
-        """Ask for the first page of a source, in the first market that is served.
+        """Fetch the first page of a source, in the first market that Spotify serves.
 
-        Raises MarketRefused if none is, and any other SpotifyError that a page raises.
+        Returns the market and the page. Raises MarketRefused if Spotify refuses all of them, and
+        any other SpotifyError of a page.
         """
         for market in self.asked(source):
             try:

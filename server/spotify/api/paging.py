@@ -1,4 +1,4 @@
-"""The pages of a list of albums, one after the other, as far as Spotify names them."""
+"""The pages of a list of albums, followed from one to the next as Spotify links them."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,13 +9,13 @@ from server.errors import BadAnswer, SpotifyError, SpotifyUnavailable
 from server.spotify.api.client import SpotifyClient
 from server.spotify.types import SourceName
 
-DEEPEST = 1000  # beyond this limit + offset, search answers 400
-MOST_IN_A_ROW = 3  # pages that cannot be read, which end a walk
+DEEPEST = 1000  # limit + offset; beyond it, search answers 400
+MOST_IN_A_ROW = 3  # unreadable pages, after which a walk ends
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How a source is asked; `limit` is the longest page every kind of app may have."""
+    """The request for a source; `limit` is the longest page that every kind of app may have."""
 
     path: str
     limit: int
@@ -30,7 +30,7 @@ ENDPOINTS: dict[SourceName, Endpoint] = {
 
 @dataclass(frozen=True)
 class Page:
-    """One page: raw items, the next one's address as it came, the claimed total, its offset."""
+    """One page: raw items, `next` as Spotify sent it, the total it claims, the page's offset."""
 
     items: list[Any]
     next: Any
@@ -40,7 +40,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Gap:
-    """A page that could not be read and was skipped: where it begins in whose list, and why."""
+    """A page that could not be read and was skipped: its offset, its market, and the error."""
 
     offset: int
     market: str
@@ -52,7 +52,7 @@ class Gap:
 
 
 async def page(client: SpotifyClient, source: SourceName, offset: int, market: str = "") -> Page:
-    """One page of `source`, in the paging object that both endpoints put under `albums`."""
+    """Fetch one page of `source`: the paging object that both endpoints have under `albums`."""
     endpoint = ENDPOINTS[source]
     parameters = {**endpoint.parameters, **({"market": market} if market else {})}
     answer = await client.get(endpoint.path, **parameters, limit=endpoint.limit, offset=offset)
@@ -60,10 +60,10 @@ async def page(client: SpotifyClient, source: SourceName, offset: int, market: s
 
 
 def read_page(answer: dict[str, Any]) -> Page:
-    """Read a paging object; BadAnswer if it is none."""
+    """Read a paging object. Raises BadAnswer if there is none under `albums`."""
     albums = answer.get("albums")
     if not isinstance(albums, dict) or not isinstance(albums.get("items"), list):
-        raise BadAnswer("an answer without albums.items")
+        raise BadAnswer("the answer has no albums.items")
     total = albums.get("total")
     return Page(
         items=albums["items"],
@@ -73,16 +73,16 @@ def read_page(answer: dict[str, Any]) -> Page:
 
 
 class Walk:
-    """The pages of one list from `first` on, which is asked for when it is not given.
+    """A walk over the pages of one list.
 
-    Iterating ends when Spotify names no next page, two pages are empty, `max_releases` items have
-    come, or search would refuse to go deeper. A page that cannot be read, after one more try, is
-    skipped, and listed in `gaps`; three of them in a row end the walk. Iterating raises a
-    SpotifyError that concerns every page, such as a pause, and BadAnswer for a next page that leads
-    nowhere. Totals and the lengths of pages decide nothing but whether anything follows a page that
-    was skipped, for they vary in the middle of a sweep; but the list is `even` only if every page
-    was full and as many items came as all the totals said: else what is missing is not surely gone.
-    `ended` tells whether the end of the list was reached.
+    It ends when Spotify links no next page, after two empty pages, after `max_releases` items, or
+    where search would refuse to go deeper. A page that cannot be read is tried once more, then
+    skipped and listed in `gaps`; three skipped pages in a row end the walk. Iterating raises a
+    SpotifyError that concerns every page, such as a pause, and BadAnswer for an unusable `next`.
+
+    Totals and page lengths vary during a sweep, so they decide only whether anything follows a
+    skipped page. The list is `even` if every page was full and the items were as many as all totals
+    said; otherwise an absent album is not certainly gone. `ended` says whether the end was reached.
     """
 
     def __init__(
@@ -93,38 +93,41 @@ class Walk:
         self._market = market
         self._most = max_releases
         self._limit = ENDPOINTS[source].limit
-        self._tries = 1  # a page that fails is asked for again so often in one walk
-        self._in_a_row = 0
+        self._retries = 1  # left for pages that fail
+        self._skipped_in_a_row = 0
         self._totals: set[int | None] = set()
         self._seen = 0
         self.gaps: list[Gap] = []
-        self.pages_met = 0
+        self.pages_read = 0
         self._full = True
         self.ended = False
 
     @property
     def even(self) -> bool:
-        """Whether nothing about the pages met so far casts doubt on them."""
+        """Whether the pages so far are consistent: full, without gaps, as long as their totals."""
         return self._full and not self.gaps and self._totals == {self._seen}
 
     @property
     def depth(self) -> int:
-        """How many items of the list lie behind: those that came, and those of skipped pages."""
+        """The number of items passed: those that were read, and those of skipped pages."""
         return self._seen + self._limit * len(self.gaps)
 
     async def pages(self, first: Page | None = None, gap: Gap | None = None) -> AsyncIterator[Page]:
-        """Each page, the first one included; `gap` is the page before it, if that was skipped."""
+        """Yield each page, from `first` on, which is fetched if it is not given.
+
+        `gap` is the page before `first`, if that was skipped.
+        """
         self.gaps += [gap] if gap else []
         offset, empty = (first.offset if first else 0), 0
         for _ in range(2 + 3 * self._most // self._limit):
-            current, first = first or await self._page(offset), None
+            current, first = first or await self._page_or_gap(offset), None
             if current is None:
-                if not self._goes_on_behind(offset):
+                if not self._may_continue_after(offset):
                     return
                 following = offset + self._limit
             else:
                 yield current
-                self._look(current)
+                self._record(current)
                 empty += not current.items
                 self.ended = not current.next or empty > 1
                 if self.ended:
@@ -133,59 +136,61 @@ class Walk:
             if self.depth >= self._most or following + self._limit > DEEPEST:
                 return
             offset = following
-        raise BadAnswer(f"{self._source} names a next page for ever")
+        raise BadAnswer(f"{self._source} links next pages without end")
 
-    def _look(self, current: Page) -> None:
-        self.pages_met += 1
+    def _record(self, current: Page) -> None:
+        self.pages_read += 1
         self._totals.add(current.total)
         self._seen += len(current.items)
         self._full &= not current.next or len(current.items) >= self._limit
 
-    async def _page(self, offset: int) -> Page | None:
-        """One page, or None for one that is skipped."""
+    async def _page_or_gap(self, offset: int) -> Page | None:
+        """Fetch one page; None if it was skipped."""
         try:
-            asked = await self._ask(offset)
+            fetched = await self._fetch(offset)
         except SpotifyError as error:
             if not is_passing(error):
                 raise
             self.gaps.append(Gap(offset, self._market, error))
-            self._in_a_row += 1
+            self._skipped_in_a_row += 1
             return None
-        self._in_a_row = 0
-        return asked
+        self._skipped_in_a_row = 0
+        return fetched
 
-    async def _ask(self, offset: int) -> Page:
+    async def _fetch(self, offset: int) -> Page:
         try:
             return await page(self._client, self._source, offset, self._market)
         except SpotifyError as error:
-            if self._tries == 0 or not is_passing(error):
+            if self._retries == 0 or not is_passing(error):
                 raise
-            self._tries -= 1
+            self._retries -= 1
         return await page(self._client, self._source, offset, self._market)
 
-    def _goes_on_behind(self, offset: int) -> bool:
-        """Whether anything may follow a page that was skipped, by the largest total so far."""
+    def _may_continue_after(self, offset: int) -> bool:
+        """Whether anything may follow a skipped page, by the largest total so far."""
         totals = [total for total in self._totals if total is not None]
-        return self._in_a_row < MOST_IN_A_ROW and (not totals or max(totals) > offset + self._limit)
+        return self._skipped_in_a_row < MOST_IN_A_ROW and (
+            not totals or max(totals) > offset + self._limit
+        )
 
 
 def is_passing(error: SpotifyError) -> bool:
-    """Whether asking again may bring another answer: what a busy or broken service says."""
+    """Whether a retry may succeed, because the error is of a busy or broken service."""
     return isinstance(error, SpotifyUnavailable | BadAnswer)
 
 
 def _offset_of(address: object, before: int) -> int:
-    """The offset that `next` names, which must be further on.
+    """Read the offset in `next`. Raises BadAnswer if it is not larger than the one before.
 
-    Only this number is taken from the address, never its host: the token goes nowhere but to the
-    configured service, and a proxy that passes Spotify's own addresses on works too.
+    Only this number is taken from the address, never its host, so that the token is sent to the
+    configured service alone, and a proxy that passes Spotify's own addresses on works too.
     """
     if not isinstance(address, str):
-        raise BadAnswer("a next page that is not an address")
+        raise BadAnswer("the link to the next page is not an address")
     try:
         offset = int(parse_qs(urlsplit(address).query)["offset"][0])
     except (ValueError, KeyError) as error:
-        raise BadAnswer("a next page without an offset") from error
+        raise BadAnswer("the link to the next page has no offset") from error
     if offset <= before:
-        raise BadAnswer("a next page that is not further on")
+        raise BadAnswer("the next page is not further on in the list")
     return offset

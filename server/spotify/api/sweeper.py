@@ -180,7 +180,7 @@ class SweepRun:
         except SpotifyError as error:
             haul.error = error
         finally:  # also when the time is up
-            if walk.pages_met or market not in self._markets.left_out(choice.source):
+            if walk.pages_read or market not in self._markets.left_out(choice.source):
                 self._add(walk, market, parser.parsed(), seen)
 
     def _add(self, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
@@ -203,7 +203,7 @@ class SweepRun:
             moved = len(ids) + parsed.skipped < seen  # while it was read: one album came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:
-                proof = "sure" if walk.pages_met == 1 else "good"
+                proof = "sure" if walk.pages_read == 1 else "good"
         haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
 
 

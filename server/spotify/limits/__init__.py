@@ -1,5 +1,6 @@
-"""May Freshet call now? Cooldowns that Spotify asked for, and the quota of each bucket.
+"""The limits on calls to Spotify: its cooldowns after a 429, and Freshet's quota for each bucket.
 
-Begin with `rate_limiter.py`, which every call passes. `quota.py` and `cooldown.py` are pure
-arithmetic; `quota_store.py` keeps both in the database for all processes.
+Begin with `rate_limiter.py`, which every call passes through. `quota.py` and `cooldown.py` are pure
+arithmetic; `quota_store.py` stores both in the database for all processes. May import the root of
+`spotify`, and `database` and `models` for the store.
 """

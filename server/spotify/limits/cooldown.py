@@ -1,4 +1,4 @@
-"""Pauses that Spotify asks for: how long they are, and how one is remembered. Pure."""
+"""Pauses (cooldowns) that Spotify asks for: their length, and how one follows another. Pure."""
 
 import math
 import re
@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-DEFAULT_PAUSE = 15 * 60  # seconds, when a 429 names none; twice as long each time it happens again
+DEFAULT_PAUSE = 15 * 60  # seconds after a 429 without Retry-After; doubled each time in a row
 LONGEST_PAUSE = 48 * 3600
-# Not more than RFC 9110 allows, and what some send all the same: 1.5, 35 s, 60;x
+# The seconds of RFC 9110, and what some services send instead: 1.5, 35 s, 60;x
 NUMBER = re.compile(r"\s*([+-]?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?:s\b|;|$)", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Pause:
-    """One bucket's pause; `unnamed` counts those in a row for which Spotify named no time."""
+    """The pause of one bucket; `unnamed` counts pauses in a row without a Retry-After."""
 
     since: datetime
     until: datetime
@@ -22,14 +22,14 @@ class Pause:
     unnamed: int = 0
 
     def seconds_left(self, now: datetime) -> int:
-        """Whole seconds until it is over, 0 when it is over."""
+        """Return the whole seconds until the pause ends, 0 if it has ended."""
         left = math.ceil((self.put_right(now).until - now).total_seconds())
         return max(left, 0)
 
     def put_right(self, now: datetime) -> "Pause":
-        """The same pause, but none that begins in the future, nor one that is too long.
+        """Correct a pause that starts in the future, or lasts too long, by a clock since put back.
 
-        It began on a clock that ran ahead and was put back since; so it begins now.
+        It then starts now, and ends after at most LONGEST_PAUSE seconds.
         """
         longest = timedelta(seconds=LONGEST_PAUSE)
         if self.since > now:
@@ -39,13 +39,13 @@ class Pause:
 
 
 def named_pause(retry_after: str | None, now: datetime) -> int | None:
-    """`Retry-After` in seconds, given as such or as a date (RFC 9110 section 10.2.3).
+    """Read `Retry-After`, seconds or a date (RFC 9110 section 10.2.3); return seconds.
 
-    None if it is absent or no time at all. Never more than LONGEST_PAUSE, nor less than 1.
+    The result is between 1 and LONGEST_PAUSE; None if the header is absent or cannot be read.
     """
     text = (retry_after or "").strip()
     numbers = [NUMBER.match(part) for part in text.split(",")]
-    if numbers[0]:  # a field sent twice is joined by a comma
+    if numbers[0]:  # a header sent twice is joined by a comma
         seconds = max(math.ceil(float(each[1])) for each in numbers if each)
     else:
         try:
@@ -57,9 +57,10 @@ def named_pause(retry_after: str | None, now: datetime) -> int | None:
 
 
 def next_pause(before: Pause | None, named: int | None, reason: str, now: datetime) -> Pause:
-    """The pause that a 429 begins, after the one `before`, if it has not been forgotten since.
+    """Make the pause that follows a 429; `named` is its Retry-After in seconds.
 
-    Retry-After is a minimum: a pause that lasts longer already is not cut short.
+    `before` is the last pause, unless Spotify has answered since. Retry-After is a minimum: a pause
+    that ends later is not shortened.
     """
     unnamed = before.unnamed if before else 0
     seconds = named

@@ -1,8 +1,8 @@
-"""Counting calls: what a bucket may still have, when there is room, how far apart sweeps fit. Pure.
+"""Quota arithmetic: calls used, when more fit, and the least time between sweeps. Pure.
 
 A bucket is one of Spotify's endpoints. Calls are counted by the hour, and an hour counts as long as
-any of it lies within the last 24, so the true sum over any 24 hours is never more than what is told
-here. Source: `Spotify blocks a bucket for a day after about 600 calls` (seen; nothing is promised).
+any of it lies within the last 24 hours, so the true number over any 24 hours is never higher than
+the sum. Source: Spotify blocks a bucket for a day after about 600 calls (observed, undocumented).
 """
 
 import sys
@@ -14,24 +14,25 @@ from datetime import datetime, timedelta
 from server.spotify.types import Purpose
 
 HOUR = timedelta(hours=1)
-REACH = timedelta(hours=25)  # how long an hour counts after it has begun
-SILENCE = timedelta(hours=3)  # without a call, after which the clock may have been put forward
-RESERVED = 10  # one call in so many is kept for what a person asks for
+REACH = timedelta(hours=25)  # how long an hour counts after its start
+SILENCE = timedelta(hours=3)  # without a call; the clock may have been put forward in it
+RESERVED = 10  # one call in ten is reserved for syncs that people start
 
 Windows = Mapping[datetime, int]  # start of an hour → calls
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """`per_day` is the number of calls that a bucket may have in 24 hours."""
+    """The quota: a bucket may have `per_day` calls in 24 hours."""
 
     per_day: int
 
     def most(self, purpose: Purpose) -> int:
-        """What a purpose may use; syncs and details leave a reserve to people.
+        """Return the calls in 24 hours that a purpose may use; background work leaves a reserve.
 
         Logins of unknown and of known browsers are two buckets of one endpoint, each of which may
-        use half. Tokens are counted, but have no limit: theirs is no bucket of the Web API.
+        use half. Token requests are counted, but not limited: the accounts service is not part of
+        the Web API.
         """
         if purpose == "tokens":
             return sys.maxsize
@@ -42,35 +43,35 @@ class Allowance:
 
 
 def bucket_of(path: str) -> str:
-    """The endpoint that a path belongs to: what comes after /artists is an id, not an endpoint."""
+    """Return the bucket of a path: its endpoint, without an id such as in /artists/{id}."""
     first, _, rest = path.lstrip("/").partition("/")
     return f"/{first}/{rest}" if first == "browse" else f"/{first}"
 
 
 def by_unknown_browsers(bucket: str) -> str:
-    """The part of a bucket for logins of browsers that nobody has logged in with before.
+    """Return the part of a bucket for browsers that have not completed a login before.
 
-    Strangers can make those fail at will, so their pauses are no one else's.
+    Strangers can make these calls fail at will, so their pauses must not affect other calls.
     """
     return f"{bucket}/unknown-browsers"
 
 
 def hour_of(moment: datetime) -> datetime:
-    """The start of the hour."""
+    """Return the start of the hour of `moment`."""
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def used(windows: Windows, now: datetime) -> int:
-    """The calls of the last 24 hours."""
+    """Sum the calls of the last 24 hours."""
     return sum(calls for start, calls in windows.items() if start + REACH > now)
 
 
 def put_right(windows: Windows, now: datetime) -> Windows:
-    """The same calls, but none in the future: a clock has been put back since they were counted.
+    """Move calls out of the future, where a clock that has since been put back counted them.
 
-    The newest were made in this hour, for all that is known; the others as long before them as
-    their clock said. So it is for those before a silence only if they lie in the future, too: the
-    clock may have been right until then.
+    The newest calls are moved to this hour, the others by the same distance. Calls from before a
+    SILENCE are moved only if they lie in the future as well, because the clock may have been right
+    until then.
     """
     first = newest = max(windows, default=now)
     ahead = newest - hour_of(now)
@@ -87,7 +88,7 @@ def put_right(windows: Windows, now: datetime) -> Windows:
 
 
 def room_at(windows: Windows, now: datetime, calls: int, most: int) -> datetime | None:
-    """When `calls` more will fit under `most`; None if they never do."""
+    """Return when `calls` more calls fit under `most`; None if they never do."""
     if calls > most:
         return None
     left, moment = most - used(windows, now), now
@@ -100,10 +101,10 @@ def room_at(windows: Windows, now: datetime, calls: int, most: int) -> datetime 
 
 
 def spacing(windows: Windows, now: datetime, cost: int, most: int) -> timedelta:
-    """The least distance at which sweeps of `cost` calls each fit under `most`, from now on.
+    """Return the least time between sweeps of `cost` calls each that fit under `most`.
 
-    What is left is spread until the hours used so far begin to count no more, so that it is never
-    spent early and then waited for.
+    The calls left are spread until the hours used so far stop counting, so that syncs do not use
+    them up early and then have to wait.
     """
     left, widest = most - used(windows, now), timedelta(0)
     leaving = sorted(start for start in windows if start + REACH > now)

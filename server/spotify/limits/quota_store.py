@@ -1,4 +1,4 @@
-"""The tables `quota` and `cooldowns`. Each function runs in a transaction of the caller's."""
+"""The tables `quota` and `cooldowns`. Each function runs in the caller's transaction."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from models import Cooldown, Quota
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import REACH, Windows, hour_of, put_right, used
 
-LOCK = 0x71756F74  # any number of our own, beside which the bucket's name is locked
-KEPT = timedelta(days=30)
+LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
+KEEP = timedelta(days=30)  # rows that no longer count
 Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 
 
 @dataclass(frozen=True)
 class BucketUsage:
-    """What is known of one bucket: its calls by the hour, and its pause, over or not."""
+    """The stored state of one bucket: its calls by the hour, and its last pause, ended or not."""
 
     windows: Windows = field(default_factory=dict)
     pause: Pause | None = None
@@ -28,10 +28,10 @@ class BucketUsage:
 def enter(
     session: Session, bucket: str, clock: Callable[[], datetime], most: int
 ) -> tuple[bool, BucketUsage]:
-    """Count a call to `bucket`, unless it is paused or `most` calls are spent: whether it may go.
+    """Count a call to `bucket`, unless it is paused or `most` calls are used.
 
-    All processes queue up here, so together they never make a call too many; the time is asked
-    when it is our turn.
+    Returns whether the call may be made, and the state of the bucket. All processes queue here, so
+    that together they never exceed the quota; the clock is read once the lock is held.
     """
     _lock(session, bucket)
     now = clock()
@@ -45,21 +45,21 @@ def enter(
 
 
 def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
-    """What is known of one bucket."""
+    """Read one bucket, corrected if a clock that was put back has left times in the future."""
     rows = session.execute(
         select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
     )
     windows = {row.window: row.calls for row in rows}
     pause = _pause(session.get(Cooldown, bucket))
     if any(window > now for window in windows) or (pause and pause != pause.put_right(now)):
-        return _drawn_back(session, bucket, now)
+        return _put_right(session, bucket, now)
     return BucketUsage(windows, pause)
 
 
 def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
-    """What is known of every bucket that was asked in the last day, or is paused.
+    """Read every bucket that was called in the last day, or has a stored pause.
 
-    A pause that a clock ahead has left begins to pass, also while nobody asks.
+    A pause that a fast clock has left starts now, even if no call is made.
     """
     windows: dict[str, dict[datetime, int]] = {}
     for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
@@ -67,7 +67,7 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
     pauses = {row.bucket: _pause_of(row) for row in session.scalars(select(Cooldown))}
     for bucket, pause in pauses.items():
         if pause != pause.put_right(now):
-            pauses[bucket] = _drawn_back(session, bucket, now).pause or pause
+            pauses[bucket] = _put_right(session, bucket, now).pause or pause
     return {
         bucket: BucketUsage(windows.get(bucket, {}), pauses.get(bucket))
         for bucket in sorted({*windows, *pauses})
@@ -75,7 +75,7 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
 
 
 def count(session: Session, calls: Counts) -> None:
-    """Add calls to their hours."""
+    """Add calls to the counts of their hours."""
     for (bucket, window), number in calls.items():
         session.execute(
             insert(Quota)
@@ -87,7 +87,7 @@ def count(session: Session, calls: Counts) -> None:
 
 
 def pause(session: Session, bucket: str, pause: Pause) -> None:
-    """Remember a pause; one that lasts longer stays."""
+    """Store a pause; the end of an earlier one that lasts longer stays."""
     _lock(session, bucket)
     values = {
         "since": pause.since,
@@ -105,21 +105,21 @@ def pause(session: Session, bucket: str, pause: Pause) -> None:
 
 
 def resume(session: Session, bucket: str, now: datetime) -> None:
-    """Forget a pause that is over: Spotify has answered again."""
+    """Delete a pause that has ended, because Spotify has answered again."""
     session.execute(delete(Cooldown).where(Cooldown.bucket == bucket, Cooldown.until <= now))
 
 
 def prune(session: Session, now: datetime) -> None:
-    """Forget the hours that no longer count, and would not if the clock were put back by days.
+    """Delete hours that no longer count, and would not if the clock were put back by days.
 
-    So too the pauses of buckets that nobody asks any more, such as those of older versions.
+    Also deletes ended pauses of buckets that are no longer used, such as those of older versions.
     """
-    session.execute(delete(Quota).where(Quota.window <= now - REACH - KEPT))
-    session.execute(delete(Cooldown).where(Cooldown.until <= now - KEPT))
+    session.execute(delete(Quota).where(Quota.window <= now - REACH - KEEP))
+    session.execute(delete(Cooldown).where(Cooldown.until <= now - KEEP))
 
 
-def _drawn_back(session: Session, bucket: str, now: datetime) -> BucketUsage:
-    """After a clock that ran ahead was put right: no call is in the future, its pause begins."""
+def _put_right(session: Session, bucket: str, now: datetime) -> BucketUsage:
+    """Move stored calls and the pause out of the future, after a fast clock was put back."""
     _lock(session, bucket)
     rows = session.execute(
         delete(Quota).where(Quota.bucket == bucket).returning(Quota.window, Quota.calls)

@@ -1,7 +1,7 @@
-"""The one gate to Spotify: no call in a pause, none beyond the quota, whoever asks.
+"""The rate limiter of all calls to Spotify: none during a pause, none beyond the quota.
 
-It stands before every caller in every process, for what it goes by is in the database. What cannot
-be written there is kept in memory and written later, so a lost database opens no gate.
+Its state is in the database, so it limits all processes together. What cannot be written there is
+kept in memory and written later, so that calls stay limited while the database is unavailable.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ log = structlog.get_logger()
 
 
 class RateLimiter:
-    """Every call goes `through`; `per_day` is how many a bucket may have in 24 hours.
+    """Limits the calls made `through` it to `per_day` in 24 hours for each bucket.
 
-    `count` hears of each answer: its bucket and its status.
+    `count` is called with the bucket and the status of each response.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class RateLimiter:
         self._unwritten: Counter[tuple[str, datetime]] = Counter()
         self._unwritten_pauses: dict[str, Pause] = {}
         self._saving = asyncio.Lock()
-        self._spent_told: dict[str, datetime] = {}
+        self._logged_until: dict[str, datetime] = {}  # when `quota_spent` may be logged again
 
     async def through(
         self, call: Callable[[], Awaitable[Response]], bucket: str, purpose: Purpose
     ) -> Response:
-        """Make a call and count it; its answer, whatever its status but 429.
+        """Make a call and count it; return the response, whatever its status.
 
-        Raises RateLimited for a 429, and RateLimited or QuotaSpent without a call where none may
-        be made.
+        Raises RateLimited for a 429, and RateLimited or QuotaSpent without a call if none may be
+        made now.
         """
         await self._enter(bucket, purpose)
         response = await call()
@@ -66,9 +66,9 @@ class RateLimiter:
         return response
 
     async def check(self, bucket: str, purpose: Purpose, calls: int = 1) -> None:
-        """Raise RateLimited or QuotaSpent if so many calls may not be made now; makes none."""
+        """Raise RateLimited or QuotaSpent if `calls` calls may not be made now; makes none."""
         now, most = self._now(), self.allowance.most(purpose)
-        await self._draw_back(bucket)
+        await self._put_right(bucket)
         self._refuse_in_pause(bucket)
         with suppress(DatabaseError):
             self._learn(bucket, await self._database.run(quota_store.read, bucket, now))
@@ -79,7 +79,7 @@ class RateLimiter:
 
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
         most = self.allowance.most(purpose)
-        await self._draw_back(bucket)
+        await self._put_right(bucket)
         self._refuse_in_pause(bucket)
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
@@ -89,17 +89,17 @@ class RateLimiter:
         except DatabaseError:
             entered, usage = self._enter_in_memory(bucket, self._now(), most)
         self._learn(bucket, usage)
-        self._refuse_in_pause(bucket)  # one may have begun while the database was waited for
+        self._refuse_in_pause(bucket)  # one may have started during the wait for the database
         if not entered:
             self._refuse_as_spent(bucket, usage, self._now(), most)
 
     def learn(self, usages: Mapping[str, BucketUsage]) -> None:
-        """Take note of what other processes have written, lest it be lost with the database."""
+        """Take over the state that other processes have stored, for when the database is lost."""
         for bucket, usage in usages.items():
             self._learn(bucket, usage)
 
-    async def _draw_back(self, bucket: str) -> None:
-        """After a clock that ran ahead was put right, a pause of then begins now."""
+    async def _put_right(self, bucket: str) -> None:
+        """Let a pause from the future start now, after a fast clock was put back."""
         now, pause = self._now(), self._usage(bucket).pause
         if pause is not None and (right := pause.put_right(now)) != pause:
             self._usages[bucket] = replace(self._usage(bucket), pause=right)
@@ -107,7 +107,7 @@ class RateLimiter:
                 await self._database.run(quota_store.read, bucket, now)
 
     def _learn(self, bucket: str, usage: BucketUsage) -> None:
-        """Take what was read, but no pause for over that is known here to go on."""
+        """Take over what was read, but keep a pause that lasts longer in this process's memory."""
         known = self._usage(bucket).pause
         lasting = known is not None and known.seconds_left(self._now()) > 0
         if known and lasting and (usage.pause is None or usage.pause.until < known.until):
@@ -115,7 +115,7 @@ class RateLimiter:
         self._usages[bucket] = usage
 
     async def _pause(self, bucket: str, response: Response) -> RateLimited:
-        """Remember the pause that a 429 begins; the error to raise."""
+        """Store the pause that a 429 starts, and return the error to raise."""
         now, reason = self._now(), f"429 {response.reason()}".strip()
         named = named_pause(response.headers.get("Retry-After"), now)
         pause = next_pause(self._usage(bucket).pause, named, reason, now)
@@ -125,12 +125,12 @@ class RateLimiter:
         log.warning(
             "rate_limited", bucket=bucket, until=pause.until, seconds=seconds, reason=reason
         )
-        with suppress(DatabaseError):  # it is kept, and written later
+        with suppress(DatabaseError):  # `save` writes it later
             await self.save()
         return RateLimited(reason, seconds=seconds, bucket=bucket)
 
     async def _resume(self, bucket: str) -> None:
-        """Spotify has answered: a pause that is over is history."""
+        """Delete the pause of a bucket, if it has ended, because Spotify has answered."""
         now, pause = self._now(), self._usage(bucket).pause
         if pause is None or pause.seconds_left(now):
             return
@@ -140,7 +140,7 @@ class RateLimiter:
             await self._database.run(quota_store.resume, bucket, now)
 
     async def save(self) -> None:
-        """Write what could not be written when it happened. Raises DatabaseError."""
+        """Store counts and pauses that could not be stored at once. Raises DatabaseError."""
         async with self._saving:
             if counts := dict(self._unwritten):
                 await self._database.run(quota_store.count, counts)
@@ -155,7 +155,7 @@ class RateLimiter:
         return self._usages.get(bucket, BucketUsage())
 
     def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, BucketUsage]:
-        """As `quota.enter` does, by what is known here: the database does not answer."""
+        """Do what `quota_store.enter` does in memory, while the database is unavailable."""
         usage, hour = self._usage(bucket), hour_of(now)
         if used(usage.windows, now) >= most:
             return False, usage
@@ -179,8 +179,8 @@ class RateLimiter:
         self, bucket: str, usage: BucketUsage, now: datetime, most: int, calls: int = 1
     ) -> None:
         until = room_at(usage.windows, now, calls, most) or now + timedelta(hours=1)
-        if self._spent_told.get(bucket, now) <= now:
-            self._spent_told[bucket] = until
+        if self._logged_until.get(bucket, now) <= now:
+            self._logged_until[bucket] = until
             log.warning("quota_spent", bucket=bucket, calls=used(usage.windows, now), until=until)
         raise QuotaSpent(
             f"{used(usage.windows, now)} calls of {most} in 24 hours are used up",
