@@ -1,9 +1,12 @@
-"""The wiring: every part made once, by hand; the routes on one screen; how it starts and stops."""
+"""The wiring: every part is built once, by hand, then started and stopped in order.
+
+The routes with their handlers are on one screen in `routes.py`.
+"""
 
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,22 +51,27 @@ from server.sync.upstream_status import UpstreamStatus
 from server.tasks import Tasks, Timers, attempt, attempt_each, attempt_now
 from server.threads import Threads
 
-CONSENT_SECONDS = 3600.0  # how often it is looked how long the consent lasts
-MAKE_UP_SECONDS = 5.0
-LOOK_SECONDS = 10.0  # how often it is looked what other processes have done
-CACHE_TICK = 1.0
+CONSENT_SECONDS = 3600.0  # between two checks of how long the consent lasts
+RETRY_SECONDS = 5.0  # between two attempts to write what the database could not take
+CATCH_UP_SECONDS = 10.0  # between two looks at what other processes have done
+CACHE_SECONDS = 1.0
 BUILDERS = 2  # threads
-BUILD_SECONDS = 0.5  # how long the end waits for a payload in the making
+BUILD_SECONDS = 0.5  # how long a stop waits for a payload that is being built
 LISTEN_SECONDS = 2.0  # how long the first snapshot waits for the listener
+WARM_SECONDS = 5.0  # how long clients wait for the first snapshot before they are answered anyway
 
 log = structlog.get_logger()
 
 
-class Freshet:
-    """One process of the server, which counts with `instruments`.
+class Application:
+    """One process of the server: builds every part, then starts and stops them.
 
-    `start()` listens at once; the database may come later. Answers end by `timer`, in seconds.
+    `now` is the wall clock; `timer` is monotonic, in seconds. Clients that connect before the
+    database's contents are loaded wait for them, `warm_seconds` at most. `loaded` is set once they
+    can be served; the task `opening` ends when clients are answered. `port` is the port in use.
     """
+
+    opening: asyncio.Task[None]  # from `start` on
 
     def __init__(
         self,
@@ -72,75 +80,115 @@ class Freshet:
         *,
         instruments: Instruments | None = None,
         timer: Callable[[], float] = time.monotonic,
+        warm_seconds: float = WARM_SECONDS,
     ) -> None:
-        self.settings = settings
-        origin = uuid.uuid4().hex
-        self.instruments = counted = instruments or Instruments()
-        self.database = database = Database(settings.database_url)
+        self.settings, self._now, self._timer = settings, now, timer
+        self._warm_seconds = warm_seconds
+        self._origin = uuid.uuid4().hex  # by which this process knows its own notifications
+        self.instruments = instruments or Instruments()
+        self.database = Database(settings.database_url)
         self.supervisor = DatabaseSupervisor(self.database)
         self.probe = DatabaseProbe(self.database, self.supervisor)
-        self.builders = Threads(BUILDERS)  # of their own: no frozen database holds them up
-        self.admission = room = make_admission(settings)
+        self.admission = make_admission(settings)
+        self.builders = Threads(BUILDERS)  # of their own, so that a stuck database blocks none
         self.cache = make_cache(
-            settings, database, self.builders, self._interval, now, timer, counted.cache, room
+            settings,
+            self.database,
+            self.builders,
+            self._interval,
+            now,
+            timer,
+            self.instruments.cache,
+            self.admission,
         )
-        self.broadcast = make_broadcast(settings, database)
-        self.upstream = upstream = Upstream(settings, database, now, counted.renewal, counted.call)
+        self.broadcast = make_broadcast(settings, self.database)
+        self.upstream = Upstream(
+            settings, self.database, now, self.instruments.renewal, self.instruments.call
+        )
+        self._build_sync()
+        self._build_login()
+        self._build_status()
+        self._build_http()
+        self.timers = self._make_timers()
+        self.loaded = asyncio.Event()
+        self.tasks, self._first_tasks = Tasks(), Tasks()
+        self.port = settings.port
+
+    def _build_sync(self) -> None:
+        """Build what fetches, stores and deletes releases, and what learns of it."""
+        settings, database, now = self.settings, self.database, self._now
         self.syncer = make_syncer(
-            settings, database, upstream, self._data_changed, now, origin=origin, count=self._ended
+            settings,
+            database,
+            self.upstream,
+            self._data_changed,
+            now,
+            origin=self._origin,
+            count=self._sync_ended,
         )
         self.upstream_status = UpstreamStatus(
             database, self.upstream.limiter.allowance, now, settings.sync_markets
         )
         self.details = make_details(
-            self.database, self.upstream, self.syncer, self.cache.refresh, now, origin
+            database, self.upstream, self.syncer, self.cache.refresh, now, self._origin
         )
         keep = timedelta(days=settings.retention_days)
-        self.retention = Retention(self.database, self._data_changed, keep, now, origin)
-        self.jobs = LeaderJobs(self.database, self.syncer, self.details, self.retention)
+        self.retention = Retention(database, self._data_changed, keep, now, self._origin)
+        self.jobs = LeaderJobs(database, self.syncer, self.details, self.retention)
+        on_notice: dict[str, Callable[[], Awaitable[None]]] = {
+            sweeps.CHANNEL: self._others_changed_data,
+            sync_lock.CHANNEL: self.upstream_status.refresh,
+            token_store.CHANNEL: self._logins_changed,
+        }
+        self.listener = Listener(database, on_notice, self._origin)
+
+    def _build_login(self) -> None:
+        settings, database, upstream = self.settings, self.database, self.upstream
         self.consent_monitor = ConsentMonitor(
-            self.database, self.upstream.encryption, settings.allowed_users, now
+            database, upstream.encryption, settings.allowed_users, self._now
         )
         self.login_service = make_login_service(
-            settings, database, upstream, self._logins_changed, now, room
+            settings, database, upstream, self._logins_changed, self._now, self.admission
         )
-        self.lag = make_lag(self.cache, self.upstream_status, timer)
+
+    def _build_status(self) -> None:
+        """Build what reports the state of the other parts."""
+        counted = self.instruments
+        self.lag = make_lag(self.cache, self.upstream_status, self._timer)
         self.status = StatusReader(
-            self.cache, self.upstream_status, self.syncer, self.consent_monitor, now
+            self.cache, self.upstream_status, self.syncer, self.consent_monitor, self._now
         )
-        self.backlog = make_backlog(settings, counted.closed)
-        self.metrics = make_metrics(counted, database, self.status.read, self.jobs, self.lag)
+        self.backlog = make_backlog(self.settings, counted.closed)
+        self.metrics = make_metrics(counted, self.database, self.status.read, self.jobs, self.lag)
         add_clients(counted.process_gauges, self.broadcast, self.backlog)
-        heard = {sweeps.CHANNEL: self._heard, sync_lock.CHANNEL: self.upstream_status.refresh}
-        heard[token_store.CHANNEL] = self._logins_changed
-        self.listener = Listener(self.database, heard, origin)
+
+    def _build_http(self) -> None:
+        """Build the server, with the fast lane and the routes."""
+        settings = self.settings
         self.pages = routes.make_pages(settings)
         table = self.routes()
-        self.access_log = make_access_log(settings, counted, table)
+        self.access_log = make_access_log(settings, self.instruments, table)
         self.head_cache = make_head_cache(
-            settings, self.cache, make_count(counted, self.access_log), timer
+            settings, self.cache, make_count(self.instruments, self.access_log), self._timer
         )
         parts = self.access_log, self.head_cache, self.backlog, self.broadcast
         self.site = make_web_server(settings, table, self.pages, *parts)
-        self.timers = self._timers()
-        self.read, self.tasks = asyncio.Event(), Tasks()
-        self.port = settings.port
 
-    def _timers(self) -> Timers:
-        """What each process does again and again, once the database is there."""
+    def _make_timers(self) -> Timers:
+        """Build the periodic jobs of every process, which start after the first snapshot."""
         return Timers(
             (
                 (self.access_log.summarise, SUMMARY_SECONDS),
-                (self.upstream.save, MAKE_UP_SECONDS),
+                (self.upstream.save, RETRY_SECONDS),
                 (self.consent_monitor.tick, CONSENT_SECONDS),
-                (self._catch_up, LOOK_SECONDS),
-                (self.cache.tick, CACHE_TICK),
+                (self._catch_up, CATCH_UP_SECONDS),
+                (self.cache.tick, CACHE_SECONDS),
                 (partial(self.builders.call, trimming.give_back), trimming.TRIM_SECONDS),
             )
         )
 
     def routes(self) -> list[Any]:
-        """What is answered, and by which handler."""
+        """Return the route table."""
         return routes.table(
             self.settings,
             database=self.database,
@@ -158,59 +206,66 @@ class Freshet:
         )
 
     def _interval(self) -> timedelta:
-        """How far apart syncs are at the moment; zero when there are none."""
+        """Return the current time between two syncs; zero if none are scheduled."""
         return timedelta(seconds=self.syncer.schedule.interval)
 
     def start(self) -> None:
-        """Listen, and begin everything else behind it. Raises AddressUnavailable."""
-        self.listen()
-        self.site.open()
-        self.begin()
+        """Listen at once, then boot in the background, and answer once there is data.
 
-    def listen(self) -> None:
-        """Let clients come; they wait until the site opens. Raises AddressUnavailable."""
+        The order is the same for a single process, a worker and the tests. Raises
+        AddressUnavailable.
+        """
         shared = self.settings.processes > 1
         self.port = self.site.listen(self.settings.host, self.settings.port, shared=shared)
-
-    def begin(self) -> None:
-        """Begin everything behind; `read` is set when what the database has can be served."""
         self.metrics.start()
         self.tasks.spawn(self._boot())
+        self.opening = self._first_tasks.spawn(self._open())
 
     async def _boot(self) -> None:
-        """Database, schema, what is there already, first sync; then the timers take over."""
+        """Connect, migrate, load what is stored, start the timers, and run the leader's jobs."""
         await self.supervisor.connect()
         self.tasks.spawn(self.supervisor.supervise())
         await attempt(self.consent_monitor.begin)
         self.tasks.spawn(self.listener.run())
-        with suppress(TimeoutError):  # heard first, read then: no sync of others slips between
+        with suppress(TimeoutError):  # listen before loading: no sync in between goes unnoticed
             await asyncio.wait_for(self.listener.listening.wait(), LISTEN_SECONDS)
         await attempt(self._data_changed)
-        self.read.set()
+        self.loaded.set()
         await attempt(self.consent_monitor.tick)
         self.consent_monitor.log_owner()
         self.timers.start()
         if self.settings.sync_interval:
             await self.jobs.run()
 
-    def _ended(self, report: Report) -> None:
-        """A sync of ours has ended, well or not; what a failed one has cost is told at once."""
+    async def _open(self) -> None:
+        """Answer clients once there is data, after `warm_seconds`, or when a stop begins."""
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.loaded.wait(), self._warm_seconds)
+        finally:
+            self.site.open()
+
+    def _sync_ended(self, report: Report) -> None:
+        """Count a sync of this process; after a failed one, load the quota that it has used.
+
+        After other syncs `_data_changed` has loaded it.
+        """
         attempt_now(partial(count_sync, self.instruments, report), None)
-        if report.outcome == "failed":  # after the others, `_data_changed` has looked
+        if report.outcome == "failed":
             self.tasks.spawn(attempt(self._load_upstream_status))
 
     async def _data_changed(self) -> None:
-        """Serve and tell what is new, whichever process brought it. Raises DatabaseError."""
+        """Serve and publish new data, whichever process stored it. Raises DatabaseError."""
         self.details.wake()
         await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_upstream_status)
 
-    async def _heard(self) -> None:
-        """Another process has brought something, which moves the time of our next sync, too."""
+    async def _others_changed_data(self) -> None:
+        """Follow a sync of another process, which also moves the time of the next one here."""
         await self._data_changed()
         await self.jobs.follow(self.upstream_status.history, news=True)
 
     async def _catch_up(self) -> None:
-        """Read what other processes have called; make up for a notice that was missed."""
+        """Load what other processes have used of the quota, and repair missed notifications."""
         await attempt(self._load_upstream_status)
         await attempt(self.broadcast.feed)
         await self.lag.heal()
@@ -222,13 +277,14 @@ class Freshet:
         await self.jobs.follow(self.upstream_status.history)
 
     async def _logins_changed(self) -> None:
-        """A login has come, gone or died, here or in another process."""
+        """Forget the token and load the consent, because a login was added, removed or refused."""
         self.upstream.tokens.forget()
         await attempt(self.consent_monitor.load)
 
     async def stop(self) -> None:
-        """The mirror of `start`: no new connections, answer what is in flight, end all else."""
+        """Stop in the reverse order: accept no connections, answer open requests, end the rest."""
         for step in (
+            self._first_tasks.stop,
             self.broadcast.close,
             self.site.close,
             self.timers.stop,

@@ -179,15 +179,20 @@ class WebServer:
     def listen(self, host: str, port: int, *, shared: bool = False) -> int:
         """Bind the address and return the port, which is a free one if `port` is 0.
 
-        `shared` lets other processes listen on the same address. Clients that connect wait until
-        `open` is called. Raises AddressUnavailable.
+        Clients that connect wait until `open` is called. `shared` lets other processes listen on
+        the same address, and leaves clients to those until then. Raises AddressUnavailable.
         """
-        self._sockets = sockets.bind(host, port, shared=shared)
+        self._sockets = sockets.bind(host, port, shared=shared, listen=not shared)
         chosen: int = self._sockets[0].getsockname()[1]
         return chosen
 
     def open(self) -> None:
-        """Start accepting connections, beginning with those that already wait."""
+        """Start accepting connections, beginning with those that already wait.
+
+        Raises OSError if another program has taken a shared address meanwhile.
+        """
+        for each in self._sockets:
+            each.listen(sockets.BACKLOG)  # a shared socket is only bound until now
         if self._head_cache is None:
             self._server.add_sockets(self._sockets)
             return

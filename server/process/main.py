@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.config import settings as config
 from server.config.settings import Settings
 from server.http.connections.sockets import url_of
@@ -16,15 +16,14 @@ from server.observability import log
 from server.process import tuning
 from server.process.supervisor import supervise
 from server.process.systemd import Notifier
-from server.process.worker import WARM_SECONDS, either, fastest_loop, make_ready
 
 logger = structlog.get_logger()
 
 
 def run(server: Coroutine[Any, Any, None]) -> None:
     """Run a server on the fastest loop, to its end."""
-    make_ready()
-    with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+    tuning.make_ready()
+    with asyncio.Runner(loop_factory=tuning.fastest_loop()) as runner:
         runner.run(server)
 
 
@@ -75,15 +74,12 @@ async def _serve_alone(
     started: Callable[[int], None],
     stopping: Callable[[], None],
 ) -> None:
-    freshet = Freshet(settings)
-    freshet.listen()
-    freshet.begin()
-    freshet.tasks.spawn(tuning.forget_the_start(freshet.read))
-    started(freshet.port)
+    application = Application(settings)
+    application.start()
+    application.tasks.spawn(tuning.freeze_startup(application.loaded))
+    started(application.port)
     try:
-        await either(stop, freshet.read, WARM_SECONDS)  # who comes meanwhile waits
-        freshet.site.open()
         await stop.wait()
         stopping()
     finally:
-        await freshet.stop()
+        await application.stop()

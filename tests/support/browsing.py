@@ -17,7 +17,7 @@ from sqlalchemy import text
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from handlers.pages.base import APART
-from server.app.application import Freshet
+from server.app.application import Application
 from server.config.addresses import origin_of
 from server.standin import StandIn
 from tests.support.clock import Clock
@@ -214,7 +214,7 @@ class Stage:
     """A stand-in and a server that know each other, and a clock that both go by."""
 
     standin: StandIn
-    freshet: Freshet
+    freshet: Application
     clock: Clock
     browsers: list[Browser] = field(default_factory=list)
 
@@ -266,7 +266,7 @@ def set_stage(make_settings: Any, start_standin: Any, closing: Any, clock: Clock
         standin = standin or start_standin([], clock=clock)
         settings = make_settings(standin, **{"port": free_port(), "sync_interval": 0, **overrides})
         standin.world.redirect_uris = (*standin.world.redirect_uris, settings.redirect_uri)
-        freshet = Freshet(settings, now=clock)
+        freshet = Application(settings, now=clock)
         freshet.start()
         closing(freshet.stop)
         stage = Stage(standin, freshet, clock)

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.storage import sweeps
 from tests.support.client import Client
 from tests.support.clock import Clock
@@ -20,7 +20,7 @@ START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 class Stage:
     """A server, a client, and syncs as another process would make them."""
 
-    def __init__(self, freshet: Freshet) -> None:
+    def __init__(self, freshet: Application) -> None:
         self.freshet, self.client = freshet, Client(freshet)
 
     async def take(self, items: list[Any], at: datetime, **fields: Any) -> None:

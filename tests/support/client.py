@@ -4,13 +4,13 @@ import asyncio
 
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.app.application import Freshet
+from server.app.application import Application
 
 
 class Client:
     """An HTTP client that shows what came over the wire."""
 
-    def __init__(self, freshet: Freshet) -> None:
+    def __init__(self, freshet: Application) -> None:
         self.freshet = freshet
         self.http = AsyncHTTPClient(force_instance=True)
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from handlers.api.events import EventsHandler
 from handlers.pages.base import NotFoundHandler, Pages
 from handlers.session import PublicAddress
-from server.app.application import Freshet
+from server.app.application import Application
 from server.app.unreadable import Refuser
 from server.catalog.change_event import Entry, Piece
 from server.database.executor import Database
@@ -109,8 +109,8 @@ Serve = Callable[..., Any]
 def serve(make_settings: Any, launch_freshet: Any) -> Serve:
     """A whole server on this test's database, which makes no syncs itself."""
 
-    async def make(**overrides: Any) -> Freshet:
-        freshet: Freshet = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
+    async def make(**overrides: Any) -> Application:
+        freshet: Application = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
         await until(lambda: freshet.timers.are_running)
         return freshet
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.app.application import Freshet
+from server.app.application import Application
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.waiting import until
@@ -189,7 +189,7 @@ Start = Callable[..., Awaitable[Nginx]]
 
 @pytest.fixture
 def start_nginx(tmp_path: Path, closing: Any) -> Start:
-    async def start(*servers: Freshet, **options: str) -> Nginx:
+    async def start(*servers: Application, **options: str) -> Nginx:
         nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
         nginx.check()
         await nginx.start()

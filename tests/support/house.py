@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support.examples import albums
 from tests.support.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
@@ -40,7 +40,7 @@ class House:
         self.standin.start()
         port = free_port()
         self.front: Front = PROGRAMS[self.name](folder, port)
-        self.freshet = Freshet(
+        self.freshet = Application(
             settings_for(
                 self.url,
                 self.standin,

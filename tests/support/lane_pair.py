@@ -11,7 +11,7 @@ from sqlalchemy import URL
 from tornado.httpclient import AsyncHTTPClient
 
 from server.app import routes
-from server.app.application import Freshet
+from server.app.application import Application
 from server.app.unreadable import Refuser
 from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
@@ -49,7 +49,7 @@ class Pair:
         catalogue = Catalogue(albums(5), recent_days=None)
         self.standin = StandIn(kind=AppKind.EXTENDED, catalogue=catalogue)
         self.standin.start()
-        self.freshet = Freshet(settings_for(self._url, self.standin, access_log="off"))
+        self.freshet = Application(settings_for(self._url, self.standin, access_log="off"))
         self.freshet.start()
         snapshot = self.freshet.cache
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)

@@ -5,7 +5,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
@@ -14,7 +14,7 @@ from tests.support.paths import ROOT
 from tests.support.waiting import until
 
 
-async def log_in(freshet: Freshet, when: datetime) -> None:
+async def log_in(freshet: Application, when: datetime) -> None:
     """As another process would: this one only hears of it."""
     grant = Grant("BQaccess", 3600, "AQrefresh", ("user-follow-read",))
     profile = Profile("account-1", "listener", "Robin")
@@ -22,7 +22,7 @@ async def log_in(freshet: Freshet, when: datetime) -> None:
     await freshet.database.run(token_store.record_consent, profile, grant, when, encryption)
 
 
-async def samples_of(freshet: Freshet) -> dict[str, float]:
+async def samples_of(freshet: Application) -> dict[str, float]:
     answer = await Client(freshet).fetch("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     return {
@@ -42,9 +42,9 @@ def rows() -> dict[str, tuple[str, ...]]:
     return {name.strip("`"): tuple(others) for name, *others in cells}
 
 
-async def complete(start_standin: Any, start_freshet: Any) -> Freshet:
+async def complete(start_standin: Any, start_freshet: Any) -> Application:
     """A server that has something to tell with each of its metrics."""
-    freshet: Freshet = await start_freshet(start_standin())
+    freshet: Application = await start_freshet(start_standin())
     await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
     await until(freshet.listener.listening.is_set)
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))

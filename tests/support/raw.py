@@ -4,13 +4,13 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
 
-from server.app.application import Freshet
+from server.app.application import Application
 
 QUIET_SECONDS = 0.25  # after so long without a byte, all that was due has come
 VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-async def quiet(freshet: Freshet) -> None:
+async def quiet(freshet: Application) -> None:
     """End all that goes on by itself, so that nothing new comes while answers are compared."""
     await freshet.timers.stop()
     await freshet.tasks.stop()

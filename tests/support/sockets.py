@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.standin import StandIn
 from tests.support.examples import albums
 from tests.support.raw import quiet
@@ -20,8 +20,8 @@ def quiet_server(releases: int) -> Any:
 
     @pytest.fixture
     def start(start_freshet: Any, start_standin: Callable[..., StandIn]) -> Callable[..., Any]:
-        async def go(**overrides: Any) -> Freshet:
-            freshet: Freshet = await start_freshet(start_standin(albums(releases)), **overrides)
+        async def go(**overrides: Any) -> Application:
+            freshet: Application = await start_freshet(start_standin(albums(releases)), **overrides)
             await quiet(freshet)
             return freshet
 
@@ -35,7 +35,7 @@ def connect() -> Iterator[Connect]:
     """Make clients that read when the test does; they are closed with it."""
     clients: list[socket.socket] = []
 
-    async def go(freshet: Freshet, receive_buffer: int | None = None) -> socket.socket:
+    async def go(freshet: Application, receive_buffer: int | None = None) -> socket.socket:
         client = socket.socket()
         clients.append(client)
         if receive_buffer is not None:

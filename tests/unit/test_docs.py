@@ -10,7 +10,7 @@ from typing import Literal, get_args, get_origin
 
 import pytest
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.change_event import Reach
 from server.catalog.query import ArtistsQuery
 from server.cli import main
@@ -83,7 +83,7 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
 
 
 def test_every_route_is_in_the_readme_and_no_other(make_settings: object) -> None:
-    freshet = Freshet(make_settings())  # type: ignore[operator]
+    freshet = Application(make_settings())  # type: ignore[operator]
     routes = {readable_route(route[0]) for route in freshet.routes()}
     routes = {route for route in routes if not route.startswith("/static/")}
     told = {route.split(" ")[1].partition("?")[0] for route in table("route") if " " in route}

@@ -22,19 +22,22 @@ NEARBY = 20  # ports that are tried for the hint
 AIRPLAY = (5000, 7000)  # used by macOS
 
 
-def bind(hosts: str, port: int, *, shared: bool = False) -> list[socket.socket]:
+def bind(
+    hosts: str, port: int, *, shared: bool = False, listen: bool = True
+) -> list[socket.socket]:
     """Return listening sockets for a comma-separated list of addresses or names.
 
     `*` and `::` mean all addresses of both families. If `port` is 0, a free port is chosen, the
     same for all. `shared` lets other processes of this user listen there too; the kernel then
-    distributes connections. Raises AddressUnavailable.
+    distributes connections among the sockets that listen. Without `listen` they are only bound.
+    Raises AddressUnavailable.
     """
     for _ in range(TRIES if port == 0 else 1):
         bound: list[socket.socket] = []
         try:
             for host in split(hosts):
                 chosen = bound[0].getsockname()[1] if bound else port
-                bound += _bind(host, chosen, shared)
+                bound += _bind(host, chosen, shared, listen)
             return bound
         except (OSError, UnicodeError) as error:
             for each in bound:
@@ -58,7 +61,7 @@ def is_local(host: str) -> bool:
     return host == "localhost" or is_loopback(host)
 
 
-def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
+def _bind(host: str, port: int, shared: bool, listen: bool = True) -> list[socket.socket]:
     """Listen on every address of one host; if one of them fails, close the others."""
     bound: list[socket.socket] = []
     with ExitStack() as undo:
@@ -73,7 +76,8 @@ def _bind(host: str, port: int, shared: bool) -> list[socket.socket]:
                     raise
                 one.close()  # a container may resolve the name to IPv6 and have none
                 continue
-            one.listen(BACKLOG)
+            if listen:
+                one.listen(BACKLOG)
             one.setblocking(False)
             bound.append(one)
         undo.pop_all()

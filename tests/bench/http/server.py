@@ -11,7 +11,7 @@ from functools import partial
 import uvloop
 
 from server.app import routes
-from server.app.application import Freshet
+from server.app.application import Application
 from server.config import settings
 from server.config.settings import Settings
 from server.http.server import WebServer
@@ -24,7 +24,7 @@ class Bench:
     """A server which syncs without a pause, or throws its answers away each second, if told to."""
 
     def __init__(self) -> None:
-        self._freshet = Freshet(settings.load(Settings))
+        self._freshet = Application(settings.load(Settings))
         self._work: asyncio.Task[None] | None = None
         self._goes_on = False
         self._counts = Counter[str]()
@@ -37,7 +37,7 @@ class Bench:
             elsewhere = routes.elsewhere(given.pages)
             given.site = WebServer(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
-        self._freshet.tasks.spawn(tuning.forget_the_start(self._freshet.read))
+        self._freshet.tasks.spawn(tuning.freeze_startup(self._freshet.loaded))
         return self._freshet.port
 
     async def sync(self) -> None:
@@ -79,7 +79,7 @@ class Bench:
 
 
 async def main() -> None:
-    tuning.keep_short()
+    tuning.keep_pauses_short()
     bench = Bench()
     await obey(
         {"start": bench.start, "sync": bench.sync, "refresh": bench.refresh, "rest": bench.rest}

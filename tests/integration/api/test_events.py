@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.change_event import Piece, Reach
 from server.database.executor import Database
 from server.openapi.change_schemas import Change
@@ -85,7 +85,7 @@ async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
     start_freshet: Any, start_standin: Any, database: Database
 ) -> None:
     standin = start_standin(albums(2))
-    freshet: Freshet = await start_freshet(standin)
+    freshet: Application = await start_freshet(standin)
     await until(lambda: freshet.syncer.seconds_left() > 0)
     ear = await Ear.open(freshet.port)
     standin.catalogue.albums.insert(0, album(9))

@@ -14,7 +14,7 @@ import brotli
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.schemas import Problem
 from server.openapi.spec import openapi
 from tests.support.catalogue_stage import Stage
@@ -90,7 +90,7 @@ class Heard:
         return {name.lower() for name in self.headers}
 
 
-def addresses(freshet: Freshet) -> list[str]:
+def addresses(freshet: Application) -> list[str]:
     """An address of each route, which its pattern has to match."""
     found = []
     for pattern, *_ in freshet.routes():
@@ -127,7 +127,7 @@ def stage(
     make_settings: Any, closing: Callable[[Any], None], clock: Clock, io_loop: Any
 ) -> Iterator[Stage]:
     """A server with something to serve, whose time stands still."""
-    freshet = Freshet(make_settings(sync_interval=0), clock)
+    freshet = Application(make_settings(sync_interval=0), clock)
     made = Stage(freshet)
 
     async def begin() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.change_event import Piece, Reach
 from server.database.executor import Database
 from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
@@ -49,7 +49,7 @@ def asking(serve: Serve) -> Callable[..., Any]:
     """Ask a server for `/api/changes/` with these parameters."""
 
     async def begin() -> Callable[..., Any]:
-        freshet: Freshet = await serve()
+        freshet: Application = await serve()
 
         async def ask(method: str = "GET", **parameters: int) -> Any:
             query = "&".join(f"{name}={value}" for name, value in parameters.items())
@@ -281,7 +281,7 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
     happen(database, albums(3))
     happen(database, albums(3))
     execute(database, "UPDATE changes SET at = now() - interval '1 year'")
-    freshet: Freshet = await serve()
+    freshet: Application = await serve()
     ear = await Ear.open(freshet.port)
     await freshet.database.run(forget_for_a_year)
     await freshet.retention.clear()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog import query
 from server.catalog.query import ArtistsQuery
 from server.catalog.schemas import ArtistsPage, Problem
@@ -54,7 +54,7 @@ def test_the_place_in_a_stream_has_its_bounds_too() -> None:
 
 
 def test_every_api_route_is_described(make_settings: Any) -> None:
-    freshet = Freshet(make_settings())
+    freshet = Application(make_settings())
     routes = {readable_route(route[0]) for route in freshet.routes()}
     addresses = {each for each in routes if each.startswith(("/api/", "/feeds/"))}
     assert addresses - {"/api/", "/api/openapi.json", "/api/docs/"} == set(openapi()["paths"])

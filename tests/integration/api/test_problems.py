@@ -10,7 +10,7 @@ import pytest
 
 import handlers
 import server
-from server.app.application import Freshet
+from server.app.application import Application
 from server.errors import FreshetError, RateLimited
 from server.openapi import problem_kinds
 from server.request_errors import SyncPaused
@@ -158,7 +158,7 @@ async def test_the_type_of_a_problem_leads_to_its_page_and_has_its_title(
 
 
 async def launched(settings: Any, launch_freshet: Any) -> Client:
-    freshet: Freshet = launch_freshet(settings)
+    freshet: Application = launch_freshet(settings)
     await until(lambda: freshet.timers.are_running)
     await freshet.cache.refresh()
     return Client(freshet)

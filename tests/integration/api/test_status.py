@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server import __version__
-from server.app.application import Freshet
+from server.app.application import Application
 from server.database.executor import Database
 from server.openapi.status_schemas import Status
 from server.spotify.auth import token_store
@@ -28,7 +28,7 @@ NOBODY = {
 }
 
 
-async def status_of(freshet: Freshet) -> dict[str, Any]:
+async def status_of(freshet: Application) -> dict[str, Any]:
     answer = await Client(freshet).fetch("/api/status")
     assert answer.code == 200
     assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
@@ -221,7 +221,7 @@ async def test_a_feed_that_brings_nothing_new_for_three_days_is_stuck(
     start_standin: Any, database: Database, make_settings: Any, clock: Clock, closing: Any
 ) -> None:
     standin = start_standin(albums(5), clock=clock)
-    freshet = Freshet(make_settings(standin, sync_interval=0), clock)
+    freshet = Application(make_settings(standin, sync_interval=0), clock)
     closing(freshet.stop)
     freshet.start()
     await until(freshet.listener.listening.is_set)
@@ -245,7 +245,7 @@ async def test_syncs_that_fail_are_stale_and_not_stuck(
     start_standin: Any, make_settings: Any, clock: Clock, closing: Any
 ) -> None:
     standin = start_standin(albums(5), clock=clock)
-    freshet = Freshet(make_settings(standin), clock)
+    freshet = Application(make_settings(standin), clock)
     closing(freshet.stop)
     freshet.start()
     await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.complete_at)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.examples import album, albums
@@ -23,7 +24,7 @@ from tests.support.waiting import until
 async def test_a_request_in_flight_is_answered_before_the_server_stops(
     start_freshet: Any, start_standin: Callable[..., StandIn]
 ) -> None:
-    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    freshet: Application = await start_freshet(start_standin(albums(2)))
     client = Client(freshet)
     with freshet.database.engine.begin() as other:
         other.execute(text("LOCK TABLE alembic_version"))
@@ -43,7 +44,7 @@ async def test_a_request_in_flight_is_answered_before_the_server_stops(
 async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
     start_freshet: Any, start_standin: Callable[..., StandIn]
 ) -> None:
-    freshet: Freshet = await start_freshet(start_standin(albums(2)))
+    freshet: Application = await start_freshet(start_standin(albums(2)))
     _, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
     writer.write(b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
     await writer.drain()
@@ -138,7 +139,7 @@ async def test_no_sync_runs_where_the_interval_is_0(
 async def test_stopping_before_the_database_is_there_is_no_trouble(
     make_settings: Any, start_standin: Callable[..., StandIn]
 ) -> None:
-    freshet = Freshet(make_settings(start_standin(albums(3))))
+    freshet = Application(make_settings(start_standin(albums(3))))
     freshet.start()
     await freshet.stop()
 
@@ -149,9 +150,58 @@ async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
 ) -> None:
     standin = start_standin(albums(2))
     standin.misbehave("slow", path="/v1/artists", seconds=0.5, times=None)
-    freshet: Freshet = await start_freshet(standin)
+    freshet: Application = await start_freshet(standin)
     await until(lambda: standin.calls_to("/v1/artists"))
     with capture_logs() as logs:
         await freshet.stop()
         await asyncio.sleep(0.6)
     assert [line["event"] for line in logs][-1] == "server_stopped"
+
+
+@pytest.mark.gen_test
+async def test_clients_wait_for_the_first_data_but_not_for_ever(
+    make_settings: Any, closing: Any
+) -> None:
+    nowhere = "postgresql://user:password@127.0.0.1:1/freshet"
+    freshet = Application(make_settings(database_url=nowhere), warm_seconds=0.5)
+    closing(freshet.stop)
+    started = time.monotonic()
+    freshet.start()
+    _, writer = await asyncio.open_connection("127.0.0.1", freshet.port)  # listens at once
+    writer.close()
+    client = Client(freshet)
+    assert (await client.fetch("/healthz")).code == 200
+    assert time.monotonic() - started >= 0.5
+    assert not freshet.loaded.is_set()
+    await freshet.opening
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_clients_are_answered_as_soon_as_there_is_data(
+    make_settings: Any, start_standin: Callable[..., StandIn], closing: Any
+) -> None:
+    freshet = Application(make_settings(start_standin(albums(2))), warm_seconds=600)
+    closing(freshet.stop)
+    freshet.start()
+    client = Client(freshet)
+    assert (await client.fetch("/healthz")).code == 200
+    assert freshet.loaded.is_set()
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_a_stop_while_clients_wait_still_answers_them(
+    make_settings: Any, closing: Any
+) -> None:
+    nowhere = "postgresql://user:password@127.0.0.1:1/freshet"
+    freshet = Application(make_settings(database_url=nowhere), warm_seconds=600)
+    closing(freshet.stop)
+    freshet.start()
+    client = Client(freshet)
+    waiting = asyncio.create_task(client.fetch("/healthz"))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await freshet.stop()
+    assert (await waiting).code == 200
+    client.http.close()

@@ -18,7 +18,7 @@ from handlers.pages.base import NotFoundHandler, Pages
 from handlers.pages.home import HomeHandler
 from handlers.pages.status import OverviewHandler
 from handlers.session import PublicAddress
-from server.app.application import Freshet
+from server.app.application import Application
 from server.app.metrics import read_gauges
 from server.app.status import StatusReader
 from server.database.executor import Database
@@ -164,7 +164,7 @@ async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
         happen(database, albums(3))
     await execute(database, UNREADABLE)
     with capture_logs() as logs:
-        freshet: Freshet = launch_freshet(make_settings(start_standin(albums(3))))
+        freshet: Application = launch_freshet(make_settings(start_standin(albums(3))))
         await until(lambda: [line for line in logs if line["event"] == "sync_failed"])
     assert freshet.timers.are_running
     assert freshet.jobs.leadership.leads
@@ -181,7 +181,7 @@ async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
 async def test_what_cannot_be_read_keeps_listeners_from_hearing_nothing(
     database: Database, make_settings: Any, launch_freshet: Any
 ) -> None:
-    freshet: Freshet = launch_freshet(make_settings(sync_interval=0))
+    freshet: Application = launch_freshet(make_settings(sync_interval=0))
     await until(lambda: freshet.timers.are_running)
     for _ in range(2):
         happen(database, albums(2))
@@ -271,7 +271,7 @@ LOST: dict[str, tuple[set[str], set[str]]] = {
 async def test_a_part_of_the_status_that_raises_leaves_the_others(
     start_standin: Any, start_freshet: Any, closing: Any, faulty: str
 ) -> None:
-    freshet: Freshet = await start_freshet(start_standin(albums(3)))
+    freshet: Application = await start_freshet(start_standin(albums(3)))
     await until(lambda: freshet.syncer.seconds_left() > 0)
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
     await freshet.consent_monitor.load()

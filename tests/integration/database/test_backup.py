@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.config.addresses import EmbeddedDatabase
 from server.config.libpq import variables
 from server.database.embedded import processes
@@ -65,7 +65,7 @@ def run(command: list[str], url: str, folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-async def answers(freshet: Freshet) -> dict[str, tuple[bytes, str | None]]:
+async def answers(freshet: Application) -> dict[str, tuple[bytes, str | None]]:
     told = {}
     for path in PATHS:
         answer = await Client(freshet).fetch(path)
@@ -91,7 +91,7 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     await first.stop()
     before_settings = make_settings(sync_interval=0)
     reader = launch_freshet(before_settings)
-    await until(reader.read.is_set)
+    await until(reader.loaded.is_set)
     before = await answers(reader)
     run(dump, url, tmp_path)
     assert stat.S_IMODE((tmp_path / "freshet.dump").stat().st_mode) == 0o600
@@ -102,7 +102,7 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     admin.dispose()
     run(restore, url, tmp_path)
     second = launch_freshet(before_settings)
-    await until(second.read.is_set)
+    await until(second.loaded.is_set)
     assert await answers(second) == before
     assert b"spotify_id" in before["/api/artists/"][0]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.http.connections.unsent import (
     GRACE_SECONDS,
     LEAST_BYTES,
@@ -34,7 +34,7 @@ start = quiet_server(20)  # its default answer is about 40 kB
 def ask(connect: Connect) -> Connect:
     """Make clients that send `request`, too."""
 
-    async def go(freshet: Freshet, request: bytes, buffer: int = 4096) -> socket.socket:
+    async def go(freshet: Application, request: bytes, buffer: int = 4096) -> socket.socket:
         client = await connect(freshet, buffer)
         assert client.send(request) == len(request)
         return client
@@ -55,7 +55,7 @@ def take(client: socket.socket, count: int = 1 << 20) -> int:
     return 0
 
 
-async def closed(freshet: Freshet, reason: str) -> float:
+async def closed(freshet: Application, reason: str) -> float:
     samples = await samples_of(freshet)
     return samples[f"freshet_connections_closed_total[{reason}]"]
 

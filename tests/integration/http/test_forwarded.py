@@ -10,7 +10,7 @@ import orjson
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.http.forwarded import TrustedProxies
 from server.observability.log import configure
 from tests.support.examples import albums
@@ -28,7 +28,7 @@ LIST = "/api/artists/"
 class Door:
     """A server that logs each request, asked from addresses of one's choice."""
 
-    def __init__(self, freshet: Freshet, stream: io.StringIO) -> None:
+    def __init__(self, freshet: Application, stream: io.StringIO) -> None:
         self.freshet = freshet
         self._stream = stream
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.http.connections.head_limits import MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_NAME_BYTES
 from server.serving import json_body, negotiation
 from tests.support.examples import albums
@@ -118,7 +118,9 @@ async def left_behind(port: int, kind: Callable[[int], bytes], requests: int) ->
 async def test_requests_with_long_strings_of_their_own_leave_nothing_behind(
     start_standin: Any, start_freshet: Any, long: bool, proxies: dict[str, str]
 ) -> None:
-    freshet: Freshet = await start_freshet(start_standin(albums(5)), access_log="all", **proxies)
+    freshet: Application = await start_freshet(
+        start_standin(albums(5)), access_log="all", **proxies
+    )
     await quiet(freshet)
     tracemalloc.start(1)
     try:

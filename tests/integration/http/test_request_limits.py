@@ -18,7 +18,7 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from handlers.base import BaseHandler
-from server.app.application import Freshet
+from server.app.application import Application
 from server.app.unreadable import Refuser
 from server.config.memory_budget import DEFAULT
 from server.http.connections.head_limits import HEAD_SECONDS, IDLE_SECONDS, end_of_head
@@ -117,7 +117,7 @@ def connect() -> Iterator[Connect]:
         each.writer.transport.abort()
 
 
-def lane_of(freshet: Freshet) -> FastLane:
+def lane_of(freshet: Application) -> FastLane:
     assert freshet.site.lane is not None
     return freshet.site.lane
 

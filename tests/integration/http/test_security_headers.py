@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from handlers.pages.base import APART
-from server.app.application import Freshet
+from server.app.application import Application
 from server.serving.negotiation import strict_transport
 from server.standin import StandIn
 from tests.support.client import Client
@@ -97,7 +97,7 @@ def ask(*headers: str) -> bytes:
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode()
 
 
-async def answers(freshet: Freshet, *headers: str) -> tuple[bytes, int]:
+async def answers(freshet: Application, *headers: str) -> tuple[bytes, int]:
     """The answer over the wire, and how many of it the lane sent."""
 
     def sent() -> int:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.http.connections.acceptor import Acceptor
 from server.http.connections.head_limits import IDLE_SECONDS
 from server.http.fast_lane import FastLane
@@ -49,7 +49,7 @@ async def read_one(client: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-def lane_of(freshet: Freshet) -> FastLane:
+def lane_of(freshet: Application) -> FastLane:
     assert freshet.site.lane is not None
     return freshet.site.lane
 

@@ -44,6 +44,19 @@ def test_where_somebody_listens_nothing_is_reserved(shared: bool) -> None:
         assert again == port
 
 
+def test_no_connection_is_given_to_a_process_that_is_only_bound() -> None:
+    with reserved("127.0.0.1", 0) as port:
+        starting = bind("127.0.0.1", port, shared=True, listen=False)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), 2)
+        (running,) = bind("127.0.0.1", port, shared=True)
+        running.settimeout(2)
+        for _ in range(50):
+            socket.create_connection(("127.0.0.1", port), 2).close()
+            running.accept()[0].close()
+        close([*starting, running])
+
+
 def test_one_that_wants_an_address_alone_does_not_get_one_that_others_share() -> None:
     with reserved("127.0.0.1", 0) as port:
         sharing = bind("127.0.0.1", port, shared=True)

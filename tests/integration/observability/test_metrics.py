@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from server import __version__
-from server.app.application import Freshet
+from server.app.application import Application
 from server.observability.count_files import FOLDER
 from server.observability.http_metrics import REQUEST_SECONDS, Requests
 from server.observability.instruments import Instruments
@@ -28,7 +28,7 @@ from tests.support.paths import ROOT
 from tests.support.waiting import until
 
 
-async def families_of(freshet: Freshet) -> list[Metric]:
+async def families_of(freshet: Application) -> list[Metric]:
     body = (await Client(freshet).fetch("/metrics")).body.decode()
     return list(text_string_to_metric_families(body))
 

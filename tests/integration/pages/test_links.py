@@ -11,11 +11,12 @@ from xml.etree import ElementTree
 
 import orjson
 import pytest
+from tornado import web
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
-from tornado.web import Application, RequestHandler
+from tornado.web import RequestHandler
 
-from server.app.application import Freshet
+from server.app.application import Application
 from tests.support.examples import albums
 from tests.support.ports import free_port
 from tests.support.waiting import until
@@ -31,7 +32,7 @@ BY_FORM = ("/auth/", "/api/sync/")  # which lead away, or answer buttons
 class Proxy(RequestHandler):
     """Takes the path away, as nginx does with `proxy_pass` to an address that ends in a slash."""
 
-    def initialize(self, server: Callable[[], Freshet], http: AsyncHTTPClient) -> None:
+    def initialize(self, server: Callable[[], Application], http: AsyncHTTPClient) -> None:
         self._server, self._http = server, http
 
     async def get(self, rest: str) -> None:
@@ -150,7 +151,7 @@ def walk(start_standin: Any, start_freshet: Any, closing: Any) -> Callable[[], A
         await until(lambda: freshet.timers.are_running)
         http = AsyncHTTPClient(force_instance=True)
         options = {"server": lambda: freshet, "http": http}
-        proxy = HTTPServer(Application([(rf"{PATH}(/.*)", Proxy, options)]))
+        proxy = HTTPServer(web.Application([(rf"{PATH}(/.*)", Proxy, options)]))
         proxy.listen(port, "127.0.0.1")
 
         async def stop() -> None:

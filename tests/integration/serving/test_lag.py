@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.serving.lag import GRACE_SECONDS, LONGEST_PAUSE, ServingLag
 from tests.support.cache_rig import Timer
 from tests.support.client import Client
@@ -117,7 +117,7 @@ async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
 ) -> None:
     """By a change of a year that PostgreSQL knows and Python does not."""
     timer = Timer()
-    freshet = Freshet(make_settings(sync_interval=0), clock, timer=timer)
+    freshet = Application(make_settings(sync_interval=0), clock, timer=timer)
     freshet.start()
     closing(freshet.stop)
     await until(lambda: freshet.timers.are_running)

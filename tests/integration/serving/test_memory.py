@@ -15,7 +15,7 @@ from sqlalchemy import text
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.change_event import Entry, Piece, Reach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
@@ -79,7 +79,7 @@ def test_the_program_and_all_owners_fit_together(megabytes: int) -> None:
 
 
 def test_each_owner_is_given_its_share(make_settings: Any) -> None:
-    freshet = Freshet(make_settings(memory_mb=400))
+    freshet = Application(make_settings(memory_mb=400))
     budget = divide(400)
     cache, broadcast = freshet.cache, freshet.broadcast
     assert cache.responses._most == budget.responses

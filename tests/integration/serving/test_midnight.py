@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog import lifetime
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.query import AlbumsQuery
@@ -249,7 +249,7 @@ async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
 ) -> None:
     """Not by handlers, nor the lane, nor by a cache that does what it is told."""
     clock = Running()
-    freshet = Freshet(make_settings(sync_interval=0), clock.now, timer=clock.timer)
+    freshet = Application(make_settings(sync_interval=0), clock.now, timer=clock.timer)
     freshet.start()
     closing(freshet.stop)
     await until(lambda: freshet.timers.are_running)

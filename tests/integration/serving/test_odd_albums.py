@@ -22,7 +22,7 @@ from sqlalchemy import URL, text
 from structlog.testing import capture_logs
 from tornado.httpclient import HTTPResponse
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.catalog.query import KINDS
 from server.openapi.status_schemas import Status
 from server.spotify.album_parser import parse_items
@@ -89,7 +89,7 @@ class Server:
         catalogue = Catalogue([], recent_days=None)
         self.standin = StandIn(kind=AppKind.RESTRICTED, catalogue=catalogue)
         self.standin.start()
-        self.freshet = Freshet(
+        self.freshet = Application(
             settings_for(
                 self._url,
                 self.standin,

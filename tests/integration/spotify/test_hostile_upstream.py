@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from tornado.httputil import HTTPHeaders
 
-from server.app.application import Freshet
+from server.app.application import Application
 from server.errors import BadAnswer, SpotifyError
 from server.spotify.auth.oauth import LONGEST_TOKEN, _read_grant, _refusal
 from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
@@ -114,11 +114,11 @@ AS_MUCH_AS_MAY_BE = {  # a value, and how many bytes of it: sound, and to be rep
 
 
 @pytest.fixture
-def serve(start_standin: Any, start_freshet: Any) -> Callable[..., Awaitable[Freshet]]:
+def serve(start_standin: Any, start_freshet: Any) -> Callable[..., Awaitable[Application]]:
     """A server that has synced once, and makes no further sync by itself."""
 
-    async def start(standin: StandIn) -> Freshet:
-        freshet: Freshet = await start_freshet(standin, sync_source="new-releases")
+    async def start(standin: StandIn) -> Application:
+        freshet: Application = await start_freshet(standin, sync_source="new-releases")
         while freshet.syncer.is_running:
             await asyncio.sleep(0.01)
         return freshet

@@ -13,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
-from server.app.application import MAKE_UP_SECONDS, Freshet
+from server.app.application import RETRY_SECONDS, Application
 from server.config.settings import Settings
 from server.database.executor import Database
 from server.encryption import Encryption
@@ -271,7 +271,7 @@ async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_th
     grant = await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    freshet = Freshet(make_settings(standin, spotify_accounts_url=gate.url), clock)
+    freshet = Application(make_settings(standin, spotify_accounts_url=gate.url), clock)
     closing(freshet.stop)
     freshet.start()
     await gate.has_answer()
@@ -279,7 +279,7 @@ async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_th
     gate.let_go()
     await until(lambda: standin.calls_to("/v1/"))
     assert await refresh_token_in(database) == grant.refresh_token
-    async with asyncio.timeout(2 * MAKE_UP_SECONDS):
+    async with asyncio.timeout(2 * RETRY_SECONDS):
         while await refresh_token_in(database) == grant.refresh_token:
             await asyncio.sleep(0.05)
 
@@ -937,7 +937,7 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
     await log_in(standin)
     clock.forward(hours=2)
     gate = await start_gate(standin)
-    freshet = Freshet(make_settings(standin, spotify_accounts_url=gate.url), clock)
+    freshet = Application(make_settings(standin, spotify_accounts_url=gate.url), clock)
     freshet.start()
     await gate.has_answer()
     stopping = asyncio.create_task(freshet.stop())

@@ -8,13 +8,14 @@ import orjson
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from tornado import web
 from tornado.httpclient import AsyncHTTPClient
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
-from tornado.web import Application, RequestHandler
+from tornado.web import RequestHandler
 
 from models import Album
-from server.app.application import Freshet
+from server.app.application import Application
 from tests.support.paths import SHARED
 from tests.support.waiting import until
 
@@ -63,8 +64,8 @@ class Recorded(RequestHandler):
 def replay(make_settings: Callable[..., Any], closing: Any) -> Callable[..., Any]:
     """A Freshet that takes a recording for Spotify."""
 
-    async def start(path: Path) -> Freshet:
-        site = Application(
+    async def start(path: Path) -> Application:
+        site = web.Application(
             [
                 (r"/api/token", Token),
                 (r"/v1/(browse/new-releases|search)", Recorded, {"state": {}, "path": path}),
@@ -75,7 +76,7 @@ def replay(make_settings: Callable[..., Any], closing: Any) -> Callable[..., Any
         spotify.add_socket(socket)
         closing(spotify.close_all_connections)
         address = f"http://127.0.0.1:{socket.getsockname()[1]}"
-        freshet = Freshet(
+        freshet = Application(
             make_settings(
                 spotify_api_url=f"{address}/v1",
                 spotify_accounts_url=address,
@@ -153,7 +154,7 @@ async def test_a_recording_comes_out_field_by_field(
     record_property("artists", len(wanted))
 
 
-def _kept(freshet: Freshet) -> list[Album]:
+def _kept(freshet: Application) -> list[Album]:
     """All albums that are in the database, those without artists too, in listing order."""
     with Session(freshet.database.engine) as session:
         return list(session.scalars(select(Album).order_by(Album.position)))

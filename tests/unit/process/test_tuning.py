@@ -27,7 +27,7 @@ def python_as_it_was() -> Iterator[None]:
 @pytest.mark.gen_test
 async def test_what_is_there_at_the_start_is_left_out_of_later_collections() -> None:
     read = asyncio.Event()
-    task = asyncio.create_task(tuning.forget_the_start(read))
+    task = asyncio.create_task(tuning.freeze_startup(read))
     await asyncio.sleep(0)
     assert gc.get_freeze_count() == 0
     read.set()
@@ -38,7 +38,7 @@ async def test_what_is_there_at_the_start_is_left_out_of_later_collections() -> 
 
 @pytest.mark.usefixtures("python_as_it_was")
 def test_threads_give_way_sooner_than_by_default() -> None:
-    tuning.keep_short()
+    tuning.keep_pauses_short()
     assert sys.getswitchinterval() < 0.001
     assert gc.get_threshold()[0] > 700
 
