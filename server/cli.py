@@ -11,6 +11,8 @@ from server import __version__
 from server.app.upstream import make_syncer, one_off, tell_no_process
 from server.commands.init import init
 from server.commands.login import login
+from server.commands.postgres import postgres
+from server.commands.standin import standin
 from server.config import settings as config
 from server.config.settings import DatabaseSettings, Settings
 from server.database import schema
@@ -75,7 +77,7 @@ def main() -> None:
     "--faults",
     type=click.File("rb"),
     help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
-    " `python -m server.standin --help` names faults and fields.",
+    " `manage.py standin --help` names faults and fields.",
 )
 def run(
     host: str | None,
@@ -143,6 +145,8 @@ def show_config() -> None:
 
 main.add_command(init)
 main.add_command(login)
+main.add_command(postgres)
+main.add_command(standin)
 
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:

@@ -1,8 +1,9 @@
-"""`python -m server.postgres`: the old name of `python -m server.commands.postgres`."""
+"""`python -m server.postgres`: the old form of `manage.py postgres`, for this version."""
 
 import sys
 
-from server.commands.postgres import main
+from server.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    print("`python -m server.postgres` is now `manage.py postgres`.", file=sys.stderr)  # noqa: T201
+    main(["postgres", *sys.argv[1:]], prog_name="manage.py")

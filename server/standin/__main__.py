@@ -99,11 +99,14 @@ def calls(text: str) -> int:
     return int(text)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse `arguments`, by default the command line's, and run the stand-in."""
+def main(arguments: Sequence[str] | None = None, prog: str = "python -m server.standin") -> None:
+    """Parse `arguments`, by default the command line's, and run the stand-in.
+
+    `prog` is the command that the help names.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m server.standin",
-        description=__doc__,
+        prog=prog,
+        description="Run the stand-in for Spotify alone, until it is stopped.",
         epilog=FAULTS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

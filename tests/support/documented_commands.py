@@ -8,7 +8,6 @@ BY_A_SHELL = [  # in a folder with an `.env.example`, with places of the system 
     "uname -m",
     "getconf LONG_BIT",
     "umask 077",
-    "python -m server.standin --help",
     'python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
 ]
 ON_A_DATABASE = {
@@ -25,4 +24,5 @@ ASKING = [
     "curl 'http://127.0.0.1:5000/api/changes/?after=812'",
     "curl -N http://127.0.0.1:5000/api/events",
 ]
-HERE = {*BY_A_SHELL, *ON_A_DATABASE.values(), *USAGE, *ASKING}
+STANDIN = "python manage.py standin --help"
+HERE = {*BY_A_SHELL, *ON_A_DATABASE.values(), *USAGE, *ASKING, STANDIN}

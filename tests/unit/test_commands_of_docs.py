@@ -24,7 +24,7 @@ TARGETS = f"{END}/test_makefile.py::test_ci_runs_each_target_or_a_short_form_of_
 INSTALL = (
     f"{END}/test_makefile.py::test_make_installs_whatever_the_environment_says_of_pip_and_python"
 )
-POSTGRES = "python -m server.commands.postgres"
+POSTGRES = "python manage.py postgres"
 
 RUN_BY = {
     "make run": f"{END}/test_makefile.py::test_make_run_serves_the_demo_until_it_is_interrupted",
@@ -61,6 +61,10 @@ RUN_BY = {
     "::test_a_login_is_stored_by_what_was_pasted",
     POSTGRES: "tests/integration/database/test_backup.py"
     "::test_help_says_how_it_is_used_whatever_the_settings_are",
+    f"{POSTGRES} PROGRAM [ARGUMENT]...": "tests/integration/database/test_backup.py"
+    "::test_help_says_how_it_is_used_whatever_the_settings_are",
+    "python manage.py standin": "tests/integration/doctor/test_doctor.py"
+    "::test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked",
     f"{POSTGRES} pg_dump -Fc -f freshet.dump": BACKUP,
     f"{POSTGRES} pg_restore -e --clean --if-exists --create --no-owner -d postgres freshet.dump": (
         BACKUP
@@ -121,7 +125,7 @@ NOT_RUN = {
             "docker compose exec web python manage.py doctor",
             "docker compose stop web nginx",
             "docker compose restart nginx",
-            "docker compose run --rm -T migrations python -m server.commands.postgres pg_dump -Fc"
+            "docker compose run --rm -T migrations python manage.py postgres pg_dump -Fc"
             " > freshet.dump",
             "pg_restore -e --clean --if-exists --create --no-owner -d postgres < freshet.dump",
             "docker compose run --rm -e ALEMBIC_CONFIG=setup.cfg migrations"

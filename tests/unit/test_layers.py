@@ -209,13 +209,14 @@ def test_imports_point_down() -> None:
 
 
 KNOWN = {
-    # The stand-in for Spotify is for the demo, which shows its covers.
+    # The stand-in for Spotify is for its command and for the demo, which shows its covers.
     "server.cli -> server.standin",
     "server.commands.demo -> server.standin",
+    "server.commands.standin -> server.standin.__main__",
     "server.app.routes -> server.standin.artwork.covers",
-    # Old names of two commands, which keep working for this version.
-    "server.postgres -> server.commands.postgres",
-    "server.spotify.standin.__main__ -> server.standin.__main__",
+    # Old forms of two commands, which keep working for this version.
+    "server.postgres -> server.cli",
+    "server.spotify.standin.__main__ -> server.cli",
 }
 
 

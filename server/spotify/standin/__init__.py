@@ -1,1 +1,1 @@
-"""The old name of `server.standin`, for this version."""
+"""The old place of `server.standin`, for this version."""

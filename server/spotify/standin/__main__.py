@@ -1,6 +1,9 @@
-"""`python -m server.spotify.standin`: the old name of `python -m server.standin`."""
+"""`python -m server.spotify.standin`: the old form of `manage.py standin`, for this version."""
 
-from server.standin.__main__ import main
+import sys
+
+from server.cli import main
 
 if __name__ == "__main__":
-    main()
+    print("`python -m server.spotify.standin` is now `manage.py standin`.", file=sys.stderr)  # noqa: T201
+    main(["standin", *sys.argv[1:]], prog_name="manage.py")

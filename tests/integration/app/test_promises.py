@@ -98,7 +98,7 @@ def forms(secret: str) -> Iterator[str]:
 
 def dumped(url: str) -> str:
     return subprocess.run(
-        [sys.executable, "-m", "server.commands.postgres", "pg_dump"],
+        [sys.executable, "manage.py", "postgres", "pg_dump"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "DATABASE_URL": url},
         capture_output=True,

@@ -201,7 +201,7 @@ def test_only_where_spotify_itself_is_asked_its_dashboard_is_named() -> None:
 @pytest.mark.gen_test
 async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report: Report) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "server.standin", "--port", str(port)]
+    command = [sys.executable, "manage.py", "standin", "--port", str(port)]
     process = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(5)]

@@ -14,8 +14,9 @@ from sqlalchemy import URL, create_engine, text
 
 from server.config import libpq
 from server.database.embedded.programs import binaries
+from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
 from tests.support import documented
-from tests.support.documented_commands import ASKING, BY_A_SHELL, ON_A_DATABASE, USAGE
+from tests.support.documented_commands import ASKING, BY_A_SHELL, ON_A_DATABASE, STANDIN, USAGE
 from tests.support.paths import ROOT
 from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
 
@@ -55,6 +56,33 @@ def shell(command: str, env: dict[str, str], folder: Path = ROOT) -> str:
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
+
+
+def test_the_stand_in_lists_its_faults(manage: Manage) -> None:
+    done = manage(*STANDIN.split()[2:], env=NOTHING)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: manage.py standin [-h] [--port PORT]")
+    assert {*ANSWERS, *WIRE, *PAGES, *TEXTS} <= set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [("server.postgres", "postgres"), ("server.spotify.standin", "standin")],
+)
+def test_the_old_form_of_a_command_works_and_names_the_new_one(
+    module: str, command: str, manage: Manage
+) -> None:
+    old = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=ROOT,
+        env=NOTHING,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (old.returncode, old.stdout) == (0, manage(command, "--help", env=NOTHING).stdout)
+    assert old.stderr == f"`python -m {module}` is now `manage.py {command}`.\n"
 
 
 @pytest.mark.parametrize("usage", USAGE)
