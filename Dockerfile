@@ -9,7 +9,7 @@ RUN python -m venv --without-pip /venv \
 FROM python:3.13-slim-bookworm
 LABEL org.opencontainers.image.title="Freshet" \
       org.opencontainers.image.description="A local, fast copy of Spotify's new releases and the artists behind them" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.base.name="docker.io/library/python:3.13-slim-bookworm"
 RUN groupadd --system --gid 10001 freshet \
     && useradd --system --uid 10001 --gid 10001 --home-dir /app --no-create-home --shell /usr/sbin/nologin freshet

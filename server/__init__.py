@@ -1,3 +1,3 @@
 """Freshet: a local, fast copy of Spotify's new releases and the artists behind them."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

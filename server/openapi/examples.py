@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from server import errors, request_errors
+from server import __version__, errors, request_errors
 from server.catalog.change_event import Entry, Reach
 from server.catalog.release import Release, summary
 from server.login.errors import ForeignOrigin
@@ -66,7 +66,7 @@ CHANGE: dict[str, Any] = {
     "detail": {},
 }
 STATUS: dict[str, Any] = {
-    "version": "0.2.0",
+    "version": __version__,
     "as_of": AT,
     "last_sync_at": "2026-11-20T09:30:08Z",
     "last_complete_sync_at": "2026-11-20T09:30:08Z",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
+from click.testing import CliRunner
 
+from server import __version__
 from server.app.application import Application
 from server.catalog.change_event import Reach
 from server.catalog.query import ArtistsQuery
@@ -158,9 +160,12 @@ def test_the_readme_fits_its_bounds() -> None:
 
 
 def test_the_version_is_the_same_everywhere() -> None:
-    from server import __version__
-
-    assert f"version = {__version__}\n" in (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert "\nversion = attr: server.__version__\n" in (ROOT / "setup.cfg").read_text("utf-8")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## (\d\S*)", changes, re.MULTILINE)[0]
+    assert newest == __version__
+    done = CliRunner().invoke(main, ["--version"])
+    assert done.output == f"freshet, version {__version__}\n"
 
 
 def test_an_installation_ends_with_what_comes_next(tmp_path: Path) -> None:
