@@ -1,7 +1,7 @@
-"""Room for requests that have to wait, for the database or for an answer in the making.
+"""Admission control for requests that wait for the database or for a response being built.
 
-Each that waits holds its connection, head and handler in memory. When clients ask for more than
-can be done, the rest is refused at once instead of waiting.
+Each waiting request holds its connection, head and handler in memory. Requests over the bound are
+refused at once instead of waiting.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,11 +14,11 @@ from server.request_errors import Overloaded
 
 T = TypeVar("T")
 
-REQUEST_BYTES = 40_000  # of memory for a request that waits
+REQUEST_BYTES = 40_000  # memory of a request that waits
 
 
 class Admission:
-    """Lets requests wait that take up to `most` bytes together; `waiting` counts them."""
+    """Admits requests that wait, up to `most` bytes together; `waiting` counts them."""
 
     def __init__(self, most: int = DEFAULT.waiting) -> None:
         self.most = most // REQUEST_BYTES
@@ -26,7 +26,7 @@ class Admission:
 
     @contextmanager
     def enter(self) -> Iterator[None]:
-        """Count a request while it waits. Raises Overloaded if there is no room."""
+        """Count a request while it waits. Raises Overloaded if the bound is reached."""
         if self.waiting >= self.most:
             raise Overloaded
         self.waiting += 1
@@ -37,13 +37,13 @@ class Admission:
 
 
 class AdmittedDatabase:
-    """The database as requests use it: each call needs room to wait."""
+    """The database as requests use it: each call must be admitted first."""
 
     def __init__(self, database: Database, admission: Admission) -> None:
         self._database = database
         self._admission = admission
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Do what `Database.run` does. Raises Overloaded, or DatabaseUnavailable."""
+        """Call `Database.run`. Raises Overloaded, or DatabaseUnavailable."""
         with self._admission.enter():
             return await self._database.run(function, *args)

@@ -1,4 +1,4 @@
-"""Locks among all processes on one database: each held by a session of its own, and lost with it.
+"""Locks shared by all processes on one database, each held by a session and lost with it.
 
 Source: postgresql.org/docs/current/explicit-locking.html (advisory locks).
 """
@@ -19,13 +19,13 @@ from server.database.executor import Database
 from server.errors import DatabaseError, DatabaseUnavailable, LockLost, SchemaMismatch
 from server.threads import Threads
 
-LEADER = 0x6C656164  # any numbers of our own, the same on every host
+LEADER = 0x6C656164  # arbitrary keys, the same on every host
 SYNC = 0x73796E64
 
-CHECK_SECONDS = 3.0  # how often a holder looks whether the lock is still its own
-ANSWER_SECONDS = 3.0  # how long the database may take to say so
+CHECK_SECONDS = 3.0  # between a holder's checks that it still has the lock
+ANSWER_SECONDS = 3.0  # time limit of such a check
 RELEASE_SECONDS = 1.0
-# A holder that is frozen or whose host has vanished loses the lock within so long.
+# Within these times, PostgreSQL ends the session of a holder that is frozen or disconnected.
 SESSION = {
     "idle_session_timeout": "12s",
     "tcp_keepalives_idle": "3",
@@ -40,9 +40,10 @@ HELD = text(
 
 
 class SessionLock:
-    """One lock by its `key`. It has a thread of its own: a busy pool must not look like a loss.
+    """A session-level advisory lock, identified by `key`.
 
-    With a `channel` all who listen to that are told, as by `origin`, when it is taken and released.
+    It has its own thread and connection, so that a busy pool does not look like a lost lock. With a
+    `channel`, listeners are notified, with payload `origin`, when the lock is acquired or released.
     """
 
     def __init__(
@@ -55,100 +56,105 @@ class SessionLock:
         self._threads = Threads(1, gives_way=False)
         self._connection: Any = None
 
-    async def take(self) -> bool:
-        """Take the lock unless another session has it; whether it is ours now.
+    async def acquire(self) -> bool:
+        """Try to acquire the lock without waiting; return whether it is ours now.
 
-        The connection stays for the next try. Raises DatabaseError; SchemaMismatch if what it is
-        for is left to another version of this program.
+        The connection stays open for the next attempt. Raises DatabaseError, or SchemaMismatch if
+        another version of this program has migrated the database.
         """
         if self._connection is None:
             self._connection = await dedicated_connection.connect(
-                self._database, self._compute, _watch
+                self._database, self._compute, _configure_session
             )
-        taken = bool(await self._ask("SELECT pg_try_advisory_lock(%s)", self._key))
+        taken = bool(await self._query("SELECT pg_try_advisory_lock(%s)", self._key))
         if taken:
             await self.check_schema()
-            await self._tell()
+            await self._notify()
         return taken
 
     async def check(self) -> None:
-        """Show that we are alive. Raises DatabaseError if the session, and so the lock, is lost."""
-        await self._ask("SELECT 1")
+        """Check the connection, which also keeps it alive.
+
+        Raises DatabaseError if the session, and so the lock, is lost.
+        """
+        await self._query("SELECT 1")
 
     async def check_schema(self) -> None:
-        """Let go, and raise SchemaMismatch, if the schema is not this program's any more."""
-        found = await self._ask(schema.FIND)
+        """Check that the schema is this program's; if not, disconnect and raise SchemaMismatch."""
+        found = await self._query(schema.FIND_REVISION)
         try:
             schema.require(found)
         except SchemaMismatch:
-            self._drop()
+            self._disconnect()
             raise
 
     async def release(self) -> None:
-        """Let go for good, at once; with a connection that is lost the lock was, too."""
+        """Release the lock, close the connection and stop the thread. Raises nothing."""
         with suppress(DatabaseError):
-            await self._ask("SELECT pg_advisory_unlock_all()", seconds=RELEASE_SECONDS)
-            await self._tell()
-        self._drop()
+            await self._query("SELECT pg_advisory_unlock_all()", seconds=RELEASE_SECONDS)
+            await self._notify()
+        self._disconnect()
         self._threads.close(0)
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         if self._channel is not None:
-            await self._ask("SELECT pg_notify(%s, %s)", self._channel, self._origin)
+            await self._query("SELECT pg_notify(%s, %s)", self._channel, self._origin)
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
-        """Keep a taken lock while the body runs, then release it.
+        """Hold an acquired lock while the body runs, then release it.
 
-        Raises LockLost, and cancels the body, if the connection breaks and another session gets the
-        lock before we have it again.
+        Raises LockLost, and cancels the body, if the connection is lost and another session
+        acquires the lock before this one does again.
         """
         limit = asyncio.timeout(None)
-        keeper: asyncio.Task[None] | None = None
+        monitor: asyncio.Task[None] | None = None
         try:
             async with limit:
-                keeper = asyncio.create_task(self._keep(limit))
+                monitor = asyncio.create_task(self._monitor(limit))
                 yield
         except TimeoutError as error:
             if limit.expired():
-                raise LockLost("the connection broke, and another process went on") from error
+                raise LockLost(
+                    "the connection was lost, and another process has the lock"
+                ) from error
             raise
         finally:
-            if keeper is not None:
-                keeper.cancel()
-                await asyncio.wait([keeper])
+            if monitor is not None:
+                monitor.cancel()
+                await asyncio.wait([monitor])
             await self.release()
 
-    async def _keep(self, limit: asyncio.Timeout) -> None:
+    async def _monitor(self, limit: asyncio.Timeout) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            with suppress(DatabaseError):  # as long as nobody is answered, nobody gets the lock
-                if not await self._is_ours():
+            with suppress(DatabaseError):  # without a database, nobody gets the lock
+                if not await self._is_held():
                     limit.reschedule(asyncio.get_running_loop().time())
                     return
 
-    async def _is_ours(self) -> bool:
+    async def _is_held(self) -> bool:
         try:
             await self.check()
         except DatabaseError:
             try:
-                return await self.take()
+                return await self.acquire()
             except SchemaMismatch:
                 return False
         return True
 
-    async def _ask(self, statement: str, *values: Any, seconds: float = ANSWER_SECONDS) -> Any:
-        """The one value of an answer. Whatever goes wrong, the connection is given up."""
+    async def _query(self, statement: str, *values: Any, seconds: float = ANSWER_SECONDS) -> Any:
+        """Return the single value of a result; disconnect on any failure."""
         if self._connection is None:
-            raise DatabaseUnavailable("there is no connection")
+            raise DatabaseUnavailable("not connected")
         try:
             async with asyncio.timeout(seconds):
                 return await self._compute(_value, self._connection, statement, values)
         except TimeoutError as error:
-            self._drop()
+            self._disconnect()
             raise DatabaseUnavailable(f"no answer in {seconds:.0f} s") from error
         except DatabaseError:
-            self._drop()
+            self._disconnect()
             raise
 
     async def _compute(self, function: Any, *arguments: Any) -> Any:
@@ -156,19 +162,19 @@ class SessionLock:
             raise DatabaseUnavailable("the lock has been released")
         return await self._threads.call(function, *arguments)
 
-    def _drop(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
-            _end(self._connection)
+            _close(self._connection)
             self._connection = None
 
 
 def is_held(session: Session, key: int) -> bool:
-    """Whether any session has a lock on this database; keys are below 2 ** 32."""
+    """Return whether any session holds a lock on this database; keys are below 2 ** 32."""
     return bool(session.scalar(HELD, {"key": key}))
 
 
-def _watch(cursor: Any) -> None:
-    """Have the server look after this session; an old one has not all of the settings."""
+def _configure_session(cursor: Any) -> None:
+    """Set the session's time-outs; older servers do not have all of the settings."""
     for setting in SESSION.items():
         cursor.execute(
             "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s", setting[::-1]
@@ -181,8 +187,8 @@ def _value(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
         return cursor.fetchone()[0]
 
 
-def _end(connection: Any) -> None:
-    """Close it; first for the thread that may wait for an answer, or we would wait with it."""
+def _close(connection: Any) -> None:
+    """Close a connection, first its socket, because a thread may still wait for a response."""
     with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
     connection.close()

@@ -1,4 +1,4 @@
-"""Connections outside the pool, for what lasts as long as its session: locks and notices."""
+"""Connections outside the pool, for locks and LISTEN, which last as long as their session."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,10 +13,10 @@ Prepare = Callable[[Any], None]
 async def connect(
     database: Database, compute: Callable[..., Awaitable[Any]], prepare: Prepare
 ) -> Any:
-    """A connection that commits by itself, made by `compute`, which calls off the loop.
+    """Open a connection in autocommit mode, by way of `compute`, which calls in a thread.
 
-    `prepare` gets a cursor of it first. If we are cancelled meanwhile, nobody keeps it. Raises
-    DatabaseError.
+    `prepare` receives a cursor of it first. If the caller is cancelled meanwhile, the connection is
+    closed. Raises DatabaseError.
     """
     connecting = asyncio.ensure_future(compute(_open, database, prepare))
     try:

@@ -1,7 +1,7 @@
-"""The engine, its sessions, and its errors in words for operators.
+"""The SQLAlchemy engine, its sessions, and the translation of its errors.
 
-Driver errors are known nowhere else: `translated_errors` makes errors of ours of those that an
-operator or time can fix.
+No other module handles driver errors: `translated_errors` turns those that an operator can fix, or
+that pass with time, into errors of `server.errors`.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from sqlalchemy import URL, Engine, create_engine, event
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 THREADS = 4
-POOL_SECONDS = 10  # how long a call waits for a connection of the pool
+POOL_SECONDS = 10  # longest wait for a connection of the pool
 SESSION = (
     "SET timezone TO 'UTC'; SET statement_timeout TO '60s'; SET lock_timeout TO '60s';"
-    "SET idle_in_transaction_session_timeout TO '40s'"  # a frozen process lets go of its locks
+    "SET idle_in_transaction_session_timeout TO '40s'"  # releases the locks of a frozen process
 )
-# Seconds; without them a host that vanished is noticed after two hours (libpq's parameters).
-PATIENCE = {
+# libpq's parameters, in seconds; by default a vanished host is noticed after two hours.
+CONNECT_OPTIONS = {
     "connect_timeout": 5,
     "keepalives_idle": 15,
     "keepalives_interval": 5,
@@ -36,21 +36,21 @@ LOST = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
-REFUSED = (  # by a standby, by a full disk, or to a user without the right
+REFUSED = (  # by a standby, for want of disk space, or for want of privileges
     psycopg2.errors.ReadOnlySqlTransaction,
     psycopg2.errors.InsufficientPrivilege,
     psycopg2.errors.DiskFull,
 )
-OTHER_TABLES = "the tables are those of another version"
+OTHER_TABLES = "the tables belong to another version of Freshet"
 OF_ANOTHER_VERSION = (psycopg2.errors.UndefinedTable, psycopg2.errors.UndefinedColumn)
 
 
 def make_engine(url: URL) -> Engine:
-    """An engine whose sessions are in UTC and whose errors do not show the statement's values.
+    """Return an engine whose sessions use UTC and whose errors do not show parameter values.
 
-    What the URL's query says of libpq's parameters wins over ours.
+    libpq parameters in the URL's query take precedence over our defaults.
     """
-    defaults = {**PATIENCE, "application_name": "freshet"}
+    defaults = {**CONNECT_OPTIONS, "application_name": "freshet"}
     engine = create_engine(
         url,
         pool_size=THREADS,
@@ -71,7 +71,7 @@ def make_engine(url: URL) -> Engine:
 
 
 def _prepare_session(connection: Any, _record: object) -> None:
-    """Set what PGTZ and PGOPTIONS of our environment or a pooler could bend or refuse."""
+    """Set what PGTZ and PGOPTIONS of the environment, or a pooler, could change or refuse."""
     connection.autocommit = True
     with connection.cursor() as cursor:
         cursor.execute(SESSION)
@@ -79,10 +79,10 @@ def _prepare_session(connection: Any, _record: object) -> None:
 
 
 def _plain(context: Any) -> None:
-    """Reduce an error to PostgreSQL's main sentence, because operators read it.
+    """Reduce an error to PostgreSQL's primary message, because operators read it.
 
-    What follows that sentence quotes the row. The statement becomes a note, which only tracebacks
-    show, and the link to SQLAlchemy's manual is dropped.
+    The detail is dropped because it quotes the row, and the link to SQLAlchemy's manual as well.
+    The statement becomes a note, which only tracebacks show.
     """
     error, cause = context.sqlalchemy_exception, context.original_exception
     main = cause.diag.message_primary if isinstance(cause, psycopg2.Error) else None
@@ -97,8 +97,8 @@ def _plain(context: Any) -> None:
 
 
 @contextmanager
-def outside_the_pool(engine: Engine) -> Iterator[Any]:
-    """A driver's connection of its own, outside any transaction; closed at the end."""
+def unpooled_connection(engine: Engine) -> Iterator[Any]:
+    """Yield a driver connection in autocommit mode that is not of the pool; close it at the end."""
     pooled = engine.raw_connection()
     connection: Any = pooled.driver_connection
     pooled.detach()
@@ -109,10 +109,14 @@ def outside_the_pool(engine: Engine) -> Iterator[Any]:
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn what a driver says of a lost, refused or overtaxed connection into our own error."""
+    """Translate errors of the driver and of SQLAlchemy.
+
+    Raises DatabaseUnavailable for a lost or refused connection, an exhausted pool and a refused
+    write; SchemaMismatch for a missing table or column.
+    """
     try:
         yield
-    except sqlalchemy.exc.TimeoutError as error:  # its own text is about SQLAlchemy's pool
+    except sqlalchemy.exc.TimeoutError as error:  # its text explains SQLAlchemy's pool
         raise DatabaseUnavailable(f"no connection became free in {POOL_SECONDS} s") from error
     except LOST as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()
@@ -123,7 +127,7 @@ def translated_errors() -> Iterator[None]:
         if error.connection_invalidated:
             raise DatabaseUnavailable("the connection was lost") from error
         if isinstance(error, sqlalchemy.exc.ProgrammingError) and _is_of_libpq(error.orig):
-            # it does not understand the address
+            # invalid address
             raise DatabaseUnavailable(str(error.orig).strip()) from error
         if isinstance(error.orig, REFUSED):
             raise DatabaseUnavailable(str(error.orig).strip()) from error
@@ -131,10 +135,10 @@ def translated_errors() -> Iterator[None]:
             raise SchemaMismatch(OTHER_TABLES, "run python manage.py doctor") from error
         raise
     except sqlalchemy.exc.SQLAlchemyError as error:
-        error.code = None  # the link to SQLAlchemy's manual, which would end the sentence
+        error.code = None  # it would append a link to SQLAlchemy's manual
         raise
 
 
 def _is_of_libpq(error: object) -> bool:
-    """Whether the client library raised it before any server answered: then it has no SQLSTATE."""
+    """Return whether libpq raised the error before any server answered: it has no SQLSTATE."""
     return isinstance(error, psycopg2.Error) and error.pgcode is None

@@ -1,7 +1,7 @@
-"""The one bridge from the IOLoop to the database.
+"""The bridge from the IOLoop to the database.
 
-SQLAlchemy's drivers block, so every use crosses `Database.run` into a small pool of threads; the
-loop never waits.
+SQLAlchemy's drivers block, so every call goes through `Database.run` into a small pool of threads,
+and the loop never waits.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,14 +20,14 @@ from server.threads import Threads
 P = ParamSpec("P")
 T = TypeVar("T")
 
-CLOSE_SECONDS = 1.0  # how long `close()` waits for queries that run
+CLOSE_SECONDS = 1.0  # how long `close()` waits for running queries
 
 
 class Database:
-    """Runs functions in transactions, off the loop.
+    """Runs functions in transactions, in threads.
 
-    With an EmbeddedDatabase it also keeps that server running: `connect()` starts it and may be
-    called again after it was lost; `postgres` are parameters of its own.
+    With an EmbeddedDatabase it also runs that server: `connect()` starts it, and may be called
+    again after it was lost. `postgres` holds further parameters of that server.
     """
 
     def __init__(
@@ -42,23 +42,23 @@ class Database:
         self._url = None if isinstance(address, EmbeddedDatabase) else address
         self._engine: Engine | None = None
         self.threads = Threads(THREADS)
-        self._starter = Threads(1, gives_way=False)  # or PostgreSQL would inherit that
-        self.reachable = False  # by what was tried last
+        self._starter = Threads(1, gives_way=False)  # PostgreSQL would inherit the lower priority
+        self.reachable = False  # according to the last attempt
         if self._postgres is not None:
             forget_other_servers()
 
     @property
     def engine(self) -> Engine:
-        """The engine; `connect()` must have succeeded once."""
+        """The engine. Raises DatabaseUnavailable until `connect()` has succeeded once."""
         if self._engine is None:
             raise DatabaseUnavailable("not connected yet")
         return self._engine
 
     def connect(self) -> bool:
-        """Start the embedded server where there is one, and make the engine.
+        """Start the embedded server, if there is one, and create the engine.
 
         Blocks for 0.1 s when the embedded server has to start, 2 s the very first time. Returns
-        whether it has started it.
+        whether this call started it. Raises DatabaseError.
         """
         if self.threads.closed:
             raise DatabaseUnavailable("the database has been closed")
@@ -69,7 +69,7 @@ class Database:
         return started
 
     async def start(self) -> bool:
-        """Do that in a thread."""
+        """Call `connect` in a thread."""
         return await _call(self._starter, self.connect)
 
     def _replace_engine(self, url: URL) -> None:
@@ -82,7 +82,7 @@ class Database:
     ) -> T:
         """Call `function(session, …)` in a thread and a transaction; commit if it returns.
 
-        Raises DatabaseUnavailable when the database cannot be reached.
+        Raises DatabaseUnavailable if the database cannot be reached.
         """
 
         def call() -> T:
@@ -102,14 +102,13 @@ class Database:
         return result
 
     async def compute(self, function: Callable[..., T], *args: Any) -> T:
-        """Call blocking or lengthy `function(*args)` in one of the threads, without a database."""
+        """Call blocking or slow `function(*args)` in one of the threads, without a session."""
         return await _call(self.threads, function, *args)
 
     def close(self) -> None:
-        """Close every connection and stop the embedded server if it is ours; takes 10 s at most.
+        """Close all connections and stop the embedded server if it is ours; takes 10 s at most.
 
-        What runs may finish, but a query that takes longer than CLOSE_SECONDS is left behind; the
-        server rolls it back.
+        A query that runs for longer than CLOSE_SECONDS is abandoned; the server rolls it back.
         """
         self.threads.close(CLOSE_SECONDS)
         self._starter.close(CLOSE_SECONDS)
@@ -127,7 +126,7 @@ async def _call(threads: Threads, function: Callable[..., T], *args: Any) -> T:
 
 @contextmanager
 def open_engine(address: URL | EmbeddedDatabase) -> Iterator[Engine]:
-    """An engine for a command that runs once, closed with all it started."""
+    """Yield an engine for a command that runs once; close everything it started at the end."""
     database = Database(address)
     try:
         database.connect()

@@ -1,4 +1,4 @@
-"""Which of all processes on one database leads: it alone syncs by the clock."""
+"""Leader election among all processes on one database; only the leader syncs on schedule."""
 
 import asyncio
 import time
@@ -12,38 +12,39 @@ from server.database.advisory_lock import CHECK_SECONDS, SessionLock
 from server.errors import DatabaseError
 from server.tasks import attempt
 
-TRY_SECONDS = 2.0  # how often one that does not lead tries to
-LEASE_SECONDS = 10.0  # a leader not confirmed for so long stands down by itself, before it is cut
+TRY_SECONDS = 2.0  # between attempts of a process that does not lead
+LEASE_SECONDS = 10.0  # an unconfirmed leader steps down after this, before its session is ended
 
 log = structlog.get_logger()
 
 
 class Leadership:
-    """Led by whoever has the lock, until its connection is lost or the schema is a newer version's.
+    """Holds the lock as long as the connection lasts and the schema is this version's.
 
-    `begin` is awaited each time before this process leads; a DatabaseError of it is for it to tell.
+    `on_elected` is awaited each time before this process leads; it must handle a DatabaseError
+    itself.
     """
 
     def __init__(
         self,
         lock: SessionLock,
-        begin: Callable[[], Awaitable[None]],
+        on_elected: Callable[[], Awaitable[None]],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._lock = lock
-        self._begin = begin
+        self._on_elected = on_elected
         self._timer = timer
         self._confirmed_at: float | None = None
 
     @property
     def leads(self) -> bool:
-        """Whether this process leads; not even for a moment after it was frozen."""
+        """Whether this process leads; False as soon as the lease has expired, as after a freeze."""
         if self._confirmed_at is None:
             return False
         return self._timer() - self._confirmed_at < LEASE_SECONDS
 
     def only(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-        """The same work, but nothing while another process leads."""
+        """Return a function that does the work if this process leads, and otherwise nothing."""
 
         @wraps(work)
         async def work_of_a_leader() -> None:
@@ -53,7 +54,7 @@ class Leadership:
         return work_of_a_leader
 
     async def run(self) -> None:
-        """Lead whenever nobody else does, until cancelled."""
+        """Try to lead whenever no other process does, until cancelled."""
         try:
             while True:
                 await attempt(self._try)
@@ -62,20 +63,20 @@ class Leadership:
             await self._lock.release()
 
     async def _try(self) -> None:
-        with suppress(DatabaseError):  # others log that it is away
-            if await self._lock.take():
+        with suppress(DatabaseError):  # the supervisor logs it
+            if await self._lock.acquire():
                 await self._lead()
 
     async def _lead(self) -> None:
         reason = "this process ends"
-        await self._begin()
+        await self._on_elected()
         try:
             while True:
-                asked_at = self._timer()
+                checked_at = self._timer()
                 await self._lock.check_schema()
                 if self._confirmed_at is None:
                     log.info("leading")
-                self._confirmed_at = asked_at
+                self._confirmed_at = checked_at
                 await asyncio.sleep(CHECK_SECONDS)
         except DatabaseError as error:
             reason = str(error)

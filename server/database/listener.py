@@ -1,4 +1,4 @@
-"""LISTEN on the IOLoop: every process hears of each sync, whoever made it.
+"""LISTEN on the IOLoop: every process is notified of each sync, whichever process made it.
 
 Source: postgresql.org/docs/current/sql-listen.html; psycopg.org/docs/advanced.html (notifications).
 """
@@ -20,11 +20,12 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Calls what `channels` names for notices that did not come from `origin`, ourselves.
+    """Calls the functions of `channels` for notifications that did not come from `origin`.
 
-    It holds a connection of its own. When that is lost a notice may be missed, so after each
-    reconnection all are called. A DatabaseError of theirs counts as such a loss; any other error is
-    logged, and listening goes on. `listening` is set once the first connection hears.
+    Uses its own connection. A notification may be missed when that is lost, so all functions are
+    called after each reconnection. A DatabaseError of a function counts as a lost connection; any
+    other error is logged, and listening continues. `listening` is set once the first connection
+    listens.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Listener:
                 )
                 self.listening.set()
                 try:
-                    await self._hear(connection, may_have_missed)
+                    await self._receive(connection, may_have_missed)
                 finally:
                     connection.close()
             except Exception as error:
@@ -67,25 +68,25 @@ class Listener:
         for channel in self._channels:
             cursor.execute(f'LISTEN "{channel}"')
 
-    async def _hear(self, connection: Any, told: bool) -> None:
-        """Pass notices on until the connection is lost, which raises DatabaseUnavailable.
+    async def _receive(self, connection: Any, call_all: bool) -> None:
+        """Dispatch notifications until the connection is lost, which raises DatabaseUnavailable.
 
-        `told` says whether to begin with all channels. Notices that come while one is told are
-        waiting in the socket, and all together tell it once more.
+        `call_all` says whether to begin with all channels. Notifications that arrive during a call
+        wait in the socket and lead to one more call together.
         """
-        due = set(self._channels) if told else set()
+        due = set(self._channels) if call_all else set()
         while True:
             with translated_errors():
                 connection.poll()
-            heard = connection.notifies
-            due |= {notice.channel for notice in heard if notice.payload != self._origin}
-            heard.clear()
+            notices = connection.notifies
+            due |= {notice.channel for notice in notices if notice.payload != self._origin}
+            notices.clear()
             if due:
-                await self._tell(due.pop())
+                await self._call(due.pop())
             else:
                 await _readable(connection.fileno())
 
-    async def _tell(self, channel: str) -> None:
+    async def _call(self, channel: str) -> None:
         try:
             await self._channels[channel]()
         except DatabaseError:
@@ -95,7 +96,10 @@ class Listener:
 
 
 async def _readable(descriptor: int) -> None:
-    """Wait for something to read; only so long, or the loop would spin on what nobody reads."""
+    """Wait until a descriptor is readable.
+
+    It is watched only meanwhile; otherwise the loop would spin while a callback runs.
+    """
     loop, readable = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(descriptor, readable.set)
     try:

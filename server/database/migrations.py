@@ -1,4 +1,4 @@
-"""Migrations by Alembic, which is loaded only where there is something to migrate."""
+"""Migrations by Alembic; imported only if there is something to migrate."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from server.config.addresses import ROOT
 
 
 def alembic_config(**attributes: Any) -> Config:
-    """Alembic's configuration, as in the `[alembic]` section of setup.cfg.
+    """Return Alembic's configuration, equal to the `[alembic]` section of setup.cfg.
 
     It is not read from there, because that file cannot name a folder whose path has a `%` or a `:`.
     """
@@ -22,5 +22,5 @@ def alembic_config(**attributes: Any) -> Config:
 
 
 def upgrade(connection: Connection, revision: str) -> None:
-    """Upgrade to `revision`, from one that this program knows."""
+    """Upgrade to `revision` from one that this program knows."""
     command.upgrade(alembic_config(connection=connection), revision)

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from models import Base
-from server.database.engine import outside_the_pool
+from server.database.engine import unpooled_connection
 from server.errors import DatabaseUnsuitable
 
 TABLES = ["alembic_version", *Base.metadata.tables]
-SESSION = (  # a backend, told from every other one before and after it
+SESSION = (  # identifies a backend among all earlier and later ones
     "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 )
 SCHEMA = text(
@@ -34,7 +34,7 @@ WITHOUT_RIGHTS = text(
 
 
 def require_encoding(connection: Connection) -> None:
-    """UTF8 is the only encoding that has every character.
+    """Require UTF8, the only encoding that has every character.
 
     SQL_ASCII stores any bytes, but refuses escapes in JSON. Source:
     postgresql.org/docs/current/multibyte.html.
@@ -55,29 +55,29 @@ def require_sessions(engine: Engine) -> None:
     nobody in particular, notices are lost, and settings leak to others. A pooler answers with
     session numbers of its own, so without one a single question is enough.
     """
-    with outside_the_pool(engine) as first:
-        if first.info.backend_pid == _ask(first)[0]:
+    with unpooled_connection(engine) as first:
+        if first.info.backend_pid == _query(first)[0]:
             return
-        with outside_the_pool(engine) as second:
-            # Neither the session used last (PgBouncer's order) nor each in turn gives this pattern.
-            asked = [(each, _ask(each)) for each in (first, second, second, first, first, second)]
-            seen = {(id(connection), session) for connection, session in asked}
+        with unpooled_connection(engine) as second:
+            # Neither PgBouncer's order (last used first) nor round robin gives this pattern.
+            order = (first, second, second, first, first, second)
+            seen = {(id(each), _query(each)) for each in order}
             if len(seen) == len({session for _, session in seen}) == 2:
                 return
     raise DatabaseUnsuitable(
-        "a pooler in front of the database gives each transaction any session, so that locks and "
-        "notices are lost",
+        "a pooler in front of the database changes sessions between transactions, so that locks "
+        "and notifications are lost",
         "set pool_mode = session in it (PgBouncer), or name PostgreSQL itself in DATABASE_URL",
     )
 
 
 def require_writable(connection: Connection) -> None:
-    """Transactions must be allowed to write, which a standby and some settings refuse."""
+    """Require that transactions may write; a standby and some settings refuse that."""
     read_only, standby, role, database = connection.execute(WRITABLE).one()
     if read_only == "off":
         return
     raise DatabaseUnsuitable(
-        "the database allows only reading",
+        "the database is read-only",
         "it is a standby: name the primary in DATABASE_URL, or all hosts with "
         "target_session_attrs=read-write"
         if standby
@@ -87,11 +87,11 @@ def require_writable(connection: Connection) -> None:
 
 
 def require_rights(connection: Connection, *, behind: bool) -> None:
-    """The role must be able to use all tables, and to make and alter them if they are `behind`."""
+    """Require that the role may use all tables, and create and alter them if they are `behind`."""
     schema, may_create, role = connection.execute(SCHEMA).one()
     if schema is None or (behind and not may_create):
         raise DatabaseUnsuitable(
-            f"the role {role} may not make tables in the schema {schema or 'public'}",
+            f"the role {role} may not create tables in the schema {schema or 'public'}",
             "as the owner of the database or a superuser, run in it: "
             f"GRANT USAGE, CREATE ON SCHEMA {schema or 'public'} TO {role};",
         )
@@ -106,8 +106,8 @@ def require_rights(connection: Connection, *, behind: bool) -> None:
         )
 
 
-def _ask(connection: Any) -> tuple[int, str]:
-    """The session that answers."""
+def _query(connection: Any) -> tuple[int, str]:
+    """Return the session that answers, as (pid, start time)."""
     with connection.cursor() as cursor:
         cursor.execute(SESSION)
         pid, started = cursor.fetchone()

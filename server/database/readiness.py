@@ -1,4 +1,4 @@
-"""Whether this process is ready to serve, and if not, why – in words that anybody may read."""
+"""Readiness: whether this process can serve, and if not, why, in a text that may be public."""
 
 import asyncio
 from typing import Any
@@ -11,33 +11,33 @@ from server.database.executor import Database
 from server.database.supervisor import DatabaseSupervisor
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
-SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 log = structlog.get_logger()
 
 
 class DatabaseProbe:
-    """Asks the database whether it answers with the right schema.
+    """Checks whether the database answers and has the right schema.
 
-    However many callers there are, one question is under way at a time: a frozen database must not
-    be met with ever more threads.
+    At most one query runs at a time, however many callers there are: a frozen database must not
+    take up ever more threads.
     """
 
     def __init__(self, database: Database, supervisor: DatabaseSupervisor) -> None:
         self._database = database
         self._supervisor = supervisor
-        self._asking: asyncio.Task[Any] | None = None
+        self._probe: asyncio.Task[Any] | None = None
 
     async def fault(self) -> str | None:
-        """What is wrong, or None; after SECONDS at the latest."""
+        """Return what is wrong, or None; takes at most TIMEOUT_SECONDS."""
         if self._supervisor.refusal is not None:
             return self._supervisor.refusal
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._database.run(_check))
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.create_task(self._database.run(_check))
         try:
-            await asyncio.wait_for(asyncio.shield(self._asking), SECONDS)
+            await asyncio.wait_for(asyncio.shield(self._probe), TIMEOUT_SECONDS)
         except TimeoutError:
-            return f"the database did not answer in {SECONDS:.0f} s"
+            return f"the database did not answer in {TIMEOUT_SECONDS:.0f} s"
         except (SchemaMismatch, DatabaseUnsuitable) as error:
             return str(error)
         except DatabaseError as error:

@@ -1,4 +1,4 @@
-"""The schema's life: made, upgraded and checked, safely from many hosts at once."""
+"""The schema: created, upgraded and checked, safely from several hosts at once."""
 
 import re
 import shlex
@@ -14,37 +14,37 @@ from sqlalchemy import URL, Connection, Engine, text
 
 from server.config.addresses import ROOT
 from server.database import preflight
-from server.database.engine import make_engine, outside_the_pool, translated_errors
+from server.database.engine import make_engine, translated_errors, unpooled_connection
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
 VERSIONS = ROOT / "alembic" / "versions"
 REVISION = re.compile(r'^(down_)?revision = "(\w+)"$', re.MULTILINE)
-FIND = "SELECT max(version_num) FROM alembic_version"  # for who has no engine
+FIND_REVISION = "SELECT max(version_num) FROM alembic_version"  # for plain connections
 CREATE = "run python manage.py create_db"
-MIGRATION_LOCK = 0x46726573  # any number of our own, the same on every host
+MIGRATION_LOCK = 0x46726573  # an arbitrary key, the same on every host
 
 
 @cache
 def newest() -> str:
-    """The revision this program is written for: the one that no other is built on."""
+    """Return the revision that this program needs: the one that no other is based on."""
     (head,) = revisions() - {each for down, each in _declared() if down}
     return head
 
 
 @cache
 def revisions() -> frozenset[str]:
-    """Every revision that this program knows."""
+    """Return all revisions that this program knows."""
     return frozenset(each for down, each in _declared() if not down)
 
 
 def _declared() -> list[tuple[str, str]]:
-    """What the migrations say of themselves; the first of each pair is empty for its own name."""
+    """Return (prefix, revision) pairs from the migration files; a revision's own has no prefix."""
     files = (file.read_text("utf-8") for file in VERSIONS.glob("*.py"))
     return [match for text in files for match in REVISION.findall(text)]
 
 
 def current(connection: Connection) -> str | None:
-    """The revision the database is at; None before the first migration."""
+    """Return the revision of the database; None before the first migration."""
     if connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -52,7 +52,7 @@ def current(connection: Connection) -> str | None:
 
 
 def create(engine: Engine) -> str:
-    """Make the database if it is missing and bring its schema to the newest revision.
+    """Create the database if it is missing, and upgrade its schema to the newest revision.
 
     Never drops anything; may be repeated, and run on several hosts at once. Returns the revision.
     Raises DatabaseUnavailable, DatabaseUnsuitable, or SchemaMismatch if the schema is newer than
@@ -71,10 +71,10 @@ def create(engine: Engine) -> str:
 def migrate(engine: Engine, revision: str) -> str:
     """Upgrade to `revision` in one transaction, under a lock that other hosts wait for.
 
-    Raises SchemaMismatch where tables of other programs or of a newer version are in the way, and
-    DatabaseUnsuitable where rights are missing.
+    Returns the revision. Raises SchemaMismatch if tables of other programs or of a newer version
+    are in the way, and DatabaseUnsuitable if rights are missing.
     """
-    from server.database import migrations  # 6 MB and 0.1 s, of use once a version
+    from server.database import migrations  # takes 6 MB and 0.1 s, needed once a version
 
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = 0"))
@@ -88,24 +88,24 @@ def migrate(engine: Engine, revision: str) -> str:
         except sqlalchemy.exc.ProgrammingError as error:
             reason = str(error.orig).strip().splitlines()[0]
             raise SchemaMismatch(
-                f"the tables cannot be made or upgraded: {reason}",
-                "name a database in DATABASE_URL that no other program uses",
+                f"the tables cannot be created or upgraded: {reason}",
+                "set DATABASE_URL to a database that no other program uses",
             ) from error
         return current(connection) or "base"
 
 
 def check(connection: Connection) -> None:
-    """Raise unless the database can be used as it is.
+    """Raise an error unless the database can be used as it is.
 
-    DatabaseUnsuitable: its encoding cannot hold every name. SchemaMismatch: it is not at the
-    revision this program is written for.
+    DatabaseUnsuitable: its encoding does not have every character. SchemaMismatch: it is not at the
+    revision that this program needs.
     """
     preflight.require_encoding(connection)
     require(current(connection))
 
 
 def require(found: str | None) -> None:
-    """Raise SchemaMismatch unless the revision that was found is this program's."""
+    """Raise SchemaMismatch unless `found` is the revision that this program needs."""
     _require_known(found)
     if found != newest():
         raise SchemaMismatch(
@@ -117,17 +117,17 @@ def require(found: str | None) -> None:
 def _require_known(found: str | None) -> None:
     if found is not None and found not in revisions():
         raise SchemaMismatch(
-            f"the schema is at revision {found}, to which a newer version of Freshet migrated it",
-            "run that version, or restore a backup of before (docs/operating.md, Upgrading)",
+            f"the schema is at revision {found}, which is that of a newer version of Freshet",
+            "run that version, or restore a backup from before (docs/operating.md, Upgrading)",
         )
 
 
 def is_missing(url: URL) -> bool:
-    """Whether the server says that it has no database of the name in `url`."""
+    """Return whether the server reports that the database in `url` does not exist."""
     try:
         _try_connection(url)
     except sqlalchemy.exc.OperationalError as error:
-        # The sentence may be in any language and comes without a code, but it gives the name.
+        # The message may be in any language and has no code, but it contains the name.
         if (url.database or "") not in str(error.orig) or _database_exists(url):
             raise
         return True
@@ -135,10 +135,10 @@ def is_missing(url: URL) -> bool:
 
 
 def _make_database(url: URL) -> None:
-    """Create the database named in `url` if the server has none of that name."""
+    """Create the database in `url` if it does not exist."""
     if not is_missing(url):
         return
-    # Every cluster has the locale C, whose order does not change with the system's libraries.
+    # Every cluster has the locale C, whose sort order does not depend on the system's libraries.
     statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
     try:
         with _administration(url) as cursor:
@@ -148,13 +148,13 @@ def _make_database(url: URL) -> None:
     except psycopg2.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise DatabaseUnavailable(
-            f"the database {url.database} does not exist and could not be made: {reason}",
-            how_to_make(url),
+            f"the database {url.database} does not exist and could not be created: {reason}",
+            creation_hint(url),
         ) from error
 
 
-def may_make(url: URL) -> bool:
-    """Whether `create` can make the database that `url` names; False if that cannot be asked."""
+def can_create(url: URL) -> bool:
+    """Return whether `create` can create the database in `url`; False if that is unknown."""
     try:
         with _administration(url) as cursor:
             cursor.execute(
@@ -165,8 +165,8 @@ def may_make(url: URL) -> bool:
         return False
 
 
-def how_to_make(url: URL) -> str:
-    """Say how a superuser makes the database that `url` names."""
+def creation_hint(url: URL) -> str:
+    """Return the command with which a superuser creates the database in `url`."""
     name, owner = shlex.quote(url.database or ""), shlex.quote(url.username or "ROLE")
     return f"as a superuser, run createdb -E UTF8 -l C -T template0 -O {owner} -- {name}"
 
@@ -180,7 +180,7 @@ def _try_connection(url: URL) -> None:
 
 
 def _database_exists(url: URL) -> bool:
-    """Whether the server lists it; also True if that cannot be asked."""
+    """Return whether the server lists the database; also True if that is unknown."""
     try:
         with _administration(url) as cursor:
             cursor.execute("SELECT FROM pg_database WHERE datname = %s", [url.database])
@@ -191,10 +191,10 @@ def _database_exists(url: URL) -> bool:
 
 @contextmanager
 def _administration(url: URL) -> Iterator[Any]:
-    """A cursor in the server's `postgres` database, outside any transaction."""
+    """Yield a cursor in the server's `postgres` database, outside any transaction."""
     engine = make_engine(url.set(database="postgres"))
     try:
-        with outside_the_pool(engine) as connection, connection.cursor() as cursor:
+        with unpooled_connection(engine) as connection, connection.cursor() as cursor:
             yield cursor
     finally:
         engine.dispose()

@@ -1,4 +1,4 @@
-"""Keeps the database reachable: at the start for as long as it takes, and whenever it has gone."""
+"""Supervises the database: connects at the start, and restarts the embedded server."""
 
 import asyncio
 
@@ -10,21 +10,21 @@ from server.database.executor import Database
 from server.errors import DatabaseError, DatabaseUnsuitable, SchemaMismatch
 
 LONGEST_BACKOFF = 30.0  # seconds
-WATCH_SECONDS = 0.5  # how often it is looked whether the embedded server runs
-REST_SECONDS = 5.0  # after a start that failed
+WATCH_SECONDS = 0.5  # between checks that the embedded server runs
+RETRY_SECONDS = 5.0  # after a failed start
 
 log = structlog.get_logger()
 
 
 class DatabaseSupervisor:
-    """Starts the embedded server where there is one, and brings the schema up to date."""
+    """Starts the embedded server, if there is one, and upgrades the schema."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.refusal: str | None = None  # why the database is not used although it answers
+        self.refusal: str | None = None  # why a reachable database is not used
 
     async def connect(self) -> None:
-        """Reach the database and migrate it, for as long as it takes."""
+        """Connect to the database and migrate it; retry until that succeeds."""
         pause = 1.0
         while True:
             try:
@@ -40,30 +40,33 @@ class DatabaseSupervisor:
             pause = min(2 * pause, LONGEST_BACKOFF)
 
     async def supervise(self) -> None:
-        """Start the embedded server, if there is one, whenever it has gone, until cancelled."""
+        """Restart the embedded server, if there is one, whenever it has stopped.
+
+        Runs until cancelled.
+        """
         if not isinstance(self._database.address, EmbeddedDatabase):
             return
         while True:
-            there = await self.try_to_start()
-            await asyncio.sleep(WATCH_SECONDS if there else REST_SECONDS)
+            running = await self.try_to_start()
+            await asyncio.sleep(WATCH_SECONDS if running else RETRY_SECONDS)
 
     async def try_to_start(self) -> bool:
-        """Start the embedded server if it does not run; whether it does now. Tells if not."""
+        """Start the embedded server unless it runs; return whether it runs now, log an error."""
         try:
             await self.start()
         except Exception as error:
-            _log(error, REST_SECONDS)
+            _log(error, RETRY_SECONDS)
             return False
         return True
 
     async def start(self) -> None:
-        """Start the embedded server if it does not run. Raises DatabaseError."""
+        """Start the embedded server unless it runs. Raises DatabaseError."""
         if await self._database.start():
             log.info("database_started", address=str(self._database.address))
 
 
 def _log(error: Exception, retry_seconds: float) -> None:
-    """Log why there is no database; with a traceback if nobody foresaw that."""
+    """Log why the database is unavailable, with a traceback if the error is unexpected."""
     log.error(
         "database_unavailable",
         reason=str(error),

@@ -27,7 +27,7 @@ async def of_database(database: Database) -> Finding:
             text = f"{address} is not there yet; the first run makes it"
             return Finding("note", "database", text)
         await database.start()
-        await database.compute(_outlook, database.engine)
+        await database.compute(_inspect, database.engine)
     except DatabaseUnavailable as error:
         return Finding("fault", "database", error.fault, error.fix or ADVICE)
     except DatabaseError as error:
@@ -35,13 +35,15 @@ async def of_database(database: Database) -> Finding:
     return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
 
 
-def _outlook(engine: Engine) -> None:
+def _inspect(engine: Engine) -> None:
     """Raise the first fault, in the order in which they have to be fixed. Raises DatabaseError."""
     with translated_errors():
         if schema.is_missing(engine.url):
             raise DatabaseUnavailable(
                 f"the database {engine.url.database} does not exist",
-                schema.CREATE if schema.may_make(engine.url) else schema.how_to_make(engine.url),
+                schema.CREATE
+                if schema.can_create(engine.url)
+                else schema.creation_hint(engine.url),
             )
         preflight.require_sessions(engine)
         with engine.connect() as connection:

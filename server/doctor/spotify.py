@@ -120,7 +120,7 @@ async def _markets(
 async def _source(
     settings: Settings, upstream: Upstream, source: SourceName, token: str
 ) -> Finding:
-    outlook = f"look at {upstream.accounts.entry}"
+    advice = f"look at {upstream.accounts.entry}"
     try:
         await _ask(upstream, source, token)
     except RateLimited as error:
@@ -137,11 +137,11 @@ async def _source(
             return Finding("fault", source, text, "set SYNC_SOURCE=auto")
         if source == "new-releases":
             return Finding("note", source, "not for this app, as for nearly all; search is used")
-        return Finding("fault", source, "not for this app", outlook)
+        return Finding("fault", source, "not for this app", advice)
     except AppRefused as error:
         if "premium" in str(error).lower():
             return Finding("fault", source, OwnerWithoutPremium.title, OwnerWithoutPremium.advice)
-        return Finding("fault", source, str(error), outlook)
+        return Finding("fault", source, str(error), advice)
     except SpotifyError as error:
         return Finding("fault", source, str(error), "try again in a while")
     return Finding("ok", source, "this app may use it")

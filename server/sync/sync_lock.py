@@ -62,7 +62,7 @@ async def take(database: Database, origin: str = "") -> SessionLock:
     """
     lock = SessionLock(database, advisory_lock.SYNC, CHANNEL, origin)
     try:
-        taken = await lock.take()
+        taken = await lock.acquire()
     except SchemaMismatch as error:
         await lock.release()
         raise ServerOutdated from error

@@ -19,7 +19,7 @@ from server.database.embedded.programs import binaries, cause, fix_of, spawn
 from server.errors import EmbeddedPostgresError
 
 START_SECONDS = 60.0
-LOG = "server.log"  # in the data folder: what the server has printed since its last start
+LOG = "server.log"  # in the data folder: the server's output since its last start
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -34,8 +34,8 @@ SETTINGS = {
 class EmbeddedPostgres:
     """The server whose data is in `folder`; `settings` are further PostgreSQL parameters.
 
-    `start()` may be called again at any time: it does nothing while the server runs, and otherwise
-    starts it anew. `stop()` also ends a `start()` that another thread is in. All failures are
+    `start()` may be called at any time: it does nothing while the server runs, and restarts it
+    otherwise. `stop()` also ends a `start()` in another thread. All failures raise
     EmbeddedPostgresError.
     """
 
@@ -58,7 +58,7 @@ class EmbeddedPostgres:
         """The address of the running server's `freshet` database."""
         running = PostmasterFile.read(self.folder)
         if running is None:
-            raise EmbeddedPostgresError(f"no PostgreSQL runs in {self.folder}")
+            raise EmbeddedPostgresError(f"no PostgreSQL is running in {self.folder}")
         return URL.create(
             libpq.DRIVER,
             username="freshet",
@@ -67,9 +67,9 @@ class EmbeddedPostgres:
         )
 
     def start(self) -> bool:
-        """Make the data folder if need be and start the server, or attach to the one that runs.
+        """Start the server, or connect to the running one; create the data folder if necessary.
 
-        Returns whether this call has started it.
+        Returns whether this call started the server.
         """
         deadline = time.monotonic() + START_SECONDS
         with self._busy, _translated_errors(self.folder):
@@ -78,24 +78,24 @@ class EmbeddedPostgres:
                     if self._can_be_reached():
                         return False
                     processes.end(self._server, self.folder)
-                if self._ownership.take():
+                if self._ownership.acquire():
                     self._start_as_owner(deadline)
                     return True
-                if self._others_is_ready():
+                if self._other_server_is_ready():
                     return False
-                self._ownership.refuse_strangers()
-        raise self._ownership.elsewhere(
-            f"its PostgreSQL did not get ready in {START_SECONDS:.0f} s"
+                self._ownership.check_lock_holder()
+        raise self._ownership.lock_error(
+            f"its PostgreSQL was not ready within {START_SECONDS:.0f} s"
         )
 
     def stop(self) -> None:
-        """Stop the server if it is ours (PostgreSQL's fast shutdown) and let go of the folder."""
+        """Stop the server if it is ours (PostgreSQL's fast shutdown), and give up the folder."""
         self._stopping.set()
         with self._busy, _translated_errors(self.folder):
             self._stopping.clear()
-            self._let_go()
+            self._shut_down()
 
-    def _let_go(self) -> None:
+    def _shut_down(self) -> None:
         try:
             if self._server is not None:
                 processes.end(self._server, self.folder)
@@ -107,14 +107,14 @@ class EmbeddedPostgres:
             self._ownership.release()
 
     def _can_be_reached(self) -> bool:
-        """Whether the socket is there; PostgreSQL makes it at its start alone.
+        """Return whether the socket exists; PostgreSQL creates it only when it starts.
 
-        Cleaners of temporary files may have removed it.
+        Programs that clean up temporary files may have removed it.
         """
         running = PostmasterFile.read(self.folder)
         return running is None or running.socket.exists()
 
-    def _others_is_ready(self) -> bool:
+    def _other_server_is_ready(self) -> bool:
         running = PostmasterFile.read(self.folder)
         if running is None or running.status != "ready":
             return False
@@ -127,13 +127,13 @@ class EmbeddedPostgres:
             self._clear_after_crash()
             self._launch(identity, deadline)
         except BaseException:
-            self._let_go()
+            self._shut_down()
             raise
 
     def _clear_after_crash(self) -> None:
-        """End a server that outlived its owner; then its lock files mean nothing any more.
+        """End a server that outlived its owner, and remove its lock files.
 
-        Their pids may by now be those of strangers, for whom PostgreSQL would not start.
+        Their process ids may by now belong to other programs, and PostgreSQL would not start.
         """
         if (self.folder / "postmaster.pid").exists():
             processes.end_leftovers(self.folder)
@@ -155,13 +155,13 @@ class EmbeddedPostgres:
         raise self._not_started(f"in {START_SECONDS:.0f} s")
 
     def _hold(self, sockets: Path | None) -> None:
-        """Keep cleaners of temporary files away from the folder of the socket."""
+        """Keep programs that clean up temporary files away from the folder of the socket."""
         if self._held is not None:
             os.close(self._held)
         self._held = None if sockets is None else runtime_folder.hold(sockets)
 
     def _wait_until_ready(self, deadline: float) -> bool:
-        """True once ready; False if it ended because a crashed server's backends still linger."""
+        """Return True once ready; False if a crashed server's backends still use the data."""
         assert self._server is not None
         for _ in self._until(deadline):
             running = PostmasterFile.read(self.folder)
@@ -181,7 +181,10 @@ class EmbeddedPostgres:
         return (self.folder / LOG).read_text("utf-8", "replace")
 
     def _until(self, deadline: float) -> Iterator[None]:
-        """Yield at once and then every 10 ms until `deadline` (time.monotonic seconds)."""
+        """Yield at once and then every 10 ms until `deadline` (time.monotonic seconds).
+
+        Raises EmbeddedPostgresError if `stop` is called meanwhile.
+        """
         yield
         while time.monotonic() < deadline:
             if self._stopping.wait(0.01):
@@ -191,7 +194,7 @@ class EmbeddedPostgres:
 
 @contextmanager
 def _translated_errors(folder: Path) -> Iterator[None]:
-    """Turn what the system says of files and programs into EmbeddedPostgresError."""
+    """Turn errors of files and programs into EmbeddedPostgresError."""
     try:
         yield
     except (OSError, ValueError, subprocess.SubprocessError) as error:
@@ -200,5 +203,5 @@ def _translated_errors(folder: Path) -> Iterator[None]:
 
 def _fix(error: Exception) -> str | None:
     if isinstance(error, PermissionError):
-        return f"name a folder that the user {os.geteuid()} may use: {NAME_FOLDER}"
+        return f"use a folder that the user {os.geteuid()} may write to: {NAME_FOLDER}"
     return fix_of(str(error))

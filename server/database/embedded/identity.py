@@ -1,4 +1,4 @@
-"""Who PostgreSQL runs as, since it refuses to be root."""
+"""The user that PostgreSQL runs as, because it refuses to run as root."""
 
 import contextlib
 import os
@@ -11,12 +11,13 @@ from server.errors import EmbeddedPostgresError
 
 
 def identity(folder: Path) -> str:
-    """How PostgreSQL programs must run for `folder` (the launcher's IDENTITY).
+    """Return how PostgreSQL programs must run for `folder` (the launcher's IDENTITY).
 
     PostgreSQL refuses root. Where the kernel allows it, root is mapped to another id in a user
-    namespace, so no account and no chown is needed; elsewhere the `nobody` account runs it. Either
-    must be able to reach the data and the programs. An ordinary user stays who they are, unless
-    they have no name (as under `docker run --user 1234`), which initdb refuses.
+    namespace, which needs no account and no chown; elsewhere the `nobody` account runs it. Either
+    must be able to reach the data and the programs. An ordinary user stays as it is, unless it has
+    no name (as under `docker run --user 1234`), which initdb refuses. Raises EmbeddedPostgresError
+    if no identity works.
     """
     if os.geteuid() != 0:
         if _has_name(os.geteuid()) or not _can_reach(f"map:{_account()}", folder):
@@ -28,7 +29,7 @@ def identity(folder: Path) -> str:
     raise EmbeddedPostgresError(
         f"PostgreSQL does not run as root, and neither root without its privileges nor the account "
         f"{pwd.getpwuid(_account()).pw_name} can reach both {folder} and {binaries()}: run Freshet "
-        "as the ordinary user to whom they belong, name another folder, or set DATABASE_URL"
+        "as the ordinary user who owns them, use another folder, or set DATABASE_URL"
     )
 
 
@@ -41,7 +42,7 @@ def _has_name(uid: int) -> bool:
 
 
 def _account() -> int:
-    """The uid of `nobody`, or of some other account: initdb wants one with a name."""
+    """Return the uid of `nobody`, or of another account: initdb needs one with a name."""
     with contextlib.suppress(KeyError):
         return pwd.getpwnam("nobody").pw_uid
     others = [entry.pw_uid for entry in pwd.getpwall() if entry.pw_uid != 0]
@@ -51,16 +52,16 @@ def _account() -> int:
 
 
 def _can_reach(how: str, folder: Path) -> bool:
-    """Whether a program under identity `how` can be run and enter what it needs."""
+    """Return whether a program under identity `how` can run and enter the folders it needs."""
     if how.startswith("map:") and sys.platform != "linux":
         return False
-    if not (folder / "PG_VERSION").exists():  # then one will be made for it
+    if not (folder / "PG_VERSION").exists():  # the folder will be created
         folder = next(parent for parent in folder.parents if parent.exists())
     test = ["/bin/sh", "-c", 'cd "$0" && cd "$1"', str(folder), str(binaries())]
     return run(how, test).returncode == 0
 
 
-def give_to(how: str, folder: Path) -> None:
-    """Make an empty `folder` the property of the account that will use it."""
+def chown_to(how: str, folder: Path) -> None:
+    """Give an empty `folder` to the account that will use it."""
     if how.startswith("switch:"):
         os.chown(folder, int(how.removeprefix("switch:")), -1)

@@ -1,13 +1,13 @@
-"""Become a PostgreSQL program: not as root, and not outliving the process that asked for it.
+"""Replace this process by a PostgreSQL program: not as root, and not outliving its parent.
 
-Run as `python -I -S launcher.py PARENT_PID IDENTITY PROGRAM ARG…`, a program of its own
-because what it does to itself (namespaces, ids, signals) must happen between fork and exec, where
-a process with threads may not run Python. IDENTITY is how to avoid being root, which PostgreSQL
+Run as `python -I -S launcher.py PARENT_PID IDENTITY PROGRAM ARG…`. It is a separate program
+because its changes to itself (namespaces, ids, signals) must happen between fork and exec, where
+a process with threads cannot run Python. IDENTITY says how to avoid being root, which PostgreSQL
 refuses:
 
-    same        stay who we are (an ordinary user)
-    map:ID      a user namespace in which we are called ID; files still belong to who we are
-    switch:ID   become the account with this uid, for kernels that allow no user namespace
+    same        keep the current user (an ordinary one)
+    map:ID      a user namespace that maps the current user to ID; files keep their owner
+    switch:ID   change to this uid, for kernels that do not allow user namespaces
 """
 
 import ctypes
@@ -20,14 +20,14 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 def enter_user_namespace(uid: int) -> None:
-    """Call ourselves `uid` inside a new user namespace (user_namespaces(7)).
+    """Enter a new user namespace in which this process has the id `uid` (user_namespaces(7)).
 
     Raises OSError where the kernel refuses.
     """
     outer_uid, outer_gid = os.geteuid(), os.getegid()
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWUSER) != 0:
-        raise OSError(ctypes.get_errno(), "the kernel allows no user namespace here")
+        raise OSError(ctypes.get_errno(), "the kernel does not allow user namespaces here")
     for file, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {outer_uid} 1"),
@@ -38,7 +38,7 @@ def enter_user_namespace(uid: int) -> None:
 
 
 def switch_user(uid: int) -> None:
-    """Give up root for good and become `uid` with its primary group."""
+    """Give up root permanently and become `uid` with its primary group."""
     import pwd
 
     os.setgroups([])
@@ -47,18 +47,19 @@ def switch_user(uid: int) -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT, PostgreSQL's fast shutdown, when the parent ends (Linux only).
+    """Have the kernel send SIGINT, PostgreSQL's fast shutdown, when the parent ends (Linux only).
 
-    The parent is the *thread* that started us. Comes after any change of ids, which would undo it.
+    The parent is the *thread* that started this process. Must follow any change of ids, which would
+    undo it.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
         if os.getppid() != parent:
-            raise SystemExit("the process that started PostgreSQL has gone")
+            raise SystemExit("the process that started PostgreSQL has ended")
 
 
 def main(parent: str, identity: str, program: str, *arguments: str) -> None:
-    """Take on `identity`, tie our life to `parent` and become `program`."""
+    """Take on `identity`, tie this process to `parent` and replace it by `program`."""
     how, _, uid = identity.partition(":")
     try:
         if how == "map":
@@ -68,7 +69,7 @@ def main(parent: str, identity: str, program: str, *arguments: str) -> None:
         die_with_parent(int(parent))
         os.execv(program, [program, *arguments])
     except OSError as error:
-        raise SystemExit(f"{program} cannot be run: {error}") from None
+        raise SystemExit(f"cannot run {program}: {error}") from None
 
 
 if __name__ == "__main__":

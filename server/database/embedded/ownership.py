@@ -11,7 +11,7 @@ NAME_FOLDER = "DATABASE_URL=embedded:/DIR"
 
 
 class Ownership:
-    """Our claim to the data folder `folder`; the kernel releases it however this process ends."""
+    """This process's claim to the data folder; the kernel releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -23,11 +23,11 @@ class Ownership:
         """Whether this process owns the folder."""
         return self._lock is not None
 
-    def take(self) -> bool:
+    def acquire(self) -> bool:
         """Take ownership unless another process has it; return whether it is ours.
 
-        Raises EmbeddedPostgresError if the folder belongs to another user, OSError if the lock
-        file cannot be used.
+        Raises EmbeddedPostgresError if the folder belongs to another user, OSError if the lock file
+        cannot be used.
         """
         if self._lock is None:
             private_files.make_folder(self._folder.parent)
@@ -39,19 +39,19 @@ class Ownership:
         return self.is_ours
 
     def release(self) -> None:
-        """Give ownership up, if it is ours."""
+        """Give up ownership, if it is ours."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def refuse_strangers(self) -> None:
+    def check_lock_holder(self) -> None:
         """Raise EmbeddedPostgresError if the lock is held by a user who cannot run this server."""
         holder = private_files.holder(self._path)
         if holder is not None and holder.uid not in self._users():
-            raise self.elsewhere("that user cannot run this database")
+            raise self.lock_error("that user cannot run this database")
 
-    def elsewhere(self, but: str) -> EmbeddedPostgresError:
-        """Return the error that says which process holds the lock, and what is wrong with it."""
+    def lock_error(self, but: str) -> EmbeddedPostgresError:
+        """Return the error that names the process holding the lock, and what is wrong with it."""
         holder = private_files.holder(self._path)
         if holder is None:
             return EmbeddedPostgresError(f"another process holds {self._path}, but {but}")
@@ -60,7 +60,7 @@ class Ownership:
         )
 
     def _users(self) -> frozenset[int]:
-        """Return who may run a server in the folder: its owner, and root.
+        """Return the uids that may run a server in the folder: its owner, ours and root.
 
         Raises EmbeddedPostgresError if it belongs to another user than ours.
         """
@@ -69,6 +69,6 @@ class Ownership:
         if owner != us and us != 0:
             raise EmbeddedPostgresError(
                 f"{self._folder} belongs to the user {private_files.account(owner)}",
-                f"run Freshet as that user, or name another folder: {NAME_FOLDER}",
+                f"run Freshet as that user, or use another folder: {NAME_FOLDER}",
             )
         return frozenset({owner, us, 0})

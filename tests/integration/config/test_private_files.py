@@ -138,7 +138,7 @@ def test_a_database_whose_lock_another_user_took_says_so_at_once(reachable: Path
             subprocess.run(caught.value.fix.partition(": ")[2].split(), check=True)
             wait_for_the_end(int(found[1]))
     ownership = Ownership(folder)
-    assert ownership.take()
+    assert ownership.acquire()
     assert code_as_nobody("flock", "-n", str(lock), "true") == REFUSED
     ownership.release()
 
@@ -150,7 +150,7 @@ def test_a_folder_of_another_user_is_not_taken_for_ones_own(reachable: Path) -> 
     script = (
         "import os, sys; from pathlib import Path;"
         "from server.database.embedded.ownership import Ownership;"
-        "os.setuid(int(sys.argv[1])); Ownership(Path(sys.argv[2])).take()"
+        "os.setuid(int(sys.argv[1])); Ownership(Path(sys.argv[2])).acquire()"
     )
     taken = subprocess.run(
         [sys.executable, "-c", script, str(NOBODY.pw_uid), str(folder)],

@@ -17,7 +17,7 @@ from server.app.application import Application
 from server.config.addresses import EmbeddedDatabase
 from server.config.libpq import variables
 from server.database.embedded import processes
-from server.database.embedded.identity import give_to, identity
+from server.database.embedded.identity import chown_to, identity
 from server.database.embedded.programs import run as programs_run
 from server.database.embedded.programs import spawn
 from server.database.engine import make_engine
@@ -139,7 +139,7 @@ def older(tmp_path: Path) -> Iterator[URL]:
     programs, data = found[0].parent, tmp_path / "older"
     data.mkdir(mode=0o700)
     how = identity(data)
-    give_to(how, data)
+    chown_to(how, data)
     made = programs_run(
         how, [str(programs / "initdb"), "-D", str(data), "-U", "freshet", "-A", "trust"]
     )

@@ -338,7 +338,7 @@ def test_start_and_stop_may_be_repeated(start: Any, folder: Path) -> None:
     server.stop()
     assert not runs(first)
     assert not server.owned
-    with pytest.raises(EmbeddedPostgresError, match="no PostgreSQL runs"):
+    with pytest.raises(EmbeddedPostgresError, match="no PostgreSQL is running"):
         _ = server.url
 
 
@@ -1008,5 +1008,5 @@ print(os.listdir({str(disk)!r}))
 """
     said, left = python(script).splitlines()
     assert said.startswith(f"no database can be made in {disk}: could not ")
-    assert "No space left on device: make room there, or name a folder on another disk" in said
+    assert "No space left on device: free some space, or use a folder on another disk" in said
     assert left == "['data.lock']"

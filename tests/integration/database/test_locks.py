@@ -31,7 +31,7 @@ def cut(session: Session) -> int:
 async def free(lock: SessionLock) -> bool:
     """Take a lock whose last session may not have ended yet; whether that was possible."""
     for _ in range(200):
-        if await lock.take():
+        if await lock.acquire():
             return True
         await asyncio.sleep(0.05)
     return False
@@ -40,10 +40,10 @@ async def free(lock: SessionLock) -> bool:
 @pytest.mark.gen_test
 async def test_one_has_it_and_the_next_gets_it_as_soon_as_it_is_released(lock: MakeLock) -> None:
     first, second = lock(), lock()
-    assert await first.take()
-    assert not await second.take()
+    assert await first.acquire()
+    assert not await second.acquire()
     await first.release()
-    assert await second.take()
+    assert await second.acquire()
 
 
 @pytest.mark.gen_test
@@ -54,7 +54,7 @@ async def test_nobody_gets_it_on_a_schema_of_another_version(
         session.execute(text("UPDATE alembic_version SET version_num = :new"), {"new": revision})
 
     first, second = lock(), lock()
-    assert await first.take()
+    assert await first.acquire()
     await database.run(move, "9999")
     with pytest.raises(SchemaMismatch, match="9999"):
         await first.check_schema()
@@ -62,7 +62,7 @@ async def test_nobody_gets_it_on_a_schema_of_another_version(
         await free(first)
     await database.run(move, schema.newest())
     assert await free(second), "the first has let go"
-    assert not await first.take()
+    assert not await first.acquire()
     await database.run(lambda session: session.execute(text("DROP TABLE alembic_version")))
     with pytest.raises(SchemaMismatch):
         await second.check_schema()
@@ -70,7 +70,7 @@ async def test_nobody_gets_it_on_a_schema_of_another_version(
 
 @pytest.mark.gen_test
 async def test_of_many_that_try_at_once_one_gets_it(lock: MakeLock) -> None:
-    got = await asyncio.gather(*(lock().take() for _ in range(8)))
+    got = await asyncio.gather(*(lock().acquire() for _ in range(8)))
     assert sum(got) == 1
 
 
@@ -79,19 +79,19 @@ async def test_it_is_lost_with_its_connection_and_the_holder_sees_that(
     lock: MakeLock, database: Database
 ) -> None:
     first, second = lock(), lock()
-    assert await first.take()
+    assert await first.acquire()
     await first.check()
     assert await database.run(cut) == 1
     with pytest.raises(DatabaseUnavailable):
         await first.check()
-    assert await second.take()
+    assert await second.acquire()
 
 
 @pytest.mark.gen_test
 async def test_the_server_ends_a_session_that_shows_no_life(
     lock: MakeLock, database: Database
 ) -> None:
-    assert await lock().take()
+    assert await lock().acquire()
     setting = text(
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
         " WHERE locktype = 'advisory' AND application_name = 'freshet' AND state = 'idle'"
@@ -106,12 +106,12 @@ async def test_a_connection_that_breaks_while_the_lock_is_kept_is_made_again(
 ) -> None:
     monkeypatch.setattr(advisory_lock, "CHECK_SECONDS", 0.05)
     first, second = lock(), lock()
-    assert await first.take()
+    assert await first.acquire()
     async with first.held():
         assert await database.run(cut) == 1
         await asyncio.sleep(0.5)
-        assert not await second.take()
-    assert await second.take(), "and it is released in the end"
+        assert not await second.acquire()
+    assert await second.acquire(), "and it is released in the end"
 
 
 @pytest.mark.gen_test
@@ -120,13 +120,13 @@ async def test_whoever_loses_it_to_another_is_stopped(
 ) -> None:
     monkeypatch.setattr(advisory_lock, "CHECK_SECONDS", 1)
     first, second = lock(), lock()
-    assert await first.take()
+    assert await first.acquire()
     with pytest.raises(LockLost):
         async with first.held():
             await database.run(cut)
-            assert await second.take()
+            assert await second.acquire()
             await asyncio.sleep(5)
-    assert not await lock().take()
+    assert not await lock().acquire()
 
 
 @pytest.mark.gen_test
@@ -134,7 +134,7 @@ async def test_cancelling_what_holds_it_releases_it(lock: MakeLock) -> None:
     first, inside = lock(), asyncio.Event()
 
     async def hold() -> None:
-        assert await first.take()
+        assert await first.acquire()
         async with first.held():
             inside.set()
             await asyncio.sleep(60)
@@ -144,7 +144,7 @@ async def test_cancelling_what_holds_it_releases_it(lock: MakeLock) -> None:
     holder.cancel()
     await asyncio.wait([holder])
     assert holder.cancelled()
-    assert await lock().take()
+    assert await lock().acquire()
 
 
 def names(logs: Any) -> list[str]:

@@ -80,7 +80,7 @@ async def test_a_pooler_of_transactions_is_refused_whatever_its_size_and_order(
     if size > 1:  # sessions that other clients have left behind, more than one
         await _use(url, 3)
     engine = make_engine(url)
-    with pytest.raises(DatabaseUnsuitable, match="gives each transaction any session"):
+    with pytest.raises(DatabaseUnsuitable, match="changes sessions between transactions"):
         schema.create(engine)
     engine.dispose()
     found = await finding(url)
@@ -112,9 +112,9 @@ async def test_a_pooler_of_sessions_serves_locks_as_postgresql_itself_does(pool:
     locks = [SessionLock(database, SYNC) for database in databases]
     for database in databases:
         database.connect()
-    assert [await lock.take() for lock in locks] == [True, False]
+    assert [await lock.acquire() for lock in locks] == [True, False]
     await locks[0].release()
-    assert await locks[1].take()
+    assert await locks[1].acquire()
     await locks[1].release()
     for database in databases:
         database.close()

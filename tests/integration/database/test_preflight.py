@@ -152,8 +152,8 @@ async def test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_say
 ) -> None:
     superuser(f"CREATE DATABASE {NAME} TEMPLATE template0")
     found = await finding(unfit)
-    assert found.text == "the role humble may not make tables in the schema public"
-    with pytest.raises(DatabaseUnsuitable, match="may not make tables"):
+    assert found.text == "the role humble may not create tables in the schema public"
+    with pytest.raises(DatabaseUnsuitable, match="may not create tables"):
         create(unfit)
     superuser(str(found.mend).partition("run in it: ")[2], database=NAME)
     found = await finding(unfit)
@@ -210,10 +210,10 @@ async def test_a_database_that_allows_only_reading_is_opened_as_doctor_says(
 ) -> None:
     superuser(f"CREATE DATABASE {NAME} OWNER humble TEMPLATE template0")
     superuser(f"ALTER DATABASE {NAME} SET default_transaction_read_only = on")
-    with pytest.raises(DatabaseUnsuitable, match="allows only reading"):
+    with pytest.raises(DatabaseUnsuitable, match="is read-only"):
         create(unfit)
     found = await finding(unfit)
-    assert found.text == "the database allows only reading"
+    assert found.text == "the database is read-only"
     superuser(str(found.mend).partition("run: ")[2])
     assert (await finding(unfit)).mend == schema.CREATE
     create(unfit)
@@ -228,8 +228,8 @@ async def test_a_newer_schema_needs_a_newer_program_and_not_create_db(
     create(unfit)
     superuser("UPDATE alembic_version SET version_num = '9999'", database=NAME)
     found = await finding(unfit)
-    assert "at revision 9999, to which a newer version" in found.text
-    assert str(found.mend).startswith("run that version, or restore a backup of before")
+    assert "at revision 9999, which is that of a newer version" in found.text
+    assert str(found.mend).startswith("run that version, or restore a backup from before")
     assert "create_db" not in str(found.mend)
 
 

@@ -60,8 +60,8 @@ POOLER = (
 )
 
 CARRIED_OUT_BY = {
-    "doctor/database.py:_look the database {engine.url.database} does"
-    " -> schema.CREATE if schema.may_make(engine.": PREFLIGHT
+    "doctor/database.py:_inspect the database {engine.url.database} does"
+    " -> schema.CREATE if schema.can_create(engin": PREFLIGHT
     + "::test_a_database_that_does_not_exist_is_made_as_doctor_says",
     "doctor/database.py:of_database error.fault -> error.fix or ADVICE": SETTING,
     "doctor/database.py:require_place {folder} cannot be made, because {accoun -> fix": PREFLIGHT
@@ -91,7 +91,7 @@ CARRIED_OUT_BY = {
     "doctor/spotify.py:limits text -> wait; asking on would prolong it": HERE
     + "::test_a_pause_that_is_waited_out_is_over",
     "doctor/spotify.py:proxy str(error) -> mend": PROXY,
-    "database/embedded/ownership.py:elsewhere {self._path} is locked by {holder}; {but"
+    "database/embedded/ownership.py:lock_error {self._path} is locked by {holder}; {but"
     " -> end that process: kill {holder.pid}": HERE
     + "::test_a_lock_that_another_user_holds_is_free_after_the_command",
     "config/environment.py:remark_on_folder text -> fix": HERE
@@ -103,15 +103,15 @@ CARRIED_OUT_BY = {
     "database/preflight.py:require_encoding the database has the encoding {found}, w"
     " -> make one that can with `createdb -E UTF8": PREFLIGHT
     + "::test_an_encoding_that_cannot_hold_every_name_is_refused_until_the_data_has_moved",
-    "database/preflight.py:require_rights the role {role} may not make tables in t"
+    "database/preflight.py:require_rights the role {role} may not create tables in"
     " -> as the owner of the database or a superu": PREFLIGHT
     + "::test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_says",
     "database/preflight.py:require_rights the role {role} may not {'alter' if behi"
     " -> as a superuser, run in the database: {st": PREFLIGHT
     + "::test_tables_of_another_role_are_given_away_as_doctor_says",
-    "database/preflight.py:require_sessions a pooler in front of the database gives"
+    "database/preflight.py:require_sessions a pooler in front of the database change"
     " -> set pool_mode = session in it (PgBouncer": POOLER,
-    "database/preflight.py:require_writable the database allows only reading"
+    "database/preflight.py:require_writable the database is read-only"
     " -> it is a standby: name the primary in DAT": PREFLIGHT
     + "::test_a_database_that_allows_only_reading_is_opened_as_doctor_says",
     "database/schema.py:require the schema is at revision {found or 'non -> CREATE": PREFLIGHT
@@ -136,30 +136,30 @@ NOT_CARRIED_OUT = {
     "doctor/database.py:of_database error.fault -> error.fix": PASSED_ON,
     "doctor/run.py:examine remark.text -> remark.fix": PASSED_ON,
     "doctor/spotify.py:_source OwnerWithoutPremium.title -> OwnerWithoutPremium.advice": PREMIUM,
-    "doctor/spotify.py:_source not for this app -> look": DASHBOARD,
-    "doctor/spotify.py:_source str(error) -> look": DASHBOARD,
+    "doctor/spotify.py:_source not for this app -> advice": DASHBOARD,
+    "doctor/spotify.py:_source str(error) -> advice": DASHBOARD,
     "database/embedded/cluster.py:_not_started PostgreSQL did not start {where}: {reaso"
     " -> fix_of(reason)": CLUSTER,
     "database/embedded/cluster.py:_translated_errors {folder} cannot be used: {error}"
     " -> _fix(error)": CLUSTER,
-    "database/embedded/data_folder.py:_check_version {folder} was made by PostgreSQL {found},"
+    "database/embedded/data_folder.py:_check_version {folder} was created by PostgreSQL {foun"
     " -> dump it with the old version and restore": CLUSTER,
-    "database/embedded/data_folder.py:make no database can be made in {folder.paren"
+    "database/embedded/data_folder.py:make no database can be created in {folder.pa"
     " -> fix_of(reason)": CLUSTER,
     "database/embedded/data_folder.py:make the path {str(folder)!r} has a line brea"
-    " -> name another folder: DATABASE_URL=embedd": CLUSTER,
+    " -> use another folder: DATABASE_URL=embedde": CLUSTER,
     "database/embedded/data_folder.py:make {folder} is neither empty nor a PostgreS"
-    " -> name another folder: DATABASE_URL=embedd": CLUSTER,
+    " -> use another folder: DATABASE_URL=embedde": CLUSTER,
     "database/embedded/ownership.py:_users {self._folder} belongs to the user {priv"
-    " -> run Freshet as that user, or name anothe": "takes another user with a session of its own",
+    " -> run Freshet as that user, or use another": "takes another user with a session of its own",
     "database/embedded/socket_folder.py:choose the path of {folder} is too long for a s"
-    " -> name a shorter one: DATABASE_URL=embedde": CLUSTER,
+    " -> use a shorter one: DATABASE_URL=embedded": CLUSTER,
     "database/schema.py:_make_database the database {url.database} does not exi"
-    " -> how_to_make(url)": CREATE_DB,
-    "database/schema.py:_require_known the schema is at revision {found}, to wh"
-    " -> run that version, or restore a backup of": NEWER,
-    "database/schema.py:migrate the tables cannot be made or upgraded: {"
-    " -> name a database in DATABASE_URL that no": CREATE_DB,
+    " -> creation_hint(url)": CREATE_DB,
+    "database/schema.py:_require_known the schema is at revision {found}, which"
+    " -> run that version, or restore a backup fr": NEWER,
+    "database/schema.py:migrate the tables cannot be created or upgraded"
+    " -> set DATABASE_URL to a database that no o": CREATE_DB,
 }
 
 
@@ -514,6 +514,6 @@ def test_a_lock_that_another_user_holds_is_free_after_the_command(reachable: Pat
         assert f"{lock} is locked by process" in found.text
         subprocess.run(str(found.mend).partition(": ")[2], shell=True, check=True)
         ownership = Ownership(folder)
-        wait_for(ownership.take)
+        wait_for(ownership.acquire)
         ownership.release()
     database.close()

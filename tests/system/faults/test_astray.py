@@ -88,7 +88,7 @@ def test_a_schema_that_is_ahead_is_refused_with_a_reason_and_not_touched(
     for name in ("create_db", "sync"):
         refused = manage(name, env=env)
         assert refused.returncode == 1
-        assert "a newer version of Freshet migrated it: run that version" in refused.stderr
+        assert "that of a newer version of Freshet: run that version" in refused.stderr
         assert "Traceback" not in refused.stderr
     server = run(env=env)
     assert "run that version" in server.event("database_unavailable")["reason"]
