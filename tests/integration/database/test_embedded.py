@@ -738,7 +738,7 @@ def test_another_versions_cluster_is_refused_and_kept(folder: Path, version: str
     try:
         file.write_text(f"{version}\n")
         with pytest.raises(
-            EmbeddedPostgresError, match=f"made by PostgreSQL {version}, this is 18"
+            EmbeddedPostgresError, match=f"created by PostgreSQL {version}, this is 18"
         ):
             EmbeddedPostgres(folder).start()
         assert sorted(folder.rglob("*")) == before
@@ -1007,6 +1007,6 @@ except EmbeddedPostgresError as error:
 print(os.listdir({str(disk)!r}))
 """
     said, left = python(script).splitlines()
-    assert said.startswith(f"no database can be made in {disk}: could not ")
+    assert said.startswith(f"no database can be created in {disk}: could not ")
     assert "No space left on device: free some space, or use a folder on another disk" in said
     assert left == "['data.lock']"
