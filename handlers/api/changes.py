@@ -40,7 +40,7 @@ class ChangesHandler(PayloadHandler):
         if after is not None and not piece.reach.holds(after):
             raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
         body = _to_json(piece, piece.reach.floor if after is None else after)
-        return payload.unkept(body, dated, payload.links(self._root)).coded(coding)
+        return payload.uncacheable(body, dated, payload.links(self._root)).encoded(coding)
 
 
 def _to_json(piece: Piece, after: int) -> bytes:

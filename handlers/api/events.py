@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
-from server.catalog.change_event import LAST_EVENT_ID, EventsQuery, asked
+from server.catalog.change_event import LAST_EVENT_ID, EventsQuery, parse_events_query
 from server.config.addresses import client_network
 from server.serving.payload import links
 from server.serving.streams.broadcast import Broadcast
@@ -75,7 +75,7 @@ class EventsHandler(BaseHandler):
             self._follower.leave()
 
     def _parameters(self) -> EventsQuery:
-        return asked(self.request.query, self.request.headers.get(LAST_EVENT_ID))
+        return parse_events_query(self.request.query, self.request.headers.get(LAST_EVENT_ID))
 
     async def _stream(self, follower: Follower) -> None:
         """Send the current position as a bare id, and then events until the stream ends.
@@ -103,13 +103,13 @@ class EventsHandler(BaseHandler):
 
     async def _send(self, follower: Follower, content: bytes) -> bool:
         """Send a portion and return True; return False once the stream has ended."""
-        if follower.over:
+        if follower.is_over:
             return False
         self.write(content)
         written = self.flush()
-        if await follower.settled(written, self._send_timeout):
+        if await follower.wait_for(written, self._send_timeout):
             return written.exception() is None
-        if not follower.over:
+        if not follower.is_over:
             log.info("listener_dropped", request_id=self.request_id, seconds=self._send_timeout)
         self._close()  # Tornado would wait for the client to receive the rest
         return False

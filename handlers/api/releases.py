@@ -75,6 +75,6 @@ class SingleHandler(PayloadHandler):
     async def get(self, identity: str) -> None:
         """Send the object. Raises NothingThere, Overloaded or a DatabaseError."""
         path = self.request.path.rstrip("/")
-        self.send(await self._cache.single(path, self.coding, lambda: self._load(identity)))
+        self.send(await self._cache.get_object(path, self.coding, lambda: self._load(identity)))
 
     head = get

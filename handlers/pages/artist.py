@@ -20,7 +20,7 @@ class ArtistHandler(AccountHandler):
 
     async def get(self, identity: str) -> None:
         """Send the page. Raises NothingThere for an unknown artist."""
-        ready = await self._cache.single(
+        ready = await self._cache.get_object(
             f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )
         visitor, status = await self.visitor(), self._read_status()

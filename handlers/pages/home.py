@@ -52,7 +52,9 @@ class HomeHandler(AccountHandler):
         today, since = known_days(self._cache.snapshot, self._read_status().now)
         asked, written = release_grid.read(self.request.query, today, since)
         try:
-            shown = release_grid.build(await self._cache.shown(asked.at), asked, today, written)
+            shown = release_grid.build(
+                await self._cache.snapshot_for(asked.at), asked, today, written
+            )
         except NothingYet:
             return release_grid.empty(asked, today, written)
         self._cache.omissions.log(asked.path, shown.left_out)

@@ -33,7 +33,7 @@ class ProblemHandler(PageHandler, PayloadHandler):
             ("Vary", "Accept, Accept-Encoding"),
             ("Link", payload.links(self._root)),
         )
-        self.send(Payload(body, headers).coded(self.coding))
+        self.send(Payload(body, headers).encoded(self.coding))
 
     head = get
 

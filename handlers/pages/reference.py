@@ -87,4 +87,4 @@ def encode(body: bytes, content_type: str, root: str) -> Coded:
         ("Link", payload.links(root)),
     )
     uncoded = Payload(body, headers)
-    return {coding: uncoded.coded(coding) for coding in payload.CODINGS}
+    return {coding: uncoded.encoded(coding) for coding in payload.CODINGS}

@@ -257,7 +257,7 @@ class Application:
     async def _data_changed(self) -> None:
         """Serve and publish new data, whichever process stored it. Raises DatabaseError."""
         self.details.wake()
-        await attempt_each(self.cache.refresh, self.broadcast.feed, self._load_upstream_status)
+        await attempt_each(self.cache.refresh, self.broadcast.refresh, self._load_upstream_status)
 
     async def _others_changed_data(self) -> None:
         """Follow a sync of another process, which also moves the time of the next one here."""
@@ -267,7 +267,7 @@ class Application:
     async def _catch_up(self) -> None:
         """Load what other processes have used of the quota, and repair missed notifications."""
         await attempt(self._load_upstream_status)
-        await attempt(self.broadcast.feed)
+        await attempt(self.broadcast.refresh)
         await self.lag.heal()
 
     async def _load_upstream_status(self) -> None:

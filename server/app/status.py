@@ -41,7 +41,7 @@ class StatusReader:
             now=self._now(),
             is_loaded=snapshot is not None,
             freshness=freshness,
-            is_stale=attempt_now(self._cache.is_stale, False),
+            is_stale=attempt_now(lambda: self._cache.is_stale(), False),
             is_syncing=attempt_now(lambda: syncer.is_running or upstream.syncing, False),
             syncing_since=attempt_now(lambda: syncer.running_since, None),
             next_sync_at=attempt_now(lambda: syncer.next_at(), None),

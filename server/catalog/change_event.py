@@ -1,4 +1,4 @@
-"""One change as it is told: as JSON, and as an event of a stream. Pure."""
+"""Entries of the journal, as JSON and as server-sent events; the parameters to read them. Pure."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +22,9 @@ BEGIN_AGAIN = (
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the journal reaches: from `oldest` (None if nothing is kept) to `newest`.
+    """How far the journal reaches: from `oldest` (None if it is empty) to `newest`.
 
-    All up to `floor` may have been deleted; what is missing above was never written.
+    Entries up to `floor` may have been deleted; numbers missing above it were never written.
     """
 
     oldest: int | None
@@ -32,12 +32,12 @@ class Reach:
     floor: int
 
     def holds(self, after: int) -> bool:
-        """Tell whether everything that was written after a place is kept."""
+        """Return whether the journal still has everything that was written after a seq."""
         return self.floor <= after <= self.newest
 
     @property
     def members(self) -> dict[str, int | None]:
-        """What a client is told whose place is out of reach."""
+        """Members of the problem and of the reset for a client whose seq is out of reach."""
         return {"oldest": self.oldest, "newest": self.newest, "begin_after": self.newest}
 
 
@@ -51,44 +51,44 @@ class Entry:
 
     @classmethod
     def of(cls, change: dict[str, Any]) -> Self:
-        """A change as the journal has it."""
+        """Create an entry from the members of a change."""
         return cls(change["seq"], change["kind"], orjson.dumps(change, option=TIMES))
 
     @classmethod
     def reset(cls, reach: Reach) -> Self:
-        """In place of changes that can no longer be told; its number is where to go on from."""
-        told = {"kind": RESET, **reach.members, "detail": BEGIN_AGAIN}
-        return cls(reach.newest, RESET, orjson.dumps(told))
+        """Create a reset, sent instead of changes that were deleted; its seq is where to resume."""
+        content = {"kind": RESET, **reach.members, "detail": BEGIN_AGAIN}
+        return cls(reach.newest, RESET, orjson.dumps(content))
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough, once it has been sent in both forms."""
+        """Estimated bytes in memory, once it has been sent in both forms."""
         return 3 * len(self.json) + ENTRY_BYTES
 
     @cached_property
     def event(self) -> bytes:
-        """It as a server-sent event, made once for all listeners.
+        """The entry as a server-sent event, made once for all followers.
 
-        Source: html.spec.whatwg.org, section 9.2.5. JSON has no line breaks of its own.
+        Source: html.spec.whatwg.org, section 9.2.5. Serialised JSON has no line breaks.
         """
         return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.seq, self.kind.encode(), self.json)
 
     @cached_property
     def unnamed(self) -> bytes:
-        """The same for listeners that only know `onmessage`."""
+        """The same without an event name, for clients that only use `onmessage`."""
         return b"id: %d\ndata: %s\n\n" % (self.seq, self.json)
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Entries that follow each other, and how far the journal reached right after."""
+    """Consecutive entries, and how far the journal reached right after they were read."""
 
     entries: list[Entry]
     reach: Reach
 
 
 LAST_EVENT_ID = "Last-Event-ID"
-MAX_SEQ = 2**53  # up to which JavaScript counts; as for /api/changes/
+MAX_SEQ = 2**53  # JavaScript has exact integers up to here
 
 Position = Annotated[int, Field(ge=0, le=MAX_SEQ), BeforeValidator(digits)]
 
@@ -119,11 +119,11 @@ class EventsQuery(BaseModel):
     )
 
 
-def asked(query_string: str, last_event_id: str | None) -> EventsQuery:
-    """What a client wants of the stream, and after which seq it begins.
+def parse_events_query(query_string: str, last_event_id: str | None) -> EventsQuery:
+    """Parse the parameters of the stream; `last_event_id` is the Last-Event-ID header, if any.
 
-    The header wins: a client that comes back has it beside the address that it began with. Raises
-    InvalidParameters for either.
+    The header takes precedence over `after`: a client that reconnects sends it with its original
+    URL. Raises InvalidParameters for a fault in either.
     """
     query = parse(EventsQuery, query_string)
     if last_event_id is None:

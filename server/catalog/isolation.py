@@ -1,4 +1,4 @@
-"""Making something of many items so that a faulty one costs itself alone. Pure."""
+"""Builds results from many items so that a faulty item is left out alone. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An item that had to be left out, and the error that it raised."""
+    """An item that was left out, and the error that it raised."""
 
     item: Any
     error: Exception
@@ -19,9 +19,10 @@ class LeftOut:
 def each(
     items: Iterable[Item], make: Callable[[Item], Made]
 ) -> tuple[list[Made], tuple[LeftOut, ...]]:
-    """Make something of each item; those that raise are left out.
+    """Return `make(item)` for each item, and the items that raised.
 
-    Raises the first error if several items all fail, for then it is no fault of an item.
+    Raises the first error if there are several items and all of them fail, since the fault is not
+    in the items then.
     """
     made: list[Made] = []
     faulty: list[LeftOut] = []
@@ -38,11 +39,11 @@ def each(
 def together(
     items: Sequence[Item], make: Callable[[Sequence[Item]], Made]
 ) -> tuple[Made, tuple[LeftOut, ...]]:
-    """Make one thing of all items; without those of which it cannot be made.
+    """Return `make(items)`, made without the items that cause it to raise, and those items.
 
-    Costs nothing while nothing raises. Then items are told apart by halving, so `make` has to work
-    for any part of them, also for none. Raises the error if no item is at fault by itself, or if
-    several all are.
+    Without an error `make` is called once. After an error the faulty items are found by bisection,
+    so `make` has to work for any part of the items, and for none. Raises the error if no item fails
+    by itself, or if there are several and all of them do.
     """
     try:
         return make(items), ()
@@ -58,7 +59,7 @@ def together(
 def _faulty(
     items: Sequence[Item], make: Callable[[Sequence[Item]], Made], start: int
 ) -> Iterator[tuple[int, Exception]]:
-    """The places of items that raise by themselves, from `start` on, with their errors."""
+    """Yield the index of each item that raises by itself, counted from `start`, and its error."""
     middle = (len(items) + 1) // 2
     for offset, half in ((0, items[:middle]), (middle, items[middle:])):
         if half:

@@ -1,7 +1,7 @@
-"""How long answers hold: until the day ends, until the data is stale, until it is read anew. Pure.
+"""How long a response is valid: until midnight, until the data is stale or read again. Pure.
 
-An answer that depends on the day must be gone at midnight (UTC), here and in every cache on the
-way to a client. So what may be served here ends early enough for caches to be done with it by then.
+A response that depends on the day must not be served after midnight (UTC), neither here nor by any
+cache on the way to a client. So it expires here early enough for caches to drop it by then.
 """
 
 import math
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-REVALIDATE = 60  # seconds for which a cache may serve an old answer while it fetches a new one
+REVALIDATE = 60  # seconds for which a cache may serve an old response while it fetches a new one
 STALE_AFTER = 3  # sync intervals without a complete sync
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Lifetime:
-    """For how many seconds an answer may be served from here; what caches may then do with it.
+    """For how many `seconds` this process may serve a response, and what caches may do with it.
 
-    They may keep it for `max_age` seconds, and serve it for `revalidate` more while they fetch a
+    Caches may store it for `max_age` seconds, and serve it for `revalidate` more while they fetch a
     new one (RFC 5861 section 3).
     """
 
@@ -28,11 +28,11 @@ class Lifetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
-    """The circumstances in which answers are made.
+class BuildContext:
+    """The time and the state of the data that responses are built with.
 
-    `now` is by the wall clock; `at` and `good_until`, when answers end at the latest, are by the
-    timer. `stale_since` is when the data turned stale, if it has and that is known.
+    `now` is by the wall clock; `at` (the same moment) and `good_until`, when responses expire at
+    the latest, are by the timer. `stale_since` is when the data became stale, if known.
     """
 
     now: datetime
@@ -41,22 +41,22 @@ class Occasion:
     stale: bool = False
     stale_since: datetime | None = None
 
-    def lifetime(self, max_age: int, *, of_the_day: bool) -> Lifetime:
-        """How long an answer may live that caches may keep for `max_age` seconds.
+    def lifetime(self, max_age: int, *, depends_on_day: bool) -> Lifetime:
+        """Return the lifetime of a response that caches may store for `max_age` seconds.
 
-        `of_the_day` says that it depends on the day.
+        One that depends on the day expires at midnight (UTC).
         """
         left = self.good_until - self.at
-        if not of_the_day:
+        if not depends_on_day:
             return Lifetime(left, max_age)
-        made = until(seconds_of_the_day(self.now), max_age)
+        made = lifetime_before(seconds_to_midnight(self.now), max_age)
         return Lifetime(min(left, made.seconds), made.max_age, made.revalidate)
 
 
 class Clocks:
-    """The clocks that answers go by: `now` tells the time, `timer` counts seconds.
+    """The clocks of the cache: `now` returns the time, `timer` monotonic seconds.
 
-    `interval` is how far apart syncs are, zero when there are none.
+    `interval` returns the time between syncs, zero if they are off.
     """
 
     def __init__(
@@ -70,27 +70,27 @@ class Clocks:
         self._interval = interval
 
     def is_stale(self, complete_at: datetime | None) -> bool:
-        """Whether no sync was complete for three intervals; never where syncing is off."""
+        """Return whether no sync was complete for three intervals; False where syncing is off."""
         stale_after = STALE_AFTER * self._interval()
         if not stale_after:
             return False
         return complete_at is None or self.now() - complete_at > stale_after
 
-    def occasion(self, complete_at: datetime | None, good_until: float) -> Occasion:
-        """The circumstances now, with data of which the last complete sync ended then."""
+    def context(self, complete_at: datetime | None, good_until: float) -> BuildContext:
+        """Return the context now, for data whose last complete sync ended at `complete_at`."""
         now, at, stale_after = self.now(), self.timer(), STALE_AFTER * self._interval()
         stale_at = complete_at + stale_after if complete_at and stale_after else None
         if stale_at is not None and stale_at > now:
             good_until = min(good_until, at + (stale_at - now).total_seconds())
         stale = self.is_stale(complete_at)
-        return Occasion(now, at, good_until, stale, stale_at if stale else None)
+        return BuildContext(now, at, good_until, stale, stale_at if stale else None)
 
 
-def until(left: float, max_age: int) -> Lifetime:
-    """The lifetime of an answer that no cache may serve any more when `left` seconds are over.
+def lifetime_before(left: float, max_age: int) -> Lifetime:
+    """Return the lifetime of a response that no cache may serve once `left` seconds are over.
 
-    Long before, caches may keep it as long as ever. Then half of what is left is for serving it
-    from here, the other half for caches; in the last two seconds they may not keep it at all.
+    While `left` is large, caches may store it for the full `max_age`. Later half of it is for
+    serving from here and half for caches; in the last two seconds caches may not store it at all.
     """
     if left > max_age + REVALIDATE:
         return Lifetime(left - max_age - REVALIDATE, max_age)
@@ -101,12 +101,12 @@ def until(left: float, max_age: int) -> Lifetime:
     return Lifetime(left - half, age, min(REVALIDATE, half - age))
 
 
-def seconds_of_the_day(now: datetime) -> float:
-    """Seconds until midnight in UTC."""
+def seconds_to_midnight(now: datetime) -> float:
+    """Return the seconds until midnight (UTC)."""
     moment = now.astimezone(UTC)
-    return DAY.total_seconds() - (moment - start_of_the_day(moment)).total_seconds()
+    return DAY.total_seconds() - (moment - start_of_day(moment)).total_seconds()
 
 
-def start_of_the_day(now: datetime) -> datetime:
-    """The last midnight in UTC."""
+def start_of_day(now: datetime) -> datetime:
+    """Return the last midnight (UTC)."""
     return datetime.combine(now.astimezone(UTC).date(), time(), UTC)

@@ -1,4 +1,4 @@
-"""How single values of a query string are read; a ValueError says what is wrong. Pure."""
+"""Parsers and types of single query parameters; a ValueError says what is wrong. Pure."""
 
 import re
 from datetime import date
@@ -33,14 +33,14 @@ ORDER = (
 
 
 def digits(value: Any) -> Any:
-    """Only plain digits are a number here; int() would take `+5`, ` 5`, `1_000` and `٥` too."""
+    """Accept plain digits only; int() would also take `+5`, ` 5`, `1_000` and `٥`."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= 18):
         raise ValueError("must be an integer in plain digits")
     return value
 
 
 def comma_list(names: tuple[str, ...]) -> BeforeValidator:
-    """`single,album` in the order of `names`, each once."""
+    """Return a parser of comma-separated values; its result has the order of `names`, each once."""
     order = {name: place for place, name in enumerate(names)}
 
     def read(value: Any) -> Any:
@@ -52,7 +52,7 @@ def comma_list(names: tuple[str, ...]) -> BeforeValidator:
 
 
 def choices(literal: Any) -> BeforeValidator:
-    """A comma list of what a Literal names."""
+    """Return a parser of comma-separated values of a Literal."""
     return comma_list(get_args(literal))
 
 
@@ -91,15 +91,14 @@ def _market(value: Any) -> Any:
 
 
 def searchable(text: str) -> str:
-    """Text as it is searched: without case, accents, width, and blanks but one."""
+    """Normalise text for the search: no case, accents or width, and single spaces."""
     return " ".join(folded(text).split())
 
 
 def _search(value: Any) -> Any:
-    """Folded once, so that all spellings of a word are one query; of blanks nothing is left.
+    """Normalise a search, so that all spellings of it are one query; None if only spaces remain.
 
-    What folding would make too long for a query of its own stays as it is: letters can be folded
-    to eighteen.
+    A text that would become too long stays as it is: some letters fold to eighteen.
     """
     if not isinstance(value, str):
         return value
@@ -117,7 +116,7 @@ WholeNumber = Annotated[int, BeforeValidator(digits)]
 ReleaseLimit = Annotated[int, Field(ge=1, le=MAX_RELEASE_LIMIT), BeforeValidator(digits)]
 Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
 Offset = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(digits)]
-# For the description; that February has 29 days at times is not said there, but understood.
+# For the API description, which allows 28 days in February; the parser also accepts 29.
 MONTHS = "|".join(
     (
         "(0[13578]|1[02])(-(0[1-9]|[12][0-9]|3[01]))?",

@@ -1,4 +1,4 @@
-"""What a request asks for: parsed, checked and brought to a normal form once. Pure."""
+"""Query parameters of lists: parsed, validated and brought to a normal form. Pure."""
 
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -25,7 +25,7 @@ from server.errors import InvalidParameters, ParameterFault
 from server.request_errors import UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
-SHOWN = 100  # characters of a wrong value that an error repeats
+SHOWN = 100  # characters of an invalid value that an error repeats
 ARTIST_FIELDS = tuple(Artist.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
@@ -37,9 +37,9 @@ ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
 
 
 class ReleaseQuery(BaseModel):
-    """The parameters of everything that lists releases, or what belongs to them, under `path`.
+    """The parameters of every list of releases or of their artists, under `path`.
 
-    `usual` is how many releases a list has that neither `release_limit` nor a page bounds.
+    `usual` is the number of releases in a list without `release_limit`, `limit` and `offset`.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -94,7 +94,7 @@ class ReleaseQuery(BaseModel):
 
     @model_validator(mode="after")
     def _in_normal_form(self) -> Self:
-        """Drop what changes nothing: no items to skip, the usual number of releases."""
+        """Drop parameters without effect: an offset of 0, the usual number of releases."""
         changes: dict[str, None] = {}
         if self.offset == 0 and (self.limit or self.release_limit):
             changes["offset"] = None
@@ -104,7 +104,7 @@ class ReleaseQuery(BaseModel):
 
     @property
     def bound(self) -> int | None:
-        """The greatest number of releases listed, on all pages; None for all that are held."""
+        """The maximum number of releases on all pages together; None for all in memory."""
         if self.limit is None and self.offset is None and self.release_limit is None:
             return self.usual
         return self.release_limit
@@ -116,7 +116,7 @@ class ReleaseQuery(BaseModel):
 
     @property
     def href(self) -> str:
-        """The normal form: what was understood, without defaults, in a fixed order."""
+        """The normal form: the recognised parameters without defaults, in a fixed order."""
         values = {
             name: ",".join(value) if isinstance(value, tuple) else value
             for name, value in self.model_dump(exclude_defaults=True).items()
@@ -124,7 +124,7 @@ class ReleaseQuery(BaseModel):
         return self.path + ("?" + urlencode(values, safe=",") if values else "")
 
     def page(self, offset: int, limit: int) -> Self:
-        """Another page of the same query."""
+        """Return the query of another page."""
         return self.model_copy(update={"offset": offset or None, "limit": limit})
 
 
@@ -145,7 +145,7 @@ class AlbumsQuery(ReleaseQuery):
 
 
 class FeedQuery(AlbumsQuery):
-    """The parameters of every feed, which lists what was seen last, so that no reader misses it."""
+    """The parameters of every feed; lists what was added last, so that no reader misses any."""
 
     usual: ClassVar[int] = 50
 
@@ -183,22 +183,22 @@ KINDS = {each.path: each for each in ALL}
 AnyQuery = TypeVar("AnyQuery", bound=BaseModel)
 
 
-def of_href(href: str) -> ReleaseQuery:
-    """The query that has this normal form."""
+def parse_href(href: str) -> ReleaseQuery:
+    """Parse a normal form. Raises KeyError for an unknown path, else what `parse` raises."""
     path, _, query_string = href.partition("?")
     return parse(KINDS[path], query_string)
 
 
 def depends_on_today(query: ReleaseQuery) -> bool:
-    """Tell whether the answer to `query` can differ from one day (UTC) to the next.
+    """Return whether the response to `query` can differ from one day (UTC) to the next.
 
-    Such an answer is good until the next midnight (UTC) at the latest, whatever the data does.
+    Such a response is valid until the next midnight (UTC) at the latest.
     """
     return query.upcoming != "include"
 
 
 def check_length(query_string: str) -> None:
-    """Refuse a query string that is longer than any has to be. Raises UriTooLong."""
+    """Raise UriTooLong for a query string of more than MAX_QUERY_LENGTH characters."""
     if len(query_string) > MAX_QUERY_LENGTH:
         raise UriTooLong(f"The query string may have at most {MAX_QUERY_LENGTH} characters.")
 
@@ -206,10 +206,10 @@ def check_length(query_string: str) -> None:
 def parse(
     kind: type[AnyQuery], query_string: str, today: date | None = None, since: date | None = None
 ) -> AnyQuery:
-    """Read a raw query string. Unknown names are ignored.
+    """Parse a raw query string; unknown names are ignored.
 
-    No day after `today` or before `since` may be asked for; None sets no bound. Raises
-    InvalidParameters naming every fault, or UriTooLong.
+    `today` and `since` bound the days that may be requested; None sets no bound. Raises
+    InvalidParameters with every fault, or UriTooLong.
     """
     check_length(query_string)
     given: dict[str, str] = {}

@@ -1,15 +1,15 @@
-"""What feeds and the journal tell of a release, and whether its day is to come. Pure."""
+"""What feeds, pages and the journal show of a release; whether it is upcoming. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
-# Of each plane, the last two code points are no characters, nor are 32 of the first plane.
-NO_CHARACTERS = "".join(
+# Noncharacters: the last two code points of each plane (and 32 of the first, named below).
+NONCHARACTERS = "".join(
     chr(plane * 0x10000 + end) for plane in range(17) for end in (0xFFFE, 0xFFFF)
 )
 UNPRINTABLE = re.compile(  # what XML 1.0, HTML or a calendar may not hold
-    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{NO_CHARACTERS}]"
+    f"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{NONCHARACTERS}]"
 )
 # EP, E.P. or EP2 anywhere; at the end in any case, where "Ep." is hardly an episode.
 EP = re.compile(r"(?<!\w\.)\bE\.?P\d*(?!\.?[^\W\d_])|(?i:\bep\W*)$")
@@ -17,7 +17,7 @@ LARGEST_SINGLE, LARGEST_EP = 3, 6  # tracks
 CREDITED = 20  # artists in a summary
 LONGEST_NAME = 200  # characters in a summary
 LONGEST_ADDRESS = 2000  # characters in a summary
-NOTIFIED = 250  # pixels; a cover of at least so many suits a notification
+NOTIFIED = 250  # pixels; the least width of a cover for a notification
 KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 
 
@@ -81,36 +81,36 @@ class Release(NamedTuple):
 
     @property
     def about(self) -> str:
-        """A sentence about it."""
+        """Its kind, number of tracks and release date, in words."""
         tracks = f", {self.tracks} track{'' if self.tracks == 1 else 's'}" if self.tracks else ""
         kind = KINDS.get(self.kind or "", (self.kind or "release").capitalize())
         return f"{kind}{tracks}, {self.release_date or 'undated'}"
 
 
 def is_upcoming(release_date: str | None, today: str) -> bool:
-    """Tell whether a release date of 4, 7 or 10 characters lies after `today` (YYYY-MM-DD, UTC).
+    """Return whether a release date of 4, 7 or 10 characters is after `today` (YYYY-MM-DD, UTC).
 
-    A month or a year that has begun does not: it sorts before any day of it. An unknown date does
-    not either.
+    A month or year that has begun is not, since it sorts before all its days; nor is an unknown
+    date.
     """
     return release_date is not None and release_date > today
 
 
 def clean(text: str) -> str:
-    """Text that any format can hold."""
+    """Replace characters that XML, HTML or a calendar may not hold by U+FFFD."""
     return text if text.isprintable() else UNPRINTABLE.sub("\ufffd", text)
 
 
 def clean_if_any(text: str | None) -> str | None:
-    """The same of a text that may be unknown."""
+    """Return `clean(text)`, or None for None."""
     return None if text is None else clean(text)
 
 
 def kind_of(album_type: str | None, name: str, tracks: int | None) -> str | None:
-    """Return the kind that people know a release by.
+    """Return the kind of a release as listeners know it.
 
-    Spotify calls EPs singles: a single with EP in its title or of 4 to 6 tracks is an `ep`, one of
-    more tracks an `album`. Every other type is its own kind.
+    Spotify reports EPs as singles: a single with EP in its title or with 4 to 6 tracks is an `ep`,
+    one with more tracks an `album`. Every other type is returned unchanged.
     """
     if album_type != "single":
         return album_type
@@ -122,11 +122,11 @@ def kind_of(album_type: str | None, name: str, tracks: int | None) -> str | None
 
 
 def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """Describe a release within bounds, so that a notification needs no further request.
+    """Return a summary of a release of bounded size, sufficient for a notification.
 
     `album` has the fields of the table, `artists` are (spotify_id, name) in the order of the
-    credits. Only the first 20 artists are named, names end in … after 200 characters, and an
-    address of more than 2,000 characters is null.
+    credits. Only the first 20 artists are included, names are cut to 200 characters, and a URL of
+    more than 2,000 characters is null.
     """
     return {
         "name": _shortened(album["name"]),
@@ -142,9 +142,9 @@ def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dic
 
 
 def significant(album: Mapping[str, Any], artists: Sequence[str] | None) -> tuple[Any, ...]:
-    """Return what makes a change of a release significant to subscribers of feeds.
+    """Return the values of a release whose change is significant to subscribers of feeds.
 
-    Markets, smaller covers and Spotify's own identifiers do not. Source: RFC 4287, section 4.2.15.
+    Markets, smaller covers and Spotify's own identifiers are not. Source: RFC 4287 section 4.2.15.
     """
     return (
         *(album[name] for name in ("name", "album_type", "release_date", "total_tracks")),
@@ -164,7 +164,7 @@ def _image(covers: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _covers(album: Mapping[str, Any]) -> list[Any]:
-    """Return the covers that can be used, widest first: a row may hold any JSON."""
+    """Return the valid covers, widest first; a row may hold any JSON."""
     images = album["images"] if isinstance(album["images"], list) else []
     return [
         each
@@ -176,7 +176,7 @@ def _covers(album: Mapping[str, Any]) -> list[Any]:
 
 
 def _address(album: Mapping[str, Any]) -> str | None:
-    """Return where Spotify shows a release, if that can be used."""
+    """Return the URL of a release on Spotify; None if it is missing or not text."""
     urls = album["external_urls"]
     address = urls.get("spotify") if isinstance(urls, dict) else None
     return address if isinstance(address, str) else None

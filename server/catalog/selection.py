@@ -1,7 +1,7 @@
-"""Which releases and artists of a snapshot a query wants, and in what order. Pure.
+"""Applies a query to a snapshot: which releases or artists, and in what order. Pure.
 
-A list is made in this order: the releases that are whole in memory, the filters, one version of
-each, the order asked for, the first `release_limit`; a page is cut from the result.
+A list is made in these steps: the part of an order that is completely in memory, the filters, one
+version of each release, the requested order, the first `release_limit`; then a page is cut.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -19,22 +19,22 @@ Test = Callable[[AlbumEntry], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """An artist of the window with its releases there, newest first."""
+class ListedArtist:
+    """An artist with its releases in the list, newest first."""
 
     artist: ArtistEntry
     albums: list[AlbumEntry]
 
     @property
     def spotify_id(self) -> str:
-        """The artist's."""
+        """The artist's id at Spotify."""
         return self.artist.spotify_id
 
 
-def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed]:
-    """List the artists of the window, in the order of their releases in it or by their name.
+def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[ListedArtist]:
+    """Return the artists of the listed releases, in the order of these or by name.
 
-    An ascending order is the descending one reversed, so an artist stands by the same release in
+    An ascending order is the descending one reversed, so an artist is placed by the same release in
     both. `today` is the day in UTC.
     """
     chosen = albums(snapshot, query, today)
@@ -42,10 +42,10 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
     newest_first = descending
     if not query.sort.endswith("released"):
         newest_first = _arranged(chosen, snapshot.albums)
-    listed: dict[str, Listed] = {}
+    listed: dict[str, ListedArtist] = {}
     for album in descending:
         for artist in album.artists:
-            listed.setdefault(artist.spotify_id, Listed(artist, []))
+            listed.setdefault(artist.spotify_id, ListedArtist(artist, []))
     for album in newest_first:
         for artist in album.artists:
             listed[artist.spotify_id].albums.append(album)
@@ -56,22 +56,22 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
 
 
 def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEntry]:
-    """List the releases of the window: the first ones in the order asked for.
+    """Return the listed releases: the first ones in the requested order.
 
     `today` is the day in UTC.
     """
-    kept = _kept(snapshot, query, today.isoformat())
+    releases = _filtered(snapshot, query, today.isoformat())
     if query.sort.endswith("name"):
-        kept = sorted(kept, key=_album_name, reverse=_is_descending(query))
+        releases = sorted(releases, key=_album_name, reverse=_is_descending(query))
     elif not _is_descending(query):
-        kept = kept[::-1]
-    return list(kept[: query.bound])
+        releases = releases[::-1]
+    return list(releases[: query.bound])
 
 
-def _kept(snapshot: Snapshot, query: ReleaseQuery, day: str) -> Sequence[AlbumEntry]:
-    """The releases that pass every filter, in the descending order that `query` draws on."""
+def _filtered(snapshot: Snapshot, query: ReleaseQuery, day: str) -> Sequence[AlbumEntry]:
+    """Return the releases that pass every filter, in the descending order that `query` uses."""
     order = _order(snapshot, query)
-    releases = _whole(order, snapshot.depth, query, day)
+    releases = _covered(order, snapshot.depth, query, day)
     tests = _tests(query, day)
     if tests:
         releases = [album for album in releases if all(test(album) for test in tests)]
@@ -83,31 +83,31 @@ def _kept(snapshot: Snapshot, query: ReleaseQuery, day: str) -> Sequence[AlbumEn
 
 
 def _order(snapshot: Snapshot, query: ReleaseQuery) -> Sequence[AlbumEntry]:
-    """The releases, newest or last seen first; in the latter, when they were first shown counts."""
+    """Return the releases, newest first or last seen first; without upcoming ones, last shown."""
     if not query.sort.endswith("seen"):
         return snapshot.albums
     return snapshot.shown if query.upcoming == "exclude" else snapshot.seen
 
 
-def _whole(
+def _covered(
     order: Sequence[AlbumEntry], depth: Depth | None, query: ReleaseQuery, day: str
 ) -> Sequence[AlbumEntry]:
-    """The wanted types of an order, down to where some of their releases are not held."""
+    """Return the requested types of an order, as far as the snapshot has all of them."""
     wanted = query.type
     typed = [album for album in order if album.album_type in wanted] if wanted else order
     if depth is None or query.upcoming == "only":
         return typed
-    whole = order[: _end(order, depth.overall, day)]
+    covered = order[: _end(order, depth.overall, day)]
     if not wanted:
-        return whole
-    count = sum(album.album_type in wanted for album in whole)
+        return covered
+    count = sum(album.album_type in wanted for album in covered)
     return typed[: max(count, _end(typed, depth.of_type, day))]
 
 
 def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
-    """The place behind the `depth` first releases that are out, or the end if there are fewer.
+    """Return the index after the first `depth` releases that are out, or the length if fewer.
 
-    The next one that is out may not be held, and an upcoming one that is may stand behind it.
+    The next one that is out may be missing from the snapshot, so any later ones are not listed.
     """
     if len(order) < depth:
         return len(order)
@@ -116,7 +116,7 @@ def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
 
 
 def _arranged(releases: Iterable[AlbumEntry], order: Iterable[AlbumEntry]) -> list[AlbumEntry]:
-    """The same releases in the order in which another sequence has them."""
+    """Return the same releases in the order of another sequence."""
     wanted = {id(album) for album in releases}
     return [album for album in order if id(album) in wanted]
 
@@ -144,7 +144,7 @@ def _tests(query: ReleaseQuery, day: str) -> list[Test]:
 
 
 def _compared(release_date: str | None, bound: str) -> str:
-    """How a date stands to another at the coarser precision of the two: `<`, `=`, `>`, or `?`."""
+    """Compare two dates at the coarser precision of the two: `<`, `=`, `>`; `?` if unknown."""
     if release_date is None:
         return "?"
     length = min(len(release_date), len(bound))
@@ -152,7 +152,7 @@ def _compared(release_date: str | None, bound: str) -> str:
     return "=" if ours == theirs else "<" if ours < theirs else ">"
 
 
-def _artist_name(listed: Listed) -> tuple[str, str]:
+def _artist_name(listed: ListedArtist) -> tuple[str, str]:
     return titles.folded(listed.artist.name), listed.artist.spotify_id
 
 

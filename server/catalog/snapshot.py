@@ -1,9 +1,9 @@
-"""What is served, held in memory: the latest releases with their artists. Pure.
+"""The snapshot that a process serves from: the latest releases with their artists. Pure.
 
-A snapshot holds the first releases in each of two orders, the newest and those first seen last: so
-many of all types together, and so many of each type, as its depth says. Below these only some
-releases are held, so lists end there. Upcoming releases are held beside these, the nearest ones, so
-that however many there are, they take the place of no other.
+A snapshot holds the first releases in each of two orders, newest first and last seen first: its
+depth says how many of all types together, and of each type. Beyond that only some releases are in
+memory, so lists end there. The nearest upcoming releases are held in addition, so that they never
+displace others.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ import orjson
 from server.catalog.release import Release
 
 MAX_RELEASE_LIMIT = 200
-Pieces = Sequence[bytes]  # of JSON, which are joined at the very end, so that each is copied once
+Pieces = Sequence[bytes]  # of JSON, joined at the very end, so that each is copied once
 TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 
 
 class Depth(NamedTuple):
-    """How many releases of an order are held: of all types together, and of each type."""
+    """How many releases of each order a snapshot holds: of all types together, and of each type."""
 
     overall: int
     of_type: int
@@ -30,19 +30,19 @@ class Depth(NamedTuple):
 
 ALBUM_BYTES = 1500  # of a release in memory beside its JSON and the strings that repeat it
 IMAGE_BYTES = 210  # of each of its covers beside that
-HELD = Depth(500, 300)  # more than any release_limit, for filters take some away
+HELD = Depth(500, 300)  # more than any release_limit, because filters remove some
 
 
 @dataclass(frozen=True, slots=True)
 class ArtistEntry:
-    """An artist: its public JSON but for its releases, ready made, and what it is sorted by."""
+    """An artist: its public JSON without releases, and the fields that it is sorted by."""
 
     spotify_id: str
     name: str
     json: bytes
 
     def pieces(self, albums: Sequence[Pieces]) -> list[bytes]:
-        """Its whole public JSON; `albums` are those of its releases, latest first, at least one."""
+        """Return its public JSON with its releases, latest first; `albums` must not be empty."""
         whole = [self.json[:-1], b',"latest_album":', *albums[0], b',"albums":[', *albums[0]]
         for album in albums[1:]:
             whole += (b",", *album)
@@ -52,24 +52,23 @@ class ArtistEntry:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Which work a release is a version of, and how many words its title has more than the work's.
+    """The work that a release is a version of: its main artist, type, year and stripped title.
 
-    A work is told by its main artist, its kind, its year and its title.
+    `removed` is the number of words that were stripped from the title.
     """
 
     work: tuple[str, str | None, str, str]
     release_date: str | None
-    taken: int
+    removed: int
 
 
 @dataclass(frozen=True, slots=True)
 class AlbumEntry:
-    """A release: its public JSON, ready made, and what it is chosen and sorted by.
+    """A release: its public JSON, its fields, and the values that it is selected and sorted by.
 
-    `release` is what feeds and pages show of it. `edition` is None where no artist is credited.
-    `text` is what a search looks into, folded; `markets` the codes with a blank around each, None
-    where nothing is known of them. `position` is the place in Spotify's list when it was first
-    seen.
+    `release` is what feeds and pages show. `edition` is None without a credited artist. `text` is
+    the normalised text that a search looks into; `markets` has the country codes with a space
+    around each, None if unknown. `position` is the index in Spotify's list when first seen.
     """
 
     release: Release
@@ -90,8 +89,8 @@ class AlbumEntry:
     def shown_at(self) -> str:
         """When lists without upcoming releases first show it: once it is seen and its day begins.
 
-        A date or a time of UTC, to be compared as text: any date sorts before the times of its day,
-        month or year, also one that no calendar has (`2026-13`, `0000`).
+        A date or a time in UTC, to be compared as text: any date sorts before the times of its day,
+        month or year, even an invalid one (`2026-13`, `0000`).
         """
         seen = self.created_at.astimezone(UTC).isoformat(timespec="microseconds")
         return max(seen, self.release_date or "")
@@ -99,13 +98,13 @@ class AlbumEntry:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What is known of the age of the data; all None before the first sync.
+    """How fresh the data is; all None before the first sync.
 
-    `as_of` is the last change of data, `synced_at` the end of the last sync that brought pages,
-    `complete_at` of the last that brought all, from `source` for the reason `why`. `new_at` is when
-    albums last came in. `newest_release` is the newest release date, of 4, 7 or 10 characters.
-    `run` is the number of the sync that ended at `synced_at`. `watched_since` is the beginning of
-    the oldest listing that is kept.
+    `as_of` is the last change of the data; `synced_at` the end of the last sync that did not fail,
+    whose id is `run`, which read `source` for the reason `why` and was `partial` if it missed
+    pages; `complete_at` the end of the last complete one. `new_at` is when releases were last
+    added, `newest_release` the newest release date, of 4, 7 or 10 characters, and `watched_since`
+    the start of the oldest stored listing.
     """
 
     as_of: datetime | None = None
@@ -120,9 +119,9 @@ class Freshness:
     watched_since: datetime | None = None
 
     def watched_from(self, today: date) -> date | None:
-        """Return the first day (UTC) whose listings are known; None if nothing was listed yet.
+        """Return the first day (UTC) whose listings are known; None without any listing.
 
-        That is `today` at the latest, even if a clock that ran ahead has been put right.
+        It is `today` at the latest, even if a clock that ran ahead has been corrected.
         """
         if self.watched_since is None:
             return None
@@ -133,8 +132,8 @@ class Freshness:
 class Snapshot:
     """Releases in each order, and how fresh they are.
 
-    `albums` are newest first, `seen` last seen first; in `shown` what counts is when lists without
-    upcoming releases first show each. `depth` is down to where each order is whole; None means to
+    `albums` are newest first, `seen` last seen first, `shown` sorted by when lists without upcoming
+    releases first show them, latest first. Each order is complete down to `depth`; None means to
     its end.
     """
 
@@ -145,16 +144,16 @@ class Snapshot:
     shown: tuple[AlbumEntry, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Sort once, not on each request."""
+        """Sort once rather than on each request."""
         listed = sorted(self.albums, key=attrgetter("position", "spotify_id"))
         seen = tuple(sorted(listed, key=attrgetter("created_at"), reverse=True))
         shown = tuple(sorted(seen, key=attrgetter("shown_at"), reverse=True))
-        object.__setattr__(self, "seen", seen)  # the way to set a field of what is frozen
+        object.__setattr__(self, "seen", seen)  # the dataclass is frozen
         object.__setattr__(self, "shown", shown)
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough."""
+        """Estimated bytes in memory."""
         return sum(
             2 * len(album.json) + ALBUM_BYTES + IMAGE_BYTES * len(album.release.images)
             for album in self.albums
@@ -166,7 +165,7 @@ class Snapshot:
 
 
 def freshness_of(snapshot: Snapshot | None) -> Freshness:
-    """How fresh what is served is; nothing is known before the first snapshot."""
+    """Return the freshness of a snapshot; an empty one before the first."""
     return snapshot.freshness if snapshot else Freshness()
 
 
@@ -177,12 +176,12 @@ def known_days(snapshot: Snapshot | None, now: datetime) -> tuple[date, date | N
 
 
 def trimmed(json: bytes) -> bytes:
-    """JSON to be held: a copy, for orjson's bytes keep a buffer of up to eight times their size."""
+    """Copy JSON that stays in memory: orjson's bytes keep a buffer of up to 8 times their size."""
     return bytes(memoryview(json))
 
 
 def utc(moment: datetime | None) -> str | None:
-    """A time as orjson writes it with TIMES, for headers."""
+    """Write a UTC time as orjson does with TIMES; None for None."""
     return f"{moment.isoformat()[:19]}Z" if moment else None
 
 
@@ -190,5 +189,5 @@ QUIET = timedelta(hours=72)  # Spotify lists new releases every Friday, and on m
 
 
 def is_stuck(new_at: datetime | None, complete_at: datetime | None) -> bool:
-    """Whether complete syncs have brought nothing new since `new_at` for too long."""
+    """Return whether complete syncs have brought no new release for 72 hours."""
     return new_at is not None and complete_at is not None and complete_at - new_at >= QUIET

@@ -1,8 +1,8 @@
-"""Titles without what only names an edition: `X (Deluxe) [2026 Remaster]` is `x`. Pure.
+"""Strips the names of editions from titles: `X (Deluxe) [2026 Remaster]` becomes `x`. Pure.
 
-An edition is the same work in another wrapping: deluxe, explicit, remastered, sped up, for Japan.
-Only what is made of known words alone is taken away, so whatever makes another work of it (live,
-acoustic, a remix, a guest, `Vol. 2`) stays without having to be listed.
+An edition is the same work in another form: deluxe, explicit, remastered, sped up, for Japan. Only
+parts that consist of known words are removed, so whatever denotes another work (live, acoustic, a
+remix, a guest, `Vol. 2`) stays without having to be listed.
 """
 
 import re
@@ -10,12 +10,12 @@ import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 
-LONGEST = 1000  # characters; names have no bound, so what is longer is compared as it is
+LONGEST = 1000  # characters; longer titles are compared unchanged
 ACCENTS = re.compile("[\u0300-\u036f]+")  # in other scripts such marks are letters: パ is not ハ
 
 
 def folded(text: str) -> str:
-    """Without case, accents and width, so that Ólafur stands beside Olaf."""
+    """Remove case, accents and width, so that Ólafur is sorted next to Olaf."""
     if text.isascii():
         return text.casefold()
     decomposed = unicodedata.normalize("NFKD", text).casefold()
@@ -27,7 +27,7 @@ def _vocabulary(words: str) -> frozenset[str]:
 
 
 ANNIVERSARIES = _vocabulary("anniversary aniversario aniversário anniversario anniversaire")
-# Each of these alone names an edition, where a bracket or a dash sets it apart.
+# Each of these names an edition by itself, in brackets or after a dash.
 MARKS = ANNIVERSARIES | _vocabulary(
     """deluxe luxe explicit clean censored uncensored edited expanded remaster remastered bonus
     sped slowed reissue reissued repackage repackaged single remasterizado remasterizada expandida
@@ -35,8 +35,8 @@ MARKS = ANNIVERSARIES | _vocabulary(
     erweiterte jubiläumsedition делюкс ремастер ремастеринг переиздание юбилейное
     デラックス リマスター リマスター版 初回限定盤 通常盤 豪華盤 豪華版 豪华版 디럭스 리패키지"""
 )
-# These do together with a noun: `(Special)` and `(Japan)` may be more than an edition. Languages
-# are not among them, for a `(Spanish Version)` is sung anew.
+# These do together with a noun: `(Special)` and `(Japan)` alone may mean more than an edition.
+# Languages are not among them, because a `(Spanish Version)` is another recording.
 QUALIFIERS = _vocabulary(
     """special limited standard regular complete ultimate definitive extended enhanced premium
     exclusive collector collectors platinum gold silver diamond super legacy tour digital physical
@@ -53,7 +53,7 @@ FILLERS = _vocabulary("the a and with of de + plus ultra track tracks year years
 KNOWN = MARKS | QUALIFIERS | NOUNS | FILLERS | _vocabulary("stereo digitally")
 YEAR = re.compile("(?:19|20)[0-9]{2}")
 ORDINAL = re.compile("[0-9]{1,3}(?:st|nd|rd|th|o|a|e|eme)?")
-# What is unmistakable even where nothing sets it apart: `X Deluxe`, but not `Come Clean`.
+# Unambiguous even without a bracket or dash: `X Deluxe`, but not `Come Clean`.
 BARE = re.compile(
     "(?<= )(?:"
     "(?:(?:the|super|ultra|edition|edicion|edicao|edizione|version|versao) )*deluxe"
@@ -64,7 +64,7 @@ BARE = re.compile(
     "|remaster(?:ed)?|sped up(?: version)?|slowed (?:and |[+] )?reverb"
     ")$"
 )
-BARE_WORDS = 8  # of the end of a title that BARE looks at
+BARE_WORDS = 8  # at the end of a title that BARE is applied to
 BORDER = re.compile(r"([(\[{【〔]|[)\]}】〕]|\s[-‐–—―−~〜|])")
 CLOSING = ")]}】〕"
 SPELLING = str.maketrans(
@@ -84,31 +84,31 @@ Segment = tuple[_Kind, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What a title comes down to, and of how many words it was stripped."""
+    """A stripped title, and the number of words that were removed."""
 
     text: str
-    taken: int
+    removed: int
 
 
 def strip(title: str) -> Title:
-    """Fold a title and take its editions away, but never all of it. Stripping twice is once."""
+    """Fold a title and strip its editions, but never all of it. The function is idempotent."""
     if len(title) > LONGEST:
         return Title(title, 0)
     text = folded(title)
     segments = _segments(text)
-    if not segments:  # nothing but punctuation, which then is the title: `???`
+    if not segments:  # only punctuation, which is the title then: `???`
         return Title(" ".join(text.split()) or title, 0)
     kept = _kept(segments)
     words = [word for each in kept for word in each]
-    taken = sum(len(each) for _, each in segments) - len(words)
+    removed = sum(len(each) for _, each in segments) - len(words)
     if _without_bare(words) != words:
-        # A bracket that stays, as `(Live Deluxe)`, must not look like words that would not.
+        # Keep the brackets of `(Live Deluxe)`, so that a second run does not strip it.
         words = [*words[: -len(kept[-1])], f"({' '.join(kept[-1])})"]
-    return Title(" ".join(words), taken)
+    return Title(" ".join(words), removed)
 
 
 def _segments(text: str) -> list[Segment]:
-    """The words of a title, apart as its outermost brackets and its dashes set them."""
+    """Split a title into segments at its outermost brackets and its dashes."""
     head, *rest = BORDER.split(text)
     segments: list[Segment] = [(_Kind.TEXT, _words(head))]
     depth = 0
@@ -118,7 +118,7 @@ def _segments(text: str) -> list[Segment]:
             depth = max(depth - 1, 0)
         elif not border[0].isspace():
             depth += 1
-        if was and depth:  # within a bracket all is one
+        if was and depth:  # still within the outermost bracket
             segments[-1][1].extend(_words(part))
             continue
         opens = _Kind.TEXT if border in CLOSING else _Kind.DASH
@@ -132,7 +132,7 @@ def _words(text: str) -> list[str]:
 
 
 def _spaced(char: str) -> str:
-    """Letters, digits and symbols as they are, space for punctuation, nothing for the unseen."""
+    """Return letters, digits and symbols unchanged, a space for punctuation, else nothing."""
     if char.isalnum():
         return char
     category = unicodedata.category(char)
@@ -142,7 +142,7 @@ def _spaced(char: str) -> str:
 
 
 def _kept(segments: list[Segment]) -> list[list[str]]:
-    """The segments without the editions at their end; the first always stays, at least in part."""
+    """Drop the editions at the end; the first segment always stays, at least in part."""
     kept: list[list[str]] = []
     place = len(segments)
     while place:

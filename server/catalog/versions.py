@@ -1,30 +1,30 @@
-"""Which releases are the same work in several versions, and which of them stands for all. Pure."""
+"""Finds the versions of the same work, and the one to list for all of them. Pure."""
 
 from collections.abc import Hashable, Iterable
 
 from server.catalog import titles
 from server.catalog.snapshot import AlbumEntry, Edition
 
-# A single or an EP named like an album came before it and is a work of its own.
+# A single or an EP with the name of an album is a separate work.
 SAME_KIND = {"compilation": "album"}
-UNKNOWN_YEAR = "0000"  # as Spotify writes it at times
+UNKNOWN_YEAR = "0000"  # as Spotify sometimes writes it
 
 
 def recognise(
     artist_id: str, album_type: str | None, release_date: str | None, title: str
 ) -> Edition:
-    """Tell which work a release is an edition of; `artist_id` is its first credit."""
+    """Return the work that a release is an edition of; `artist_id` is its first credit."""
     year = (release_date or UNKNOWN_YEAR)[:4]
     stripped = titles.strip(title)
     kind = SAME_KIND.get(album_type, album_type) if album_type else None
-    return Edition((artist_id, kind, year, stripped.text), release_date, stripped.taken)
+    return Edition((artist_id, kind, year, stripped.text), release_date, stripped.removed)
 
 
 def fold(albums: Iterable[AlbumEntry]) -> list[AlbumEntry]:
-    """One release for each work, in the place of its first, `albums` being latest first.
+    """Return one release of each work, at the position of its first; `albums` are latest first.
 
-    It is the first, or the plainest of those that came out on the same day. What credits nobody is
-    nobody's version.
+    It is the first, or the one with the plainest title among those of the same release date. A
+    release without credits is a work of its own.
     """
     kept: dict[Hashable, AlbumEntry] = {}
     for album in albums:
@@ -38,4 +38,4 @@ def fold(albums: Iterable[AlbumEntry]) -> list[AlbumEntry]:
 
 
 def _is_plainer(edition: Edition, rival: Edition) -> bool:
-    return edition.release_date == rival.release_date and edition.taken < rival.taken
+    return edition.release_date == rival.release_date and edition.removed < rival.removed

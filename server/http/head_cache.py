@@ -172,5 +172,5 @@ class HeadCache:
         route = LISTS.get(path)
         if route is None or request.path not in (route, path):
             return None
-        href = self._hot_queries.known(route, request.query)
+        href = self._hot_queries.lookup(route, request.query)
         return None if href is None else (route, href)

@@ -1,7 +1,11 @@
-"""From a snapshot to bytes that are ready to send, and the TTL cache that keeps them.
+"""From a snapshot to encoded responses, and the TTL cache that holds them.
 
-Begin with `cache.py`: it holds the snapshot, builds answers off the loop (`builder.py`,
-`payload.py`), keeps them (`response_store.py`) and rebuilds the popular ones after each sync
-(`hot_queries.py`). `broadcast.py` sends changes to event streams, `feeds/` writes feeds. Imports
-`catalog` and `observability`.
+Begin with `cache.py`: it holds the snapshot, builds responses off the event loop (`builder.py`,
+`payload.py`, `json_body.py`), stores them (`response_store.py`) and rebuilds the popular ones after
+each sync (`hot_queries.py`). `past_days.py` caches snapshots of past days, `negotiation.py` chooses
+between codings, `lag.py` checks that the newest sync is served. `feeds/` writes feeds, `streams/`
+sends changes to event streams.
+
+Imports `catalog`, `observability`, `database.admission`, `config` and the base modules; `feeds/`
+imports `catalog` only.
 """

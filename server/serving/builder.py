@@ -1,26 +1,26 @@
-"""Answers made from a snapshot in every coding that is wanted, off the loop."""
+"""Responses built from a snapshot, in each requested content coding; runs off the event loop."""
 
 from collections.abc import Iterable, Sequence
 
 import structlog
 
 from server.catalog import query as queries
-from server.catalog.lifetime import Occasion
+from server.catalog.lifetime import BuildContext
 from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import Snapshot
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
 from server.serving.payload import CODINGS, Coding
-from server.serving.response_store import Kept, Key
+from server.serving.response_store import Key, StoredResponse
 
 log = structlog.get_logger()
 
 
 class Builder:
-    """Makes answers; `max_age` is what caches are told, in seconds, `root` this server's address.
+    """Builds responses; `max_age` is their cache lifetime in seconds, `root` this server's URL.
 
-    A release that an answer cannot hold is left out of it, and logged by `omissions`.
+    A release that a response cannot hold is left out of it, and logged by `omissions`.
     """
 
     def __init__(self, max_age: int, root: str, tally: CacheTally, omissions: Omissions) -> None:
@@ -29,45 +29,51 @@ class Builder:
         self._tally = tally
         self._omissions = omissions
 
-    def one(
-        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, occasion: Occasion
-    ) -> Kept:
-        """Answer one query in one coding."""
-        return self._coded(snapshot, query, (coding,), occasion)[coding]
+    def build_one(
+        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, context: BuildContext
+    ) -> StoredResponse:
+        """Build the response to one query in one coding."""
+        return self._encoded(snapshot, query, (coding,), context)[coding]
 
-    def all(self, snapshot: Snapshot, hrefs: Iterable[str], occasion: Occasion) -> dict[Key, Kept]:
-        """Answer queries, given in their normal form, in every coding.
+    def build_all(
+        self, snapshot: Snapshot, hrefs: Iterable[str], context: BuildContext
+    ) -> dict[Key, StoredResponse]:
+        """Build the responses to queries, given in their normal form, in every coding.
 
-        Queries for a day gone by are left out, since they have another snapshot. An answer that
-        cannot be made is logged (`answer_failed`) and missing.
+        Queries for a past day are skipped, because they need another snapshot. A response that
+        cannot be built is logged (`answer_failed`) and missing from the result.
         """
-        made: dict[Key, Kept] = {}
+        built: dict[Key, StoredResponse] = {}
         for href in hrefs:
             try:
-                query = queries.of_href(href)
+                query = queries.parse_href(href)
                 if query.at is None:
-                    coded = self._coded(snapshot, query, CODINGS, occasion)
-                    made |= {(href, coding): each for coding, each in coded.items()}
+                    encoded = self._encoded(snapshot, query, CODINGS, context)
+                    built |= {(href, coding): each for coding, each in encoded.items()}
             except Exception:
                 log.exception("answer_failed", href=href)
-        return made
+        return built
 
-    def _coded(
-        self, snapshot: Snapshot, query: ReleaseQuery, codings: Sequence[Coding], occasion: Occasion
-    ) -> dict[Coding, Kept]:
-        of_the_day = queries.depends_on_today(query)
-        life = occasion.lifetime(self._max_age, of_the_day=of_the_day)
-        whole = payloads.build(
+    def _encoded(
+        self,
+        snapshot: Snapshot,
+        query: ReleaseQuery,
+        codings: Sequence[Coding],
+        context: BuildContext,
+    ) -> dict[Coding, StoredResponse]:
+        depends_on_day = queries.depends_on_today(query)
+        life = context.lifetime(self._max_age, depends_on_day=depends_on_day)
+        payload = payloads.build(
             snapshot,
             query,
-            today=occasion.now.date(),
-            stale=occasion.stale,
-            stale_since=occasion.stale_since,
+            today=context.now.date(),
+            stale=context.stale,
+            stale_since=context.stale_since,
             max_age=life.max_age,
             revalidate=life.revalidate,
             root=self._root,
         )
-        self._omissions.log(query.path, whole.left_out)
+        self._omissions.log(query.path, payload.left_out)
         self._tally.builds.inc(len(codings))
-        good_until = occasion.at + life.seconds
-        return {coding: Kept(whole.coded(coding), good_until) for coding in codings}
+        good_until = context.at + life.seconds
+        return {coding: StoredResponse(payload.encoded(coding), good_until) for coding in codings}

@@ -1,11 +1,12 @@
-"""Answers ready to send: a snapshot in memory and a TTL cache of what was made from it.
+"""The payload cache: a snapshot in memory and a TTL cache of the responses built from it.
 
-Each coding of an answer is made when it is first asked for, and kept by itself. The same query,
-data and coding give the same bytes in every process, whatever was asked before.
+Each content coding of a response is built on its first request and stored separately. The same
+query, data and coding give the same bytes in every process, whatever was requested before.
 
-Requests never wait for the database. A sync replaces snapshot and payloads together, the new ones
-warm already; when the time to live runs out without one, the old answers are served while a new
-snapshot is read, and for as long as the database cannot be reached.
+Requests for current data never wait for the database. A sync replaces the snapshot and the
+responses together, after the popular ones have been rebuilt. If the time to live ends without a
+sync, the old responses are served while a new snapshot is read, and for as long as the database
+cannot be reached.
 """
 
 import asyncio
@@ -31,24 +32,25 @@ from server.serving.builder import Builder
 from server.serving.hot_queries import HotQueries
 from server.serving.past_days import PastDays
 from server.serving.payload import CODINGS, Coding, Representation
-from server.serving.response_store import Kept, Key, ResponseStore
+from server.serving.response_store import Key, ResponseStore, StoredResponse
 from server.serving.single_flight import SingleFlight
 from server.tasks import Tasks, attempt
 
 Found = tuple[bytes, Freshness]
 Load = Callable[[], Awaitable[Found | None]]
 
-WARMED = 16  # answers made anew in all codings after a sync, those asked for most; and the default
+WARMED = 16  # most requested responses, rebuilt in all codings after a sync beside the default one
 RETRY_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
 class PayloadCache:
-    """`load` reads a snapshot, `load_day` that of a day gone by; `compute` works off the loop.
+    """Cache of serialised payloads, replaced as a whole by each sync.
 
-    `ttl` and `timer` are in seconds; `interval` tells how far apart syncs are, zero when there are
-    none; `root` is the address of this server.
+    `load` reads the current snapshot, `load_day` that of a past day; `compute` runs a function off
+    the event loop. `ttl`, `max_age` and `timer` are in seconds; `interval` returns the time between
+    syncs, zero if they are off; `root` is the URL of this server.
     """
 
     def __init__(
@@ -88,11 +90,11 @@ class PayloadCache:
 
     @property
     def snapshot(self) -> Snapshot | None:
-        """What is served now; None before the first was read."""
+        """The snapshot that is served; None before the first was read."""
         return self._snapshot
 
     def peek(self, path: str, query_string: str, coding: Coding) -> Representation | None:
-        """The warm path: the answer to a raw query string if it is ready, by two look-ups."""
+        """Return the stored response to a raw query string, if any: two look-ups, no parsing."""
         href = self.hot_queries.find(path, query_string)
         ready = None if href is None else self.responses.get((href, coding))
         if ready is not None:
@@ -102,23 +104,23 @@ class PayloadCache:
     async def get(
         self, kind: type[ReleaseQuery], query_string: str, coding: Coding
     ) -> Representation:
-        """The answer to a raw query string, made if it is not ready.
+        """Return the response to a raw query string; build it if it is not stored.
 
         Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync,
-        Overloaded, and a DatabaseError if a day gone by has to be read and cannot.
+        Overloaded, or a DatabaseError if a past day has to be read and cannot be.
         """
         query = queries.parse(kind, query_string, *known_days(self._snapshot, self._now()))
         href = query.href
         ready = self._found((href, coding))
         if ready is None:
-            ready = await self._made(query, (href, coding))
+            ready = await self._build_shared(query, (href, coding))
         self.hot_queries.record_hit(kind.path, query_string, href)
         return ready
 
-    async def single(self, path: str, coding: Coding, load: Load) -> Representation:
-        """One object by its address; `load` reads its JSON from the database.
+    async def get_object(self, path: str, coding: Coding, load: Load) -> Representation:
+        """Return the response with one object by its path; `load` reads its JSON from the database.
 
-        Raises NothingThere if that finds nothing, Overloaded, or a DatabaseError.
+        Raises NothingThere if `load` returns None, Overloaded, or a DatabaseError.
         """
         key = path, coding
         return self._found(key) or await self._shared(key, lambda: self._loaded(key, load))
@@ -128,11 +130,11 @@ class PayloadCache:
         if found is None:
             raise NothingThere("No artist or release with this id.")
         keep = self._max_age, REVALIDATE
-        payload = payloads.seal(*found, keep, payloads.links(self._root))
-        ready: Representation = await self._compute(payload.coded, key[1])
+        payload = payloads.with_headers(*found, keep, payloads.links(self._root))
+        ready: Representation = await self._compute(payload.encoded, key[1])
         self._tally.builds.inc()
         if snapshot is self._snapshot:
-            self.responses.keep(key, Kept(ready, self._reload_at))
+            self.responses.put(key, StoredResponse(ready, self._reload_at))
         return ready
 
     def _found(self, key: Key) -> Representation | None:
@@ -141,11 +143,11 @@ class PayloadCache:
         return ready
 
     async def refresh(self) -> None:
-        """Read a new snapshot, make what is in demand anew, and replace all at once.
+        """Read a new snapshot, rebuild the popular responses, and replace everything at once.
 
-        An answer that cannot be made leaves the demand, is logged (`answer_failed`), and keeps no
-        other from being replaced. Raises what reading raises, such as DatabaseUnavailable; what was
-        served before stays.
+        A response that cannot be built is logged (`answer_failed`) and dropped; the others are
+        replaced all the same. Raises what `load` raises, such as DatabaseUnavailable; then the old
+        snapshot and responses stay in use.
         """
         async with self._refreshing:
             snapshot = await self._load()
@@ -163,9 +165,9 @@ class PayloadCache:
         )
 
     async def tick(self) -> None:
-        """Make what is in demand anew when it ends before the data does; to be called each second.
+        """Rebuild the popular responses when they expire before the snapshot; call it every second.
 
-        So the first request of a day (UTC) finds its answer ready, and no database is asked.
+        So the first request of a day (UTC) finds its response ready, without a database query.
         """
         snapshot, another_day = self._snapshot, self._now().date() != self._warm_on
         is_over = another_day or self._warm_until <= self._timer() < self._reload_at
@@ -177,19 +179,19 @@ class PayloadCache:
                 self.responses.clear()
             self._warm_until = self.responses.fill(made)
 
-    async def _warmed(self, snapshot: Snapshot, good_until: float) -> dict[Key, Kept]:
-        """The default answer and those in demand, but for days gone by, in all codings."""
-        occasion = self._clocks.occasion(snapshot.freshness.complete_at, good_until)
-        self._warm_on = occasion.now.date()
+    async def _warmed(self, snapshot: Snapshot, good_until: float) -> dict[Key, StoredResponse]:
+        """Build the default response and the most requested ones in all codings; no past days."""
+        context = self._clocks.context(snapshot.freshness.complete_at, good_until)
+        self._warm_on = context.now.date()
         if snapshot.freshness.synced_at is None:
             return {}
-        wanted = dict.fromkeys((ArtistsQuery().href, *self.hot_queries.most(WARMED)))
-        made: dict[Key, Kept] = {}
+        wanted = dict.fromkeys((ArtistsQuery().href, *self.hot_queries.most_common(WARMED)))
+        built: dict[Key, StoredResponse] = {}
         try:
-            made = await self._compute(self._builder.all, snapshot, wanted, occasion)
-        except Exception:  # each is made when it is asked for
+            built = await self._compute(self._builder.build_all, snapshot, wanted, context)
+        except Exception:  # each is built on its next request
             log.exception("answer_failed", href=None)
-        return made
+        return built
 
     def is_stale(self) -> bool:
         """Return whether the data served is stale: no sync was complete for three intervals.
@@ -199,13 +201,16 @@ class PayloadCache:
         snapshot = self._snapshot
         return snapshot is not None and self._clocks.is_stale(snapshot.freshness.complete_at)
 
-    async def shown(self, day: str | None) -> Snapshot:
-        """What is served now, or was listed on a day. Raises as `get` does."""
+    async def snapshot_for(self, day: str | None) -> Snapshot:
+        """Return the current snapshot, or that of a past day (YYYY-MM-DD, UTC).
+
+        Raises NothingYet, Overloaded or a DatabaseError, as `get` does.
+        """
         served = self._served()
         return served if day is None else await self.days.read(day)
 
     def _served(self) -> Snapshot:
-        """What is served now; when its time is up, a new one is on its way."""
+        """Return the current snapshot; start to read a new one if its time to live has ended."""
         snapshot = self._snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
             raise NothingYet
@@ -213,26 +218,28 @@ class PayloadCache:
             self._reload_in_background()
         return snapshot
 
-    async def _made(self, query: ReleaseQuery, key: Key) -> Representation:
+    async def _build_shared(self, query: ReleaseQuery, key: Key) -> Representation:
         snapshot = self._served()
         return await self._shared(key, lambda: self._build(snapshot, query, key))
 
     async def _shared(
         self, key: Key, make: Callable[[], Coroutine[Any, Any, Representation]]
     ) -> Representation:
-        """Make an answer once for all requests that wait for it. Raises Overloaded."""
-        whose = (id(self._snapshot), key)  # what an older snapshot gives would go back in time
+        """Build a response once for all requests that wait for it. Raises Overloaded."""
+        whose = (id(self._snapshot), key)  # a response from an older snapshot would be out of date
         with self._admission.enter():
             return await self._building.do(whose, make)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
         day = nullcontext(snapshot) if query.at is None else self.days.open(query.at)
         async with day as shown:
-            occasion = self._clocks.occasion(snapshot.freshness.complete_at, self._reload_at)
-            kept: Kept = await self._compute(self._builder.one, shown, query, key[1], occasion)
-        if snapshot is self._snapshot and occasion.now.date() == self._warm_on:
-            self.responses.keep(key, kept)
-        return kept.ready
+            context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
+            built: StoredResponse = await self._compute(
+                self._builder.build_one, shown, query, key[1], context
+            )
+        if snapshot is self._snapshot and context.now.date() == self._warm_on:
+            self.responses.put(key, built)
+        return built.ready
 
     def _reload_in_background(self) -> None:
         self._reload_at = self._timer() + RETRY_SECONDS

@@ -1,4 +1,4 @@
-"""What is asked for: in which spellings, and how often. Bounded in bytes. Pure."""
+"""Which queries are requested, how they are spelled, and how often. Bounded in bytes. Pure."""
 
 from collections import Counter
 
@@ -10,59 +10,59 @@ COUNT_BYTES = 200  # of a count beside the characters of its query
 
 
 class HotQueries:
-    """Remembers what raw query strings mean, and counts since `clear`, in up to `most` bytes.
+    """Map of raw query strings to normal forms, with counts of requests since `clear`.
 
-    `href` is the normal form of a query.
+    Both together take up to `most` bytes. `href` is the normal form of a query.
     """
 
     def __init__(self, most: int = DEFAULT.hot_queries) -> None:
         self._spellings: ByteLRU[tuple[str, str], str] = ByteLRU(most // 2, _bytes_of_spelling)
-        self._asked: Counter[str] = Counter()
-        self._most_asked = most // 2
-        self._bytes_asked = 0
+        self._counts: Counter[str] = Counter()
+        self._max_count_bytes = most // 2
+        self._count_bytes = 0
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough."""
-        return self._spellings.size + self._bytes_asked
+        """Estimated bytes in memory."""
+        return self._spellings.size + self._count_bytes
 
-    def known(self, path: str, query_string: str) -> str | None:
-        """What a spelling means, if that is known."""
+    def lookup(self, path: str, query_string: str) -> str | None:
+        """Return the normal form of a raw query string; None if it has not been learnt."""
         return self._spellings.get((path, query_string))
 
     def find(self, path: str, query_string: str) -> str | None:
-        """The same, but it counts as asked for."""
-        href = self.known(path, query_string)
+        """Return the normal form of a raw query string, and count the request; None if unknown."""
+        href = self.lookup(path, query_string)
         if href is not None:
             self.count(href)
         return href
 
     def learn(self, path: str, query_string: str, href: str) -> None:
-        """Remember what a spelling means."""
+        """Store the normal form of a raw query string."""
         self._spellings.put((path, query_string), href)
 
     def record_hit(self, path: str, query_string: str, href: str) -> None:
-        """Remember what a spelling means, and count it."""
+        """Store the normal form of a raw query string, and count the request."""
         self.learn(path, query_string, href)
         self.count(href)
 
-    def most(self, count: int) -> list[str]:
-        """What is asked for most, by its normal form."""
-        return [href for href, _ in self._asked.most_common(count)]
+    def most_common(self, count: int) -> list[str]:
+        """Return the normal forms of the most requested queries, most requested first."""
+        return [href for href, _ in self._counts.most_common(count)]
 
     def clear(self) -> None:
-        """Count from zero."""
-        self._asked.clear()
-        self._bytes_asked = 0
+        """Reset the counts; the normal forms stay."""
+        self._counts.clear()
+        self._count_bytes = 0
 
     def count(self, href: str, times: int = 1) -> None:
-        """It was asked for."""
-        if href not in self._asked:
+        """Count requests for a query, unless a new count would exceed the memory."""
+        if href not in self._counts:
             size = len(href) + COUNT_BYTES
-            if self._bytes_asked + size > self._most_asked:
+            if self._count_bytes + size > self._max_count_bytes:
                 return
-            self._bytes_asked += size
-        self._asked[href] += times
+            self._count_bytes += size
+        self._counts[href] += times
 
 
 def _bytes_of_spelling(key: tuple[str, str], href: str) -> int:

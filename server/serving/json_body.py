@@ -1,4 +1,4 @@
-"""The items of a list: which ones, and their JSON put together from what is ready. Pure."""
+"""JSON lists: which items a query selects, and their JSON, joined from prepared pieces. Pure."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,16 +8,16 @@ import orjson
 
 from server.catalog import selection
 from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.selection import Listed
+from server.catalog.selection import ListedArtist
 from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
 
 LONGEST_KEY = 1024  # characters; all markets of Spotify together have 560
 MOST_KEYS = 256
-Item = Listed | AlbumEntry
+Item = ListedArtist | AlbumEntry
 
 
-def listed(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Item]:
-    """The unpaged answer, in order: artists with their releases, or releases.
+def select_items(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Item]:
+    """Return all items that a query selects, in order: artists with their releases, or releases.
 
     `today` is the day in UTC.
     """
@@ -26,8 +26,8 @@ def listed(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Ite
     return selection.albums(snapshot, query, today)
 
 
-def written(page: Sequence[Item], query: ReleaseQuery, rest: bytes) -> bytes:
-    """An object with these items before the fields of `rest`, an object that is not empty."""
+def write_list(page: Sequence[Item], query: ReleaseQuery, rest: bytes) -> bytes:
+    """Write a JSON object: `items`, then the members of `rest`, a JSON object that is not empty."""
     pieces = [b'{"items":[']
     for item in page:
         pieces += _item(item, query)
@@ -47,15 +47,15 @@ def _item(item: Item, query: ReleaseQuery) -> Pieces:
     return item.artist.pieces(albums)
 
 
-def _some(item: Listed, albums: list[Pieces], names: tuple[str, ...]) -> bytes:
-    """An artist with only the fields that are asked for."""
+def _some(item: ListedArtist, albums: list[Pieces], names: tuple[str, ...]) -> bytes:
+    """Write an artist with only the named fields."""
     fragments = [orjson.Fragment(b"".join(album)) for album in albums]
     fields = {**orjson.loads(item.artist.json), "latest_album": fragments[0], "albums": fragments}
     return orjson.dumps({name: fields[name] for name in names})
 
 
 def _album(album: AlbumEntry, query: ReleaseQuery) -> Pieces:
-    """A release as it is held, or with its markets."""
+    """Return the JSON of a release, with its markets if the query includes them."""
     if "markets" not in query.include:
         return (album.json,)
     return album.json[:-1], b',"available_markets":', _markets(album.markets), b"}"

@@ -1,4 +1,4 @@
-"""The watchdog of what is served: a sync that is stored has to be served soon."""
+"""Watchdog of the served data: a stored sync has to be served soon."""
 
 from collections.abc import Awaitable, Callable
 
@@ -7,17 +7,17 @@ import structlog
 from server.tasks import attempt
 
 GRACE_SECONDS = 60.0  # how long a sync may be stored without being served
-LONGEST_PAUSE = 600.0  # seconds between reloads; pauses begin with a minute and double
+LONGEST_PAUSE = 600.0  # seconds between reloads; pauses start at a minute and double
 
 log = structlog.get_logger()
 
 
 class ServingLag:
-    """Compares the newest sync that is stored with the one that is served, at each `refresh`.
+    """Compares the newest stored sync with the served one, at each `refresh`.
 
-    `stored` and `served` give the numbers of these syncs, None while there is none. Numbers are
-    compared and not times, which go back when a clock is put right. `reload` is tried when they
-    have differed for a minute, and again with ever longer pauses. `timer` is in seconds.
+    `stored` and `served` return the ids of these syncs, None before the first. Ids are compared
+    rather than times, which go back when a clock is corrected. `heal` calls `reload` once they have
+    differed for a minute, and again after ever longer pauses. `timer` is in seconds.
     """
 
     def __init__(
@@ -37,16 +37,16 @@ class ServingLag:
 
     @property
     def seconds(self) -> float:
-        """How long a stored sync has been waiting to be served; 0 when the newest is served."""
+        """Seconds for which a stored sync has not been served; 0 if the newest is served."""
         return 0.0 if self._since is None else max(self._timer() - self._since, 0.0)
 
     @property
     def is_long(self) -> bool:
-        """Whether it has been waiting for over a minute."""
+        """Whether that is more than a minute."""
         return self.seconds > GRACE_SECONDS
 
     def refresh(self) -> None:
-        """Compare; to be called when `stored` has been read from the database."""
+        """Compare the two ids; call it whenever `stored` has been read from the database."""
         stored = self._stored()
         if stored is None or stored == self._served():
             if self.is_long:
@@ -57,7 +57,7 @@ class ServingLag:
             self._reload_at = self._since + GRACE_SECONDS
 
     async def heal(self) -> None:
-        """Reload everything if a sync has been waiting for too long, and say so."""
+        """Log `served_behind` and reload everything if a stored sync is not served in time."""
         if self._since is None or self._timer() <= self._reload_at:
             return
         log.error(

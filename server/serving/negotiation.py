@@ -1,4 +1,4 @@
-"""What a client wants: which coding, a page or data, or nothing again (RFC 9110 12.5, 13.1)."""
+"""Content negotiation and conditional requests (RFC 9110 sections 12.5 and 13.1)."""
 
 import re
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from functools import lru_cache
 
 from server.serving.payload import Coding, Representation
 
-LONGEST_KEY = 256  # characters of a header whose meaning is remembered
+LONGEST_KEY = 256  # characters of a header whose result is cached
 MOST_KEYS = 1024
-MOST_ITEMS = 64  # of a list that are read; browsers send ten
+MOST_ITEMS = 64  # of a list that are read; browsers send about ten
 PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
-# What lets scripts of any origin read an answer and all its headers, but never with the cookies of
-# its reader (Fetch standard, section 3.3).
+# Scripts of any origin may read a response and all its headers, but never with the user's cookies
+# (Fetch standard, section 3.3).
 SHARED = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*"}
-# A year, for the host alone: what runs at its other names is not ours to decide.
+# A year, without subdomains: those may run other services.
 STRICT = {"Strict-Transport-Security": "max-age=31536000"}
 OF_A_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding", "Content-Disposition"})
 # The three forms of a date (RFC 9110 section 5.6.7).
@@ -32,8 +32,8 @@ QUALITY = re.compile(r"\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*")
 def coding(accept_encoding: str) -> Coding:
     """Return the best coding for an `Accept-Encoding` header ("" without one).
 
-    Highest q first, then br, gzip, identity. Where a client refuses even identity, it gets that:
-    an answer it may not like is better than none.
+    The highest q wins, then br, gzip, identity. A client that refuses all of them gets identity,
+    which is more useful than a 406 (RFC 9110 section 12.4.1 allows both).
     """
     if len(accept_encoding) > LONGEST_KEY:
         return _coding(accept_encoding)
@@ -43,8 +43,8 @@ def coding(accept_encoding: str) -> Coding:
 def coding_of(lines: Sequence[str]) -> Coding:
     """Return the best coding for all `Accept-Encoding` lines of a request: identity if several.
 
-    Together they are one list (RFC 9110 section 5.3), but some caches read one line alone and
-    would hand what they keep to a client that cannot decode it. Identity every client can.
+    Several lines are one list (RFC 9110 section 5.3), but some caches read one line only and would
+    serve the stored response to a client that cannot decode it. Every client can decode identity.
     """
     return coding(lines[0]) if len(lines) == 1 else "identity"
 
@@ -97,7 +97,7 @@ def _prefers_page(accept: str) -> bool:
 
 
 def _listed(header: str) -> list[str]:
-    """The items of a list, without those that nobody needs."""
+    """Split a list into its first MOST_ITEMS items, in lower case."""
     return header.lower().split(",", MOST_ITEMS)[:MOST_ITEMS]
 
 
@@ -108,7 +108,7 @@ def matches(if_none_match: str, etag: str) -> bool:
     """Return whether `If-None-Match` names `etag`: a list, weak tags included, or `*`."""
     if if_none_match.strip() == "*":
         return True
-    if etag not in if_none_match:  # a long list is not read for nothing
+    if etag not in if_none_match:  # saves splitting a long list
         return False
     tags = (part.strip().removeprefix("W/") for part in if_none_match.split(","))
     return etag in tags
@@ -117,11 +117,11 @@ def matches(if_none_match: str, etag: str) -> bool:
 def is_unmodified(
     ready: Representation, if_none_match: str | None, if_modified_since: str | None, now: float
 ) -> bool:
-    """Tell whether 304 is the answer to a GET or HEAD (RFC 9110 section 13.2.2).
+    """Return whether a GET or HEAD is answered with 304 (RFC 9110 section 13.2.2).
 
-    An ETag is more exact than a date, which has whole seconds: beside `if_none_match` a date is
-    ignored. So is a date that cannot be read, and one after `now` (seconds since 1970), which a
-    clock that ran ahead may have given out, unless it is the very date of the answer.
+    `if_none_match` takes precedence over the date, because an ETag is more exact than whole
+    seconds. A date is ignored if it is malformed, or if it is after `now` (seconds since 1970) and
+    not the date of the response: a clock that ran ahead may have produced it.
     """
     if if_none_match is not None:
         return matches(if_none_match, ready.etag)
@@ -135,7 +135,7 @@ def is_unmodified(
 
 
 def read_date(http_date: str) -> float | None:
-    """Return the seconds since 1970 of a date; None unless it has a form that RFC 9110 names."""
+    """Return an HTTP date in seconds since 1970; None if it has none of RFC 9110's three forms."""
     text = http_date.strip(" \t")
     if HTTP_DATE.fullmatch(text) is None:
         return None
@@ -146,17 +146,17 @@ def read_date(http_date: str) -> float | None:
 
 
 def strict_transport(public_url: str) -> dict[str, str]:
-    """Return the header by which browsers come by https only (RFC 6797), if that is ours to say.
+    """Return the header that makes browsers use https only (RFC 6797), or no header.
 
-    It is where PUBLIC_URL is https at the usual port and without a path: the header concerns all
-    ports and all paths of a host. It may only be sent over https (section 7.2).
+    It is returned if PUBLIC_URL is https on the default port and without a path, because the header
+    affects all ports and paths of the host. It may only be sent over https (section 7.2).
     """
     host = public_url.removeprefix("https://")
     return STRICT if host != public_url and not {"/", ":"} & set(host) else {}
 
 
 def headers_of(ready: Representation, unmodified: bool) -> tuple[tuple[str, str], ...]:
-    """The headers of an answer, or of the 304 in its place (RFC 9110 section 15.4.5)."""
+    """Return the headers of a response, or of the 304 in its place (RFC 9110 section 15.4.5)."""
     if not unmodified:
         return ready.headers
     return tuple(each for each in ready.headers if each[0] not in OF_A_BODY)

@@ -1,4 +1,4 @@
-"""Days gone by, each with the releases that were listed on it: read once, the last ones held."""
+"""Snapshots of past days, each with the releases listed on it; the last ones are cached."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,11 +9,14 @@ from server.config.memory_budget import DEFAULT
 from server.database.admission import Admission
 from server.serving.lru import ByteLRU
 
-AT_ONCE = 2  # days that answers are being made of
+MAX_CONCURRENT = 2  # past days in use by builds at a time
 
 
 class PastDays:
-    """`load` reads a day (YYYY-MM-DD, UTC) from the database; the last are held in `most` bytes."""
+    """LRU cache of past days in up to `most` bytes.
+
+    `load` reads the snapshot of a day (YYYY-MM-DD, UTC) from the database.
+    """
 
     def __init__(
         self,
@@ -25,24 +28,24 @@ class PastDays:
         self._load = load
         self._most = most
         self._held = self._empty()
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turn = asyncio.Semaphore(MAX_CONCURRENT)
 
     def __len__(self) -> int:
         return len(self._held)
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough."""
+        """Estimated bytes in memory."""
         return self._held.size
 
     @asynccontextmanager
     async def open(self, day: str) -> AsyncIterator[Snapshot]:
-        """Return the releases of a day, for AT_ONCE users at a time; the others wait their turn.
+        """Yield the snapshot of a day to at most MAX_CONCURRENT callers at a time; others wait.
 
-        So days beside those held are never more than a few. Raises DatabaseError.
+        This bounds the snapshots that are in memory beside the cached ones. Raises DatabaseError.
         """
         async with self._turn:
-            held = self._held  # what was asked for before a sync is not kept after it
+            held = self._held  # so that a day read before a sync is not cached after it
             found = held.get(day)
             if found is None:
                 found = await self._load(day)
@@ -50,13 +53,13 @@ class PastDays:
             yield found
 
     async def read(self, day: str) -> Snapshot:
-        """Return the releases of a day, once it is its turn. Raises Overloaded or DatabaseError."""
+        """Return the snapshot of a day. Raises Overloaded or DatabaseError."""
         with self._admission.enter():
             async with self.open(day) as found:
                 return found
 
     def clear(self) -> None:
-        """Hold none: what is known of them may have changed."""
+        """Drop all days: a sync may have changed their releases."""
         self._held = self._empty()
 
     def _empty(self) -> ByteLRU[str, Snapshot]:

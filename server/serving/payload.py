@@ -1,4 +1,4 @@
-"""From a snapshot and a query to the very bytes and headers of an answer. Pure."""
+"""The bytes and headers of a response, built from a snapshot and a query. Pure."""
 
 import gzip
 import hashlib
@@ -22,8 +22,8 @@ from server.serving.json_body import Item
 
 Coding = Literal["br", "gzip", "identity"]
 CODINGS: tuple[Coding, ...] = ("br", "gzip", "identity")
-# How hard to press bodies up to LARGE_BYTES, and larger ones, which shall not keep anybody waiting.
-# It hangs on nothing but the body, so that every process makes the same bytes at any time.
+# Compression levels of bodies up to LARGE_BYTES, and of larger ones, which would take too long.
+# They depend on the body alone, so that every process produces the same bytes.
 LARGE_BYTES = 100_000
 GZIP_LEVELS = 6, 2
 BROTLI_QUALITIES = 5, 2
@@ -33,7 +33,7 @@ JSON = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """An answer in one coding: its bytes, its strong ETag, and the headers that are its own."""
+    """A response in one content coding: its bytes, its strong ETag, and all its headers."""
 
     body: bytes
     etag: str
@@ -41,23 +41,23 @@ class Representation:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough: the body, and what headers and objects were measured at."""
+        """Estimated bytes in memory: the body, and the measured overhead of headers and objects."""
         return OVERHEAD_BYTES + len(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """An answer before it is coded, with the headers that all its codings share.
+    """A response before it is encoded, with the headers that all its codings share.
 
-    `left_out` are the items that it cannot hold.
+    `left_out` has the items that could not be written.
     """
 
     body: bytes
     headers: tuple[tuple[str, str], ...]
     left_out: tuple[LeftOut, ...] = ()
 
-    def coded(self, coding: Coding) -> Representation:
-        """It in one coding, with an ETag of its very bytes (RFC 9110 8.8.3.3)."""
+    def encoded(self, coding: Coding) -> Representation:
+        """Encode it; the ETag is a hash of the encoded bytes (RFC 9110 section 8.8.3.3)."""
         body = _compressed(self.body, coding)
         etag = f'"{hashlib.blake2b(body, digest_size=16).hexdigest()}"'
         own = [("Content-Length", str(len(body))), ("ETag", etag)]
@@ -66,7 +66,7 @@ class Payload:
         return Representation(body, etag, (*self.headers, *own))
 
     def as_file(self, name: str) -> "Payload":
-        """It, which browsers save under a name instead of showing it (RFC 6266)."""
+        """Return it as an attachment, which browsers save under `name` (RFC 6266)."""
         disposition = ("Content-Disposition", f'attachment; filename="{name}"')
         return replace(self, headers=(*self.headers, disposition))
 
@@ -82,17 +82,16 @@ def build(
     revalidate: int = REVALIDATE,
     root: str = "",
 ) -> Payload:
-    """Answer `query` from `snapshot` on the day `today` (UTC).
+    """Build the response to `query` from `snapshot` on the day `today` (UTC).
 
-    Releases that cannot be chosen or written are left out.
-
-    `max_age` and `revalidate` are what caches are told, in seconds (see `lifetime.Lifetime`);
-    `stale_since` is when the answer turned stale; links are under `root`, this server's address.
+    Releases that cannot be selected or written are left out. `max_age` and `revalidate` go into
+    Cache-Control, in seconds (see `lifetime.Lifetime`); `stale_since` is when the data became
+    stale; links start with `root`, this server's URL.
     """
-    since = _turns(query, today, stale_since)
+    since = _change_times(query, today, stale_since)
     keep = max_age, revalidate
     listed, unlisted = isolation.together(
-        snapshot.albums, lambda albums: json_body.listed(snapshot.only(albums), query, today)
+        snapshot.albums, lambda albums: json_body.select_items(snapshot.only(albums), query, today)
     )
     end = None if query.limit is None else query.start + query.limit
     page = listed[query.start : end]
@@ -101,10 +100,14 @@ def build(
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
-        body, unwritten = isolation.together(page, lambda part: form.write(channel, _told(part)))
+        body, unwritten = isolation.together(
+            page, lambda part: form.write(channel, _releases(part))
+        )
         faults = (*unlisted, *unwritten)
-        made = seal(body, freshness, keep, link, form.content_type, since=since, left_out=faults)
-        return made if form.filename is None else made.as_file(form.filename)
+        feed = with_headers(
+            body, freshness, keep, link, form.content_type, since=since, left_out=faults
+        )
+        return feed if form.filename is None else feed.as_file(form.filename)
     about = {
         "total": len(listed),
         "limit": query.limit,
@@ -120,18 +123,18 @@ def build(
 
     def write(part: Sequence[Item]) -> bytes:
         rest = orjson.dumps({"count": len(part), **about}, option=TIMES)
-        return json_body.written(part, query, rest)
+        return json_body.write_list(part, query, rest)
 
     body, unwritten = isolation.together(page, write)
-    return seal(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
+    return with_headers(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
 
 
-def _told(page: Sequence[Item]) -> list[Release]:
-    """What feeds tell of the releases of a page, as all of a feed are."""
+def _releases(page: Sequence[Item]) -> list[Release]:
+    """Return what feeds show of the releases on a page."""
     return [each.release for each in page if isinstance(each, AlbumEntry)]
 
 
-def seal(
+def with_headers(
     body: bytes,
     freshness: Freshness,
     keep: tuple[int, int],
@@ -141,10 +144,10 @@ def seal(
     since: Sequence[datetime] = (),
     left_out: tuple[LeftOut, ...] = (),
 ) -> Payload:
-    """A body with the headers that all answers of the catalogue have.
+    """Add the headers that all cacheable responses of the catalogue have.
 
-    `keep` are the seconds for which caches may keep it, and for which they may then serve it while
-    they fetch another. `since` are the moments at which it has changed beside its data.
+    `keep` is (max-age, stale-while-revalidate) in seconds (RFC 9111 section 5.2.2.1, RFC 5861
+    section 3). `since` are times at which the response changed though its data did not.
     """
     max_age, revalidate = keep
     headers = [
@@ -160,10 +163,10 @@ def seal(
     return Payload(body, (*headers, *_dates(freshness, since)), left_out)
 
 
-def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:
-    """Add the headers of an answer that caches have to ask about each time.
+def uncacheable(body: bytes, freshness: Freshness, link: str) -> Payload:
+    """Add the headers of a response that caches have to revalidate each time.
 
-    `freshness` must not be newer than the body, or a client would be told that nothing has changed.
+    `freshness` must not be newer than the body, or later requests would wrongly get 304.
     """
     headers = (
         ("Content-Type", JSON),
@@ -175,8 +178,8 @@ def unkept(body: bytes, freshness: Freshness, link: str) -> Payload:
     return Payload(body, (*headers, *_dates(freshness)))
 
 
-def _turns(query: ReleaseQuery, today: date, stale_since: datetime | None) -> list[datetime]:
-    """When an answer has changed though its data has not: at midnight, or when it turned stale."""
+def _change_times(query: ReleaseQuery, today: date, stale_since: datetime | None) -> list[datetime]:
+    """Return when a response changed though its data did not: at midnight, on becoming stale."""
     midnight = datetime.combine(today, time(), UTC) if depends_on_today(query) else None
     return [each for each in (midnight, stale_since) if each]
 
@@ -185,7 +188,7 @@ def _dates(freshness: Freshness, since: Sequence[datetime] = ()) -> list[tuple[s
     if freshness.synced_at is None:
         return []
     dates = [each for each in (freshness.synced_at, freshness.as_of, *since) if each]
-    return [  # the body tells when each album was last seen, so it dates from the sync
+    return [  # the body has `last_seen_at`, so it changes with every sync
         ("Last-Modified", format_datetime(max(dates), usegmt=True)),
         ("X-Last-Sync", str(utc(freshness.synced_at))),
     ]
@@ -203,7 +206,7 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
 
 
 def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
-    """Return the paths of the next and the previous page of a query; they overlap nothing."""
+    """Return the paths of the next and the previous page, if any; pages never overlap."""
     if query.limit is None:
         return None, None
     end, start = query.start + query.limit, min(query.start, total)
@@ -215,9 +218,9 @@ def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]
 
 
 def links(root: str, following: str | None = None, preceding: str | None = None) -> str:
-    """Return a `Link` header: the neighbouring pages, and the API's description (RFC 8288, 8631).
+    """Return a `Link` header: the neighbouring pages and the API description (RFC 8288, RFC 8631).
 
-    All are absolute, as a client may not know the path that a proxy has taken away.
+    All targets are absolute, because a client may not know the path prefix that a proxy removed.
     """
     description = f"{root}/api/openapi.json"
     named = [(following, "next"), (preceding, "prev"), (description, "service-desc")]

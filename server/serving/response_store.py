@@ -1,4 +1,4 @@
-"""Answers that are ready to be sent, until their time is up. Bounded in bytes."""
+"""Encoded responses until they expire; bounded in bytes."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -12,11 +12,11 @@ from server.tasks import attempt_now
 
 Key = tuple[str, Coding]  # a query in its normal form, or a path
 
-ENTRY_BYTES = 400  # of an answer's place beside its key and the answer itself
+ENTRY_BYTES = 400  # of an entry beside its key and the response itself
 
 
-class Kept(NamedTuple):
-    """An answer, when it has to go by the timer of the shelf, and its bytes with its key."""
+class StoredResponse(NamedTuple):
+    """A response, when it expires by the timer of the store, and its bytes with its key."""
 
     ready: Representation
     good_until: float
@@ -24,54 +24,57 @@ class Kept(NamedTuple):
 
 
 class ResponseStore:
-    """Answers by key, each with its own end, up to `most` bytes. `timer` is in seconds."""
+    """Cache of responses by key, each with its own expiry, up to `most` bytes.
+
+    `timer` is in seconds.
+    """
 
     def __init__(self, timer: Callable[[], float], most: int = DEFAULT.responses) -> None:
         self._timer = timer
         self._most = most
         self._watchers: list[Callable[[], None]] = []
-        self._kept = self._empty()
+        self._stored = self._empty()
 
     @property
     def size(self) -> int:
-        """Bytes, near enough."""
-        return int(self._kept.currsize)
+        """Estimated bytes in memory."""
+        return int(self._stored.currsize)
 
     def get(self, key: Key) -> Representation | None:
-        """What is ready."""
-        kept = self._kept.get(key)
-        return None if kept is None else kept.ready
+        """Return a response that has not expired, if any."""
+        stored = self._stored.get(key)
+        return None if stored is None else stored.ready
 
-    def find(self, key: Key) -> Kept | None:
-        """What is ready, with its end."""
-        return self._kept.get(key)
+    def find(self, key: Key) -> StoredResponse | None:
+        """Return a response that has not expired, with its expiry, if any."""
+        return self._stored.get(key)
 
-    def keep(self, key: Key, kept: Kept) -> None:
-        """Put an answer there, if it is not larger than the whole shelf."""
-        size = kept.ready.size + len(key[0]) + ENTRY_BYTES
+    def put(self, key: Key, response: StoredResponse) -> None:
+        """Store a response, unless it alone is larger than the store."""
+        size = response.ready.size + len(key[0]) + ENTRY_BYTES
         if size <= self._most:
-            self._kept[key] = kept._replace(size=size)
+            self._stored[key] = response._replace(size=size)
 
-    def fill(self, kept: Mapping[Key, Kept]) -> float:
-        """Put answers there; when the first of them ends."""
-        for key, each in kept.items():
-            self.keep(key, each)
-        return min((each.good_until for each in kept.values()), default=math.inf)
+    def fill(self, responses: Mapping[Key, StoredResponse]) -> float:
+        """Store several responses; return when the first of them expires."""
+        for key, each in responses.items():
+            self.put(key, each)
+        return min((each.good_until for each in responses.values()), default=math.inf)
 
     def clear(self) -> None:
-        """Take everything away, and tell every watcher, whatever one of them raises."""
-        self._kept = self._empty()
-        for tell in self._watchers:
-            attempt_now(tell, None)
+        """Drop all responses, then call every watcher; one that raises is logged."""
+        self._stored = self._empty()
+        for watcher in self._watchers:
+            attempt_now(watcher, None)
 
-    def watch(self, tell: Callable[[], None]) -> None:
-        """Call `tell` whenever everything is taken away."""
-        self._watchers.append(tell)
+    def watch(self, watcher: Callable[[], None]) -> None:
+        """Call `watcher` after every `clear`."""
+        self._watchers.append(watcher)
 
-    def _empty(self) -> "TLRUCache[Key, Kept]":
+    def _empty(self) -> "TLRUCache[Key, StoredResponse]":
         return TLRUCache(
             self._most,
-            lambda _key, kept, _now: kept.good_until,
+            lambda _key, stored, _now: stored.good_until,
             self._timer,
-            getsizeof=lambda kept: kept.size,
+            getsizeof=lambda stored: stored.size,
         )

@@ -1,4 +1,4 @@
-"""The same work done once for all who want it at the same time."""
+"""Concurrent calls for the same result share one task."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -8,15 +8,15 @@ Made = TypeVar("Made")
 
 
 class SingleFlight(Generic[Made]):
-    """Runs one task for each key; callers that ask for a key meanwhile wait for its task."""
+    """Runs one task per key; further callers with that key wait for the same task."""
 
     def __init__(self) -> None:
         self._tasks: dict[Hashable, asyncio.Task[Made]] = {}
 
     async def do(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Made]]) -> Made:
-        """Return what `work` returns; it goes on when those who wait for it are cancelled.
+        """Return what `work` returns, and raise what it raises.
 
-        Raises what `work` raises.
+        The task continues if its callers are cancelled.
         """
         task = self._tasks.get(key)
         if task is None:
@@ -25,11 +25,11 @@ class SingleFlight(Generic[Made]):
         return await asyncio.shield(task)
 
     def cancel(self) -> None:
-        """Cancel all work."""
+        """Cancel all tasks."""
         for task in self._tasks.values():
             task.cancel()
 
     def _has_ended(self, key: Hashable, task: "asyncio.Task[Made]") -> None:
         del self._tasks[key]
         if not task.cancelled():
-            task.exception()  # it is no loss if all who wanted to know are gone
+            task.exception()  # retrieved, so that asyncio logs nothing if all callers are gone

@@ -1,24 +1,13 @@
 """The latest releases as feeds: Atom, JSON Feed, iCalendar and CSV. Pure.
 
-Identities are Spotify's, so an entry stays the same one on every server and for ever.
+Begin with `FORMATS`, which maps each path to its format; `feed.py` has what the formats share, and
+each of the other modules writes one format. Ids are derived from Spotify's, so an entry has the
+same id on every server, forever. Imports `catalog` only.
 """
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from server.catalog.release import Release
 from server.serving.feeds import atom, csv_table, icalendar, json_feed
-from server.serving.feeds.feed import Channel
-
-
-@dataclass(frozen=True)
-class Format:
-    """A way to write releases; the media type of the answer, and the name of a file of it."""
-
-    write: Callable[[Channel, Sequence[Release]], bytes]
-    content_type: str
-    filename: str | None = None
-
+from server.serving.feeds.feed import Channel, Format
 
 FORMATS = {
     "/feeds/albums.atom": Format(atom.write, "application/atom+xml; charset=utf-8"),

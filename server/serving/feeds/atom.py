@@ -1,22 +1,22 @@
-"""Atom (RFC 4287). Pure."""
+"""Writes Atom feeds (RFC 4287). Pure."""
 
 from collections.abc import Sequence
 from html import escape
 
 from server.catalog.release import Release
 from server.catalog.snapshot import utc
-from server.serving.feeds.feed import Channel
+from server.serving.feeds.feed import Channel, artist_url
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 SPACE = "http://www.w3.org/2005/Atom"
-NEVER = "1970-01-01T00:00:00Z"  # `updated` has to be there even before the first sync
+NEVER = "1970-01-01T00:00:00Z"  # before the first sync, since `updated` is mandatory
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
-    """A feed with an entry a release; its cover is linked, not copied.
+    """Write a feed with one entry per release; covers are linked, not embedded.
 
-    The feed was updated when the latest of its entries was, which is a significant change of that
-    release (RFC 4287, section 4.2.15), or when the data was if it has none.
+    `updated` of the feed is the latest of its entries, each of which is the last significant change
+    of its release (RFC 4287 section 4.2.15); without entries it is the last change of the data.
     """
     updated = max((each.updated for each in releases), default=utc(channel.updated) or NEVER)
     following = channel.following and f'<link rel="next" href="{escape(channel.following)}"/>'
@@ -32,7 +32,7 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
 
 
 def _entry(release: Release) -> str:
-    # An entry that leads nowhere has to have content itself (section 4.1.2).
+    # An entry without an alternate link must have content (section 4.1.2).
     about = "summary" if release.url else "content"
     category = f'<category term="{escape(release.kind)}"/>' if release.kind else ""
     return (
@@ -47,7 +47,7 @@ def _entry(release: Release) -> str:
 
 def _author(artist: tuple[str, str]) -> str:
     name, spotify_id = artist
-    uri = f"https://open.spotify.com/artist/{escape(spotify_id)}"
+    uri = escape(artist_url(spotify_id))
     return f"<author><name>{escape(name)}</name><uri>{uri}</uri></author>"
 
 

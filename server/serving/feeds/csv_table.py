@@ -1,9 +1,9 @@
-"""CSV (RFC 4180) for spreadsheets, in which nothing computes however it is read. Pure.
+"""Writes CSV (RFC 4180) for spreadsheets, safe from formula injection. Pure.
 
-A reader may split at other characters than commas and may know other quotes or none, so a formula
-can begin anywhere within a cell. Therefore an active character only stands as it is behind a letter
-or digit, or alone between two words; elsewhere a mark precedes it. Whoever wants the text as it was
-removes one mark from in front of each active character.
+A program may split at other characters than commas and may know other quotes or none, so a formula
+can begin anywhere within a cell. Therefore an active character is left unchanged only after a
+letter or digit, or alone between two words; elsewhere a mark is inserted before it. To restore the
+original text, remove one mark before each active character.
 """
 
 import csv
@@ -16,7 +16,7 @@ from server.catalog.release import Release
 from server.serving.feeds.feed import Channel
 
 FILENAME = "freshet-albums.csv"
-BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of its machine
+BOM = "\ufeff"  # without it Excel reads the file in the local code page instead of UTF-8
 COLUMNS = (
     "spotify_id",
     "name",
@@ -29,20 +29,20 @@ COLUMNS = (
     "url",
     "cover",
 )
-# With these a formula may begin: = + - @, and what Unicode holds for the same (NFKC, minus sign).
+# A formula may begin with these: = + - @ and their Unicode equivalents (NFKC, minus sign).
 # Source: owasp.org/www-community/attacks/CSV_Injection
 ACTIVE = re.compile(
     "[=+\\-@\u207a\u207b\u207c\u208a\u208b\u208c\u2212\u2a75\u2a76\ufb29\ufe62\ufe63\ufe66\ufe6b"
     "\uff0b\uff0d\uff1d\uff20]"
 )
-# A letter that looks like an apostrophe. The apostrophe itself is a quote to some readers, which
-# would take it away and compute what it was to guard.
+# A letter that looks like an apostrophe. Some programs treat the apostrophe itself as a quote,
+# remove it and evaluate the rest.
 MARK = "\N{MODIFIER LETTER APOSTROPHE}"
 EXPOSED = re.compile(f"(?<![^\\W_{MARK}]){ACTIVE.pattern}")  # with no letter or digit before it
 
 
 def write(_channel: Channel, releases: Sequence[Release]) -> bytes:
-    """A line a release below the names of the columns, after a byte order mark."""
+    """Write a byte order mark, the names of the columns, and one line per release."""
     text = io.StringIO(BOM, newline="")
     text.seek(0, io.SEEK_END)
     lines = csv.writer(text, lineterminator="\r\n")
@@ -71,12 +71,12 @@ def _marked(character: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """A character of an address, which would lead nowhere with a mark in it."""
+    """Percent-encode a character of an address, which a mark would break."""
     return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
 def _inert(cell: str | None, guarded: Callable[[str], str] = _marked) -> str:
-    """A cell in which no formula begins wherever it is cut, unless between letters or digits."""
+    """Guard a cell so that no formula begins in it, wherever it is split."""
 
     def guard(found: re.Match[str]) -> str:
         return found[0] if _is_harmless(found.string, found.start()) else guarded(found[0])
@@ -85,7 +85,7 @@ def _inert(cell: str | None, guarded: Callable[[str], str] = _marked) -> str:
 
 
 def _is_harmless(text: str, place: int) -> bool:
-    """Whether the active character there belongs to a word, or stands alone between two words."""
+    """Return whether the active character is within a word, or alone between two words."""
     if _ends_word(text, place):
         return True
     alone = text[place - 1 : place] == text[place + 1 : place + 2] == " "
@@ -93,7 +93,7 @@ def _is_harmless(text: str, place: int) -> bool:
 
 
 def _ends_word(text: str, place: int) -> bool:
-    """Whether a letter or digit is before this place, its accents aside."""
+    """Return whether a letter or digit precedes this place, ignoring combining accents."""
     while place and unicodedata.category(text[place - 1]).startswith("M"):
         place -= 1
     before = text[place - 1 : place]

@@ -1,15 +1,35 @@
-"""What feeds tell of themselves. Pure."""
+"""What all feed formats share: the feed's own data, and addresses of artists. Pure."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from server.catalog.release import Release
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A feed: its own address and its server's, both absolute, and when its data last changed."""
+    """A feed: its own URL and its server's, both absolute, and when its data last changed.
+
+    `following` is the URL of the next page, if any.
+    """
 
     url: str
     home: str
     updated: datetime | None
     following: str | None = None
     title: str = "New releases on Spotify"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A feed format: its writer, the media type of the response, and the name of a download."""
+
+    write: Callable[[Channel, Sequence[Release]], bytes]
+    content_type: str
+    filename: str | None = None
+
+
+def artist_url(spotify_id: str) -> str:
+    """Return the URL of an artist's page on Spotify."""
+    return f"https://open.spotify.com/artist/{spotify_id}"

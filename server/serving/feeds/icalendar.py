@@ -1,6 +1,6 @@
-"""iCalendar (RFC 5545, RFC 7986): a day-long event a release whose very day is known. Pure.
+"""Writes iCalendar (RFC 5545, RFC 7986): an all-day event per release with an exact date. Pure.
 
-Written by hand: the library that the tests read it with takes half a millisecond an event.
+Written by hand, because the library that the tests use takes half a millisecond per event.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ LONGEST = 75  # bytes of a line without its end; longer ones are folded (RFC 554
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
-    """A calendar; what is dated by month or year only has no day to stand on."""
+    """Write a calendar; releases dated by month or year only are left out."""
     title = _text(channel.title)
     head = (
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\n"
@@ -25,7 +25,7 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
 
 
 def _event(release: Release, released_on: str) -> str:
-    """An event without an end: one that begins on a date lasts that day (section 3.6.1)."""
+    """Write an event without an end, which lasts the day it begins on (section 3.6.1)."""
     updated = _compact(release.updated)
     return (
         f"BEGIN:VEVENT\r\n{_line(f'SUMMARY:{_text(release.title)}')}"
@@ -40,12 +40,12 @@ def _event(release: Release, released_on: str) -> str:
 
 
 def _joined(address: str) -> str:
-    """An address without what would end its line."""
+    """Remove whitespace from an address, since a line break would end the property."""
     return "".join(address.split())
 
 
 def _text(text: str) -> str:
-    """Text as section 3.3.11 of RFC 5545 escapes it."""
+    """Escape text (RFC 5545 section 3.3.11)."""
     text = text.replace("\\", r"\\").replace(";", r"\;").replace(",", r"\,")
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", r"\n")
 
@@ -55,7 +55,7 @@ def _compact(moment: str) -> str:
 
 
 def _line(line: str) -> str:
-    """A line with its end, folded between characters where it is too long."""
+    """Terminate a line, and fold it between characters if it is too long (section 3.1)."""
     if len(line) <= LONGEST and line.isascii():
         return f"{line}\r\n"
     folded, rest = "", line.encode()

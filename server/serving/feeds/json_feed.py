@@ -1,4 +1,4 @@
-"""JSON Feed 1.1 (jsonfeed.org/version/1.1). Pure."""
+"""Writes JSON Feed 1.1 (jsonfeed.org/version/1.1). Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,11 +7,11 @@ import orjson
 
 from server.catalog.release import Release
 from server.catalog.snapshot import trimmed
-from server.serving.feeds.feed import Channel
+from server.serving.feeds.feed import Channel, artist_url
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
-    """A feed with an item a release."""
+    """Write a feed with one item per release."""
     feed = {
         "version": "https://jsonfeed.org/version/1.1",
         "title": channel.title,
@@ -25,7 +25,7 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
 
 
 def _item(release: Release) -> dict[str, Any]:
-    """What is unknown is left out, for the format has no null."""
+    """Return an item without its unknown fields, because the format has no null."""
     item = {
         "id": release.uri,
         "url": release.url,
@@ -35,8 +35,7 @@ def _item(release: Release) -> dict[str, Any]:
         "date_published": release.first_seen,
         "date_modified": release.updated,
         "authors": [
-            {"name": name, "url": f"https://open.spotify.com/artist/{spotify_id}"}
-            for name, spotify_id in release.artists
+            {"name": name, "url": artist_url(spotify_id)} for name, spotify_id in release.artists
         ],
         "tags": [release.kind] if release.kind else None,
     }

@@ -1,5 +1,6 @@
-"""Changes as server-sent events: the newest in memory, and a position for each listener.
+"""Changes as server-sent events: the newest in memory, and a position for each follower.
 
-Begin with `broadcast.py`; `follower.py` is one listener, `audience.py` counts them by client,
-`ring.py` holds the newest changes.
+Begin with `broadcast.py`, which reads new changes once per process and wakes the followers;
+`follower.py` is one open stream, `audience.py` limits the streams of each client, `ring.py` holds
+the newest changes. Imports `serving.single_flight`, `catalog`, `config` and the base modules.
 """

@@ -1,30 +1,30 @@
-"""The listeners of a process by client, so that no client has all the room. Pure."""
+"""The open event streams of a process, limited in total and per client. Pure."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
 from server.request_errors import TooManyListeners, TooManyOfOneClient
 
-MOST_OF_A_CLIENT = 100  # an office behind one address; also the limit of deploy/nginx.conf
+MOST_OF_A_CLIENT = 100  # enough for an office behind one address; the same in deploy/nginx.conf
 
 
 class Listener(Protocol):
-    """What is kept: `client` is the network that its limit counts for."""
+    """An open event stream; `client` is the network whose limit it counts towards."""
 
     client: str
 
     def leave(self) -> None:
-        """End it; it leaves the audience at once."""
+        """End the stream, and remove it from the audience."""
 
     def evict(self) -> None:
-        """End it, because others need its place; it leaves the audience at once."""
+        """End the stream to make room for others, and remove it from the audience."""
 
 
 class Audience:
     """Up to `most` listeners, and up to `most_of_a_client` of each client.
 
-    When it is full, a listener of another client takes the place of the oldest one of the client
-    that has the most.
+    When it is full, a new listener replaces the oldest one of the client with the most listeners,
+    if that client has at least two more than the new listener's client.
     """
 
     def __init__(self, most: int, most_of_a_client: int = MOST_OF_A_CLIENT) -> None:
@@ -40,7 +40,7 @@ class Audience:
         return iter([each for own in self._by_client.values() for each in own])
 
     def check(self, client: str) -> None:
-        """Make room for one more of a client.
+        """Make room for one more listener of a client.
 
         Raises TooManyOfOneClient or TooManyListeners.
         """
@@ -51,12 +51,12 @@ class Audience:
             raise TooManyListeners
 
     def add(self, listener: Listener) -> None:
-        """Take in a listener for which there is room."""
+        """Add a listener; call `check` first."""
         self._by_client.setdefault(listener.client, {})[listener] = None
         self._count += 1
 
     def remove(self, listener: Listener) -> None:
-        """Forget a listener; it may have been forgotten before."""
+        """Remove a listener, if it has not been removed yet."""
         own = self._by_client.get(listener.client, {})
         if listener not in own:
             return
@@ -66,9 +66,9 @@ class Audience:
             del self._by_client[listener.client]
 
     def shed(self, count: int, least: int = 1) -> int:
-        """Evict up to `count`, each the oldest of the client with the most, and tell how many.
+        """Evict up to `count` listeners and return how many were evicted.
 
-        Clients with fewer than `least` keep theirs.
+        Each is the oldest of the client with the most; clients with fewer than `least` keep all.
         """
         for done in range(count):
             own = max(self._by_client.values(), key=len, default={})

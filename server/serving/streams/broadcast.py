@@ -1,6 +1,7 @@
-"""Changes as they come, for thousands of listeners: the last ones in memory, a position for each.
+"""Sends new changes to thousands of event streams: the newest in memory, a position for each.
 
-What is new is read once a process. Only listeners behind it are served from the database.
+New changes are read once per process. Only followers that are behind the changes in memory are
+served from the database.
 """
 
 import asyncio
@@ -17,10 +18,10 @@ from server.serving.streams.ring import Ring
 from server.tasks import attempt_now
 
 HELD = 1000  # changes
-LISTENER_BYTES = 18_000  # of memory for a listener, its connection and request included
-MOST = DEFAULT.listeners // LISTENER_BYTES  # listeners
-PAGE = 100  # changes that a listener is told at once, from memory or the database
-BATCH = 100  # listeners that are woken before other work has its turn
+LISTENER_BYTES = 18_000  # of memory for a follower, its connection and request included
+MOST = DEFAULT.listeners // LISTENER_BYTES  # followers
+PAGE = 100  # changes that are sent to a follower at once, from memory or the database
+BATCH = 100  # followers that are woken before the event loop runs other work
 
 Read = Callable[[int, int], Awaitable[Piece]]
 ReadLatest = Callable[[int], Awaitable[Piece]]
@@ -29,11 +30,11 @@ log = structlog.get_logger()
 
 
 class Broadcast:
-    """`read(after, limit)` reads changes in order, `read_latest(limit)` the last of all.
+    """Distributor of changes to up to `most` followers, `most_of_a_client` of them per client.
 
-    `held` are kept, or fewer in `most_bytes`, for up to `most` listeners. `feed` is to be called
-    whenever there may be more. Each client has up to `most_of_a_client` of the listeners.
-    There is another `ring` when the journal is another one, as in a database that was restored.
+    `read(after, limit)` reads changes in order, `read_latest(limit)` the newest ones. Up to `held`
+    changes stay in memory, in up to `most_bytes`. Call `refresh` whenever new changes may exist.
+    `ring` is replaced if the journal is, as after a database was restored.
     """
 
     def __init__(
@@ -53,21 +54,21 @@ class Broadcast:
         self._audience = Audience(most, most_of_a_client)
         self._waiting: dict[Follower, None] = {}
         self._pages = SingleFlight[Piece]()
-        self._feeding = asyncio.Lock()
+        self._refreshing = asyncio.Lock()
         self._paging = asyncio.Lock()
         self._closed = False
 
     @property
     def listeners(self) -> int:
-        """How many there are."""
+        """The number of followers."""
         return len(self._audience)
 
-    async def feed(self) -> None:
-        """Read what is new and wake who waits for it. Raises DatabaseError."""
-        async with self._feeding:
+    async def refresh(self) -> None:
+        """Read new changes and wake the followers that wait for them. Raises DatabaseError."""
+        async with self._refreshing:
             if self.ring is None:
                 self.ring = await self._latest()
-            # After the newest that was seen comes nothing older (see `journal`): nothing is missed.
+            # Changes become visible in order (see `storage.changes`), so none is missed.
             while await self._go_on(self.ring):
                 pass
 
@@ -75,7 +76,7 @@ class Broadcast:
         return Ring(await self._read_latest(self._held), self._held, self._most_bytes)
 
     async def _go_on(self, ring: Ring) -> bool:
-        """Read what comes after the newest entry, and that entry again; whether there is more."""
+        """Read the newest known entry again and those after it; return whether to read on."""
         limit = self._held // 2
         piece = await self._read(ring.newest - 1, limit + 1)
         new = 0
@@ -97,13 +98,14 @@ class Broadcast:
     async def follow(
         self, after: int | None, *, client: str = "", unnamed: bool = False
     ) -> Follower:
-        """Begin to follow after a seq, or with what comes from now on; events may be `unnamed`.
+        """Add a follower that receives the changes after a seq, or (None) those from now on.
 
-        `client` is the network that limits count for. Raises TooManyOfOneClient, TooManyListeners,
-        or a DatabaseError if nothing has been read yet and cannot be.
+        `client` is the network whose limit it counts towards; `unnamed` events have no `event`
+        line. Raises TooManyOfOneClient, TooManyListeners, or a DatabaseError if no change has been
+        read yet and none can be.
         """
         if self.ring is None:
-            await self.feed()
+            await self.refresh()
         self._audience.check(client)
         if after is None:
             after = self.ring.newest if self.ring else 0
@@ -114,10 +116,10 @@ class Broadcast:
         return follower
 
     async def page(self, after: int) -> Sequence[Entry]:
-        """Return what comes next after a seq, or a reset if that is out of reach.
+        """Return the next changes after a seq, or a reset if the journal does not reach back to it.
 
-        Only the database knows what is: another process may have told of changes that have not been
-        read here yet. Raises DatabaseError.
+        A seq that is not covered in memory is looked up in the database, because another process
+        may have sent changes that this one has not read yet. Raises DatabaseError.
         """
         if self.ring is not None and self.ring.covers(after):
             return self.ring.after(after, PAGE)
@@ -125,27 +127,27 @@ class Broadcast:
         return piece.entries if piece.reach.holds(after) else [Entry.reset(piece.reach)]
 
     async def _read_page(self, after: int) -> Piece:
-        async with self._paging:  # one thread at a time, for others need the database too
+        async with self._paging:  # one thread at a time, so that others can use the database
             return await self._read(after, PAGE)
 
-    def await_news(self, follower: Follower) -> None:
-        """Wake a follower when there is more."""
+    def add_waiting(self, follower: Follower) -> None:
+        """Wake a follower when new changes arrive."""
         self._waiting[follower] = None
 
-    def await_nothing(self, follower: Follower) -> None:
-        """Do not wake it any more."""
+    def remove_waiting(self, follower: Follower) -> None:
+        """Stop waking a follower."""
         self._waiting.pop(follower, None)
 
     def drop(self, follower: Follower) -> None:
-        """Remove a follower that has left."""
+        """Remove a follower that has disconnected."""
         self._audience.remove(follower)
 
     def shed(self, count: int) -> int:
-        """End up to `count` streams, those of the clients with most of them; tell how many."""
+        """End up to `count` streams of the clients that have the most; return how many ended."""
         return self._audience.shed(count)
 
     def close(self) -> None:
-        """Send everybody away, also who comes later; they find their place again elsewhere."""
+        """End all streams, also those opened later; clients resume on another process."""
         self._closed = True
         for follower in self._audience:
             attempt_now(follower.leave, None)

@@ -1,4 +1,4 @@
-"""One listener of the changes: its place in the journal, and how it waits for more."""
+"""One event stream: its position in the journal, and how it waits for new changes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from server.catalog.change_event import Entry
 from server.errors import DatabaseError
 
-if TYPE_CHECKING:  # each knows the other
+if TYPE_CHECKING:  # the two modules refer to each other
     from server.serving.streams.broadcast import Broadcast
 
-PAGE_BYTES = 64 * 1024  # of changes that a listener is told at once, unless one alone has more
+PAGE_BYTES = 64 * 1024  # of changes that are sent at once, unless a single one is larger
 
 
 class Follower:
-    """One listener: its position, its `client`, and whether it is `over`.
+    """An open event stream: its position, its `client`, and whether it is `is_over`.
 
-    One that is `evicted` had to make room for others; its connection is to be closed.
+    An `evicted` one was ended to make room for others, and its connection has to be closed.
     """
 
     __slots__ = (
@@ -26,7 +26,7 @@ class Follower:
         "_unnamed",
         "client",
         "evicted",
-        "over",
+        "is_over",
         "position",
     )
 
@@ -39,24 +39,24 @@ class Follower:
         self._sleep: asyncio.Future[None] | None = None
         self.client = client
         self.position = position
-        self.over = self.evicted = False
+        self.is_over = self.evicted = False
 
     async def next(self, seconds: float) -> bytes:
-        """The next events, as soon as there are any; empty after so long, or when it is over."""
+        """Return the next events as soon as they arrive; b"" after `seconds`, or at the end."""
         events = await self._take()
-        if not events and not self.over and not self._has_news:
-            self._broadcast.await_news(self)
+        if not events and not self.is_over and not self._has_news:
+            self._broadcast.add_waiting(self)
             try:
                 await self._pause(seconds)
             finally:
-                self._broadcast.await_nothing(self)
+                self._broadcast.remove_waiting(self)
         return events or await self._take()
 
     async def _take(self) -> bytes:
         try:
-            entries = [] if self.over else await self._entries()
+            entries = [] if self.is_over else await self._entries()
         except DatabaseError:
-            return b""  # a listener stays, and its place is looked for again after the pause
+            return b""  # the stream stays open; the database is tried again after the pause
         events: list[bytes] = []
         size = 0
         for entry in entries:
@@ -69,7 +69,7 @@ class Follower:
         return b"".join(events)
 
     async def _entries(self) -> Sequence[Entry]:
-        """What comes next: a reset if its position is of a journal that has been replaced."""
+        """Return the next entries: a reset if the position is from a journal that was replaced."""
         ring = self._broadcast.ring
         if ring is not self._ring and ring is not None:
             self._ring = ring
@@ -78,13 +78,13 @@ class Follower:
 
     @property
     def _has_news(self) -> bool:
-        """Whether something came into memory while the database was asked in vain."""
+        """Whether new changes came into memory while the database returned none."""
         ring = self._broadcast.ring
         return ring is not self._ring or (ring is not None and ring.is_ahead_of(self.position))
 
-    async def settled(self, future: "asyncio.Future[None]", seconds: float) -> bool:
-        """Whether something is done, waiting for it so long, or until it is over."""
-        if not future.done() and not self.over:
+    async def wait_for(self, future: "asyncio.Future[None]", seconds: float) -> bool:
+        """Wait for a future, at most `seconds` or until the end; return whether it is done."""
+        if not future.done() and not self.is_over:
             future.add_done_callback(lambda _: self.wake())
             await self._pause(seconds)
         return future.done()
@@ -99,17 +99,17 @@ class Follower:
             timer.cancel()
 
     def wake(self) -> None:
-        """End its pause."""
+        """End the pause."""
         if self._sleep is not None and not self._sleep.done():
             self._sleep.set_result(None)
 
     def evict(self) -> None:
-        """End it to make room for others."""
+        """End the stream to make room for others."""
         self.evicted = True
         self.leave()
 
     def leave(self) -> None:
-        """It is over."""
-        self.over = True
+        """End the stream."""
+        self.is_over = True
         self._broadcast.drop(self)
         self.wake()

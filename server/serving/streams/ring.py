@@ -1,4 +1,4 @@
-"""The last entries of the journal, held in memory. Pure."""
+"""The newest entries of the journal, in memory. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,12 +11,10 @@ SEQ = attrgetter("seq")
 
 
 class Ring:
-    """Up to `held` entries in up to `most` bytes: all that are kept after `floor`, up to `newest`.
+    """Buffer of up to `held` entries in up to `most` bytes: all after its floor, up to `newest`.
 
-    The newest entry is held whatever its size.
-
-    It begins with the `latest` entries of all; `reach` is how far the journal reached when the last
-    piece was read.
+    The newest entry is held whatever its size. The buffer starts with the `latest` entries; `reach`
+    is how far the journal reached when the last piece was read.
     """
 
     def __init__(self, latest: Piece, held: int, most: int = DEFAULT.ring) -> None:
@@ -31,13 +29,13 @@ class Ring:
 
     @property
     def size(self) -> int:
-        """Bytes in memory, near enough."""
+        """Estimated bytes in memory."""
         return sum(each.size for each in self._entries)
 
     def continues(self, piece: Piece) -> bool:
-        """Tell whether a piece that was read from our newest entry on is of the same journal.
+        """Return whether a piece, read from the newest entry on, is from the same journal.
 
-        It is not if the database was restored or made anew since.
+        It is not if the database was restored or created again.
         """
         if piece.reach.newest < self.newest:
             return False
@@ -45,9 +43,9 @@ class Ring:
         return piece.entries[: len(last)] == last
 
     def add(self, piece: Piece) -> int:
-        """Hold what is new in a piece; how many entries that is.
+        """Add the new entries of a piece; return how many they are.
 
-        What is too much is dropped, and what has been deleted from the journal.
+        Entries that exceed the bounds, or have been deleted from the journal, are dropped.
         """
         new = [each for each in piece.entries if each.seq > self.newest]
         together = self._entries + new
@@ -75,14 +73,14 @@ class Ring:
         return start
 
     def covers(self, seq: int) -> bool:
-        """Tell whether all that is known to come after a seq is held."""
+        """Return whether all known entries after a seq are in memory."""
         return self._floor <= seq <= self.newest
 
     def is_ahead_of(self, seq: int) -> bool:
-        """Tell whether there is anything to tell from here to who has all up to a seq."""
+        """Return whether it has entries for a follower that is at a seq."""
         return self.covers(seq) and seq < self.newest
 
     def after(self, seq: int, most: int | None = None) -> Sequence[Entry]:
-        """Return what comes after a seq, `most` entries if that is given."""
+        """Return the entries after a seq, at most `most` of them if given."""
         start = bisect_right(self._entries, seq, key=SEQ)
         return self._entries[start : None if most is None else start + most]

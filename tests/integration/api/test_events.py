@@ -134,7 +134,7 @@ async def test_who_is_behind_what_is_held_is_served_from_the_database(
         assert told == expected
     happen(database, albums(40, first=1000))  # more than is held, at once
     reads = served.reads
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     expected = [each.seq for each in journal_of(database)][len(expected) :]
     for told in await asyncio.gather(*(ear.ids(len(expected)) for ear in ears)):
         assert told == expected
@@ -150,7 +150,7 @@ async def test_who_keeps_up_costs_no_reading(booth: Any, database: Database) -> 
     ears = [await Ear.open(served.port) for _ in range(10)]
     happen(database, albums(5))
     reads = served.reads
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     assert [await ear.ids(5) for ear in ears] == [[1, 2, 3, 4, 5]] * 10
     assert served.reads == reads + 1
     for ear in ears:
@@ -184,7 +184,7 @@ async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
             text("UPDATE changes SET detail = jsonb_build_object('name', repeat('x', 1000))")
         )
     with capture_logs() as logs:
-        await served.broadcast.feed()
+        await served.broadcast.refresh()
         assert len(await ear.ids(900)) == 900
         await until(lambda: served.broadcast.listeners == 1)
     assert [line["event"] for line in logs] == ["listener_dropped"]
@@ -209,7 +209,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(booth: Any, database
         writer.transport.abort()
         await until(lambda: not served.broadcast.listeners and not served.site.in_flight)
         happen(database, albums(1))
-        await served.broadcast.feed()
+        await served.broadcast.refresh()
         await until(lambda: asyncio.all_tasks() <= before)
     assert logs == []
 
@@ -345,7 +345,7 @@ async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Data
         await Ear.open(served.port)
     served.away = False
     happen(database, albums(30))
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     served.away = True
     ear = await Ear.open(served.port, after=0)
     assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
@@ -406,9 +406,9 @@ def test_a_position_is_found_in_what_is_held(database: Database) -> None:
 
         known = 3
         broadcast = Broadcast(read, read_latest, held=10)
-        await broadcast.feed()
+        await broadcast.refresh()
         for known in (3, 5, 17, 30):
-            await broadcast.feed()
+            await broadcast.refresh()
             for position in range(known + 1):
                 rest = [each.seq for each in await broadcast.page(position)]
                 assert rest == [each.seq for each in entries[:known] if each.seq > position]

@@ -182,9 +182,9 @@ async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
 ) -> None:
     happen(database, albums(20))
     served = booth(held=held)
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     prune(database, 3)
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     by_header = await Ear.open(served.port, after=place)
     by_address = await Ear.open(served.port, path=f"/api/events?after={place}")
     for ear in (by_header, by_address):
@@ -193,7 +193,7 @@ async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
         assert (seq, kind) == (20, "reset")
         assert told_by(data) == {"oldest": 4, "newest": 20, "begin_after": 20}
     happen(database, albums(21))
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     for ear in (by_header, by_address):
         assert await ear.ids(1) == [21]
         ear.close()
@@ -218,14 +218,14 @@ async def test_who_has_heard_more_than_this_process_has_read_is_not_reset(
     """As when a client of one process comes back to another that the notice has not reached."""
     happen(database, albums(3))
     late = booth(keepalive=0.05)
-    await late.broadcast.feed()
+    await late.broadcast.refresh()
     happen(database, albums(5))
     ear = await Ear.open(late.port, after=5)
     between = await Ear.open(late.port, after=4)
     assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
     assert await between.ids(1) == [5]
     happen(database, albums(7))
-    await late.broadcast.feed()
+    await late.broadcast.refresh()
     assert await ear.ids(2) == await between.ids(2) == [6, 7]
     for each in (ear, between):
         each.close()
@@ -246,13 +246,13 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
         return piece
 
     broadcast = Broadcast(read, lambda limit: database.run(changes.read_latest, limit))
-    await broadcast.feed()
+    await broadcast.refresh()
     happen(database, albums(4))
     follower = await broadcast.follow(4)
     hearing = asyncio.create_task(follower.next(5))
     await asked.wait()
     happen(database, albums(5))
-    await broadcast.feed()
+    await broadcast.refresh()
     answer.set()
     async with asyncio.timeout(1):
         assert (await hearing).startswith(b"id: 5\n")
@@ -315,14 +315,14 @@ async def test_a_database_that_was_replaced_resets_everybody_once(
     happen(database, albums(more, 100))
     newest = max((each.seq for each in journal_of(database)), default=0)
     with capture_logs() as logs:
-        await served.broadcast.feed()
-        await served.broadcast.feed()
+        await served.broadcast.refresh()
+        await served.broadcast.refresh()
     assert [line["event"] for line in logs] == ["journal_replaced"]
     assert (await waiting.event())[:2] == (newest, "reset")
     assert (await behind.next(1)).startswith(b"id: %d\nevent: reset\n" % newest)
     happen(database, albums(more + 1, 100))
     last = journal_of(database)[-1].seq
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     while waiting.last_id != last:
         assert (await waiting.event())[1] in ("added", "gone")
     assert b"event: added\n" in await behind.next(1)
@@ -335,7 +335,7 @@ async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
 ) -> None:
     happen(database, albums(3))
     served = booth(keepalive=0.05)
-    await served.broadcast.feed()
+    await served.broadcast.refresh()
     served.away = True
     ear = await Ear.open(served.port, after=99)
     for _ in range(2):

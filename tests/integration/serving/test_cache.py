@@ -10,7 +10,7 @@ from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
 from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
 from server.request_errors import Overloaded
-from server.serving.past_days import AT_ONCE
+from server.serving.past_days import MAX_CONCURRENT
 from server.serving.payload import CODINGS
 from tests.support.cache_rig import Rig, read
 from tests.support.waiting import until
@@ -277,7 +277,7 @@ async def test_days_whose_answers_wait_for_a_builder_are_not_read_yet(cache_rig:
     asked = [asyncio.create_task(cache_rig.get(f"at=2026-02-{day:02}")) for day in range(1, 29)]
     await until(lambda: cache_rig.source.days)
     await asyncio.sleep(0.05)
-    assert len(cache_rig.source.days) == AT_ONCE
+    assert len(cache_rig.source.days) == MAX_CONCURRENT
     cache_rig.compute.goes_on.set()
     assert len(await asyncio.gather(*asked)) == len(set(cache_rig.source.days)) == 28
 
@@ -295,7 +295,7 @@ async def test_more_requests_than_may_wait_are_refused_and_what_is_ready_is_sent
         with pytest.raises(Overloaded):
             await cache_rig.get(refused)
     with pytest.raises(Overloaded):
-        await cache_rig.cache.shown("2026-11-01")
+        await cache_rig.cache.snapshot_for("2026-11-01")
     assert cache_rig.peek("") is not None
     assert (await cache_rig.get("spelling=another")).body
     cache_rig.compute.goes_on.set()

@@ -45,7 +45,7 @@ def ages(headers: Any) -> tuple[int, int]:
 
 @given(st.floats(0, 86_400), st.integers(0, 100_000))
 def test_no_cache_serves_an_answer_when_its_time_is_over(left: float, max_age: int) -> None:
-    made = lifetime.until(left, max_age)
+    made = lifetime.lifetime_before(left, max_age)
     assert made.seconds >= 0
     assert made.seconds + made.max_age + made.revalidate <= left
     assert 0 <= made.max_age <= max_age
@@ -58,7 +58,7 @@ def test_no_cache_serves_an_answer_when_its_time_is_over(left: float, max_age: i
 def test_few_answers_have_to_be_made_before_midnight(left: int, max_age: int) -> None:
     rest, builds = float(left), 0
     while rest > 0:
-        rest -= lifetime.until(rest, max_age).seconds
+        rest -= lifetime.lifetime_before(rest, max_age).seconds
         builds += 1
     assert builds <= 18
 
@@ -66,20 +66,20 @@ def test_few_answers_have_to_be_made_before_midnight(left: int, max_age: int) ->
 @pytest.mark.parametrize("hours", [-11, 0, 5.5, 14])
 def test_a_day_ends_at_midnight_in_utc_whatever_zone_the_clock_is_in(hours: float) -> None:
     moment = EVENING.astimezone(timezone(timedelta(hours=hours)))
-    assert lifetime.seconds_of_the_day(moment) == 3600
-    assert lifetime.start_of_the_day(moment) == MIDNIGHT - timedelta(days=1)
+    assert lifetime.seconds_to_midnight(moment) == 3600
+    assert lifetime.start_of_day(moment) == MIDNIGHT - timedelta(days=1)
 
 
 def test_data_turns_stale_at_a_moment_that_is_known(clock: Clock) -> None:
     clocks = Clocks(clock, Timer(), lambda: timedelta(seconds=1800))
     complete_at = clock.moment
-    fresh = clocks.occasion(complete_at, 1e9)
+    fresh = clocks.context(complete_at, 1e9)
     assert (fresh.stale, fresh.stale_since, fresh.good_until) == (False, None, 1000 + 5400)
     clock.forward(seconds=5401)
-    late = clocks.occasion(complete_at, 1e9)
+    late = clocks.context(complete_at, 1e9)
     assert (late.stale, late.stale_since) == (True, complete_at + timedelta(seconds=5400))
     assert late.good_until == 1e9
-    never = Clocks(clock, Timer(), timedelta).occasion(complete_at, 1e9)
+    never = Clocks(clock, Timer(), timedelta).context(complete_at, 1e9)
     assert (never.stale, never.good_until) == (False, 1e9)
 
 

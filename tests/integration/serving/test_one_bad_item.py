@@ -283,19 +283,19 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
 
     broadcast = Broadcast(reading, lambda limit: database.run(changes.read_latest, limit))
     with pytest.raises(ValueError):
-        await broadcast.feed()
+        await broadcast.refresh()
     fails = False
-    await broadcast.feed()
+    await broadcast.refresh()
     deaf = Deaf(broadcast, 0)
-    broadcast.await_news(deaf)
+    broadcast.add_waiting(deaf)
     follower = await broadcast.follow(None)
     hearing = asyncio.create_task(follower.next(10))
     await asyncio.sleep(0)
     happen(database, albums(1))
     with capture_logs() as logs:
-        await broadcast.feed()
+        await broadcast.refresh()
         assert b"event: added" in await hearing
         broadcast._audience.add(deaf)
         broadcast.close()
-    assert follower.over
+    assert follower.is_over
     assert {line["event"] for line in logs} == {"task_crashed"}

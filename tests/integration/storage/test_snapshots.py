@@ -76,8 +76,8 @@ def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None
     work = (spotify_id("artist", 1), "album", "2026", "tides")
     assert plain.edition is not None
     assert deluxe.edition is not None
-    assert (plain.edition.work, plain.edition.taken) == (work, 0)
-    assert (deluxe.edition.work, deluxe.edition.taken) == (work, 1)
+    assert (plain.edition.work, plain.edition.removed) == (work, 0)
+    assert (deluxe.edition.work, deluxe.edition.removed) == (work, 1)
     assert [each.various_artists for each in (plain, mixed, nobodys)] == [False, True, False]
     assert nobodys.edition is None
 

@@ -146,7 +146,7 @@ def test_another_work_does_not_fold(name: str) -> None:
 @pytest.mark.parametrize("title", ["Deluxe", "(Explicit)", "Deluxe Edition", "[Sped Up]", " ", "…"])
 def test_a_title_is_never_folded_to_nothing(title: str) -> None:
     assert titles.strip(title).text
-    assert titles.strip(title).taken == 0
+    assert titles.strip(title).removed == 0
 
 
 PIECES = (

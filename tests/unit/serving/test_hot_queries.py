@@ -20,17 +20,17 @@ def test_what_is_found_counts_and_what_is_only_learnt_does_not() -> None:
         hot_queries.record_hit(PATH, href, href)
         for _ in range(times):
             hot_queries.find(PATH, href)
-    assert hot_queries.most(2) == ["c", "b"]
-    assert "quiet" not in hot_queries.most(9)
+    assert hot_queries.most_common(2) == ["c", "b"]
+    assert "quiet" not in hot_queries.most_common(9)
 
 
 def test_counting_begins_anew_and_spellings_stay() -> None:
     hot_queries = HotQueries()
     hot_queries.record_hit(PATH, "x", "x")
     hot_queries.clear()
-    assert hot_queries.most(9) == []
+    assert hot_queries.most_common(9) == []
     assert hot_queries.find(PATH, "x") == "x"
-    assert hot_queries.most(9) == ["x"]
+    assert hot_queries.most_common(9) == ["x"]
 
 
 def test_no_number_of_spellings_makes_it_grow_without_bound() -> None:
@@ -42,6 +42,6 @@ def test_no_number_of_spellings_makes_it_grow_without_bound() -> None:
         hot_queries.find(PATH, "often")
         assert hot_queries.size <= most
     assert hot_queries.size > most * 9 // 10
-    assert len(hot_queries.most(2000)) <= most // 2 // COUNT_BYTES
-    assert hot_queries.most(1) == ["often"]
+    assert len(hot_queries.most_common(2000)) <= most // 2 // COUNT_BYTES
+    assert hot_queries.most_common(1) == ["often"]
     assert hot_queries.find(PATH, "0") is None, "the oldest is forgotten"

@@ -218,7 +218,7 @@ def test_what_is_known_of_freshness_is_said() -> None:
 
 
 def test_headers_are_those_of_the_contract() -> None:
-    coded = made("limit=1&offset=1").coded("gzip")
+    coded = made("limit=1&offset=1").encoded("gzip")
     assert dict(coded.headers) == {
         "Content-Type": "application/json; charset=utf-8",
         "Cache-Control": "public, max-age=15, stale-while-revalidate=60, stale-if-error=86400",
@@ -250,7 +250,7 @@ def test_every_link_is_under_the_address_of_the_server() -> None:
 
 def test_every_coding_holds_the_same_and_has_an_etag_of_its_own() -> None:
     for payload_ in (made(""), Payload(b"0123456789" * 10_001, ())):  # a small and a large one
-        coded = {coding: payload_.coded(coding) for coding in CODINGS}
+        coded = {coding: payload_.encoded(coding) for coding in CODINGS}
         assert coded["identity"].body == payload_.body
         assert gzip.decompress(coded["gzip"].body) == payload_.body
         assert brotli.decompress(coded["br"].body) == payload_.body
@@ -280,7 +280,7 @@ def test_the_size_of_an_answer_is_what_it_takes_in_memory(coding: Coding) -> Non
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        many = [made(f"limit=5&offset={number}").coded(coding) for number in range(1000, 1200)]
+        many = [made(f"limit=5&offset={number}").encoded(coding) for number in range(1000, 1200)]
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
@@ -290,8 +290,8 @@ def test_the_size_of_an_answer_is_what_it_takes_in_memory(coding: Coding) -> Non
 
 def test_the_same_data_gives_the_same_bytes_and_etags() -> None:
     for coding in CODINGS:
-        assert made("").coded(coding) == made("").coded(coding)
-        assert made("", stale=True).coded(coding).etag != made("").coded(coding).etag
+        assert made("").encoded(coding) == made("").encoded(coding)
+        assert made("", stale=True).encoded(coding).etag != made("").encoded(coding).etag
 
 
 artists_strategy = st.lists(
