@@ -101,7 +101,7 @@ async def _upstream(
             watch = ConsentMonitor(database, upstream.encryption, settings.allowed_users, now)
             await watch.load()
             yield login.of_consent(watch.consent, now())
-            mistaken = await database.run(token_store.mistaken, settings.allowed_users)
+            mistaken = await database.run(token_store.mistaken_entries, settings.allowed_users)
             yield login.who_may_in(settings, watch.consent, mistaken)
             async for finding in spotify.limits(settings, database, upstream, now):
                 yield finding

@@ -42,16 +42,18 @@ class ConsentMonitor:
 
         To be called once, at the start. Raises DatabaseError.
         """
-        resealed, unreadable = await self._database.run(token_store.reseal, self._tokens)
+        resealed, unreadable = await self._database.run(token_store.reencrypt, self._tokens)
         if resealed:
             log.info("tokens_resealed", logins=resealed)
         if unreadable:
             log.error("token_unreadable", accounts=unreadable, hint=token_store.SECRET_CHANGED)
-        await self._database.run(token_store.name_by_type)
-        for value, account_id in await self._database.run(token_store.mistaken, self._allowed):
+        await self._database.run(token_store.prefix_bare_ids)
+        for value, account_id in await self._database.run(
+            token_store.mistaken_entries, self._allowed
+        ):
             hint = f"write {account_id} in ALLOWED_USERS; {value} alone may be another account"
             log.warning("allowed_user_mistaken", value=value, account_id=account_id, hint=hint)
-        excluded = await self._database.run(token_store.not_allowed, self._allowed)
+        excluded = await self._database.run(token_store.excluded_accounts, self._allowed)
         if excluded:
             log.warning("login_not_allowed", accounts=excluded, hint=LIST_THEM)
 
@@ -75,7 +77,7 @@ class ConsentMonitor:
         consent, now = self.consent, self._now()
         if consent is None or consent.days_left(now) > REMIND_FROM:
             return
-        if await self._database.run(token_store.remind, consent.account_id, now):
+        if await self._database.run(token_store.claim_reminder, consent.account_id, now):
             ended = consent.has_ended(now)
             event = "consent_needed" if ended else "consent_expiring"
             log.warning(

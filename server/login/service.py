@@ -31,7 +31,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Accounts, Grant
 from server.spotify.consent import SCOPES, end_of_consent
-from server.spotify.limits.quota import by_unknown_browsers
+from server.spotify.limits.quota import unknown_browsers_bucket
 from server.spotify.profile import Profile, read_profile
 
 ADMIT_OTHERS = "set ALLOWED_USERS to admit other accounts"
@@ -184,7 +184,7 @@ class LoginService:
         self, code: str, attempt: Attempt, *, is_known: bool
     ) -> tuple[Grant, Profile]:
         """Exchange the code for tokens, and read the profile of their account."""
-        bucket = ME if is_known else by_unknown_browsers(ME)
+        bucket = ME if is_known else unknown_browsers_bucket(ME)
         try:
             grant = await self._accounts.exchange(
                 code, attempt.verifier, self.redirect_uri, known=is_known
@@ -233,6 +233,6 @@ class LoginService:
         visitor = await self._find(session, ())  # also for accounts no longer in ALLOWED_USERS
         if visitor is None:
             raise errors.NotLoggedIn
-        await self._database.run(token_store.forget, visitor.account_id)
+        await self._database.run(token_store.delete_login, visitor.account_id)
         log.info("login_deleted", account_id=visitor.account_id)
         await self._on_change()

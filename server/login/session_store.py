@@ -64,11 +64,11 @@ def admit(
     accounts that may; if it is empty, only the stored account may, or else the first one.
     """
     session.execute(select(func.pg_advisory_xact_lock(ADMISSION_LOCK)))
-    token_store.name_by_type(session)
+    token_store.prefix_bare_ids(session)
     is_first = token_store.newest(session, ()) is None
     if allowed and not profile.names & set(allowed):
         return None
-    if not allowed and token_store.is_of_another(session, profile):
+    if not allowed and token_store.is_taken_by_others(session, profile):
         return None
     account_id = token_store.record_consent(session, profile, grant, now, encryption)
     if replaces:

@@ -52,7 +52,7 @@ class Proxies:
     def __init__(self) -> None:
         self._environment = urllib.request.getproxies_environment()
 
-    def of(self, scheme: str, host: str, port: int) -> Proxy | None:
+    def find(self, scheme: str, host: str, port: int) -> Proxy | None:
         """Return the proxy for a host, None for a direct connection, as to a loopback address.
 
         Raises ProxyFailed if the environment names one that cannot be used.
@@ -114,7 +114,7 @@ class TunnelClient(TCPClient):
     async def connect(self, host: str, port: int, *more: Any, **options: Any) -> IOStream:
         """Open a stream to a host, with TLS if `ssl_options` are given. Raises ProxyFailed."""
         scheme = "https" if options.get("ssl_options") else "http"
-        proxy = self._proxies.of(scheme, host, port)
+        proxy = self._proxies.find(scheme, host, port)
         if proxy is None:
             return await super().connect(host, port, *more, **options)
         ssl_options, timeout = options.pop("ssl_options", None), options.pop("timeout", None)

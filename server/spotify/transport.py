@@ -160,7 +160,7 @@ class Transport:
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or USUAL_PORTS[parts.scheme]
-        proxy = self._proxies.of(parts.scheme, host, port)
+        proxy = self._proxies.find(parts.scheme, host, port)
         if proxy is not None:
             client = TunnelClient(self._proxies, self._http.resolver)
             (await client.try_tunnel(proxy, host, port, CONNECT_SECONDS)).close()

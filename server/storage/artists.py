@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models import Artist
 from server.spotify.parse import ArtistDetails
-from server.storage.bulk import IN_BULK, among, recordset
+from server.storage.bulk import IN_BULK, is_any_of, recordset
 from server.storage.sweeps import CHANNEL
 
 GOOD_FOR = timedelta(days=7)
@@ -39,7 +39,7 @@ def record_details(
     """
     changed = _record(session, details, at) if details else 0
     session.execute(
-        update(Artist).where(among(Artist.spotify_id, requested)).values(refreshed_at=at),
+        update(Artist).where(is_any_of(Artist.spotify_id, requested)).values(refreshed_at=at),
         execution_options=IN_BULK,
     )
     return changed

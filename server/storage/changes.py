@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
 from server.catalog.change_event import Entry, Piece, Reach
 from server.catalog.release import CREDITED, summary
-from server.storage.bulk import IN_BULK, among, insert_rows
+from server.storage.bulk import IN_BULK, insert_rows, is_any_of
 
 # A value that Python cannot represent must not make other rows unreadable: JSON is read as text,
 # and times outside Python's calendar as the nearest ones within it.
@@ -60,7 +60,7 @@ class AlbumChange:
     detail: dict[str, Any] = field(default_factory=dict)
 
 
-def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, Any]]:
+def read_summaries(session: Session, albums: Collection[str]) -> dict[str, dict[str, Any]]:
     """Read the summaries of stored albums, by Spotify's id, in one statement.
 
     An album whose row cannot be read is left out, and logged (`item_left_out`).
@@ -72,7 +72,7 @@ def describe(session: Session, albums: Collection[str]) -> dict[str, dict[str, A
         select(*DESCRIBED, Artist.spotify_id.label("artist"), Artist.name.label("artist_name"))
         .outerjoin(AlbumArtist, first)
         .outerjoin(Artist, Artist.id == AlbumArtist.artist_id)
-        .where(among(Album.spotify_id, albums))
+        .where(is_any_of(Album.spotify_id, albums))
         .order_by(Album.spotify_id, AlbumArtist.position)
     )
     found = {}

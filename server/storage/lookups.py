@@ -23,12 +23,12 @@ def read_artist(session: Session, identity: str) -> Found | None:
     spotify_id = (
         identity if len(identity) == SPOTIFY_ID_LENGTH else _spotify_id(session, int(identity))
     )
-    wanted = (
+    album_ids = (
         select(AlbumArtist.album_id)
         .join(Artist, Artist.id == AlbumArtist.artist_id)
         .where(Artist.spotify_id == spotify_id)
     )
-    albums = snapshots.read_entries(session, Album.id.in_(wanted))
+    albums = snapshots.read_entries(session, Album.id.in_(album_ids))
     credited = (artist for album in albums for artist in album.artists)
     artist = next((each for each in credited if each.spotify_id == spotify_id), None)
     if artist is None:

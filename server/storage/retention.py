@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, SyncRun
 from server.storage import changes
-from server.storage.bulk import IN_BULK, among
+from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
 from server.storage.sweeps import CHANNEL, WRITERS_LOCK
 from server.storage.sync_runs import latest_at
@@ -76,8 +76,8 @@ def _delete_albums(session: Session, before: datetime, now: datetime) -> int:
     old = select(Album.spotify_id).where(Album.last_seen_at < before)
     albums = sorted(session.scalars(old.order_by(Album.last_seen_at).limit(BATCH)))
     if albums:
-        described = changes.describe(session, albums)
-        statement = delete(Album).where(among(Album.spotify_id, albums))
+        described = changes.read_summaries(session, albums)
+        statement = delete(Album).where(is_any_of(Album.spotify_id, albums))
         session.execute(statement, execution_options=IN_BULK)
         deleted = [AlbumChange(album, "deleted") for album in albums]
         changes.record(session, deleted, described, now)

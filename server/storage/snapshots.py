@@ -94,13 +94,13 @@ def load_day(session: Session, day: str) -> Snapshot:
 
 
 def read_entries(
-    session: Session, wanted: ColumnElement[bool], **parameters: str
+    session: Session, condition: ColumnElement[bool], **parameters: str
 ) -> tuple[AlbumEntry, ...]:
-    """Read the `wanted` releases with their artists, latest first, in two statements.
+    """Read the releases that satisfy `condition`, with artists, latest first, in two statements.
 
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
-    latest = select(*ALBUM_COLUMNS).where(wanted).order_by(*LATEST_FIRST)
+    latest = select(*ALBUM_COLUMNS).where(condition).order_by(*LATEST_FIRST)
     albums = session.execute(latest, parameters).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     credit_rows = session.execute(_artists_of(list(credited))).all()

@@ -16,7 +16,7 @@ from server.catalog.release import significant, summary
 from server.spotify.parse import Credit, Release
 from server.spotify.sweep import Sweep, Tally
 from server.storage import changes as journal
-from server.storage.bulk import IN_BULK, Row, among, insert_rows, upsert_rows
+from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
 from server.storage.changes import AlbumChange
 from server.storage.listings import record_listings
 from server.storage.sync_runs import record_run, record_verdicts
@@ -61,7 +61,7 @@ def record_sweep(
     others = {
         change.album for change in changes
     } - described.keys()  # that left a list, or came back
-    journal.record(session, changes, described | journal.describe(session, others), at)
+    journal.record(session, changes, described | journal.read_summaries(session, others), at)
     tally.added = sum(change.kind == "added" for change in changes)
     tally.updated = sum(change.kind == "updated" for change in changes)
     tally.gone = sum(change.kind == "gone" for change in changes)
@@ -84,7 +84,7 @@ def _record_artists(
     session: Session, credited: dict[str, Credit], at: datetime, tally: Tally
 ) -> dict[str, int]:
     """Upsert the credited artists; return our ids by Spotify's."""
-    known = _by_spotify_id(session, Artist, ARTIST_FIELDS, among(Artist.spotify_id, credited))
+    known = _by_spotify_id(session, Artist, ARTIST_FIELDS, is_any_of(Artist.spotify_id, credited))
     rows = []
     for spotify_id, credit in credited.items():
         before = known.get(spotify_id, {})
@@ -104,13 +104,13 @@ def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
     The credits are read by a statement of their own: with a subquery for each album, the planner
     scans whole tables repeatedly while it has no statistics.
     """
-    wanted = among(Album.spotify_id, [release.spotify_id for release in releases])
-    known = _by_spotify_id(session, Album, (*ALBUM_FIELDS, "significant_at"), wanted)
+    condition = is_any_of(Album.spotify_id, [release.spotify_id for release in releases])
+    known = _by_spotify_id(session, Album, (*ALBUM_FIELDS, "significant_at"), condition)
     credited = session.execute(
         select(Album.spotify_id, Artist.spotify_id)
         .join_from(Album, AlbumArtist)
         .join(Artist)
-        .where(wanted)
+        .where(condition)
         .order_by(AlbumArtist.album_id, AlbumArtist.position)
     )
     for album, artist in credited:
@@ -119,11 +119,11 @@ def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
 
 
 def _by_spotify_id(
-    session: Session, model: type[Album | Artist], fields: tuple[str, ...], wanted: Any
+    session: Session, model: type[Album | Artist], fields: tuple[str, ...], condition: Any
 ) -> dict[str, Row]:
-    """Read our id and some fields of the `wanted` rows, by Spotify's id."""
+    """Read our id and some fields of rows that satisfy `condition`, by Spotify's id."""
     names = ("spotify_id", "id", *fields)
-    rows = session.execute(select(*(getattr(model, name) for name in names)).where(wanted))
+    rows = session.execute(select(*(getattr(model, name) for name in names)).where(condition))
     return {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in rows}
 
 
@@ -164,7 +164,7 @@ def _record_albums(
     ids |= upsert_rows(session, Album, rows, (*ALBUM_FIELDS, "significant_at"))
     _record_credits(session, recredited, known, ids, artist_ids)
     session.execute(
-        update(Album).where(among(Album.spotify_id, known)).values(last_seen_at=at),
+        update(Album).where(is_any_of(Album.spotify_id, known)).values(last_seen_at=at),
         execution_options=IN_BULK,
     )
     return changes, described

@@ -107,7 +107,7 @@ class ArtistDetails:
         A group that failed is halved round by round, so that one artist whose details make the
         answer unreadable does not keep the others from having details.
         """
-        size = min(self._lookup.most, self._group_size(self._queue[0]))
+        size = min(self._lookup.max_ids, self._group_size(self._queue[0]))
         head = islice(self._queue, size)
         return list(takewhile(lambda artist: self._group_size(artist) >= size, head))
 

@@ -47,7 +47,7 @@ class Pacing:
         self._max_releases = max_releases
         self._markets = markets
 
-    def most_pages(self, source: SourceName, known: Mapping[str, Verdict]) -> int:
+    def max_calls(self, source: SourceName, known: Mapping[str, Verdict]) -> int:
         """Return the calls of a sweep whose lists are all as long as SYNC_MAX_RELEASES.
 
         `known` holds the verdicts on markets: those that Spotify refuses take no calls.
@@ -61,9 +61,9 @@ class Pacing:
         Raises DatabaseError.
         """
         known = await self._database.run(sync_runs.load_markets) if self._markets else {}
-        cost, now = pages or self.most_pages(source, known), self._now()
+        cost, now = pages or self.max_calls(source, known), self._now()
         usage = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
-        most = self._allowance.most("background")
+        most = self._allowance.limit("background")
         room = room_at(usage.windows, now, cost, most) or now + BUSY
         apart = spacing(usage.windows, now, cost, most)
         return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)

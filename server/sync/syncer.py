@@ -97,7 +97,7 @@ class Syncer:
         0 for an unknown source. `markets` holds the verdicts on markets.
         """
         pages = self._swept[1] if self._swept and self._swept[0] == source else 0
-        return pages if pages or source not in LADDER else self._pace.most_pages(source, markets)
+        return pages if pages or source not in LADDER else self._pace.max_calls(source, markets)
 
     async def resume(self) -> None:
         """Continue the schedule of the previous leader, so that a restart causes no extra sync."""

@@ -47,7 +47,7 @@ class Place:
     def forget_everybody(self) -> None:
         """Bring the server back to where nobody has logged in."""
         with Session(self.engine) as session, session.begin():
-            token_store.forget(session, Listener.account_id)
+            token_store.delete_login(session, Listener.account_id)
         deadline = time.monotonic() + PATIENCE / 1000
         while b"No one is logged in" not in self.server.get("/")[2]:
             assert time.monotonic() < deadline, "the server did not hear that the login is gone"

@@ -24,7 +24,7 @@ class ArtistLookup:
         self.verdict: Verdict | None = None
 
     @property
-    def most(self) -> int:
+    def max_ids(self) -> int:
         """The largest number of ids that the next call may have."""
         known = self.verdict
         if known is None or known.allowed:
@@ -32,7 +32,7 @@ class ArtistLookup:
         return MOST_IDS if known.is_due(self._now()) else 1
 
     async def fetch(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
-        """Fetch the details of up to `most` artists, without those that Spotify does not know.
+        """Fetch the details of up to `max_ids` artists, without those that Spotify does not know.
 
         Returns None if Spotify refused several ids in one call. `verdict` says so from then on, so
         the caller tries again with fewer. Raises a SpotifyError.

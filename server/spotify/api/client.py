@@ -101,7 +101,7 @@ class SpotifyClient:
             self.calls += 1
             return await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
 
-        response = await self._limiter.through(call, bucket or bucket_of(path), self._purpose)
+        response = await self._limiter.call(call, bucket or bucket_of(path), self._purpose)
         if response.status != 200:
             raise diagnose(response)
         return response.json()

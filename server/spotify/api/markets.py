@@ -14,37 +14,41 @@ from server.spotify.types import PROBE_AGAIN, SourceName, Verdict
 ALL_AGAIN = timedelta(hours=1)  # when every market is refused, so that no sync by search works
 
 
-def served(wanted: Sequence[str], known: Mapping[str, Verdict], now: datetime) -> list[str]:
+def served(configured: Sequence[str], known: Mapping[str, Verdict], now: datetime) -> list[str]:
     """List the markets to request: all but those refused recently, which are tried again daily."""
-    refused = [market for market in wanted if market in known and not known[market].allowed]
-    again = ALL_AGAIN if len(refused) == len(wanted) else PROBE_AGAIN
-    return [each for each in wanted if each not in refused or known[each].is_due(now, again)]
+    refused = [market for market in configured if market in known and not known[market].allowed]
+    again = ALL_AGAIN if len(refused) == len(configured) else PROBE_AGAIN
+    return [each for each in configured if each not in refused or known[each].is_due(now, again)]
 
 
 class Markets:
     """The markets of one sweep; `learnt` holds its new verdicts on them.
 
-    `wanted` are the markets of SYNC_MARKETS, `known` the verdicts of earlier syncs.
+    `configured` are the markets of SYNC_MARKETS, `known` the verdicts of earlier syncs.
     """
 
-    def __init__(self, wanted: Sequence[str], known: Mapping[str, Verdict], now: datetime) -> None:
-        self._wanted = wanted
+    def __init__(
+        self, configured: Sequence[str], known: Mapping[str, Verdict], now: datetime
+    ) -> None:
+        self._configured = configured
         self.known = known
         self._now = now
         self.learnt: dict[str, Verdict] = {}
 
-    def asked(self, source: SourceName) -> list[str]:
+    def requested(self, source: SourceName) -> list[str]:
         """List the markets to request from a source, in order; `[""]` if without a market."""
-        if source == "new-releases" or not self._wanted:
+        if source == "new-releases" or not self._configured:
             return [""]
-        return served(self._wanted, {**self.known, **self.learnt}, self._now)
+        return served(self._configured, {**self.known, **self.learnt}, self._now)
 
-    def left_out(self, source: SourceName) -> list[str]:
+    def skipped(self, source: SourceName) -> list[str]:
         """List the markets that are not requested because Spotify refuses them."""
-        asked = self.asked(source)
-        return [] if asked == [""] else [each for each in self._wanted if each not in asked]
+        requested = self.requested(source)
+        if requested == [""]:
+            return []
+        return [market for market in self._configured if market not in requested]
 
-    def were_refused(self, market: str) -> bool:
+    def was_refused(self, market: str) -> bool:
         """Whether Spotify refused a market in earlier syncs."""
         return market in self.known and not self.known[market].allowed
 
@@ -64,7 +68,7 @@ class Markets:
         Returns the market and the page. Raises MarketRefused if Spotify refuses all of them, and
         any other SpotifyError of a page.
         """
-        for market in self.asked(source):
+        for market in self.requested(source):
             try:
                 first = await page(client, source, 0, market)
             except MarketRefused as error:
@@ -76,7 +80,7 @@ class Markets:
 
     def _none_served(self) -> MarketRefused:
         verdicts = {**self.known, **self.learnt}
-        reasons = ", ".join(f"{each} ({verdicts[each].reason})" for each in self._wanted)
+        reasons = ", ".join(f"{each} ({verdicts[each].reason})" for each in self._configured)
         return MarketRefused(
             f"Spotify serves none of SYNC_MARKETS: {reasons}; "
             "correct it, or leave it empty to search without a market"

@@ -109,7 +109,7 @@ class SourceProbe:
         Raises `error` if the second page is empty or cannot be read either.
         """
         for source in [each for each in LADDER if self._errors.get(each) is error]:
-            market = self._markets.asked(source)[0]
+            market = self._markets.requested(source)[0]
             with suppress(SpotifyError):
                 second = await page(self._client, source, ENDPOINTS[source].limit, market)
                 if second.items:

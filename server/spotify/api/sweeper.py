@@ -152,12 +152,12 @@ class SweepRun:
     async def _walk_all(self, choice: Choice, progress: Progress | None) -> None:
         """Read the list of every market; one whose pages fail does not stop the next."""
         haul, markets = self._haul, self._markets
-        for market in markets.asked(choice.source):
+        for market in markets.requested(choice.source):
             await self._walk(choice, market, progress)
             if haul.error and not is_passing(haul.error):
                 return
         read = {each.market for each in haul.lists}
-        refused = [each for each in markets.left_out(choice.source) if each not in read]
+        refused = [each for each in markets.skipped(choice.source) if each not in read]
         haul.lists += [MarketList(market, (), "refused") for market in refused]
 
     async def _walk(self, choice: Choice, market: str, progress: Progress | None) -> None:
@@ -180,8 +180,8 @@ class SweepRun:
         except SpotifyError as error:
             haul.error = error
         finally:  # also when the time is up
-            if walk.pages_read or market not in self._markets.left_out(choice.source):
-                self._add(walk, market, parser.parsed(), seen)
+            if walk.pages_read or market not in self._markets.skipped(choice.source):
+                self._add(walk, market, parser.result(), seen)
 
     def _add(self, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
         """Add the list of one market to the haul, with the proof that its absences are.
@@ -199,7 +199,7 @@ class SweepRun:
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
         sound = walk.ended and not walk.gaps and seen <= self._sweeper.max_releases
-        if sound and not self._markets.were_refused(market):
+        if sound and not self._markets.was_refused(market):
             moved = len(ids) + parsed.skipped < seen  # while it was read: one album came twice
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:
@@ -210,7 +210,7 @@ class SweepRun:
 async def _parse(parser: Parser, items: Sequence[Any]) -> None:
     """Parse a page, and let the loop turn in between."""
     for start in range(0, len(items), ITEMS_AT_ONCE):
-        parser.take(items[start : start + ITEMS_AT_ONCE])
+        parser.feed(items[start : start + ITEMS_AT_ONCE])
         await asyncio.sleep(REST_SECONDS)
 
 

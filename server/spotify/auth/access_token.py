@@ -24,7 +24,7 @@ class AccessToken:
     expires_at: datetime
 
     @property
-    def of_user(self) -> bool:
+    def is_of_user(self) -> bool:
         """Whether the token belongs to a person, not to the app."""
         return not self.account_id.startswith(APP_PREFIX)
 

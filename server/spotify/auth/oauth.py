@@ -20,7 +20,7 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
-from server.spotify.limits.quota import by_unknown_browsers
+from server.spotify.limits.quota import unknown_browsers_bucket
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response, Transport
 
@@ -102,7 +102,7 @@ class Accounts:
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
         bucket = _bucket_of(form)
         return await self._request(
-            form | {"code_verifier": verifier}, bucket if known else by_unknown_browsers(bucket)
+            form | {"code_verifier": verifier}, bucket if known else unknown_browsers_bucket(bucket)
         )
 
     async def refresh(self, refresh_token: str) -> Grant:
@@ -121,7 +121,7 @@ class Accounts:
             "Authorization": f"Basic {self._basic}",
             "Content-Type": "application/x-www-form-urlencoded",
         }
-        response = await self._limiter.through(
+        response = await self._limiter.call(
             lambda: self._transport.send("POST", self._url, headers, urlencode(form)),
             bucket,
             "tokens",

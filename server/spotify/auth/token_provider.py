@@ -57,7 +57,7 @@ class TokenProvider:
         """
         token = self._token
         if token is not None and token.value == value:
-            if not token.of_user:
+            if not token.is_of_user:
                 return False
             with suppress(DatabaseError):  # the token is not used again in any case
                 await self._refresher.mark_consent_needed(token, reason)

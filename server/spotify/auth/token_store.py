@@ -48,7 +48,7 @@ def newest(session: Session, allowed: Collection[str]) -> Login | None:
     return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
 
 
-def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
+def excluded_accounts(session: Session, allowed: Collection[str]) -> list[str]:
     """List the accounts whose logins are stored but not used, because `allowed` excludes them."""
     if not allowed:
         return []
@@ -56,7 +56,7 @@ def not_allowed(session: Session, allowed: Collection[str]) -> list[str]:
     return list(session.scalars(people.order_by(Login.account_id)))
 
 
-def mistaken(session: Session, allowed: Collection[str]) -> list[tuple[str, str]]:
+def mistaken_entries(session: Session, allowed: Collection[str]) -> list[tuple[str, str]]:
     """Find entries of ALLOWED_USERS that are the `id` of an account but do not admit it.
 
     Returns each with the name that would. Up to 0.1 an entry could be either id.
@@ -68,7 +68,7 @@ def mistaken(session: Session, allowed: Collection[str]) -> list[tuple[str, str]
     return [(user_id, account_id) for user_id, account_id in rows if user_id is not None]
 
 
-def name_by_type(session: Session) -> None:
+def prefix_bare_ids(session: Session) -> None:
     """Rename accounts whose account_id is unknown to a name that no account_id can be.
 
     Versions before 0.2 stored them under their bare `id`. Sessions follow by their foreign key.
@@ -130,7 +130,7 @@ def record_consent(
     session: Session, profile: Profile, grant: Grant, at: datetime, encryption: Encryption
 ) -> str:
     """Store a person's new login in place of older ones of the account; return its account_id."""
-    name_by_type(session)
+    prefix_bare_ids(session)
     known = select(Login).where(OF_PEOPLE, _is_of(profile)).order_by(BY_USER_ID, *NEWEST_FIRST)
     rows = list(session.scalars(known.with_for_update())) or [Login(account_id=profile.key)]
     row, *others = rows
@@ -151,19 +151,19 @@ def record_consent(
     return row.account_id
 
 
-def is_of_another(session: Session, profile: Profile) -> bool:
+def is_taken_by_others(session: Session, profile: Profile) -> bool:
     """Whether people have logged in, and none of them is this account."""
     people = session.execute(select(_is_of(profile)).where(OF_PEOPLE)).scalars().all()
     return bool(people) and not any(people)
 
 
-def forget(session: Session, account_id: str) -> None:
+def delete_login(session: Session, account_id: str) -> None:
     """Delete an account's tokens and sessions, and notify every process."""
     session.execute(delete(Login).where(Login.account_id == account_id, OF_PEOPLE))
     notify(session)
 
 
-def reseal(session: Session, encryption: Encryption) -> tuple[int, list[str]]:
+def reencrypt(session: Session, encryption: Encryption) -> tuple[int, list[str]]:
     """Encrypt tokens with the first key that are encrypted with another.
 
     Returns the number of logins changed, and the accounts whose refresh token no key opens; these
@@ -200,7 +200,7 @@ def notify(session: Session) -> None:
     session.execute(text(f"NOTIFY {CHANNEL}"))
 
 
-def remind(session: Session, account_id: str, now: datetime) -> bool:
+def claim_reminder(session: Session, account_id: str, now: datetime) -> bool:
     """Claim the daily reminder of a consent's end; return whether it is due for this process."""
     due = or_(
         Login.reminded_at.is_(None),

@@ -23,10 +23,10 @@ class Pause:
 
     def seconds_left(self, now: datetime) -> int:
         """Return the whole seconds until the pause ends, 0 if it has ended."""
-        left = math.ceil((self.put_right(now).until - now).total_seconds())
+        left = math.ceil((self.corrected(now).until - now).total_seconds())
         return max(left, 0)
 
-    def put_right(self, now: datetime) -> "Pause":
+    def corrected(self, now: datetime) -> "Pause":
         """Correct a pause that starts in the future, or lasts too long, by a clock since put back.
 
         It then starts now, and ends after at most LONGEST_PAUSE seconds.

@@ -27,7 +27,7 @@ class Allowance:
 
     per_day: int
 
-    def most(self, purpose: Purpose) -> int:
+    def limit(self, purpose: Purpose) -> int:
         """Return the calls in 24 hours that a purpose may use; background work leaves a reserve.
 
         Logins of unknown and of known browsers are two buckets of one endpoint, each of which may
@@ -48,7 +48,7 @@ def bucket_of(path: str) -> str:
     return f"/{first}/{rest}" if first == "browse" else f"/{first}"
 
 
-def by_unknown_browsers(bucket: str) -> str:
+def unknown_browsers_bucket(bucket: str) -> str:
     """Return the part of a bucket for browsers that have not completed a login before.
 
     Strangers can make these calls fail at will, so their pauses must not affect other calls.
@@ -66,7 +66,7 @@ def used(windows: Windows, now: datetime) -> int:
     return sum(calls for start, calls in windows.items() if start + REACH > now)
 
 
-def put_right(windows: Windows, now: datetime) -> Windows:
+def corrected(windows: Windows, now: datetime) -> Windows:
     """Move calls out of the future, where a clock that has since been put back counted them.
 
     The newest calls are moved to this hour, the others by the same distance. Calls from before a

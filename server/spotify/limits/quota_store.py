@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Cooldown, Quota
 from server.spotify.limits.cooldown import Pause
-from server.spotify.limits.quota import REACH, Windows, hour_of, put_right, used
+from server.spotify.limits.quota import REACH, Windows, corrected, hour_of, used
 
 LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
 KEEP = timedelta(days=30)  # rows that no longer count
@@ -51,8 +51,8 @@ def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
     )
     windows = {row.window: row.calls for row in rows}
     pause = _pause(session.get(Cooldown, bucket))
-    if any(window > now for window in windows) or (pause and pause != pause.put_right(now)):
-        return _put_right(session, bucket, now)
+    if any(window > now for window in windows) or (pause and pause != pause.corrected(now)):
+        return _correct(session, bucket, now)
     return BucketUsage(windows, pause)
 
 
@@ -66,8 +66,8 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
         windows.setdefault(row.bucket, {})[row.window] = row.calls
     pauses = {row.bucket: _pause_of(row) for row in session.scalars(select(Cooldown))}
     for bucket, pause in pauses.items():
-        if pause != pause.put_right(now):
-            pauses[bucket] = _put_right(session, bucket, now).pause or pause
+        if pause != pause.corrected(now):
+            pauses[bucket] = _correct(session, bucket, now).pause or pause
     return {
         bucket: BucketUsage(windows.get(bucket, {}), pauses.get(bucket))
         for bucket in sorted({*windows, *pauses})
@@ -118,17 +118,17 @@ def prune(session: Session, now: datetime) -> None:
     session.execute(delete(Cooldown).where(Cooldown.until <= now - KEEP))
 
 
-def _put_right(session: Session, bucket: str, now: datetime) -> BucketUsage:
+def _correct(session: Session, bucket: str, now: datetime) -> BucketUsage:
     """Move stored calls and the pause out of the future, after a fast clock was put back."""
     _lock(session, bucket)
     rows = session.execute(
         delete(Quota).where(Quota.bucket == bucket).returning(Quota.window, Quota.calls)
     )
-    right = put_right({row.window: row.calls for row in rows}, now)
+    right = corrected({row.window: row.calls for row in rows}, now)
     count(session, {(bucket, window): calls for window, calls in right.items()})
     row = session.get(Cooldown, bucket, with_for_update=True)
     if row is not None:
-        pause = _pause_of(row).put_right(now)
+        pause = _pause_of(row).corrected(now)
         row.since, row.until = pause.since, pause.until
         session.flush()
     return read(session, bucket, now)

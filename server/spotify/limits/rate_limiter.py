@@ -26,7 +26,7 @@ log = structlog.get_logger()
 
 
 class RateLimiter:
-    """Limits the calls made `through` it to `per_day` in 24 hours for each bucket.
+    """Limits the calls that it makes to `per_day` in 24 hours for each bucket.
 
     `count` is called with the bucket and the status of each response.
     """
@@ -48,7 +48,7 @@ class RateLimiter:
         self._saving = asyncio.Lock()
         self._logged_until: dict[str, datetime] = {}  # when `quota_spent` may be logged again
 
-    async def through(
+    async def call(
         self, call: Callable[[], Awaitable[Response]], bucket: str, purpose: Purpose
     ) -> Response:
         """Make a call and count it; return the response, whatever its status.
@@ -67,8 +67,8 @@ class RateLimiter:
 
     async def check(self, bucket: str, purpose: Purpose, calls: int = 1) -> None:
         """Raise RateLimited or QuotaSpent if `calls` calls may not be made now; makes none."""
-        now, most = self._now(), self.allowance.most(purpose)
-        await self._put_right(bucket)
+        now, most = self._now(), self.allowance.limit(purpose)
+        await self._correct(bucket)
         self._refuse_in_pause(bucket)
         with suppress(DatabaseError):
             self._learn(bucket, await self._database.run(quota_store.read, bucket, now))
@@ -78,8 +78,8 @@ class RateLimiter:
             self._refuse_as_spent(bucket, usage, now, most, calls)
 
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
-        most = self.allowance.most(purpose)
-        await self._put_right(bucket)
+        most = self.allowance.limit(purpose)
+        await self._correct(bucket)
         self._refuse_in_pause(bucket)
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
@@ -98,11 +98,11 @@ class RateLimiter:
         for bucket, usage in usages.items():
             self._learn(bucket, usage)
 
-    async def _put_right(self, bucket: str) -> None:
+    async def _correct(self, bucket: str) -> None:
         """Let a pause from the future start now, after a fast clock was put back."""
         now, pause = self._now(), self._usage(bucket).pause
-        if pause is not None and (right := pause.put_right(now)) != pause:
-            self._usages[bucket] = replace(self._usage(bucket), pause=right)
+        if pause is not None and (corrected := pause.corrected(now)) != pause:
+            self._usages[bucket] = replace(self._usage(bucket), pause=corrected)
             with suppress(DatabaseError):
                 await self._database.run(quota_store.read, bucket, now)
 

@@ -93,7 +93,7 @@ async def test_a_login_that_another_process_records_is_told_at_once(
     login = (await status_of(freshet))["login"]
     assert (login["state"], login["days_to_reconsent"]) == ("consent_needed", 0)
     assert "account-1" not in str(login)
-    await freshet.database.run(token_store.forget, "account-1")
+    await freshet.database.run(token_store.delete_login, "account-1")
     await until(lambda: freshet.consent_monitor.consent is None)
     assert (await status_of(freshet))["login"] == NOBODY
 

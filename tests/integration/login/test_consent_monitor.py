@@ -247,7 +247,7 @@ async def test_a_forgotten_login_ends_the_reminders(
     await agree(database, clock)
     clock.moment = end_of_consent(clock()) - timedelta(days=5)
     consent_monitor = watch_of()
-    await database.run(token_store.forget, PROFILE.key)
+    await database.run(token_store.delete_login, PROFILE.key)
     assert await reminders(consent_monitor) == []
     assert consent_monitor.consent is None
 

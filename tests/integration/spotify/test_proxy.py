@@ -97,7 +97,7 @@ async def failure(url: str) -> str:
 def test_the_environment_names_the_proxy(
     said: Callable[..., Proxies], environment: dict[str, str], host: str, expected: str | None
 ) -> None:
-    proxy = said(**environment).of("https", host, 443)
+    proxy = said(**environment).find("https", host, 443)
     assert (None if proxy is None else str(proxy)) == expected
 
 
@@ -122,7 +122,7 @@ def test_a_proxy_that_cannot_be_used_is_explained(address: str, words: str) -> N
 
 def test_a_password_is_in_no_text(said: Callable[..., Proxies]) -> None:
     proxies = said(HTTPS_PROXY="http://me:hidden@proxy:3128", NO_PROXY="intranet")
-    proxy = proxies.of("https", "api.spotify.com", 443)
+    proxy = proxies.find("https", "api.spotify.com", 443)
     assert "hidden" not in f"{proxy} {proxy!r}"
     assert proxies.describe() == {
         "HTTPS_PROXY": "http://********@proxy:3128",

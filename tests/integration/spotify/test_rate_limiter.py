@@ -44,7 +44,7 @@ class Caller:
             self.made += 1
             return answer
 
-        return await self.limiter.through(make, bucket, purpose)
+        return await self.limiter.call(make, bucket, purpose)
 
     async def many(self, number: int, **options: Any) -> int:
         """How many of so many calls were let through."""
@@ -210,7 +210,7 @@ async def test_a_late_answer_does_not_end_a_pause_that_has_begun_meanwhile(calle
         await released.wait()
         return OK
 
-    slow = asyncio.create_task(one.limiter.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(one.limiter.call(late, SEARCH, "background"))
     await asked.wait()
     await one.many(1, answer=LIMITED)
     released.set()
@@ -226,7 +226,7 @@ async def test_nor_does_it_while_the_database_is_away(clock: Clock) -> None:
         await released.wait()
         return OK
 
-    slow = asyncio.create_task(alone.limiter.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(alone.limiter.call(late, SEARCH, "background"))
     await asyncio.sleep(0)
     await alone.many(1, answer=LIMITED)
     released.set()
@@ -245,7 +245,7 @@ async def test_a_shorter_pause_never_cuts_a_longer_one_short(
         await first.wait()
         return SHORT
 
-    slow = asyncio.create_task(one.limiter.through(short, SEARCH, "background"))
+    slow = asyncio.create_task(one.limiter.call(short, SEARCH, "background"))
     await asyncio.sleep(0.05)
     await two.many(1, answer=LIMITED)
     first.set()
@@ -354,7 +354,7 @@ async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
         await asked.wait()
         return LIMITED
 
-    first = asyncio.create_task(one.limiter.through(early, SEARCH, "background"))
+    first = asyncio.create_task(one.limiter.call(early, SEARCH, "background"))
     await entered.wait()
     held = asyncio.create_task(database.run(hold))
     await asyncio.get_running_loop().run_in_executor(None, holding.wait)
@@ -485,7 +485,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
         holding.set()
         let_go.wait(5)
 
-    slow = asyncio.create_task(astray.limiter.through(late, SEARCH, "background"))
+    slow = asyncio.create_task(astray.limiter.call(late, SEARCH, "background"))
     await asyncio.sleep(0)
     await astray.many(1, answer=SHORT)
     astray.limiter._database = database

@@ -512,7 +512,7 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
     await log_in(standin)
     provider = keeper_of(standin)
     await provider.access_token()
-    await database.run(token_store.forget, ROBIN.account_id)
+    await database.run(token_store.delete_login, ROBIN.account_id)
     provider.forget()
     assert listener_of(standin, await provider.access_token()) is None
 
@@ -535,7 +535,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     provider = keeper_of(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
-    deleting = asyncio.create_task(elsewhere.run(token_store.forget, ROBIN.account_id))
+    deleting = asyncio.create_task(elsewhere.run(token_store.delete_login, ROBIN.account_id))
     await someone_waits(elsewhere)
     gate.let_go()
     await deleting

@@ -379,7 +379,7 @@ async def test_a_deleted_login_is_not_brought_back_by_what_a_cut_database_missed
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
-    await database.run(token_store.forget, ROBIN.account_id)
+    await database.run(token_store.delete_login, ROBIN.account_id)
     lost.provider.forget()
     assert listener_of(standin, await lost.provider.access_token()) is None
     assert await database.run(token_store.usable_accounts, ()) == []

@@ -81,7 +81,7 @@ def test_a_first_login_is_kept_whole(session: Session, table: Table) -> None:
 def test_a_new_login_takes_the_place_of_the_older_one(session: Session, table: Table) -> None:
     record(session, ROBIN)
     token_store.mark_consent_needed(session, ROBIN.key, "Refresh token revoked", LATER)
-    token_store.remind(session, ROBIN.key, NOW)
+    token_store.claim_reminder(session, ROBIN.key, NOW)
     record(session, Profile("account-robin", "robin-renamed", None), ANEW, LATER)
     [row] = table()
     assert (row.account_id, row.user_id, row.display_name) == (
@@ -113,7 +113,7 @@ def test_a_profile_without_account_id_is_known_by_its_user_id(
 ) -> None:
     record(session, ROBIN)
     unnamed = Profile(None, "robin", "Robin")
-    assert not token_store.is_of_another(session, unnamed)
+    assert not token_store.is_taken_by_others(session, unnamed)
     record(session, unnamed, ANEW, LATER)
     assert len(table()) == 1
     record(session, ROBIN, GRANT, LATER)
@@ -126,7 +126,7 @@ def test_an_account_id_once_known_is_not_lost_to_a_profile_without_it(
     record(session, ROBIN)
     record(session, Profile(None, "robin", "Robin"), ANEW, LATER)
     stranger = Profile("account-stranger", "robin", "Another Robin")
-    assert token_store.is_of_another(session, stranger)
+    assert token_store.is_taken_by_others(session, stranger)
     assert ids(table()) == [("account-robin", "robin")]
 
 
@@ -135,7 +135,7 @@ def test_the_same_user_id_under_another_account_id_is_somebody_else(
 ) -> None:
     record(session, ROBIN)
     stranger = Profile("account-stranger", "robin", "Another Robin")
-    assert token_store.is_of_another(session, stranger)
+    assert token_store.is_taken_by_others(session, stranger)
     assert session_store.admit(session, stranger, ANEW, (), RING, LATER) is None
     record(session, stranger, ANEW, LATER)
     assert ids(table()) == [("account-robin", "robin"), ("account-stranger", "robin")]
@@ -147,7 +147,7 @@ def test_a_user_id_that_is_somebody_elses_account_id_is_no_key_to_it(
 ) -> None:
     record(session, ROBIN)
     stranger = Profile("account-stranger", ROBIN.key, None)
-    assert token_store.is_of_another(session, stranger)
+    assert token_store.is_taken_by_others(session, stranger)
     record(session, stranger, ANEW, LATER)
     assert RING.open(table()[0].refresh_token or b"") == "AQ-refresh"
     assert len(table()) == 2
@@ -161,12 +161,12 @@ def test_an_account_without_account_id_is_not_the_one_whose_account_id_is_its_id
 ) -> None:
     for first, second in ((ROBIN, NAMELESS), (NAMELESS, ROBIN)):
         record(session, first)
-        assert token_store.is_of_another(session, second)
+        assert token_store.is_taken_by_others(session, second)
         assert session_store.admit(session, second, ANEW, (), RING, LATER) is None
         record(session, second, ANEW, LATER)
         assert ids(table()) == [("account-robin", "robin"), ("id:account-robin", "account-robin")]
         for each in (ROBIN, NAMELESS):
-            token_store.forget(session, each.key)
+            token_store.delete_login(session, each.key)
         assert table() == []
 
 
@@ -194,7 +194,7 @@ def test_an_account_whose_two_ids_are_alike_is_known_by_its_account_id(
     alike = Profile("robin", "robin", "Robin")
     record(session, Profile(None, "robin", "Robin"))
     for _ in range(2):
-        assert not token_store.is_of_another(session, alike)
+        assert not token_store.is_taken_by_others(session, alike)
         admission = session_store.admit(session, alike, ANEW, ["robin"], RING, LATER)
         assert admission is not None
         assert session_store.visitor(session, admission.session, ["robin"], LATER) is not None
@@ -207,26 +207,29 @@ def test_an_entry_that_was_an_older_id_is_found_with_what_to_write_instead(
     record(session, ROBIN)
     record(session, Profile(None, "sam", "Sam"))
     allowed = ["robin", "sam", "nobody", "account-other"]
-    assert token_store.mistaken(session, allowed) == [("robin", "account-robin"), ("sam", "id:sam")]
-    assert token_store.mistaken(session, [*allowed, "account-robin", "id:sam"]) == []
-    assert token_store.mistaken(session, ()) == []
+    assert token_store.mistaken_entries(session, allowed) == [
+        ("robin", "account-robin"),
+        ("sam", "id:sam"),
+    ]
+    assert token_store.mistaken_entries(session, [*allowed, "account-robin", "id:sam"]) == []
+    assert token_store.mistaken_entries(session, ()) == []
 
 
 def test_nobody_is_of_another_while_nobody_is_here(session: Session) -> None:
-    assert not token_store.is_of_another(session, ROBIN)
+    assert not token_store.is_taken_by_others(session, ROBIN)
     add_app(session)
-    assert not token_store.is_of_another(session, ROBIN)
+    assert not token_store.is_taken_by_others(session, ROBIN)
     record(session, ROBIN)
-    assert not token_store.is_of_another(session, ROBIN)
-    assert token_store.is_of_another(session, SAM)
+    assert not token_store.is_taken_by_others(session, ROBIN)
+    assert token_store.is_taken_by_others(session, SAM)
     record(session, SAM)
-    assert not token_store.is_of_another(session, SAM)
+    assert not token_store.is_taken_by_others(session, SAM)
 
 
 def test_a_dead_login_still_owns_the_server(session: Session) -> None:
     record(session, ROBIN)
     token_store.mark_consent_needed(session, ROBIN.key, "Refresh token expired", LATER)
-    assert token_store.is_of_another(session, SAM)
+    assert token_store.is_taken_by_others(session, SAM)
     assert session_store.admit(session, SAM, GRANT, (), RING, LATER) is None
     assert session_store.admit(session, ROBIN, ANEW, (), RING, LATER) is not None
 
@@ -268,7 +271,7 @@ def test_only_one_account_is_forgotten_with_its_sessions(session: Session, table
     assert mine is not None
     assert mine_too is not None
     assert yours is not None
-    token_store.forget(session, ROBIN.key)
+    token_store.delete_login(session, ROBIN.key)
     assert [row.account_id for row in table()] == ["account-sam", APP]
     assert session_store.visitor(session, mine.session, allowed, NOW) is None
     assert session_store.visitor(session, mine_too.session, allowed, NOW) is None
@@ -279,7 +282,7 @@ def test_only_one_account_is_forgotten_with_its_sessions(session: Session, table
 def test_an_account_is_forgotten_by_its_own_id_only(session: Session, table: Table) -> None:
     record(session, ROBIN)
     for other in ("robin", "ACCOUNT-ROBIN", "account-%", "", "' OR 1=1 --"):
-        token_store.forget(session, other)
+        token_store.delete_login(session, other)
     assert len(table()) == 1
 
 
@@ -287,14 +290,14 @@ def test_the_apps_row_is_nobodys(session: Session, table: Table) -> None:
     add_app(session)
     [row] = table()
     before = (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at)
-    token_store.forget(session, APP)
+    token_store.delete_login(session, APP)
     assert not token_store.mark_consent_needed(session, APP, "Refresh token revoked", LATER)
     assert token_store.usable_accounts(session, ()) == []
     assert token_store.usable_accounts(session, [APP]) == []
     assert token_store.newest(session, ()) is None
     assert token_store.newest(session, [APP]) is None
     for hostile in (Profile(APP, APP, None), Profile(None, APP, None), Profile("a", APP, None)):
-        assert not token_store.is_of_another(session, hostile)
+        assert not token_store.is_taken_by_others(session, hostile)
     assert session_store.visitor(session, "no session", (), NOW) is None
     [row] = table()
     assert (row.access_token, row.expires_at, row.state, row.reason, row.reminded_at) == before
@@ -469,8 +472,8 @@ def test_every_process_hears_of_a_login_that_comes_dies_or_goes_and_of_nothing_e
             heard(token_store.mark_consent_needed, ROBIN.key, "Refresh token expired", LATER) == 0
         )
         assert heard(add_app) == 0
-        assert heard(token_store.remind, ROBIN.key, NOW) == 0
-        assert heard(token_store.forget, ROBIN.key) == 1
+        assert heard(token_store.claim_reminder, ROBIN.key, NOW) == 0
+        assert heard(token_store.delete_login, ROBIN.key) == 1
     finally:
         connection.close()
 
@@ -484,14 +487,14 @@ def test_what_another_key_has_sealed_is_sealed_anew_and_the_rest_left_alone(
     add_app(session)
     before = {row.account_id: row.refresh_token for row in table()}
     both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
-    assert token_store.reseal(session, both) == (2, [])
+    assert token_store.reencrypt(session, both) == (2, [])
     rows = {row.account_id: row for row in table()}
     assert rows["account-sam"].refresh_token == before["account-sam"]
     for row in rows.values():
         assert other.is_current(row.access_token or b"")
         assert row.refresh_token is None or other.is_current(row.refresh_token)
     assert other.open(rows["account-robin"].refresh_token or b"") == "AQ-refresh"
-    assert token_store.reseal(session, both) == (0, [])
+    assert token_store.reencrypt(session, both) == (0, [])
 
 
 def test_what_no_key_opens_stays_as_it_is(session: Session, table: Table) -> None:
@@ -499,7 +502,7 @@ def test_what_no_key_opens_stays_as_it_is(session: Session, table: Table) -> Non
     add_app(session)
     before = [(row.access_token, row.refresh_token) for row in table()]
     for _ in range(2):
-        assert token_store.reseal(session, Encryption(OTHER_SECRET, "tokens")) == (
+        assert token_store.reencrypt(session, Encryption(OTHER_SECRET, "tokens")) == (
             0,
             ["account-robin"],
         )
@@ -512,7 +515,7 @@ def test_an_access_token_that_no_key_opens_does_not_keep_the_refresh_token_from_
     record(session, ROBIN)
     session.execute(text("UPDATE logins SET access_token = 'garbage'"))
     both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
-    assert token_store.reseal(session, both) == (1, [])
+    assert token_store.reencrypt(session, both) == (1, [])
     assert Encryption(OTHER_SECRET, "tokens").open(table()[0].refresh_token or b"") == "AQ-refresh"
 
 
@@ -524,7 +527,7 @@ async def test_a_login_deleted_while_it_is_sealed_anew_is_no_crash(
     await database.run(record, SAM)
     both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
     with Session(elsewhere.engine) as deleting, deleting.begin():
-        token_store.forget(deleting, ROBIN.key)
-        resealing = asyncio.create_task(database.run(token_store.reseal, both))
+        token_store.delete_login(deleting, ROBIN.key)
+        resealing = asyncio.create_task(database.run(token_store.reencrypt, both))
         await someone_waits(elsewhere)
     assert await resealing == (1, [])

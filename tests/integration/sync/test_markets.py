@@ -254,8 +254,8 @@ def test_what_is_known_of_a_market_is_written_down_again_only_once_a_day(clock: 
     markets.accept("SE")
     assert markets.learnt == {"SE": Verdict(True, None, now)}
     markets.refuse("DE", MarketRefused("400 Unlaunched market"))
-    assert (markets.asked("search"), markets.left_out("search")) == (["SE"], ["DE"])
-    assert (markets.asked("new-releases"), markets.left_out("new-releases")) == ([""], [])
+    assert (markets.requested("search"), markets.skipped("search")) == (["SE"], ["DE"])
+    assert (markets.requested("new-releases"), markets.skipped("new-releases")) == ([""], [])
 
 
 # What people and programs see

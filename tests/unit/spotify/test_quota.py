@@ -12,8 +12,8 @@ from server.spotify.limits.quota import (
     REACH,
     Allowance,
     bucket_of,
+    corrected,
     hour_of,
-    put_right,
     room_at,
     spacing,
     used,
@@ -48,17 +48,17 @@ def test_an_hour_counts_as_long_as_any_of_it_lies_in_the_last_day() -> None:
 
 
 def test_a_tenth_is_kept_for_people() -> None:
-    assert Allowance(500).most("interactive") == 500
-    assert Allowance(500).most("background") == 450
+    assert Allowance(500).limit("interactive") == 500
+    assert Allowance(500).limit("background") == 450
 
 
 @pytest.mark.parametrize(("per_day", "most"), [(9, 9), (10, 9), (19, 18), (20, 18), (25, 23)])
 def test_what_is_kept_is_rounded_down(per_day: int, most: int) -> None:
-    assert Allowance(per_day).most("background") == most
+    assert Allowance(per_day).limit("background") == most
 
 
 def test_tokens_have_no_limit() -> None:
-    assert Allowance(1).most("tokens") == sys.maxsize
+    assert Allowance(1).limit("tokens") == sys.maxsize
 
 
 def test_an_hour_starts_at_its_first_instant() -> None:
@@ -149,17 +149,17 @@ def hours_from_now(calls: dict[int, int]) -> dict[datetime, int]:
 
 def test_a_clock_that_was_put_back_leaves_the_calls_as_far_apart_as_they_were() -> None:
     before = hours_from_now(dict.fromkeys(range(-20, 25), 1))
-    assert put_right(before, NOW) == hours_from_now(dict.fromkeys(range(-44, 1), 1))
+    assert corrected(before, NOW) == hours_from_now(dict.fromkeys(range(-44, 1), 1))
 
 
 def test_calls_that_a_right_clock_counted_before_one_that_ran_ahead_stay_where_they_are() -> None:
     before = hours_from_now({-3: 5, -2: 6, 22: 7, 24: 8})
-    assert put_right(before, NOW) == hours_from_now({-3: 5, -2: 6 + 7, 0: 8})
+    assert corrected(before, NOW) == hours_from_now({-3: 5, -2: 6 + 7, 0: 8})
 
 
 def test_of_calls_of_two_wrong_clocks_none_stays_in_the_future() -> None:
     before = hours_from_now({-3: 5, 24: 6, 2400: 7})
-    assert put_right(before, NOW) == hours_from_now({-3: 5, 24 - 2400: 6, 0: 7})
+    assert corrected(before, NOW) == hours_from_now({-3: 5, 24 - 2400: 6, 0: 7})
 
 
 @given(
@@ -170,10 +170,10 @@ def test_a_clock_put_back_loses_no_call_and_lets_none_be_newer_than_now(
     before: dict[datetime, int], minute: int
 ) -> None:
     now = NOW.replace(minute=minute)
-    after = put_right(before, now)
+    after = corrected(before, now)
     assert sum(after.values()) == sum(before.values())
     assert max(after) <= hour_of(now)
-    assert put_right(after, now) == after
+    assert corrected(after, now) == after
     if max(before) <= now:
         assert after == before
     else:
