@@ -14,6 +14,7 @@ from server.login.errors import ForeignOrigin
 from server.serving.feeds import FORMATS, Channel
 
 PROBLEM = "application/problem+json"
+EVENTS = "/api/events"
 ROOT = "http://127.0.0.1:5000"
 AT = "2026-11-20T05:00:12Z"
 CREDIT = {"spotify_id": "7dGJo4pcD2V6oG8kP0tJRR", "name": "Northern Harbour"}
@@ -112,6 +113,10 @@ ERRORS: dict[int, type[errors.FreshetError]] = {
     429: request_errors.SyncPaused,
     503: errors.DatabaseUnavailable,
 }
+ERRORS_OF_EVENTS = ERRORS | {
+    429: request_errors.TooManyOfOneClient,
+    503: request_errors.TooManyListeners,
+}
 FAULT = {"parameter": "limit", "value": "0", "reason": "must be greater than or equal to 1"}
 
 
@@ -146,18 +151,18 @@ def event() -> str:
 
 
 def add_problems(paths: dict[str, Any]) -> None:
-    """Add an example to every error that is described."""
-    for operation in (each for item in paths.values() for each in item.values()):
-        for status, response in operation["responses"].items():
+    """Add an example to every error response in the `paths` of an OpenAPI document."""
+    for path, item in paths.items():
+        errors_by_status = ERRORS_OF_EVENTS if path == EVENTS else ERRORS
+        for status, response in (each for of in item.values() for each in of["responses"].items()):
             if PROBLEM in response.get("content", {}):
-                response["content"][PROBLEM]["example"] = problem(
-                    int(status), response["description"]
-                )
+                error = errors_by_status[int(status)]
+                example = problem(error, int(status), response["description"])
+                response["content"][PROBLEM]["example"] = example
 
 
-def problem(status: int, detail: str) -> dict[str, Any]:
+def problem(error: type[errors.FreshetError], status: int, detail: str) -> dict[str, Any]:
     """Return the example of an error with this status."""
-    error = ERRORS[status]
     members = Reach(812, 1042, 811).members if status == 410 else {}
     return {
         "type": f"/problems/{error.kind}",

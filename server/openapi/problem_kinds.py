@@ -96,7 +96,7 @@ OF_THE_API = (
     ),
     explain(
         errors.NothingYet,
-        "No sync with Spotify has succeeded yet, so there are no releases to serve.",
+        "No sync with Spotify has succeeded yet, so Freshet has no releases to serve.",
         f"{RETRY} The first sync takes a few seconds. {DOCTOR}",
     ),
     explain(
@@ -108,7 +108,7 @@ OF_THE_API = (
     ),
     explain(
         errors.SpotifyError,
-        "Spotify did not answer, or its response could not be used. Stored releases are still "
+        "Spotify did not respond, or its response could not be used. Stored releases are still "
         "served.",
         f"Try again later. {DOCTOR}",
     ),
@@ -150,7 +150,7 @@ OF_THE_API = (
         "of the newest change, because the database was restored from a backup or created again. "
         "See `oldest` and `newest` in the response.",
         "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
-        "answer. Without `after`, the list starts with the oldest stored change.",
+        "response. Without `after`, the list starts with the oldest stored change.",
     ),
     explain(
         request_errors.MetricsKeyNeeded,
@@ -223,7 +223,7 @@ OF_LOGINS = tuple(
         (failures.OwnerWithoutPremium, "Spotify requires the owner of the app to have Premium."),
         (failures.SpotifyFailed, "Spotify's response to the login could not be used."),
         (failures.SpotifyAway, "Spotify is unavailable, or has asked for a pause."),
-        (failures.SpotifySlow, "Spotify did not answer within the time limit."),
+        (failures.SpotifySlow, "Spotify did not respond within the time limit."),
     )
 )
 ALL = (

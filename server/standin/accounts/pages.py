@@ -42,10 +42,10 @@ button { flex: 1; padding: .75rem; border: 1px solid var(--deep); border-radius:
 button.agree { background: var(--deep); color: var(--on-deep); }
 button:focus-visible, a:focus-visible { outline: 3px solid var(--deep); outline-offset: 3px; }
 img { display: block; width: 100%; height: auto; border-radius: .5rem; }
-.wall { display: grid; gap: 1rem; padding: 0; list-style: none;
+.covers { display: grid; gap: 1rem; padding: 0; list-style: none;
         grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); }
-.wall a { text-decoration: none; color: inherit; font-size: .9rem; overflow-wrap: anywhere; }
-.wall b { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;
+.covers a { text-decoration: none; color: inherit; font-size: .9rem; overflow-wrap: anywhere; }
+.covers b { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;
           overflow: hidden; margin-top: .4rem; line-height: 1.3; }
 </style>
 </head>
@@ -91,9 +91,9 @@ _ITEM: Final = """{% extends "base.html" %}{% block main %}<main>
 <p class="soft">On Spotify, you could listen here.</p>
 </main>{% end %}"""
 
-_WALL: Final = """{% extends "base.html" %}{% block main %}<main class="wide">
+_COVERS: Final = """{% extends "base.html" %}{% block main %}<main class="wide">
 <h1>{{ title }}</h1>
-<ul class="wall">
+<ul class="covers">
 {% for address, image, name, credits in covers %}<li><a href="{{ address }}">
 <img src="{{ image }}" alt="" width="300" height="300" loading="lazy">
 <b dir="auto">{{ name }}</b> <span class="soft">
@@ -108,7 +108,7 @@ _PAGES: Final = DictLoader(
         "consent.html": _CONSENT,
         "refusal.html": _REFUSAL,
         "item.html": _ITEM,
-        "wall.html": _WALL,
+        "covers.html": _COVERS,
     }
 )
 
@@ -140,4 +140,4 @@ def item_page(
 
 def listing_page(title: str, covers: Sequence[tuple[str, str, str, Sequence[str]]]) -> bytes:
     """Return a page of covers, each given as (address, image, name, credits)."""
-    return _PAGES.load("wall.html").generate(title=title, covers=covers)
+    return _PAGES.load("covers.html").generate(title=title, covers=covers)

@@ -18,6 +18,7 @@ from server.observability.http_metrics import readable_route
 from server.openapi import problem_kinds
 from server.openapi.change_schemas import Change
 from server.openapi.spec import openapi
+from server.request_errors import TooManyListeners, TooManyOfOneClient
 from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.settings_files import PUBLIC_URL
@@ -104,6 +105,15 @@ def test_examples_of_errors_carry_their_own_status_and_a_kind_that_is_explained(
             assert example["status"] == int(status)
             assert int(status) in explained.statuses, (path, status)
             assert example["title"] == explained.title
+
+
+def test_the_examples_of_streams_are_of_errors_that_streams_have() -> None:
+    kinds = {
+        status: content["example"]["type"].removeprefix("/problems/")
+        for path, status, content in examples()
+        if path == "/api/events" and status in ("429", "503")
+    }
+    assert kinds == {"429": TooManyOfOneClient.kind, "503": TooManyListeners.kind}
 
 
 def test_examples_are_what_the_feeds_and_the_stream_really_write() -> None:

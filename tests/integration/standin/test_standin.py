@@ -586,9 +586,9 @@ async def test_links_to_spotify_lead_to_pages_of_the_stand_in(app: App) -> None:
         assert answer.code == 200
         assert "This is not Spotify." in answer.body.decode()
     assert (await app.fetch("/open/album/unknown")).code == 404
-    wall = (await app.fetch("/")).body.decode()
-    assert wall.count("<img") > 80
-    assert "<Roll>" not in wall
+    start_page = (await app.fetch("/")).body.decode()
+    assert start_page.count("<img") > 80
+    assert "<Roll>" not in start_page
 
 
 # The script, the record and time
