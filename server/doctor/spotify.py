@@ -19,11 +19,10 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.errors import OwnerWithoutPremium
-from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
-from server.spotify.types import SourceName
+from server.spotify.types import ENDPOINTS, SourceName
 from server.sync.pacing import Pacing
 
 MOST_SKEW = timedelta(seconds=30)

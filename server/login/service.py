@@ -29,10 +29,11 @@ from server.login.login_budget import (
 from server.login.session_store import Visitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.oauth import Accounts
 from server.spotify.consent import SCOPES, end_of_consent
 from server.spotify.limits.quota import unknown_browsers_bucket
 from server.spotify.profile import Profile, read_profile
+from server.spotify.types import Grant
 
 ADMIT_OTHERS = "set ALLOWED_USERS to admit other accounts"
 LONGEST_CODE = 2000  # characters

@@ -13,8 +13,8 @@ from models import BrowserSession, Login, SpentState
 from server.encryption import Encryption
 from server.login.attempt import fingerprint
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
+from server.spotify.types import Grant
 
 SESSION_LIFE = timedelta(days=30)
 ADMISSION_LOCK = 0x4F776E65  # arbitrary; two concurrent first logins cannot both become owner

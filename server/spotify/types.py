@@ -1,4 +1,4 @@
-"""The values that several chapters name: sources, purposes of calls, verdicts. Pure."""
+"""The value types that several chapters name: sources, verdicts, endpoints, grants. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,3 +37,33 @@ class Verdicts:
 
     sources: Mapping[SourceName, Verdict] = field(default_factory=dict)
     markets: Mapping[str, Verdict] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The request for a source; `limit` is the longest page that every kind of app may have."""
+
+    path: str
+    limit: int
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+ENDPOINTS: dict[SourceName, Endpoint] = {
+    "new-releases": Endpoint("/browse/new-releases", 50),
+    "search": Endpoint("/search", 10, {"q": "tag:new", "type": "album"}),
+}
+
+
+@dataclass(frozen=True)
+class Grant:
+    """The answer to a token request: tokens, masked in `repr`; `expires_in` is in seconds."""
+
+    access_token: str = field(repr=False)
+    expires_in: int
+    refresh_token: str | None = field(default=None, repr=False)
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long the access token is valid from now on."""
+        return timedelta(seconds=self.expires_in)

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 from server.database.executor import Database
 from server.spotify.api.markets import served
-from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import Allowance, room_at, spacing
-from server.spotify.types import SourceName, Verdict
+from server.spotify.types import ENDPOINTS, SourceName, Verdict
 from server.storage import sync_runs
 
 BUSY = timedelta(hours=1)  # the wait for a sync whose calls never fit into the quota

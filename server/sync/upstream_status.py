@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify.api.paging import ENDPOINTS
 from server.spotify.limits import quota_store
 from server.spotify.limits.quota import Allowance, used
 from server.spotify.limits.quota_store import BucketUsage
-from server.spotify.types import LADDER, Verdict
+from server.spotify.types import ENDPOINTS, LADDER, Verdict
 from server.storage import sync_runs
 from server.storage.sync_runs import Day, SyncHistory
 from server.tasks import attempt_each

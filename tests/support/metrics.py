@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.app.application import Application
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
+from server.spotify.types import Grant
 from tests.support.client import Client
 from tests.support.paths import ROOT
 from tests.support.waiting import until

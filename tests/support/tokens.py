@@ -14,12 +14,13 @@ from models import Login
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.oauth import Accounts
 from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.consent import SCOPES
 from server.spotify.profile import Profile, read_profile
 from server.spotify.transport import Transport
+from server.spotify.types import Grant
 from server.standin import Listener, StandIn
 from server.standin.accounts.tokens import challenge_of
 from tests.support.clock import Clock

@@ -1,31 +1,16 @@
 """The pages of a list of albums, followed from one to the next as Spotify links them."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from server.errors import BadAnswer, SpotifyError, SpotifyUnavailable
 from server.spotify.api.client import SpotifyClient
-from server.spotify.types import SourceName
+from server.spotify.types import ENDPOINTS, SourceName
 
 DEEPEST = 1000  # limit + offset; beyond it, search answers 400
 MOST_IN_A_ROW = 3  # unreadable pages, after which a walk ends
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """The request for a source; `limit` is the longest page that every kind of app may have."""
-
-    path: str
-    limit: int
-    parameters: Mapping[str, str] = field(default_factory=dict)
-
-
-ENDPOINTS: dict[SourceName, Endpoint] = {
-    "new-releases": Endpoint("/browse/new-releases", 50),
-    "search": Endpoint("/search", 10, {"q": "tag:new", "type": "album"}),
-}
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
-from server.spotify.api.paging import ENDPOINTS, Gap, Page, is_passing, page
+from server.spotify.api.paging import Gap, Page, is_passing, page
 from server.spotify.parse import release_dates
-from server.spotify.types import LADDER, Setting, SourceName, Verdict
+from server.spotify.types import ENDPOINTS, LADDER, Setting, SourceName, Verdict
 
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
 MOST_DATED = 100  # items of a page whose dates are compared; more than any page has

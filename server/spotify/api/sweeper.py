@@ -13,11 +13,11 @@ from server.request_errors import SyncPaused
 from server.spotify.album_parser import ParsedPage, Parser
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
-from server.spotify.api.paging import ENDPOINTS, Gap, Walk, is_passing
+from server.spotify.api.paging import Gap, Walk, is_passing
 from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
 from server.spotify.sweep import MarketList, Proof, Sweep
-from server.spotify.types import Setting, SourceName, Verdict, Verdicts
+from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
 
 SWEEP_SECONDS = 300.0  # for a whole pass, however long each request may take
 ITEMS_AT_ONCE = 2  # parsed before the loop turns to requests

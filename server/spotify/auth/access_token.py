@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from server.errors import SpotifyTimeout
-from server.spotify.auth.oauth import Grant
 from server.spotify.profile import APP_PREFIX
+from server.spotify.types import Grant
 
 EARLY = timedelta(seconds=60)  # before its end, when a token is no longer used
 LONGEST_REQUEST = 30.0  # seconds; the transport times out sooner

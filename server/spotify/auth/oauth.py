@@ -7,8 +7,6 @@ Source: developer.spotify.com/documentation/web-api/tutorials/code-pkce-flow and
 import re
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -23,26 +21,12 @@ from server.errors import (
 from server.spotify.limits.quota import unknown_browsers_bucket
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response, Transport
+from server.spotify.types import Grant
 
 TOKEN = re.compile(r"[!-~]+")  # the characters allowed in a header, and in a scope
 ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; since then each has its own
 LONGEST_TOKEN = 4096  # characters; it has to fit into a header
 LONGEST_LIFE = 86400  # seconds; a longer `expires_in` is cut to this
-
-
-@dataclass(frozen=True)
-class Grant:
-    """The answer to a token request: tokens, masked in `repr`; `expires_in` is in seconds."""
-
-    access_token: str = field(repr=False)
-    expires_in: int
-    refresh_token: str | None = field(default=None, repr=False)
-    scopes: tuple[str, ...] = ()
-
-    @property
-    def lifetime(self) -> timedelta:
-        """How long the access token is valid from now on."""
-        return timedelta(seconds=self.expires_in)
 
 
 class Accounts:

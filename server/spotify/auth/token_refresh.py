@@ -17,9 +17,10 @@ from server.encryption import Encryption
 from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, IssuedToken, TokenRequest
-from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.oauth import Accounts
 from server.spotify.auth.token_store import Transaction
 from server.spotify.profile import APP_PREFIX
+from server.spotify.types import Grant
 
 REPLACED = "SECRET has changed; Freshet requests a new token"
 

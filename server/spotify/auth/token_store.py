@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session, aliased
 from models import Login
 from server.encryption import Encryption
 from server.errors import Unreadable
-from server.spotify.auth.oauth import Grant
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
+from server.spotify.types import Grant
 
 Transaction = Session  # for callers, which pass it on and write no SQL of their own
 

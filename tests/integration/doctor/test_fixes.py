@@ -30,11 +30,11 @@ from server.doctor import Finding, examine
 from server.doctor.database import of_database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
+from server.spotify.types import Grant
 from server.standin import Answer, AppKind, StandIn
 from tests.support.browsing import SetStage
 from tests.support.clock import Clock

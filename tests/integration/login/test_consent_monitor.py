@@ -13,9 +13,9 @@ from server.database.executor import Database
 from server.encryption import Encryption
 from server.login.consent_monitor import ConsentMonitor
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
 from server.spotify.consent import end_of_consent
 from server.spotify.profile import Profile
+from server.spotify.types import Grant
 from tests.support.clock import Clock
 from tests.support.settings_files import SECRET
 from tests.support.tokens import OTHER_SECRET, KeeperOf, LogIn, everything_in

@@ -14,8 +14,9 @@ from server.errors import (
     SpotifyError,
     SpotifyUnavailable,
 )
-from server.spotify.auth.oauth import Accounts, Grant
+from server.spotify.auth.oauth import Accounts
 from server.spotify.transport import Transport
+from server.spotify.types import Grant
 from server.standin import Answer, StandIn
 from tests.support.gates import gate_in_memory
 from tests.support.ports import free_port

@@ -15,9 +15,9 @@ from server.database.executor import Database
 from server.encryption import Encryption
 from server.login import session_store
 from server.spotify.auth import token_store
-from server.spotify.auth.oauth import Grant
 from server.spotify.profile import Profile
 from server.spotify.transport import Transport
+from server.spotify.types import Grant
 from server.standin import Answer
 from tests.support.gates import accounts_of
 from tests.support.grants import GRANT, ROBIN
