@@ -146,7 +146,7 @@ def make_syncer(
         {"background": sweeper("background"), "interactive": sweeper("interactive")},
         database,
         announce,
-        pace=make_pacing(settings, database, upstream, now),
+        pacing=make_pacing(settings, database, upstream, now),
         schedule=Schedule(settings.sync_interval, timer),
         setting=settings.sync_source,
         now=now,

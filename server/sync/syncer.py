@@ -50,7 +50,7 @@ class Syncer:
         database: Database,
         announce: Callable[[], Awaitable[None]],
         *,
-        pace: Pacing,
+        pacing: Pacing,
         schedule: Schedule,
         setting: Setting,
         now: Callable[[], datetime],
@@ -61,7 +61,7 @@ class Syncer:
         self._sweepers = sweepers
         self._database = database
         self._announce = announce
-        self._pace = pace
+        self._pacing = pacing
         self.schedule = schedule
         self._setting = setting
         self._now = now
@@ -69,7 +69,7 @@ class Syncer:
         self._stuck = StuckFeed()
         self._one_at_a_time = SyncLock()
         self._ticking = False
-        self._swept: tuple[SourceName, int] | None = None
+        self._last_sweep: tuple[SourceName, int] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -96,8 +96,8 @@ class Syncer:
 
         0 for an unknown source. `markets` holds the verdicts on markets.
         """
-        pages = self._swept[1] if self._swept and self._swept[0] == source else 0
-        return pages if pages or source not in LADDER else self._pace.max_calls(source, markets)
+        pages = self._last_sweep[1] if self._last_sweep and self._last_sweep[0] == source else 0
+        return pages if pages or source not in LADDER else self._pacing.max_calls(source, markets)
 
     async def resume(self) -> None:
         """Continue the schedule of the previous leader, so that a restart causes no extra sync."""
@@ -150,7 +150,7 @@ class Syncer:
             await self._plan(report)
 
     async def _plan(self, report: Report | None) -> None:
-        """Set the time of the next sync; `report` is None if the last sync crashed."""
+        """Set the time of the next sync; `report` is None if the last crashed or was cancelled."""
         outlook = Outlook(0, 0)
         with suppress(DatabaseError):
             outlook = await self._outlook(report.source if report else None)
@@ -204,7 +204,7 @@ class Syncer:
             report = Report("failed", None, sweeping.calls, elapsed(), error=reason)
         else:
             report = Report.of(sweep, tally, elapsed())
-            self._swept = (sweep.source, sweep.pages) if sweep.complete else self._swept
+            self._last_sweep = (sweep.source, sweep.pages) if sweep.complete else self._last_sweep
             self._stuck.observe(tally.new_at, self._now(), complete=sweep.complete)
             log_source(sweep, history.source)
             await attempt(self._announce)  # the sweep is stored in any case
@@ -244,12 +244,12 @@ class Syncer:
 
     async def _outlook(self, source: SourceName | None) -> Outlook:
         """Return what the quota allows for sweeps like the last one."""
-        return await self._pace.outlook(*self._usual(source))
+        return await self._pacing.outlook(*self._usual(source))
 
     def _usual(self, source: SourceName | None) -> tuple[SourceName, int]:
         """Return the source in use, and the calls of its last sweep here; 0 if there was none."""
         if self._setting != "auto":
             source = self._setting
-        swept, pages = self._swept or (source or "search", 0)
+        swept, pages = self._last_sweep or (source or "search", 0)
         source = source or swept
         return source, pages if source == swept else 0

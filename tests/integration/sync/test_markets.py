@@ -221,7 +221,7 @@ async def test_only_markets_that_are_asked_count_for_the_pace(
     searching: MakeRig, database: Database
 ) -> None:
     some = searching("DE,RU,CN", albums(100), quota_per_day=600)
-    pace = some.syncer._pace
+    pace = some.syncer._pacing
     assert (await pace.outlook("search")).calls == 30
     await some.syncer.tick()
     assert (await pace.outlook("search")).calls == 10
