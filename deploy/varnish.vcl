@@ -1,5 +1,5 @@
 vcl 4.1;
-# Varnish in front of Freshet, as docs/operating.md tells; `varnishd -C -f FILE` checks it. It takes varnish-modules.
+# Varnish in front of Freshet, see docs/operating.md; check it with `varnishd -C -f FILE`. Needs varnish-modules.
 
 import std;
 import vsthrottle;
@@ -16,10 +16,10 @@ backend freshet {
     .host = "127.0.0.1";
     .port = "5000";
     .connect_timeout = 2s;
-    .between_bytes_timeout = 60s; # streams of events have a comment every 15 s
+    .between_bytes_timeout = 60s; # event streams send a comment every 15 s
     .probe = ready;
 }
-# The same, for while it is not ready: its database is down, but it still has its lists.
+# The same server while it is not ready: its database is down, but it can still serve lists.
 backend unready {
     .host = "127.0.0.1";
     .port = "5000";
@@ -37,7 +37,7 @@ sub vcl_recv {
         if (vsthrottle.is_denied("" + client.ip, 1500, 10s)) {
             return (synth(429));
         }
-        # What Varnish has not said of a client, the program that opens TLS on this machine may say. See TRUSTED_PROXIES.
+        # Only a program on this machine that terminates TLS may set X-Forwarded-Proto. See TRUSTED_PROXIES.
         if (client.ip !~ here || !req.http.X-Forwarded-Proto) {
             set req.http.X-Forwarded-Proto = "http";
         }
@@ -55,18 +55,18 @@ sub vcl_recv {
     if (req.url ~ "^/metrics(\?|$)" && client.ip !~ here) {
         return (synth(403));
     }
-    # Lists, single objects and feeds: the same for all clients, and Cache-Control says how long. Other requests are
-    # passed, also those with an escape in a parameter's name.
+    # Lists, single objects and feeds: the same for all clients, cached as Cache-Control says. Other requests are
+    # passed on, also those with an escape in a parameter's name.
     if ((req.method != "GET" && req.method != "HEAD") ||
         req.url !~ "^/(api/(artists|albums)(/[0-9A-Za-z]{1,22})?|feeds/albums\.[a-z]{1,4})/?(\?|$)" ||
         req.url ~ "[?&][^=&]*[%+]") {
         return (pass);
     }
-    # What Freshet is asked, and the key of the answer, are made of the parameters that it knows, in one order.
+    # The request to Freshet and the key of the response are built from the known parameters, in one order.
     set req.url = regsub(req.url, "\?", "?&");
     set req.url = regsuball(req.url, "&(?!(release_limit|limit|offset|type|exclude|upcoming|released_after|released_before|market|at|q|sort|include|fields)(=|&|$))[^&]*", "");
     set req.url = std.querysort(regsub(regsub(req.url, "\?&", "?"), "\?$", ""));
-    # One copy for each coding that Freshet has, however clients word their wishes.
+    # One copy per coding that Freshet offers, however clients write Accept-Encoding.
     set req.http.X-Coding = "identity";
     if (req.http.Accept-Encoding ~ "(?i)(^|,) *br *(,|$|; *q=(1|0\.0*[1-9]))") {
         set req.http.X-Coding = "br";
@@ -103,7 +103,7 @@ sub vcl_backend_response {
 
 sub vcl_deliver {
     if (resp.status >= 500 && req.http.X-Coding && req.restarts == 0) {
-        return (restart); # there may be an old answer
+        return (restart); # a stale response may be available
     }
 }
 

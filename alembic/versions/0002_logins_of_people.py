@@ -1,4 +1,4 @@
-"""Logins of people: sessions, states that are spent, and what is known of a consent
+"""Logins: sessions, used OAuth states, and details of a consent
 
 Revision ID: 0002
 Revises: 0001

@@ -1,4 +1,4 @@
-"""Spotify as it is: calls counted, pauses kept, what was learnt of sources, and what to look up by
+"""Limits of Spotify: counted calls, cooldowns, verdicts on sources, and indexes for look-ups
 
 Revision ID: 0003
 Revises: 0002

@@ -1,4 +1,4 @@
-"""The latest sync by number: times go back when a clock that ran ahead is put right
+"""The latest sync by number, because times go back when a fast clock is corrected
 
 Revision ID: 0004
 Revises: 0003

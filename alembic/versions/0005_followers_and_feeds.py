@@ -14,7 +14,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-# As `server.storage.changes` writes them from now on; albums that are deleted leave null.
+# As `server.storage.changes` writes them from now on; null for deleted albums.
 RELEASES = r"""
     UPDATE changes SET release = jsonb_build_object(
         'name', CASE WHEN length(a.name) > 200 THEN left(a.name, 199) || '…' ELSE a.name END,
@@ -53,7 +53,7 @@ RELEASES = r"""
     )
     FROM albums a WHERE a.spotify_id = changes.album
 """
-# Where the database's own locale is C, only ASCII has letters; the first of these that is there knows
+# With the locale C, only ASCII characters are letters; the first of these collations that exists knows
 # all of them.
 COLLATIONS = sa.text(
     """
@@ -63,7 +63,7 @@ COLLATIONS = sa.text(
     LIMIT 1
     """
 )
-# What was deleted so far is not known. Below the oldest entry some may have been.
+# Earlier deletions are unknown: entries below the oldest one may have been deleted.
 FLOOR = sa.text(
     """
     INSERT INTO journal_floor (id, seq)

@@ -49,11 +49,11 @@ def require_encoding(connection: Connection) -> None:
 
 
 def require_sessions(engine: Engine) -> None:
-    """Two connections must have one session each, all the time.
+    """Require that each connection keeps one session, which transaction poolers do not provide.
 
-    A pooler of transactions hands each transaction to any session. Then advisory locks are held by
-    nobody in particular, notices are lost, and settings leak to others. A pooler answers with
-    session numbers of its own, so without one a single question is enough.
+    With such a pooler, advisory locks outlive their transaction in an arbitrary session,
+    notifications are lost, and settings leak to other clients. A pooler reports backend ids of its
+    own, so without one a single query is enough.
     """
     with unpooled_connection(engine) as first:
         if first.info.backend_pid == _query(first)[0]:
