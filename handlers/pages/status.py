@@ -14,7 +14,7 @@ from server.sync.status import Status
 from server.sync.syncer import Syncer
 from server.tasks import attempt_now
 
-DONE = {"sync": "Sync started. The results appear here when it has finished."}
+DONE = {"sync": "Sync started. The results appear here when it finishes."}
 SOURCES = {
     "new-releases": "Spotify’s list of new releases",
     "search": "Spotify’s search for new albums",

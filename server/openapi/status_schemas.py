@@ -95,18 +95,22 @@ class Status(Shape):
     stale: bool = Field(description=STALE)
     partial: bool = Field(description="True if the last sync missed pages.")
     why: str | None = Field(description="Why this source was chosen.")
-    last_sync: LastSync | None = Field(description="Null before the first sync.")
+    last_sync: LastSync | None = Field(
+        description="The last sync, whether it succeeded or not; null before the first."
+    )
     running: bool = Field(
         description="Whether a sync is running, in any process. A sync of another process shows "
         "within 10 seconds, usually at once."
     )
     next_sync_at: datetime | None = Field(
-        description="Null if this process does not run scheduled syncs."
+        description="When the next sync starts; null if this process does not run scheduled syncs."
     )
     sync_interval: int = Field(
-        description="Seconds between syncs, as the quota allows; 0: scheduled syncs are off."
+        description="Seconds between syncs, as the quota allows; 0 if scheduled syncs are off."
     )
-    newest_release: str | None = Field(description="Its date: YYYY, YYYY-MM or YYYY-MM-DD.")
+    newest_release: str | None = Field(
+        description="Date of the newest release: YYYY, YYYY-MM or YYYY-MM-DD."
+    )
     watched_since: date | None = Field(
         description="The first day (UTC) whose listings are stored: the earliest value of `at`. "
         "Null before the first sync."

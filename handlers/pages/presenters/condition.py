@@ -38,7 +38,7 @@ def condition_of(status: Status) -> Condition:
         return _before_the_first(status, failed_at, retry)
     if status.is_stale:
         since = f" since {moment(freshness.complete_at)}" if freshness.complete_at else " yet"
-        text = f"This list may be out of date: no sync was complete{since}. {retry}"
+        text = f"This list may be out of date: no sync has completed{since}. {retry}"
         return Condition("stale", "", text)
     if failed_at is not None:
         return Condition("failed", "", f"The last sync failed ({moment(failed_at)}). {retry}")

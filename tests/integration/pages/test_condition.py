@@ -81,7 +81,7 @@ def test_old_data_names_the_moment_of_the_last_complete_sync() -> None:
     never = Freshness(synced_at=NOW, partial=True)
     for freshness, words in (
         (AFTER["partial=True stuck=False"], "since 20 November 2026, 05:00 UTC."),
-        (never, "no sync was complete yet."),
+        (never, "no sync has completed yet."),
     ):
         found = condition_of(
             Status(now=NOW, is_loaded=True, freshness=freshness, is_stale=True, interval=1800)

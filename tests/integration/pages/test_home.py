@@ -388,7 +388,7 @@ async def test_a_failed_sync_and_old_data_are_told_in_words(
     assert (await stage.freshet.syncer.sync()).outcome == "failed"
     await stage.freshet.upstream_status.load()
     page = await home(stage.browser())
-    assert "This list may be out of date: no sync was complete since 20 November" in page
+    assert "This list may be out of date: no sync has completed since 20 November" in page
     assert "The last sync failed" not in page, "one message is enough"
     assert "Bad gateway" not in page, "Spotify's words are for operators"
 
