@@ -1,4 +1,9 @@
-"""The tables, one module each: columns, keys and indexes; no queries, no JSON."""
+"""The tables, one module each: columns, keys and indexes, no queries.
+
+Begin with `album.py` and `artist.py`; `listing.py` and `change.py` are their history. `base.py` has
+the types and the names of constraints. Migrations in `alembic/` create the tables. Imports
+SQLAlchemy only, nothing else of this program.
+"""
 
 from models.album import Album
 from models.album_artist import AlbumArtist

@@ -1,4 +1,4 @@
-"""Albums: everything Spotify calls an album, singles and EPs too."""
+"""Albums: everything that Spotify calls an album, including singles and EPs."""
 
 from datetime import date, datetime
 from typing import Any
@@ -14,12 +14,12 @@ class Album(Surrogate, Timestamps, Base):
 
     `release_date` has 4, 7 or 10 characters (`release_date_precision` year, month or day) and sorts
     bytewise, so that a day comes before its month and a month before its year in descending order.
-    `position` is the place in the listing when the album was first seen, which settles the order of
-    what came in one sync. `significant_at` is when anything last changed that feeds tell about.
+    `position` is the index in Spotify's list when the album was first seen, which orders the albums
+    of one sync. `significant_at` is the last change that matters to feeds (`release.significant`).
     """
 
     __tablename__ = "albums"
-    # Half of each page is left free, so that every sync can touch `last_seen_at` in place.
+    # Half of each page is left free, so that every sync can update `last_seen_at` in place.
     __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
 
     spotify_id: Mapped[str] = mapped_column(unique=True)

@@ -1,4 +1,4 @@
-"""Who is credited on what, in Spotify's order."""
+"""Credits: the artists of each album, in Spotify's order."""
 
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
@@ -7,7 +7,7 @@ from models.base import Base
 
 
 class AlbumArtist(Base):
-    """The credit of one artist on one album; `position` counts from 0, the main artist."""
+    """The credit of an artist on an album; `position` counts from 0, the main artist."""
 
     __tablename__ = "album_artists"
 

@@ -1,4 +1,4 @@
-"""Artists, as far as Spotify tells; null means not told, which is not the same as empty."""
+"""Artists; null means that Spotify did not report a value, which is not the same as empty."""
 
 from datetime import datetime
 from typing import Any

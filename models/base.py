@@ -1,4 +1,4 @@
-"""What all tables share: types by annotation and names for constraints."""
+"""What all tables share: column types by annotation, and the names of constraints."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
-    """Text is `text`, times are `timestamptz`, structures are `jsonb`."""
+    """Base of all tables: text is `text`, times are `timestamptz`, structures are `jsonb`."""
 
     metadata = MetaData(
         naming_convention={
@@ -31,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class Surrogate:
-    """A key of our own beside Spotify's, so that another source of releases can join one day."""
+    """A key of our own beside Spotify's, so that other sources of releases can be added."""
 
     id: Mapped[int] = mapped_column(
         BigInteger, Identity(always=True), primary_key=True, sort_order=-1
@@ -39,7 +39,7 @@ class Surrogate:
 
 
 class Timestamps:
-    """When a row came and when its content last changed."""
+    """When a row was inserted, and when its content last changed."""
 
     created_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     updated_at: Mapped[datetime] = mapped_column(server_default=text("now()"))

@@ -1,4 +1,4 @@
-"""What happened to the local copy, in order."""
+"""The journal: changes of the local copy, in order."""
 
 from datetime import datetime
 from typing import Any
@@ -10,10 +10,12 @@ from models.base import Base
 
 
 class Change(Base):
-    """One event: `kind` is added, updated, gone or deleted; `album` a Spotify id.
+    """One change of the album with the Spotify id `album`; `seq` only grows.
 
-    `detail` of an update is `{field: {"old": …, "new": …}}`; `seq` only grows. `release` describes
-    the album as it was then (see `server.catalog.release.summary`), so that it outlives the album.
+    `kind` is added, updated, gone (it left all lists) or deleted (by retention). `detail` of an
+    update is `{field: {"old": …, "new": …}}`, else empty. `release` is a summary of the album at
+    that time (`server.catalog.release.summary`), which remains after the album is deleted; null if
+    there is none.
     """
 
     __tablename__ = "changes"
@@ -29,8 +31,8 @@ class Change(Base):
 class JournalFloor(Base):
     """One row: the highest `seq` that retention has deleted.
 
-    Numbers may have gaps, because a transaction that is rolled back uses some up, so the oldest
-    entry alone does not tell whether any was deleted before it.
+    `seq` has gaps where a transaction was rolled back, so the oldest entry alone does not show
+    whether any was deleted before it.
     """
 
     __tablename__ = "journal_floor"

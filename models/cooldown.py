@@ -1,4 +1,4 @@
-"""Which of Spotify's endpoints have to be left alone, and until when."""
+"""Pauses that Spotify asked for, by endpoint."""
 
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from models.base import Base
 class Cooldown(Base):
     """A pause that Spotify asked for with a 429.
 
-    The row stays after `until` and goes with the next good answer: `unnamed` counts the pauses in a
-    row for which Spotify named no time.
+    The row stays after `until`; the next successful response deletes it. `unnamed` counts the
+    consecutive pauses for which Spotify named no duration.
     """
 
     __tablename__ = "cooldowns"

@@ -1,4 +1,4 @@
-"""When an album stood in a list of new releases."""
+"""When an album was in one of Spotify's lists."""
 
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from models.base import Base, Surrogate
 class Listing(Surrogate, Base):
     """One interval `[since, until)` in which `source` listed an album; open while `until` is null.
 
-    `market` is an ISO 3166-1 alpha-2 code, or empty where the source was asked for none; `position`
-    counts from 0 and is the place at which the album came in. `missed_since` is when a sweep that
-    is no sure proof first did not meet the album, null when the last one did.
+    `market` is an ISO 3166-1 alpha-2 code, or empty if the source was read without one; `position`
+    is the index, from 0, at which the album entered the list. `missed_since` is when a sweep that
+    does not prove absence first missed the album, null if the last one met it.
     """
 
     __tablename__ = "listings"

@@ -1,4 +1,4 @@
-"""Tokens of Spotify's, encrypted: a user's login, or the app's own."""
+"""Spotify tokens, encrypted: those of a user's login, or the app's own."""
 
 from datetime import datetime
 
@@ -10,10 +10,10 @@ from models.base import Base
 class Login(Base):
     """One grant; the app's own token has the account id `app:CLIENT_ID`.
 
-    `account_id` is Spotify's immutable name of the account, `user_id` its older, public one.
-    `authorized_at` is the user's consent, six months after which a refresh token dies; it is null
-    for the app. `state` is active or consent_needed, `reason` why it is no longer active.
-    `reminded_at` is when the log last spoke of the end. The tokens are Fernet ciphertext.
+    `account_id` is Spotify's immutable id of the account, `user_id` the older, public one.
+    `authorized_at` is the user's consent, six months after which the refresh token expires; null
+    for the app. `state` is active or consent_needed, `reason` why it is not active. `reminded_at`
+    is when the expiry was last logged. The tokens are Fernet ciphertext.
     """
 
     __tablename__ = "logins"

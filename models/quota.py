@@ -1,4 +1,4 @@
-"""How many calls were made to Spotify, by endpoint bucket and hour."""
+"""Number of calls to Spotify, by bucket and hour."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from models.base import Base
 
 
 class Quota(Base):
-    """The calls of all processes to `bucket` in the hour that begins at `window`."""
+    """The calls of all processes to `bucket` in the hour that starts at `window`."""
 
     __tablename__ = "quota"
 

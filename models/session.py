@@ -1,4 +1,4 @@
-"""Browsers that are logged in."""
+"""Sessions of logged-in browsers."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from models.base import Base
 
 
 class BrowserSession(Base):
-    """A session; of its token only the SHA-256 is kept, so that the table opens no door."""
+    """A session; only the SHA-256 of its token is stored, so that the table grants no access."""
 
     __tablename__ = "sessions"
 

@@ -8,10 +8,10 @@ from models.base import Base
 
 
 class Source(Base):
-    """The last verdict on one endpoint or market: allowed or restricted, with Spotify's `reason`.
+    """The last verdict on an endpoint or market: allowed or restricted, with Spotify's `reason`.
 
     `name` is a source, `artists`, or `search:` and a country code. `newest` is the newest release
-    date that a source named then, of 4, 7 or 10 characters.
+    date in the source at that time, of 4, 7 or 10 characters.
     """
 
     __tablename__ = "sources"

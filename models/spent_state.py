@@ -1,4 +1,4 @@
-"""OAuth states that have come back, so that none is accepted twice."""
+"""Used OAuth states, so that none is accepted twice."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from models.base import Base
 
 
 class SpentState(Base):
-    """The SHA-256 of a state; after `expires_at` it is refused for its age and may be forgotten."""
+    """The SHA-256 of a state; after `expires_at` the state is refused for its age anyway."""
 
     __tablename__ = "spent_states"
 

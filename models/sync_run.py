@@ -1,4 +1,4 @@
-"""What each sync did."""
+"""The history of syncs."""
 
 from datetime import datetime
 
@@ -9,9 +9,9 @@ from models.base import Base, Surrogate
 
 
 class SyncRun(Surrogate, Base):
-    """One sync: `outcome` is complete, partial or failed; `changed` whether any content changed.
+    """One sync: `outcome` is complete, partial or failed; `changed` is true if any content changed.
 
-    `why` says what made `source` the source.
+    `why` is the reason for choosing `source`.
     """
 
     __tablename__ = "sync_runs"

@@ -33,7 +33,7 @@ class HomeHandler(AccountHandler):
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
-            title=f"“{shown.written}”" if shown.query.q else "Freshet",
+            title=f"“{shown.search_text}”" if shown.query.q else "Freshet",
             grid=shown,
             sorts=release_grid.SORTS,
             upcoming=release_grid.UPCOMING,
@@ -50,12 +50,11 @@ class HomeHandler(AccountHandler):
     async def _grid(self) -> ReleaseGrid:
         """Return the grid that the query selects, or an empty one before the first sync."""
         today, since = known_days(self._cache.snapshot, self._read_status().now)
-        asked, written = release_grid.read(self.request.query, today, since)
+        query, search_text = release_grid.read(self.request.query, today, since)
         try:
-            shown = release_grid.build(
-                await self._cache.snapshot_for(asked.at), asked, today, written
-            )
+            snapshot = await self._cache.snapshot_for(query.at)
+            shown = release_grid.build(snapshot, query, today, search_text)
         except NothingYet:
-            return release_grid.empty(asked, today, written)
-        self._cache.omissions.log(asked.path, shown.left_out)
+            return release_grid.empty(query, today, search_text)
+        self._cache.omissions.log(query.path, shown.left_out)
         return shown

@@ -1,4 +1,4 @@
-"""Releases and artists as pages show them: a picture, names, links, a line about them. Pure."""
+"""Releases and artists as cards: a picture, names, links and a line of facts. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ from server.catalog import isolation
 from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, Release, clean
 
-ADDRESS = re.compile(r"https?://[^\s,]+")  # which srcset can hold
-NAMED = 4  # artists of a release; how many more there are is counted
-LEAST_WIDTH = 200  # pixels; what is narrower looks poor on a wall
+ADDRESS = re.compile(r"https?://[^\s,]+")  # without characters that srcset cannot hold
+NAMED = 4  # artists of a release that are named; the others are counted
+LEAST_WIDTH = 200  # pixels; narrower pictures look poor in the grid
 
 
 class Picture(NamedTuple):
-    """A picture on Spotify's servers: one address, and all of them with their widths (srcset)."""
+    """A picture on Spotify's servers: one URL, and all sizes as a `srcset`."""
 
     address: str
     sources: str
@@ -27,7 +27,7 @@ class Picture(NamedTuple):
 
     @classmethod
     def of(cls, images: Iterable[Mapping[str, Any]] | None) -> Self | None:
-        """The picture that comes in these sizes, widest first; None if there is none."""
+        """Create a picture from its sizes, widest first; None without a usable one."""
         good = [each for each in images or () if is_address(each["url"])]
         if not good:
             return None
@@ -38,9 +38,10 @@ class Picture(NamedTuple):
 
 
 class Card(NamedTuple):
-    """A release on the wall; `url` is where it can be heard, `dated` for machines.
+    """A release in the grid.
 
-    `coming` says in words that its day is to come, and goes before `day`.
+    `url` is its page on Spotify. `day` is the release date in words, `dated` the same for
+    `<time datetime>`; `coming` precedes it in words if the release is upcoming.
     """
 
     spotify_id: str
@@ -73,23 +74,23 @@ class Card(NamedTuple):
 
     @property
     def named(self) -> tuple[tuple[str, str], ...]:
-        """The artists who are named, with their ids."""
+        """The names and ids of the first four artists."""
         return self.artists[:NAMED]
 
     @property
     def more(self) -> str:
-        """How many artists there are beside those, in words."""
+        """The number of further artists, in words."""
         left = len(self.artists) - NAMED
         return f" and {left} more" if left > 0 else ""
 
     @property
     def alt(self) -> str:
-        """What its cover is: Cover of the EP. Name and artists are beside it, and read once."""
+        """The alternative text of the cover, without name and artists, which are next to it."""
         return f"Cover of the {self.kind if self.kind.isupper() else self.kind.lower()}"
 
 
 class ArtistCard(NamedTuple):
-    """An artist with a page of its own, and its releases, latest first."""
+    """The page of an artist: its data and its releases, latest first."""
 
     spotify_id: str
     name: str
@@ -102,7 +103,7 @@ class ArtistCard(NamedTuple):
 
     @classmethod
     def read(cls, json: bytes, today: date) -> Self:
-        """Read an artist from the JSON that the API shows of it; `today` is the day in UTC.
+        """Create the page from the API's JSON of the artist; `today` is the day in UTC.
 
         A release that cannot be shown is left out.
         """
@@ -129,5 +130,5 @@ def _web(address: str | None) -> str | None:
 
 
 def is_address(url: str) -> bool:
-    """Whether a browser may be led there, and a page may hold it."""
+    """Return whether a page may link to an address: http(s), and fit for `srcset`."""
     return ADDRESS.fullmatch(url) is not None and url.isprintable()

@@ -1,4 +1,4 @@
-"""The wall of new releases: what a page of it shows. Pure."""
+"""The release grid of the start page: its cards, links and form fields. Pure."""
 
 import re
 from dataclasses import dataclass, replace
@@ -9,12 +9,13 @@ from handlers.pages.presenters import grid_links
 from handlers.pages.presenters.cards import Card
 from handlers.pages.presenters.formatting import counted, date_words, grouped
 from handlers.pages.presenters.grid_links import Feed, Link, ReleaseGridQuery
-from server.catalog import isolation, query, selection
+from server.catalog import isolation, selection
+from server.catalog import query as queries
 from server.catalog.isolation import LeftOut
 from server.catalog.snapshot import Snapshot
 from server.serving import payload
 
-LISTS = ("type", "exclude")  # which forms give by repeating the name
+LISTS = ("type", "exclude")  # forms send these by repeating the name
 SORTS = {
     "-released": "Newest first",
     "released": "Oldest first",
@@ -29,15 +30,16 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @dataclass(frozen=True)
 class ReleaseGrid:
-    """A page of the wall; `first` counts from 1, `kept` is what the form has no fields for.
+    """A page of the release grid.
 
-    `written` is the search as somebody wrote it; the query has its normal form. `has_markets` says
-    whether a market can be chosen: the markets of some release are known, or one is chosen already.
-    `since` is the first day that can be shown.
+    `search_text` is the search as entered; the query has its normal form. `first` is the number of
+    the first card, from 1. `hidden_fields` are the parameters without a visible form field.
+    `has_markets` is true if the form offers a market: the markets of some release are known, or a
+    market is selected. `since` is the first day with listings.
     """
 
     query: ReleaseGridQuery
-    written: str
+    search_text: str
     cards: tuple[Card, ...]
     total: int
     first: int
@@ -45,29 +47,29 @@ class ReleaseGrid:
     preceding: str | None
     kinds: tuple[Link, ...]
     upcoming: Link
-    chosen: tuple[Link, ...]
+    active_filters: tuple[Link, ...]
     days: tuple[Link, ...]
     feeds: tuple[Feed, ...]
-    kept: tuple[tuple[str, str], ...]
+    hidden_fields: tuple[tuple[str, str], ...]
     has_markets: bool
     since: date | None = None
     left_out: tuple[LeftOut, ...] = ()
 
     @property
     def range(self) -> str:
-        """What part of it this is, in words."""
-        last, whole = self.first + len(self.cards) - 1, counted(self.total, "release")
+        """The part of the list on this page, in words."""
+        last, total = self.first + len(self.cards) - 1, counted(self.total, "release")
         if len(self.cards) == self.total:
-            return whole
+            return total
         return (
-            f"{grouped(self.first)}–{grouped(last)} of {whole}"
+            f"{grouped(self.first)}–{grouped(last)} of {total}"
             if self.cards
-            else f"none of {whole}"
+            else f"none of {total}"
         )
 
     @property
     def heading(self) -> str:
-        """What stands above the releases: which ones these are, in which order."""
+        """The heading of the grid: which releases, or in which order."""
         if self.query.at:
             return f"Listed on {date_words(self.query.at)}"
         if self.query.upcoming == "only":
@@ -75,8 +77,8 @@ class ReleaseGrid:
         return "Latest" if self.query.sort == "-released" else SORTS[self.query.sort]
 
     @property
-    def begins(self) -> bool:
-        """Whether this is the first day that can be shown."""
+    def is_first_day(self) -> bool:
+        """Whether the page shows the first day with listings."""
         shown = self.query.at
         if self.since is None:
             return False
@@ -84,76 +86,81 @@ class ReleaseGrid:
 
     @property
     def is_live(self) -> bool:
-        """Whether what comes in belongs at its top."""
-        asked = self.query
-        return asked.at is None and asked.start == 0 and asked.sort in ("-released", "-seen")
+        """Whether new releases appear at the top of this page."""
+        query = self.query
+        return query.at is None and query.start == 0 and query.sort in ("-released", "-seen")
 
 
 def read(query_string: str, today: date, since: date | None = None) -> tuple[ReleaseGridQuery, str]:
-    """What an address or a form asks for, and its search as it was written, but for controls.
+    """Parse the query string of a link or a form; return the query and the search as entered.
 
-    Forms send fields that are empty, and repeat the name of a list; the language has neither.
-    `today` is the day in UTC, `since` the first one that can be asked for. Raises
-    InvalidParameters or UriTooLong.
+    Forms send empty fields and repeat the names of lists, which the API refuses. Control characters
+    in the search become spaces. `today` is the day in UTC, `since` the first day that can be
+    requested. Raises InvalidParameters or UriTooLong.
     """
-    query.check_length(query_string)
+    queries.check_length(query_string)
     lists: dict[str, list[str]] = {}
     pairs: list[tuple[str, str]] = []
-    for name, value in parse_qsl(query_string, errors="replace"):  # the empty ones are left out
+    for name, value in parse_qsl(query_string, errors="replace"):  # skips empty fields
         if name in LISTS:
             lists.setdefault(name, []).append(value)
         else:
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
-    written = CONTROLS.sub(" ", dict(pairs).get("q", ""))
-    return query.parse(ReleaseGridQuery, urlencode(pairs), today, since), " ".join(written.split())
+    search_text = " ".join(CONTROLS.sub(" ", dict(pairs).get("q", "")).split())
+    return queries.parse(ReleaseGridQuery, urlencode(pairs), today, since), search_text
 
 
-def empty(asked: ReleaseGridQuery, today: date, written: str = "") -> ReleaseGrid:
-    """The wall before there is anything to hang there."""
-    return _grid(asked, (), 0, today, written, has_markets=False)
+def empty(query: ReleaseGridQuery, today: date, search_text: str = "") -> ReleaseGrid:
+    """Return the grid before the first sync."""
+    return _grid(query, (), 0, today, search_text, has_markets=False)
 
 
 def build(
-    snapshot: Snapshot, asked: ReleaseGridQuery, today: date, written: str = ""
+    snapshot: Snapshot, query: ReleaseGridQuery, today: date, search_text: str = ""
 ) -> ReleaseGrid:
-    """The page that a query asks for, without what cannot be shown; `today` is the day in UTC."""
+    """Build the page for a query; a release that cannot be shown is left out.
+
+    `today` is the day in UTC.
+    """
     listed, unlisted = isolation.together(
-        snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), asked, today)
+        snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), query, today)
     )
-    page = listed[asked.start : asked.start + asked.limit]
+    page = listed[query.start : query.start + query.limit]
     cards, unshown = isolation.each(page, lambda entry: Card.of(entry.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today)
-    grid = _grid(asked, tuple(cards), len(listed), today, written, since, has_markets=has_markets)
+    grid = _grid(
+        query, tuple(cards), len(listed), today, search_text, since, has_markets=has_markets
+    )
     return replace(grid, left_out=(*unlisted, *unshown))
 
 
 def _grid(
-    asked: ReleaseGridQuery,
+    query: ReleaseGridQuery,
     cards: tuple[Card, ...],
     total: int,
     today: date,
-    written: str,
+    search_text: str,
     since: date | None = None,
     *,
     has_markets: bool,
 ) -> ReleaseGrid:
-    following, preceding = payload.neighbours(asked, total)
+    following, preceding = payload.neighbours(query, total)
     return ReleaseGrid(
-        query=asked,
-        written=written,
+        query=query,
+        search_text=search_text,
         cards=cards,
         total=total,
-        first=asked.start + 1,
+        first=query.start + 1,
         following=following,
         preceding=preceding,
-        kinds=tuple(grid_links.kinds(asked)),
-        upcoming=grid_links.upcoming(asked),
-        chosen=tuple(grid_links.chosen(asked, written)),
-        days=tuple(grid_links.days(asked, today, since)),
-        feeds=tuple(grid_links.feeds(asked)),
-        kept=tuple(grid_links.kept(asked)),
-        has_markets=has_markets or asked.market is not None,
+        kinds=tuple(grid_links.kinds(query)),
+        upcoming=grid_links.upcoming(query),
+        active_filters=tuple(grid_links.active_filters(query, search_text)),
+        days=tuple(grid_links.days(query, today, since)),
+        feeds=tuple(grid_links.feeds(query)),
+        hidden_fields=tuple(grid_links.hidden_fields(query)),
+        has_markets=has_markets or query.market is not None,
         since=since,
     )

@@ -175,13 +175,14 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     )
     assert (asked.q, written) == ("a", "A")
     shown = release_grid.empty(asked, TODAY, written)
-    links = [*shown.kinds, shown.upcoming, *shown.chosen, *shown.days]
+    links = [*shown.kinds, shown.upcoming, *shown.active_filters, *shown.days]
     assert len(links) == 6 + 8 + 3
     for link in links:
         assert asked_by(link.href.partition("?")[2]).href == link.href
         assert "offset" not in link.href, "another selection starts at its first page"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
-    assert dict(shown.kept).keys() == {"type", "limit", "released_after", "released_before"}
+    hidden = dict(shown.hidden_fields)
+    assert hidden.keys() == {"type", "limit", "released_after", "released_before"}
     for feed in shown.feeds:
         assert feed.href.startswith("/feeds/albums.")
         assert "limit" not in feed.href
@@ -523,7 +524,7 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
     only = release_grid.empty(asked_by("upcoming=only&sort=released"), TODAY)
     assert only.kinds[0] == ("All", "/", False), "which is not what is shown"
     assert only.kinds[1].href == "/?type=album&upcoming=only&sort=released"
-    (back,) = only.chosen
+    (back,) = only.active_filters
     assert back.href == "/"
     assert asked_by("upcoming=&sort=").href == "/", "as the form sends it"
 
