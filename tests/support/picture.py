@@ -1,7 +1,7 @@
 """Photograph the demo's start page for README.md: `python -m tests.support.picture FILE`.
 
-Runs the demo on a copy of the tree, with data of its own, and exits with a message if there is no
-Chromium or if the picture is too large. `make picture` calls it.
+The demo runs on a copy of the tree, with its own data. Exits with a message if no Chromium is found
+or if the picture is larger than 200 kB. `make picture` runs this.
 """
 
 import os

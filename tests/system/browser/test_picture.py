@@ -1,4 +1,4 @@
-"""The picture of README.md: it can be made anew from the demo, and the one in docs/ fits."""
+"""The picture of README.md: it can be made from the demo, and the one in docs/ has its size."""
 
 import struct
 from pathlib import Path
