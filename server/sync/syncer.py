@@ -233,7 +233,7 @@ class Syncer:
         return reason
 
     async def _keep_sources(self, verdicts: Verdicts) -> None:
-        """Store what a cancelled sync has learnt of the sources, lest they be probed again.
+        """Store what a cancelled sync has learnt of the sources, to spare the next one probes.
 
         Gives up after CANCEL_SECONDS, because the process may be about to end.
         """

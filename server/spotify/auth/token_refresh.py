@@ -33,13 +33,14 @@ log = structlog.get_logger()
 
 
 class TokenRefresher:
-    """Finds or requests a valid token. `renewals` counts Spotify's grants, by kind.
+    """Finds or requests a valid token. `renewals` counts Spotify's grants, by kind of grant.
 
     The login's row is locked during the request, so that one process makes it and the others find
     the stored token. A refresh token that Spotify no longer honours is marked and not used again,
     but stays stored, because such refusals have been mistaken. After an unexpected answer it is
     tried again next time; until then the token of another login is used, or the app's. `allowed`
-    are the accounts whose logins may be used, empty for all.
+    are the accounts whose logins may be used, empty for all; `on_renewal` is called with the kind
+    of each grant.
     """
 
     def __init__(

@@ -2,5 +2,5 @@
 
 Begin with `rate_limiter.py`, which every call passes through. `quota.py` and `cooldown.py` are pure
 arithmetic; `quota_store.py` stores both in the database for all processes. May import the root of
-`spotify`, and `database` and `models` for the store.
+`spotify`, `database` and `models`; SQL only in the store.
 """
