@@ -38,24 +38,23 @@ def record_listings(
     ).all()
     incoming = [row for each in sweep.lists for row in _incoming(each, sweep, opened)]
     _open_listings(session, incoming, sweep, at)
-    listed = {row.spotify_id for row in opened}
+    listed_before = {row.spotify_id for row in opened}
     added = dict.fromkeys(str(row["spotify_id"]) for row in incoming)
-    changes = [AlbumChange(album, "added") for album in added if album not in listed]
+    changes = [AlbumChange(album, "added") for album in added if album not in listed_before]
     closed = _close_listings(session, opened, sweep, started_at, at)
-    left = {row.spotify_id for row in opened if row.id not in closed} | set(added)
-    left |= {album for each in sweep.lists for album in each.present}
-    gone = dict.fromkeys(row.spotify_id for row in opened if row.spotify_id not in left)
+    listed = {row.spotify_id for row in opened if row.id not in closed} | set(added)
+    listed |= {album for each in sweep.lists for album in each.present}
+    gone = dict.fromkeys(row.spotify_id for row in opened if row.spotify_id not in listed)
     return changes + [AlbumChange(album, "gone") for album in gone]
 
 
-def _incoming(each: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any]]:
-    here = {
-        row.spotify_id for row in opened if (row.source, row.market) == (sweep.source, each.market)
-    }
+def _incoming(found: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any]]:
+    place = sweep.source, found.market
+    listed = {row.spotify_id for row in opened if (row.source, row.market) == place}
     return [
-        {"spotify_id": album, "market": each.market, "position": position}
-        for position, album in enumerate(each.ids)
-        if album not in here
+        {"spotify_id": album, "market": found.market, "position": position}
+        for position, album in enumerate(found.ids)
+        if album not in listed
     ]
 
 
@@ -68,25 +67,25 @@ def _close_listings(
     proof of absence is not sure, an album is marked as missed first. Returns the ids of the closed
     listings.
     """
-    over, missed, found = set(), [], []
+    closed, missed, found = set(), [], []
     lists = {(sweep.source, each.market): each for each in sweep.lists}
-    here = {place: {*each.ids, *each.present} for place, each in lists.items()}
+    present = {place: {*each.ids, *each.present} for place, each in lists.items()}
     for row in opened:
         place = (row.source, row.market)
         if place not in lists:
-            over |= {row.id} if sweep.complete and not sweep.substitute else set()
-        elif row.spotify_id in here[place]:
+            closed |= {row.id} if sweep.complete and not sweep.substitute else set()
+        elif row.spotify_id in present[place]:
             found += [row.id] if row.missed_since else []
         elif not sweep.complete or row.since > started_at:
             continue  # an album that another process has just listed is not missing
         elif _is_gone(row, lists[place].proof, at):
-            over.add(row.id)
+            closed.add(row.id)
         elif lists[place].proof != "none" and row.missed_since is None:
             missed.append(row.id)
-    _set(session, over, until=at)
+    _set(session, closed, until=at)
     _set(session, missed, missed_since=at)
     _set(session, found, missed_since=None)
-    return over
+    return closed
 
 
 def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:
