@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 
-LONGEST_NUMBER = 20  # characters of an integer; a longer one cannot be a count
+MAX_NUMBER_LENGTH = 20  # characters of an integer; a longer one cannot be a count
 # Decoding holds the interpreter lock in any thread, so these bound how long the loop waits: 50 ms.
 # A page of Spotify has up to 0.4 MB and 15 000 values, nearly all of them codes of markets.
-MOST_VALUES = 50_000
-LONGEST_REPAIR = 512 * 1024  # bytes
-MOST_REPAIRED_VALUES = 20_000
+MAX_VALUES = 50_000
+MAX_REPAIR_BYTES = 512 * 1024  # bytes
+MAX_REPAIRED_VALUES = 20_000
 
 
 def decode(body: bytes) -> Any:
@@ -23,15 +23,15 @@ def decode(body: bytes) -> Any:
     Repairs: a byte order mark (removed), bytes that are not UTF-8 (replaced by U+FFFD), halves of
     surrogate pairs (removed), control characters in strings (kept), NaN, infinite and oversized
     numbers (null). Of a repeated key the last value counts. Raises ValueError for everything else,
-    for a body of more than MOST_VALUES values, and for a large one that needs repair.
+    for a body of more than MAX_VALUES values, and for a large one that needs repair.
     """
     values = _most_values(body)
-    if values > MOST_VALUES:
-        raise ValueError(f"has more than {MOST_VALUES} values")
+    if values > MAX_VALUES:
+        raise ValueError(f"has more than {MAX_VALUES} values")
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        if len(body) > LONGEST_REPAIR or values > MOST_REPAIRED_VALUES:
+        if len(body) > MAX_REPAIR_BYTES or values > MAX_REPAIRED_VALUES:
             raise
         return orjson.loads(_repaired(body))
 
@@ -51,7 +51,7 @@ def _repaired(body: bytes) -> bytes:
 
 
 def _integer(digits: str) -> int | None:
-    return int(digits) if len(digits) <= LONGEST_NUMBER else None
+    return int(digits) if len(digits) <= MAX_NUMBER_LENGTH else None
 
 
 def _real(digits: str) -> float | None:

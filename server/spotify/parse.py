@@ -27,13 +27,13 @@ ID = re.compile(r"[0-9A-Za-z]{22}")
 MARKET = re.compile(r"[A-Z]{2}")
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")  # PostgreSQL's text holds every character but these
 # Limits far above what Spotify sends, so that a single item cannot fill the memory.
-MOST_IMAGES = 50  # Spotify has three sizes
-MOST_CREDITS = 200  # of a release; one with more artists credits `Various Artists`
-MOST_LINKS = 20
-MOST_GENRES = 100
-LONGEST_TEXT = 10_000  # characters; a longer text is cut
-LONGEST_ADDRESS = 2000  # characters; a longer address is left out
-LONGEST_TYPE = 50  # characters; an index has the type, and cannot hold long text
+MAX_IMAGES = 50  # Spotify has three sizes
+MAX_CREDITS = 200  # of a release; one with more artists credits `Various Artists`
+MAX_LINKS = 20
+MAX_GENRES = 100
+MAX_TEXT_LENGTH = 10_000  # characters; a longer text is cut
+MAX_ADDRESS_LENGTH = 2000  # characters; a longer address is left out
+MAX_TYPE_LENGTH = 50  # characters; an index has the type, and cannot hold long text
 
 
 def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -45,7 +45,7 @@ def _or_none(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 def _text(value: Any) -> Any:
-    return UNSTORABLE.sub("", value[:LONGEST_TEXT]) if isinstance(value, str) else value
+    return UNSTORABLE.sub("", value[:MAX_TEXT_LENGTH]) if isinstance(value, str) else value
 
 
 def _number(value: Any) -> Any:
@@ -58,14 +58,14 @@ def _good_urls(value: Any) -> dict[str, str]:
         return {}
     return {
         _text(str(name)): _text(url)
-        for name, url in islice(value.items(), MOST_LINKS)
+        for name, url in islice(value.items(), MAX_LINKS)
         if isinstance(url, str) and url.startswith(("https://", "http://")) and _fits(name, url)
     }
 
 
 def _fits(*texts: str) -> bool:
     """Whether each text is short enough for an address."""
-    return max(map(len, texts)) <= LONGEST_ADDRESS
+    return max(map(len, texts)) <= MAX_ADDRESS_LENGTH
 
 
 def _known_date(value: Any) -> str | None:
@@ -84,14 +84,14 @@ def _release_date(item: dict[str, Any]) -> tuple[str | None, date | None]:
 
 
 def _known_type(value: Any) -> str | None:
-    return value.lower() if isinstance(value, str) and len(value) <= LONGEST_TYPE else None
+    return value.lower() if isinstance(value, str) and len(value) <= MAX_TYPE_LENGTH else None
 
 
 SpotifyId = Annotated[str, Field(pattern=f"^{ID.pattern}$")]
 Text = Annotated[str, BeforeValidator(_text)]
 Optional = WrapValidator(_or_none)
 Count = Annotated[int | None, Field(ge=0, lt=2**31), BeforeValidator(_number), Optional]
-Address = Annotated[Text | None, Field(max_length=LONGEST_ADDRESS), Optional]
+Address = Annotated[Text | None, Field(max_length=MAX_ADDRESS_LENGTH), Optional]
 Urls = Annotated[dict[str, str], BeforeValidator(_good_urls)]
 
 
@@ -105,7 +105,7 @@ Model = TypeVar("Model", bound=_Parsed)
 class Image(_Parsed):
     """A cover; sizes in pixels, None where Spotify gives none."""
 
-    url: Annotated[Text, Field(pattern=r"^https?://", max_length=LONGEST_ADDRESS)]
+    url: Annotated[Text, Field(pattern=r"^https?://", max_length=MAX_ADDRESS_LENGTH)]
     height: Count = None
     width: Count = None
 
@@ -121,13 +121,13 @@ class Credit(_Parsed):
 
 
 def _good_images(value: Any) -> list[Image]:
-    images = _each(Image, value[:MOST_IMAGES] if isinstance(value, list) else [])
+    images = _each(Image, value[:MAX_IMAGES] if isinstance(value, list) else [])
     return sorted(images, key=lambda image: -(image.width or 0))
 
 
 def _good_credits(value: Any) -> list[Credit]:
     credited: dict[str, Credit] = {}
-    for credit in _each(Credit, value[:MOST_CREDITS] if isinstance(value, list) else []):
+    for credit in _each(Credit, value[:MAX_CREDITS] if isinstance(value, list) else []):
         credited.setdefault(credit.spotify_id, credit)
     return list(credited.values())
 
@@ -182,7 +182,7 @@ def _images_if_any(value: Any) -> list[Image] | None:
 def _genres_if_any(value: Any) -> list[str] | None:
     if not isinstance(value, list):
         return None
-    return [_text(genre) for genre in value[:MOST_GENRES] if isinstance(genre, str)]
+    return [_text(genre) for genre in value[:MAX_GENRES] if isinstance(genre, str)]
 
 
 def _total(value: Any) -> Any:
@@ -211,7 +211,7 @@ def is_shortened(item: Any) -> bool:
     """Return whether an album object has more credits or images than the limits allow."""
     if not isinstance(item, dict):
         return False
-    bounds = (("artists", MOST_CREDITS), ("images", MOST_IMAGES))
+    bounds = (("artists", MAX_CREDITS), ("images", MAX_IMAGES))
     return any(isinstance(item.get(name), list) and len(item[name]) > most for name, most in bounds)
 
 

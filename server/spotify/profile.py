@@ -11,7 +11,7 @@ from server.spotify.transport import quotable
 
 APP_PREFIX = "app:"  # of the account_id in the row of the app's own token; reserved for it
 USER_PREFIX = "id:"  # distinguishes an older id from an account_id, which may be the same text
-LONGEST_ID = 200  # characters
+MAX_ID_LENGTH = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def read_profile(answer: dict[str, Any]) -> Profile:
 def _id(value: object) -> str | None:
     usable = (
         isinstance(value, str)
-        and 0 < len(value) <= LONGEST_ID
+        and 0 < len(value) <= MAX_ID_LENGTH
         and value.isprintable()
         and not value.startswith((APP_PREFIX, USER_PREFIX))
     )

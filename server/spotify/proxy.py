@@ -22,7 +22,7 @@ from server import __version__
 from server.config.addresses import is_loopback
 from server.observability.scrubber import MASK
 
-MOST_HEAD_BYTES = 16 * 1024
+MAX_HEAD_BYTES = 16 * 1024
 USUAL_PORT = 80
 NEEDS_LOGIN = 407
 
@@ -147,7 +147,7 @@ class TunnelClient(TCPClient):
             raise ProxyFailed(f"{_named(proxy)} cannot be reached: {reason}") from error
         try:
             await stream.write(_request(proxy, target))
-            head = await stream.read_until(b"\r\n\r\n", max_bytes=MOST_HEAD_BYTES)
+            head = await stream.read_until(b"\r\n\r\n", max_bytes=MAX_HEAD_BYTES)
             answer = parse_response_start_line(head.decode("latin-1").partition("\r\n")[0])
             if not 200 <= answer.code < 300:
                 raise ProxyFailed(_refusal(proxy, target, answer.code))

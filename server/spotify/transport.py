@@ -24,8 +24,8 @@ MAX_BODY_BYTES = 2 * 1024 * 1024  # decompressed; five times the longest page of
 MAX_HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
-LONGEST_QUOTE = 200  # characters
-LONGEST_SECRET = 4096  # characters; longer tokens are refused
+MAX_QUOTE_LENGTH = 200  # characters
+MAX_SECRET_LENGTH = 4096  # characters; longer tokens are refused
 USUAL_PORTS = {"http": 80, "https": 443}
 
 # What Tornado's client raises: its own errors and the system's, ValueError for an invalid address
@@ -71,11 +71,13 @@ class Response:
 
     def text(self) -> str:
         """Return the start of the body, for an operator to read."""
-        return self.quote(self.body[: LONGEST_QUOTE + LONGEST_SECRET].decode("utf-8", "replace"))
+        return self.quote(
+            self.body[: MAX_QUOTE_LENGTH + MAX_SECRET_LENGTH].decode("utf-8", "replace")
+        )
 
     def quote(self, text: str) -> str:
         """Return the start of a text from the response, with secrets of the request masked."""
-        text = text[: LONGEST_QUOTE + LONGEST_SECRET]
+        text = text[: MAX_QUOTE_LENGTH + MAX_SECRET_LENGTH]
         for secret in self.secrets:
             text = text.replace(secret, MASK)
         return quotable(text)
@@ -91,7 +93,7 @@ def _secrets_of(headers: dict[str, str], body: str | None) -> tuple[str, ...]:
 
 def quotable(text: str) -> str:
     """Return the start of a foreign text on one line, without unprintable characters."""
-    shown = "".join(c if c.isprintable() else " " for c in text[:LONGEST_QUOTE])
+    shown = "".join(c if c.isprintable() else " " for c in text[:MAX_QUOTE_LENGTH])
     return " ".join(shown.split())
 
 

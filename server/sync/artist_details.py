@@ -9,7 +9,7 @@ import structlog
 
 from server.database.executor import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
-from server.spotify.api.artists import MOST_IDS, ArtistLookup
+from server.spotify.api.artists import MAX_IDS, ArtistLookup
 from server.spotify.types import Verdict
 from server.storage import artists, sync_runs
 from server.tasks import attempt
@@ -20,7 +20,7 @@ PATIENCE = 3  # failures in a row that end a round, refusals in a row that pause
 SOURCE = "artists"  # the name of its verdict in the table `sources`
 REFUSED_FOR = timedelta(days=1)
 RETRY = timedelta(seconds=10)  # the shortest first pause; doubled after each further one
-LONGEST_PAUSE = timedelta(hours=48)
+MAX_PAUSE = timedelta(hours=48)
 
 log = structlog.get_logger()
 
@@ -77,7 +77,7 @@ class ArtistDetails:
         """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
         if self._resume_at is None:
             return False
-        return timedelta(0) < self._resume_at - self._now() <= LONGEST_PAUSE
+        return timedelta(0) < self._resume_at - self._now() <= MAX_PAUSE
 
     async def _step(self) -> None:
         if not self._queue:
@@ -113,7 +113,7 @@ class ArtistDetails:
 
     def _group_size(self, artist: str) -> int:
         """Return the size of the largest group that an artist may be requested in."""
-        return self._failed.get(artist, MOST_IDS)
+        return self._failed.get(artist, MAX_IDS)
 
     async def _request(self, group: list[str]) -> None:
         """Look up the head of the queue and store the details; a failure is for the next round."""
@@ -122,7 +122,7 @@ class ArtistDetails:
         except Paused as error:
             self._pauses += 1  # a short pause that recurs gets longer
             patience = RETRY * 2 ** min(self._pauses - 1, 12)
-            self._wait(min(max(timedelta(seconds=error.seconds), patience), LONGEST_PAUSE))
+            self._wait(min(max(timedelta(seconds=error.seconds), patience), MAX_PAUSE))
             return
         except EndpointRestricted as error:
             self._leave_out(group, error)

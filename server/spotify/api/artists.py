@@ -12,7 +12,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.parse import ArtistDetails, parse_artists
 from server.spotify.types import Verdict
 
-MOST_IDS = 50  # in one call
+MAX_IDS = 50  # in one call
 
 
 class ArtistLookup:
@@ -28,8 +28,8 @@ class ArtistLookup:
         """The largest number of ids that the next call may have."""
         known = self.verdict
         if known is None or known.allowed:
-            return MOST_IDS
-        return MOST_IDS if known.is_due(self._now()) else 1
+            return MAX_IDS
+        return MAX_IDS if known.is_due(self._now()) else 1
 
     async def fetch(self, ids: Sequence[str]) -> list[ArtistDetails] | None:
         """Fetch the details of up to `max_ids` artists, without those that Spotify does not know.

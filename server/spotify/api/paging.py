@@ -10,7 +10,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.types import ENDPOINTS, SourceName
 
 DEEPEST = 1000  # limit + offset; beyond it, search answers 400
-MOST_IN_A_ROW = 3  # unreadable pages, after which a walk ends
+MAX_IN_A_ROW = 3  # unreadable pages, after which a walk ends
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Walk:
         try:
             fetched = await self._fetch(offset)
         except SpotifyError as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
             self.gaps.append(Gap(offset, self._market, error))
             self._skipped_in_a_row += 1
@@ -146,7 +146,7 @@ class Walk:
         try:
             return await page(self._client, self._source, offset, self._market)
         except SpotifyError as error:
-            if self._retries == 0 or not is_passing(error):
+            if self._retries == 0 or not is_transient(error):
                 raise
             self._retries -= 1
         return await page(self._client, self._source, offset, self._market)
@@ -154,12 +154,12 @@ class Walk:
     def _may_continue_after(self, offset: int) -> bool:
         """Whether anything may follow a skipped page, by the largest total so far."""
         totals = [total for total in self._totals if total is not None]
-        return self._skipped_in_a_row < MOST_IN_A_ROW and (
+        return self._skipped_in_a_row < MAX_IN_A_ROW and (
             not totals or max(totals) > offset + self._limit
         )
 
 
-def is_passing(error: SpotifyError) -> bool:
+def is_transient(error: SpotifyError) -> bool:
     """Whether a retry may succeed, because the error is of a busy or broken service."""
     return isinstance(error, SpotifyUnavailable | BadAnswer)
 

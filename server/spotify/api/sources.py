@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyError
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
-from server.spotify.api.paging import Gap, Page, is_passing, page
+from server.spotify.api.paging import Gap, Page, is_transient, page
 from server.spotify.parse import release_dates
 from server.spotify.types import ENDPOINTS, LADDER, Setting, SourceName, Verdict
 
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
-MOST_DATED = 100  # items of a page whose dates are compared; more than any page has
+MAX_DATED = 100  # items of a page whose dates are compared; more than any page has
 NAMED = "SYNC_SOURCE names it"
 OF_ONE_SOURCE = (EndpointRestricted, MarketRefused, Paused)  # errors that leave other sources alone
 UNKNOWN = "9999"  # sorts before every date
@@ -75,7 +75,7 @@ class SourceProbe:
                 return await self._named(setting)
             return await self._freshest(patient=failures < PATIENCE)
         except SpotifyError as error:
-            if not failures or not is_passing(error):
+            if not failures or not is_transient(error):
                 raise
             return await self._after_first_page(error, named=setting != "auto")
 
@@ -91,7 +91,7 @@ class SourceProbe:
     async def _freshest(self, *, patient: bool) -> Choice:
         """Choose the freshest source that answers.
 
-        A `patient` choice raises a passing failure of the source in use instead of changing it.
+        A `patient` choice raises a transient failure of the source in use instead of changing it.
         """
         in_use, *_ = ranked = self._ranked()
         for source in ranked:
@@ -138,7 +138,7 @@ class SourceProbe:
         try:
             market, first = await self._markets.first_page(self._client, source)
         except SpotifyError as error:
-            if not (isinstance(error, OF_ONE_SOURCE) or is_passing(error)):
+            if not (isinstance(error, OF_ONE_SOURCE) or is_transient(error)):
                 raise
             self._errors[source] = error
             return False
@@ -149,10 +149,10 @@ class SourceProbe:
     def _skip_or_raise(self, source: SourceName, *, patient: bool) -> None:
         """Pass over a source that did not answer.
 
-        Raises its error if that is a passing failure and the choice is `patient`.
+        Raises its error if that is a transient failure and the choice is `patient`.
         """
         error = self._errors[source]
-        if patient and is_passing(error):
+        if patient and is_transient(error):
             raise error
 
     def _choice(self, source: SourceName) -> Choice:
@@ -212,5 +212,5 @@ class SourceProbe:
 def _newest(first: Page, now: datetime) -> str | None:
     """Return the newest date on a page, not counting announcements (later than tomorrow)."""
     tomorrow = (now + timedelta(days=1)).date().isoformat()
-    dates = release_dates(first.items[:MOST_DATED])
+    dates = release_dates(first.items[:MAX_DATED])
     return max((each for each in dates if each <= tomorrow), default=None)

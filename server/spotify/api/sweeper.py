@@ -13,9 +13,9 @@ from server.request_errors import SyncPaused
 from server.spotify.album_parser import ParsedPage, Parser
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
-from server.spotify.api.paging import Gap, Walk, is_passing
+from server.spotify.api.paging import Gap, Walk, is_transient
 from server.spotify.api.sources import Choice, SourceProbe
-from server.spotify.parse import MOST_CREDITS, MOST_IMAGES, Release
+from server.spotify.parse import MAX_CREDITS, MAX_IMAGES, Release
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
 
@@ -23,7 +23,7 @@ SWEEP_SECONDS = 300.0  # for a whole pass, however long each request may take
 ITEMS_AT_ONCE = 2  # parsed before the loop turns to requests
 REST_SECONDS = 0.002  # between them; parsing without a rest would take most of the loop
 
-SHORTENED = f"kept the first {MOST_CREDITS} credits and the first {MOST_IMAGES} images"
+SHORTENED = f"kept the first {MAX_CREDITS} credits and the first {MAX_IMAGES} images"
 
 log = structlog.get_logger()
 
@@ -154,7 +154,7 @@ class SweepRun:
         haul, markets = self._haul, self._markets
         for market in markets.requested(choice.source):
             await self._walk(choice, market, progress)
-            if haul.error and not is_passing(haul.error):
+            if haul.error and not is_transient(haul.error):
                 return
         read = {each.market for each in haul.lists}
         refused = [each for each in markets.skipped(choice.source) if each not in read]

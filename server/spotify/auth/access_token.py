@@ -12,7 +12,7 @@ from server.spotify.profile import APP_PREFIX
 from server.spotify.types import Grant
 
 EARLY = timedelta(seconds=60)  # before its end, when a token is no longer used
-LONGEST_REQUEST = 30.0  # seconds; the transport times out sooner
+MAX_REQUEST_SECONDS = 30.0  # seconds; the transport times out sooner
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class TokenRequest:
     def wait_for(self, request: Coroutine[Any, Any, Grant]) -> Grant:
         """Run `request` on the loop and wait for it in this thread; raise what it raises.
 
-        Raises SpotifyTimeout after LONGEST_REQUEST seconds.
+        Raises SpotifyTimeout after MAX_REQUEST_SECONDS seconds.
         """
         future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
-            return future.result(LONGEST_REQUEST)
+            return future.result(MAX_REQUEST_SECONDS)
         except FutureTimeout as error:
             future.cancel()  # or it might be sent later, and its grant be lost
             raise SpotifyTimeout("the accounts service did not answer") from error

@@ -25,8 +25,8 @@ from server.spotify.types import Grant
 
 TOKEN = re.compile(r"[!-~]+")  # the characters allowed in a header, and in a scope
 ANY_GRANT = "/api/token"  # the bucket of all grants before 0.2; since then each has its own
-LONGEST_TOKEN = 4096  # characters; it has to fit into a header
-LONGEST_LIFE = 86400  # seconds; a longer `expires_in` is cut to this
+MAX_TOKEN_LENGTH = 4096  # characters; it has to fit into a header
+MAX_LIFETIME = 86400  # seconds; a longer `expires_in` is cut to this
 
 
 class Accounts:
@@ -146,17 +146,17 @@ def _refusal(response: Response, entry: str) -> SpotifyError:
 
 def _read_grant(content: dict[str, Any]) -> Grant:
     token, seconds = content.get("access_token"), content.get("expires_in")
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN or not TOKEN.fullmatch(token):
+    if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH or not TOKEN.fullmatch(token):
         raise BadAnswer("the accounts service sent no usable token")
     if type(seconds) is not int or seconds <= 0:
         raise BadAnswer("the accounts service sent no usable token for any time")
     refresh, scope = content.get("refresh_token"), content.get("scope")
-    if isinstance(refresh, str) and len(refresh) > LONGEST_TOKEN:
+    if isinstance(refresh, str) and len(refresh) > MAX_TOKEN_LENGTH:
         raise BadAnswer("the accounts service sent a refresh token that is too long")
-    words = scope[:LONGEST_TOKEN].split() if isinstance(scope, str) else ()
+    words = scope[:MAX_TOKEN_LENGTH].split() if isinstance(scope, str) else ()
     return Grant(
         access_token=token,
-        expires_in=min(seconds, LONGEST_LIFE),
+        expires_in=min(seconds, MAX_LIFETIME),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
         scopes=tuple(filter(TOKEN.fullmatch, words)),
     )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 DEFAULT_PAUSE = 15 * 60  # seconds after a 429 without Retry-After; doubled each time in a row
-LONGEST_PAUSE = 48 * 3600
+MAX_PAUSE = 48 * 3600
 # The seconds of RFC 9110, and what some services send instead: 1.5, 35 s, 60;x
 NUMBER = re.compile(r"\s*([+-]?[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?:s\b|;|$)", re.ASCII)
 
@@ -29,9 +29,9 @@ class Pause:
     def corrected(self, now: datetime) -> "Pause":
         """Correct a pause that starts in the future, or lasts too long, by a clock since put back.
 
-        It then starts now, and ends after at most LONGEST_PAUSE seconds.
+        It then starts now, and ends after at most MAX_PAUSE seconds.
         """
-        longest = timedelta(seconds=LONGEST_PAUSE)
+        longest = timedelta(seconds=MAX_PAUSE)
         if self.since > now:
             length = min(self.until - self.since, longest)
             return replace(self, since=now, until=now + length)
@@ -41,7 +41,7 @@ class Pause:
 def named_pause(retry_after: str | None, now: datetime) -> int | None:
     """Read `Retry-After`, seconds or a date (RFC 9110 section 10.2.3); return seconds.
 
-    The result is between 1 and LONGEST_PAUSE; None if the header is absent or cannot be read.
+    The result is between 1 and MAX_PAUSE; None if the header is absent or cannot be read.
     """
     text = (retry_after or "").strip()
     numbers = [NUMBER.match(part) for part in text.split(",")]
@@ -53,7 +53,7 @@ def named_pause(retry_after: str | None, now: datetime) -> int | None:
             seconds = int((until.replace(tzinfo=until.tzinfo or UTC) - now).total_seconds())
         except (ValueError, OverflowError):
             return None
-    return min(max(seconds, 1), LONGEST_PAUSE)
+    return min(max(seconds, 1), MAX_PAUSE)
 
 
 def next_pause(before: Pause | None, named: int | None, reason: str, now: datetime) -> Pause:
@@ -65,7 +65,7 @@ def next_pause(before: Pause | None, named: int | None, reason: str, now: dateti
     unnamed = before.unnamed if before else 0
     seconds = named
     if seconds is None:
-        seconds = min(DEFAULT_PAUSE * 2 ** min(unnamed, 16), LONGEST_PAUSE)
+        seconds = min(DEFAULT_PAUSE * 2 ** min(unnamed, 16), MAX_PAUSE)
     until = now + timedelta(seconds=seconds)
     if before and before.seconds_left(now) > seconds:
         until = before.until

@@ -15,9 +15,9 @@ from tornado.httputil import HTTPHeaders
 
 from server.app.application import Application
 from server.errors import BadAnswer, SpotifyError
-from server.spotify.auth.oauth import LONGEST_TOKEN, _read_grant, _refusal
-from server.spotify.lenient_json import LONGEST_REPAIR, MOST_VALUES
-from server.spotify.parse import LONGEST_TEXT
+from server.spotify.auth.oauth import MAX_TOKEN_LENGTH, _read_grant, _refusal
+from server.spotify.lenient_json import MAX_REPAIR_BYTES, MAX_VALUES
+from server.spotify.parse import MAX_TEXT_LENGTH
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from server.standin import Answer, StandIn
 from tests.support.client import Client
@@ -100,7 +100,7 @@ TOO_MUCH = {
     "keys": filled(b'{"a":1,"b":2,"c":3,"d":4}'),
     "numbers": filled(b"1e5"),
     "a nest without end": b"[" * MAX_BODY_BYTES,
-    "much to repair": filled(b'"\\ud83d"', LONGEST_REPAIR),
+    "much to repair": filled(b'"\\ud83d"', MAX_REPAIR_BYTES),
     "much and broken": filled(b'"' + b"x" * 1000 + b'"') + b"!",
 }
 KEYS = b"{" + b",".join(b'"k%d":1' % number for number in range(1000)) + b"}"
@@ -109,7 +109,7 @@ AS_MUCH_AS_MAY_BE = {  # a value, and how many bytes of it: sound, and to be rep
     "nested arrays": (b"[" * 100 + b"]" * 100, 90_000, 38_000),
     "keys": (KEYS, 400_000, 160_000),
     "numbers": (b"1e5", 190_000, 75_000),
-    "long texts": (b'"' + b"x" * 1000 + b'"', MAX_BODY_BYTES, LONGEST_REPAIR),
+    "long texts": (b'"' + b"x" * 1000 + b'"', MAX_BODY_BYTES, MAX_REPAIR_BYTES),
 }
 
 
@@ -160,8 +160,8 @@ def test_the_longest_page_that_spotify_sends_is_far_within_the_bounds() -> None:
     ]
     body = listing(*whole)
     values = body.count(b",") + body.count(b"[") + body.count(b"{")
-    assert (len(body) * 4 < MAX_BODY_BYTES, len(body) < LONGEST_REPAIR) == (True, True)
-    assert values * 2 < MOST_VALUES
+    assert (len(body) * 4 < MAX_BODY_BYTES, len(body) < MAX_REPAIR_BYTES) == (True, True)
+    assert values * 2 < MAX_VALUES
 
 
 @pytest.mark.parametrize("body", PAGES_OF_SPOTIFYS_SIZE.values(), ids=PAGES_OF_SPOTIFYS_SIZE)
@@ -216,7 +216,7 @@ async def test_a_page_with_one_bad_release_harms_that_one(start_standin: Any, se
         told = [line["spotify_ids"] for line in lines if line["event"] == "releases_shortened"]
         assert [len(ids) for ids in told] == [1] * (fault != "long-name"), fault
     served = orjson.loads((await Client(freshet).fetch("/api/albums/")).body)
-    assert max(len(each["name"]) for each in served["items"]) == LONGEST_TEXT
+    assert max(len(each["name"]) for each in served["items"]) == MAX_TEXT_LENGTH
     standin.misbehave("many-values", path=LISTING, times=None)
     report = await freshet.syncer.sync()
     assert (report.outcome, report.added) == ("failed", 0)
@@ -225,10 +225,10 @@ async def test_a_page_with_one_bad_release_harms_that_one(start_standin: Any, se
 @pytest.mark.parametrize("name", ["access_token", "refresh_token"])
 def test_a_token_that_fits_no_header_is_refused(name: str) -> None:
     grant = {"access_token": "a", "expires_in": 3600, "refresh_token": "r", "scope": "x " * 9999}
-    assert len(" ".join(_read_grant(grant).scopes)) <= LONGEST_TOKEN
-    assert _read_grant(grant | {name: "t" * LONGEST_TOKEN})
+    assert len(" ".join(_read_grant(grant).scopes)) <= MAX_TOKEN_LENGTH
+    assert _read_grant(grant | {name: "t" * MAX_TOKEN_LENGTH})
     with pytest.raises(BadAnswer):
-        _read_grant(grant | {name: "t" * (LONGEST_TOKEN + 1)})
+        _read_grant(grant | {name: "t" * (MAX_TOKEN_LENGTH + 1)})
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from models import Cooldown, Quota
 from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify.limits import quota_store
-from server.spotify.limits.cooldown import LONGEST_PAUSE, Pause
+from server.spotify.limits.cooldown import MAX_PAUSE, Pause
 from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response
@@ -175,7 +175,7 @@ async def test_a_pause_that_names_no_time_is_a_quarter_of_an_hour_and_doubles_un
         seconds.append(caught.value.seconds)
         clock.forward(seconds=caught.value.seconds)
     assert seconds[:4] == [900, 1800, 3600, 7200]
-    assert seconds[-1] == LONGEST_PAUSE
+    assert seconds[-1] == MAX_PAUSE
     await caller().call()
     with pytest.raises(RateLimited) as caught:
         await caller().call(UNNAMED)

@@ -15,7 +15,7 @@ from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
 from server.spotify.album_parser import parse_items
 from server.spotify.api.paging import read_page
-from server.spotify.lenient_json import LONGEST_REPAIR
+from server.spotify.lenient_json import MAX_REPAIR_BYTES
 from server.spotify.transport import MAX_BODY_BYTES, Transport
 from tests.support.examples import albums
 from tests.support.parsed_albums import check
@@ -285,7 +285,7 @@ def test_a_byte_order_mark_and_a_repeated_key_are_passed_over() -> None:
 
 
 def test_a_body_that_would_take_long_to_repair_is_a_bad_answer() -> None:
-    filler = b'"' + b"x" * LONGEST_REPAIR + b'"'
+    filler = b'"' + b"x" * MAX_REPAIR_BYTES + b'"'
     assert response(b'{"a": ' + filler + b"}").json()["a"]
     with pytest.raises(BadAnswer):
         response(b'{"n": NaN, "a": ' + filler + b"}").json()

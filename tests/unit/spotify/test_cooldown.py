@@ -6,7 +6,7 @@ import pytest
 
 from server.spotify.limits.cooldown import (
     DEFAULT_PAUSE,
-    LONGEST_PAUSE,
+    MAX_PAUSE,
     Pause,
     named_pause,
     next_pause,
@@ -29,8 +29,8 @@ def pause_of(seconds: float, unnamed: int = 0) -> Pause:
         (0, 0),
         (-0.5, 0),
         (-5, 0),
-        (LONGEST_PAUSE, LONGEST_PAUSE),
-        (LONGEST_PAUSE + 1, LONGEST_PAUSE),
+        (MAX_PAUSE, MAX_PAUSE),
+        (MAX_PAUSE + 1, MAX_PAUSE),
     ],
 )
 def test_a_pause_has_whole_seconds_left_and_none_when_it_is_over(seconds: float, left: int) -> None:
@@ -38,7 +38,7 @@ def test_a_pause_has_whole_seconds_left_and_none_when_it_is_over(seconds: float,
 
 
 def test_a_quarter_of_an_hour_is_the_pause_without_a_name_and_two_days_the_longest() -> None:
-    assert (DEFAULT_PAUSE, LONGEST_PAUSE) == (900, 172_800)
+    assert (DEFAULT_PAUSE, MAX_PAUSE) == (900, 172_800)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_quarter_of_an_hour_is_the_pause_without_a_name_and_two_days_the_longe
         ("soon, 5", None),
         ("60x", None),
         ("1.", None),
-        (str(LONGEST_PAUSE - 1), LONGEST_PAUSE - 1),
+        (str(MAX_PAUSE - 1), MAX_PAUSE - 1),
         ("Fri, 20 Nov 2026 05:00:14 GMT", 2),
         ("Fri, 20 Nov 2026 05:00:12 GMT", 1),
     ],
@@ -69,7 +69,7 @@ def test_a_first_pause_begins_now_and_is_as_long_as_it_is_named() -> None:
 
 @pytest.mark.parametrize(
     ("unnamed", "seconds"),
-    [(0, 900), (1, 1800), (2, 3600), (7, 115_200), (8, LONGEST_PAUSE), (5000, LONGEST_PAUSE)],
+    [(0, 900), (1, 1800), (2, 3600), (7, 115_200), (8, MAX_PAUSE), (5000, MAX_PAUSE)],
 )
 def test_one_that_names_no_time_is_twice_as_long_as_the_last_such(
     unnamed: int, seconds: int

@@ -15,12 +15,12 @@ from sqlalchemy.orm import Session
 from server.database.executor import Database
 from server.spotify.album_parser import parse_items
 from server.spotify.parse import (
-    LONGEST_ADDRESS,
-    LONGEST_TEXT,
-    MOST_CREDITS,
-    MOST_GENRES,
-    MOST_IMAGES,
-    MOST_LINKS,
+    MAX_ADDRESS_LENGTH,
+    MAX_CREDITS,
+    MAX_GENRES,
+    MAX_IMAGES,
+    MAX_LINKS,
+    MAX_TEXT_LENGTH,
     Release,
     parse_artists,
 )
@@ -144,13 +144,13 @@ def test_fields_nobody_knows_are_ignored() -> None:
 
 
 def test_very_long_names_are_kept_whole_and_endless_ones_are_cut() -> None:
-    longest = "é" * LONGEST_TEXT
+    longest = "é" * MAX_TEXT_LENGTH
     assert parsed(name=longest).name == longest
     assert parsed(name=f"{longest}x").name == longest
 
 
 def test_addresses_that_are_too_long_are_left_out_and_not_cut() -> None:
-    longest = "https://x.example/".ljust(LONGEST_ADDRESS, "y")
+    longest = "https://x.example/".ljust(MAX_ADDRESS_LENGTH, "y")
     for address, is_kept in ((longest, True), (f"{longest}y", False)):
         release = parsed(
             uri=address,
@@ -165,9 +165,9 @@ def test_addresses_that_are_too_long_are_left_out_and_not_cut() -> None:
 
 def test_every_list_and_object_of_an_item_has_a_bound() -> None:
     links = {str(number): "https://x.example/" for number in range(1000)}
-    assert len(parsed(external_urls=links).external_urls) == MOST_LINKS
+    assert len(parsed(external_urls=links).external_urls) == MAX_LINKS
     (details,) = parse_artists([artist(1) | {"genres": [*map(str, range(1000))]}])
-    assert len(details.genres or ()) == MOST_GENRES
+    assert len(details.genres or ()) == MAX_GENRES
     every_pair = [f"{a}{b}" for a in ascii_uppercase for b in ascii_uppercase]
     assert len(parsed(available_markets=every_pair * 5).available_markets or ()) == 676
 
@@ -431,12 +431,12 @@ def test_various_artists_are_an_artist_like_any_other() -> None:
 
 
 def test_an_album_by_hundreds_is_kept_whole_and_of_more_the_first_ones() -> None:
-    artists = [artist(number) for number in range(MOST_CREDITS + 1)]
-    assert len(credited(artists[:-1])) == MOST_CREDITS
+    artists = [artist(number) for number in range(MAX_CREDITS + 1)]
+    assert len(credited(artists[:-1])) == MAX_CREDITS
     assert credited(artists) == credited(artists[:-1])
 
 
-@pytest.mark.parametrize(("name", "most"), [("artists", MOST_CREDITS), ("images", MOST_IMAGES)])
+@pytest.mark.parametrize(("name", "most"), [("artists", MAX_CREDITS), ("images", MAX_IMAGES)])
 def test_a_release_of_which_something_is_left_out_is_counted(name: str, most: int) -> None:
     for count, shortened in ((most, ()), (most + 1, (album(1)["id"],))):
         page = parse_items([album(1, **{name: [{}] * count}), album(2), None])

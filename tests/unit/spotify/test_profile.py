@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from server.errors import BadAnswer
-from server.spotify.profile import APP_PREFIX, LONGEST_ID, Profile, read_profile
+from server.spotify.profile import APP_PREFIX, MAX_ID_LENGTH, Profile, read_profile
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("app:x"),
@@ -21,7 +21,7 @@ ANSWERS = st.dictionaries(
 UNUSABLE: list[Any] = [
     None, "", 5, 5.5, True, [], ["a"], {}, {"id": "a"},
     "a\x00b", "\x00", "a\nb", "a\tb", "\x1b[31m", "a\x7f", "\x9b", "a\u2028b", "\u200b",
-    "\u202egnp", "\ufeffa", "\ud800", "a" * (LONGEST_ID + 1), "a" * 10**6,
+    "\u202egnp", "\ufeffa", "\ud800", "a" * (MAX_ID_LENGTH + 1), "a" * 10**6,
     "app:standin-client", "app:", "app:\n", "id:", "id:robin",
 ]  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_a_whole_profile_is_read() -> None:
         ({"account_id": "A", "display_name": " \n\t"}, Profile("A", None, None)),
         ({"account_id": "A", "display_name": 7}, Profile("A", None, None)),
         ({"account_id": "A", "display_name": ["Robin"]}, Profile("A", None, None)),
-        ({"account_id": "a" * LONGEST_ID}, Profile("a" * LONGEST_ID, None, None)),
+        ({"account_id": "a" * MAX_ID_LENGTH}, Profile("a" * MAX_ID_LENGTH, None, None)),
         ({"id": "user@example.com ü"}, Profile(None, "user@example.com ü", None)),
     ],
 )
@@ -112,7 +112,7 @@ def test_whatever_comes_is_an_account_that_can_be_stored_or_a_bad_answer(
     for identity in profile.names:
         assert identity in sent
         assert identity.isprintable()
-        assert len(identity.removeprefix("id:")) <= LONGEST_ID
+        assert len(identity.removeprefix("id:")) <= MAX_ID_LENGTH
         assert not identity.startswith(APP_PREFIX)
     if profile.display_name is not None:
         assert profile.display_name.isprintable()
