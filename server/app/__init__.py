@@ -1,7 +1,7 @@
 """The composition root: builds every part by hand, starts and stops them in order.
 
 Begin with `application.py`, which makes one process of the server; `upstream.py` builds what calls
-Spotify, `serving.py` what answers requests, `metrics.py` what Prometheus reads, and `routes.py`
-lists every route with its handler. This is the only chapter that sees all others; only the
-commands, `process` and `doctor` import it.
+Spotify, `serving.py` what answers requests, `metrics.py` what Prometheus reads, `status.py` gathers
+the state of the server, and `routes.py` lists every route with its handler. This is the only
+chapter that sees all others; only the commands, `process` and `doctor` import it.
 """
