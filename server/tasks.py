@@ -1,9 +1,9 @@
 """Background work, and the one place that keeps the error of a part from stopping the others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import structlog
 from tornado.ioloop import PeriodicCallback
@@ -13,6 +13,7 @@ from server.errors import DatabaseError
 Job = Callable[[], Awaitable[None] | None]
 Told = TypeVar("Told")
 Instead = TypeVar("Instead")
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -34,6 +35,34 @@ class Tasks:
     async def stop(self) -> None:
         """Cancel what still runs, and wait for its end."""
         await end(self._tasks)
+
+
+class SingleFlight(Generic[Result]):
+    """Runs one task per key; further callers with that key wait for the same task."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Hashable, asyncio.Task[Result]] = {}
+
+    async def do(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
+        """Return what `work` returns, and raise what it raises.
+
+        The task continues if its callers are cancelled.
+        """
+        task = self._tasks.get(key)
+        if task is None:
+            task = self._tasks[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda task: self._has_ended(key, task))
+        return await asyncio.shield(task)
+
+    def cancel(self) -> None:
+        """Cancel all tasks."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    def _has_ended(self, key: Hashable, task: "asyncio.Task[Result]") -> None:
+        del self._tasks[key]
+        if not task.cancelled():
+            task.exception()  # retrieved, so that asyncio logs nothing if all callers are gone
 
 
 class Timers:

@@ -93,14 +93,14 @@ def _covered(
     order: Sequence[AlbumEntry], depth: Depth | None, query: ReleaseQuery, day: str
 ) -> Sequence[AlbumEntry]:
     """Return the requested types of an order, as far as the snapshot has all of them."""
-    wanted = query.type
-    typed = [album for album in order if album.album_type in wanted] if wanted else order
+    requested = query.type
+    typed = [album for album in order if album.album_type in requested] if requested else order
     if depth is None or query.upcoming == "only":
         return typed
     covered = order[: _end(order, depth.overall, day)]
-    if not wanted:
+    if not requested:
         return covered
-    count = sum(album.album_type in wanted for album in covered)
+    count = sum(album.album_type in requested for album in covered)
     return typed[: max(count, _end(typed, depth.of_type, day))]
 
 
@@ -117,8 +117,8 @@ def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
 
 def _arranged(releases: Iterable[AlbumEntry], order: Iterable[AlbumEntry]) -> list[AlbumEntry]:
     """Return the same releases in the order of another sequence."""
-    wanted = {id(album) for album in releases}
-    return [album for album in order if id(album) in wanted]
+    ids = {id(album) for album in releases}
+    return [album for album in order if id(album) in ids]
 
 
 def _is_descending(query: ReleaseQuery) -> bool:
@@ -128,8 +128,8 @@ def _is_descending(query: ReleaseQuery) -> bool:
 def _tests(query: ReleaseQuery, day: str) -> list[Test]:
     tests: list[Test] = []
     if query.upcoming != "include":
-        wanted = query.upcoming == "only"
-        tests.append(lambda album: is_upcoming(album.release_date, day) is wanted)
+        only = query.upcoming == "only"
+        tests.append(lambda album: is_upcoming(album.release_date, day) is only)
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
     if after := query.released_after:

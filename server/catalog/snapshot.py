@@ -43,11 +43,11 @@ class ArtistEntry:
 
     def pieces(self, albums: Sequence[Pieces]) -> list[bytes]:
         """Return its public JSON with its releases, latest first; `albums` must not be empty."""
-        whole = [self.json[:-1], b',"latest_album":', *albums[0], b',"albums":[', *albums[0]]
+        parts = [self.json[:-1], b',"latest_album":', *albums[0], b',"albums":[', *albums[0]]
         for album in albums[1:]:
-            whole += (b",", *album)
-        whole.append(b"]}")
-        return whole
+            parts += (b",", *album)
+        parts.append(b"]}")
+        return parts
 
 
 @dataclass(frozen=True, slots=True)

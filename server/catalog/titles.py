@@ -98,12 +98,12 @@ def strip(title: str) -> Title:
     segments = _segments(text)
     if not segments:  # only punctuation, which is the title then: `???`
         return Title(" ".join(text.split()) or title, 0)
-    kept = _kept(segments)
-    words = [word for each in kept for word in each]
+    remaining = _without_editions(segments)
+    words = [word for each in remaining for word in each]
     removed = sum(len(each) for _, each in segments) - len(words)
     if _without_bare(words) != words:
         # Keep the brackets of `(Live Deluxe)`, so that a second run does not strip it.
-        words = [*words[: -len(kept[-1])], f"({' '.join(kept[-1])})"]
+        words = [*words[: -len(remaining[-1])], f"({' '.join(remaining[-1])})"]
     return Title(" ".join(words), removed)
 
 
@@ -132,7 +132,7 @@ def _words(text: str) -> list[str]:
 
 
 def _spaced(char: str) -> str:
-    """Return letters, digits and symbols unchanged, a space for punctuation, else nothing."""
+    """Return a space for punctuation, nothing for an invisible character, else the character."""
     if char.isalnum():
         return char
     category = unicodedata.category(char)
@@ -141,22 +141,22 @@ def _spaced(char: str) -> str:
     return " " if category[0] in "PZ" or category == "Sk" else char
 
 
-def _kept(segments: list[Segment]) -> list[list[str]]:
+def _without_editions(segments: list[Segment]) -> list[list[str]]:
     """Drop the editions at the end; the first segment always stays, at least in part."""
-    kept: list[list[str]] = []
+    remaining: list[list[str]] = []
     place = len(segments)
     while place:
         place -= 1
         kind, words = segments[place]
         if place and kind is not _Kind.TEXT and _names_edition(words):
             continue
-        if kind is not _Kind.BRACKET and not kept:
+        if kind is not _Kind.BRACKET and not remaining:
             words = _without_bare(words, may_vanish=place > 0)
         if words:
-            kept.append(words)
+            remaining.append(words)
             if kind is _Kind.TEXT:
                 break
-    return [words for _, words in segments[:place]] + kept[::-1]
+    return [words for _, words in segments[:place]] + remaining[::-1]
 
 
 def _names_edition(words: list[str]) -> bool:

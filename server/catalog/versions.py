@@ -26,15 +26,15 @@ def fold(albums: Iterable[AlbumEntry]) -> list[AlbumEntry]:
     It is the first, or the one with the plainest title among those of the same release date. A
     release without credits is a work of its own.
     """
-    kept: dict[Hashable, AlbumEntry] = {}
+    chosen: dict[Hashable, AlbumEntry] = {}
     for album in albums:
         if album.edition is None:
-            kept[id(album)] = album
+            chosen[id(album)] = album
             continue
-        rival = kept.setdefault(album.edition.work, album).edition
+        rival = chosen.setdefault(album.edition.work, album).edition
         if rival is not None and _is_plainer(album.edition, rival):
-            kept[album.edition.work] = album
-    return list(kept.values())
+            chosen[album.edition.work] = album
+    return list(chosen.values())
 
 
 def _is_plainer(edition: Edition, rival: Edition) -> bool:

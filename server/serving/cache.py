@@ -33,8 +33,7 @@ from server.serving.hot_queries import HotQueries
 from server.serving.past_days import PastDays
 from server.serving.payload import CODINGS, Coding, Representation
 from server.serving.response_store import Key, ResponseStore, StoredResponse
-from server.serving.single_flight import SingleFlight
-from server.tasks import Tasks, attempt
+from server.tasks import SingleFlight, Tasks, attempt
 
 Found = tuple[bytes, Freshness]
 Load = Callable[[], Awaitable[Found | None]]
@@ -185,10 +184,10 @@ class PayloadCache:
         self._warm_on = context.now.date()
         if snapshot.freshness.synced_at is None:
             return {}
-        wanted = dict.fromkeys((ArtistsQuery().href, *self.hot_queries.most_common(WARMED)))
+        popular = dict.fromkeys((ArtistsQuery().href, *self.hot_queries.most_common(WARMED)))
         built: dict[Key, StoredResponse] = {}
         try:
-            built = await self._compute(self._builder.build_all, snapshot, wanted, context)
+            built = await self._compute(self._builder.build_all, snapshot, popular, context)
         except Exception:  # each is built on its next request
             log.exception("answer_failed", href=None)
         return built

@@ -2,5 +2,5 @@
 
 Begin with `broadcast.py`, which reads new changes once per process and wakes the followers;
 `follower.py` is one open stream, `audience.py` limits the streams of each client, `ring.py` holds
-the newest changes. Imports `serving.single_flight`, `catalog`, `config` and the base modules.
+the newest changes. Imports `catalog`, `config` and the base modules.
 """

@@ -11,11 +11,10 @@ import structlog
 
 from server.catalog.change_event import Entry, Piece
 from server.config.memory_budget import DEFAULT
-from server.serving.single_flight import SingleFlight
 from server.serving.streams.audience import MOST_OF_A_CLIENT, Audience
 from server.serving.streams.follower import Follower
 from server.serving.streams.ring import Ring
-from server.tasks import attempt_now
+from server.tasks import SingleFlight, attempt_now
 
 HELD = 1000  # changes
 LISTENER_BYTES = 18_000  # of memory for a follower, its connection and request included
