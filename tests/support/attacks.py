@@ -14,12 +14,13 @@ from sqlalchemy.orm import Session
 from server.database.executor import Database
 from server.storage import sweeps
 from tests.bench import catalogue
+from tests.support.cursors import connected
 from tests.support.examples import sweep
 from tests.support.nursery import Nursery
 from tests.support.programs import Server, environment, standin_process, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.attacks.siege import Siege
-from tests.system.faults.place import connected, serves
+from tests.system.faults.place import serves
 
 SETTINGS = {"SYNC_INTERVAL": "0", "PUBLIC_URL": "http://127.0.0.1:5000"}
 RELEASES = 300  # as long as Spotify tells of them; the largest answer has 200

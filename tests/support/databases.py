@@ -4,17 +4,19 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL, create_engine
 
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
+from tests.support.cursors import connected
+from tests.support.reused_database import ReusedDatabase
 
 MEMORY = "/dev/shm"
 FAST_POSTGRES = {
@@ -49,24 +51,33 @@ def migrated(postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> Iterator[Callable[[str], Any]]:
-    """A database of a test's own, copied from a template, dropped whatever still holds it."""
-    admin = create_engine(postgres.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+def new_name() -> Callable[[], str]:
+    """A name that no database has had before."""
     numbers = itertools.count()
+    return lambda: f"test_{next(numbers)}"
+
+
+@pytest.fixture(scope="session")
+def admin(postgres: EmbeddedPostgres) -> Iterator[Any]:
+    """A cursor that makes and drops databases."""
+    with connected(postgres.url.set(database="postgres")) as cursor:
+        yield cursor
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    postgres: EmbeddedPostgres, admin: Any, new_name: Callable[[], str]
+) -> Callable[[str], AbstractContextManager[URL]]:
+    """A database of a test's own, copied from a template, dropped whatever still holds it."""
 
     @contextmanager
     def make(template: str) -> Iterator[URL]:
-        name = f"test_{next(numbers)}"
-        with admin.connect() as connection:
-            connection.execute(
-                text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-            )
+        name = new_name()
+        admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         yield postgres.url.set(database=name)
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+        admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    yield make
-    admin.dispose()
+    return make
 
 
 @pytest.fixture
@@ -75,9 +86,17 @@ def empty_database_url(new_database: Callable[[str], Any]) -> Iterator[URL]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def reused_database(
+    postgres: EmbeddedPostgres, migrated: str, new_name: Callable[[], str]
+) -> ReusedDatabase:
+    return ReusedDatabase(postgres.url, migrated, new_name)
+
+
 @pytest.fixture
-def database_url(new_database: Callable[[str], Any], migrated: str) -> Iterator[URL]:
-    with new_database(migrated) as url:
+def database_url(admin: Any, reused_database: ReusedDatabase) -> Iterator[URL]:
+    """A database as the migrations make it, for this test alone."""
+    with reused_database.lend(admin) as url:
         yield url
 
 

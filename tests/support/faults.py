@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import URL, create_engine
 
 from server.database import schema
+from tests.support.cursors import connected
 from tests.support.databases import MEMORY
 from tests.support.nursery import Nursery
 from tests.support.programs import standin_process
-from tests.system.faults.place import Frail, connected
+from tests.system.faults.place import Frail
 
 
 @pytest.fixture(scope="session")

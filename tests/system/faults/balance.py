@@ -3,7 +3,7 @@
 from sqlalchemy import URL
 
 from server.standin.catalogue.catalogue import LISTED
-from tests.system.faults.place import connected
+from tests.support.cursors import connected
 
 ALL_ALIKE = (
     "albums",

@@ -7,16 +7,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import orjson
 from sqlalchemy import URL
 
 from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.processes import PostmasterFile
-from tests.support.cursors import cursor_on
+from tests.support.cursors import connected
 from tests.support.process_tree import descendants, is_alive
 from tests.support.programs import Server
 from tests.support.waiting import wait_until
@@ -142,16 +142,6 @@ class Reader(Meanwhile):
 def percentile(seconds: list[float], share: float = 0.99) -> float:
     """Milliseconds."""
     return 1000 * sorted(seconds)[int(share * (len(seconds) - 1))]
-
-
-def connected(url: URL) -> AbstractContextManager[Any]:
-    """A cursor that commits at once."""
-    return cursor_on(
-        host=url.query.get("host"),
-        port=url.query.get("port"),
-        user=url.username,
-        dbname=url.database,
-    )
 
 
 @contextmanager

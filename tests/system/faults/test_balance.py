@@ -9,9 +9,9 @@ from server.database.executor import Database
 from server.standin.catalogue.catalogue import LISTED
 from server.storage import sweeps
 from tests.support.clock import Clock
+from tests.support.cursors import connected
 from tests.support.examples import album, artist, sweep
 from tests.system.faults.balance import stored
-from tests.system.faults.place import connected
 
 NEWER = 10  # releases of the second sync
 GO = """

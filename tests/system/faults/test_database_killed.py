@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
+from tests.support.cursors import connected
 from tests.support.process_tree import warm
 from tests.support.programs import Server, environment, standin_settings
 from tests.support.waiting import wait_until
@@ -18,7 +19,6 @@ from tests.system.faults.place import (
     OFTEN,
     Frail,
     Reader,
-    connected,
     embedded,
     listed,
     locked,

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import URL
 
+from tests.support.cursors import connected
 from tests.support.process_tree import heard_of_the_sync, sent_alike
 from tests.support.programs import Manage, Server, environment, standin_settings
 from tests.support.waiting import wait_until
@@ -16,7 +17,6 @@ from tests.system.faults.balance import stored
 from tests.system.faults.place import (
     ARTISTS,
     OFTEN,
-    connected,
     listed,
     locked,
     next_sync,

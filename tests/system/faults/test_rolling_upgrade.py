@@ -12,12 +12,13 @@ import pytest
 from sqlalchemy import URL
 
 from server.database import schema
+from tests.support.cursors import connected
 from tests.support.load_reports import begun, told
 from tests.support.programs import Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.balance import stored
 from tests.system.faults.load import Load
-from tests.system.faults.place import ARTISTS, OFTEN, connected, serves
+from tests.system.faults.place import ARTISTS, OFTEN, serves
 
 Run = Callable[..., Server]
 HEARD = 5.0  # seconds for all to have heard of one sync before the next
