@@ -17,6 +17,7 @@ from server.config import settings as config
 from server.config.settings import DatabaseSettings, Settings
 from server.database import schema
 from server.database.executor import open_engine
+from server.doctor import examine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.observability import log
@@ -130,7 +131,7 @@ def sync(source: str | None) -> None:
 def doctor() -> None:
     """Check settings, database, credentials, sources and login; changes nothing. Exits 0 or 1."""
     log.configure(None, "critical", sys.stderr)
-    raise SystemExit(asyncio.run(report()))
+    raise SystemExit(asyncio.run(report(examine())))
 
 
 @main.command("config")

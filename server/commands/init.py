@@ -15,6 +15,7 @@ from server.config import settings as config
 from server.config.addresses import ROOT
 from server.config.getting_started import steps
 from server.config.settings import Settings
+from server.doctor import examine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.http.connections.sockets import is_local, split
@@ -67,7 +68,7 @@ def init(
     _write(values, there, yes)
     _say_what_is_next()
     log.configure(None, "critical", sys.stderr)
-    raise SystemExit(asyncio.run(report()))
+    raise SystemExit(asyncio.run(report(examine())))
 
 
 def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The database: whether it can be reached and used, and if not, a fix that works."""
+"""Checks of the database: whether it can be reached and used, and a fix if it cannot."""
 
 import os
 import shlex
@@ -12,19 +12,19 @@ from server.database import preflight, schema
 from server.database.embedded.programs import binaries
 from server.database.engine import translated_errors
 from server.database.executor import Database
-from server.doctor.finding import Finding
+from server.doctor.report import Finding
 from server.errors import DatabaseError, DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 
-ADVICE = "check that DATABASE_URL is right, and that PostgreSQL runs there"
+ADVICE = "check DATABASE_URL, and that PostgreSQL is running there"
 
 
 async def of_database(database: Database) -> Finding:
-    """Look at the database, and make nothing."""
+    """Check the database without creating or changing anything."""
     address = database.address
     try:
         if isinstance(address, EmbeddedDatabase) and not address.directory.exists():
             require_place(address.directory)
-            text = f"{address} is not there yet; the first run makes it"
+            text = f"{address} does not exist yet; the first run creates it"
             return Finding("note", "database", text)
         await database.start()
         await database.compute(_inspect, database.engine)
@@ -32,11 +32,11 @@ async def of_database(database: Database) -> Finding:
         return Finding("fault", "database", error.fault, error.fix or ADVICE)
     except DatabaseError as error:
         return Finding("fault", "database", error.fault, error.fix)
-    return Finding("ok", "database", f"answers, its schema is the newest ({schema.newest()})")
+    return Finding("ok", "database", f"reachable; its schema is the newest ({schema.newest()})")
 
 
 def _inspect(engine: Engine) -> None:
-    """Raise the first fault, in the order in which they have to be fixed. Raises DatabaseError."""
+    """Raise the first fault as a DatabaseError, in the order in which faults must be fixed."""
     with translated_errors():
         if schema.is_missing(engine.url):
             raise DatabaseUnavailable(
@@ -59,16 +59,16 @@ def _inspect(engine: Engine) -> None:
 
 
 def require_place(folder: Path) -> None:
-    """Raise EmbeddedPostgresError unless a data folder can be made at `folder`."""
+    """Raise EmbeddedPostgresError if a data folder cannot be created at `folder`."""
     binaries()
     parent = next(each for each in folder.parents if each.exists())
     if os.access(parent, os.W_OK | os.X_OK):
         return
     account = private_files.account(os.geteuid())
-    fix = f"name a folder that {account} may make: DATABASE_URL=embedded:/DIR"
+    fix = f"name a folder that {account} may create: DATABASE_URL=embedded:/DIR"
     if parent != folder.parent:
         made = shlex.quote(str(folder.parent))
         fix = f"as root, run `install -d -o {account} -m 700 {made}`, or {fix}"
     raise EmbeddedPostgresError(
-        f"{folder} cannot be made, because {account} may not write to {parent}", fix
+        f"{folder} cannot be created, because {account} may not write to {parent}", fix
     )

@@ -1,7 +1,7 @@
-"""The examination, in the order in which things would go wrong.
+"""Runs all checks, in the order in which the server needs what they check.
 
-It changes nothing but the count of calls. It asks Spotify for the time, for a token, and for one
-item of each source and in each market of SYNC_MARKETS, but not what is paused.
+They change nothing but the count of calls. Spotify is asked for the time, for a token, and for one
+item of each source and in each market of SYNC_MARKETS, except for what is paused.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,7 +15,7 @@ from server.config.settings import DatabaseSettings, Settings
 from server.database.executor import Database
 from server.doctor import login, spotify
 from server.doctor.database import of_database
-from server.doctor.finding import Finding
+from server.doctor.report import Finding
 from server.errors import AddressUnavailable, SettingsError
 from server.http.connections.sockets import bind, is_local, split
 from server.login.consent_monitor import ConsentMonitor
@@ -23,7 +23,7 @@ from server.spotify.auth import token_store
 
 
 async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Finding]:
-    """Look at everything, in the order in which it would go wrong."""
+    """Yield the findings of all checks."""
     try:
         settings: Settings | None = config.load(Settings)
     except SettingsError as error:
@@ -33,13 +33,13 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
     for remark in config.remarks(settings.database_url if settings else None):
         yield Finding("note", remark.about, remark.text, remark.fix)
     if settings is not None:
-        yield Finding("ok", "settings", "all are there and understood")
+        yield Finding("ok", "settings", "complete and valid")
         for finding in _addresses(settings):
             yield finding
     try:
         database = Database((settings or config.load(DatabaseSettings)).database_url)
     except SettingsError:
-        return  # told already
+        return  # reported already
     try:
         found = await of_database(database)
         yield found
@@ -52,22 +52,22 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
 
 def _addresses(settings: Settings) -> list[Finding]:
     entry = entry_of_app(settings.spotify_accounts_url)
-    text = f"{settings.redirect_uri} (which has to stand to the letter in {entry})"
+    text = f"{settings.redirect_uri} (enter it exactly like this on {entry})"
     findings = [Finding("ok", "redirect URI", text)]
     if settings.login_obstacle:
-        fix = "log in with `manage.py login`, or as /auth/login/ shows; or use https"
+        fix = "log in with `manage.py login`, or as /auth/login/ explains; or use https"
         findings.append(Finding("note", "browser login", f"off: {settings.login_obstacle}", fix))
     public = urlsplit(settings.public_url)
     findings += _reach(settings.host, public.scheme, public.hostname or "")
     if public.scheme == "http" and (public.port or 80) != settings.port:
-        text = f"browsers come to port {public.port or 80}, the server listens on {settings.port}"
-        mend = "set PUBLIC_URL and PORT alike, unless something between them translates"
-        findings.append(Finding("note", "port", text, mend))
+        text = f"browsers use port {public.port or 80}, the server listens on {settings.port}"
+        fix = "use the same port in PUBLIC_URL and PORT, unless a proxy translates between them"
+        findings.append(Finding("note", "port", text, fix))
     return findings
 
 
 def _reach(host: str, scheme: str, public: str) -> Iterator[Finding]:
-    """Compare the devices that `host` lets in with those that PUBLIC_URL invites."""
+    """Yield a note if `host` keeps out the devices to which PUBLIC_URL leads, or the reverse."""
     try:
         for each in bind(host, 0):
             each.close()
@@ -76,11 +76,11 @@ def _reach(host: str, scheme: str, public: str) -> Iterator[Finding]:
         return
     closed, text = all(map(is_local, split(host))), ""
     if not closed and is_loopback(public):
-        text = f"HOST {host} lets other devices in, but links lead to {public}"
-        fix = "set PUBLIC_URL to the address that they use, such as http://raspberrypi.local:5000"
+        text = f"HOST {host} admits other devices, but links lead to {public}"
+        fix = "set PUBLIC_URL to the address that other devices use, such as http://raspberrypi.local:5000"
     elif closed and scheme == "http" and not is_local(public):  # https has a proxy in front
-        text = f"links lead to {public}, but HOST {host} lets only programs of this machine in"
-        fix = "set HOST=0.0.0.0, unless a proxy on this machine passes requests on"
+        text = f"links lead to {public}, but HOST {host} admits only programs of this machine"
+        fix = "set HOST=0.0.0.0, unless a proxy on this machine forwards requests"
     if text:
         yield Finding("note", "PUBLIC_URL", text, fix)
 

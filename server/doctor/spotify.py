@@ -1,4 +1,4 @@
-"""What Spotify says to us: the time, whether it knows us, what we may use and how much of it."""
+"""Checks of Spotify: proxy, clock, credentials, sources, markets, quota and time between syncs."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from handlers.pages.presenters.formatting import duration
 from server.app.upstream import Upstream, make_pacing
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.doctor.finding import Finding
+from server.doctor.report import Finding
 from server.errors import (
     AppRefused,
     CredentialsRejected,
@@ -26,55 +26,56 @@ from server.spotify.types import ENDPOINTS, SourceName
 from server.sync.pacing import Pacing
 
 MOST_SKEW = timedelta(seconds=30)
-WIDE = 1.5  # times the interval that was asked for is worth a note
+WIDE = 1.5  # times SYNC_INTERVAL; a longer time between syncs is worth a note
 
 
 async def clock(settings: Settings, upstream: Upstream, now: Callable[[], datetime]) -> Finding:
-    """Compare with the `Date` of any answer (RFC 9110 section 6.6.1), which has whole seconds."""
+    """Compare this clock with the `Date` of a response (RFC 9110 section 6.6.1), in seconds."""
     before = now()
     try:
         answer = await upstream.short_transport.send("GET", f"{settings.spotify_accounts_url}/", {})
         theirs = parsedate_to_datetime(answer.headers.get("Date", ""))
-        theirs = theirs.replace(tzinfo=theirs.tzinfo or UTC)  # naive where it says -0000
+        theirs = theirs.replace(tzinfo=theirs.tzinfo or UTC)  # naive if its zone is -0000
     except SpotifyError as error:
-        mend = "can this machine reach the internet? Are SPOTIFY_… settings left empty?"
-        return Finding("fault", "Spotify", f"cannot be reached: {error}", mend)
+        addresses = "SPOTIFY_API_URL and SPOTIFY_ACCOUNTS_URL should be empty"
+        fix = f"check this machine's internet connection; {addresses}"
+        return Finding("fault", "Spotify", f"cannot be reached: {error}", fix)
     except ValueError:
-        return Finding("note", "clock", "Spotify did not say what time it is")
+        return Finding("note", "clock", "Spotify's response has no valid Date")
     ahead = before + (now() - before) / 2 - theirs
     side = "behind" if ahead < timedelta(0) else "ahead of"
     text = f"{duration(abs(ahead).total_seconds())} {side} Spotify's"
     if abs(ahead) > MOST_SKEW:
-        return Finding("fault", "clock", text, "set it, or let NTP: timedatectl set-ntp true")
+        return Finding("fault", "clock", text, "set it, or use NTP: timedatectl set-ntp true")
     return Finding("ok", "clock", text)
 
 
 async def proxy(settings: Settings, upstream: Upstream) -> Finding | None:
-    """Whether the proxy on the way to Spotify, if the environment names one, lets us through."""
+    """Check the proxy to Spotify; None if the environment names none."""
     address = settings.spotify_accounts_url
     try:
         chosen = await upstream.short_transport.find_proxy(address)
     except ProxyFailed as error:
-        mend = "correct the variable, or list Spotify's hosts in NO_PROXY if they need no proxy"
-        return Finding("fault", "proxy", str(error), mend)
+        fix = "correct the variable, or list Spotify's hosts in NO_PROXY if they need no proxy"
+        return Finding("fault", "proxy", str(error), fix)
     if chosen is None:
         return None
     return Finding("ok", "proxy", f"{chosen} ({chosen.variable}) connects to Spotify")
 
 
 async def credentials(settings: Settings, upstream: Upstream) -> AsyncIterator[Finding]:
-    """Whether Spotify knows this app, which sources it may use, and in which markets."""
+    """Check the credentials, then the sources and the markets that this app may use."""
     try:
         grant = await upstream.accounts.client_credentials()
     except CredentialsRejected:
-        text = "Spotify does not know this CLIENT_ID and CLIENT_SECRET"
-        mend = f"compare them with {upstream.accounts.entry}"
-        yield Finding("fault", "credentials", text, mend)
+        text = "Spotify refuses this CLIENT_ID and CLIENT_SECRET"
+        fix = f"compare them with {upstream.accounts.entry}"
+        yield Finding("fault", "credentials", text, fix)
         return
     except SpotifyError as error:
-        yield Finding("fault", "credentials", str(error), "try again in a while")
+        yield Finding("fault", "credentials", str(error), "try again later")
         return
-    yield Finding("ok", "credentials", "Spotify knows CLIENT_ID and CLIENT_SECRET")
+    yield Finding("ok", "credentials", "Spotify accepts CLIENT_ID and CLIENT_SECRET")
     for source in ENDPOINTS:
         finding = await _source(settings, upstream, source, grant.access_token)
         yield finding
@@ -94,72 +95,75 @@ async def _ask(upstream: Upstream, source: SourceName, token: str, **more: str) 
 async def _markets(
     markets: Sequence[str], upstream: Upstream, token: str
 ) -> AsyncIterator[Finding]:
-    """Which of SYNC_MARKETS Spotify serves; each is asked for one item."""
+    """Check which of SYNC_MARKETS Spotify serves, by one item of each."""
     served, refused = [], []
     for market in markets:
         try:
             await _ask(upstream, "search", token, market=market)
         except MarketRefused as error:
             refused.append(market)
-            text = f"Spotify refuses it ({error}); syncs leave it out, and try it again daily"
+            text = f"Spotify refuses it ({error}); syncs skip it, and try it again daily"
             yield Finding("note", f"market {market}", text, "remove it from SYNC_MARKETS")
         except SpotifyError as error:
-            yield Finding("note", f"market {market}", f"{error}; no further one was asked for")
+            yield Finding("note", f"market {market}", f"{error}; further markets were not checked")
             return
         else:
             served.append(market)
     if served:
         yield Finding("ok", "markets", f"Spotify serves {', '.join(served)}")
     elif refused:
-        text = f"Spotify serves none of SYNC_MARKETS ({', '.join(refused)}), so search is no source"
-        mend = "correct SYNC_MARKETS, or leave it empty to search without a market"
-        yield Finding("fault", "markets", text, mend)
+        text = (
+            f"Spotify serves none of SYNC_MARKETS ({', '.join(refused)}), so search cannot be used"
+        )
+        fix = "correct SYNC_MARKETS, or leave it empty to search without a market"
+        yield Finding("fault", "markets", text, fix)
 
 
 async def _source(
     settings: Settings, upstream: Upstream, source: SourceName, token: str
 ) -> Finding:
-    advice = f"look at {upstream.accounts.entry}"
+    fix = f"check {upstream.accounts.entry}"
     try:
         await _ask(upstream, source, token)
     except RateLimited as error:
-        text = f"Spotify asks for a pause of {duration(error.seconds)}; wait it out"
+        text = f"Spotify asks for a pause of {duration(error.seconds)}; wait until it is over"
         return Finding("note", source, text)
     except QuotaSpent as error:
-        text = f"{error}; there is room again in {duration(error.seconds)}"
+        text = f"{error}; calls are allowed again in {duration(error.seconds)}"
         return Finding(
-            "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's is about 600)"
+            "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's limit is about 600)"
         )
     except EndpointRestricted:
         if source == settings.sync_source == "new-releases":
-            text = "not for this app, and SYNC_SOURCE allows no other source"
+            text = "not available to this app, and SYNC_SOURCE allows no other source"
             return Finding("fault", source, text, "set SYNC_SOURCE=auto")
         if source == "new-releases":
-            return Finding("note", source, "not for this app, as for nearly all; search is used")
-        return Finding("fault", source, "not for this app", advice)
+            text = "not available to this app (normal for new apps); using search"
+            return Finding("note", source, text)
+        return Finding("fault", source, "not available to this app", fix)
     except AppRefused as error:
         if "premium" in str(error).lower():
             return Finding("fault", source, OwnerWithoutPremium.title, OwnerWithoutPremium.advice)
-        return Finding("fault", source, str(error), advice)
+        return Finding("fault", source, str(error), fix)
     except SpotifyError as error:
-        return Finding("fault", source, str(error), "try again in a while")
-    return Finding("ok", source, "this app may use it")
+        return Finding("fault", source, str(error), "try again later")
+    return Finding("ok", source, "available to this app")
 
 
 async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
-    """What is left of the quota, what is paused, and how far apart syncs fit."""
+    """Report the quota used, the pauses, and the time between syncs that the quota allows."""
     usages = await database.run(quota_store.read_all, now())
     most = upstream.limiter.allowance.per_day
     spent = [f"{bucket} {used(usage.windows, now())}" for bucket, usage in usages.items()]
-    text = f"of {most} calls an endpoint, in the last 24 hours: {', '.join(spent) or 'none'}"
+    text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"
     yield Finding("ok", "quota", text)
     for bucket, usage in usages.items():
         if usage.pause and (seconds := usage.pause.seconds_left(now())):
             until = now() + timedelta(seconds=seconds)
             text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {usage.pause.reason}"
-            yield Finding("note", f"pause {bucket}", text, "wait; asking on would prolong it")
+            yield Finding("note", f"pause {bucket}", text, "wait: further calls would prolong it")
     yield await _pace(settings, make_pacing(settings, database, upstream, now))
 
 
@@ -168,10 +172,9 @@ async def _pace(settings: Settings, pace: Pacing) -> Finding:
     outlook = await pace.outlook(source)
     apart = max(settings.sync_interval, round(outlook.spacing))
     every = duration(apart)
-    text = f"a sync from {source} takes up to {outlook.calls} calls, so one fits every {every}"
+    calls = f"a sync from {source} takes up to {outlook.calls} calls"
+    text = f"{calls}; the quota allows one every {every}"
     if settings.sync_interval and apart > WIDE * settings.sync_interval:
-        mend = f"shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or set SYNC_INTERVAL={apart}"
-        return Finding(
-            "note", "pace", f"{text}, not every {duration(settings.sync_interval)}", mend
-        )
+        fix = f"shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or set SYNC_INTERVAL={apart}"
+        return Finding("note", "pace", f"{text}, not every {duration(settings.sync_interval)}", fix)
     return Finding("ok", "pace", text)

@@ -85,7 +85,7 @@ async def test_a_pooler_of_transactions_is_refused_whatever_its_size_and_order(
     engine.dispose()
     found = await finding(url)
     assert found.level == "fault"
-    assert str(found.mend).startswith("set pool_mode = session in it (PgBouncer), or name Post")
+    assert str(found.fix).startswith("set pool_mode = session in it (PgBouncer), or name Post")
 
 
 @pytest.mark.gen_test

@@ -102,7 +102,7 @@ async def test_an_encoding_that_cannot_hold_every_name_is_refused_until_the_data
         create(unfit)
     found = await finding(unfit)
     assert found.level == "fault"
-    for command in re.findall("`(.+?)`", found.mend or ""):
+    for command in re.findall("`(.+?)`", found.fix or ""):
         program(command.replace("NEW", "fit").replace("OLD", NAME))
     superuser("ALTER DATABASE fit OWNER TO humble")
     fit = unfit.set(database="fit")
@@ -139,9 +139,9 @@ async def test_a_database_that_does_not_exist_is_made_as_doctor_says(
     found = await finding(unfit)
     assert (found.level, found.text) == ("fault", f"the database {NAME} does not exist")
     if may_make:
-        assert found.mend == schema.CREATE
+        assert found.fix == schema.CREATE
     else:
-        program(str(found.mend).removeprefix("as a superuser, run "))
+        program(str(found.fix).removeprefix("as a superuser, run "))
     create(unfit)
     assert (await finding(unfit)).level == "ok"
 
@@ -155,9 +155,9 @@ async def test_a_role_without_rights_on_the_schema_is_granted_them_as_doctor_say
     assert found.text == "the role humble may not create tables in the schema public"
     with pytest.raises(DatabaseUnsuitable, match="may not create tables"):
         create(unfit)
-    superuser(str(found.mend).partition("run in it: ")[2], database=NAME)
+    superuser(str(found.fix).partition("run in it: ")[2], database=NAME)
     found = await finding(unfit)
-    assert found.mend == schema.CREATE
+    assert found.fix == schema.CREATE
     create(unfit)
     assert (await finding(unfit)).level == "ok"
 
@@ -172,12 +172,12 @@ async def test_rights_in_a_schema_of_any_name_are_granted_as_doctor_says(
     superuser('CREATE SCHEMA "Our schema"', database=NAME)
     superuser('GRANT USAGE ON SCHEMA "Our schema" TO humble', database=NAME)
     found = await finding(unfit)
-    superuser(str(found.mend).partition("run in it: ")[2], database=NAME)
-    assert (await finding(unfit)).mend == schema.CREATE
+    superuser(str(found.fix).partition("run in it: ")[2], database=NAME)
+    assert (await finding(unfit)).fix == schema.CREATE
     create(unfit.set(username="freshet"))
     superuser(f"ALTER ROLE freshet IN DATABASE {NAME} RESET search_path")
     found = await finding(unfit)
-    superuser(str(found.mend).partition(": ")[2], database=NAME)
+    superuser(str(found.fix).partition(": ")[2], database=NAME)
     assert (await finding(unfit)).level == "ok"
 
 
@@ -199,9 +199,9 @@ async def test_tables_of_another_role_are_given_away_as_doctor_says(
         return
     verb = "alter" if behind else "use"
     assert found.text.startswith(f"the role humble may not {verb} the tables of Freshet")
-    superuser(str(found.mend).partition(": ")[2], database=NAME)
+    superuser(str(found.fix).partition(": ")[2], database=NAME)
     found = await finding(unfit)
-    assert (found.level, found.mend) == (("fault", schema.CREATE) if behind else ("ok", None))
+    assert (found.level, found.fix) == (("fault", schema.CREATE) if behind else ("ok", None))
 
 
 @pytest.mark.gen_test
@@ -214,8 +214,8 @@ async def test_a_database_that_allows_only_reading_is_opened_as_doctor_says(
         create(unfit)
     found = await finding(unfit)
     assert found.text == "the database is read-only"
-    superuser(str(found.mend).partition("run: ")[2])
-    assert (await finding(unfit)).mend == schema.CREATE
+    superuser(str(found.fix).partition("run: ")[2])
+    assert (await finding(unfit)).fix == schema.CREATE
     create(unfit)
     assert (await finding(unfit)).level == "ok"
 
@@ -229,8 +229,8 @@ async def test_a_newer_schema_needs_a_newer_program_and_not_create_db(
     superuser("UPDATE alembic_version SET version_num = '9999'", database=NAME)
     found = await finding(unfit)
     assert "at revision 9999, which is that of a newer version" in found.text
-    assert str(found.mend).startswith("run that version, or restore a backup from before")
-    assert "create_db" not in str(found.mend)
+    assert str(found.fix).startswith("run that version, or restore a backup from before")
+    assert "create_db" not in str(found.fix)
 
 
 @pytest.mark.gen_test
@@ -267,7 +267,7 @@ def test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says(
     assert (found.level, found.about) == ("fault", "database")
     account = re.findall(r"because (\S+) may not write to (.+)$", found.text)[0]
     assert account[1] == str(closed)
-    fix = str(found.mend)
+    fix = str(found.fix)
     if deep:  # the account is another one's name in a namespace
         command = re.findall("`(.+)`", fix)[0].replace(f"-o {account[0]}", f"-o {os.geteuid()}")
         closed.chmod(0o755)

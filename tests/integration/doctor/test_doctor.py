@@ -1,4 +1,4 @@
-"""`manage.py doctor` finds what is wrong, names its mend, and changes nothing."""
+"""`manage.py doctor` finds what is wrong, names its fix, and changes nothing."""
 
 import signal
 import sys
@@ -90,10 +90,12 @@ async def test_all_is_well(report: Report, start_standin: Any) -> None:
         "pace": "ok",
     }
     assert found["quota"].text == (
-        "of 500 calls an endpoint, in the last 24 hours: "
+        "calls in the last 24 hours, of 500 for each endpoint: "
         "/api/token/client_credentials 1, /browse/new-releases 1, /search 1"
     )
-    assert found["pace"].text.startswith("a sync from search takes up to 10 calls, so one fits ")
+    assert found["pace"].text.startswith(
+        "a sync from search takes up to 10 calls; the quota allows "
+    )
     assert "http://127.0.0.1:5000/auth/callback/" in found["redirect URI"].text
 
 
@@ -128,7 +130,7 @@ async def test_an_address_that_no_login_comes_back_to_is_a_note_with_other_ways(
     found = await report(PUBLIC_URL=address)
     assert found["browser login"].level == "note"
     assert says in found["browser login"].text
-    assert "manage.py login" in (found["browser login"].mend or "")
+    assert "manage.py login" in (found["browser login"].fix or "")
     assert found["redirect URI"].text.startswith("http://127.0.0.1:5000/auth/callback/ ")
     assert found["database"].level == "ok"
 
@@ -153,7 +155,7 @@ async def test_a_host_that_nothing_can_listen_on_is_a_fault(
 async def test_links_that_no_other_device_can_follow_are_noted(report: Report) -> None:
     found = await report(HOST="0.0.0.0")
     assert found["PUBLIC_URL"].level == "note"
-    assert "raspberrypi.local" in (found["PUBLIC_URL"].mend or "")
+    assert "raspberrypi.local" in (found["PUBLIC_URL"].fix or "")
     for host, address in (
         ("127.0.0.1,::1", "http://127.0.0.1:5000"),
         ("localhost", "http://127.0.0.1:5000"),
@@ -179,15 +181,15 @@ async def test_another_port_than_browsers_come_to_is_noted(
 
 
 @pytest.mark.gen_test
-async def test_wrong_credentials_are_told_with_their_mend(
+async def test_wrong_credentials_are_told_with_their_fix(
     report: Report, start_standin: Any
 ) -> None:
     standin = start_standin()
     found = await report(standin, CLIENT_SECRET="not-the-secret")
     assert found["credentials"].level == "fault"
-    mend = found["credentials"].mend or ""
-    assert mend.startswith(f"compare them with the app's entry at {standin.accounts_url}")
-    assert "developer.spotify.com" not in mend + found["redirect URI"].text
+    fix = found["credentials"].fix or ""
+    assert fix.startswith(f"compare them with the app's entry at {standin.accounts_url}")
+    assert "developer.spotify.com" not in fix + found["redirect URI"].text
     assert standin.calls_to("/v1") == 0
 
 
@@ -222,7 +224,7 @@ async def test_an_owner_without_premium_is_told_as_such(report: Report, start_st
     found = await report(standin)
     assert found["new-releases"].level == "fault"
     assert "no Premium" in found["new-releases"].text
-    assert "few hours" in (found["new-releases"].mend or "")
+    assert "few hours" in (found["new-releases"].fix or "")
 
 
 @pytest.mark.gen_test
@@ -239,7 +241,7 @@ async def test_a_restricted_app_is_no_fault(report: Report, start_standin: Any) 
             "note",
             "a pause of 23 h 57 min;",
         ),
-        (Answer(403, b"Forbidden"), "fault", "not for this app"),
+        (Answer(403, b"Forbidden"), "fault", "not available to this app"),
         (Answer(502), "fault", "502"),
         (Answer(200, b"<html>"), "fault", "not JSON"),
     ],
@@ -307,7 +309,7 @@ async def test_a_schema_that_is_behind_names_the_command(
     url = empty_database_url.render_as_string(hide_password=False)
     found = await report(start_standin(), DATABASE_URL=url)
     assert found["database"].level == "fault"
-    assert found["database"].mend == "run python manage.py create_db"
+    assert found["database"].fix == "run python manage.py create_db"
 
 
 @pytest.mark.gen_test
@@ -324,7 +326,7 @@ async def test_a_database_of_our_own_that_is_not_there_yet_is_not_made(
     [
         (0, "ok", "more days"),
         (165, "note", "more days"),
-        (200, "note", "no longer honours"),
+        (200, "note", "no longer accepts"),
     ],
 )
 @pytest.mark.gen_test
@@ -349,20 +351,20 @@ async def test_a_missing_scope_is_noted(
 
 
 @pytest.mark.gen_test
-async def test_tokens_under_another_secret_are_a_fault_with_both_mends(
+async def test_tokens_under_another_secret_are_a_fault_with_both_fixes(
     report: Report, start_standin: Any, database: Database
 ) -> None:
     await log_in(database, datetime.now(UTC), secret="another secret, as long as it has to be")
     found = await report(start_standin())
     assert found["login"].level == "fault"
-    assert "SECRET=new,old" in (found["login"].mend or "")
-    assert "log in again" in (found["login"].mend or "")
+    assert "SECRET=new,old" in (found["login"].fix or "")
+    assert "log in again" in (found["login"].fix or "")
 
 
 @pytest.mark.gen_test
 async def test_the_accounts_that_may_log_in_are_told(report: Report, start_standin: Any) -> None:
     found = await report(start_standin(), ALLOWED_USERS="one, two")
-    assert found["owner"] == Finding("ok", "owner", "ALLOWED_USERS lets in one, two")
+    assert found["owner"] == Finding("ok", "owner", "ALLOWED_USERS admits one, two")
 
 
 @pytest.mark.gen_test
@@ -372,7 +374,7 @@ async def test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead(
     await log_in(database, datetime.now(UTC))
     standin = start_standin()
     found = (await report(standin, ALLOWED_USERS="listener,other"))["owner"]
-    text = "ALLOWED_USERS lists listener, the older id of an account, which lets nobody in"
+    text = "ALLOWED_USERS lists listener, an older user id, which admits no account"
     assert found == Finding("note", "owner", text, "write account-1 for listener")
     for right in ("account-1,other", "id:listener"):
         assert (await report(standin, ALLOWED_USERS=right))["owner"].level == "ok"
@@ -406,7 +408,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
     await database.run(quota_store.count, {("/search", hour): 500})
     found = await report(standin)
     assert found["search"].level == "note"
-    assert "500 calls of 500 in 24 hours are used up; there is room again in" in (
+    assert "500 calls of 500 in 24 hours are used up; calls are allowed again in" in (
         found["search"].text
     )
     assert standin.calls_to("/v1/search") == 0
@@ -424,9 +426,9 @@ async def test_each_market_is_asked_for_and_a_refused_one_is_named(
     assert found["markets"] == Finding("ok", "markets", "Spotify serves DE, US")
     for market, words in (("SE", "400 Unlaunched market"), ("RU", "400 Invalid market code")):
         refused = found[f"market {market}"]
-        assert (refused.level, refused.mend) == ("note", "remove it from SYNC_MARKETS")
+        assert (refused.level, refused.fix) == ("note", "remove it from SYNC_MARKETS")
         assert refused.text == (
-            f"Spotify refuses it ({words}); syncs leave it out, and try it again daily"
+            f"Spotify refuses it ({words}); syncs skip it, and try it again daily"
         )
 
 
@@ -437,9 +439,9 @@ async def test_a_setting_of_refused_markets_alone_is_a_fault(
     found = await report(start_standin(), SYNC_MARKETS="RU,KP")
     assert found["markets"].level == "fault"
     assert found["markets"].text == (
-        "Spotify serves none of SYNC_MARKETS (RU, KP), so search is no source"
+        "Spotify serves none of SYNC_MARKETS (RU, KP), so search cannot be used"
     )
-    assert "leave it empty" in str(found["markets"].mend)
+    assert "leave it empty" in str(found["markets"].fix)
     assert "market DE" not in found
 
 
@@ -455,7 +457,7 @@ async def test_markets_are_not_asked_for_where_search_is_not_used_or_pauses(
     standin.answer_next("/v1/search", Answer(429, b"", {"Retry-After": "600"}))
     found = await report(standin, SYNC_MARKETS="DE,RU,US", SYNC_SOURCE="search")
     assert [about for about in found if about.startswith("market")] == ["market DE"]
-    assert found["market DE"].text.endswith("; no further one was asked for")
+    assert found["market DE"].text.endswith("; further markets were not checked")
 
 
 @pytest.mark.gen_test
@@ -465,7 +467,7 @@ async def test_many_markets_make_syncs_rare_and_that_is_told(
     found = await report(start_standin(), SYNC_MARKETS="DE,US,SE,FR")
     assert found["pace"].level == "note"
     assert "takes up to 40 calls" in found["pace"].text
-    assert found["pace"].text.endswith("one fits every 2 h 16 min, not every 30 min")
+    assert found["pace"].text.endswith("the quota allows one every 2 h 16 min, not every 30 min")
 
 
 @pytest.mark.gen_test

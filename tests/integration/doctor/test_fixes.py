@@ -64,33 +64,33 @@ CARRIED_OUT_BY = {
     " -> schema.CREATE if schema.can_create(engin": PREFLIGHT
     + "::test_a_database_that_does_not_exist_is_made_as_doctor_says",
     "doctor/database.py:of_database error.fault -> error.fix or ADVICE": SETTING,
-    "doctor/database.py:require_place {folder} cannot be made, because {accoun -> fix": PREFLIGHT
+    "doctor/database.py:require_place {folder} cannot be created, because {acc -> fix": PREFLIGHT
     + "::test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says",
     "doctor/run.py:_addresses off: {settings.login_obstacle} -> fix": SETTING,
-    "doctor/run.py:_addresses text -> mend": SETTING,
+    "doctor/run.py:_addresses text -> fix": SETTING,
     "doctor/run.py:_reach text -> fix": SETTING,
-    "doctor/login.py:of_consent Spotify no longer honours the consent -> LOG_IN_AGAIN": LOGIN,
+    "doctor/login.py:of_consent Spotify no longer accepts its consent -> LOG_IN_AGAIN": LOGIN,
     "doctor/login.py:of_consent its tokens cannot be read -> SECRET_CHANGED": LOGIN,
     "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
     "doctor/login.py:of_consent text -> RENEW": LOGIN,
     "doctor/login.py:who_may_in text -> fix": "tests/integration/doctor/test_doctor.py"
     "::test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead",
-    "doctor/login.py:who_may_in text -> set ALLOWED_USERS if others can reach it": SETTING,
-    "doctor/spotify.py:_markets text -> mend": SETTING,
+    "doctor/login.py:who_may_in text -> set ALLOWED_USERS if others can reach th": SETTING,
+    "doctor/spotify.py:_markets text -> fix": SETTING,
     "doctor/spotify.py:_markets text -> remove it from SYNC_MARKETS": SETTING,
-    "doctor/spotify.py:_pace {text}, not every {duration(settings.syn -> mend": PACE,
-    "doctor/spotify.py:_source str(error) -> try again in a while": AGAIN,
+    "doctor/spotify.py:_pace {text}, not every {duration(settings.syn -> fix": PACE,
+    "doctor/spotify.py:_source str(error) -> try again later": AGAIN,
     "doctor/spotify.py:_source text -> set SYNC_SOURCE=auto": SETTING,
     "doctor/spotify.py:_source text -> wait, or raise QUOTA_PER_DAY (Spotify's": HERE
     + "::test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised",
-    "doctor/spotify.py:clock cannot be reached: {error} -> mend": SETTING,
-    "doctor/spotify.py:clock text -> set it, or let NTP: timedatectl set-ntp": HERE
+    "doctor/spotify.py:clock cannot be reached: {error} -> fix": SETTING,
+    "doctor/spotify.py:clock text -> set it, or use NTP: timedatectl set-ntp": HERE
     + "::test_a_clock_that_is_set_is_right",
-    "doctor/spotify.py:credentials str(error) -> try again in a while": AGAIN,
-    "doctor/spotify.py:credentials text -> mend": SETTING,
-    "doctor/spotify.py:limits text -> wait; asking on would prolong it": HERE
+    "doctor/spotify.py:credentials str(error) -> try again later": AGAIN,
+    "doctor/spotify.py:credentials text -> fix": SETTING,
+    "doctor/spotify.py:limits text -> wait: further calls would prolong it": HERE
     + "::test_a_pause_that_is_waited_out_is_over",
-    "doctor/spotify.py:proxy str(error) -> mend": PROXY,
+    "doctor/spotify.py:proxy str(error) -> fix": PROXY,
     "database/embedded/ownership.py:lock_error {self._path} is locked by {holder}; {but"
     " -> end that process: kill {holder.pid}": HERE
     + "::test_a_lock_that_another_user_holds_is_free_after_the_command",
@@ -136,8 +136,8 @@ NOT_CARRIED_OUT = {
     "doctor/database.py:of_database error.fault -> error.fix": PASSED_ON,
     "doctor/run.py:examine remark.text -> remark.fix": PASSED_ON,
     "doctor/spotify.py:_source OwnerWithoutPremium.title -> OwnerWithoutPremium.advice": PREMIUM,
-    "doctor/spotify.py:_source not for this app -> advice": DASHBOARD,
-    "doctor/spotify.py:_source str(error) -> advice": DASHBOARD,
+    "doctor/spotify.py:_source not available to this app -> fix": DASHBOARD,
+    "doctor/spotify.py:_source str(error) -> fix": DASHBOARD,
     "database/embedded/cluster.py:_not_started PostgreSQL did not start {where}: {reaso"
     " -> fix_of(reason)": CLUSTER,
     "database/embedded/cluster.py:_translated_errors {folder} cannot be used: {error}"
@@ -258,8 +258,8 @@ def report(monkeypatch: pytest.MonkeyPatch, database_url: URL, standin: StandIn)
 def proposed(found: dict[str, Finding], about: str) -> str:
     """The fix of a finding, which is there and has one."""
     assert found[about].level != "ok"
-    assert found[about].mend
-    return str(found[about].mend)
+    assert found[about].fix
+    return str(found[about].fix)
 
 
 def is_gone(found: dict[str, Finding], about: str) -> bool:
@@ -291,7 +291,7 @@ SETTINGS = [
     (
         "port",
         {"PUBLIC_URL": "http://127.0.0.1:8080", "PORT": "5000"},
-        "set PUBLIC_URL and PORT alike",
+        "the same port in PUBLIC_URL and PORT",
         [{"PORT": "8080"}, {"PUBLIC_URL": "http://127.0.0.1:5000"}],
     ),
     ("owner", {}, "set ALLOWED_USERS", [{"ALLOWED_USERS": "standin-account-1"}]),
@@ -330,16 +330,17 @@ async def test_a_setting_that_is_corrected_as_doctor_says_is_right(
     told = localhost.rpartition("write ")[2].replace("PORT", "5000")
     assert is_gone(await report(PUBLIC_URL=told), "browser login")
     away = f"http://127.0.0.1:{free_port()}"
-    assert "SPOTIFY_…" in proposed(await report(SPOTIFY_ACCOUNTS_URL=away), "Spotify")
+    fix = proposed(await report(SPOTIFY_ACCOUNTS_URL=away), "Spotify")
+    assert "SPOTIFY_ACCOUNTS_URL should be empty" in fix
     assert is_gone(await report(), "Spotify")
     away = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
-    assert "DATABASE_URL is right" in proposed(await report(DATABASE_URL=away), "database")
+    assert "check DATABASE_URL" in proposed(await report(DATABASE_URL=away), "database")
     assert is_gone(await report(), "database")
     standin.world.kind = AppKind.RESTRICTED
     alone = await report(SYNC_SOURCE="new-releases")
     name, _, value = proposed(alone, "new-releases").removeprefix("set ").partition("=")
     found = await report(**{name: value})
-    assert (found["new-releases"].mend, found["search"].level) == (None, "ok")
+    assert (found["new-releases"].fix, found["search"].level) == (None, "ok")
 
 
 @pytest.mark.parametrize("wrong", [{"SYNC_INTERVAL": "60"}, {"SYNC_MARKETS": "DE,US,SE,FR"}])
@@ -366,7 +367,7 @@ async def test_a_failure_of_spotifys_is_gone_at_the_next_try(
     report: Examine, standin: StandIn, path: str, about: str
 ) -> None:
     standin.answer_next(path, Answer(502))
-    assert proposed(await report(), about) == "try again in a while"
+    assert proposed(await report(), about) == "try again later"
     assert is_gone(await report(), about)
 
 
@@ -376,7 +377,7 @@ async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
 ) -> None:
     await database.run(quota_store.count, {("/search", hour_of(utc_now())): 500})
     fix = proposed(await report(), "search")
-    (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(Spotify's is about (\d+)\)", fix)
+    (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(Spotify's limit is about (\d+)\)", fix)
     assert is_gone(await report(QUOTA_PER_DAY=more), "search")
     assert is_gone(await report(timedelta(hours=25)), "search")
 
@@ -512,7 +513,7 @@ def test_a_lock_that_another_user_holds_is_free_after_the_command(reachable: Pat
         found = asyncio.run(of_database(database))
         assert (found.level, found.about) == ("fault", "database")
         assert f"{lock} is locked by process" in found.text
-        subprocess.run(str(found.mend).partition(": ")[2], shell=True, check=True)
+        subprocess.run(str(found.fix).partition(": ")[2], shell=True, check=True)
         ownership = Ownership(folder)
         wait_for(ownership.acquire)
         ownership.release()

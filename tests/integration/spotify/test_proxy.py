@@ -238,9 +238,7 @@ async def test_doctor_says_which_proxy_is_used_and_whether_it_answers(
     away = await found()
     assert (away["proxy"].level, away["Spotify"].level) == ("fault", "fault")
     assert "cannot be reached: Connection refused" in away["proxy"].text
-    assert str(away["proxy"].mend).startswith(
-        "correct the variable, or list Spotify's hosts in NO_"
-    )
+    assert str(away["proxy"].fix).startswith("correct the variable, or list Spotify's hosts in NO_")
     monkeypatch.setenv("NO_PROXY", "spotify.test")
     assert "proxy" not in await found()
     monkeypatch.delenv("NO_PROXY")
