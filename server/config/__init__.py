@@ -1,6 +1,6 @@
-"""The settings: read once from the environment and `.env`, checked, and reported together.
+"""Settings: read once from the environment and `.env`, checked, and all faults reported together.
 
-Begin with `settings.py`. `environment.py` reads the text of the variables, `validators.py` checks
-single values, `addresses.py` and `libpq.py` read addresses, `env_file.py` rewrites `.env`.
-Imports nothing but the base modules.
+Begin with `settings.py`. `environment.py` reads the variables as text, `validators.py` checks
+single values, `addresses.py` and `libpq.py` parse addresses, and `env_file.py` writes `.env`.
+Imports only the base modules.
 """

@@ -20,7 +20,7 @@ DASHBOARD = "https://developer.spotify.com/dashboard"
 
 @dataclass(frozen=True)
 class EmbeddedDatabase:
-    """A PostgreSQL of our own whose data lives in `directory`."""
+    """An embedded PostgreSQL whose data is in `directory`."""
 
     directory: Path
 
@@ -29,19 +29,19 @@ class EmbeddedDatabase:
 
 
 def state_folder() -> Path:
-    """Return where data is kept unless a setting says otherwise: `var` of the project.
+    """Return the default folder for data: `var` of the project.
 
-    Under systemd it is the first folder of `StateDirectory=`, because a service can usually not
-    write to its program's folder. Source: systemd.exec(5), "StateDirectory=".
+    Under systemd it is the first folder of `StateDirectory=`, because most services cannot write to
+    their program's folder. Source: systemd.exec(5), "StateDirectory=".
     """
     first = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
     return ROOT / (first or "var")
 
 
 def parse_database_url(value: object) -> URL | EmbeddedDatabase:
-    """Read an address of libpq or `embedded:[DIR]`; a relative DIR is relative to the project.
+    """Parse a connection string of libpq or `embedded:[DIR]`. Raises ValueError.
 
-    Without DIR the data is in `postgres` under `state_folder()`.
+    A relative DIR is relative to the project; the default is `postgres` in `state_folder()`.
     """
     value = str(value)
     if value.startswith("embedded:"):
@@ -51,9 +51,10 @@ def parse_database_url(value: object) -> URL | EmbeddedDatabase:
 
 
 def check_address(value: str) -> str:
-    """Accept an absolute http(s) address that paths can be put behind; its host comes out as ASCII.
+    """Return an absolute http(s) address, to which paths can be appended, with its host in ASCII.
 
-    So links, redirects, policies and Spotify's redirect URI name the host as browsers do.
+    Links, redirects, policies and Spotify's redirect URI then name the host as browsers do. Raises
+    ValueError.
     """
     try:
         parts = urlsplit(value)
@@ -62,15 +63,15 @@ def check_address(value: str) -> str:
     except ValueError:  # brackets or port
         sound = False
     if not sound or set(value) & set(" ?#@"):
-        raise ValueError("must be an address such as https://freshet.example.org, and no more")
+        raise ValueError("must be an address such as https://freshet.example.org, nothing more")
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{ascii_host(host)}{port}{parts.path.rstrip('/')}"
 
 
 def login_obstacle(public_url: str) -> str | None:
-    """Say why Spotify would send no browser back to an address; None where it does.
+    """Return why Spotify would not redirect browsers to an address; None if it would.
 
-    It takes https, or http with a loopback literal, and refuses localhost. Source:
+    Spotify accepts https, and http with a loopback IP address, but not localhost. Source:
     developer.spotify.com/documentation/web-api/concepts/redirect_uri.
     """
     parts = urlsplit(public_url)
@@ -79,14 +80,14 @@ def login_obstacle(public_url: str) -> str | None:
         return "PUBLIC_URL uses localhost, which Spotify refuses: write http://127.0.0.1:PORT"
     if parts.scheme == "http" and not is_loopback(host):
         return (
-            f"PUBLIC_URL is plain http at {host}, and Spotify sends browsers back only to https "
+            f"PUBLIC_URL is plain http at {host}, and Spotify redirects browsers only to https "
             "or to http://127.0.0.1"
         )
     return None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is an address that only its own machine reaches."""
+    """Return whether a host is an IP address that only its own machine can reach."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -94,11 +95,11 @@ def is_loopback(host: str) -> bool:
 
 
 def client_network(address: str) -> str:
-    """Return the network that limits by client are counted for; it is short whatever is given.
+    """Return the network of a client, by which limits are counted.
 
-    It is an IPv4 address, also of one that is mapped into IPv6, or the first 64 bits of an IPv6
-    address, which belong to one subscriber (RFC 6177). Zone ids do not count. Everything that
-    is no address, such as a Unix socket, is "unknown".
+    For IPv4, also mapped into IPv6, it is the address; for IPv6 the first 64 bits, which belong to
+    one subscriber (RFC 6177), without zone id. For anything else, such as a Unix socket, it is
+    "unknown".
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -113,17 +114,17 @@ def client_network(address: str) -> str:
 
 
 def ascii_host(host: str) -> str:
-    """Write a host as browsers do: lower case, IPv6 short and in brackets, other names by UTS 46.
+    """Return a host as browsers write it: lower case, IPv6 short and in brackets, names by UTS 46.
 
-    A dot at the end, which names the same host, is left out. Raises ValueError for a name that has
-    no ASCII form. Source: URL standard, section 3.3; Python's own `idna` codec is that of 2003.
+    A final dot is removed, because it names the same host. Raises ValueError for a name without an
+    ASCII form. Source: URL standard, section 3.3; Python's own `idna` codec implements IDNA 2003.
     """
     host = host.lower().removesuffix(".")
     if ":" in host:
         return f"[{ipaddress.ip_address(host).compressed}]"
     if host.isascii():
         return host
-    import idna  # with large tables, which few need
+    import idna  # its tables are large, and few need them
 
     try:
         return idna.encode(host, uts46=True).decode("ascii").removesuffix(".")
@@ -134,7 +135,7 @@ def ascii_host(host: str) -> str:
 
 
 def origin_of(address: str) -> str:
-    """The origin of an http(s) address as browsers write it in `Origin` (RFC 6454 section 6.2)."""
+    """Return the origin of an http(s) address as in `Origin` (RFC 6454 section 6.2)."""
     parts = urlsplit(address)
     host = ascii_host(parts.hostname or "")
     usual = {"http": 80, "https": 443}.get(parts.scheme)
@@ -143,16 +144,17 @@ def origin_of(address: str) -> str:
 
 
 def entry_of_app(accounts_url: str) -> str:
-    """Where the app's credentials stand, in words: on Spotify's dashboard, or at what plays it."""
+    """Return in words where the app's credentials are: at Spotify or at the stand-in."""
     if accounts_url == SPOTIFY_ACCOUNTS:
         return f"the app's page at {DASHBOARD}"
     return f"the app's entry at {accounts_url}, which SPOTIFY_ACCOUNTS_URL names"
 
 
 def forget_other_servers() -> None:
-    """Drop libpq's variables: an embedded server's address is complete, they are about others.
+    """Delete libpq's variables from the environment, because they concern other servers.
 
-    PGHOSTADDR would lead elsewhere, PGSERVICE and PGSSLMODE to a refusal.
+    An embedded server's address is complete: PGHOSTADDR would lead to another server, PGSERVICE and
+    PGSSLMODE would make connections fail.
     """
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]

@@ -1,4 +1,4 @@
-"""The file `.env`: new values put into its text, the difference shown, and written whole or not."""
+"""Writes `.env`: inserts values into its text, shows the difference, replaces it in one step."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from dotenv.parser import parse_stream
 
 from server.config.private_files import PRIVATE
 
-PLAIN = re.compile(r"[\w.:/@,+=*\[\]-]+", re.ASCII)  # means the same to dotenv, shells and systemd
+PLAIN = re.compile(r"[\w.:/@,+=*\[\]-]+", re.ASCII)  # read alike by dotenv, shells and systemd
 MASK = "********"
 
 
 def compose(text: str, values: Mapping[str, str]) -> str:
-    """Return the text of a `.env` with these values by upper-case name; all else stays as it is.
+    """Return the text of a `.env` with these values, by upper-case name.
 
-    A line that sets one of the names is replaced, later ones of the same name are removed, and what
-    has no line is added at the end.
+    A line that sets one of the names is replaced, later lines of the same name are removed, and
+    names without a line are added at the end. Everything else is unchanged.
     """
     left = dict(values)
     parts = []
@@ -36,7 +36,7 @@ def compose(text: str, values: Mapping[str, str]) -> str:
 
 
 def quoted(value: str) -> str:
-    """Return a value as dotenv reads it back."""
+    """Return a value in quotes where dotenv needs them to read it back."""
     if not value or PLAIN.fullmatch(value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -45,7 +45,7 @@ def quoted(value: str) -> str:
 def difference(
     before: Mapping[str, str], values: Mapping[str, str], secret: frozenset[str]
 ) -> list[str]:
-    """Return the lines that change, `-` old and `+` new, with secrets masked."""
+    """Return the lines that change, old with `-` and new with `+`; `secret` names are masked."""
     lines = []
     for name, value in values.items():
         old = before.get(name, "")
@@ -56,7 +56,7 @@ def difference(
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file in one step, readable by its owner alone. Raises OSError."""
+    """Replace a file in one step, readable only by its owner. Raises OSError."""
     path = Path(os.path.realpath(path))
     handle, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     fresh = Path(name)

@@ -1,4 +1,4 @@
-"""The environment and `.env` as text, before anything in them is checked as a setting."""
+"""Reads the environment and `.env` as text, before the values are checked as settings."""
 
 import os
 import re
@@ -15,21 +15,18 @@ from dotenv.parser import parse_stream
 from server.config import private_files
 from server.errors import SettingsError
 
-ENCODING = "utf-8-sig"  # editors on Windows put a mark at the front
-BAD_LINE = (
-    "line {line}: expected NAME=value. Is a quote not closed, or is there one inside the quotes "
-    '(write \\" there)?'
-)
-# As conda and cross compilers write it: x86_64-conda-linux-gnu, arm64-apple-darwin20.0.0.
+ENCODING = "utf-8-sig"  # editors on Windows write a byte order mark
+BAD_LINE = 'expected NAME=value (unclosed quote?); write a quote inside quotes as \\"'
+# As conda and cross compilers set HOST: x86_64-conda-linux-gnu, arm64-apple-darwin20.0.0.
 PLATFORM = re.compile(r"[a-z0-9_]+-([a-z0-9_]+-)?(linux-(gnu|musl)\w*|darwin[\d.]*)", re.ASCII)
-# Containers and service managers show these to the service alone, whatever their modes are.
+# Containers and service managers show these only to the service, whatever their modes are.
 PLACES_OF_SECRETS = ("/run/secrets/", "/var/run/secrets/")
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5)
 
 
 @dataclass(frozen=True)
 class Remark:
-    """An oddity of the settings that stops nothing: what it is about, and how to fix it."""
+    """A problem of the settings that prevents nothing: log event, subject, text and fix."""
 
     event: str
     about: str
@@ -40,8 +37,8 @@ class Remark:
 def read(env_file: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Return the values of `env_file` and of the environment, which wins, by upper-case name.
 
-    Empty values are left out, and so is a HOST that names a platform. Raises SettingsError if
-    the file cannot be understood.
+    Empty values are omitted, and so is a HOST that names a platform. Raises SettingsError if
+    the file cannot be parsed.
     """
     outside = {name.upper(): value for name, value in environ.items() if value}
     if is_platform(outside.get("HOST", "")):
@@ -50,9 +47,9 @@ def read(env_file: Path, environ: Mapping[str, str] = os.environ) -> dict[str, s
 
 
 def read_file(env_file: Path) -> dict[str, str]:
-    """Return the values of a `.env` by upper-case name, without empty ones; {} if there is none.
+    """Return the values of a `.env` by upper-case name, without empty ones.
 
-    Raises SettingsError.
+    Without a file it is an empty dict. Raises SettingsError.
     """
     try:
         text = text_of(env_file) if env_file.exists() else ""
@@ -60,8 +57,8 @@ def read_file(env_file: Path) -> dict[str, str]:
         raise SettingsError({".env": str(error)}) from None
     for line in parse_stream(StringIO(text)):
         if line.error or (line.key and line.value is None):
-            raise SettingsError({".env": BAD_LINE.format(line=line.original.line)})
-    found = dotenv_values(stream=StringIO(text), interpolate=False)  # a ${ is a ${
+            raise SettingsError({f".env, line {line.original.line}:": BAD_LINE})
+    found = dotenv_values(stream=StringIO(text), interpolate=False)  # `${` is literal
     return {name.upper(): value for name, value in found.items() if value}
 
 
@@ -76,7 +73,7 @@ def read_secret_files(
         path = environment.get(f"{name}_FILE")
         try:
             if path and name in environment:
-                faults[f"{name}_FILE"] = f"is set, and so is {name}: keep one of them"
+                faults[f"{name}_FILE"] = f"is set, and so is {name}: remove one of them"
             elif path:
                 values[field] = text_of(Path(path)).strip()
         except ValueError as error:
@@ -85,7 +82,7 @@ def read_secret_files(
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file. Raises ValueError with the reason if that cannot be had."""
+    """Return the text of a file. Raises ValueError with the reason if it cannot be read."""
     try:
         return path.read_text(ENCODING)
     except (OSError, UnicodeDecodeError) as error:
@@ -94,22 +91,22 @@ def text_of(path: Path) -> str:
 
 
 def is_platform(host: str) -> bool:
-    """Whether a HOST is the name of a platform, as conda's compilers set it, and no address."""
+    """Return whether a HOST names a platform, as conda's compilers set it, and not an address."""
     return PLATFORM.fullmatch(host.strip()) is not None
 
 
 def remarks(
     env_file: Path, secret: Collection[str] = (), environ: Mapping[str, str] = os.environ
 ) -> list[Remark]:
-    """Return what is odd about the environment, and which files with secrets others can read.
+    """Return remarks on the environment, and on files with secrets that other users can read.
 
-    `secret` are the names of settings that a `NAME_FILE` should keep to its owner.
+    `secret` are the names of settings whose `NAME_FILE` only its owner should be able to read.
     """
     found = []
     host = environ.get("HOST", "")
     if is_platform(host) and not _sets_host(env_file):
-        text = f"HOST={host} in the environment names a platform (conda sets it): it is ignored"
-        fix = "to listen elsewhere than the default, set HOST in .env or use `run -h`"
+        text = f"HOST={host} in the environment names a platform (conda sets it) and is ignored"
+        fix = "to listen on another address, set HOST in .env or use `run -h`"
         found.append(Remark("host_ignored", "HOST", text, fix))
     files = {".env": env_file, **_secret_files(env_file, secret, environ)}
     for about, path in files.items():
@@ -123,10 +120,10 @@ def remarks(
 
 
 def remark_on_folder(folder: Path) -> list[Remark]:
-    """Return what is odd about the folder that a data folder is in: others may replace that."""
+    """Return a remark if other users can write to `folder`, in which the data folder is."""
     if not private_files.is_writable_by_others(folder):
         return []
-    text = f"other users may replace what is in {folder}, the database among it"
+    text = f"other users may replace the files in {folder}, including the database"
     fix = f"chmod o-w {shlex.quote(str(folder))}"
     return [Remark("folder_writable", "folder", text, fix)]
 
@@ -138,7 +135,7 @@ def _secret_files(
     try:
         text = read(env_file, environ)
     except SettingsError:
-        return {}  # told already
+        return {}  # reported elsewhere
     given = environ.get(CREDENTIALS)
     closed = (*PLACES_OF_SECRETS, f"{given}/") if given else PLACES_OF_SECRETS
     named = {name: text[name] for each in secret if (name := f"{each}_FILE") in text}

@@ -1,4 +1,4 @@
-"""The five steps from the demo to the real thing, for `/setup` and `manage.py init`. Pure."""
+"""The five steps from the demo to real releases, for `/setup` and `manage.py init`. Pure."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from server.config.addresses import DASHBOARD
 
 @dataclass(frozen=True)
 class Step:
-    """One step: what to do, how, and what to copy for it."""
+    """One step: its title, an explanation, and a text to copy."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""Addresses of databases as libpq, PostgreSQL's client library, reads them.
+"""Database addresses as libpq, PostgreSQL's client library, reads them.
 
 Source: postgresql.org/docs/current/libpq-connect.html, section "Connection Strings".
 """
@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2.extensions import parse_dsn
 from sqlalchemy import URL
 
-DRIVER = "postgresql+psycopg2"  # written out, for SQLAlchemy 2.1 takes `postgresql` for psycopg 3
+DRIVER = "postgresql+psycopg2"  # SQLAlchemy 2.1 takes `postgresql` for psycopg 3
 SCHEMES = ("postgresql", "postgres", DRIVER)
 PORT = "5432"
 MASK = "***"
@@ -22,15 +22,14 @@ ODD_NAMES = {"connect_timeout": "PGCONNECT_TIMEOUT", "application_name": "PGAPPN
 
 
 def parse(text: str) -> URL:
-    """Read a connection string: `postgresql://…` or `host=… dbname=…`.
+    """Parse a connection string: `postgresql://…` or `host=… dbname=…`.
 
-    One host and port are `host` and `port` of the URL; several, and folders of sockets, stand in
-    its query as libpq's parameters. Raises ValueError, whose text repeats nothing that may be
-    secret.
+    A single host and port become `host` and `port` of the URL; several, and folders of sockets,
+    are libpq's parameters in its query. Raises ValueError, whose text never contains a secret.
     """
     parts = _parse(text)
     if "service" in parts:
-        raise ValueError("names a service, which Freshet does not look up: write host, user, name")
+        raise ValueError("names a service, which is not supported: write host, user and database")
     hosts, ports = parts.pop("host", "").split(","), parts.pop("port", "").split(",")
     if not all(each == "" or (each.isdecimal() and 0 < int(each) < 65536) for each in ports):
         raise ValueError("has a port that is not a number from 1 to 65535")
@@ -48,7 +47,7 @@ def parse(text: str) -> URL:
 
 
 def _parse(text: str) -> dict[str, str]:
-    """The parameters by name, with every `host` that is given."""
+    """Return the parameters by name, with all values of `host`."""
     scheme, mark, rest = text.partition("://")
     if (mark and scheme not in SCHEMES) or not (mark or "=" in text):
         raise ValueError(FORM)
@@ -56,7 +55,7 @@ def _parse(text: str) -> dict[str, str]:
         return _read(text)
     parts = _read_uri(rest)
     several = [value for name, value in parse_qsl(urlsplit(rest).query) if name == "host"]
-    if len(several) > 1:  # libpq takes the last; SQLAlchemy's way of writing them means all
+    if len(several) > 1:  # libpq uses the last, SQLAlchemy's form means all
         places = [each.rpartition(":") if ":" in each else (each, "", "") for each in several]
         parts["host"] = ",".join(host for host, _, _ in places)
         parts["port"] = ",".join(port for _, _, port in places)
@@ -64,7 +63,7 @@ def _parse(text: str) -> dict[str, str]:
 
 
 def _read_uri(rest: str) -> dict[str, str]:
-    """Read what follows `://`; a password may have `%`, `/` and `?` as they are, but no `@`."""
+    """Parse what follows `://`; a password may contain `%`, `/` and `?` unescaped, but not `@`."""
     attempts = [rest]
     if plain := PLAIN_PASSWORD.fullmatch(rest):
         attempts.append(f"{plain[1]}:{quote(unquote(plain[2]), '')}@{plain[3]}")
@@ -85,13 +84,13 @@ def _read(text: str) -> dict[str, str]:
         parts: dict[str, str] = parse_dsn(text)
     except psycopg2.Error as error:
         if unknown := UNKNOWN.search(str(error)):
-            raise ValueError(f"has {unknown[1]}, which is no parameter of libpq") from None
+            raise ValueError(f"has {unknown[1]}, which is not a parameter of libpq") from None
         raise ValueError(PASSWORD if "@" in text else FORM) from None
     return parts
 
 
 def variables(url: URL) -> dict[str, str]:
-    """An address as libpq's variables, so that no password stands among a program's arguments.
+    """Return an address as libpq's variables, which keep the password out of process arguments.
 
     Source: postgresql.org/docs/current/libpq-envars.html.
     """
@@ -108,7 +107,7 @@ def variables(url: URL) -> dict[str, str]:
 
 
 def describe(url: URL) -> str:
-    """An address without its secrets."""
+    """Return an address with its secrets masked."""
     secret = [name for name in url.query if name.endswith(("password", "secret"))]
     shown = url.set(drivername="postgresql").update_query_dict(dict.fromkeys(secret, MASK))
     return shown.render_as_string(hide_password=True).replace(quote(MASK), MASK)

@@ -1,7 +1,7 @@
-"""The memory of a process, divided among the parts that keep what clients ask for or send. Pure.
+"""Divides the memory of a process among the parts that store data for clients. Pure.
 
-Everything that a client can make a process keep has an owner, and each owner a bound in bytes:
-docs/operating.md lists them. Together with the program itself they stay within MEMORY_MB.
+Every part that stores what clients request or send has a limit in bytes: docs/operating.md lists
+them. Together with the program itself they stay within MEMORY_MB.
 """
 
 from dataclasses import dataclass, fields
@@ -9,15 +9,15 @@ from dataclasses import dataclass, fields
 MB = 1_000_000  # bytes
 DEFAULT_MB = 200
 MOST_MB = 1_000_000
-LEAST_MB = 150  # below it the shelf would not hold what is made after a sync
-PROGRAM_MB = 115  # Python, libraries, 1 000 releases, the API's description, a sync under way
-# Bytes of memory for a byte that an owner counts: allocators leave gaps between what is kept.
+LEAST_MB = 150  # with less, the responses that a sync warms would not fit
+PROGRAM_MB = 115  # Python, libraries, 1 000 releases, the API's description, a running sync
+# Bytes of memory for each byte that a part counts, because allocators leave gaps.
 GAPS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The bytes that each owner may keep."""
+    """The most bytes that each part may use."""
 
     responses: int
     head_cache: int
@@ -34,11 +34,11 @@ class Budget:
 
     @property
     def total(self) -> int:
-        """The bytes of all owners together."""
+        """The bytes of all parts together."""
         return sum(getattr(self, each.name) for each in fields(self))
 
 
-# Parts of a hundred.
+# Percent.
 SHARES = Budget(
     responses=21,
     head_cache=5,
@@ -56,7 +56,7 @@ SHARES = Budget(
 
 
 def divide(megabytes: int = DEFAULT_MB) -> Budget:
-    """Return each owner's share of MEMORY_MB, of which the program itself takes PROGRAM_MB."""
+    """Return each part's share of MEMORY_MB, of which the program itself takes PROGRAM_MB."""
     percent = (megabytes - PROGRAM_MB) * MB / GAPS / 100
     return Budget(*(int(getattr(SHARES, each.name) * percent) for each in fields(Budget)))
 

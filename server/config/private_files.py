@@ -1,7 +1,7 @@
 """Files and folders that other users of this machine cannot open, replace or lock.
 
-A lock file that others can open can be locked by them, so that we would never start (flock(2)
-needs no right to write).
+A lock file that other users can open can be locked by them, and would prevent a start: flock(2)
+needs no permission to write.
 """
 
 import fcntl
@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import IO
 
 PRIVATE = 0o600
-NO_WRITE = 0o755  # of folders: an account that runs PostgreSQL for root has to pass through
+NO_WRITE = 0o755  # of folders: the account that runs PostgreSQL for root must pass through
 LONGEST_COMMAND = 100  # characters of a command line in a message
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that holds a lock: its number, the user who runs it, and its command line."""
+    """The process that holds a lock: its id, its user and its command line."""
 
     pid: int
     uid: int
@@ -34,7 +34,7 @@ class Holder:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its missing parents, none of which others can write to. Raises OSError."""
+    """Create a folder and its missing parents, writable only by their owner. Raises OSError."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(mode=NO_WRITE, exist_ok=True)
@@ -42,11 +42,11 @@ def make_folder(folder: Path) -> None:
 
 
 def open_lock(path: Path, owners: frozenset[int] = frozenset()) -> IO[str]:
-    """Open a lock file to read and append, after making it if need be; only we can open it then.
+    """Open a lock file for reading and appending; create it if needed, closed to other users.
 
-    It must belong to us, or to one of `owners` (user ids). A file made by root belongs to the owner
-    of its folder, so that a command run by root once does not keep that user out. Raises OSError,
-    also for a link and for a file of another user.
+    It must belong to this user, or to one of `owners` (user ids). A file that root creates belongs
+    to the owner of its folder, so that a single command run by root does not lock that user out.
+    Raises OSError, also for a link and for a file of another user.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -75,7 +75,10 @@ def _close_to_others(descriptor: int, path: Path, owners: frozenset[int]) -> Non
 
 
 def try_lock(file: IO[str]) -> bool:
-    """Take the lock, which the kernel releases however the process ends; return whether we did."""
+    """Take a lock, if it is free, and return whether it was.
+
+    The kernel releases it however the process ends.
+    """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -84,11 +87,11 @@ def try_lock(file: IO[str]) -> bool:
 
 
 def holder(path: Path) -> Holder | None:
-    """Return the process that holds the lock of a file, where the system tells (Linux).
+    """Return the process that holds the lock of a file; None where that is unknown (not Linux).
 
-    If the process that took it has ended, it is one that inherited it. Source: proc(5),
-    /proc/locks. The device is not compared where no entry has it: some file systems tell stat(2)
-    another one.
+    If the process that took it has ended, it is one that inherited it. The device is not compared
+    if no entry has it, because some file systems report another one to stat(2). Source: proc(5),
+    /proc/locks.
     """
     with suppress(OSError, ValueError, IndexError):
         found = path.stat()
@@ -103,7 +106,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _users_of(file: os.stat_result) -> Iterator[int]:
-    """Yield the processes that have a file open, of those that we may look into."""
+    """Yield the ids of processes that have a file open, of those that this user may inspect."""
     for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
             pid = int(descriptor.parts[2])
@@ -112,7 +115,7 @@ def _users_of(file: os.stat_result) -> Iterator[int]:
 
 
 def _locks() -> Iterator[tuple[str, str, str]]:
-    """Yield process, device and inode of each flock(2) that is held, not of those waited for."""
+    """Yield process id, device and inode of each flock(2) that is held."""
     for line in Path("/proc/locks").read_text("ascii").splitlines():
         fields = line.split()
         if fields[1] == "FLOCK":
@@ -121,14 +124,14 @@ def _locks() -> Iterator[tuple[str, str, str]]:
 
 
 def _process(pid: int) -> Holder:
-    """Read who runs a process. Raises OSError if it has gone."""
+    """Return a process with its user. Raises OSError if it has ended."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
     uid = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[2]
     return Holder(pid, int(uid), _command(pid))
 
 
 def _command(pid: int) -> str:
-    """Return the command line of a process; nothing if it has ended or may not be looked into."""
+    """Return the command line of a process; "" if it has ended or cannot be inspected."""
     try:
         text = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace")
     except OSError:
@@ -138,7 +141,7 @@ def _command(pid: int) -> str:
 
 
 def account(uid: int) -> str:
-    """Return the name of a user, or the number of one without a name."""
+    """Return the name of a user, or the id if it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -146,14 +149,14 @@ def account(uid: int) -> str:
 
 
 def command_to_close(path: Path) -> str:
-    """Return the command after which only our user can read a file."""
+    """Return the shell command that makes a file readable only by this user."""
     quoted, us = shlex.quote(str(path)), os.geteuid()
     command = f"chmod {PRIVATE:o} {quoted}"
     return command if path.stat().st_uid == us else f"chown {account(us)} {quoted} && {command}"
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Return whether the group or others have any right to a file that exists."""
+    """Return whether a file exists and its group or others have any permission."""
     try:
         return bool(path.stat().st_mode & 0o077)
     except OSError:
@@ -161,9 +164,9 @@ def is_open_to_others(path: Path) -> bool:
 
 
 def is_writable_by_others(folder: Path) -> bool:
-    """Return whether any user may replace what is in a folder; in a sticky one only its owner may.
+    """Return whether other users may replace the files in a folder.
 
-    Source: inode(7), "sticky bit".
+    In a sticky folder only their owner may. Source: inode(7), "sticky bit".
     """
     try:
         mode = folder.stat().st_mode

@@ -1,4 +1,4 @@
-"""The settings, read once from the environment and `.env`; all faults are reported together."""
+"""The settings: read once from the environment and `.env`; all faults are reported together."""
 
 import math
 import re
@@ -24,7 +24,7 @@ from server.config.env_file import MASK
 from server.config.environment import Remark
 from server.config.validators import (
     A_YEAR,
-    MENDS,
+    FIXES,
     AccountIds,
     Database,
     Markets,
@@ -39,11 +39,11 @@ from server.errors import SettingsError
 
 ENV_FILE = ROOT / ".env"
 CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
-NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, and bytes that were no UTF-8
+NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, bytes that are not UTF-8
 
 
 class DatabaseSettings(BaseModel):
-    """What every command needs: the database and how to log."""
+    """The settings that every command needs: the database and the log."""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -61,15 +61,16 @@ class DatabaseSettings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _trimmed(cls, value: Any) -> Any:
-        """Blanks around a value are never meant; a value of blanks alone is none."""
+    def _trimmed(cls, value: Any, info: ValidationInfo) -> Any:
+        """Strip a value. Raises ValueError if it is empty or holds what no setting may hold."""
         value = value.strip() if isinstance(value, str) else value
         if value == "":
-            raise ValueError("is blank: fill it in, or leave it out")
+            fix = FIXES.get((info.field_name or "").upper(), "give it a value, or remove the line")
+            raise ValueError(f"is empty: {fix}")
         if isinstance(value, str) and NOT_TEXT.search(value):
-            raise ValueError("holds a line break, or a character that is no text")
+            raise ValueError("contains a line break or a control character")
         if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] in "\"'":
-            raise ValueError("is in quotes: leave them out (`docker run --env-file` keeps them)")
+            raise ValueError("is in quotes: remove them (`docker run --env-file` keeps them)")
         return value
 
 
@@ -108,17 +109,20 @@ class Settings(DatabaseSettings):
     @field_validator("quota_per_day", mode="after")
     @classmethod
     def _fits_a_sync(cls, value: int, info: ValidationInfo) -> int:
-        """A sync that never fits would never run; a tenth of the quota is kept for people."""
+        """Raise ValueError if one sync needs more than nine tenths of the quota.
+
+        Such a sync would never run, because a tenth is reserved for requests of people.
+        """
         chosen = info.data
         if not {"sync_source", "sync_markets", "sync_max_releases"} <= set(chosen):
-            return value  # told already
+            return value  # reported already
         lists, limit = max(len(chosen["sync_markets"]), 1), 10
         if chosen["sync_source"] == "new-releases":
             lists, limit = 1, 50
         calls = lists * math.ceil(chosen["sync_max_releases"] / limit)
         if calls > value - value // 10:
             raise ValueError(
-                f"of {value} is too little: one sync takes {calls} calls, and a tenth is kept for "
+                f"of {value} is too low: one sync takes {calls} calls, and a tenth is reserved for "
                 "people; shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or raise it (Spotify locks "
                 "out new apps at about 600)"
             )
@@ -126,7 +130,7 @@ class Settings(DatabaseSettings):
 
     @property
     def budget(self) -> memory_budget.Budget:
-        """What each part may keep in memory, by MEMORY_MB."""
+        """The most memory that each part may use, by MEMORY_MB."""
         return memory_budget.divide(self.memory_mb)
 
     @property
@@ -136,18 +140,18 @@ class Settings(DatabaseSettings):
 
     @property
     def loopback(self) -> str:
-        """This server as a browser of its own machine reaches it, or one with an ssh tunnel."""
+        """The address of this server for browsers of its own machine or behind an ssh tunnel."""
         return f"http://127.0.0.1:{self.port or 5000}"
 
     @property
     def redirect_uri(self) -> str:
-        """Where Spotify sends browsers back to; its dashboard has to know it to the letter."""
+        """The address to which Spotify redirects browsers, exactly as entered on its dashboard."""
         base = self.loopback if self.login_obstacle else self.public_url
         return f"{base}/auth/callback/"
 
 
 class DemoSettings(Settings):
-    """The settings of the demo, whose Spotify is the stand-in."""
+    """The settings of the demo, which uses the stand-in for Spotify."""
 
     demo: ClassVar[bool] = True
 
@@ -156,9 +160,10 @@ AnySettings = TypeVar("AnySettings", bound=DatabaseSettings)
 
 
 def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
-    """Read the settings of `kind`; `overrides` (command line, demo) win, None means not given.
+    """Read the settings of `kind`.
 
-    Raises SettingsError with every fault at once.
+    `overrides`, from the command line or the demo, win; None means not given. Raises SettingsError
+    with all faults.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     text = environment.read(ENV_FILE)
@@ -169,7 +174,7 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     except ValidationError as error:
         for detail in error.errors():
             name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
-            derived = detail["type"] == "default_factory_not_called"  # from one that is wrong
+            derived = detail["type"] == "default_factory_not_called"  # from a wrong one
             if not derived and f"{name}_FILE" not in faults:
                 faults[name] = _sentence(name, detail)
     if faults:
@@ -178,20 +183,20 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
 
 
 def is_for_spotify() -> bool:
-    """Whether credentials of a Spotify app are set, or a part of them. Raises SettingsError."""
+    """Return whether CLIENT_ID or CLIENT_SECRET is set. Raises SettingsError."""
     text = environment.read(ENV_FILE)
     return any(text.get(f"{name}{kind}") for name in CREDENTIALS for kind in ("", "_FILE"))
 
 
 def missing() -> list[str]:
-    """Return the fields of needed settings that nothing sets. Raises SettingsError."""
+    """Return the fields of required settings that are not set. Raises SettingsError."""
     text = environment.read(ENV_FILE)
     needed = (name for name, field in Settings.model_fields.items() if field.is_required())
     return [each for each in needed if not {each.upper(), f"{each.upper()}_FILE"} & set(text)]
 
 
 def secret_names() -> list[str]:
-    """Return the names of settings whose values are secret, or hold a password."""
+    """Return the names of settings whose values are secret or may contain a password."""
     fields = Settings.model_fields.items()
     return ["DATABASE_URL", *(name.upper() for name, each in fields if is_secret(each))]
 
@@ -202,7 +207,7 @@ def is_secret(field: FieldInfo) -> bool:
 
 
 def remarks(database: URL | EmbeddedDatabase | None = None) -> list[Remark]:
-    """Return what is odd about the settings but stops nothing; `database` is where data is kept."""
+    """Return problems of the settings that prevent nothing; `database` is DATABASE_URL."""
     found = environment.remarks(ENV_FILE, secret_names())
     if isinstance(database, EmbeddedDatabase):
         found += environment.remark_on_folder(database.directory.parent)
@@ -210,17 +215,23 @@ def remarks(database: URL | EmbeddedDatabase | None = None) -> list[Remark]:
 
 
 def _sentence(name: str, detail: Any) -> str:
-    """One pydantic error in words that say what to do."""
-    if detail["type"] == "missing":
-        return f"is missing: {MENDS[name]}"
-    if detail["type"] == "value_error":
-        return str(detail["ctx"]["error"])
-    told = str(detail["msg"]).replace("Input should", "should")
-    return told.removesuffix(", unable to parse string as an integer")
+    """Return one error of pydantic as a phrase that follows the setting's name."""
+    match detail["type"]:
+        case "missing":
+            return f"is missing: {FIXES[name]}"
+        case "value_error":
+            return str(detail["ctx"]["error"])
+        case "int_type" | "int_parsing" | "int_parsing_size" | "int_from_float":
+            return "must be a whole number"
+        case "greater_than_equal":
+            return f"must be at least {detail['ctx']['ge']}"
+        case "less_than_equal":
+            return f"must be at most {detail['ctx']['le']}"
+    return str(detail["msg"]).replace("Input should", "must")
 
 
 def describe(settings: DatabaseSettings) -> dict[str, str]:
-    """The effective settings by name, secrets and passwords masked."""
+    """Return the effective settings by name, with secrets and passwords masked."""
     shown = {}
     for field in type(settings).model_fields:
         value = getattr(settings, field)

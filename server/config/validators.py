@@ -1,4 +1,4 @@
-"""How the values of settings are read and checked; a ValueError says what mends one."""
+"""Validators of single settings; the text of a ValueError says how to fix the value."""
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -11,10 +11,10 @@ from server.config.addresses import DASHBOARD, EmbeddedDatabase, check_address, 
 from server.countries import MISTAKEN, country
 
 ACCOUNT = re.compile(r"(?:id:|account_id:)?([^\s/:@]+)")
-A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are slips of the hand
+A_YEAR = 366 * 24 * 3600  # seconds; longer intervals are typing errors
 
 BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
-MENDS = {
+FIXES = {
     "CLIENT_ID": f"copy it from your app's page at {DASHBOARD}",
     "CLIENT_SECRET": f"copy it from your app's page at {DASHBOARD}",
     "SECRET": 'make one with: python3 -c "import secrets; print(secrets.token_urlsafe(48))"',
@@ -22,43 +22,46 @@ MENDS = {
 
 
 def check_secret(value: SecretStr) -> SecretStr:
-    """Every key of the comma list needs at least 32 characters."""
+    """Raise ValueError if a key of the comma-separated list has fewer than 32 characters."""
     shortest = min(len(key.strip()) for key in value.get_secret_value().split(","))
     if shortest < 32:
-        raise ValueError(f"has {shortest} characters and needs at least 32: {MENDS['SECRET']}")
+        raise ValueError(f"has {shortest} characters and needs at least 32: {FIXES['SECRET']}")
     return value
 
 
 def check_metrics_key(value: SecretStr) -> SecretStr:
-    """A key that can be sent as a bearer token (RFC 6750 section 2.1) and not be guessed."""
+    """Raise ValueError for a key that is no bearer token (RFC 6750 section 2.1) or too short."""
     key = value.get_secret_value()
     if len(key) < 16 or not BEARER.fullmatch(key):
-        raise ValueError("must be 16 or more letters, digits or -._~+/: make one as SECRET is made")
+        raise ValueError("must be 16 or more letters, digits or -._~+/: create one like SECRET")
     return value
 
 
 def check_host(value: str) -> str:
-    """A comma-separated list of addresses or names; whether they are here shows when listening."""
+    """Raise ValueError for what cannot be a comma-separated list of addresses or host names.
+
+    Whether they belong to this machine shows only when they are bound.
+    """
     parts = [part.strip() for part in value.split(",")]
     if not all(parts) or any(set(part) & set(" /@") for part in parts):
         raise ValueError(
-            "must be addresses to listen on, separated by commas (127.0.0.1,::1), or * for all"
+            "must be comma-separated addresses to listen on (127.0.0.1,::1), or * for all"
         )
     return value
 
 
 def check_sync_interval(value: int) -> int:
-    """0 turns syncing off; an interval shorter than 5 s would only burn the quota."""
+    """Raise ValueError unless an interval is 0 (no syncs) or from 5 s to a year."""
     if value and not 5 <= value <= A_YEAR:
         raise ValueError("must be 0 (never), or from 5 seconds to a year")
     return value
 
 
 def split_accounts(value: object) -> object:
-    """A comma-separated list of accounts: `ACCOUNT_ID`, `account_id:ACCOUNT_ID` or `id:ID`.
+    """Split a comma-separated list of accounts: `ACCOUNT_ID`, `account_id:ACCOUNT_ID` or `id:ID`.
 
-    A value without prefix is an account_id, which Spotify gives for linking accounts and which is
-    never given to another account. Ids hold no blank, colon or slash.
+    A value without a prefix is an account_id, which Spotify assigns for linking accounts and never
+    reuses. Ids contain no space, colon or slash. Raises ValueError.
     """
     if not isinstance(value, str):
         return value
@@ -67,15 +70,18 @@ def split_accounts(value: object) -> object:
         found = ACCOUNT.fullmatch(part)
         if found is None:
             raise ValueError(
-                "must be Spotify account ids separated by commas (or id:… for an older user id), "
-                "no addresses, no names"
+                "must be comma-separated Spotify account ids (or id:… for an older user id), not "
+                "addresses or names"
             )
         accounts.append(part if part.startswith("id:") else found[1])
     return tuple(dict.fromkeys(accounts))
 
 
 def split_markets(value: object) -> object:
-    """A comma-separated list of country codes, in capitals, each once; every wrong one is named."""
+    """Split a comma-separated list of country codes into unique codes in capitals.
+
+    Raises ValueError, which names every wrong one.
+    """
     if not isinstance(value, str):
         return value
     codes: dict[str, None] = {}
@@ -86,12 +92,15 @@ def split_markets(value: object) -> object:
         except ValueError:
             hint = MISTAKEN.get(part.upper())
             wrong.append(f"{part} (use {hint})" if hint else part)
-    _refuse(wrong, "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US)")
+    _refuse(wrong, "must be comma-separated country codes of ISO 3166-1 alpha-2 (DE,US)")
     return tuple(codes)
 
 
 def split_networks(value: object) -> object:
-    """A comma list of addresses and networks, each once; every malformed one is told."""
+    """Split a comma-separated list of addresses and networks into unique networks.
+
+    Raises ValueError, which names every malformed one.
+    """
     if not isinstance(value, str):
         return value
     networks, wrong = [], []
@@ -101,23 +110,23 @@ def split_networks(value: object) -> object:
         except ValueError:
             network = _network_of(part)
             wrong.append(f"{part} ({network} is the network)" if network else part)
-    _refuse(wrong, "must be addresses and networks with commas between (10.0.0.0/8, ::1)")
+    _refuse(wrong, "must be comma-separated addresses and networks (10.0.0.0/8, ::1)")
     return tuple(networks)
 
 
 def _parts(value: str) -> list[str]:
-    """Split a comma-separated list; blanks around its parts and empty parts do not count."""
+    """Split a comma-separated list; spaces around its parts and empty parts are ignored."""
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
 def _refuse(wrong: list[str], expected: str) -> None:
-    """Raise ValueError, with all of them, if any parts of a list are wrong."""
+    """Raise ValueError if any parts of a list are wrong, with all of them."""
     if wrong:
         raise ValueError(f"{expected}, not {', '.join(wrong)}")
 
 
 def _network_of(part: str) -> str | None:
-    """The network that an address with a length is in: 10.1.2.3/8 is often written for it."""
+    """Return the network of an address with a length, such as 10.1.2.3/8; None if it is neither."""
     try:
         return str(ip_network(part, strict=False))
     except ValueError:

@@ -85,7 +85,7 @@ def test_on_a_terminal_it_asks_hides_the_secret_and_ends_with_the_doctor(
     terminal.answer(":5123]: ", "http://raspberrypi.local:5123\n")
     assert terminal.end() == 1, "there is no Spotify"
     assert "hush" not in terminal.told
-    assert "PORT should be a valid integer" in terminal.told
+    assert "PORT must be a whole number" in terminal.told
     assert f"{COLOUR}  http://127.0.0.1:5123/auth/callback/" in terminal.told
     written, _, report = terminal.told.partition("`manage.py doctor` says:")
     assert f"{env_file} is written" in written

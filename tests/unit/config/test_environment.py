@@ -58,8 +58,8 @@ def test_a_broken_dotenv_starts_no_demo(dotenv: Path) -> None:
     dotenv.write_text('CLIENT_ID="our"id"\n')
     with pytest.raises(SettingsError) as caught:
         settings.is_for_spotify()
-    fault = caught.value.faults[".env"]
-    assert fault.startswith("line 1: expected NAME=value")
+    fault = caught.value.faults[".env, line 1:"]
+    assert fault.startswith("expected NAME=value (unclosed quote?)")
     assert r"\"" in fault
 
 
@@ -75,7 +75,7 @@ def test_quotes_that_belong_to_no_value_are_told(
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         load_with(**{name: f"{quote}5000{quote}"})
-    assert caught.value.faults[name].startswith("is in quotes: leave them out")
+    assert caught.value.faults[name].startswith("is in quotes: remove them")
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])

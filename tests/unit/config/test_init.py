@@ -63,7 +63,7 @@ def test_by_options_nothing_is_asked(dotenv: Path, init: Init, tmp_path: Path) -
     [
         ((), "Freshet stopped: CLIENT_ID is missing"),
         (("--client-id", "our-id"), "Freshet stopped: CLIENT_SECRET is missing"),
-        (("--client-id", "two\nlines"), "Freshet stopped: CLIENT_ID holds a line break"),
+        (("--client-id", "two\nlines"), "Freshet stopped: CLIENT_ID contains a line break"),
     ],
 )
 def test_what_options_leave_out_is_told_and_nothing_written(

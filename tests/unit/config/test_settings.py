@@ -442,8 +442,8 @@ def test_an_address_means_to_the_driver_and_to_programs_what_it_means_to_libpq(t
         ("postgresql://localhost", "names no database"),
         ("postgresql://user:secret@localhost", "names no database"),
         ("postgresql://u@h:abc/db", "has a port that is not a number"),
-        ("postgresql://u:p@h/db?nonsense=1", "has nonsense, which is no parameter of libpq"),
-        ("host=h dbname=d nonsense=1", "has nonsense, which is no parameter of libpq"),
+        ("postgresql://u:p@h/db?nonsense=1", "has nonsense, which is not a parameter of libpq"),
+        ("host=h dbname=d nonsense=1", "has nonsense, which is not a parameter of libpq"),
         ("postgresql://?service=mine", "names a service"),
         ("postgresql://a:1,b:2,c:3/db?port=1,2", "has 3 hosts and 2 ports"),
         ("mysql://h/d", "must be postgresql://"),
@@ -526,7 +526,7 @@ def test_an_empty_file_is_no_secret(load_with: LoadWith, tmp_path: Path, content
     file = tmp_path / "secret"
     file.write_text(content)
     faults = faults_of(lambda: load_with(CLIENT_SECRET="", CLIENT_SECRET_FILE=str(file)))
-    assert "blank" in faults["CLIENT_SECRET"]
+    assert "is empty: copy it from" in faults["CLIENT_SECRET"]
 
 
 @pytest.mark.parametrize("place", ["missing", "directory", "binary"])
@@ -548,7 +548,7 @@ def test_a_setting_and_its_file_together_are_a_fault(load_with: LoadWith, tmp_pa
     file.write_text("from-a-file")
     faults = faults_of(lambda: load_with(CLIENT_SECRET_FILE=str(file)))
     assert list(faults) == ["CLIENT_SECRET_FILE"]
-    assert "keep one" in faults["CLIENT_SECRET_FILE"]
+    assert "remove one" in faults["CLIENT_SECRET_FILE"]
 
 
 def test_a_file_is_not_read_for_what_the_command_line_gives(
@@ -630,9 +630,10 @@ def test_a_broken_dotenv_is_told_and_not_quoted(
 ) -> None:
     dotenv.write_bytes(content)
     faults = faults_of(lambda: load(kind))
-    assert list(faults) == [".env"]
-    assert says in faults[".env"]
-    assert "hush" not in faults[".env"]
+    ((name, fault),) = faults.items()
+    assert name.startswith(".env")
+    assert says in f"{name} {fault}"
+    assert "hush" not in fault
     assert capfd.readouterr() == ("", "")
 
 
@@ -761,6 +762,6 @@ def test_every_wrong_market_is_named_with_the_right_code_where_that_is_known() -
     with pytest.raises(SettingsError) as caught:
         load(Settings, sync_markets="DE, uk, ZZ, us, el, Germany")
     assert caught.value.faults["SYNC_MARKETS"] == (
-        "must be country codes of ISO 3166-1 alpha-2, separated by commas (DE,US), "
+        "must be comma-separated country codes of ISO 3166-1 alpha-2 (DE,US), "
         "not uk (use GB), ZZ, el (use GR), Germany"
     )
