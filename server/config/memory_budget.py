@@ -30,7 +30,7 @@ class Budget:
     heads: int
     bodies: int
     unsent: int
-    turns: int
+    handoff_queue: int
 
     @property
     def total(self) -> int:
@@ -51,7 +51,7 @@ SHARES = Budget(
     heads=6,
     bodies=4,
     unsent=13,
-    turns=4,
+    handoff_queue=4,
 )
 
 

@@ -21,11 +21,10 @@ class Eviction:
         self._close = close
 
     def close_silent(self, since: int, most: int) -> int:
-        """Close up to `most` connections of the fast lane that have been silent since a second.
+        """Close up to `most` connections of the fast lane, silent since second `since` or longer.
 
-        Among those that have been silent equally long, connections of the network with the most are
-        closed first. Connections with unsent bytes are left to the backlog. Returns how many were
-        closed.
+        The longest silent are closed first, and among equals those of the network with the most.
+        Connections with unsent bytes are left to the backlog. Returns how many were closed.
         """
         silent = [
             each for each in self._connections.values() if each.seen <= since and not each.unsent

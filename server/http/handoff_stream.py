@@ -45,13 +45,13 @@ class HandoffStream(RefusingStream):
         self._received = received
         self._left_of_head = head
         self._give_back = give_back
-        self._is_deaf = self._has_ended = self._returns = False
+        self._is_full = self._has_ended = self._returns = False
 
     def expect(self, request: HTTPConnection) -> None:
         """Note the request that Tornado is about to read; before a second one, give back."""
         if self._request is not None:
             read = self._consume(self._read_buffer_size)
-            self._received = (read[:-1] if self._is_deaf else read) + self._received
+            self._received = (read[:-1] if self._is_full else read) + self._received
             self._returns = not self.closed()
             self.close()
         super().expect(request)
@@ -84,7 +84,7 @@ class HandoffStream(RefusingStream):
         connection still gets its response. Only an endless stream, after which no request is
         answered, ends with that.
         """
-        if self._is_deaf:
+        if self._is_full:
             return None
         count = super().read_from_fd(buf)
         if count is None:
@@ -98,7 +98,7 @@ class HandoffStream(RefusingStream):
             self._received += bytes(buf[:count])
             if count and len(self._received) <= MAX_AHEAD_BYTES:
                 return None
-        self._is_deaf = True
+        self._is_full = True
         return 1  # byte, which Tornado never consumes: while it is buffered, Tornado does not read
 
     def write(self, data: Any) -> Any:
@@ -110,9 +110,9 @@ class HandoffStream(RefusingStream):
         if not self._is_endless():
             return written
         self._received = b""
-        if self._is_deaf:
+        if self._is_full:
             self._consume(self._read_buffer_size)
-            self._is_deaf = False
+            self._is_full = False
             resume = self.close if self._has_ended else self._maybe_add_error_listener
             self.io_loop.add_callback(resume)
         return written

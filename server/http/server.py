@@ -162,7 +162,7 @@ class WebServer:
             idle_connection_timeout=IDLE_SECONDS,
             refuse=refuse,
             backlog=self.backlog,
-            queue=HandoffQueue(memory.turns),
+            queue=HandoffQueue(memory.handoff_queue),
         )
         self._head_cache = head_cache
         self._sockets: list[socket.socket] = []

@@ -39,7 +39,7 @@ class HandoffQueue:
     loses the connection of its newest one. A request whose client has disconnected is not answered.
     """
 
-    def __init__(self, most: int = DEFAULT.turns) -> None:
+    def __init__(self, most: int = DEFAULT.handoff_queue) -> None:
         self.most = most
         self._clients: dict[str, deque[QueuedRequest]] = {}
         self._is_taken = False

@@ -11,7 +11,7 @@ from server.standin.catalogue.spotify_objects import Json, credited
 
 LISTED: Final = 100
 """The number of albums that new-releases and `tag:new` show at most."""
-_KEPT: Final = 1000
+_MAX_ALBUMS: Final = 1000
 _FRIDAY: Final = 4
 
 
@@ -66,7 +66,7 @@ class Catalogue:
         self._last_published = (moment, number)
         album = compose(self.seed, ("published", moment, number), now.date())
         self.albums.insert(0, album)
-        del self.albums[_KEPT:]
+        del self.albums[_MAX_ALBUMS:]
         return album
 
     def listing(self) -> list[Any]:
@@ -86,12 +86,14 @@ class Catalogue:
 
     def album(self, identifier: str) -> Json | None:
         """Return the simplified album with that id, None if there is none."""
-        return next((album for album in self._sound() if album.get("id") == identifier), None)
+        return next(
+            (album for album in self._valid_albums() if album.get("id") == identifier), None
+        )
 
     def artists(self) -> dict[str, Json]:
         """Return every artist of every album by id, with the name from the newest album."""
         found: dict[str, Json] = {}
-        for album in self._sound():
+        for album in self._valid_albums():
             for artist in credited(album):
                 if isinstance(artist.get("id"), str):
                     found.setdefault(artist["id"], artist)
@@ -100,7 +102,7 @@ class Catalogue:
     def discography(self, artist_id: str) -> list[Json]:
         """Return the albums that credit the artist, each with its `album_group`."""
         found = []
-        for album in self._sound():
+        for album in self._valid_albums():
             ids = [artist.get("id") for artist in credited(album)]
             if artist_id in ids:
                 kind = "single" if album.get("album_type") == "ep" else album.get("album_type")
@@ -116,7 +118,7 @@ class Catalogue:
             if seeded_random("followed", identifier).random() < 1 / 3
         ]
 
-    def _sound(self) -> Iterator[Json]:
+    def _valid_albums(self) -> Iterator[Json]:
         return (album for album in self.albums if isinstance(album, dict))
 
 

@@ -50,7 +50,7 @@ BOUNDS = {
     "http/connections/incomplete_bodies": DEFAULT.bodies,
     "http/fast_lane": DEFAULT.connections,
     "http/connections/unsent": DEFAULT.unsent,
-    "http/connections/handoff_queue": DEFAULT.turns,
+    "http/connections/handoff_queue": DEFAULT.handoff_queue,
 }
 
 start = quiet_server(3)
