@@ -16,8 +16,8 @@ from server.storage import sweeps
 from tests.bench import catalogue
 from tests.support.cursors import connected
 from tests.support.examples import sweep
-from tests.support.nursery import Nursery
-from tests.support.programs import Server, environment, standin_process, standin_settings
+from tests.support.fork_server import ForkServer
+from tests.support.server_processes import Server, environment, standin_process, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.attacks.siege import Siege
 from tests.system.faults.place import serves
@@ -45,13 +45,13 @@ def tell_of_a_sync(url: URL) -> None:
 def siege(
     tmp_path_factory: pytest.TempPathFactory,
     manage_py: Path,
-    nursery: Nursery,
+    fork_server: ForkServer,
     new_database: Callable[[str], Any],
     migrated: str,
 ) -> Iterator[Siege]:
     """A server that has been up for a while: a fresh interpreter, its settings the default."""
     folder = tmp_path_factory.mktemp("attacks")
-    with new_database(migrated) as url, standin_process(nursery=nursery) as spotify:
+    with new_database(migrated) as url, standin_process(fork_server=fork_server) as spotify:
         fill(url)
         env = environment(url, **SETTINGS, **standin_settings(spotify))
         server = Server(manage_py, folder / "log", env=env)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from server.standin.world import Listener
 from server.storage import sweeps
-from tests.support.browser_place import Place
+from tests.support.browser_fixtures import Place
 from tests.support.examples import album, artist, sweep
 
 LOGGED_IN = f"You are logged in as {Listener.display_name}"

@@ -53,7 +53,7 @@ def journal_of(database: Database) -> list[Entry]:
         return changes.read(session, 0, 1_000_000).entries
 
 
-class Ear:
+class EventClient:
     """A client that listens by HTTP/1.0, whose answers come as they are, without chunks."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -64,7 +64,7 @@ class Ear:
     @classmethod
     async def open(
         cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
-    ) -> "Ear":
+    ) -> "EventClient":
         ear = cls(*await asyncio.open_connection("127.0.0.1", port))
         try:
             await ear._begin(after, path, fields)
@@ -117,7 +117,7 @@ def serve(make_settings: Any, launch_freshet: Any) -> Serve:
     return make
 
 
-class Booth:
+class ControlledBroadcast:
     """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
 
     def __init__(self, database: Database, held: int, most: int, **seconds: float) -> None:
@@ -150,31 +150,31 @@ class Booth:
 
 
 @pytest.fixture
-def booth(database: Database, closing: Any) -> Callable[..., Booth]:
-    def make(held: int = 1000, most: int = 10, **seconds: float) -> Booth:
-        booth = Booth(database, held, most, **seconds)
-        closing(booth.close)
-        return booth
+def controlled(database: Database, closing: Any) -> Callable[..., ControlledBroadcast]:
+    def make(held: int = 1000, most: int = 10, **seconds: float) -> ControlledBroadcast:
+        controlled = ControlledBroadcast(database, held, most, **seconds)
+        closing(controlled.close)
+        return controlled
 
     return make
 
 
-async def listen(port: int, count: int) -> list[Ear]:
+async def listen(port: int, count: int) -> list[EventClient]:
     """So many listeners, a hundred at a time: a full queue of connections is not the question."""
-    ears: list[Ear] = []
+    ears: list[EventClient] = []
     while len(ears) < count:
         some = min(100, count - len(ears))
-        ears += await asyncio.gather(*(Ear.open(port) for _ in range(some)))
+        ears += await asyncio.gather(*(EventClient.open(port) for _ in range(some)))
     return ears
 
 
-async def spread(ears: list[Ear], database: Database, number: int) -> float:
+async def spread(ears: list[EventClient], database: Database, number: int) -> float:
     """Seconds from a sync that adds an album until the last listener has all it changed."""
     began = time.monotonic()
     await database.compute(happen, database, [album(number)])
     last = (await database.run(changes.read_latest, 1)).entries[0].seq
 
-    async def hear(ear: Ear) -> None:
+    async def hear(ear: EventClient) -> None:
         while ear.last_id != last:
             await ear.event()
 

@@ -12,8 +12,8 @@ from sqlalchemy import URL, create_engine
 from server.database import schema
 from tests.support.cursors import connected
 from tests.support.databases import MEMORY
-from tests.support.nursery import Nursery
-from tests.support.programs import standin_process
+from tests.support.fork_server import ForkServer
+from tests.support.server_processes import standin_process
 from tests.system.faults.place import Frail
 
 
@@ -52,16 +52,16 @@ def url(frail: Frail) -> Iterator[URL]:
 
 
 @pytest.fixture
-def publishing(nursery: Nursery) -> Iterator[str]:
+def publishing(fork_server: ForkServer) -> Iterator[str]:
     """The address of a stand-in that brings out three releases a second."""
-    with standin_process("--publish-every", "0.33", nursery=nursery) as address:
+    with standin_process("--publish-every", "0.33", fork_server=fork_server) as address:
         yield address
 
 
 @pytest.fixture
-def slow_spotify(nursery: Nursery, tmp_path: Path) -> Iterator[str]:
+def slow_spotify(fork_server: ForkServer, tmp_path: Path) -> Iterator[str]:
     """The address of a stand-in that takes half a minute for the fifth page."""
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "slow", "path": "/v1/search", "after": 4, "seconds": 30}]')
-    with standin_process("--faults", str(faults), nursery=nursery) as address:
+    with standin_process("--faults", str(faults), fork_server=fork_server) as address:
         yield address

@@ -6,7 +6,7 @@ import io
 from lxml import etree
 
 from server.serving.feeds import Channel
-from tests.support.catalogue_stage import START
+from tests.support.catalog_server import START
 from tests.support.paths import ROOT
 
 ATOM = "{http://www.w3.org/2005/Atom}"

@@ -1,6 +1,6 @@
 """What a load on a server reports."""
 
-from tests.support.programs import Server
+from tests.support.server_processes import Server
 from tests.support.waiting import until
 from tests.system.faults.load import Load
 from tests.system.faults.place import percentile, serves

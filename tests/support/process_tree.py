@@ -7,7 +7,7 @@ from pathlib import Path
 
 import brotli
 
-from tests.support.programs import Server
+from tests.support.server_processes import Server
 
 
 def pids(server: Server) -> dict[int, int]:

@@ -10,7 +10,7 @@ import pytest
 from server.app.application import Application
 from server.standin import StandIn
 from tests.support.examples import albums
-from tests.support.raw import quiet
+from tests.support.raw_http import quiet
 
 Connect = Callable[..., Awaitable[socket.socket]]
 

@@ -13,8 +13,8 @@ from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.transport import Transport
 from server.standin import StandIn
 from tests.support.clock import Clock
-from tests.support.gates import accounts_of, gate_in_memory
-from tests.support.settings_files import SECRET
+from tests.support.rate_limiters import accounts_of, limiter_in_memory
+from tests.support.settings import SECRET
 
 ClientOf = Callable[..., SpotifyClient]
 
@@ -32,7 +32,7 @@ def client_of(transport: Transport, no_database: Database, clock: Clock) -> Clie
     """A client of a stand-in, or of another address with the stand-in's tokens."""
 
     def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
-        limiter = gate_in_memory(clock)
+        limiter = limiter_in_memory(clock)
         accounts = accounts_of(standin, transport, clock)
         encryption = Encryption(SECRET, "tokens")
         refresher = TokenRefresher(database, accounts, "standin-client", encryption, (), clock)

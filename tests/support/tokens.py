@@ -24,8 +24,8 @@ from server.spotify.types import Grant
 from server.standin import Listener, StandIn
 from server.standin.accounts.tokens import challenge_of
 from tests.support.clock import Clock
-from tests.support.gates import accounts_of, gate_in_memory
-from tests.support.settings_files import SECRET
+from tests.support.rate_limiters import accounts_of, limiter_in_memory
+from tests.support.settings import SECRET
 
 TOKEN = "/api/token"
 OTHER_SECRET = "another secret, as long as it has to be"
@@ -41,12 +41,12 @@ WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
     "AND wait_event_type = 'Lock'"
 )
-KeeperOf = Callable[..., TokenProvider]
+MakeProvider = Callable[..., TokenProvider]
 LogIn = Callable[..., Coroutine[Any, Any, Grant]]
 
 
 @pytest.fixture
-def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperOf:
+def make_provider(transport: Transport, database: Database, clock: Clock) -> MakeProvider:
     """A keeper as a process that has just started would make it."""
 
     def make(standin: StandIn, **changes: Any) -> TokenProvider:
@@ -60,7 +60,7 @@ def keeper_of(transport: Transport, database: Database, clock: Clock) -> KeeperO
         options["encryption"] = Encryption(options.pop("secret", SECRET), "tokens")
         accounts = Accounts(
             options.pop("transport", transport),
-            gate_in_memory(clock),
+            limiter_in_memory(clock),
             options.pop("url", standin.accounts_url),
             standin.world.client_id,
             standin.world.client_secret,
@@ -93,7 +93,7 @@ def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
     return go
 
 
-class Gate:
+class HoldingProxy:
     """Stands before the accounts service and holds its first answers back until they are let go."""
 
     def __init__(self, port: int, held: int) -> None:
@@ -145,13 +145,13 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(int(length.split()[1]))
 
 
-StartGate = Callable[..., Awaitable[Gate]]
+StartHoldingProxy = Callable[..., Awaitable[HoldingProxy]]
 
 
 @pytest.fixture
-def start_gate(closing: Any) -> StartGate:
-    async def start(standin: StandIn, held: int = 1) -> Gate:
-        gate = Gate(standin.port, held)
+def start_holding_proxy(closing: Any) -> StartHoldingProxy:
+    async def start(standin: StandIn, held: int = 1) -> HoldingProxy:
+        gate = HoldingProxy(standin.port, held)
         await gate.start()
         closing(gate.stop)
         return gate
@@ -234,7 +234,7 @@ async def everything_in(database: Database) -> str:
 
 
 async def expired(
-    standin: StandIn, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
+    standin: StandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock, logged_in: bool
 ) -> dict[str, Any]:
     """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
     desk = standin.world.tokens
@@ -242,7 +242,7 @@ async def expired(
         grant = await log_in(standin)
         clock.forward(hours=2)
         return desk.refresh(grant.refresh_token or "")
-    await keeper_of(standin).access_token()
+    await make_provider(standin).access_token()
     standin.calls.clear()
     clock.forward(hours=2)
     return desk.issue_access()

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from server.encryption import Encryption
 from server.errors import Unreadable
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 OTHER = "another secret, as long as it has to be"
 

@@ -11,10 +11,10 @@ import pytest
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD
-from tests.support.catalogue_stage import START
+from tests.support.catalog_server import START
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
-from tests.support.settings_files import PUBLIC_URL
+from tests.support.settings import PUBLIC_URL
 
 
 @pytest.mark.gen_test

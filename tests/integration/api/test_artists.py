@@ -13,8 +13,8 @@ from sqlalchemy import event
 from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.examples import album, albums, artist
-from tests.support.raw import quiet
-from tests.support.settings_files import PUBLIC_URL
+from tests.support.raw_http import quiet
+from tests.support.settings import PUBLIC_URL
 from tests.support.waiting import until
 
 START = Any

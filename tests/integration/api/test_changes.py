@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from server.openapi.change_schemas import ChangesPage
-from tests.support.catalogue_stage import START, Stage
+from tests.support.catalog_server import START, Stage
 from tests.support.examples import album, albums, spotify_id
 
 SetStage = Callable[..., Any]

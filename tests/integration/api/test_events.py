@@ -19,7 +19,7 @@ from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
 from tests.support.client import Client
 from tests.support.event_streams import (
-    Ear,
+    EventClient,
     Serve,
     forget_for_a_year,
     happen,
@@ -41,7 +41,7 @@ async def test_an_event_is_the_same_object_as_in_the_journal(
 ) -> None:
     happen(database, albums(2))
     freshet = await serve()
-    ear = await Ear.open(freshet.port, after=0)
+    ear = await EventClient.open(freshet.port, after=0)
     head = ear.head.decode()
     for line in (
         "Content-Type: text/event-stream\r\n",
@@ -68,13 +68,13 @@ async def test_without_a_place_it_begins_with_what_comes_from_now_on(
 ) -> None:
     happen(database, albums(3))
     freshet = await serve()
-    ear = await Ear.open(freshet.port)
+    ear = await EventClient.open(freshet.port)
     assert ear.last_id == journal_of(database)[-1].seq, "so that it could come back already"
     happen(database, albums(4))  # another process tells by NOTIFY
     assert (await ear.event())[0] == journal_of(database)[-1].seq
-    by_address = await Ear.open(freshet.port, path="/api/events?after=1")
+    by_address = await EventClient.open(freshet.port, path="/api/events?after=1")
     assert await by_address.ids(3) == [2, 3, 4]
-    both = await Ear.open(freshet.port, after=3, path="/api/events?after=1")
+    both = await EventClient.open(freshet.port, after=3, path="/api/events?after=1")
     assert await both.ids(1) == [4]
     for each in (ear, by_address, both):
         each.close()
@@ -87,7 +87,7 @@ async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
     standin = start_standin(albums(2))
     freshet: Application = await start_freshet(standin)
     await until(lambda: freshet.syncer.seconds_left() > 0)
-    ear = await Ear.open(freshet.port)
+    ear = await EventClient.open(freshet.port)
     standin.catalogue.albums.insert(0, album(9))
     await freshet.syncer.sync()
     assert (await ear.event())[1] == "added"
@@ -106,7 +106,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
     freshet = await serve(port=port)
     for number in range(6):
         happen(database, albums(number + 1, first=100 * number))
-        ear = await Ear.open(port, after=place)
+        ear = await EventClient.open(port, after=place)
         told += await ear.ids(number + 1)  # and not the one that went
         happen(database, albums(2, first=100 * number + 50))
         if number == 3:
@@ -115,7 +115,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
             freshet = await serve(port=port)
         place = ear.last_id
         ear.close()
-    ear = await Ear.open(port, after=place)
+    ear = await EventClient.open(port, after=place)
     while told[-1] != journal_of(database)[-1].seq:
         told += await ear.ids(1)
     ear.close()
@@ -124,11 +124,11 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
 
 @pytest.mark.gen_test
 async def test_who_is_behind_what_is_held_is_served_from_the_database(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     happen(database, albums(2 * PAGE + 50))
-    served = booth(held=10)
-    ears = [await Ear.open(served.port, after=0) for _ in range(3)]
+    served = controlled(held=10)
+    ears = [await EventClient.open(served.port, after=0) for _ in range(3)]
     expected = [each.seq for each in journal_of(database)]
     for told in await asyncio.gather(*(ear.ids(2 * PAGE + 50) for ear in ears)):
         assert told == expected
@@ -145,9 +145,9 @@ async def test_who_is_behind_what_is_held_is_served_from_the_database(
 
 
 @pytest.mark.gen_test
-async def test_who_keeps_up_costs_no_reading(booth: Any, database: Database) -> None:
-    served = booth()
-    ears = [await Ear.open(served.port) for _ in range(10)]
+async def test_who_keeps_up_costs_no_reading(controlled: Any, database: Database) -> None:
+    served = controlled()
+    ears = [await EventClient.open(served.port) for _ in range(10)]
     happen(database, albums(5))
     reads = served.reads
     await served.broadcast.refresh()
@@ -158,8 +158,8 @@ async def test_who_keeps_up_costs_no_reading(booth: Any, database: Database) -> 
 
 
 @pytest.mark.gen_test
-async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
-    ear = await Ear.open(booth(keepalive=0.05).port)
+async def test_in_a_silence_a_comment_comes_and_again(controlled: Any) -> None:
+    ear = await EventClient.open(controlled(keepalive=0.05).port)
     began = time.monotonic()
     for _ in range(3):
         assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
@@ -169,14 +169,14 @@ async def test_in_a_silence_a_comment_comes_and_again(booth: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
-    served = booth(send_timeout=1)
+    served = controlled(send_timeout=1)
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", served.port))
     deaf.sendall(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
-    ear = await Ear.open(served.port)
+    ear = await EventClient.open(served.port)
     await until(lambda: served.broadcast.listeners == 2)
     happen(database, albums(900))
     with Session(database.engine) as session, session.begin():
@@ -194,11 +194,13 @@ async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_vanishes_leaves_nothing_behind(booth: Any, database: Database) -> None:
-    served = booth(most=200)
+async def test_a_client_that_vanishes_leaves_nothing_behind(
+    controlled: Any, database: Database
+) -> None:
+    served = controlled(most=200)
     before = asyncio.all_tasks()
     with capture_logs() as logs:
-        ears = [await Ear.open(served.port) for _ in range(20)]
+        ears = [await EventClient.open(served.port) for _ in range(20)]
         for ear in ears[:10]:
             ear.close()
         for ear in ears[10:]:
@@ -222,7 +224,7 @@ async def test_metrics_count_the_streams_that_are_open(serve: Serve) -> None:
         return (await samples_of(freshet))["freshet_event_listeners[1]"]
 
     assert await counted() == 0
-    ears = [await Ear.open(freshet.port) for _ in range(3)]
+    ears = [await EventClient.open(freshet.port) for _ in range(3)]
     assert (await Client(freshet).fetch("/api/events", "HEAD")).code == 200
     assert await counted() == 3, "who only asks for the headers does not listen"
     ears.pop().close()
@@ -238,7 +240,7 @@ async def test_metrics_count_the_streams_that_are_open(serve: Serve) -> None:
 async def test_a_stop_ends_all_streams_at_once(serve: Serve) -> None:
     with capture_logs() as logs:
         freshet = await serve(access_log="off")
-        ears = [await Ear.open(freshet.port) for _ in range(50)]
+        ears = [await EventClient.open(freshet.port) for _ in range(50)]
         reader, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
         writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
         await reader.readuntil(b"\n\n")
@@ -257,9 +259,9 @@ async def test_a_stop_ends_all_streams_at_once(serve: Serve) -> None:
 
 @pytest.mark.gen_test
 async def test_a_stop_waits_for_no_client_that_reads_nothing(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
-    served = booth()
+    served = controlled()
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", served.port))
@@ -275,14 +277,14 @@ async def test_a_stop_waits_for_no_client_that_reads_nothing(
 
 
 @pytest.mark.gen_test
-async def test_there_is_room_for_so_many_and_not_one_more(booth: Any) -> None:
-    served = booth(most=2)
-    ears = [await Ear.open(served.port) for _ in range(2)]
+async def test_there_is_room_for_so_many_and_not_one_more(controlled: Any) -> None:
+    served = controlled(most=2)
+    ears = [await EventClient.open(served.port) for _ in range(2)]
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After: 30"):
-        await Ear.open(served.port)
+        await EventClient.open(served.port)
     ears[0].close()
     await until(lambda: served.broadcast.listeners == 1)
-    (await Ear.open(served.port)).close()
+    (await EventClient.open(served.port)).close()
     ears[1].close()
 
 
@@ -294,14 +296,16 @@ async def test_a_client_may_have_so_many_streams_and_others_still_have_theirs(se
     def at(address: str) -> str:
         return f"X-Forwarded-For: {address}\r\n"
 
-    ears = [await Ear.open(freshet.port, fields=at(f"2001:db8::{each}")) for each in range(2)]
+    ears = [
+        await EventClient.open(freshet.port, fields=at(f"2001:db8::{each}")) for each in range(2)
+    ]
     with pytest.raises(AssertionError, match=r"(?s)429.*Retry-After: 30"):
-        await Ear.open(freshet.port, fields=at("2001:db8::9"))
+        await EventClient.open(freshet.port, fields=at("2001:db8::9"))
     for other in ("2001:db8:0:1::1", "192.0.2.1", "192.0.2.2"):
-        ears.append(await Ear.open(freshet.port, fields=at(other)))
+        ears.append(await EventClient.open(freshet.port, fields=at(other)))
     ears.pop(0).close()
     await until(lambda: freshet.broadcast.listeners == 4)
-    ears.append(await Ear.open(freshet.port, fields=at("2001:db8::9")))
+    ears.append(await EventClient.open(freshet.port, fields=at("2001:db8::9")))
     client = Client(freshet)
     answer = await client.fetch("/api/events", X_Forwarded_For="2001:db8::1")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -318,14 +322,15 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
     freshet = await serve(trusted_proxies="127.0.0.1")
     freshet.broadcast._audience._most = 4
     greedy = [
-        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n") for _ in range(4)
+        await EventClient.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n")
+        for _ in range(4)
     ]
     others = [
-        await Ear.open(freshet.port, fields=f"X-Forwarded-For: 192.0.2.{each}\r\n")
+        await EventClient.open(freshet.port, fields=f"X-Forwarded-For: 192.0.2.{each}\r\n")
         for each in (2, 3, 4)
     ]
     with pytest.raises(AssertionError, match="503"):
-        await Ear.open(freshet.port, fields="X-Forwarded-For: 192.0.2.5\r\n")
+        await EventClient.open(freshet.port, fields="X-Forwarded-For: 192.0.2.5\r\n")
     for ear in greedy[:3]:
         assert await ear.rest() == b""
     assert freshet.broadcast.listeners == 4
@@ -338,16 +343,16 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Database) -> None:
-    served = booth(keepalive=0.05, held=10)
+async def test_a_database_that_is_away_ends_no_stream(controlled: Any, database: Database) -> None:
+    served = controlled(keepalive=0.05, held=10)
     served.away = True
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After"):
-        await Ear.open(served.port)
+        await EventClient.open(served.port)
     served.away = False
     happen(database, albums(30))
     await served.broadcast.refresh()
     served.away = True
-    ear = await Ear.open(served.port, after=0)
+    ear = await EventClient.open(served.port, after=0)
     assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
     served.away = False
     assert await ear.ids(30) == list(range(1, 31))
@@ -355,8 +360,8 @@ async def test_a_database_that_is_away_ends_no_stream(booth: Any, database: Data
 
 
 @pytest.mark.gen_test
-async def test_methods_and_bad_places_are_answered_in_words(booth: Any) -> None:
-    client = Client(booth())
+async def test_methods_and_bad_places_are_answered_in_words(controlled: Any) -> None:
+    client = Client(controlled())
     for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**53 + 1), "1, 2"):
         answer = await client.fetch("/api/events", Last_Event_ID=place)
         assert answer.code == 400, place

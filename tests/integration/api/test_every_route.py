@@ -17,10 +17,10 @@ from tornado.httputil import HTTPHeaders
 from server.app.application import Application
 from server.catalog.schemas import Problem
 from server.openapi.spec import openapi
-from tests.support.catalogue_stage import Stage
+from tests.support.catalog_server import Stage
 from tests.support.clock import Clock
 from tests.support.examples import albums, spotify_id
-from tests.support.settings_files import PUBLIC_URL
+from tests.support.settings import PUBLIC_URL
 from tests.support.waiting import until
 
 STATIC = "/static/freshet.css"

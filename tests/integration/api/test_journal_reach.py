@@ -18,7 +18,7 @@ from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummar
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
 from tests.support.client import Client
-from tests.support.event_streams import Ear, forget_for_a_year, happen, journal_of
+from tests.support.event_streams import EventClient, forget_for_a_year, happen, journal_of
 from tests.support.examples import albums, sweep
 
 FAR = datetime.now(UTC) + timedelta(days=1)
@@ -178,15 +178,15 @@ def told_by(reset: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("place", [0, 2, 21, 99])
 @pytest.mark.gen_test
 async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
-    booth: Any, database: Database, held: int, place: int
+    controlled: Any, database: Database, held: int, place: int
 ) -> None:
     happen(database, albums(20))
-    served = booth(held=held)
+    served = controlled(held=held)
     await served.broadcast.refresh()
     prune(database, 3)
     await served.broadcast.refresh()
-    by_header = await Ear.open(served.port, after=place)
-    by_address = await Ear.open(served.port, path=f"/api/events?after={place}")
+    by_header = await EventClient.open(served.port, after=place)
+    by_address = await EventClient.open(served.port, path=f"/api/events?after={place}")
     for ear in (by_header, by_address):
         assert ear.last_id == place, "cut off here, it would come back and be told again"
         seq, kind, data = await ear.event()
@@ -201,27 +201,27 @@ async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
 
 @pytest.mark.gen_test
 async def test_the_place_before_the_oldest_entry_is_within_reach(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     happen(database, albums(20))
     prune(database, 3)
     for held in (10, 1000):
-        ear = await Ear.open(booth(held=held).port, after=3)
+        ear = await EventClient.open(controlled(held=held).port, after=3)
         assert await ear.ids(17) == list(range(4, 21))
         ear.close()
 
 
 @pytest.mark.gen_test
 async def test_who_has_heard_more_than_this_process_has_read_is_not_reset(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     """As when a client of one process comes back to another that the notice has not reached."""
     happen(database, albums(3))
-    late = booth(keepalive=0.05)
+    late = controlled(keepalive=0.05)
     await late.broadcast.refresh()
     happen(database, albums(5))
-    ear = await Ear.open(late.port, after=5)
-    between = await Ear.open(late.port, after=4)
+    ear = await EventClient.open(late.port, after=5)
+    between = await EventClient.open(late.port, after=4)
     assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
     assert await between.ids(1) == [5]
     happen(database, albums(7))
@@ -260,10 +260,10 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
 
 @pytest.mark.gen_test
 async def test_who_pages_through_what_is_deleted_meanwhile_is_reset(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     happen(database, albums(3 * PAGE))
-    broadcast = booth(held=10).broadcast
+    broadcast = controlled(held=10).broadcast
     follower = await broadcast.follow(0)
     assert (await follower.next(1)).startswith(b"id: 1\n")
     assert follower.position <= PAGE
@@ -282,7 +282,7 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
     happen(database, albums(3))
     execute(database, "UPDATE changes SET at = now() - interval '1 year'")
     freshet: Application = await serve()
-    ear = await Ear.open(freshet.port)
+    ear = await EventClient.open(freshet.port)
     await freshet.database.run(forget_for_a_year)
     await freshet.retention.clear()
     assert (await ear.event())[:2] == (4, "deleted")
@@ -305,11 +305,11 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
 @pytest.mark.parametrize("more", [0, 20], ids=["at once", "when it has grown beyond"])
 @pytest.mark.gen_test
 async def test_a_database_that_was_replaced_resets_everybody_once(
-    booth: Any, database: Database, restored: list[str], more: int
+    controlled: Any, database: Database, restored: list[str], more: int
 ) -> None:
     happen(database, albums(12))
-    served = booth()
-    waiting = await Ear.open(served.port)
+    served = controlled()
+    waiting = await EventClient.open(served.port)
     behind = await served.broadcast.follow(8)
     execute(database, *restored)
     happen(database, albums(more, 100))
@@ -331,13 +331,13 @@ async def test_a_database_that_was_replaced_resets_everybody_once(
 
 @pytest.mark.gen_test
 async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     happen(database, albums(3))
-    served = booth(keepalive=0.05)
+    served = controlled(keepalive=0.05)
     await served.broadcast.refresh()
     served.away = True
-    ear = await Ear.open(served.port, after=99)
+    ear = await EventClient.open(served.port, after=99)
     for _ in range(2):
         assert await ear.reader.readuntil(b"\n\n") == b":\n\n"
     served.away = False
@@ -347,13 +347,13 @@ async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
 
 @pytest.mark.gen_test
 async def test_unnamed_events_reach_those_who_only_wait_for_messages(
-    booth: Any, database: Database
+    controlled: Any, database: Database
 ) -> None:
     happen(database, albums(3))
-    served = booth()
-    ear = await Ear.open(served.port, path="/api/events?unnamed=1&after=1")
-    named = await Ear.open(served.port, path="/api/events?unnamed=0&after=1")
-    reset = await Ear.open(served.port, after=9, path="/api/events?unnamed=1")
+    served = controlled()
+    ear = await EventClient.open(served.port, path="/api/events?unnamed=1&after=1")
+    named = await EventClient.open(served.port, path="/api/events?unnamed=0&after=1")
+    reset = await EventClient.open(served.port, after=9, path="/api/events?unnamed=1")
     for seq in (2, 3):
         block = await ear.reader.readuntil(b"\n\n")
         first, data = block.removesuffix(b"\n\n").split(b"\n")

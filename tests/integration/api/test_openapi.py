@@ -21,7 +21,7 @@ from server.openapi.spec import openapi
 from server.request_errors import TooManyListeners, TooManyOfOneClient
 from server.standin import StandIn
 from tests.support.client import Client
-from tests.support.settings_files import PUBLIC_URL
+from tests.support.settings import PUBLIC_URL
 
 
 def test_every_parameter_is_described() -> None:

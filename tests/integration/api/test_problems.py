@@ -14,8 +14,8 @@ from server.app.application import Application
 from server.errors import FreshetError, RateLimited
 from server.openapi import problem_kinds
 from server.request_errors import SyncPaused
-from tests.support.browsing import SAFE_HEADERS
 from tests.support.client import Client
+from tests.support.login_browser import SAFE_HEADERS
 from tests.support.waiting import until
 
 OF_NO_ERROR = {"method-not-allowed", "request-timeout", "request-head-too-large"}

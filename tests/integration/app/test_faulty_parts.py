@@ -32,7 +32,7 @@ from server.openapi.status_schemas import Status as JsonStatus
 from server.sync.jobs import LeaderJobs
 from server.tasks import Timers, attempt, attempt_each
 from tests.support.client import Client
-from tests.support.event_streams import Ear, happen
+from tests.support.event_streams import EventClient, happen
 from tests.support.examples import album, albums
 from tests.support.locks import MakeLock
 from tests.support.metrics import log_in
@@ -186,7 +186,7 @@ async def test_what_cannot_be_read_keeps_listeners_from_hearing_nothing(
     for _ in range(2):
         happen(database, albums(2))
     await freshet._data_changed()
-    ear, client = await Ear.open(freshet.port), Client(freshet)
+    ear, client = await EventClient.open(freshet.port), Client(freshet)
     await execute(database, UNREADABLE)
     with capture_logs() as logs:
         await execute(database, CHANGED)

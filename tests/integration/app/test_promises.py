@@ -15,9 +15,9 @@ from server.encryption import Encryption
 from server.errors import Unreadable
 from server.login import session_store
 from server.login.attempt import unseal
-from tests.support.browsing import SetStage
+from tests.support.login_browser import SetStage
 from tests.support.paths import ROOT
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 SECTION = (
     (ROOT / "docs" / "operating.md")

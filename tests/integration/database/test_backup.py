@@ -26,7 +26,7 @@ from server.doctor.database import of_database
 from tests.support.client import Client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 from tests.support.waiting import until
 
 MANUAL = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -27,7 +27,7 @@ from server.spotify.types import Grant
 from server.standin import Answer, AppKind, StandIn
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
 NOTHING_THERE = "http://127.0.0.1:9"

@@ -36,13 +36,13 @@ from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
 from server.standin import Answer, AppKind, StandIn
-from tests.support.browsing import SetStage
 from tests.support.clock import Clock
+from tests.support.login_browser import SetStage
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.postgres_processes import wait_for
 from tests.support.private_files import locked_by_nobody
-from tests.support.settings_files import SECRET, SETTING_NAMES
+from tests.support.settings import SECRET, SETTING_NAMES
 
 HERE = "tests/integration/doctor/test_fixes.py"
 PREFLIGHT = "tests/integration/database/test_preflight.py"

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import spotify_id
-from tests.support.lane_pair import LAST, WARM, Pair
-from tests.support.raw import VARYING
+from tests.support.lane_and_tornado import LAST, WARM, Pair
+from tests.support.raw_http import VARYING
 
 HOST = b"Host: freshet\r\n"
 

@@ -12,7 +12,7 @@ from server.app.application import Application
 from server.http.connections.head_limits import MAX_HEAD_BYTES, MAX_LINE_BYTES, MAX_NAME_BYTES
 from server.serving import json_body, negotiation
 from tests.support.examples import albums
-from tests.support.raw import quiet
+from tests.support.raw_http import quiet
 
 REQUESTS = 60  # of a kind, each of 8 or 16 kB
 MOST_BYTES = 450_000  # that a kind may leave behind; kept as keys most would be 1 MB

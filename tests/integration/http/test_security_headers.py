@@ -12,7 +12,7 @@ from server.serving.negotiation import strict_transport
 from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.examples import albums
-from tests.support.raw import VARYING, quiet
+from tests.support.raw_http import VARYING, quiet
 from tests.support.waiting import until
 
 LIST = "/api/artists/?limit=1"

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.http.refusals import TlsLog
-from tests.support.raw import exchange
+from tests.support.raw_http import exchange
 
 HELLO = bytes.fromhex("16030102000100") + bytes(200)
 

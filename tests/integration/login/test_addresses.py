@@ -3,7 +3,7 @@
 import pytest
 
 from server.login.login_budget import PER_NETWORK
-from tests.support.browsing import SetStage, parameters, read_page
+from tests.support.login_browser import SetStage, parameters, read_page
 
 PUBLIC = "https://freshet.example.org"
 

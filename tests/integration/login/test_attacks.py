@@ -11,9 +11,9 @@ from sqlalchemy import event
 
 from server.encryption import Encryption
 from server.standin import Listener
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
-from tests.support.raw import pipelined
-from tests.support.settings_files import SECRET
+from tests.support.login_browser import Browser, SetStage, Stage, parameters, read_page
+from tests.support.raw_http import pipelined
+from tests.support.settings import SECRET
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

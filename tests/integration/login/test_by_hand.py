@@ -11,7 +11,7 @@ from tornado.httpclient import HTTPResponse
 
 from server.login.callback import read_address
 from server.login.errors import AddressUnusable
-from tests.support.browsing import Browser, SetStage, read_page
+from tests.support.login_browser import Browser, SetStage, read_page
 from tests.support.ports import free_port
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

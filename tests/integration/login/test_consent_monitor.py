@@ -17,8 +17,8 @@ from server.spotify.consent import end_of_consent
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
 from tests.support.clock import Clock
-from tests.support.settings_files import SECRET
-from tests.support.tokens import OTHER_SECRET, KeeperOf, LogIn, everything_in
+from tests.support.settings import SECRET
+from tests.support.tokens import OTHER_SECRET, LogIn, MakeProvider, everything_in
 
 PROFILE = Profile("account-robin", "robin", "Robin")
 GRANT = Grant("BQ-access", 3600, "AQ-refresh", ("user-follow-read",))
@@ -60,9 +60,9 @@ def days_left(consent_monitor: ConsentMonitor, clock: Clock) -> int | None:
 
 @pytest.mark.gen_test
 async def test_nobody_is_reminded_where_nobody_has_logged_in(
-    start_standin: Any, keeper_of: KeeperOf, watch_of: WatchOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, watch_of: WatchOf, clock: Clock
 ) -> None:
-    await keeper_of(start_standin(clock=clock)).access_token()
+    await make_provider(start_standin(clock=clock)).access_token()
     consent_monitor = watch_of()
     for _ in range(8):
         assert await reminders(consent_monitor) == []
@@ -206,12 +206,12 @@ async def test_a_login_that_has_died_early_is_reminded_of_though_months_were_lef
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_on_its_day(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, watch_of: WatchOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, watch_of: WatchOf, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.moment = end_of_consent(clock()) - timedelta(days=2)
-    provider, consent_monitor = keeper_of(standin), watch_of()
+    provider, consent_monitor = make_provider(standin), watch_of()
     told = []
     for _ in range(4 * 6):
         with capture_logs() as logs:

@@ -12,8 +12,8 @@ from tornado.httpclient import HTTPResponse
 from server.login import errors
 from server.standin import Answer, StandIn
 from server.standin.accounts.tokens import Consent
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
 from tests.support.clock import Clock
+from tests.support.login_browser import Browser, SetStage, Stage, parameters, read_page
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

@@ -16,9 +16,9 @@ from server.errors import RateLimited
 from server.login.login_budget import KNOWN_LIFE, PER_NETWORK, STRANGERS, seal_known
 from server.spotify.auth.oauth import ANY_GRANT
 from server.standin import Answer, Listener
-from tests.support.browsing import Browser, SetStage, Stage, parameters, read_page
-from tests.support.raw import pipelined
-from tests.support.settings_files import SECRET
+from tests.support.login_browser import Browser, SetStage, Stage, parameters, read_page
+from tests.support.raw_http import pipelined
+from tests.support.settings import SECRET
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.standin import Answer, Listener
-from tests.support.browsing import SetStage, landing, parameters, read_page
+from tests.support.login_browser import SetStage, landing, parameters, read_page
 from tests.support.redirects import LEADS_ELSEWHERE, STAYS
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

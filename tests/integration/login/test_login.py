@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from server.standin import Listener
-from tests.support.browsing import SetStage, Stage, parameters, read_page
+from tests.support.login_browser import SetStage, Stage, parameters, read_page
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 

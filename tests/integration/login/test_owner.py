@@ -11,8 +11,8 @@ from tornado.httpclient import HTTPResponse
 
 from server.errors import SpotifyError
 from server.standin import Answer, Listener
-from tests.support.browsing import Browser, SetStage, Stage, read_page
 from tests.support.examples import albums
+from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

@@ -45,10 +45,10 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.transport import Transport
 from server.standin import Answer, Listener, StandIn
 from server.standin.accounts.tokens import Code, Consent
-from tests.support.browsing import parameters
 from tests.support.clock import Clock
-from tests.support.gates import accounts_of, gate_in_memory
-from tests.support.settings_files import SECRET
+from tests.support.login_browser import parameters
+from tests.support.rate_limiters import accounts_of, limiter_in_memory
+from tests.support.settings import SECRET
 
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"
@@ -126,7 +126,7 @@ def front_of(
         login_service = LoginService(
             database,
             accounts_of(standin, transport, clock),
-            SpotifyClient(transport, never, gate_in_memory(clock), standin.api_url),
+            SpotifyClient(transport, never, limiter_in_memory(clock), standin.api_url),
             tokens=Encryption(SECRET, "tokens"),
             cookies=Encryption(SECRET, "cookies"),
             browsers=Encryption(SECRET, "browsers"),

@@ -16,7 +16,7 @@ from server.openapi.form_fields import address
 from server.openapi.reference import ApiReference
 from server.openapi.schema_outline import SchemaOutline, Schemas
 from server.openapi.spec import openapi
-from tests.support.browsing import SAFE_HEADERS, SetStage
+from tests.support.login_browser import SAFE_HEADERS, SetStage
 from tests.support.outline import Outline as Tags
 
 HOSTILE = "<script>alert('1')</script>\"&`"

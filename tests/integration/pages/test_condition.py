@@ -9,8 +9,8 @@ from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, cond
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import SyncHistory
 from server.sync.status import Status
-from tests.support.browsing import SetStage, read_page
 from tests.support.examples import albums
+from tests.support.login_browser import SetStage, read_page
 from tests.support.outline import Outline
 from tests.support.waiting import until
 

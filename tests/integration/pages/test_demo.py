@@ -13,7 +13,7 @@ from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.standin import Catalogue
-from tests.support.browsing import Browser, SetStage, Stage, read_page
+from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

@@ -4,7 +4,7 @@ from urllib.robotparser import RobotFileParser
 
 import pytest
 
-from tests.support.browsing import SetStage
+from tests.support.login_browser import SetStage
 
 AT = "https://music.example/freshet"
 

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import event
 
 from server.standin import Listener, StandIn
-from tests.support.browsing import SAFE_HEADERS, Browser, SetStage, Stage, read_page
 from tests.support.clock import Clock
 from tests.support.examples import albums
+from tests.support.login_browser import SAFE_HEADERS, Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

@@ -19,8 +19,8 @@ from server.openapi import problem_kinds
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
-from tests.support.browsing import Browser, SetStage
 from tests.support.examples import album, artist, spotify_id
+from tests.support.login_browser import Browser, SetStage
 from tests.support.paths import ROOT
 from tests.support.waiting import until
 

@@ -29,8 +29,8 @@ from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
 from server.storage import sync_runs
 from server.storage.sync_runs import Day
-from tests.support.browsing import Browser, SetStage, Stage, read_page
 from tests.support.examples import album, albums, artist, spotify_id
+from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
 from tests.support.waiting import until
 

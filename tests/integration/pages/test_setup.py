@@ -11,7 +11,7 @@ from server.config.addresses import DASHBOARD
 from server.config.getting_started import steps
 from server.config.settings import DemoSettings
 from server.standin import StandIn
-from tests.support.browsing import SetStage, read_page
+from tests.support.login_browser import SetStage, read_page
 from tests.support.paths import ROOT
 
 

@@ -14,7 +14,7 @@ from icalendar import Calendar
 
 from server.serving.feeds import FORMATS, Channel, Release
 from server.serving.feeds.csv_table import COLUMNS, MARK
-from tests.support.catalogue_stage import START, Stage
+from tests.support.catalog_server import START, Stage
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.feed_formats import ATOM, CHANNEL, HOSTILE, faults_of, rows

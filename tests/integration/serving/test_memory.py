@@ -31,7 +31,7 @@ from server.serving.response_store import ResponseStore, StoredResponse
 from server.serving.streams.broadcast import LISTENER_BYTES
 from server.serving.streams.ring import Ring
 from tests.support.paths import ROOT
-from tests.support.raw import exchange
+from tests.support.raw_http import exchange
 from tests.support.sockets import quiet_server
 from tests.support.waiting import until
 

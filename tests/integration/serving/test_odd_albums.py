@@ -31,7 +31,7 @@ from tests.support import odd_albums
 from tests.support.client import Client
 from tests.support.feed_formats import faults_of, rows
 from tests.support.loops import own_loop
-from tests.support.settings_files import settings_for
+from tests.support.settings import settings_for
 from tests.support.waiting import until
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))

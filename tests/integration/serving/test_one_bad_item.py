@@ -24,7 +24,7 @@ from server.serving.streams.broadcast import Broadcast
 from server.serving.streams.follower import Follower
 from server.storage import changes, sweeps
 from tests.support.cache_rig import Rig, read
-from tests.support.catalogue_stage import START, Stage
+from tests.support.catalog_server import START, Stage
 from tests.support.clock import Clock
 from tests.support.event_streams import happen
 from tests.support.examples import album, albums, spotify_id, sweep

@@ -22,7 +22,7 @@ from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from server.standin import Answer, StandIn
 from tests.support.client import Client
 from tests.support.examples import album, albums, spotify_id
-from tests.support.programs import standin_process
+from tests.support.server_processes import standin_process
 from tests.support.spotify_http import StartRaw, http, response
 
 SEARCH = "/v1/search"

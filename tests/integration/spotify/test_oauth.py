@@ -18,8 +18,8 @@ from server.spotify.auth.oauth import Accounts
 from server.spotify.transport import Transport
 from server.spotify.types import Grant
 from server.standin import Answer, StandIn
-from tests.support.gates import gate_in_memory
 from tests.support.ports import free_port
+from tests.support.rate_limiters import limiter_in_memory
 from tests.support.spotify_answers import observed, scripted
 from tests.support.spotify_http import StartRaw, http
 
@@ -29,7 +29,9 @@ TOKEN = "/api/token"
 @pytest.fixture
 def accounts_of(transport: Transport) -> Callable[..., Accounts]:
     def make(standin: StandIn, secret: str = "standin-secret") -> Accounts:
-        return Accounts(transport, gate_in_memory(), standin.accounts_url, "standin-client", secret)
+        return Accounts(
+            transport, limiter_in_memory(), standin.accounts_url, "standin-client", secret
+        )
 
     return make
 
@@ -50,7 +52,9 @@ async def test_credentials_go_in_the_basic_header_and_nowhere_else(
     transport: Transport, start_raw: StartRaw
 ) -> None:
     server = await start_raw(http(b'{"access_token": "BQa", "expires_in": 3600}'))
-    accounts = Accounts(transport, gate_in_memory(), server.url, "our-client-id", "our:secret&=é")
+    accounts = Accounts(
+        transport, limiter_in_memory(), server.url, "our-client-id", "our:secret&=é"
+    )
     await accounts.client_credentials()
     head = server.heads[0]
     assert head.startswith("POST /api/token HTTP/1.1\r\n")
@@ -179,7 +183,7 @@ async def test_a_broken_token_answer_is_not_quoted(
 @pytest.mark.gen_test
 async def test_an_accounts_service_that_is_away(transport: Transport) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
-    accounts = Accounts(transport, gate_in_memory(), nowhere, "id", "secret")
+    accounts = Accounts(transport, limiter_in_memory(), nowhere, "id", "secret")
     with pytest.raises(SpotifyUnavailable):
         await accounts.client_credentials()
 
@@ -201,7 +205,7 @@ def test_the_repr_of_a_grant_shows_no_token() -> None:
 
 
 def test_the_accounts_client_shows_no_secret(transport: Transport) -> None:
-    accounts = Accounts(transport, gate_in_memory(), "http://127.0.0.1", "id", "hidden")
+    accounts = Accounts(transport, limiter_in_memory(), "http://127.0.0.1", "id", "hidden")
     assert "hidden" not in repr(accounts)
 
 

@@ -18,7 +18,7 @@ from server.standin import StandIn
 from tests.support.forward_proxy import ForwardProxy, certify
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 PASSWORD = "p@ss word"
 VARIABLES = [f"{scheme}_proxy" for scheme in ("https", "http", "all", "no")]

@@ -20,7 +20,7 @@ from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Response
 from tests.support.clock import Clock
-from tests.support.gates import gate_in_memory
+from tests.support.rate_limiters import limiter_in_memory
 from tests.support.waiting import until
 
 SEARCH = "/search"
@@ -220,7 +220,7 @@ async def test_a_late_answer_does_not_end_a_pause_that_has_begun_meanwhile(calle
 
 @pytest.mark.gen_test
 async def test_nor_does_it_while_the_database_is_away(clock: Clock) -> None:
-    alone, released = Caller(gate_in_memory(clock)), asyncio.Event()
+    alone, released = Caller(limiter_in_memory(clock)), asyncio.Event()
 
     async def late() -> Response:
         await released.wait()
@@ -257,7 +257,7 @@ async def test_a_shorter_pause_never_cuts_a_longer_one_short(
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_away_opens_no_gate(clock: Clock) -> None:
-    alone = Caller(gate_in_memory(clock, per_day=20))
+    alone = Caller(limiter_in_memory(clock, per_day=20))
     assert await alone.many(30) == 18
     await alone.many(1, bucket="/me", answer=LIMITED)
     clock.forward(hours=20)
@@ -268,7 +268,7 @@ async def test_a_database_that_is_away_opens_no_gate(clock: Clock) -> None:
 async def test_what_a_lost_database_missed_is_written_when_it_is_back(
     database: Database, clock: Clock, caller: Make
 ) -> None:
-    astray = Caller(gate_in_memory(clock))
+    astray = Caller(limiter_in_memory(clock))
     await astray.many(7)
     await astray.many(1, answer=LIMITED, bucket="/me")
     astray.limiter._database = database
@@ -375,7 +375,7 @@ async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
 async def test_calls_made_while_the_database_was_away_count_as_soon_as_it_is_back(
     database: Database, clock: Clock
 ) -> None:
-    astray = Caller(gate_in_memory(clock, per_day=20))
+    astray = Caller(limiter_in_memory(clock, per_day=20))
     assert await astray.many(15) == 15
     astray.limiter._database = database
     assert await astray.many(30) == 3
@@ -383,7 +383,7 @@ async def test_calls_made_while_the_database_was_away_count_as_soon_as_it_is_bac
 
 @pytest.mark.gen_test
 async def test_two_savings_at_once_write_a_count_once(database: Database, clock: Clock) -> None:
-    astray = Caller(gate_in_memory(clock))
+    astray = Caller(limiter_in_memory(clock))
     await astray.many(7)
     astray.limiter._database = database
     await asyncio.gather(*(astray.limiter.save() for _ in range(3)))
@@ -411,7 +411,7 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
     one, two = caller(), caller()
     await one.many(1, answer=LIMITED)
     two.limiter.learn(await database.run(quota_store.read_all, clock()))
-    two.limiter._database = gate_in_memory(clock)._database
+    two.limiter._database = limiter_in_memory(clock)._database
     assert await two.many(3) == 0
 
 
@@ -419,7 +419,7 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
 async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_database_says(
     clock: Clock,
 ) -> None:
-    alone = Caller(gate_in_memory(clock))
+    alone = Caller(limiter_in_memory(clock))
     await alone.many(1, answer=LIMITED)
     shorter = Pause(clock(), clock() + timedelta(seconds=11), "429")
     for usage in (BucketUsage(), BucketUsage(pause=shorter)):
@@ -432,7 +432,7 @@ async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_d
 
 @pytest.mark.gen_test
 async def test_a_longer_pause_that_the_database_knows_of_is_kept(clock: Clock) -> None:
-    alone = Caller(gate_in_memory(clock))
+    alone = Caller(limiter_in_memory(clock))
     await alone.many(1, answer=SHORT)
     longer = Pause(clock(), clock() + timedelta(seconds=60), "429")
     alone.limiter.learn({SEARCH: BucketUsage(pause=longer)})
@@ -459,7 +459,7 @@ async def test_an_answer_to_another_process_ends_the_doubling_here_as_well(
 async def test_a_pause_that_ended_while_the_database_was_away_is_never_written(
     database: Database, clock: Clock
 ) -> None:
-    astray = Caller(gate_in_memory(clock))
+    astray = Caller(limiter_in_memory(clock))
     await astray.many(1, answer=SHORT)
     clock.forward(seconds=11)
     await astray.call()
@@ -473,7 +473,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
     database: Database, clock: Clock, caller: Make
 ) -> None:
     """The second 429 comes when the first one's pause stands in the database's queue."""
-    astray = Caller(gate_in_memory(clock))
+    astray = Caller(limiter_in_memory(clock))
     holding, asked, let_go = threading.Event(), asyncio.Event(), threading.Event()
 
     async def late() -> Response:

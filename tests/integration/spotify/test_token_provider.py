@@ -26,17 +26,17 @@ from server.standin import Answer, StandIn
 from server.sync.schedule import Schedule
 from tests.support.clock import Clock
 from tests.support.examples import albums
-from tests.support.gates import gate_in_memory
 from tests.support.ports import free_port
-from tests.support.settings_files import SECRET
+from tests.support.rate_limiters import limiter_in_memory
+from tests.support.settings import SECRET
 from tests.support.tokens import (
     OTHER_SECRET,
     ROBIN,
     SAM,
     TOKEN,
-    KeeperOf,
     LogIn,
-    StartGate,
+    MakeProvider,
+    StartHoldingProxy,
     asked_for_tokens,
     events,
     everything_in,
@@ -62,15 +62,15 @@ ClientOf = Callable[[StandIn, TokenProvider], SpotifyClient]
 def client_of(transport: Transport, clock: Clock) -> ClientOf:
     """The Web API of a stand-in, asked with a keeper's tokens."""
     return lambda standin, provider: SpotifyClient(
-        transport, provider, gate_in_memory(clock), standin.api_url
+        transport, provider, limiter_in_memory(clock), standin.api_url
     )
 
 
 @pytest.mark.gen_test
 async def test_the_plain_token_is_in_no_column_of_the_database(
-    start_standin: Any, keeper_of: KeeperOf, database: Database
+    start_standin: Any, make_provider: MakeProvider, database: Database
 ) -> None:
-    token = await keeper_of(start_standin()).access_token()
+    token = await make_provider(start_standin()).access_token()
     content = await everything_in(database)
     assert "app:standin-client" in content
     assert token not in content
@@ -80,20 +80,20 @@ async def test_the_plain_token_is_in_no_column_of_the_database(
 
 @pytest.mark.gen_test
 async def test_a_restart_asks_for_no_token(
-    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    token = await keeper_of(standin).access_token()
-    assert await keeper_of(standin).access_token() == token
+    token = await make_provider(standin).access_token()
+    assert await make_provider(standin).access_token() == token
     assert standin.calls_to(TOKEN) == 1
 
 
 @pytest.mark.gen_test
 async def test_a_hundred_concurrent_callers_cause_one_request(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
     assert len(set(tokens)) == 1
     assert standin.calls_to(TOKEN) == 1
@@ -101,10 +101,10 @@ async def test_a_hundred_concurrent_callers_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
-    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     first = await provider.access_token()
     clock.forward(hours=2)
     tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
@@ -114,10 +114,10 @@ async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_caller_that_gives_up_does_not_stop_the_others(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     impatient = asyncio.create_task(provider.access_token())
     patient = asyncio.create_task(provider.access_token())
     await asyncio.sleep(0)
@@ -127,41 +127,41 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(
 
 @pytest.mark.gen_test
 async def test_a_token_is_renewed_a_minute_before_it_expires(
-    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     first = await provider.access_token()
     clock.forward(seconds=3600 - 61)
     assert await provider.access_token() == first
-    assert await keeper_of(standin).access_token() == first
+    assert await make_provider(standin).access_token() == first
     clock.forward(seconds=1)
-    assert await keeper_of(standin).access_token() != first
+    assert await make_provider(standin).access_token() != first
     assert await provider.access_token() != first
     assert standin.calls_to(TOKEN) == 2
 
 
 @pytest.mark.gen_test
 async def test_a_renewed_token_survives_a_restart_too(
-    start_standin: Any, keeper_of: KeeperOf, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await provider.access_token()
     clock.forward(hours=2)
     second = await provider.access_token()
-    assert await keeper_of(standin).access_token() == second
+    assert await make_provider(standin).access_token() == second
     assert standin.calls_to(TOKEN) == 2
 
 
 @pytest.mark.gen_test
 async def test_a_rotated_secret_still_reads_the_token(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    token = await keeper_of(standin).access_token()
+    token = await make_provider(standin).access_token()
     with capture_logs() as logs:
-        rotated = keeper_of(standin, secret=f"{OTHER_SECRET}, {SECRET}")
+        rotated = make_provider(standin, secret=f"{OTHER_SECRET}, {SECRET}")
         assert await rotated.access_token() == token
     assert standin.calls_to(TOKEN) == 1
     assert logs == []
@@ -169,12 +169,12 @@ async def test_a_rotated_secret_still_reads_the_token(
 
 @pytest.mark.gen_test
 async def test_a_foreign_secret_is_warned_of_and_costs_a_new_token(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    token = await keeper_of(standin).access_token()
+    token = await make_provider(standin).access_token()
     with capture_logs() as logs:
-        foreign = keeper_of(standin, secret=OTHER_SECRET)
+        foreign = make_provider(standin, secret=OTHER_SECRET)
         assert await foreign.access_token() != token
     assert [(log["event"], log["log_level"]) for log in logs] == [
         ("token_unreadable", "warning"),
@@ -186,10 +186,10 @@ async def test_a_foreign_secret_is_warned_of_and_costs_a_new_token(
 
 @pytest.mark.gen_test
 async def test_garbage_in_the_table_is_no_token(
-    start_standin: Any, keeper_of: KeeperOf, database: Database
+    start_standin: Any, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
-    await keeper_of(standin).access_token()
+    await make_provider(standin).access_token()
     for garbage in ("''", "'\\xff00'", "NULL"):
         await database.run(
             lambda session, value: session.execute(
@@ -197,18 +197,18 @@ async def test_garbage_in_the_table_is_no_token(
             ),
             garbage,
         )
-        assert await keeper_of(standin).access_token()
+        assert await make_provider(standin).access_token()
     assert standin.calls_to(TOKEN) == 4
 
 
 @pytest.mark.gen_test
 async def test_without_a_database_a_token_works_in_memory(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     away = Database(make_url(f"postgresql+psycopg2://nobody@127.0.0.1:{free_port()}/nothing"))
     away.connect()
-    provider = keeper_of(standin, database=away)
+    provider = make_provider(standin, database=away)
     with capture_logs() as logs:
         token = await provider.access_token()
         assert await provider.access_token() == token
@@ -221,10 +221,10 @@ async def test_without_a_database_a_token_works_in_memory(
 
 @pytest.mark.gen_test
 async def test_a_database_that_goes_away_takes_no_token_with_it(
-    start_standin: Any, keeper_of: KeeperOf, database: Database
+    start_standin: Any, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     token = await provider.access_token()
     await database.run(
         lambda session: session.execute(text("ALTER TABLE logins RENAME TO logins_away"))
@@ -234,48 +234,48 @@ async def test_a_database_that_goes_away_takes_no_token_with_it(
 
 @pytest.mark.gen_test
 async def test_another_client_id_does_not_use_this_ones_token(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    token = await keeper_of(standin).access_token()
-    assert await keeper_of(standin, client_id="another-client").access_token() != token
-    assert await keeper_of(standin).access_token() == token
+    token = await make_provider(standin).access_token()
+    assert await make_provider(standin, client_id="another-client").access_token() != token
+    assert await make_provider(standin).access_token() == token
     assert standin.calls_to(TOKEN) == 2
 
 
 @pytest.mark.gen_test
 async def test_a_rejected_token_is_not_taken_from_the_database_again(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     token = await provider.access_token()
     provider.reject(token)
     second = await provider.access_token()
     assert second != token
-    assert await keeper_of(standin).access_token() == second
+    assert await make_provider(standin).access_token() == second
     assert standin.calls_to(TOKEN) == 2
 
 
 @pytest.mark.gen_test
 async def test_rejecting_an_older_token_forgets_nothing(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     token = await provider.access_token()
     provider.reject("BQ-some-older-token")
     assert await provider.access_token() == token
-    assert await keeper_of(standin).access_token() == token
+    assert await make_provider(standin).access_token() == token
     assert standin.calls_to(TOKEN) == 1
 
 
 @pytest.mark.gen_test
 async def test_a_token_that_another_process_has_renewed_is_used_and_not_forgotten(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    here, there = keeper_of(standin), keeper_of(standin)
+    here, there = make_provider(standin), make_provider(standin)
     old = await here.access_token()
     assert await there.access_token() == old
     here.reject(old)
@@ -287,10 +287,10 @@ async def test_a_token_that_another_process_has_renewed_is_used_and_not_forgotte
 
 @pytest.mark.gen_test
 async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_time(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(TOKEN, Answer(400, {"error": "invalid_client"}))
     standin.answer_next(TOKEN, Answer(503))
     with pytest.raises(CredentialsRejected):
@@ -302,9 +302,9 @@ async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_
 
 @pytest.mark.gen_test
 async def test_nothing_that_is_logged_or_shown_holds_the_token(
-    start_standin: Any, keeper_of: KeeperOf
+    start_standin: Any, make_provider: MakeProvider
 ) -> None:
-    provider = keeper_of(start_standin())
+    provider = make_provider(start_standin())
     with capture_logs() as logs:
         token = await provider.access_token()
     assert logs[0]["event"] == "token_refreshed"
@@ -322,11 +322,11 @@ def test_a_token_is_fresh_until_a_minute_before_its_end() -> None:
 
 @pytest.mark.gen_test
 async def test_who_has_logged_in_is_who_the_token_speaks_for(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     assert await provider.access_token() == grant.access_token
     assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 0
@@ -334,11 +334,11 @@ async def test_who_has_logged_in_is_who_the_token_speaks_for(
 
 @pytest.mark.gen_test
 async def test_a_users_token_is_renewed_a_minute_before_it_expires(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     clock.forward(seconds=3600 - 61)
     assert await provider.access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
@@ -346,30 +346,30 @@ async def test_a_users_token_is_renewed_a_minute_before_it_expires(
     renewed = await provider.access_token()
     assert renewed != grant.access_token
     assert listener_of(standin, renewed) == ROBIN.account_id
-    assert await keeper_of(standin).access_token() == renewed
+    assert await make_provider(standin).access_token() == renewed
     assert asked_for_tokens(standin) == 1
 
 
 @pytest.mark.gen_test
 async def test_ten_restarts_with_a_login_ask_for_no_token(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     for _ in range(10):
-        assert await keeper_of(standin).access_token() == grant.access_token
+        assert await make_provider(standin).access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 
 
 @pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
 @pytest.mark.gen_test
 async def test_a_thousand_callers_at_expiry_cause_one_request(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, logged_in: bool
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, logged_in: bool
 ) -> None:
     standin = start_standin(clock=clock)
     if logged_in:
         await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await provider.access_token()
     clock.forward(hours=2)
     standin.calls.clear()
@@ -382,16 +382,16 @@ async def test_a_thousand_callers_at_expiry_cause_one_request(
 @pytest.mark.gen_test
 async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     elsewhere: Database,
     logged_in: bool,
 ) -> None:
     standin = start_standin(clock=clock)
-    answer = await expired(standin, keeper_of, log_in, clock, logged_in)
+    answer = await expired(standin, make_provider, log_in, clock, logged_in)
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
-    keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
+    keepers = make_provider(standin), make_provider(standin, database=elsewhere)
     tokens = await asyncio.gather(
         *(provider.access_token() for _ in range(1000) for provider in keepers)
     )
@@ -401,12 +401,12 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
-    start_standin: Any, keeper_of: KeeperOf, elsewhere: Database, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, elsewhere: Database, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     answer = standin.world.tokens.issue_access()
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.2))
-    keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
+    keepers = make_provider(standin), make_provider(standin, database=elsewhere)
     tokens = await asyncio.gather(
         *(provider.access_token() for _ in range(500) for provider in keepers)
     )
@@ -416,13 +416,17 @@ async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
-    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     callers = [asyncio.create_task(provider.access_token()) for _ in range(100)]
     await gate.has_answer()
     for caller in callers[:-1]:
@@ -435,30 +439,34 @@ async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
 
 @pytest.mark.gen_test
 async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
-    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     caller = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     caller.cancel()
     gate.let_go()
     await provider.stop(2)
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
 
 @pytest.mark.gen_test
 async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(TOKEN, Answer(503, delay=0.1))
     failed = await asyncio.gather(
         *(provider.access_token() for _ in range(1000)), return_exceptions=True
@@ -471,8 +479,8 @@ async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
 @pytest.mark.gen_test
 async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     elsewhere: Database,
@@ -480,8 +488,8 @@ async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     before = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     provider.forget()
@@ -494,10 +502,10 @@ async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
 
 @pytest.mark.gen_test
 async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     assert listener_of(standin, await provider.access_token()) is None
     grant = await log_in(standin)
     provider.forget()
@@ -506,11 +514,11 @@ async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
 
 @pytest.mark.gen_test
 async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await provider.access_token()
     await database.run(token_store.delete_login, ROBIN.account_id)
     provider.forget()
@@ -520,8 +528,8 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
 @pytest.mark.gen_test
 async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -531,8 +539,8 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     deleting = asyncio.create_task(elsewhere.run(token_store.delete_login, ROBIN.account_id))
@@ -549,7 +557,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
 @pytest.mark.gen_test
 async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -558,7 +566,7 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
     await log_in(standin, SAM)
     clock.forward(seconds=1)
     await log_in(standin, ROBIN)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     await database.run(
         token_store.mark_consent_needed, ROBIN.account_id, "Refresh token revoked", clock()
@@ -569,26 +577,30 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
 
 @pytest.mark.gen_test
 async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
     for listed in ([SAM.account_id], ["app:standin-client"], [ROBIN.display_name], [ROBIN.id]):
-        provider = keeper_of(standin, allowed=listed)
+        provider = make_provider(standin, allowed=listed)
         assert listener_of(standin, await provider.access_token()) is None
     for also in ([ROBIN.account_id, SAM.account_id], [f"id:{ROBIN.id}"], {ROBIN.account_id}):
-        provider = keeper_of(standin, allowed=also)
+        provider = make_provider(standin, allowed=also)
         assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
 async def test_a_users_expired_token_costs_one_refresh_and_one_retry(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     standin.expire_tokens()
     answer = await client.get("/me")
     assert answer["account_id"] == ROBIN.account_id
@@ -600,11 +612,15 @@ async def test_a_users_expired_token_costs_one_refresh_and_one_retry(
 
 @pytest.mark.gen_test
 async def test_many_calls_with_one_expired_token_cost_one_refresh(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     standin.expire_tokens()
     answers = await asyncio.gather(*(client.get("/me") for _ in range(10)))
     assert {answer["account_id"] for answer in answers} == {ROBIN.account_id}
@@ -614,11 +630,15 @@ async def test_many_calls_with_one_expired_token_cost_one_refresh(
 
 @pytest.mark.gen_test
 async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refreshed(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(ME, MISSING)
     await client_of(standin, provider).get("/me")
     assert standin.calls_to(ME) == 2
@@ -633,7 +653,7 @@ async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refr
 @pytest.mark.gen_test
 async def test_two_refusals_of_a_users_token_end_the_call(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
     clock: Clock,
@@ -642,7 +662,7 @@ async def test_two_refusals_of_a_users_token_end_the_call(
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     for answer in answers:
         standin.answer_next(ME, answer)
     with pytest.raises(TokenRejected):
@@ -654,11 +674,15 @@ async def test_two_refusals_of_a_users_token_end_the_call(
 
 @pytest.mark.gen_test
 async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_again(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.expire_tokens()
     standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.1))
     asked = asyncio.create_task(client_of(standin, provider).get("/me"))
@@ -670,11 +694,15 @@ async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_aga
 
 @pytest.mark.gen_test
 async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, elsewhere: Database
+    start_standin: Any,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    elsewhere: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     with Session(elsewhere.engine) as holding, holding.begin():
         token_store.lock(holding, ROBIN.account_id)
         asked = asyncio.create_task(provider.access_token())
@@ -689,7 +717,7 @@ async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
 @pytest.mark.gen_test
 async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
     clock: Clock,
@@ -698,7 +726,7 @@ async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
     path = "/v1/browse/new-releases"
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     client = client_of(standin, provider)
     standin.answer_next(path, NOT_REGISTERED)
     with capture_logs() as logs:
@@ -709,7 +737,7 @@ async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
     row = await row_of(database)
     assert (row.state, row.refresh_token is None) == ("consent_needed", False)
     assert "not registered" in (row.reason or "")
-    assert listener_of(standin, await keeper_of(standin).access_token()) is None
+    assert listener_of(standin, await make_provider(standin).access_token()) is None
     standin.answer_next(path, NOT_REGISTERED)
     with pytest.raises(UserRefused):
         await client.get("/browse/new-releases")
@@ -717,12 +745,16 @@ async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
 
 @pytest.mark.gen_test
 async def test_two_calls_for_a_user_whom_spotify_does_not_serve_both_go_on_with_the_app(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     path = "/v1/browse/new-releases"
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     standin.answer_next(path, NOT_REGISTERED)
     standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.2))
     with capture_logs() as logs:
@@ -734,7 +766,7 @@ async def test_two_calls_for_a_user_whom_spotify_does_not_serve_both_go_on_with_
 @pytest.mark.gen_test
 async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
     clock: Clock,
@@ -743,7 +775,7 @@ async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
     path = "/v1/browse/new-releases"
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.2))
     asked = asyncio.create_task(client.get("/browse/new-releases"))
     await asyncio.sleep(0.05)
@@ -756,7 +788,7 @@ async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
 @pytest.mark.gen_test
 async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_database_too(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
     clock: Clock,
@@ -767,7 +799,7 @@ async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_datab
     await log_in(standin)
     moody = Database(database_url)
     moody.connect()
-    client = client_of(standin, keeper_of(standin, database=moody))
+    client = client_of(standin, make_provider(standin, database=moody))
     await client.get("/browse/new-releases")
     moody.close()
     standin.answer_next(path, NOT_REGISTERED)
@@ -776,29 +808,33 @@ async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_datab
 
 @pytest.mark.gen_test
 async def test_a_clock_put_back_costs_no_token(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await provider.access_token()
     clock.forward(days=-3)
     assert await provider.access_token() == grant.access_token
-    assert await keeper_of(standin).access_token() == grant.access_token
+    assert await make_provider(standin).access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 
 
 @pytest.mark.gen_test
 async def test_a_token_got_by_a_clock_far_ahead_is_replaced_once_spotify_refuses_it(
-    start_standin: Any, keeper_of: KeeperOf, client_of: ClientOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    make_provider: MakeProvider,
+    client_of: ClientOf,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     ahead = Clock(clock() + timedelta(days=100))
     standin = start_standin(clock=clock)
     await log_in(standin)
-    assert await keeper_of(standin, now=ahead).access_token()
+    assert await make_provider(standin, now=ahead).access_token()
     clock.forward(hours=2)
     standin.calls.clear()
-    client = client_of(standin, keeper_of(standin))
+    client = client_of(standin, make_provider(standin))
     assert (await client.get("/me"))["account_id"] == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
     clock.forward(hours=2)
@@ -808,14 +844,14 @@ async def test_a_token_got_by_a_clock_far_ahead_is_replaced_once_spotify_refuses
 
 @pytest.mark.gen_test
 async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
     answer = standin.world.tokens.refresh(grant.refresh_token or "") | {"expires_in": 1}
     standin.answer_next(TOKEN, Answer(200, answer, delay=0.05), times=3)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     tokens = await asyncio.gather(*(provider.access_token() for _ in range(100)))
     assert set(tokens) == {answer["access_token"]}
     assert asked_for_tokens(standin) == 1
@@ -864,13 +900,13 @@ async def test_a_day_of_syncs_costs_at_most_25_tokens(
 
 @pytest.mark.gen_test
 async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     before = await row_of(database)
     with capture_logs() as logs:
-        astray = keeper_of(standin, secret=OTHER_SECRET)
+        astray = make_provider(standin, secret=OTHER_SECRET)
         assert listener_of(standin, await astray.access_token()) is None
     told = [line for line in events(logs, "token_unreadable") if line["log_level"] == "error"]
     assert [(line["account_id"], line["hint"]) for line in told] == [
@@ -882,20 +918,20 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
     standin.calls.clear()
     for mended in (SECRET, f"{OTHER_SECRET},{SECRET}"):
-        provider = keeper_of(standin, secret=mended)
+        provider = make_provider(standin, secret=mended)
         assert await provider.access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 
 
 @pytest.mark.gen_test
 async def test_an_old_key_can_be_dropped_after_a_start_with_both(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     both = Encryption(f"{OTHER_SECRET},{SECRET}", "tokens")
     await ConsentMonitor(database, both, (), clock).begin()
-    provider = keeper_of(standin, secret=OTHER_SECRET)
+    provider = make_provider(standin, secret=OTHER_SECRET)
     with capture_logs() as logs:
         assert await provider.access_token() == grant.access_token
     assert logs == []
@@ -908,7 +944,7 @@ async def test_an_old_key_can_be_dropped_after_a_start_with_both(
 @pytest.mark.gen_test
 async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
     clock: Clock,
@@ -918,7 +954,7 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
     standin.rotate_refresh_tokens = True
     with capture_logs() as logs:
         first = await log_in(standin)
-        provider = keeper_of(standin)
+        provider = make_provider(standin)
         await provider.access_token()
         clock.forward(hours=2)
         second = await provider.access_token()
@@ -951,7 +987,7 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
 @pytest.mark.gen_test
 async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -961,7 +997,11 @@ async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
     dice = random.Random(seed)
     standin = start_standin(clock=clock)
     await log_in(standin)
-    keepers = [keeper_of(standin), keeper_of(standin, database=elsewhere), keeper_of(standin)]
+    keepers = [
+        make_provider(standin),
+        make_provider(standin, database=elsewhere),
+        make_provider(standin),
+    ]
     revoked, allowance = False, 0
     for _ in range(150):
         number = dice.randrange(len(keepers))
@@ -973,7 +1013,9 @@ async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
             case 2:
                 standin.rotate_refresh_tokens = dice.random() < 0.5
             case 3:
-                keepers[number] = keeper_of(standin, database=dice.choice([database, elsewhere]))
+                keepers[number] = make_provider(
+                    standin, database=dice.choice([database, elsewhere])
+                )
             case 4:
                 provider.forget()
             case 5:

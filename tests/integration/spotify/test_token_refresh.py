@@ -34,7 +34,7 @@ from server.spotify.consent import end_of_consent
 from server.spotify.transport import Transport
 from server.standin import Answer, StandIn
 from tests.support.clock import Clock
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 from tests.support.spotify_http import StartRaw
 from tests.support.tokens import (
     HELD_ROW,
@@ -42,9 +42,9 @@ from tests.support.tokens import (
     ROBIN,
     SAM,
     TOKEN,
-    KeeperOf,
     LogIn,
-    StartGate,
+    MakeProvider,
+    StartHoldingProxy,
     asked_for_tokens,
     cut,
     events,
@@ -88,14 +88,18 @@ class Loss:
 
 @pytest.fixture
 def lose(
-    start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, elsewhere: Database
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    elsewhere: Database,
 ) -> Lose:
     async def go(standin: StandIn, **options: Any) -> Loss:
         standin.rotate_refresh_tokens = True
         await log_in(standin)
         clock.forward(hours=2)
-        gate = await start_gate(standin)
-        provider = keeper_of(standin, url=gate.url, **options)
+        gate = await start_holding_proxy(standin)
+        provider = make_provider(standin, url=gate.url, **options)
         asked = asyncio.create_task(provider.access_token())
         await gate.has_answer()
         await cut(elsewhere)
@@ -109,11 +113,11 @@ def lose(
 
 @pytest.mark.gen_test
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     for number in range(1, 4):
         clock.forward(hours=2)
         assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
@@ -125,7 +129,7 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 @pytest.mark.gen_test
 async def test_an_empty_refresh_token_is_none(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -136,14 +140,14 @@ async def test_an_empty_refresh_token_is_none(
     clock.forward(hours=2)
     answer = standin.world.tokens.refresh(grant.refresh_token or "")
     standin.answer_next(TOKEN, Answer(200, answer | empty))
-    assert await keeper_of(standin).access_token() == answer["access_token"]
+    assert await make_provider(standin).access_token() == answer["access_token"]
     assert await refresh_token_in(database) == grant.refresh_token
 
 
 @pytest.mark.gen_test
 async def test_a_new_refresh_token_is_stored_before_it_is_used(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -152,7 +156,11 @@ async def test_a_new_refresh_token_is_stored_before_it_is_used(
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
     known = {(await log_in(standin)).refresh_token}
-    for process in (keeper_of(standin), keeper_of(standin), keeper_of(standin, database=elsewhere)):
+    for process in (
+        make_provider(standin),
+        make_provider(standin),
+        make_provider(standin, database=elsewhere),
+    ):
         clock.forward(hours=2)
         assert listener_of(standin, await process.access_token()) == ROBIN.account_id
         known.add(await refresh_token_in(database))
@@ -162,20 +170,20 @@ async def test_a_new_refresh_token_is_stored_before_it_is_used(
 
 @pytest.mark.gen_test
 async def test_consent_is_not_prolonged_by_a_refresh(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     agreed = clock()
     clock.forward(days=100)
-    await keeper_of(standin).access_token()
+    await make_provider(standin).access_token()
     assert (await row_of(database)).authorized_at == agreed
 
 
 @pytest.mark.gen_test
 async def test_a_database_cut_while_a_refresh_token_turns_loses_nothing(
-    start_standin: Any, keeper_of: KeeperOf, lose: Lose, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, lose: Lose, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     with capture_logs() as logs:
@@ -189,18 +197,18 @@ async def test_a_database_cut_while_a_refresh_token_turns_loses_nothing(
     assert asked_for_tokens(standin) == 2
     assert await refresh_token_in(database) != before
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
 async def test_a_database_that_refuses_at_the_commit_loses_nothing(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
     standin.rotate_refresh_tokens = True
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await refuse_to_commit(database)
     first = await provider.access_token()
     assert listener_of(standin, first) == ROBIN.account_id
@@ -218,7 +226,7 @@ async def test_a_database_that_refuses_at_the_commit_loses_nothing(
 @pytest.mark.gen_test
 async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lost(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -228,7 +236,7 @@ async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lo
     await log_in(standin)
     clock.forward(hours=2)
     standin.rotate_refresh_tokens = True
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await refuse_to_commit(database, cause)
     with suppress(DBAPIError):
         await provider.access_token()
@@ -258,7 +266,7 @@ async def test_two_renewals_that_both_write_what_a_cut_database_missed_are_no_cr
 @pytest.mark.gen_test
 async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_the_next_renewal(
     start_standin: Any,
-    start_gate: StartGate,
+    start_holding_proxy: StartHoldingProxy,
     make_settings: Callable[..., Settings],
     closing: Any,
     log_in: LogIn,
@@ -270,7 +278,7 @@ async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_th
     standin.rotate_refresh_tokens = True
     grant = await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
+    gate = await start_holding_proxy(standin)
     freshet = Application(make_settings(standin, spotify_accounts_url=gate.url), clock)
     closing(freshet.stop)
     freshet.start()
@@ -286,20 +294,20 @@ async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_th
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_is_written_before_the_process_ends(
-    start_standin: Any, keeper_of: KeeperOf, lose: Lose, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, lose: Lose, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
     await lost.provider.stop(2)
-    assert await keeper_of(standin).access_token() == lost.token
+    assert await make_provider(standin).access_token() == lost.token
     clock.forward(hours=2)
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_heals_a_login_that_another_process_took_for_dead(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     lose: Lose,
     clock: Clock,
     database: Database,
@@ -307,7 +315,7 @@ async def test_what_a_cut_database_missed_heals_a_login_that_another_process_too
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
-    other = keeper_of(standin, database=elsewhere)
+    other = make_provider(standin, database=elsewhere)
     assert listener_of(standin, await other.access_token()) is None
     assert (await row_of(database)).state == "consent_needed"
     clock.forward(hours=2)
@@ -320,8 +328,8 @@ async def test_what_a_cut_database_missed_heals_a_login_that_another_process_too
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_the_login_dead(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     elsewhere: Database,
@@ -330,8 +338,8 @@ async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_t
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin, held=2)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin, held=2)
+    provider = make_provider(standin, url=gate.url)
     first = asyncio.create_task(provider.access_token())
     await gate.has_answer(0)
     provider.forget()
@@ -395,8 +403,8 @@ def be_impatient(connection: Any, _record: object) -> None:
 @pytest.mark.gen_test
 async def test_a_database_that_ends_idle_transactions_costs_no_token(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -408,8 +416,8 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
     clock.forward(hours=2)
     database.engine.dispose()
     event.listen(database.engine, "connect", be_impatient)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     asked = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     async with asyncio.timeout(5):
@@ -427,13 +435,13 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
 
 @pytest.mark.gen_test
 async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_login_nothing(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database_url: Any
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database_url: Any
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
     moody = Database(database_url)
-    provider = keeper_of(standin, database=moody)  # not connected yet
+    provider = make_provider(standin, database=moody)  # not connected yet
     assert listener_of(standin, await provider.access_token()) is None
     moody.connect()
     provider.forget()
@@ -445,7 +453,7 @@ async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_
 @pytest.mark.gen_test
 async def test_a_table_that_is_missing_for_a_while_loses_nothing(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -458,7 +466,7 @@ async def test_a_table_that_is_missing_for_a_while_loses_nothing(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await rename("logins", "logins_away")
     with pytest.raises(SchemaMismatch):
         await provider.access_token()
@@ -470,7 +478,7 @@ async def test_a_table_that_is_missing_for_a_while_loses_nothing(
 @pytest.mark.gen_test
 async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -480,7 +488,7 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     grant = await log_in(standin)
     standin.revoke_refresh_tokens()
     clock.forward(hours=2)
-    keepers = keeper_of(standin), keeper_of(standin, database=elsewhere)
+    keepers = make_provider(standin), make_provider(standin, database=elsewhere)
     with capture_logs() as logs:
         tokens = await asyncio.gather(
             *(provider.access_token() for provider in keepers for _ in range(10))
@@ -498,7 +506,7 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
     with capture_logs() as logs:
         for hours in range(1, 4):
             clock.forward(hours=2)
-            for provider in (*keepers, keeper_of(standin)):
+            for provider in (*keepers, make_provider(standin)):
                 assert listener_of(standin, await provider.access_token()) is None
             assert asked_for_tokens(standin) == 2 + hours
     assert events(logs, "consent_needed") == []
@@ -506,13 +514,13 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
 
 @pytest.mark.gen_test
 async def test_a_new_consent_heals_a_dead_login_at_once(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     standin.revoke_refresh_tokens()
     clock.forward(hours=2)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     assert listener_of(standin, await provider.access_token()) is None
     grant = await log_in(standin)
     provider.forget()
@@ -527,7 +535,7 @@ async def test_a_new_consent_heals_a_dead_login_at_once(
 @pytest.mark.gen_test
 async def test_a_refresh_token_lives_for_six_months_to_the_second(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -536,7 +544,7 @@ async def test_a_refresh_token_lives_for_six_months_to_the_second(
     standin = start_standin(clock=clock)
     await log_in(standin)
     end = end_of_consent(clock())
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     while clock() < end - timedelta(days=31):
         clock.forward(days=30)
         assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
@@ -553,7 +561,7 @@ async def test_a_refresh_token_lives_for_six_months_to_the_second(
 
 @pytest.mark.gen_test
 async def test_the_end_of_one_login_is_not_the_end_of_another(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin, SAM)
@@ -561,7 +569,7 @@ async def test_the_end_of_one_login_is_not_the_end_of_another(
     await log_in(standin)
     clock.forward(hours=2)
     standin.answer_next(TOKEN, Answer(400, REVOKED))
-    assert listener_of(standin, await keeper_of(standin).access_token()) == SAM.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == SAM.account_id
     assert (await row_of(database)).state == "consent_needed"
     assert (await row_of(database, SAM.account_id)).state == "active"
 
@@ -578,7 +586,7 @@ async def test_the_end_of_one_login_is_not_the_end_of_another(
 @pytest.mark.gen_test
 async def test_what_is_no_end_of_a_login_is_raised_and_forgotten(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -588,7 +596,7 @@ async def test_what_is_no_end_of_a_login_is_raised_and_forgotten(
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(TOKEN, answer)
     with capture_logs() as logs, pytest.raises(expected):
         await provider.access_token()
@@ -619,7 +627,7 @@ ODD_ANSWERS = [
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_next_one(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -628,7 +636,7 @@ async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
     clock.forward(hours=2)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(TOKEN, answer)
     with capture_logs() as logs:
         assert listener_of(standin, await provider.access_token()) is None
@@ -645,13 +653,13 @@ async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_
 
 @pytest.mark.gen_test
 async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin, SAM)
     clock.forward(seconds=1)
     await log_in(standin)
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     for _ in range(3):
         clock.forward(hours=2)
         standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}))
@@ -660,21 +668,21 @@ async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
 
 @pytest.mark.gen_test
 async def test_odd_answers_to_the_app_itself_as_well_are_raised(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
     standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}), times=2)
     with pytest.raises(BadAnswer, match="invalid_request"):
-        await keeper_of(standin).access_token()
+        await make_provider(standin).access_token()
 
 
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -682,14 +690,14 @@ async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
+    gate = await start_holding_proxy(standin)
     hasty = Transport(seconds=0.1)
     with pytest.raises(SpotifyTimeout):
-        await keeper_of(standin, url=gate.url, transport=hasty).access_token()
+        await make_provider(standin, url=gate.url, transport=hasty).access_token()
     hasty.close()
     gate.let_go()
     assert (await row_of(database)).state == "active"
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
 
 
 @pytest.mark.parametrize(
@@ -699,7 +707,7 @@ async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
 async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
     start_standin: Any,
     start_raw: StartRaw,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -710,17 +718,17 @@ async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
     clock.forward(hours=2)
     server = await start_raw(said)
     with pytest.raises(SpotifyUnavailable):
-        await keeper_of(standin, url=server.url).access_token()
+        await make_provider(standin, url=server.url).access_token()
     assert server.connections == 1
     assert (await row_of(database)).state == "active"
-    assert listener_of(standin, await keeper_of(standin).access_token()) == ROBIN.account_id
+    assert listener_of(standin, await make_provider(standin).access_token()) == ROBIN.account_id
 
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_is_noted(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -730,8 +738,8 @@ async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_
     await log_in(standin)
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     with capture_logs() as logs:
         asked = asyncio.create_task(provider.access_token())
         await gate.has_answer()
@@ -746,13 +754,13 @@ async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
-    start_standin: Any, keeper_of: KeeperOf, log_in: LogIn, clock: Clock, database: Database
+    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     await refuse_to_commit(database)
     with capture_logs() as logs:
         assert listener_of(standin, await provider.access_token()) is None
@@ -769,8 +777,8 @@ async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
 @pytest.mark.gen_test
 async def test_a_row_whose_holder_is_cut_goes_to_who_waits_for_it(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     elsewhere: Database,
@@ -778,10 +786,10 @@ async def test_a_row_whose_holder_is_cut_goes_to_who_waits_for_it(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    slow = asyncio.create_task(keeper_of(standin, url=gate.url).access_token())
+    gate = await start_holding_proxy(standin)
+    slow = asyncio.create_task(make_provider(standin, url=gate.url).access_token())
     await gate.has_answer()
-    quick = asyncio.create_task(keeper_of(standin, database=elsewhere).access_token())
+    quick = asyncio.create_task(make_provider(standin, database=elsewhere).access_token())
     await someone_waits(elsewhere)
     await cut(elsewhere)
     assert listener_of(standin, await quick) == ROBIN.account_id
@@ -809,8 +817,8 @@ async def test_a_row_held_by_a_frozen_process_is_let_go_before_others_give_up(
 @pytest.mark.gen_test
 async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -818,8 +826,8 @@ async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     asked = [asyncio.create_task(provider.access_token()) for _ in range(100)]
     await gate.has_answer()
     meeting = threading.Barrier(3)
@@ -831,8 +839,8 @@ async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
 @pytest.mark.gen_test
 async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -842,8 +850,8 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     logging_in = asyncio.create_task(log_in(standin))
@@ -859,8 +867,8 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
 @pytest.mark.gen_test
 async def test_a_login_that_dies_as_it_is_made_anew_lives(
     start_standin: Any,
-    start_gate: StartGate,
-    keeper_of: KeeperOf,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -870,8 +878,8 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
     await log_in(standin)
     clock.forward(hours=2)
     standin.revoke_refresh_tokens()
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     logging_in = asyncio.create_task(log_in(standin))
@@ -887,14 +895,18 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
 
 @pytest.mark.gen_test
 async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
-    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     provider.forget()
@@ -903,18 +915,22 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
     assert not stopping.done()
     gate.let_go()
     await stopping
-    assert await keeper_of(standin).access_token() == await renewing
+    assert await make_provider(standin).access_token() == await renewing
 
 
 @pytest.mark.gen_test
 async def test_the_end_does_not_wait_for_a_renewal_for_ever(
-    start_standin: Any, start_gate: StartGate, keeper_of: KeeperOf, log_in: LogIn, clock: Clock
+    start_standin: Any,
+    start_holding_proxy: StartHoldingProxy,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
-    provider = keeper_of(standin, url=gate.url)
+    gate = await start_holding_proxy(standin)
+    provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())
     await gate.has_answer()
     await provider.stop(0.1)
@@ -926,9 +942,9 @@ async def test_the_end_does_not_wait_for_a_renewal_for_ever(
 @pytest.mark.gen_test
 async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_it(
     start_standin: Any,
-    start_gate: StartGate,
+    start_holding_proxy: StartHoldingProxy,
     make_settings: Callable[..., Settings],
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
 ) -> None:
@@ -936,7 +952,7 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
+    gate = await start_holding_proxy(standin)
     freshet = Application(make_settings(standin, spotify_accounts_url=gate.url), clock)
     freshet.start()
     await gate.has_answer()
@@ -944,7 +960,7 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
     await asyncio.sleep(0.05)
     gate.let_go()
     await stopping
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     assert listener_of(standin, await provider.access_token()) == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
     clock.forward(hours=2)
@@ -953,7 +969,7 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
 
 @pytest.mark.gen_test
 async def test_a_closed_database_is_no_reason_to_fail(
-    start_standin: Any, keeper_of: KeeperOf, database_url: Any
+    start_standin: Any, make_provider: MakeProvider, database_url: Any
 ) -> None:
     closed = Database(database_url)
     closed.connect()
@@ -961,15 +977,17 @@ async def test_a_closed_database_is_no_reason_to_fail(
     with pytest.raises(DatabaseUnavailable):
         await closed.run(lambda session: None)
     standin = start_standin()
-    assert listener_of(standin, await keeper_of(standin, database=closed).access_token()) is None
+    assert (
+        listener_of(standin, await make_provider(standin, database=closed).access_token()) is None
+    )
 
 
 @pytest.mark.gen_test
 async def test_a_grant_refused_to_the_app_itself_buries_nobody(
-    start_standin: Any, keeper_of: KeeperOf, database: Database
+    start_standin: Any, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
-    provider = keeper_of(standin)
+    provider = make_provider(standin)
     standin.answer_next(TOKEN, Answer(400, REVOKED))
     with capture_logs() as logs, pytest.raises(SpotifyError):
         await provider.access_token()
@@ -983,7 +1001,7 @@ async def test_a_grant_refused_to_the_app_itself_buries_nobody(
 @pytest.mark.gen_test
 async def test_however_often_commits_fail_the_login_lives_once_they_succeed(
     start_standin: Any,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -994,7 +1012,7 @@ async def test_however_often_commits_fail_the_login_lives_once_they_succeed(
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
     await log_in(standin)
-    keepers = [keeper_of(standin), keeper_of(standin, database=elsewhere)]
+    keepers = [make_provider(standin), make_provider(standin, database=elsewhere)]
     for _ in range(12):
         fails = dice.random() < 0.5
         if fails:

@@ -19,9 +19,9 @@ from server.spotify.profile import Profile
 from server.spotify.transport import Transport
 from server.spotify.types import Grant
 from server.standin import Answer
-from tests.support.gates import accounts_of
 from tests.support.grants import GRANT, ROBIN
-from tests.support.settings_files import SECRET
+from tests.support.rate_limiters import accounts_of
+from tests.support.settings import SECRET
 from tests.support.tokens import OTHER_SECRET, everything_in, someone_waits
 
 RING = Encryption(SECRET, "tokens")

@@ -22,7 +22,7 @@ from server.standin.faults.quotas import LOCKOUT, bucket_of
 from server.standin.faults.responses import answer_to
 from tests.support.clock import Clock
 from tests.support.examples import albums
-from tests.support.programs import standin_process
+from tests.support.server_processes import standin_process
 from tests.support.spotify_answers import observed
 from tests.support.standin_app import App
 from tests.support.waiting import until

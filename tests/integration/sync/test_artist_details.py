@@ -25,8 +25,8 @@ from server.storage import sweeps
 from server.sync.artist_details import ArtistDetails
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
-from tests.support.gates import accounts_of
-from tests.support.settings_files import SECRET
+from tests.support.rate_limiters import accounts_of
+from tests.support.settings import SECRET
 from tests.support.waiting import until
 
 MANY = "/v1/artists"

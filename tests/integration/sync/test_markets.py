@@ -14,9 +14,9 @@ from server.errors import MarketRefused
 from server.spotify.api.markets import Markets, served
 from server.spotify.types import Verdict
 from server.standin import Answer, AppKind
-from tests.support.browsing import SetStage, read_page
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, spotify_id
+from tests.support.login_browser import SetStage, read_page
 from tests.support.sync_rig import NEW_RELEASES, SEARCH, Rig
 
 MakeRig = Callable[..., Rig]

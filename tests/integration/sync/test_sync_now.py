@@ -19,8 +19,8 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
-from tests.support.browsing import Browser, SetStage, Stage
 from tests.support.examples import albums
+from tests.support.login_browser import Browser, SetStage, Stage
 from tests.support.waiting import until
 
 PATH = "/api/sync/"

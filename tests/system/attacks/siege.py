@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.bench.http.process import cpu_seconds, descriptors, resident
 from tests.support.paths import ROOT
-from tests.support.programs import Server
+from tests.support.server_processes import Server
 from tests.system.attacks.neighbour import PERIOD
 from tests.system.faults.place import percentile
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from itertools import count
 from random import Random
 
-from tests.support.fronts import LIST
-from tests.support.house import PROGRAMS, House, house_of
+from tests.support.behind_proxies import PROGRAMS, ProxiedServer, proxied_server
+from tests.support.proxies import LIST
 from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
 
 FEW, MANY = 150, 20_000
@@ -24,7 +24,7 @@ MARKER = re.compile(rb"m\d+x\d+m")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
 
 
-house = house_of(PROGRAMS, "off")
+proxied = proxied_server(PROGRAMS, "off")
 
 
 def target(random: Random, marker: str) -> str:
@@ -110,11 +110,11 @@ def fault(stream: Stream, received: bytes) -> str | None:
     return None
 
 
-def test_nobody_gets_an_answer_of_anothers(house: House, long: bool) -> None:
+def test_nobody_gets_an_answer_of_anothers(proxied: ProxiedServer, long: bool) -> None:
     first = time.time_ns() % 10**9 if long else 0
     numbers, faults = seeds(MANY if long else FEW, first), []
     counts = Counter[str]()
-    port = house.front.port
+    port = proxied.front.port
 
     async def attacker() -> None:
         for number in numbers:
@@ -128,7 +128,7 @@ def test_nobody_gets_an_answer_of_anothers(house: House, long: bool) -> None:
                 faults.append(f"{stream.pieces!r}\n{received!r}")
 
     async def run() -> list[Neighbour]:
-        expected = (await house.direct.get(LIST)).body
+        expected = (await proxied.direct.get(LIST)).body
         neighbours = [
             Neighbour(port, 2 * 10**9 + first + number, expected) for number in range(NEIGHBOURS)
         ]
@@ -139,9 +139,9 @@ def test_nobody_gets_an_answer_of_anothers(house: House, long: bool) -> None:
         await asyncio.gather(*asking)
         return neighbours
 
-    neighbours = house.run(run())
+    neighbours = proxied.run(run())
     seen = sum((each.seen for each in neighbours), Counter[str]())
-    print(f"\n{house.name}, from {first} on: {dict(counts)}; neighbours: {dict(seen)}")
+    print(f"\n{proxied.name}, from {first} on: {dict(counts)}; neighbours: {dict(seen)}")
     assert not faults, "\n".join(faults)
     wrong = [each for neighbour in neighbours for each in neighbour.wrong]
     assert not wrong, f"{len(wrong)}: {wrong[:3]}"

@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from random import Random
 
-from tests.support.lane_pair import LAST, WARM, Pair
-from tests.support.raw import said
+from tests.support.lane_and_tornado import LAST, WARM, Pair
+from tests.support.raw_http import said
 from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
 
 FEW, MANY = 250, 25_000  # for each kind of loop

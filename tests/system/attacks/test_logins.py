@@ -5,7 +5,7 @@ import threading
 import time
 from urllib.parse import urlsplit
 
-from tests.support.programs import agree
+from tests.support.server_processes import agree
 from tests.system.attacks.siege import Siege
 
 HOST = {"Host": "127.0.0.1:5000"}  # of PUBLIC_URL

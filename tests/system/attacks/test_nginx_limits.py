@@ -14,7 +14,7 @@ import pytest
 
 from server.catalog.query import ALL, KINDS, ArtistsQuery
 from tests.support.examples import albums, spotify_id
-from tests.support.fronts import CONFIG, LIST, QUERIES, Asked, Nginx, Start
+from tests.support.proxies import CONFIG, LIST, QUERIES, HttpClient, Nginx, Start
 
 TEXT = CONFIG.read_text(encoding="utf-8")
 STREAMS = int(re.findall(r"limit_conn streams (\d+);", TEXT)[0])
@@ -118,7 +118,7 @@ async def test_no_query_gets_another_answer_than_without_nginx(
 ) -> None:
     """Each asked for until it is kept, if it is, with what could be mixed up with it before."""
     freshet = await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    nginx, direct = await start_nginx(freshet), Asked(freshet.port)
+    nginx, direct = await start_nginx(freshet), HttpClient(freshet.port)
     for path in (*KINDS, f"/api/artists/{spotify_id('artist', 1)}/"):
         for query in QUERIES:
             asked = f"{path}?{query}"

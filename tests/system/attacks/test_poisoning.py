@@ -11,9 +11,9 @@ from contextlib import suppress
 from itertools import count
 from random import Random
 
+from tests.support.behind_proxies import ProxiedServer, proxied_server
 from tests.support.examples import spotify_id
-from tests.support.fronts import QUERIES
-from tests.support.house import House, house_of
+from tests.support.proxies import QUERIES
 
 CODINGS = ("br", "gzip", "identity")
 ATTEMPTS = 3  # as often as nginx is asked before it keeps an answer, and once more
@@ -68,7 +68,7 @@ HOSTILE_METHODS = ("GET", "GET", "GET", "HEAD", "OPTIONS", "POST")
 VARYING = re.compile(rb"urn:(?:request|uuid):[^\"<]+|(?<=DTSTAMP:)\S+")
 
 
-house = house_of(["nginx", "varnish"], "off")
+proxied = proxied_server(["nginx", "varnish"], "off")
 
 
 async def connect(port: int, client: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -151,7 +151,9 @@ async def answer(port: int, target: str, coding: str, client: int) -> tuple[byte
     return head.split()[1], said[1] if said else b"", VARYING.sub(b"", body)
 
 
-def test_no_answer_is_kept_that_another_client_gets_wrong(house: House, long: bool) -> None:
+def test_no_answer_is_kept_that_another_client_gets_wrong(
+    proxied: ProxiedServer, long: bool
+) -> None:
     random = Random(0)
     kinds = cases([(path, query) for path in PATHS for query in PLAIN])
     chosen = [each for kind in kinds for each in (kind if long else random.sample(kind, 1))]
@@ -161,10 +163,10 @@ def test_no_answer_is_kept_that_another_client_gets_wrong(house: House, long: bo
         key = next(keys)
         word = f"album%20{key}" if key % 5 == 0 else f"key{key}"
         hostile, plain = hostile.replace("KEY", word), plain.replace("KEY", word)
-        await attack(house.front.port, method, hostile, fields, key)
+        await attack(proxied.front.port, method, hostile, fields, key)
         for coding in CODINGS:
-            got = await answer(house.front.port, plain, coding, key)
-            expected = await answer(house.direct.port, plain, coding, key)
+            got = await answer(proxied.front.port, plain, coding, key)
+            expected = await answer(proxied.direct.port, plain, coding, key)
             if got != expected:
                 wrong.append(f"{method} {hostile} {fields}, then {plain} as {coding}: {got}")
 
@@ -176,6 +178,6 @@ def test_no_answer_is_kept_that_another_client_gets_wrong(house: House, long: bo
         waiting = iter(chosen)
         await asyncio.gather(*(client(waiting) for _ in range(4)))
 
-    house.run(run())
-    print(f"\n{house.name}: {len(chosen)} keys, {len(wrong)} wrong")
+    proxied.run(run())
+    print(f"\n{proxied.name}: {len(chosen)} keys, {len(wrong)} wrong")
     assert not wrong, wrong[:3]

@@ -4,7 +4,7 @@ from playwright.sync_api import (
     expect,
 )
 
-from tests.support.browser_place import (
+from tests.support.browser_fixtures import (
     PATIENCE,
     chromium,
     expected,

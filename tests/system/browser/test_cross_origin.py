@@ -7,7 +7,7 @@ import orjson
 from playwright.sync_api import Page
 
 from tests.support.browser_actions import old_news, take
-from tests.support.browser_place import Place
+from tests.support.browser_fixtures import Place
 
 SENT = {
     "Authorization": "Bearer of-somebody",

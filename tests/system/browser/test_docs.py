@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 from server.openapi import reference
 from server.openapi.spec import openapi
 from tests.support.browser_actions import CONTRASTS, SCHEMES
-from tests.support.browser_place import WIDTHS, Looks, Place
+from tests.support.browser_fixtures import WIDTHS, Looks, Place
 
 BAD = "the server responded with a status of 400"
 ICON = "/favicon.ico"  # JSON names no icon, so the browser looks there

@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Browser
 
-from tests.support.browser_place import Place
+from tests.support.browser_fixtures import Place
 
 ASK = """async (path) => {
   const answer = await fetch(path, {cache: 'no-store'});

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
 from server.standin.world import Listener
 from tests.support.browser_actions import CONTRASTS, LOGGED_IN, SCHEMES, log_in, press, tab_to
-from tests.support.browser_place import Looks, Place
+from tests.support.browser_fixtures import Looks, Place
 
 OWNER = "You own this server"
 NO_ACCOUNT = "No one is logged in"

@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
-from tests.support.browser_place import PATIENCE, WIDTHS
+from tests.support.browser_fixtures import PATIENCE, WIDTHS
 from tests.support.chromium import find
-from tests.support.nursery import Nursery
+from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
-from tests.support.programs import Server, environment, standin_process, standin_settings
+from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
 NAME = "raspberrypi.local"
 UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain http is
@@ -36,7 +36,7 @@ def test_in_a_home_network_the_address_is_pasted(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
-    nursery: Nursery,
+    fork_server: ForkServer,
     tmp_path: Path,
     photograph: Callable[[Page, str], None],
 ) -> None:
@@ -45,11 +45,13 @@ def test_in_a_home_network_the_address_is_pasted(
     visitor.on("console", lambda message: said.append(message.text))
     with (
         new_database(migrated) as database_url,
-        standin_process("--redirect-uri", callback, nursery=nursery) as spotify,
+        standin_process("--redirect-uri", callback, fork_server=fork_server) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify))
         env["PUBLIC_URL"] = f"http://{NAME}:{port}"
-        server = Server(manage_py, tmp_path / "log", "-p", str(port), env=env, nursery=nursery)
+        server = Server(
+            manage_py, tmp_path / "log", "-p", str(port), env=env, fork_server=fork_server
+        )
         try:
             server.event("sync_finished", 60)
             visitor.goto(env["PUBLIC_URL"])

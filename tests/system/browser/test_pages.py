@@ -34,9 +34,9 @@ from tests.support.browser_actions import (
     tab_to,
     take,
 )
-from tests.support.browser_place import PATIENCE, WIDTHS, Looks, Place
-from tests.support.nursery import Nursery
-from tests.support.programs import Server, environment
+from tests.support.browser_fixtures import PATIENCE, WIDTHS, Looks, Place
+from tests.support.fork_server import ForkServer
+from tests.support.server_processes import Server, environment
 
 NOBODYS = "/artists/{id}/related-artists"  # a bucket that is in nobody's way
 MOST_BYTES = 60_000  # of our style sheets and scripts together
@@ -385,12 +385,12 @@ def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
-    nursery: Nursery,
+    fork_server: ForkServer,
     tmp_path: Path,
 ) -> None:
     with new_database(migrated) as database_url:
         env = environment(database_url, SYNC_INTERVAL="0")
-        server = Server(manage_py, tmp_path / "log", env=env, nursery=nursery)
+        server = Server(manage_py, tmp_path / "log", env=env, fork_server=fork_server)
         engine = make_engine(database_url)
         try:
             server.event("server_started")

@@ -18,7 +18,7 @@ from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.processes import PostmasterFile
 from tests.support.cursors import connected
 from tests.support.process_tree import descendants, is_alive
-from tests.support.programs import Server
+from tests.support.server_processes import Server
 from tests.support.waiting import wait_until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}

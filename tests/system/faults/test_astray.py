@@ -18,8 +18,8 @@ from server.encryption import Encryption
 from server.spotify.auth import token_store
 from tests.support.cursors import connected
 from tests.support.grants import GRANT, ROBIN
-from tests.support.programs import Manage, Server, environment, standin_settings
-from tests.support.settings_files import SECRET
+from tests.support.server_processes import Manage, Server, environment, standin_settings
+from tests.support.settings import SECRET
 from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, next_sync, serves

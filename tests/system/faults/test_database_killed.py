@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from tests.support.cursors import connected
 from tests.support.process_tree import warm
-from tests.support.programs import Server, environment, standin_settings
+from tests.support.server_processes import Server, environment, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.programs import Server, environment, standin_settings
+from tests.support.server_processes import Server, environment, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves

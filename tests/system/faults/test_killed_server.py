@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from tests.support.cursors import connected
 from tests.support.process_tree import heard_of_the_sync, sent_alike
-from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.server_processes import Manage, Server, environment, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import (

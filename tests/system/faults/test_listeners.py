@@ -15,7 +15,7 @@ from server.database.executor import Database
 from tests.support.event_streams import listen, spread
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 from tests.support.waiting import until
 
 MANY = 2000

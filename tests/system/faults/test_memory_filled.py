@@ -16,7 +16,7 @@ from server.standin import Catalogue
 from server.storage import sweeps
 from tests.bench.http.process import resident
 from tests.support.examples import sweep
-from tests.support.programs import Server, environment
+from tests.support.server_processes import Server, environment
 from tests.system.faults.fill import Filler
 
 RELEASES = 500

@@ -14,7 +14,7 @@ from sqlalchemy import URL
 from server.database import schema
 from tests.support.cursors import connected
 from tests.support.load_reports import begun, told
-from tests.support.programs import Server, environment, standin_settings
+from tests.support.server_processes import Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.balance import stored
 from tests.system.faults.load import Load

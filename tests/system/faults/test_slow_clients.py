@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.bench.http.process import resident
-from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.server_processes import Manage, Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.load import REQUEST, Load
 from tests.system.faults.place import percentile, serves

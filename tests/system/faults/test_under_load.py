@@ -11,7 +11,7 @@ from sqlalchemy import URL
 
 from tests.support.load_reports import STARTING, begun, told
 from tests.support.process_tree import pids, warm
-from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.server_processes import Manage, Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.load import CONNECTIONS, FRESH, Load
 

@@ -1,6 +1,6 @@
 """The commands as a user runs them: a process each, with nothing but the environment given.
 
-One of each kind is a fresh interpreter; the others come from the nursery.
+One of each kind is a fresh interpreter; the others come from the fork_server.
 """
 
 import os
@@ -18,8 +18,8 @@ from sqlalchemy import URL, create_engine, text
 
 from server.cli import main
 from tests.support.ports import free_port
-from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
-from tests.support.settings_files import SECRET
+from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
+from tests.support.settings import SECRET
 
 
 def test_create_db_makes_the_schema_and_keeps_what_is_there(

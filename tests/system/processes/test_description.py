@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import URL
 
 from server.openapi.spec import openapi
-from tests.support.programs import Server, environment, standin_settings
+from tests.support.server_processes import Server, environment, standin_settings
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
 EXAMPLES = 500 if LONG else 3  # an operation

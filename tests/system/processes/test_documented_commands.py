@@ -18,7 +18,7 @@ from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
 from tests.support import documented
 from tests.support.documented_commands import ASKING, BY_A_SHELL, ON_A_DATABASE, STANDIN, USAGE
 from tests.support.paths import ROOT
-from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
+from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
 
 TIMED_OUT = 28  # curl's exit code
 

@@ -16,7 +16,7 @@ from icalendar import Calendar
 from sqlalchemy import URL
 
 from server.catalog.query import AtomQuery, CalendarQuery, TableQuery
-from tests.support.programs import Server, environment, standin_settings
+from tests.support.server_processes import Server, environment, standin_settings
 
 PACKAGE = "generated_freshet"
 BIN = Path(sys.executable).parent

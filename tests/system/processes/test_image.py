@@ -26,8 +26,8 @@ import pytest
 from tests.support.dockerfile import Step, steps
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.programs import standin_settings
-from tests.support.settings_files import SECRET
+from tests.support.server_processes import standin_settings
+from tests.support.settings import SECRET
 
 STEPS = steps(ROOT / "Dockerfile")
 INSTALLING = 300  # seconds; the packages come from the network

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.ports import free_port, is_open
-from tests.support.programs import NOTHING, environment
+from tests.support.server_processes import NOTHING, environment
 from tests.support.waiting import wait_until
 
 BECOME = "\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])"

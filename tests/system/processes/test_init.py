@@ -17,7 +17,7 @@ import pytest
 
 from server.config import environment
 from tests.support.paths import ROOT
-from tests.support.programs import NOTHING, standin_settings
+from tests.support.server_processes import NOTHING, standin_settings
 
 COLOUR = "\x1b[1m"
 NOTHING_THERE = "http://127.0.0.1:9"

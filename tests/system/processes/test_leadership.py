@@ -11,8 +11,14 @@ import orjson
 from sqlalchemy import URL
 
 from server.standin import read_faults
-from tests.support.nursery import Nursery
-from tests.support.programs import Manage, Server, environment, standin_process, standin_settings
+from tests.support.fork_server import ForkServer
+from tests.support.server_processes import (
+    Manage,
+    Server,
+    environment,
+    standin_process,
+    standin_settings,
+)
 from tests.support.waiting import wait_until
 
 OFTEN = {"SYNC_INTERVAL": "5", "QUOTA_PER_DAY": "1000000"}
@@ -71,12 +77,12 @@ def another_leads(run: Run, env: dict[str, str], sign: signal.Signals) -> None:
 
 
 def test_a_command_says_that_a_server_is_syncing_and_works_when_it_has_ended(
-    run: Run, manage: Manage, nursery: Nursery, database_url: URL, tmp_path: Path
+    run: Run, manage: Manage, fork_server: ForkServer, database_url: URL, tmp_path: Path
 ) -> None:
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "slow", "path": "/v1/search", "times": 4, "seconds": 1.5}]')
     assert read_faults(faults.read_bytes())
-    with standin_process("--faults", str(faults), nursery=nursery) as spotify:
+    with standin_process("--faults", str(faults), fork_server=fork_server) as spotify:
         env = environment(database_url, **standin_settings(spotify))
         server = run(env=env)
         server.event("leading")

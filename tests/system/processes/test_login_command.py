@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, create_engine, text
 
-from tests.support.programs import agree, environment, standin_settings
+from tests.support.server_processes import agree, environment, standin_settings
 
 LAN = {"PUBLIC_URL": "http://raspberrypi.local:5000"}
 

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.programs import NOTHING
+from tests.support.server_processes import NOTHING
 from tests.support.waiting import wait_until
 
 MAKEFILE = ROOT / "Makefile"

@@ -22,7 +22,7 @@ from sqlalchemy import URL
 from server.storage.sweeps import CHANNEL
 from tests.support.ports import is_open
 from tests.support.process_tree import descendants, is_alive, pids, warm
-from tests.support.programs import NOTHING, Manage, Server, environment, standin_settings
+from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
 
 Run = Callable[..., Server]
 STARTING = 60.0  # seconds; three interpreters on a busy machine

@@ -14,8 +14,8 @@ from sqlalchemy import URL
 
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.programs import NOTHING, Server, environment, standin_settings
-from tests.support.settings_files import SECRET
+from tests.support.server_processes import NOTHING, Server, environment, standin_settings
+from tests.support.settings import SECRET
 from tests.support.systemd import UNIT, manager, wait_for
 
 SYSTEMD = Path("/lib/systemd/systemd")

@@ -17,13 +17,13 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.standin import Answer, StandIn
 from tests.support.clock import Clock
-from tests.support.programs import environment, standin_settings
+from tests.support.server_processes import environment, standin_settings
 from tests.support.tokens import (
     ROBIN,
     TOKEN,
-    KeeperOf,
     LogIn,
-    StartGate,
+    MakeProvider,
+    StartHoldingProxy,
     asked_for_tokens,
     expired,
     listener_of,
@@ -124,13 +124,13 @@ async def at_most(seconds: float) -> AsyncIterator[None]:
 async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     start_standin: Any,
     start_worker: Worker,
-    keeper_of: KeeperOf,
+    make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
     logged_in: bool,
 ) -> None:
     standin = start_standin(clock=clock)
-    answer = await expired(standin, keeper_of, log_in, clock, logged_in)
+    answer = await expired(standin, make_provider, log_in, clock, logged_in)
     standin.answer_next(TOKEN, Answer(200, answer, delay=1.0))
     workers = await asyncio.gather(*(start_worker(standin, clock) for _ in range(2)))
     go(*workers)
@@ -163,7 +163,7 @@ async def test_a_refresh_token_turned_by_one_process_is_what_the_other_goes_on_w
 @pytest.mark.gen_test(timeout=60)
 async def test_a_process_killed_while_it_holds_the_row_holds_nobody_up(
     start_standin: Any,
-    start_gate: StartGate,
+    start_holding_proxy: StartHoldingProxy,
     start_worker: Worker,
     log_in: LogIn,
     clock: Clock,
@@ -172,7 +172,7 @@ async def test_a_process_killed_while_it_holds_the_row_holds_nobody_up(
     standin = start_standin(clock=clock)
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_gate(standin)
+    gate = await start_holding_proxy(standin)
     doomed, other = await asyncio.gather(
         start_worker(standin, clock, gate.url), start_worker(standin, clock)
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from sqlalchemy import URL
 
 from tests.support.process_tree import DECODE, heard_of_the_sync, sent_alike
-from tests.support.programs import Manage, Server, environment, standin_settings
+from tests.support.server_processes import Manage, Server, environment, standin_settings
 
 
 def test_two_servers_on_one_database_send_the_same_bytes_and_etags(

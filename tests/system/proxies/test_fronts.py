@@ -15,10 +15,10 @@ from tornado.httpclient import HTTPResponse
 from server.app.upstream import utc_now
 from server.catalog.query import ALL
 from server.observability.log import configure
-from tests.support.browsing import Browser
+from tests.support.behind_proxies import PROGRAMS, STRANGER, ProxiedServer, proxied_server
 from tests.support.examples import album, spotify_id
-from tests.support.fronts import DEPLOY, LIST
-from tests.support.house import PROGRAMS, STRANGER, House, house_of
+from tests.support.login_browser import Browser
+from tests.support.proxies import DEPLOY, LIST
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -33,20 +33,22 @@ CODINGS = {
 }
 
 
-house = house_of(PROGRAMS)
+proxied = proxied_server(PROGRAMS)
 
 
-def test_the_program_understands_its_file_and_finds_nothing_to_warn_of(house: House) -> None:
-    house.front.check()
+def test_the_program_understands_its_file_and_finds_nothing_to_warn_of(
+    proxied: ProxiedServer,
+) -> None:
+    proxied.front.check()
 
 
-def test_each_client_gets_a_list_in_a_coding_that_it_takes(house: House) -> None:
+def test_each_client_gets_a_list_in_a_coding_that_it_takes(proxied: ProxiedServer) -> None:
     async def ask(wish: str) -> tuple[HTTPResponse, HTTPResponse]:
         headers = {"Accept_Encoding": wish} if wish else {}
-        return await house.front.get(LIST, **headers), await house.direct.get(LIST, **headers)
+        return await proxied.front.get(LIST, **headers), await proxied.direct.get(LIST, **headers)
 
     for wish, coding in 2 * tuple(CODINGS.items()):
-        answer, expected = house.run(ask(wish))
+        answer, expected = proxied.run(ask(wish))
         assert answer.code == 200, wish
         assert answer.headers.get("Content-Encoding") == coding, wish
         assert (answer.headers["ETag"], answer.body) == (expected.headers["ETag"], expected.body)
@@ -56,23 +58,23 @@ def test_each_client_gets_a_list_in_a_coding_that_it_takes(house: House) -> None
         assert coding == "gzip" or orjson.loads(body)["total"] == 5
 
 
-def test_what_a_client_has_is_not_sent_again(house: House) -> None:
+def test_what_a_client_has_is_not_sent_again(proxied: ProxiedServer) -> None:
     async def ask() -> None:
         for coding in ("br", "gzip", "identity"):
-            first = await house.front.get(LIST, Accept_Encoding=coding)
-            again = await house.front.get(
+            first = await proxied.front.get(LIST, Accept_Encoding=coding)
+            again = await proxied.front.get(
                 LIST, Accept_Encoding=coding, If_None_Match=first.headers["ETag"]
             )
             assert (again.code, again.body) == (304, b"")
             assert again.headers["ETag"] == first.headers["ETag"]
-            head = await house.front.get(LIST, "HEAD", Accept_Encoding=coding)
+            head = await proxied.front.get(LIST, "HEAD", Accept_Encoding=coding)
             assert (head.code, head.body) == (200, b"")
             assert head.headers["Content-Length"] == str(len(first.body))
 
-    house.run(ask())
+    proxied.run(ask())
 
 
-def test_queries_pages_and_refusals_are_those_of_the_server(house: House) -> None:
+def test_queries_pages_and_refusals_are_those_of_the_server(proxied: ProxiedServer) -> None:
     async def ask() -> None:
         for path, code in (
             (f"{LIST}?limit=2&offset=1", 200),
@@ -86,78 +88,78 @@ def test_queries_pages_and_refusals_are_those_of_the_server(house: House) -> Non
             ("/", 200),
             ("/healthz", 200),
         ):
-            expected = await house.direct.get(path)
-            answer = await house.front.get(path)
+            expected = await proxied.direct.get(path)
+            answer = await proxied.front.get(path)
             assert (answer.code, expected.code) == (code, code), path
             if path.startswith(LIST) and code == 200:
                 assert answer.body == expected.body, path
-        posted = await house.front.get("/api/sync/", "POST")
+        posted = await proxied.front.get("/api/sync/", "POST")
         assert posted.code == 403
 
-    house.run(ask())
+    proxied.run(ask())
 
 
-def test_events_come_as_they_happen(house: House) -> None:
+def test_events_come_as_they_happen(proxied: ProxiedServer) -> None:
     async def listen() -> None:
-        reader, writer = await house.front.stream("Last-Event-ID: 0")
+        reader, writer = await proxied.front.stream("Last-Event-ID: 0")
         head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
         assert b"text/event-stream" in head
         assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
         assert b"event: added" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
-        house.standin.catalogue.albums.insert(0, album(10))
-        await house.freshet.syncer.sync()
+        proxied.standin.catalogue.albums.insert(0, album(10))
+        await proxied.freshet.syncer.sync()
         async with asyncio.timeout(5):
             while spotify_id("album", 10).encode() not in await reader.readuntil(b"\n\n"):
                 pass
         writer.close()
 
-    house.run(listen())
+    proxied.run(listen())
 
 
-def test_no_event_waits_for_more_to_be_sent_with_it(house: House) -> None:
+def test_no_event_waits_for_more_to_be_sent_with_it(proxied: ProxiedServer) -> None:
     async def listen() -> float:
         began = time.monotonic()
-        reader, writer = await house.front.stream()
+        reader, writer = await proxied.front.stream()
         await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
         writer.close()
         return time.monotonic() - began
 
-    assert min(house.run(listen()) for _ in range(5)) < 0.15  # the kernel would wait for 0.2 s
+    assert min(proxied.run(listen()) for _ in range(5)) < 0.15  # the kernel would wait for 0.2 s
 
 
 # Varnish notices with the next comment, 15 seconds later.
-@pytest.mark.parametrize("house", [name for name in PROGRAMS if name != "varnish"], indirect=True)
-def test_a_stream_ends_with_its_client(house: House) -> None:
-    broadcast = house.freshet.broadcast
+@pytest.mark.parametrize("proxied", [name for name in PROGRAMS if name != "varnish"], indirect=True)
+def test_a_stream_ends_with_its_client(proxied: ProxiedServer) -> None:
+    broadcast = proxied.freshet.broadcast
 
     async def listen_and_go() -> None:
         await until(lambda: not broadcast.listeners, seconds=10)  # those of other tests
-        reader, writer = await house.front.stream()
+        reader, writer = await proxied.front.stream()
         await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
         await until(lambda: broadcast.listeners)
         writer.close()
         await until(lambda: not broadcast.listeners, seconds=10)
 
-    house.run(listen_and_go())
+    proxied.run(listen_and_go())
 
 
-def test_a_login_goes_there_and_back(house: House) -> None:
+def test_a_login_goes_there_and_back(proxied: ProxiedServer) -> None:
     async def log_in() -> None:
-        public = house.freshet.settings.public_url
+        public = proxied.freshet.settings.public_url
         browser = Browser(public, utc_now, {})
         response = await browser.log_in()
         assert response.code in (302, 303), response.body
         assert browser.session is not None
         home = await browser.get(public + "/")
         assert b"Log out" in home.body
-        assert b"Log out" not in (await house.front.get("/")).body, "it is kept for nobody else"
+        assert b"Log out" not in (await proxied.front.get("/")).body, "it is kept for nobody else"
         browser.close()
 
-    house.run(log_in())
+    proxied.run(log_in())
 
 
 @pytest.mark.parametrize("path", [LIST, "/healthz"])
-def test_a_client_cannot_say_that_it_is_another(house: House, path: str) -> None:
+def test_a_client_cannot_say_that_it_is_another(proxied: ProxiedServer, path: str) -> None:
     async def ask() -> None:
         for number, extra in enumerate(
             (
@@ -168,11 +170,11 @@ def test_a_client_cannot_say_that_it_is_another(house: House, path: str) -> None
             )
         ):
             query = f"?limit={number + 1}"
-            answer = await house.from_stranger(f"GET {path}{query} HTTP/1.1", extra)
+            answer = await proxied.from_stranger(f"GET {path}{query} HTTP/1.1", extra)
             assert answer.startswith("HTTP/1.1 200 ")
 
     configure("json", "info", stream := io.StringIO())
-    house.run(ask())
+    proxied.run(ask())
     lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
     lines = [line for line in lines if line["event"] == "http_request"]
     told = [line["client"] for line in lines if line["path"].startswith(f"{path}")]
@@ -180,34 +182,34 @@ def test_a_client_cannot_say_that_it_is_another(house: House, path: str) -> None
     assert "192.0.2.1" not in told
 
 
-def test_a_client_cannot_say_by_which_scheme_or_host_it_has_come(house: House) -> None:
+def test_a_client_cannot_say_by_which_scheme_or_host_it_has_come(proxied: ProxiedServer) -> None:
     async def ask() -> None:
         for extra in ("X-Forwarded-Proto: https", "X-Forwarded-Host: evil.example", "X-Coding: br"):
-            answer = await house.from_stranger("GET /auth/login/ HTTP/1.1", extra)
+            answer = await proxied.from_stranger("GET /auth/login/ HTTP/1.1", extra)
             assert answer.startswith("HTTP/1.1 302 "), "or it would be sent to PUBLIC_URL first"
 
-    house.run(ask())
+    proxied.run(ask())
 
 
-def test_metrics_are_for_this_machine_alone(house: House) -> None:
+def test_metrics_are_for_this_machine_alone(proxied: ProxiedServer) -> None:
     async def ask() -> None:
-        assert (await house.front.get("/metrics")).code == 200
+        assert (await proxied.front.get("/metrics")).code == 200
         for target in ("/metrics", "/metrics?x", "/%6detrics", "/./metrics", "//metrics"):
-            answer = await house.from_stranger(f"GET {target} HTTP/1.1")
+            answer = await proxied.from_stranger(f"GET {target} HTTP/1.1")
             assert "freshet_" not in answer, target
             assert answer.startswith(("HTTP/1.1 4", "HTTP/1.1 3")), target
 
-    house.run(ask())
+    proxied.run(ask())
 
 
-@pytest.mark.parametrize("house", ["haproxy", "varnish"], indirect=True)
-def test_one_client_is_bounded_and_others_are_served(house: House) -> None:
+@pytest.mark.parametrize("proxied", ["haproxy", "varnish"], indirect=True)
+def test_one_client_is_bounded_and_others_are_served(proxied: ProxiedServer) -> None:
     """For nginx tests/system/attacks has the tests; Caddy has no limits."""
 
     async def flood() -> Counter[str]:
         codes = Counter[str]()
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", house.front.port, local_addr=("127.0.0.8", 0)
+            "127.0.0.1", proxied.front.port, local_addr=("127.0.0.8", 0)
         )
         for _ in range(1600):
             writer.write(f"GET {LIST} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
@@ -218,20 +220,22 @@ def test_one_client_is_bounded_and_others_are_served(house: House) -> None:
         writer.close()
         return codes
 
-    codes = house.run(flood())
+    codes = proxied.run(flood())
     assert set(codes) == {"200", "429"}
     assert codes["200"] >= 1500
-    assert house.run(house.front.get(LIST)).code == 200
+    assert proxied.run(proxied.front.get(LIST)).code == 200
 
 
-@pytest.mark.parametrize("house", ["haproxy"], indirect=True)
-def test_streams_of_one_client_are_bounded_before_they_reach_the_server(house: House) -> None:
+@pytest.mark.parametrize("proxied", ["haproxy"], indirect=True)
+def test_streams_of_one_client_are_bounded_before_they_reach_the_server(
+    proxied: ProxiedServer,
+) -> None:
     async def listen() -> Counter[bytes]:
         wires = []
         for number in range(105):
             reader, writer = await asyncio.open_connection(
                 "127.0.0.1",
-                house.front.port,
+                proxied.front.port,
                 local_addr=("127.0.0.7" if number < 104 else "127.0.0.6", 0),
             )
             writer.write(b"GET /api/events HTTP/1.1\r\nHost: test\r\n\r\n")
@@ -241,35 +245,35 @@ def test_streams_of_one_client_are_bounded_before_they_reach_the_server(house: H
         assert wires[-1][1] == b"200"
         return Counter(status for _, status in wires)
 
-    assert house.run(listen()) == {b"200": 101, b"429": 4}
+    assert proxied.run(listen()) == {b"200": 101, b"429": 4}
 
 
-@pytest.mark.parametrize("house", ["varnish"], indirect=True)
-def test_what_the_server_ignores_makes_no_copy(house: House) -> None:
+@pytest.mark.parametrize("proxied", ["varnish"], indirect=True)
+def test_what_the_server_ignores_makes_no_copy(proxied: ProxiedServer) -> None:
     source = (DEPLOY / "varnish.vcl").read_text(encoding="utf-8")
     (names,) = re.findall(r"&\(\?!\(([a-z_|]+)\)", source)
     assert set(names.split("|")) == {name for kind in ALL for name in kind.model_fields}
 
     async def ask() -> None:
-        first = await house.front.get("/api/albums/?limit=3&offset=1")
+        first = await proxied.front.get("/api/albums/?limit=3&offset=1")
         for query in (
             "offset=1&limit=3",
             "a=1&limit=3&b&offset=1&",
             "xlimit=2&limit=3&offset=1&Q=1",
         ):
-            answer = await house.front.get(f"/api/albums/?{query}")
+            answer = await proxied.front.get(f"/api/albums/?{query}")
             assert answer.body == first.body
             assert len(answer.headers["X-Varnish"].split()) == 2, "it was kept"
 
-    house.run(ask())
+    proxied.run(ask())
 
 
-def test_a_server_without_its_database_still_serves_its_lists(house: House) -> None:
-    with_admin = create_engine(house.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-    name = house.url.database
+def test_a_server_without_its_database_still_serves_its_lists(proxied: ProxiedServer) -> None:
+    with_admin = create_engine(proxied.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    name = proxied.url.database
 
     async def ask() -> None:
-        assert (await house.front.get("/readyz")).code == 200
+        assert (await proxied.front.get("/readyz")).code == 200
         with with_admin.connect() as connection:
             connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
             connection.execute(
@@ -279,35 +283,35 @@ def test_a_server_without_its_database_still_serves_its_lists(house: House) -> N
                 {"name": name},
             )
         async with asyncio.timeout(10):
-            while (await house.direct.get("/readyz")).code != 503:
+            while (await proxied.direct.get("/readyz")).code != 503:
                 await asyncio.sleep(0.1)
         await asyncio.sleep(1)  # for some checks
         for _ in range(3):
-            assert (await house.front.get(f"{LIST}?limit=1&%6e=1")).code == 200
-            assert (await house.front.get(LIST)).code == 200
+            assert (await proxied.front.get(f"{LIST}?limit=1&%6e=1")).code == 200
+            assert (await proxied.front.get(LIST)).code == 200
 
     try:
-        house.run(ask())
+        proxied.run(ask())
     finally:
         with with_admin.connect() as connection:
             connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         with_admin.dispose()
 
 
-def test_what_is_kept_is_served_while_the_server_is_down(house: House) -> None:
+def test_what_is_kept_is_served_while_the_server_is_down(proxied: ProxiedServer) -> None:
     async def ask() -> None:
         for _ in range(3):
-            kept = await house.front.get(LIST)
+            kept = await proxied.front.get(LIST)
             assert kept.code == 200
-        await house.freshet.stop()
+        await proxied.freshet.stop()
         await asyncio.sleep(1.2)
         for pause in (0, 1):  # at once, and when checks have failed
             await asyncio.sleep(pause)
-            answer = await house.front.get(LIST)
-            if house.name in ("nginx", "varnish"):
+            answer = await proxied.front.get(LIST)
+            if proxied.name in ("nginx", "varnish"):
                 assert (answer.code, answer.body) == (200, kept.body)
             else:
                 assert answer.code in (502, 503)
-        assert (await house.front.get("/status")).code in (502, 503)
+        assert (await proxied.front.get("/status")).code in (502, 503)
 
-    house.run(ask())
+    proxied.run(ask())

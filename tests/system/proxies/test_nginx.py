@@ -12,8 +12,8 @@ import pytest
 
 from server.observability.log import configure
 from tests.support.examples import albums
-from tests.support.fronts import LIST, Start
 from tests.support.paths import ROOT
+from tests.support.proxies import LIST, Start
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")

@@ -10,7 +10,7 @@ from server.config import settings
 from server.config.settings import Settings, load
 from server.errors import SettingsError
 from tests.support.paths import ROOT
-from tests.support.settings_files import NEEDED, LoadWith, lines
+from tests.support.settings import NEEDED, LoadWith, lines
 
 BYTE_ORDER_MARK = "\ufeff"
 

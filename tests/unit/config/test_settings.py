@@ -20,7 +20,7 @@ from server.config.addresses import EmbeddedDatabase
 from server.config.settings import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
 from tests.support.paths import ROOT
-from tests.support.settings_files import NEEDED, SECRET, LoadWith, lines
+from tests.support.settings import NEEDED, SECRET, LoadWith, lines
 
 
 def faults_of(run: Callable[[], Any]) -> dict[str, str]:

@@ -14,8 +14,8 @@ import yaml
 
 from server import __version__
 from tests.support.dockerfile import Step, steps
-from tests.support.fronts import CONFIG, PLACES
 from tests.support.paths import ROOT
+from tests.support.proxies import CONFIG, PLACES
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]

@@ -20,9 +20,9 @@ from server.login.attempt import (
     seal,
     unseal,
 )
-from tests.support.browsing import LONGEST_COOKIE, landing
+from tests.support.login_browser import LONGEST_COOKIE, landing
 from tests.support.redirects import LEADS_ELSEWHERE, STAYS
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 COOKIES = Encryption(SECRET, "cookies")

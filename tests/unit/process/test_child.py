@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.process.child import Child
-from tests.support.deeds import fail, ignore_the_end, work
+from tests.support.child_tasks import fail, ignore_the_end, work
 from tests.support.waiting import until
 
 

@@ -18,10 +18,10 @@ import orjson
 import pytest
 from sqlalchemy import URL
 
-from tests.support.nursery import Born, Nursery
+from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.settings_files import SECRET
+from tests.support.settings import SECRET
 
 NOTHING = {"PATH": "/usr/bin:/bin"}
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -50,15 +50,15 @@ def manage_py(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def nursery(manage_py: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+def fork_server(manage_py: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """Where processes come from that need not be fresh interpreters."""
-    nursery = Nursery(manage_py.parent, tmp_path_factory.mktemp("nursery"))
-    yield nursery
-    nursery.close()
+    fork_server = ForkServer(manage_py.parent, tmp_path_factory.mktemp("fork_server"))
+    yield fork_server
+    fork_server.close()
 
 
 @pytest.fixture
-def manage(nursery: Nursery, manage_py: Path, tmp_path: Path) -> Manage:
+def manage(fork_server: ForkServer, manage_py: Path, tmp_path: Path) -> Manage:
     """Run a command to its end, in a fresh interpreter if that is what is to be proved."""
     numbers = count()
 
@@ -72,7 +72,7 @@ def manage(nursery: Nursery, manage_py: Path, tmp_path: Path) -> Manage:
             )
         number = next(numbers)
         out, errors = tmp_path / f"manage{number}.out", tmp_path / f"manage{number}.err"
-        code = nursery.start(str(manage_py), arguments, env, out, errors).wait(60)
+        code = fork_server.start(str(manage_py), arguments, env, out, errors).wait(60)
         return subprocess.CompletedProcess(command, code, out.read_text(), errors.read_text())
 
     return run
@@ -81,8 +81,8 @@ def manage(nursery: Nursery, manage_py: Path, tmp_path: Path) -> Manage:
 class Server:
     """A running `manage.py run`, its log lines, and a way to ask it.
 
-    It comes from the nursery; without one it is a fresh interpreter. `through` is a command that
-    becomes the one that is given to it, which takes a fresh one.
+    It is forked from `fork_server`; without one it is a fresh interpreter. `through` is a command
+    that becomes the one that is given to it, which takes a fresh interpreter.
     """
 
     def __init__(
@@ -91,16 +91,16 @@ class Server:
         log: Path,
         *arguments: str,
         env: dict[str, str],
-        nursery: Nursery | None = None,
+        fork_server: ForkServer | None = None,
         through: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
         self.log = log
         words = ["run", "-h", "127.0.0.1", "-p", str(self.port), *arguments]
         log.touch()
-        self.process: Born | subprocess.Popen[bytes]
-        if nursery is not None and not through:
-            self.process = nursery.start(str(manage_py), words, env, log)
+        self.process: ForkedProcess | subprocess.Popen[bytes]
+        if fork_server is not None and not through:
+            self.process = fork_server.start(str(manage_py), words, env, log)
             return
         command = [*through, sys.executable, "-W", "error", str(manage_py), *words]
         with log.open("wb") as out:
@@ -144,7 +144,9 @@ class Server:
 
 
 @pytest.fixture
-def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[..., Server]]:
+def run(
+    tmp_path: Path, manage_py: Path, fork_server: ForkServer
+) -> Iterator[Callable[..., Server]]:
     """Start a server, in a fresh interpreter if that is what is to be proved."""
     servers: list[Server] = []
     numbers = count()
@@ -157,8 +159,8 @@ def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[
         fresh: bool = False,
     ) -> Server:
         log = tmp_path / f"log{next(numbers)}"
-        source = None if fresh or program != manage_py else nursery
-        made = Server(program, log, *arguments, env=env, nursery=source, through=through)
+        source = None if fresh or program != manage_py else fork_server
+        made = Server(program, log, *arguments, env=env, fork_server=source, through=through)
         servers.append(made)
         return made
 
@@ -170,13 +172,16 @@ def run(tmp_path: Path, manage_py: Path, nursery: Nursery) -> Iterator[Callable[
 
 
 @contextmanager
-def standin_process(*arguments: str, nursery: Nursery | None = None) -> Iterator[str]:
-    """A stand-in in a process of its own, a fresh interpreter without a nursery; its address."""
+def standin_process(*arguments: str, fork_server: ForkServer | None = None) -> Iterator[str]:
+    """Run a stand-in in a process of its own; yields its address.
+
+    Without `fork_server` the process is a fresh interpreter.
+    """
     port, module = free_port(), "server.standin"
     words = ["--port", str(port), *arguments]
-    process: Born | subprocess.Popen[bytes]
-    if nursery is not None:
-        process = nursery.start(module, words, NOTHING)
+    process: ForkedProcess | subprocess.Popen[bytes]
+    if fork_server is not None:
+        process = fork_server.start(module, words, NOTHING)
     else:
         command = [sys.executable, "-m", module, *words]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -191,8 +196,8 @@ def standin_process(*arguments: str, nursery: Nursery | None = None) -> Iterator
 
 
 @pytest.fixture
-def spotify(nursery: Nursery) -> Iterator[str]:
-    with standin_process(nursery=nursery) as address:
+def spotify(fork_server: ForkServer) -> Iterator[str]:
+    with standin_process(fork_server=fork_server) as address:
         yield address
 
 

@@ -34,7 +34,7 @@ def found(program: str) -> str:
     return path
 
 
-class Asked:
+class HttpClient:
     """Something that speaks HTTP on a port."""
 
     def __init__(self, port: int) -> None:
@@ -60,7 +60,7 @@ class Asked:
         return reader, writer
 
 
-class Front(Asked):
+class Front(HttpClient):
     """A program on a port of its own; `_command` starts it, and `_checking` looks at its file."""
 
     _command: Sequence[str]

@@ -26,10 +26,10 @@ from server.database.engine import make_engine
 from server.spotify.auth import token_store
 from server.standin.world import Listener
 from tests.support.chromium import LOAD_IMAGES, MISSING, find
-from tests.support.nursery import Nursery
+from tests.support.fork_server import ForkServer
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
-from tests.support.programs import Server, environment, standin_process, standin_settings
+from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
 WIDTHS = (360, 768, 1440)
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
@@ -78,7 +78,7 @@ def place(
     new_database: Callable[[str], Any],
     migrated: str,
     manage_py: Path,
-    nursery: Nursery,
+    fork_server: ForkServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
     """One server for all tests in a browser."""
@@ -87,10 +87,12 @@ def place(
     url = f"http://127.0.0.1:{port}/"
     with (
         new_database(migrated) as database_url,
-        standin_process("--redirect-uri", f"{url}auth/callback/", nursery=nursery) as spotify,
+        standin_process(
+            "--redirect-uri", f"{url}auth/callback/", fork_server=fork_server
+        ) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify))
-        server = Server(manage_py, log, "-p", str(port), env=env, nursery=nursery)
+        server = Server(manage_py, log, "-p", str(port), env=env, fork_server=fork_server)
         server.port = port
         engine = make_engine(database_url)
         try:

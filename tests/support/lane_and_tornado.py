@@ -19,8 +19,8 @@ from server.observability.access_log import AccessLog
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support.examples import albums, spotify_id
 from tests.support.loops import own_loop
-from tests.support.raw import exchange, quiet
-from tests.support.settings_files import settings_for
+from tests.support.raw_http import exchange, quiet
+from tests.support.settings import settings_for
 from tests.support.waiting import until
 
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""A server behind one of the programs of `tests.support.fronts`, for all tests of a module."""
+"""A server behind one of the programs of `tests.support.proxies`, for all tests of a module."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -11,11 +11,11 @@ from sqlalchemy import URL
 from server.app.application import Application
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support.examples import albums
-from tests.support.fronts import Asked, Caddy, Front, HAProxy, Nginx, Varnish
 from tests.support.loops import own_loop
 from tests.support.ports import free_port
-from tests.support.raw import quiet
-from tests.support.settings_files import settings_for
+from tests.support.proxies import Caddy, Front, HAProxy, HttpClient, Nginx, Varnish
+from tests.support.raw_http import quiet
+from tests.support.settings import settings_for
 from tests.support.waiting import until
 
 PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
@@ -27,7 +27,7 @@ PROGRAMS: dict[str, Callable[[Path, int], Front]] = {
 STRANGER = "127.0.0.9"  # an address of this machine that is no proxy's
 
 
-class House:
+class ProxiedServer:
     """One program in front of one server, whose database is at `url`."""
 
     def __init__(self, name: str, loop: asyncio.AbstractEventLoop, url: URL) -> None:
@@ -56,7 +56,7 @@ class House:
         self.freshet.start()
         await until(self._is_settled)
         await self.front.start()
-        self.direct = Asked(port)
+        self.direct = HttpClient(port)
 
     def _is_settled(self) -> bool:
         """Whether the first sync is served, with the details of its artists."""
@@ -83,19 +83,19 @@ class House:
         return answer.decode("latin-1")
 
 
-def house_of(programs: Iterable[str], access_log: str = "all") -> Any:
+def proxied_server(programs: Iterable[str], access_log: str = "all") -> Any:
     """A fixture of a module: each of these programs in turn, and the server behind it.
 
     Without an access log nothing changes by itself either: answers are to be compared.
     """
 
     @pytest.fixture(params=programs, scope="module")
-    def house(
+    def proxied(
         request: pytest.FixtureRequest,
         new_database: Callable[[str], Any],
         migrated: str,
         tmp_path_factory: pytest.TempPathFactory,
-    ) -> Iterator[House]:
+    ) -> Iterator[ProxiedServer]:
         folder = tmp_path_factory.mktemp(request.param)
         with (
             new_database(migrated) as url,
@@ -103,11 +103,11 @@ def house_of(programs: Iterable[str], access_log: str = "all") -> Any:
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setenv("HOME", str(folder))  # where Caddy keeps its own
-            house = House(request.param, loop, url)
-            loop.run_until_complete(house.start(folder, access_log))
+            proxied = ProxiedServer(request.param, loop, url)
+            loop.run_until_complete(proxied.start(folder, access_log))
             if access_log == "off":
-                loop.run_until_complete(quiet(house.freshet))
-            yield house
-            loop.run_until_complete(house.stop())
+                loop.run_until_complete(quiet(proxied.freshet))
+            yield proxied
+            loop.run_until_complete(proxied.stop())
 
-    return house
+    return proxied

@@ -24,8 +24,8 @@ PROGRAMS = ("server.cli", "argparse")
 STEP = 0.005  # seconds
 
 
-class Born:
-    """A process from the nursery: as much of `subprocess.Popen` as tests use."""
+class ForkedProcess:
+    """A process from the fork_server: as much of `subprocess.Popen` as tests use."""
 
     def __init__(self, pid: int, status: Path) -> None:
         self.pid = pid
@@ -62,7 +62,7 @@ class Born:
         self.send_signal(signal.SIGKILL)
 
 
-class Nursery:
+class ForkServer:
     """Starts the program in `tree`, as `python -W error` would; `folder` is for its own files."""
 
     def __init__(self, tree: Path, folder: Path) -> None:
@@ -85,7 +85,7 @@ class Nursery:
         env: dict[str, str],
         out: Path | str = os.devnull,
         errors: Path | str | None = None,
-    ) -> Born:
+    ) -> ForkedProcess:
         """Run a file, or a module whose name it is; errors go where all else does unless told."""
         status = self._folder / str(next(self._numbers))
         order = {
@@ -101,7 +101,7 @@ class Nursery:
         with self._turn:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
-            return Born(int(self._process.stdout.readline()), status)
+            return ForkedProcess(int(self._process.stdout.readline()), status)
 
     def close(self) -> None:
         self._process.communicate(timeout=10)

@@ -16,7 +16,9 @@ def real_now() -> datetime:
     return datetime.now(UTC)
 
 
-def gate_in_memory(now: Callable[[], datetime] = real_now, per_day: int = 1_000_000) -> RateLimiter:
+def limiter_in_memory(
+    now: Callable[[], datetime] = real_now, per_day: int = 1_000_000
+) -> RateLimiter:
     """One whose database is closed, so that it goes by what it knows itself."""
     database = Database(URL.create("postgresql+psycopg2"))
     database.close()
@@ -27,5 +29,5 @@ def accounts_of(
     standin: StandIn, transport: Transport, now: Callable[[], datetime] = real_now
 ) -> Accounts:
     """The client of a stand-in's accounts service."""
-    limiter, url = gate_in_memory(now), standin.accounts_url
+    limiter, url = limiter_in_memory(now), standin.accounts_url
     return Accounts(transport, limiter, url, standin.world.client_id, standin.world.client_secret)
