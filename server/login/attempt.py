@@ -21,7 +21,7 @@ LIFE = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)  # tolerated difference between the clocks of two hosts
 LONGEST_NEXT = 300  # characters; several such cookies must fit into a proxy's 8 kB of headers
 HOME = "/"
-UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # reserved characters (RFC 3986 section 2.2)
+UNQUOTED = "/?#[]@!$&'()*+,;=:%~"  # reserved (RFC 3986 section 2.2), % and ~
 
 
 @dataclass(frozen=True)

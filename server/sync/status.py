@@ -16,11 +16,12 @@ class Status:
     """The state of the server as one process knows it at `now`; defaults mean "not known".
 
     `is_loaded` is True once a snapshot has been read from the database, and `freshness` belongs to
-    that snapshot; `is_stale` means that the last three syncs were not complete. `is_syncing` covers
-    all processes, `syncing_since` and `next_sync_at` only this one. `interval` is in seconds, 0
-    while scheduled syncs are off. `history` is the result of past syncs, and `days` counts them per
-    day (None until the database has answered). `markets` are those of SYNC_MARKETS. `consent`
-    belongs to the newest login; `consent_is_known` tells "no login" from "not read yet".
+    that snapshot; `is_stale` means that no sync has been complete for three intervals. `is_syncing`
+    covers all processes, `syncing_since` and `next_sync_at` only this one. `interval` is in
+    seconds, 0 while scheduled syncs are off. `history` is the result of past syncs, and `days`
+    counts them per day (None until the database has answered). `markets` are those of SYNC_MARKETS.
+    `consent` belongs to the newest login; it is None both without a login and, while
+    `consent_is_known` is False, before the database has answered.
     """
 
     now: datetime
@@ -50,7 +51,7 @@ class Status:
 
     @property
     def sources(self) -> dict[SourceName, Verdict | None]:
-        """Every source of new releases, with what Spotify last answered for it."""
+        """Every source of new releases, with Spotify's last verdict on it."""
         return {name: self.history.verdicts.get(name) for name in LADDER}
 
     @property
