@@ -7,9 +7,9 @@ from handlers.pages.presenters import release_grid
 from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import day_words
 from handlers.pages.presenters.release_grid import ReleaseGrid
-from server.catalog.snapshot import known_days
 from server.errors import NothingYet
 from server.serving.cache import PayloadCache
+from server.sync.status import Status
 
 DONE = {
     "logged-out": "You are logged out.",
@@ -28,8 +28,8 @@ class HomeHandler(AccountHandler):
     async def get(self) -> None:
         """Send the page."""
         done = DONE.get(self.take_done() or "")
-        shown, visitor = await self._grid(), await self.visitor()
         status = self._read_status()
+        shown, visitor = await self._grid(status), await self.visitor()
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
@@ -47,9 +47,9 @@ class HomeHandler(AccountHandler):
 
     head = get
 
-    async def _grid(self) -> ReleaseGrid:
+    async def _grid(self, status: Status) -> ReleaseGrid:
         """Return the grid that the query selects, or an empty one before the first sync."""
-        today, since = known_days(self._cache.snapshot, self._read_status().now)
+        today, since = status.now.date(), status.watched_since
         query, search_text = release_grid.read(self.request.query, today, since)
         try:
             snapshot = await self._cache.snapshot_for(query.at)
