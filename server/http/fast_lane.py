@@ -54,7 +54,7 @@ class FastLane:
         self._tornado = tornado
         self._log_hit = log_hit
         self._connections: dict[int, Connection] = {}
-        self._reception = RequestIntake(
+        self._intake = RequestIntake(
             tornado,
             go_on=self._go_on,
             take=self.take,
@@ -111,7 +111,7 @@ class FastLane:
         """Advance the clock by one second, and close connections whose time is up."""
         self._second += 1
         self._head_cache.tick()
-        self._reception.heads.tick(self._second)
+        self._intake.heads.tick(self._second)
         self._backlog.tick()
         if self._second % 5 == 0:
             self._eviction.close_silent(self._second - IDLE_SECONDS, len(self._connections))
@@ -202,7 +202,7 @@ class FastLane:
             self._sender.send_all(connection, wires)
             self._log_hits(sent, connection.address, began)
         else:
-            self._reception.receive(connection, self._second)
+            self._intake.receive(connection, self._second)
 
     def _find(self, head: bytes) -> WireResponse | None:
         if self._drains:
@@ -237,7 +237,7 @@ class FastLane:
 
     def _forget(self, connection: Connection) -> None:
         del self._connections[connection.descriptor]
-        self._reception.heads.forget(connection)
+        self._intake.heads.forget(connection)
         self._sender.forget(connection)
         self._loop.remove_reader(connection.descriptor)
         self._loop.remove_writer(connection.descriptor)

@@ -264,7 +264,7 @@ async def test_clients_that_go_in_the_middle_of_a_head_leave_nothing_behind(
             gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.writer.close()
         await until(lambda: not lane.connections)
-    assert lane._reception.heads.size == 0
+    assert lane._intake.heads.size == 0
 
 
 @pytest.mark.gen_test
