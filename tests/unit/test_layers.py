@@ -26,7 +26,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "storage": ("spotify", "catalog", "models", "observability"),
     "serving.feeds": ("catalog",),
     "serving": ("serving.feeds", "catalog", "config", "database", "observability"),
-    "serving.streams": ("serving", "catalog", "config", "database"),
+    "serving.streams": ("catalog", "config"),
     "login": (
         "spotify",
         "spotify.limits",
