@@ -331,11 +331,11 @@ async def test_a_warm_request_touches_neither_the_database_nor_spotify(connect: 
     statements: list[str] = []
     engine = client.freshet.database.engine
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    asked = client.freshet.syncer._sweepers["background"].calls
+    asked = client.freshet.syncer._sweepers["background"].client.calls
     for path in ("/api/artists/", "/api/artists/?limit=1", "/api/artists/?type=single&limit=1"):
         assert (await client.fetch(path)).code == 200
     assert statements == []
-    assert client.freshet.syncer._sweepers["background"].calls == asked
+    assert client.freshet.syncer._sweepers["background"].client.calls == asked
 
 
 @pytest.mark.gen_test
