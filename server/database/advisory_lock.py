@@ -128,7 +128,7 @@ class SessionLock:
     async def _monitor(self, limit: asyncio.Timeout) -> None:
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            with suppress(DatabaseError):  # without a database, nobody gets the lock
+            with suppress(DatabaseError):  # without a database, no process gets the lock
                 if not await self._is_held():
                     limit.reschedule(asyncio.get_running_loop().time())
                     return

@@ -36,7 +36,7 @@ LOST = (
     psycopg2.OperationalError,
     psycopg2.InterfaceError,
 )
-REFUSED = (  # by a standby, for want of disk space, or for want of privileges
+REFUSED = (  # by a standby, or for lack of disk space or privileges
     psycopg2.errors.ReadOnlySqlTransaction,
     psycopg2.errors.InsufficientPrivilege,
     psycopg2.errors.DiskFull,

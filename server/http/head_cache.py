@@ -14,7 +14,7 @@ from server.serving import negotiation
 from server.serving.hot_queries import HotQueries
 from server.serving.response_store import ResponseStore
 
-LARGEST = 2  # responses over this part of the bound are left to Tornado
+MIN_RESPONSES = 2  # that must fit into the cache; larger ones are left to Tornado
 ENTRY_BYTES = 400  # overhead per entry
 TICK_SECONDS = 1.5  # longest time between two ticks
 SOON = 0.01  # seconds; timers may fire this early
@@ -136,7 +136,7 @@ class HeadCache:
         route, href = found
         coding = negotiation.coding(request.accept_encoding)
         cached = self._responses.find((href, coding))
-        if cached is None or 2 * cached.ready.size > self._most // LARGEST:
+        if cached is None or 2 * cached.ready.size > self._most // MIN_RESPONSES:
             return None
         ready = cached.ready
         unmodified = negotiation.is_unmodified(
