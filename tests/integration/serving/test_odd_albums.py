@@ -14,7 +14,7 @@ from typing import Any
 
 import html5lib
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,6 +25,7 @@ from tornado.httpclient import HTTPResponse
 from server.app.application import Application
 from server.catalog.query import KINDS
 from server.openapi.status_schemas import Status
+from server.spotify import lenient_json
 from server.spotify.album_parser import parse_items
 from server.standin import Answer, AppKind, Catalogue, StandIn
 from tests.support import odd_albums
@@ -72,6 +73,15 @@ def body_of(items: list[Any]) -> bytes:
     """An answer of the search, with half pairs and huge numbers as JSON can hold them."""
     listed = {"items": items, "total": len(items), "limit": 50, "offset": 0, "next": None}
     return json.dumps({"albums": listed}).encode("ascii")
+
+
+def is_readable(items: list[Any]) -> bool:
+    """Return whether the client reads such a response: a large one must need no repair."""
+    try:
+        lenient_json.decode(body_of(items))
+    except ValueError:
+        return False
+    return True
 
 
 def read_html(body: bytes) -> Any:
@@ -227,11 +237,14 @@ async def check_journal(server: Server) -> None:
 def test_whatever_is_listed_everything_is_answered_from_the_newest_sync(
     server: Server, first: list[Any], second: list[Any], details: list[Any], seed: int
 ) -> None:
+    lists = [odd_albums.whole(each) for each in (first, second)]
+    assume(all(map(is_readable, lists)))
+
     async def play() -> None:
         dice = random.Random(seed)
         await server.forget()
         with capture_logs() as logs:
-            for listed in map(odd_albums.whole, (first, second)):
+            for listed in lists:
                 await server.sync(listed, odd_albums.whole(details))
                 await check(server, listed, dice)
             await check_journal(server)
