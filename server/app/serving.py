@@ -86,9 +86,9 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
     return Broadcast(
         lambda after, limit: database.run(changes.read, after, limit),
         lambda limit: database.run(changes.read_latest, limit),
-        most=memory.listeners // LISTENER_BYTES,
-        most_bytes=memory.ring,
-        most_of_a_client=settings.events_per_client,
+        max_followers=memory.listeners // LISTENER_BYTES,
+        max_bytes=memory.ring,
+        max_per_client=settings.events_per_client,
     )
 
 

@@ -11,7 +11,7 @@ from server.catalog.titles import folded
 from server.countries import PATTERN, country
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
-LONGEST_SEARCH = 100  # characters
+MAX_SEARCH_LENGTH = 100  # characters
 RELEASE_LIMIT = (
     "Maximum number of releases, taken in the requested order after all filters. Default: {usual}; "
     "with `limit` or `offset`, all releases in memory (see `sort`)."
@@ -102,10 +102,10 @@ def _search(value: Any) -> Any:
     """
     if not isinstance(value, str):
         return value
-    if not 1 <= len(value) <= LONGEST_SEARCH:
-        raise ValueError(f"must have 1 to {LONGEST_SEARCH} characters")
+    if not 1 <= len(value) <= MAX_SEARCH_LENGTH:
+        raise ValueError(f"must have 1 to {MAX_SEARCH_LENGTH} characters")
     words = searchable(value)
-    return (words if len(words) <= LONGEST_SEARCH else value) or None
+    return (words if len(words) <= MAX_SEARCH_LENGTH else value) or None
 
 
 def _described(**schema: Any) -> WithJsonSchema:
@@ -130,5 +130,5 @@ PartialDate = Annotated[
 Day = Annotated[str, BeforeValidator(_day), AfterValidator(_known), _described(format="date")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern=PATTERN)]
 Search = Annotated[
-    str | None, BeforeValidator(_search), _described(minLength=1, maxLength=LONGEST_SEARCH)
+    str | None, BeforeValidator(_search), _described(minLength=1, maxLength=MAX_SEARCH_LENGTH)
 ]

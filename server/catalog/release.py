@@ -13,11 +13,11 @@ UNPRINTABLE = re.compile(  # what XML 1.0, HTML or a calendar may not hold
 )
 # EP, E.P. or EP2 anywhere; at the end in any case, where "Ep." is hardly an episode.
 EP = re.compile(r"(?<!\w\.)\bE\.?P\d*(?!\.?[^\W\d_])|(?i:\bep\W*)$")
-LARGEST_SINGLE, LARGEST_EP = 3, 6  # tracks
-CREDITED = 20  # artists in a summary
-LONGEST_NAME = 200  # characters in a summary
-LONGEST_ADDRESS = 2000  # characters in a summary
-NOTIFIED = 250  # pixels; the least width of a cover for a notification
+MAX_SINGLE_TRACKS, MAX_EP_TRACKS = 3, 6  # tracks
+MAX_CREDITS = 20  # artists in a summary
+MAX_NAME_LENGTH = 200  # characters in a summary
+MAX_URL_LENGTH = 2000  # characters in a summary
+MIN_NOTIFICATION_WIDTH = 250  # pixels; the least width of a cover for a notification
 KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 
 
@@ -116,9 +116,9 @@ def kind_of(album_type: str | None, name: str, tracks: int | None) -> str | None
         return album_type
     if EP.search(name):
         return "ep"
-    if (tracks or 0) > LARGEST_EP:
+    if (tracks or 0) > MAX_EP_TRACKS:
         return "album"
-    return "ep" if (tracks or 0) > LARGEST_SINGLE else "single"
+    return "ep" if (tracks or 0) > MAX_SINGLE_TRACKS else "single"
 
 
 def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def summary(album: Mapping[str, Any], artists: Sequence[tuple[str, str]]) -> dic
         "name": _shortened(album["name"]),
         "artists": [
             {"spotify_id": spotify_id, "name": _shortened(name)}
-            for spotify_id, name in artists[:CREDITED]
+            for spotify_id, name in artists[:MAX_CREDITS]
         ],
         "kind": kind_of(album["album_type"], album["name"], album["total_tracks"]),
         "release_date": album["release_date"],
@@ -156,8 +156,8 @@ def significant(album: Mapping[str, Any], artists: Sequence[str] | None) -> tupl
 
 def _image(covers: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the address of the narrowest cover of 250 pixels or more, or else of the widest."""
-    usable = [each for each in covers if len(each["url"]) <= LONGEST_ADDRESS]
-    wide = [each for each in usable if (each.get("width") or 0) >= NOTIFIED]
+    usable = [each for each in covers if len(each["url"]) <= MAX_URL_LENGTH]
+    wide = [each for each in usable if (each.get("width") or 0) >= MIN_NOTIFICATION_WIDTH]
     if wide:
         return str(min(wide, key=lambda each: each["width"])["url"])
     return str(usable[0]["url"]) if usable else None
@@ -183,8 +183,8 @@ def _address(album: Mapping[str, Any]) -> str | None:
 
 
 def _shortened(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    return name if len(name) <= MAX_NAME_LENGTH else f"{name[: MAX_NAME_LENGTH - 1]}…"
 
 
 def _bounded(address: str | None) -> str | None:
-    return address if address and len(address) <= LONGEST_ADDRESS else None
+    return address if address and len(address) <= MAX_URL_LENGTH else None

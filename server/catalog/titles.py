@@ -10,7 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 
-LONGEST = 1000  # characters; longer titles are compared unchanged
+MAX_LENGTH = 1000  # characters; longer titles are compared unchanged
 ACCENTS = re.compile("[\u0300-\u036f]+")  # in other scripts such marks are letters: パ is not ハ
 
 
@@ -92,7 +92,7 @@ class Title:
 
 def strip(title: str) -> Title:
     """Fold a title and strip its editions, but never all of it. The function is idempotent."""
-    if len(title) > LONGEST:
+    if len(title) > MAX_LENGTH:
         return Title(title, 0)
     text = folded(title)
     segments = _segments(text)

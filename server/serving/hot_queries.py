@@ -12,13 +12,13 @@ COUNT_BYTES = 200  # of a count beside the characters of its query
 class HotQueries:
     """Map of raw query strings to normal forms, with counts of requests since `clear`.
 
-    Both together take up to `most` bytes. `href` is the normal form of a query.
+    Both together take up to `max_bytes`. `href` is the normal form of a query.
     """
 
-    def __init__(self, most: int = DEFAULT.hot_queries) -> None:
-        self._spellings: ByteLRU[tuple[str, str], str] = ByteLRU(most // 2, _bytes_of_spelling)
+    def __init__(self, max_bytes: int = DEFAULT.hot_queries) -> None:
+        self._spellings: ByteLRU[tuple[str, str], str] = ByteLRU(max_bytes // 2, _bytes_of_spelling)
         self._counts: Counter[str] = Counter()
-        self._max_count_bytes = most // 2
+        self._max_count_bytes = max_bytes // 2
         self._count_bytes = 0
 
     @property

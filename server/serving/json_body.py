@@ -11,8 +11,8 @@ from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.selection import ListedArtist
 from server.catalog.snapshot import AlbumEntry, Pieces, Snapshot
 
-LONGEST_KEY = 1024  # characters; all markets of Spotify together have 560
-MOST_KEYS = 256
+MAX_KEY_LENGTH = 1024  # characters; all markets of Spotify together have 560
+MAX_KEYS = 256
 Item = ListedArtist | AlbumEntry
 
 
@@ -63,11 +63,11 @@ def _album(album: AlbumEntry, query: ReleaseQuery) -> Pieces:
 
 def _markets(codes: str | None) -> bytes:
     """Return a list of markets, which most releases share, as JSON."""
-    return _known_list(codes) if len(codes or "") <= LONGEST_KEY else _list(codes)
+    return _known_list(codes) if len(codes or "") <= MAX_KEY_LENGTH else _list(codes)
 
 
 def _list(codes: str | None) -> bytes:
     return orjson.dumps(None if codes is None else codes.split())
 
 
-_known_list = lru_cache(MOST_KEYS)(_list)
+_known_list = lru_cache(MAX_KEYS)(_list)

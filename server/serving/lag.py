@@ -7,7 +7,7 @@ import structlog
 from server.tasks import attempt
 
 GRACE_SECONDS = 60.0  # how long a sync may be stored without being served
-LONGEST_PAUSE = 600.0  # seconds between reloads; pauses start at a minute and double
+MAX_PAUSE = 600.0  # seconds between reloads; pauses start at a minute and double
 
 log = structlog.get_logger()
 
@@ -67,6 +67,6 @@ class ServingLag:
             served=self._served(),
         )
         self._reload_at = self._timer() + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._pause = min(2 * self._pause, MAX_PAUSE)
         await attempt(self._reload)
         self.refresh()

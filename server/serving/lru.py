@@ -8,10 +8,10 @@ V = TypeVar("V")
 
 
 class ByteLRU(Generic[K, V]):
-    """Values by key, up to `most` bytes; `size` returns the bytes of a key with its value."""
+    """Values by key, up to `max_bytes`; `size` returns the bytes of a key with its value."""
 
-    def __init__(self, most: int, size: Callable[[K, V], int]) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int, size: Callable[[K, V], int]) -> None:
+        self._max_bytes = max_bytes
         self._size = size
         self._values: dict[K, V] = {}  # the least recently used first
         self.size = 0
@@ -30,9 +30,9 @@ class ByteLRU(Generic[K, V]):
         """Store a value, unless it alone is larger than the cache."""
         self._drop(key)
         size = self._size(key, value)
-        if size > self._most:
+        if size > self._max_bytes:
             return
-        while self.size + size > self._most:
+        while self.size + size > self._max_bytes:
             self._drop(next(iter(self._values)))
         self._values[key] = value
         self.size += size

@@ -8,9 +8,9 @@ from functools import lru_cache
 
 from server.serving.payload import Coding, Representation
 
-LONGEST_KEY = 256  # characters of a header whose result is cached
-MOST_KEYS = 1024
-MOST_ITEMS = 64  # of a list that are read; browsers send about ten
+MAX_KEY_LENGTH = 256  # characters of a header whose result is cached
+MAX_KEYS = 1024
+MAX_ITEMS = 64  # of a list that are read; browsers send about ten
 PREFERENCE: tuple[Coding, ...] = ("br", "gzip", "identity")
 # Scripts of any origin may read a response and all its headers, but never with the user's cookies
 # (Fetch standard, section 3.3).
@@ -35,7 +35,7 @@ def coding(accept_encoding: str) -> Coding:
     The highest q wins, then br, gzip, identity. A client that refuses all of them gets identity,
     which is more useful than a 406 (RFC 9110 section 12.4.1 allows both).
     """
-    if len(accept_encoding) > LONGEST_KEY:
+    if len(accept_encoding) > MAX_KEY_LENGTH:
         return _coding(accept_encoding)
     return _known_coding(accept_encoding)
 
@@ -71,7 +71,7 @@ def _coding(accept_encoding: str) -> Coding:
     return best
 
 
-_known_coding = lru_cache(MOST_KEYS)(_coding)
+_known_coding = lru_cache(MAX_KEYS)(_coding)
 
 
 def prefers_page(accept: str) -> bool:
@@ -80,7 +80,7 @@ def prefers_page(accept: str) -> bool:
     The most exact range counts; a client that likes both alike, as by `*/*`, gets JSON.
     Source: RFC 9110 section 12.5.1.
     """
-    return _prefers_page(accept) if len(accept) > LONGEST_KEY else _known_preference(accept)
+    return _prefers_page(accept) if len(accept) > MAX_KEY_LENGTH else _known_preference(accept)
 
 
 def _prefers_page(accept: str) -> bool:
@@ -97,11 +97,11 @@ def _prefers_page(accept: str) -> bool:
 
 
 def _listed(header: str) -> list[str]:
-    """Split a list into its first MOST_ITEMS items, in lower case."""
-    return header.lower().split(",", MOST_ITEMS)[:MOST_ITEMS]
+    """Split a list into its first MAX_ITEMS items, in lower case."""
+    return header.lower().split(",", MAX_ITEMS)[:MAX_ITEMS]
 
 
-_known_preference = lru_cache(MOST_KEYS)(_prefers_page)
+_known_preference = lru_cache(MAX_KEYS)(_prefers_page)
 
 
 def matches(if_none_match: str, etag: str) -> bool:

@@ -13,7 +13,7 @@ MAX_CONCURRENT = 2  # past days in use by builds at a time
 
 
 class PastDays:
-    """LRU cache of past days in up to `most` bytes.
+    """LRU cache of past days in up to `max_bytes`.
 
     `load` reads the snapshot of a day (YYYY-MM-DD, UTC) from the database.
     """
@@ -21,12 +21,12 @@ class PastDays:
     def __init__(
         self,
         load: Callable[[str], Awaitable[Snapshot]],
-        most: int = DEFAULT.days,
+        max_bytes: int = DEFAULT.days,
         admission: Admission | None = None,
     ) -> None:
         self._admission = admission or Admission()
         self._load = load
-        self._most = most
+        self._max_bytes = max_bytes
         self._held = self._empty()
         self._turn = asyncio.Semaphore(MAX_CONCURRENT)
 
@@ -63,4 +63,4 @@ class PastDays:
         self._held = self._empty()
 
     def _empty(self) -> ByteLRU[str, Snapshot]:
-        return ByteLRU(self._most, lambda _day, snapshot: snapshot.size)
+        return ByteLRU(self._max_bytes, lambda _day, snapshot: snapshot.size)

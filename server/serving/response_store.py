@@ -24,14 +24,14 @@ class StoredResponse(NamedTuple):
 
 
 class ResponseStore:
-    """Cache of responses by key, each with its own expiry, up to `most` bytes.
+    """Cache of responses by key, each with its own expiry, up to `max_bytes`.
 
     `timer` is in seconds.
     """
 
-    def __init__(self, timer: Callable[[], float], most: int = DEFAULT.responses) -> None:
+    def __init__(self, timer: Callable[[], float], max_bytes: int = DEFAULT.responses) -> None:
         self._timer = timer
-        self._most = most
+        self._max_bytes = max_bytes
         self._watchers: list[Callable[[], None]] = []
         self._stored = self._empty()
 
@@ -52,7 +52,7 @@ class ResponseStore:
     def put(self, key: Key, response: StoredResponse) -> None:
         """Store a response, unless it alone is larger than the store."""
         size = response.ready.size + len(key[0]) + ENTRY_BYTES
-        if size <= self._most:
+        if size <= self._max_bytes:
             self._stored[key] = response._replace(size=size)
 
     def fill(self, responses: Mapping[Key, StoredResponse]) -> float:
@@ -73,7 +73,7 @@ class ResponseStore:
 
     def _empty(self) -> "TLRUCache[Key, StoredResponse]":
         return TLRUCache(
-            self._most,
+            self._max_bytes,
             lambda _key, stored, _now: stored.good_until,
             self._timer,
             getsizeof=lambda stored: stored.size,

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
 from server.catalog.change_event import Entry, Piece, Reach
-from server.catalog.release import CREDITED, summary
+from server.catalog.release import MAX_CREDITS, summary
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of
 
 # A value that Python cannot represent must not make other rows unreadable: JSON is read as text,
@@ -67,7 +67,7 @@ def read_summaries(session: Session, albums: Collection[str]) -> dict[str, dict[
     """
     if not albums:
         return {}
-    first = and_(AlbumArtist.album_id == Album.id, AlbumArtist.position < CREDITED)
+    first = and_(AlbumArtist.album_id == Album.id, AlbumArtist.position < MAX_CREDITS)
     rows = session.execute(
         select(*DESCRIBED, Artist.spotify_id.label("artist"), Artist.name.label("artist_name"))
         .outerjoin(AlbumArtist, first)

@@ -13,8 +13,8 @@ from server.catalog.isolation import LeftOut
 from server.catalog.release import KINDS, Release, clean
 
 ADDRESS = re.compile(r"https?://[^\s,]+")  # without characters that srcset cannot hold
-NAMED = 4  # artists of a release that are named; the others are counted
-LEAST_WIDTH = 200  # pixels; narrower pictures look poor in the grid
+MAX_NAMED = 4  # artists of a release that are named; the others are counted
+MIN_WIDTH = 200  # pixels; narrower pictures look poor in the grid
 
 
 class Picture(NamedTuple):
@@ -31,7 +31,7 @@ class Picture(NamedTuple):
         good = [each for each in images or () if is_address(each["url"])]
         if not good:
             return None
-        wide = [each for each in good if (each["width"] or 0) >= LEAST_WIDTH]
+        wide = [each for each in good if (each["width"] or 0) >= MIN_WIDTH]
         best = wide[-1] if wide else good[0]
         sources = ", ".join(f"{each['url']} {each['width']}w" for each in wide)
         return cls(best["url"], sources, best["width"], best["height"])
@@ -75,12 +75,12 @@ class Card(NamedTuple):
     @property
     def named(self) -> tuple[tuple[str, str], ...]:
         """The names and ids of the first four artists."""
-        return self.artists[:NAMED]
+        return self.artists[:MAX_NAMED]
 
     @property
     def more(self) -> str:
         """The number of further artists, in words."""
-        left = len(self.artists) - NAMED
+        left = len(self.artists) - MAX_NAMED
         return f" and {left} more" if left > 0 else ""
 
     @property

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from server.catalog.release import Release
 from server.serving.feeds.feed import Channel
 
-LONGEST = 75  # bytes of a line without its end; longer ones are folded (RFC 5545 section 3.1)
+MAX_LINE_BYTES = (
+    75  # bytes of a line without its end; longer ones are folded (RFC 5545 section 3.1)
+)
 
 
 def write(channel: Channel, releases: Sequence[Release]) -> bytes:
@@ -56,11 +58,11 @@ def _compact(moment: str) -> str:
 
 def _line(line: str) -> str:
     """Terminate a line, and fold it between characters if it is too long (section 3.1)."""
-    if len(line) <= LONGEST and line.isascii():
+    if len(line) <= MAX_LINE_BYTES and line.isascii():
         return f"{line}\r\n"
     folded, rest = "", line.encode()
-    while len(rest) > LONGEST:
-        cut = LONGEST
+    while len(rest) > MAX_LINE_BYTES:
+        cut = MAX_LINE_BYTES
         while rest[cut] & 0xC0 == 0x80:  # within a character of UTF-8
             cut -= 1
         folded += f"{rest[:cut].decode()}\r\n"

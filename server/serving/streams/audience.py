@@ -5,7 +5,7 @@ from typing import Protocol
 
 from server.request_errors import TooManyListeners, TooManyOfOneClient
 
-MOST_OF_A_CLIENT = 100  # enough for an office behind one address; the same in deploy/nginx.conf
+MAX_PER_CLIENT = 100  # enough for an office behind one address; the same in deploy/nginx.conf
 
 
 class Listener(Protocol):
@@ -21,15 +21,15 @@ class Listener(Protocol):
 
 
 class Audience:
-    """Up to `most` listeners, and up to `most_of_a_client` of each client.
+    """Up to `max_listeners` listeners, and up to `max_per_client` of each client.
 
     When it is full, a new listener replaces the oldest one of the client with the most listeners,
     if that client has at least two more than the new listener's client.
     """
 
-    def __init__(self, most: int, most_of_a_client: int = MOST_OF_A_CLIENT) -> None:
-        self._most = most
-        self._most_of_a_client = most_of_a_client
+    def __init__(self, max_listeners: int, max_per_client: int = MAX_PER_CLIENT) -> None:
+        self._max_listeners = max_listeners
+        self._max_per_client = max_per_client
         self._by_client: dict[str, dict[Listener, None]] = {}
         self._count = 0
 
@@ -45,9 +45,9 @@ class Audience:
         Raises TooManyOfOneClient or TooManyListeners.
         """
         own = len(self._by_client.get(client, ()))
-        if own >= self._most_of_a_client:
-            raise TooManyOfOneClient(self._most_of_a_client)
-        if self._count >= self._most and not self.shed(1, least=own + 2):
+        if own >= self._max_per_client:
+            raise TooManyOfOneClient(self._max_per_client)
+        if self._count >= self._max_listeners and not self.shed(1, least=own + 2):
             raise TooManyListeners
 
     def add(self, listener: Listener) -> None:

@@ -11,14 +11,14 @@ import structlog
 
 from server.catalog.change_event import Entry, Piece
 from server.config.memory_budget import DEFAULT
-from server.serving.streams.audience import MOST_OF_A_CLIENT, Audience
+from server.serving.streams.audience import MAX_PER_CLIENT, Audience
 from server.serving.streams.follower import Follower
 from server.serving.streams.ring import Ring
 from server.tasks import SingleFlight, attempt_now
 
 HELD = 1000  # changes
 LISTENER_BYTES = 18_000  # of memory for a follower, its connection and request included
-MOST = DEFAULT.listeners // LISTENER_BYTES  # followers
+MAX_FOLLOWERS = DEFAULT.listeners // LISTENER_BYTES  # followers
 PAGE = 100  # changes that are sent to a follower at once, from memory or the database
 BATCH = 100  # followers that are woken before the event loop runs other work
 
@@ -29,10 +29,10 @@ log = structlog.get_logger()
 
 
 class Broadcast:
-    """Distributor of changes to up to `most` followers, `most_of_a_client` of them per client.
+    """Sends changes to up to `max_followers` followers, at most `max_per_client` of each client.
 
     `read(after, limit)` reads changes in order, `read_latest(limit)` the newest ones. Up to `held`
-    changes stay in memory, in up to `most_bytes`. Call `refresh` whenever new changes may exist.
+    changes stay in memory, in up to `max_bytes`. Call `refresh` whenever new changes may exist.
     `ring` is replaced if the journal is, as after a database was restored.
     """
 
@@ -41,16 +41,16 @@ class Broadcast:
         read: Read,
         read_latest: ReadLatest,
         held: int = HELD,
-        most: int = MOST,
-        most_bytes: int = DEFAULT.ring,
-        most_of_a_client: int = MOST_OF_A_CLIENT,
+        max_followers: int = MAX_FOLLOWERS,
+        max_bytes: int = DEFAULT.ring,
+        max_per_client: int = MAX_PER_CLIENT,
     ) -> None:
         self._read = read
         self._read_latest = read_latest
         self._held = held
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self.ring: Ring | None = None
-        self._audience = Audience(most, most_of_a_client)
+        self._audience = Audience(max_followers, max_per_client)
         self._waiting: dict[Follower, None] = {}
         self._pages = SingleFlight[Piece]()
         self._refreshing = asyncio.Lock()
@@ -72,7 +72,7 @@ class Broadcast:
                 pass
 
     async def _latest(self) -> Ring:
-        return Ring(await self._read_latest(self._held), self._held, self._most_bytes)
+        return Ring(await self._read_latest(self._held), self._held, self._max_bytes)
 
     async def _go_on(self, ring: Ring) -> bool:
         """Read the newest known entry again and those after it; return whether to read on."""

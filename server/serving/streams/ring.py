@@ -11,15 +11,15 @@ SEQ = attrgetter("seq")
 
 
 class Ring:
-    """Buffer of up to `held` entries in up to `most` bytes: all after its floor, up to `newest`.
+    """Buffer of up to `held` entries in up to `max_bytes`: all after its floor, up to `newest`.
 
     The newest entry is held whatever its size. The buffer starts with the `latest` entries; `reach`
     is how far the journal reached when the last piece was read.
     """
 
-    def __init__(self, latest: Piece, held: int, most: int = DEFAULT.ring) -> None:
+    def __init__(self, latest: Piece, held: int, max_bytes: int = DEFAULT.ring) -> None:
         self._held = held
-        self._most = most
+        self._max_bytes = max_bytes
         self._entries = latest.entries[self._start(latest.entries) :]
         self.reach = latest.reach
         self.newest = latest.entries[-1].seq if latest.entries else latest.reach.floor
@@ -67,7 +67,7 @@ class Ring:
         size, start = 0, len(entries)
         while start > first:
             size += entries[start - 1].size
-            if size > self._most and start < len(entries):
+            if size > self._max_bytes and start < len(entries):
                 break
             start -= 1
         return start
@@ -80,7 +80,7 @@ class Ring:
         """Return whether it has entries for a follower that is at a seq."""
         return self.covers(seq) and seq < self.newest
 
-    def after(self, seq: int, most: int | None = None) -> Sequence[Entry]:
-        """Return the entries after a seq, at most `most` of them if given."""
+    def after(self, seq: int, limit: int | None = None) -> Sequence[Entry]:
+        """Return the entries after a seq, at most `limit` if given."""
         start = bisect_right(self._entries, seq, key=SEQ)
-        return self._entries[start : None if most is None else start + most]
+        return self._entries[start : None if limit is None else start + limit]

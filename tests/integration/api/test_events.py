@@ -197,7 +197,7 @@ async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
 async def test_a_client_that_vanishes_leaves_nothing_behind(
     controlled: Any, database: Database
 ) -> None:
-    served = controlled(most=200)
+    served = controlled(max_followers=200)
     before = asyncio.all_tasks()
     with capture_logs() as logs:
         ears = [await EventClient.open(served.port) for _ in range(20)]
@@ -278,7 +278,7 @@ async def test_a_stop_waits_for_no_client_that_reads_nothing(
 
 @pytest.mark.gen_test
 async def test_there_is_room_for_so_many_and_not_one_more(controlled: Any) -> None:
-    served = controlled(most=2)
+    served = controlled(max_followers=2)
     ears = [await EventClient.open(served.port) for _ in range(2)]
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After: 30"):
         await EventClient.open(served.port)
@@ -320,7 +320,7 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
     serve: Serve,
 ) -> None:
     freshet = await serve(trusted_proxies="127.0.0.1")
-    freshet.broadcast._audience._most = 4
+    freshet.broadcast._audience._max_listeners = 4
     greedy = [
         await EventClient.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n")
         for _ in range(4)

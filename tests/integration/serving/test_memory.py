@@ -82,11 +82,11 @@ def test_each_owner_is_given_its_share(make_settings: Any) -> None:
     freshet = Application(make_settings(memory_mb=400))
     budget = divide(400)
     cache, broadcast = freshet.cache, freshet.broadcast
-    assert cache.responses._most == budget.responses
-    assert cache.days._most == budget.days
+    assert cache.responses._max_bytes == budget.responses
+    assert cache.days._max_bytes == budget.days
     assert cache.hot_queries._max_count_bytes == budget.hot_queries // 2
-    assert broadcast._most_bytes == budget.ring
-    assert broadcast._audience._most == budget.listeners // LISTENER_BYTES
+    assert broadcast._max_bytes == budget.ring
+    assert broadcast._audience._max_listeners == budget.listeners // LISTENER_BYTES
     assert freshet.head_cache._most == budget.head_cache
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     assert freshet.backlog.bound == budget.unsent

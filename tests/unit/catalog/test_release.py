@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from server.catalog.release import CREDITED, LONGEST_NAME, kind_of, significant, summary
+from server.catalog.release import MAX_CREDITS, MAX_NAME_LENGTH, kind_of, significant, summary
 
 SIZES = [(640, "large"), (300, "medium"), (64, "small")]
 ALBUM: dict[str, Any] = {
@@ -107,9 +107,9 @@ def test_a_summary_is_small_whatever_a_release_holds() -> None:
         "images": [{"url": address, "width": 300}, *pictures(64)],
     }
     told = summary(vast, [(f"artist{number:016}", "♫" * 5000) for number in range(300)])
-    assert len(told["artists"]) == CREDITED
-    assert told["name"] == "夜" * (LONGEST_NAME - 1) + "…"
-    assert {len(each["name"]) for each in told["artists"]} == {LONGEST_NAME}
+    assert len(told["artists"]) == MAX_CREDITS
+    assert told["name"] == "夜" * (MAX_NAME_LENGTH - 1) + "…"
+    assert {len(each["name"]) for each in told["artists"]} == {MAX_NAME_LENGTH}
     assert told["url"] is None, "half an address leads nowhere"
     assert told["image"] == "https://i.scdn.co/64"
     assert len(orjson.dumps(told)) < 16_000
