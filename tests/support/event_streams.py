@@ -120,11 +120,11 @@ def serve(make_settings: Any, launch_freshet: Any) -> Serve:
 class ControlledBroadcast:
     """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
 
-    def __init__(self, database: Database, held: int, most: int, **seconds: float) -> None:
+    def __init__(self, database: Database, held: int, max_followers: int, **seconds: float) -> None:
         self._database = database
         self.reads = 0
         self.away = False
-        self.broadcast = Broadcast(self._read, self._read_latest, held, most)
+        self.broadcast = Broadcast(self._read, self._read_latest, held, max_followers)
         handed = {"broadcast": self.broadcast, **seconds}
         routes = [(r"/api/events", EventsHandler, handed)]
         elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
@@ -151,8 +151,8 @@ class ControlledBroadcast:
 
 @pytest.fixture
 def controlled(database: Database, closing: Any) -> Callable[..., ControlledBroadcast]:
-    def make(held: int = 1000, most: int = 10, **seconds: float) -> ControlledBroadcast:
-        controlled = ControlledBroadcast(database, held, most, **seconds)
+    def make(held: int = 1000, max_followers: int = 10, **seconds: float) -> ControlledBroadcast:
+        controlled = ControlledBroadcast(database, held, max_followers, **seconds)
         closing(controlled.close)
         return controlled
 
