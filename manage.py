@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""The way in: `python manage.py COMMAND`; see `python manage.py --help`."""
+"""Run a command of Freshet: `python manage.py COMMAND`; see `python manage.py --help`."""
 
 import os
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - the very message needs an older Python
+if sys.version_info < (3, 11):  # noqa: UP036 - for this message alone
     raise SystemExit("Freshet needs Python 3.11 or newer; this is " + sys.version.split()[0])
 
 HERE = os.path.dirname(os.path.realpath(__file__))
-if HERE not in sys.path:  # PYTHONSAFEPATH leaves it out
+if HERE not in sys.path:  # PYTHONSAFEPATH omits it
     sys.path.insert(0, HERE)
 
 try:

@@ -1,6 +1,5 @@
-"""What all handlers share: errors as problems, methods, and the request's id."""
+"""What all handlers share: errors as problems, allowed methods, and the request's id."""
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,68 +10,69 @@ from tornado.httputil import parse_cookie
 from tornado.web import HTTPError, RequestHandler
 
 from server.errors import FreshetError, InvalidParameters
+from server.observability.access_log import new_id
 from server.openapi import problem_kinds
 from server.request_errors import JournalOutOfReach
 from server.serving.negotiation import SHARED, matches, strict_transport
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
 ANY_HEADER = "*, Authorization"
-LARGE_BYTES = 4096  # of a body that is not copied for each client
+LARGE_BYTES = 4096  # bodies from this size are not copied for each client
 CORS_SECONDS = "86400"  # how long a browser may remember a preflight
 
 log = structlog.get_logger()
 
 
 class BaseHandler(RequestHandler):
-    """The only room that knows status codes: every exception becomes a problem (RFC 9457) here."""
+    """Turns every exception into a problem (RFC 9457): only here are status codes chosen."""
 
     _root = ""
     warm = False
-    shared = True  # with scripts of other origins
+    shared = True  # readable by scripts of other origins
     _request_id: str | None = None
 
     def initialize(self, root: str = "") -> None:
-        """Take the address of this server from the wiring: PUBLIC_URL, without a last slash."""
+        """Take PUBLIC_URL, without a final slash, from the routes."""
         self._root = root
         self._require_https()
 
     def set_default_headers(self) -> None:
-        """Replace Tornado's name and version, and say who may read the answer."""
+        """Replace Tornado's name and version, and set the headers of CORS and HSTS."""
         self.set_header("Server", "Freshet")
         if self.shared:
             self.share()
         self._require_https()  # again, because an error clears all headers
 
     def _require_https(self) -> None:
-        """Have browsers come by https only, if this one did (RFC 6797 section 7.2)."""
+        """Make browsers use only https, if this request did (RFC 6797 section 7.2)."""
         if self.request.protocol == "https":
             for name, value in strict_transport(self._root).items():
                 self.set_header(name, value)
 
     def share(self) -> None:
-        """Let scripts of any origin read this answer."""
+        """Let scripts of any origin read the response."""
         for name, value in SHARED.items():
             self.set_header(name, value)
 
     def compute_etag(self) -> str | None:
-        """No hashing on a request: whoever has an ETag sets it."""
+        """Return None, so that no body is hashed: handlers that have an ETag set it."""
         return None
 
     def check_etag_header(self) -> bool:
-        """Return whether the client has the answer; a long list of tags costs nothing."""
+        """Return whether the client has this response already."""
         etag = self._headers.get("Etag")
         return bool(etag) and matches(self.request.headers.get("If-None-Match", ""), str(etag))
 
     @property
     def request_id(self) -> str:
-        """The id that ties an answer to the log, made when first asked for."""
+        """The id of the request in responses and in the log, created on first use."""
         if self._request_id is None:
-            self._request_id = str(uuid.uuid4())
+            self._request_id = new_id()
             structlog.contextvars.bind_contextvars(request_id=self._request_id)
         return self._request_id
 
     def sent_cookies(self) -> Iterator[tuple[str, str]]:
-        """Return names and values of the request's cookies, as they are written."""
+        """Yield names and raw values of the request's cookies."""
         for part in self.request.headers.get("Cookie", "").split(";"):
             name, equals, value = part.partition("=")
             if equals:
@@ -81,15 +81,15 @@ class BaseHandler(RequestHandler):
     def get_cookie(  # type: ignore[override]
         self, name: str, default: str | None = None
     ) -> str | None:
-        """Return a cookie of the request.
+        """Return a cookie of the request, the last of that name.
 
-        The others are not parsed: programs on the same host may have set thousands of bytes.
+        Other cookies are not parsed: programs on the same host may have set thousands of bytes.
         """
         found = [value for sent, value in self.sent_cookies() if sent == name]
         return parse_cookie(f"{name}={found[-1]}")[name] if found else default
 
     def options(self, *_: str) -> None:
-        """List the methods, and let scripts of other origins send any header to what is shared."""
+        """List the methods; if `shared`, allow any header to scripts of other origins."""
         self.set_status(204)
         self.set_header("Allow", self.allowed_methods())
         if self.shared:
@@ -98,7 +98,7 @@ class BaseHandler(RequestHandler):
             self.set_header("Access-Control-Max-Age", CORS_SECONDS)
 
     def allowed_methods(self) -> str:
-        """The methods this handler has, for `Allow`."""
+        """Return the methods of this handler, for `Allow`."""
         missing = RequestHandler._unimplemented_method
         return ", ".join(
             method
@@ -107,9 +107,9 @@ class BaseHandler(RequestHandler):
         )
 
     def finish(self, chunk: Any = None) -> Any:
-        """End the answer; a large body goes by itself, because Tornado joins it to the head.
+        """End the response; send a large body separately, because Tornado joins it to the head.
 
-        So what waits to be sent is the body that all clients share, and not a copy for each.
+        So the unsent bytes are the body that all clients share, not a copy for each.
         """
         if isinstance(chunk, bytes) and len(chunk) > LARGE_BYTES:
             self.set_header("Content-Length", str(len(chunk)))
@@ -117,7 +117,7 @@ class BaseHandler(RequestHandler):
         return super().finish(chunk)
 
     def write_json(self, content: dict[str, Any], status: int = 200) -> None:
-        """Answer with an object that is not for caches."""
+        """Answer with a JSON object that caches do not store."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
@@ -125,7 +125,7 @@ class BaseHandler(RequestHandler):
         self.finish(orjson.dumps(content))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with a problem; never a traceback, never what somebody else has said."""
+        """Answer with a problem, without a traceback or text from outside."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
         problem = self._problem(status_code, error)
         self.set_status(problem["status"])
@@ -155,7 +155,7 @@ class BaseHandler(RequestHandler):
         return problem
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
-        """Only what nobody expected is worth a traceback; the access log has the rest."""
+        """Log an unexpected error with its traceback; the access log has all others."""
         if not isinstance(value, HTTPError | FreshetError):
             log.error(
                 "request_crashed",

@@ -40,7 +40,7 @@ class SessionHandler(BaseHandler):
     shared = False
 
     def initialize(self, address: PublicAddress) -> None:  # type: ignore[override]
-        """Take the public address from the wiring."""
+        """Take the public address from the routes."""
         super().initialize(address.url)
         self._address = address
 

@@ -1,4 +1,4 @@
-"""`python -m server` is `manage.py run`."""
+"""`python -m server`: the same as `manage.py run`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The commands of `manage.py`: each reads its settings, does its work, and ends with its code."""
+"""The commands of `manage.py`: each reads its settings, does its work, and sets the exit code."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import click
 
 from server import __version__
-from server.app.upstream import make_syncer, one_off, tell_no_process
+from server.app.upstream import announce_nothing, make_syncer, one_off
 from server.commands.init import init
 from server.commands.login import login
 from server.commands.postgres import postgres
@@ -30,21 +30,21 @@ from server.sync.report import Report
 WRONG_SETTINGS = 2
 DEMO = (
     "Freshet: CLIENT_ID is not set, so this is the DEMO. Its artists and releases are invented.\n"
-    "For the real ones run `manage.py init`; /setup on this server shows the steps."
+    "For real releases run `manage.py init`; /setup on this server shows the steps."
 )
 SYNC_EXIT = {"complete": 0, "partial": 3, "failed": 1}
 
 
 class Commands(click.Group):
-    """Turns our errors into one clear message and the right exit code, never a traceback."""
+    """Turns Freshet's errors into a message and an exit code, without a traceback."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        """Run the program."""
+        """Repair what the process inherited, then run the program."""
         startup.prepare()
         return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command."""
+        """Run a command; on a FreshetError print it to stderr, exit 1, or 2 for settings."""
         try:
             return super().invoke(context)
         except SettingsError as error:
@@ -58,7 +58,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["--help"]})
 @click.version_option(__version__, prog_name="freshet")
 def main() -> None:
-    """A local, fast copy of Spotify's new releases and the artists behind them."""
+    """Freshet: a fast local copy of Spotify's new releases and their artists."""
 
 
 @main.command()
@@ -67,18 +67,18 @@ def main() -> None:
 @click.option(
     "--processes",
     type=click.IntRange(1, 64),
-    help="How many processes share the port.  [setting PROCESSES, 1]",
+    help="Number of processes that share the port.  [setting PROCESSES, 1]",
 )
 @click.option(
     "--demo/--no-demo",
     default=None,
-    help="Use the bundled stand-in for Spotify: no account needed.  [demo without a CLIENT_ID]",
+    help="Use the bundled stand-in for Spotify, without an account.  [demo without a CLIENT_ID]",
 )
 @click.option(
     "--faults",
     type=click.File("rb"),
-    help='With --demo: let the stand-in misbehave as a JSON file says, such as [{"fault": "502"}];'
-    " `manage.py standin --help` names faults and fields.",
+    help='With --demo: faults of the stand-in, from a JSON file such as [{"fault": "502"}];'
+    " `manage.py standin --help` lists faults and fields.",
 )
 def run(
     host: str | None,
@@ -87,12 +87,13 @@ def run(
     demo: bool | None,
     faults: BinaryIO | None,
 ) -> None:
-    """Migrate the database, serve, and sync new releases until SIGTERM or Ctrl-C.
+    """Run the server until SIGTERM or Ctrl-C.
 
-    While neither CLIENT_ID nor CLIENT_SECRET is set this is the demo.
+    It migrates the database, serves, and syncs new releases. While neither CLIENT_ID nor
+    CLIENT_SECRET is set, this is the demo.
     """
     if faults and not demo:
-        raise click.UsageError("--faults needs --demo: Spotify itself takes no orders.")
+        raise click.UsageError("--faults needs --demo: only the stand-in has faults.")
     chosen = {"host": host, "port": port, "processes": processes}
     if demo is None and not config.is_for_spotify():
         click.echo(DEMO, err=True)
@@ -102,7 +103,10 @@ def run(
 
 @main.command("create_db")
 def create_db() -> None:
-    """Bring the schema to the newest migration; never drops anything, may be repeated."""
+    """Create or migrate the database's tables.
+
+    Nothing is dropped, and the command may be repeated.
+    """
     settings = config.load(DatabaseSettings)
     with open_engine(settings.database_url) as engine:
         revision = schema.create(engine)
@@ -113,10 +117,13 @@ def create_db() -> None:
 @click.option(
     "--source",
     type=click.Choice(["auto", "new-releases", "search"]),
-    help="Where to look.  [setting SYNC_SOURCE, auto]",
+    help="Where to look for releases.  [setting SYNC_SOURCE, auto]",
 )
 def sync(source: str | None) -> None:
-    """Sync once, with a progress bar on a terminal. Exits 0 complete, 3 partial, 1 failed."""
+    """Sync once; exits 0 complete, 3 partial, 1 failed.
+
+    On a terminal it shows a progress bar.
+    """
     settings = config.load(Settings, sync_source=source)
     log.configure(settings.log_format, "critical", sys.stderr)
     try:
@@ -129,14 +136,21 @@ def sync(source: str | None) -> None:
 
 @main.command()
 def doctor() -> None:
-    """Check settings, database, credentials, sources and login; changes nothing. Exits 0 or 1."""
+    """Check the installation and say how to fix it.
+
+    Checks settings, database, credentials, sources and login, and changes nothing. Exits 1 if
+    something must be fixed, else 0.
+    """
     log.configure(None, "critical", sys.stderr)
     raise SystemExit(asyncio.run(report(examine())))
 
 
 @main.command("config")
 def show_config() -> None:
-    """Print the effective settings and proxies, secrets masked; what is missing is empty."""
+    """Print the effective settings, secrets masked.
+
+    Also prints the proxies. Missing settings are empty.
+    """
     missing = config.missing()
     settings = config.load(Settings, **dict.fromkeys(missing, "missing" * 5))
     shown = config.describe(settings) | {name.upper(): "" for name in missing}
@@ -151,8 +165,11 @@ main.add_command(standin)
 
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:
-    """The demo with the faults of a file, if there is one; click tells what is wrong with it."""
-    from server.commands.demo import serve_demo  # the stand-in is for the demo alone
+    """Return the demo, with the faults of a file if there is one.
+
+    Raises click.UsageError for a wrong file.
+    """
+    from server.commands.demo import serve_demo  # only the demo needs the stand-in
     from server.standin import read_faults
 
     if faults is None:
@@ -165,7 +182,7 @@ def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any
 
 async def _sync_once(settings: Settings) -> Report:
     async with one_off(settings) as (database, upstream):
-        syncer = make_syncer(settings, database, upstream, tell_no_process)
+        syncer = make_syncer(settings, database, upstream, announce_nothing)
         with click.progressbar(
             length=settings.sync_max_releases,
             label="Syncing",
@@ -184,7 +201,7 @@ def _progress(bar: Any) -> Callable[[int, int | None], None]:
 
 
 def describe(report: Report) -> str:
-    """A report in words."""
+    """Return a report in words."""
     calls = f"{report.calls} call{'' if report.calls == 1 else 's'}, {report.duration_ms} ms"
     if report.outcome == "failed":
         return f"The sync failed: {report.error} ({calls})."
@@ -197,7 +214,7 @@ def describe(report: Report) -> str:
 
 
 def settings_message(error: SettingsError) -> str:
-    """Every fault, and how to mend it."""
+    """Return a message with all faults and how to fix them."""
     count = len(error.faults)
     width = max(len(name) for name in error.faults)
     lines = [f"{count} setting{' is' if count == 1 else 's are'} missing or wrong:", ""]
@@ -205,7 +222,7 @@ def settings_message(error: SettingsError) -> str:
     lines += [
         "",
         f"Settings come from the environment and from {config.ENV_FILE} (see .env.example).",
-        "`python manage.py init` asks for what is needed and writes it there.",
-        "No Spotify account yet? `python manage.py run --demo` needs no settings at all.",
+        "`python manage.py init` asks for the required ones and writes them there.",
+        "No Spotify account yet? `python manage.py run --demo` needs no settings.",
     ]
     return "\n".join(lines)

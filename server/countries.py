@@ -1,7 +1,7 @@
 """The country codes that settings and queries accept. Pure.
 
-Source: ISO 3166-1 alpha-2, the officially assigned codes (iso.org/obp/ui), and XK for Kosovo, which
-ISO leaves to its users and which is one of Spotify's markets.
+Source: ISO 3166-1 alpha-2, the officially assigned codes (iso.org/obp/ui), and XK for Kosovo, a
+user-assigned code that is one of Spotify's markets.
 """
 
 from itertools import groupby
@@ -23,7 +23,7 @@ MISTAKEN: Final = {"UK": "GB", "EL": "GR"}  # what the European Union writes →
 
 
 def country(text: str) -> str:
-    """Return a country code in capitals, however it was written. Raises ValueError."""
+    """Return a country code in capitals. Raises ValueError if it is not assigned."""
     code = text.upper()
     if text.isascii() and code in CODES:
         return code
@@ -41,4 +41,4 @@ def _pattern() -> str:
 
 
 PATTERN: Final = _pattern()
-"""A regular expression (ECMA-262) of what `country` accepts."""
+"""A regular expression (ECMA-262) for the codes that `country` accepts."""

@@ -1,4 +1,4 @@
-"""What encrypts tokens and cookies: keys made from `SECRET`, one ring for each purpose.
+"""Encrypts tokens and cookies with keys derived from `SECRET`, separate for each purpose.
 
 Source: cryptography.io/en/latest/fernet (AES-128-CBC and HMAC-SHA256 under one key).
 """
@@ -12,9 +12,9 @@ from server.errors import Unreadable
 
 
 class Encryption:
-    """Seals with the first key of a comma list, opens with any, so that keys can be changed.
+    """Encrypts with the first of comma-separated keys, decrypts with any of them.
 
-    Rings of different `purpose` cannot open each other's seals.
+    So keys can be rotated. What one `purpose` encrypts no other can decrypt.
     """
 
     def __init__(self, secret: str, purpose: str) -> None:
@@ -24,18 +24,18 @@ class Encryption:
         self._all = MultiFernet(self._fernets)
 
     def seal(self, text: str) -> bytes:
-        """Encrypt and sign, with the first key."""
+        """Return a text encrypted and signed with the first key."""
         return self._all.encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
-        """What was sealed with any of the keys. Raises Unreadable for everything else."""
+        """Return the text that `seal` encrypted with any of the keys. Raises Unreadable."""
         try:
             return self._all.decrypt(sealed).decode()
         except (InvalidToken, UnicodeDecodeError) as error:
-            raise Unreadable("sealed with a key that SECRET does not hold, or damaged") from error
+            raise Unreadable("encrypted with a key that is not in SECRET, or damaged") from error
 
     def is_current(self, sealed: bytes) -> bool:
-        """Whether it was sealed with the first key."""
+        """Return whether a text was encrypted with the first key."""
         try:
             self._fernets[0].decrypt(sealed)
         except InvalidToken:

@@ -1,41 +1,42 @@
-"""The family of errors. Deep code raises them; only handlers and `cli.py` translate them.
+"""The exceptions of Freshet. Only handlers and `cli.py` translate them for clients and people.
 
 FreshetError                     500
 ├── SettingsError                     wrong or missing settings, all of them at once
-├── AddressUnavailable                the address to listen on cannot be had
-├── Unreadable                        sealed with a key that SECRET does not hold
+├── AddressUnavailable                the address to listen on is not available
+├── Unreadable                        encrypted with a key that is not in SECRET
 ├── DatabaseError                503
-│   ├── DatabaseUnavailable      503  no connection, or it was lost
+│   ├── DatabaseUnavailable      503  no connection, or a lost one
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
-│   ├── DatabaseUnsuitable       503  it answers, but cannot do what Freshet needs
-│   ├── LockLost                 503  another process has got what only one may have
-│   └── EmbeddedPostgresError    503  our own PostgreSQL cannot be made or started
+│   ├── DatabaseUnsuitable       503  reachable, but lacks what Freshet needs
+│   ├── LockLost                 503  the lock now belongs to another process
+│   └── EmbeddedPostgresError    503  the embedded PostgreSQL cannot be created or started
 ├── SpotifyError                 502
-│   ├── SpotifyUnavailable       502  5xx, cut or refused connection
+│   ├── SpotifyUnavailable       502  5xx, lost or refused connection
 │   │   └── SpotifyTimeout       504  no answer in time
-│   ├── BadAnswer                502  not JSON, too long, or not of the promised shape
-│   ├── TokenRejected            502  401: the access token is not (or no longer) valid
-│   ├── CredentialsRejected      502  the accounts service does not know this client
-│   ├── InvalidGrant             502  a code or refresh token is not (or no longer) good
-│   ├── EndpointRestricted       502  403, 404, 410: this app may not use this endpoint
+│   ├── BadAnswer                502  not JSON, too long, or of another shape
+│   ├── TokenRejected            502  401: the access token is invalid or has expired
+│   ├── CredentialsRejected      502  the accounts service refuses CLIENT_ID, CLIENT_SECRET
+│   ├── InvalidGrant             502  a code or refresh token is invalid or has expired
+│   ├── EndpointRestricted       502  403, 404, 410: not available to this app
 │   ├── MarketRefused            502  400: Spotify does not serve this market
 │   ├── AppRefused               502  403 with another cause: Premium, scope
 │   │   └── UserRefused          502  the user is not registered with this app
 │   └── Paused                   503  no call may be made for some seconds
-│       ├── RateLimited          503  429: Spotify asks for it
-│       └── QuotaSpent           503  our own limit of calls a day is reached
-├── LoginFailed                  4xx, 5xx: each cause a class in `server/login/errors.py`
-└── RequestError                 4xx; refusals of single routes are in `server/request_errors.py`
+│       ├── RateLimited          503  429: Spotify asks for a pause
+│       └── QuotaSpent           503  QUOTA_PER_DAY is reached
+├── LoginFailed                  4xx, 5xx: a class for each cause: `server/login/errors.py`
+└── RequestError                 4xx; those of single routes: `server/request_errors.py`
 """
 
 from dataclasses import asdict, dataclass
 
 
 class FreshetError(Exception):
-    """The root: what a client may be told about it, and under which HTTP status.
+    """Base of all exceptions of Freshet, with what an HTTP client may learn of them.
 
     `status` is the HTTP status, `kind` the last part of the problem's `type` (RFC 9457), `title`
-    the public sentence. The exception's own text is for operators, unless a class is `public`.
+    its title, and `retry_after` the seconds of `Retry-After`. The exception's text is for
+    operators, and sent to clients only if the class is `public`.
     """
 
     status = 500
@@ -46,7 +47,7 @@ class FreshetError(Exception):
 
 
 class SettingsError(FreshetError):
-    """Settings are missing or wrong; `faults` maps each setting's name to what mends it."""
+    """Settings are missing or wrong; `faults` maps the name of each to its fault and fix."""
 
     def __init__(self, faults: dict[str, str]) -> None:
         super().__init__("; ".join(f"{name} {fault}" for name, fault in faults.items()))
@@ -54,17 +55,17 @@ class SettingsError(FreshetError):
 
 
 class AddressUnavailable(FreshetError):
-    """The address to listen on is taken, not ours, or no address; the text says which and why."""
+    """The address to listen on is in use, of another machine, or invalid; the text says which."""
 
 
 class Unreadable(FreshetError):
-    """Something sealed that none of our keys opens."""
+    """Encrypted data that none of the keys in SECRET decrypts."""
 
 
 class DatabaseError(FreshetError):
-    """A fault of the database, which an operator or time has to fix.
+    """A fault of the database, which an operator must fix or which ends by itself.
 
-    `fault` says what is wrong and `fix` what to do, if that is known; the text is both.
+    `fault` says what is wrong and `fix` what to do, if that is known; the text has both.
     """
 
     status = 503
@@ -78,27 +79,27 @@ class DatabaseError(FreshetError):
 
 
 class DatabaseUnavailable(DatabaseError):
-    """No connection could be made, or it was lost in the middle; trying again may help."""
+    """No connection could be made, or it was lost; trying again may help."""
 
 
 class SchemaMismatch(DatabaseError):
-    """The tables are those of another version of Freshet, or of another program."""
+    """The tables belong to another version of Freshet, or to another program."""
 
 
 class DatabaseUnsuitable(DatabaseError):
-    """The database answers but cannot be used; the text says why, and how to get one that can."""
+    """The database is reachable but cannot be used; the text says why, and what to do."""
 
 
 class LockLost(DatabaseError):
-    """A lock was lost together with its connection, and another process has it now."""
+    """A lock was lost with its connection, and another process may hold it now."""
 
 
 class EmbeddedPostgresError(DatabaseError):
-    """Our own PostgreSQL could not be made, started or reached; the text says why."""
+    """The embedded PostgreSQL could not be created, started or reached; the text says why."""
 
 
 class SpotifyError(FreshetError):
-    """An answer of Spotify's that is no answer to what we asked."""
+    """Spotify did not answer a request, or not as documented."""
 
     status = 502
     kind = "spotify-unavailable"
@@ -110,17 +111,17 @@ class SpotifyUnavailable(SpotifyError):
 
 
 class SpotifyTimeout(SpotifyUnavailable):
-    """No answer in the time we give; transient."""
+    """No response within the timeout; transient."""
 
     status = 504
 
 
 class BadAnswer(SpotifyError):
-    """A 2xx whose body is not JSON, is too long or has not the promised shape."""
+    """A 2xx whose body is not JSON, is too long, or has another shape than documented."""
 
 
 class TokenRejected(SpotifyError):
-    """401 of the Web API; `expired` tells whether a new token would help."""
+    """A 401 of the Web API; `expired` is whether a new token would help."""
 
     def __init__(self, message: str, *, expired: bool) -> None:
         super().__init__(message)
@@ -128,15 +129,15 @@ class TokenRejected(SpotifyError):
 
 
 class CredentialsRejected(SpotifyError):
-    """The accounts service refused CLIENT_ID and CLIENT_SECRET."""
+    """The accounts service refuses CLIENT_ID and CLIENT_SECRET."""
 
 
 class InvalidGrant(SpotifyError):
-    """The accounts service refused a code or refresh token; the text is its description."""
+    """The accounts service refuses a code or refresh token; the text is its description."""
 
 
 class EndpointRestricted(SpotifyError):
-    """This app may not use this endpoint; `missing`: a 404, so nothing has the id asked for."""
+    """This app may not use this endpoint; `missing` is whether it was a 404, of an unknown id."""
 
     def __init__(self, message: str, *, missing: bool = False) -> None:
         super().__init__(message)
@@ -144,15 +145,15 @@ class EndpointRestricted(SpotifyError):
 
 
 class MarketRefused(SpotifyError):
-    """Spotify does not serve a market that it was asked for; other markets can be asked for."""
+    """Spotify does not serve the market of the request; it may serve others."""
 
 
 class AppRefused(SpotifyError):
-    """A 403 that concerns the app or its owner; the text is Spotify's advice."""
+    """A 403 that concerns the app or its owner; the text is Spotify's message."""
 
 
 class UserRefused(AppRefused):
-    """A 403 because this user is not entered in the app's dashboard; other tokens work."""
+    """A 403 because this user is not registered on the app's dashboard; other tokens work."""
 
 
 class Paused(SpotifyError):
@@ -170,18 +171,18 @@ class Paused(SpotifyError):
 
 
 class RateLimited(Paused):
-    """429, now or earlier: Spotify is left alone for so long; asking on would prolong it."""
+    """A 429, now or earlier: further calls before the end of the pause would prolong it."""
 
 
 class QuotaSpent(Paused):
-    """The calls that we allow ourselves in 24 hours are used up."""
+    """The calls that QUOTA_PER_DAY allows within 24 hours are used up."""
 
     kind = "quota-spent"
     title = "The daily quota of calls to Spotify is used up"
 
 
 class RequestError(FreshetError):
-    """What the client can mend by asking otherwise; its text is for the client."""
+    """An error of the request, which the client can correct; its text is for the client."""
 
     status = 400
     kind = "bad-request"
@@ -191,7 +192,7 @@ class RequestError(FreshetError):
 
 @dataclass(frozen=True)
 class ParameterFault:
-    """One fault of a query string: which parameter, what it said (shortened), what is wrong."""
+    """One fault of a query string: the parameter, its value (shortened), and the reason."""
 
     parameter: str
     value: str | None
@@ -199,7 +200,7 @@ class ParameterFault:
 
 
 class InvalidParameters(RequestError):
-    """Every fault of a query string, in the order of the parameters."""
+    """All faults of a query string, in the order of the parameters."""
 
     kind = "invalid-parameter"
     title = "A query parameter is invalid"
@@ -211,7 +212,7 @@ class InvalidParameters(RequestError):
 
 
 class NothingThere(RequestError):
-    """Nothing that is kept has the id in the address."""
+    """No resource has the id or the path of the request."""
 
     status = 404
     kind = "not-found"
@@ -219,7 +220,7 @@ class NothingThere(RequestError):
 
 
 class NothingYet(RequestError):
-    """No sync has ever succeeded; `retry_after` is the seconds until that may be otherwise."""
+    """No sync has ever succeeded; `retry_after` is the seconds to wait before the next try."""
 
     status = 503
     kind = "nothing-yet"

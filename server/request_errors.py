@@ -1,4 +1,4 @@
-"""What single routes refuse, and for how long: RequestErrors with a status of their own."""
+"""RequestErrors of single routes: each has a status, a problem kind, and maybe `Retry-After`."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from server.errors import Paused, RequestError
 
 
 class UriTooLong(RequestError):
-    """A query string longer than any sensible one."""
+    """A query string that is too long."""
 
     status = 414
     kind = "uri-too-long"
@@ -14,7 +14,7 @@ class UriTooLong(RequestError):
 
 
 class LoginRequired(RequestError):
-    """There is no session, or it has ended."""
+    """The browser has no session, or it has ended."""
 
     status = 401
     kind = "login-required"
@@ -25,11 +25,11 @@ class LoginRequired(RequestError):
 
 
 class SyncRefused(RequestError):
-    """Others make the next sync, not this process."""
+    """Another process runs the next sync."""
 
 
 class ServerOutdated(SyncRefused):
-    """A sync was asked for of a server whose database is of another version by now."""
+    """A sync was requested of a server whose database belongs to a newer version."""
 
     status = 503
     kind = "server-outdated"
@@ -42,7 +42,7 @@ class ServerOutdated(SyncRefused):
 
 
 class SyncRunning(SyncRefused):
-    """A sync was asked for while one is under way."""
+    """A sync was requested while another one is running."""
 
     status = 409
     kind = "sync-running"
@@ -53,7 +53,7 @@ class SyncRunning(SyncRefused):
 
 
 class SyncPaused(RequestError):
-    """A sync was asked for while Spotify may not be asked; `kind` and `title` are the pause's."""
+    """A sync was requested during a pause; `kind` and `title` are those of the pause."""
 
     status = 429
     kind = Paused.kind
@@ -65,7 +65,7 @@ class SyncPaused(RequestError):
 
 
 class TooManyListeners(RequestError):
-    """One more stream than this process has room for."""
+    """More event streams than this process has memory for."""
 
     status = 503
     kind = "too-many-listeners"
@@ -77,7 +77,7 @@ class TooManyListeners(RequestError):
 
 
 class TooManyOfOneClient(RequestError):
-    """One more stream than a client may have, all that come from its network counted."""
+    """More event streams than EVENTS_PER_CLIENT allows for the client's network."""
 
     status = 429
     kind = "too-many-streams"
@@ -89,7 +89,7 @@ class TooManyOfOneClient(RequestError):
 
 
 class MetricsKeyNeeded(RequestError):
-    """The metrics were asked for without the key of METRICS_KEY."""
+    """The metrics were requested without the key in METRICS_KEY."""
 
     status = 401
     kind = "metrics-key-needed"
@@ -100,7 +100,7 @@ class MetricsKeyNeeded(RequestError):
 
 
 class MetricsByProxy(RequestError):
-    """The metrics were asked for through a proxy, while no METRICS_KEY is set."""
+    """The metrics were requested through a proxy, and METRICS_KEY is not set."""
 
     status = 403
     kind = "metrics-by-proxy"
@@ -111,7 +111,7 @@ class MetricsByProxy(RequestError):
 
 
 class Overloaded(RequestError):
-    """More requests wait for the database or for new answers than a process has memory for."""
+    """More requests wait for the database or for a response than a process has memory for."""
 
     status = 503
     kind = "server-busy"
@@ -123,7 +123,7 @@ class Overloaded(RequestError):
 
 
 class JournalOutOfReach(RequestError):
-    """Changes after a place have been deleted, or the journal has not come so far."""
+    """Changes after a position have been deleted, or the journal does not reach it yet."""
 
     status = 410
     kind = "journal-out-of-reach"

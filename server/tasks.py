@@ -1,4 +1,4 @@
-"""Background work, and the one place that keeps the error of a part from stopping the others."""
+"""Background tasks and timers, which keep the error of one part from stopping others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
@@ -11,15 +11,15 @@ from tornado.ioloop import PeriodicCallback
 from server.errors import DatabaseError
 
 Job = Callable[[], Awaitable[None] | None]
-Told = TypeVar("Told")
-Instead = TypeVar("Instead")
+Value = TypeVar("Value")
+Default = TypeVar("Default")
 Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
 
 class Tasks:
-    """Holds on to tasks, logs those that crash, and ends them all."""
+    """Holds references to tasks, logs those that raise, and cancels all at the end."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
@@ -33,7 +33,7 @@ class Tasks:
         return task
 
     async def stop(self) -> None:
-        """Cancel what still runs, and wait for its end."""
+        """Cancel the running tasks and wait until they have ended."""
         await end(self._tasks)
 
 
@@ -66,45 +66,45 @@ class SingleFlight(Generic[Result]):
 
 
 class Timers:
-    """Run each of `jobs` again and again: the job, and the seconds from one start to the next.
+    """Runs jobs periodically: each of `jobs` has the seconds from one start to the next.
 
-    A job that takes longer is not started again before it has ended. One that raises is logged and
-    runs again at its next turn, see `attempt`.
+    A job that takes longer is not started again before it has ended. A job that raises is logged by
+    `attempt` and runs again the next time.
     """
 
     def __init__(self, jobs: Iterable[tuple[Job, float]]) -> None:
         self._timers = [
             PeriodicCallback(partial(self._do, job), seconds * 1000) for job, seconds in jobs
         ]
-        self._under_way: set[asyncio.Future[None]] = set()
+        self._running: set[asyncio.Future[None]] = set()
 
     @property
     def are_running(self) -> bool:
-        """Whether they have been started, and not been stopped since."""
+        """Whether the timers have been started and not been stopped."""
         return all(timer.is_running() for timer in self._timers)
 
     def start(self) -> None:
-        """Begin; each job runs for the first time when its seconds are over."""
+        """Start the timers; each job first runs after its interval."""
         for timer in self._timers:
             timer.start()
 
     async def stop(self) -> None:
-        """Start no job any more; cancel those under way, and wait for their end."""
+        """Stop the timers, cancel running jobs and wait until they have ended."""
         for timer in self._timers:
             timer.stop()
-        await end(self._under_way)
+        await end(self._running)
 
     async def _do(self, job: Job) -> None:
         task = asyncio.ensure_future(attempt(job))
-        self._under_way.add(task)
+        self._running.add(task)
         try:
             await task
         finally:
-            self._under_way.discard(task)
+            self._running.discard(task)
 
 
 async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
-    """Cancel tasks, and wait until each has ended, however it does."""
+    """Cancel tasks and wait until all have ended, whatever they raise."""
     ending = tuple(tasks)
     for task in ending:
         task.cancel()
@@ -112,10 +112,10 @@ async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
 
 
 async def attempt(job: Job) -> None:
-    """Run a job that will run again; log what it raises instead of raising it.
+    """Run a periodic job; log what it raises instead of raising it, because it will run again.
 
-    A DatabaseError is a warning (`database_unavailable`), since the database comes back by itself.
-    Any other error is one that nobody foresaw: `task_crashed`, with its traceback.
+    A DatabaseError is logged as the warning `database_unavailable`, any other error, which is
+    unexpected, as `task_crashed` with its traceback.
     """
     try:
         await _run(job)
@@ -126,10 +126,10 @@ async def attempt(job: Job) -> None:
 
 
 async def attempt_each(*jobs: Job) -> None:
-    """Run all jobs, one after the other, whatever one of them raises.
+    """Run all jobs, one after the other, even if some of them raise.
 
-    Raises the first DatabaseError when all have run, for the caller to try again; every other error
-    is logged as by `attempt`.
+    Raises the first DatabaseError after all have run, so that the caller can retry. Other errors
+    are logged as in `attempt`.
     """
     unavailable: DatabaseError | None = None
     for job in jobs:
@@ -143,13 +143,13 @@ async def attempt_each(*jobs: Job) -> None:
         raise unavailable
 
 
-def attempt_now(tell: Callable[[], Told], instead: Instead) -> Told | Instead:
-    """Return what `tell` returns, or `instead` if it raises, which is logged (`task_crashed`)."""
+def attempt_now(read: Callable[[], Value], default: Default) -> Value | Default:
+    """Return what `read` returns; if it raises, log `task_crashed` and return `default`."""
     try:
-        return tell()
+        return read()
     except Exception:
-        log.exception("task_crashed", task=_name_of(tell))
-        return instead
+        log.exception("task_crashed", task=_name_of(read))
+        return default
 
 
 async def _run(job: Job) -> None:
@@ -158,7 +158,7 @@ async def _run(job: Job) -> None:
 
 
 def _name_of(job: Callable[..., Any]) -> str:
-    """A function's name for the log, such as PayloadCache.refresh."""
+    """Return a function's name for the log, such as PayloadCache.refresh."""
     while isinstance(job, partial):
         job = job.args[0] if job.args and callable(job.args[0]) else job.func
     return getattr(job, "__qualname__", type(job).__name__)

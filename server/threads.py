@@ -1,4 +1,4 @@
-"""A pool of threads for what blocks."""
+"""A pool of threads for blocking calls."""
 
 import asyncio
 import os
@@ -17,12 +17,11 @@ T = TypeVar("T")
 
 
 class Threads(Executor):
-    """Up to `most` threads, which the end of the process does not wait for.
+    """Up to `most` threads, for which the end of the process does not wait.
 
-    They give way to the loop, unless that would be passed on to programs that they start.
-
-    Those of ThreadPoolExecutor are always joined at exit, so one frozen database server would keep
-    the process for ever.
+    ThreadPoolExecutor always joins its threads at exit, so that one frozen database server would
+    keep the process from ending. With `gives_way` the threads run at a lower priority than the
+    loop, which programs started by them would inherit.
     """
 
     def __init__(self, most: int, *, gives_way: bool = True) -> None:
@@ -35,18 +34,18 @@ class Threads(Executor):
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a thread."""
+        """The number of calls that wait for a thread."""
         return 0 if self.closed else self._work.qsize()
 
     @property
     def busy(self) -> int:
-        """How many calls are under way."""
+        """The number of calls that are running."""
         return max(len(self._futures) - self.waiting, 0)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in one of the threads."""
+        """Call a function in one of the threads. Raises RuntimeError after `close`."""
         if self.closed:
-            raise RuntimeError("these threads have been closed")
+            raise RuntimeError("this pool has been closed")
         future: Future[T] = Future()
         self._futures.add(future)
         future.add_done_callback(self._futures.discard)
@@ -58,7 +57,7 @@ class Threads(Executor):
         return future
 
     async def call(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Call a function in one of the threads, from the loop."""
+        """Call a function in one of the threads and await its result in the loop."""
         return await asyncio.get_running_loop().run_in_executor(self, function, *arguments)
 
     def _run(self) -> None:
@@ -66,11 +65,11 @@ class Threads(Executor):
             give_way()
         while (job := self._work.get()) is not None:
             job()
-            del job  # or what it holds would live on until the next one
+            del job  # or its arguments would stay in memory until the next one
         self._work.put(None)
 
     def close(self, seconds: float) -> None:
-        """Cancel what waits; give what runs so many seconds, then leave it behind."""
+        """Cancel waiting calls, and wait `seconds` at most for running ones."""
         self.closed = True
         for future in tuple(self._futures):
             future.cancel()
@@ -90,11 +89,11 @@ def _settle(future: "Future[T]", function: Callable[[], T]) -> None:
 
 
 def give_way() -> None:
-    """Let the loop go first where it shares a core with the thread that calls this.
+    """Lower the priority of the calling thread, so that the loop runs first on a shared core.
 
-    A thread that works in C without Python, or for the database's driver, may have the loop's core
-    for some milliseconds. Only on Linux has each thread a niceness of its own, which counts within
-    the process's group. Sources: the manual pages setpriority(2) and sched(7).
+    A thread that runs C code without Python's lock, such as the database driver, could otherwise
+    keep the loop's core for some milliseconds. Only on Linux does each thread have its own
+    niceness, which applies within the process's group. Sources: setpriority(2) and sched(7).
     """
     if sys.platform == "linux":
         niceness = os.getpriority(os.PRIO_PROCESS, 0) + NICER

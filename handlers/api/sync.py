@@ -14,7 +14,7 @@ class SyncHandler(SessionHandler):
     def initialize(  # type: ignore[override]
         self, address: PublicAddress, login_service: LoginService, syncer: Syncer
     ) -> None:
-        """Take the syncer from the wiring."""
+        """Take the syncer from the routes."""
         super().initialize(address)
         self._login_service, self._syncer = login_service, syncer
 

@@ -1,4 +1,6 @@
-"""The pages for people: each handler gathers facts, a presenter shapes them, a template shows them.
+"""The pages for people: a handler reads the data, a presenter shapes it, a template shows it.
 
-`base.py` has what all pages share: templates, security headers, errors in words.
+Begin with `base.py`, which has what all pages share: templates, security headers and errors.
+`account.py` adds the login panel, `auth.py` has the login's routes. Pages may import the API's
+handlers and the services, but not `server/app`.
 """

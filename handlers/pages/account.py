@@ -27,7 +27,7 @@ class AccountHandler(PageHandler):
         read_status: Callable[[], Status],
         owned: bool,
     ) -> None:
-        """Take the login from the wiring; `owned`: the first account to log in owns the server."""
+        """Take the login from the routes; `owned`: the first account to log in owns the server."""
         super().initialize(pages)
         self._login_service, self._read_status, self._owned = login_service, read_status, owned
 

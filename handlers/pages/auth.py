@@ -26,7 +26,7 @@ class AuthHandler(PageHandler):
     """Base of the login's handlers: has the login service, and logs with the request's id."""
 
     def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
-        """Take the templates and the login service from the wiring."""
+        """Take the templates and the login service from the routes."""
         super().initialize(pages)
         self._login_service = login_service
 

@@ -76,7 +76,7 @@ class PageHandler(SessionHandler):
     """Answers with HTML, including errors."""
 
     def initialize(self, pages: Pages) -> None:  # type: ignore[override]
-        """Take the templates from the wiring."""
+        """Take the templates from the routes."""
         super().initialize(pages.address)
         self._pages = pages
 

@@ -1,4 +1,4 @@
-"""What only the demo has: its covers, and the way to the pages of its stand-in for Spotify."""
+"""Routes of the demo: its covers, and redirects to the pages of the stand-in for Spotify."""
 
 from collections.abc import Callable
 
@@ -9,15 +9,15 @@ YEAR = 31_536_000  # seconds
 
 
 class CoverHandler(BaseHandler):
-    """`/demo/image/{id}`: a cover or a portrait, which its id decides alone."""
+    """`/demo/image/{id}`: a cover or portrait, drawn from its id."""
 
     def initialize(self, draw: Callable[[str], bytes | None], root: str) -> None:  # type: ignore[override]
-        """Take from the wiring what draws an SVG picture; it returns None for unknown ids."""
+        """Take `draw`, which returns an SVG or None for an unknown id, from the routes."""
         super().initialize(root)
         self._draw = draw
 
     def get(self, image_id: str) -> None:
-        """Send the picture. Raises NothingThere for an id of no known size."""
+        """Send the picture. Raises NothingThere for an unknown id."""
         picture = self._draw(image_id)
         if picture is None:
             raise NothingThere("No picture has this id.")
@@ -31,15 +31,15 @@ class CoverHandler(BaseHandler):
 
 
 class OpenHandler(BaseHandler):
-    """`/demo/open/{kind}/{id}`: the page of a release or an artist, at the stand-in of today."""
+    """`/demo/open/{kind}/{id}`: redirects to a page of the stand-in that runs now."""
 
     def initialize(self, target: str, root: str) -> None:  # type: ignore[override]
-        """Take the stand-in's address from the wiring."""
+        """Take the stand-in's address from the routes."""
         super().initialize(root)
         self._target = target
 
     def get(self, kind: str, identity: str) -> None:
-        """Send the browser there: the stand-in's port may differ after each start."""
+        """Redirect to the stand-in, whose port may change at each start."""
         self.set_header("Cache-Control", "no-store")
         self.redirect(f"{self._target}/open/{kind}/{identity}", status=303)
 

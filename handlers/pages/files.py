@@ -1,35 +1,35 @@
-"""Files that change with the program only: style sheets, scripts, the icon, robots.txt."""
+"""Static files, the icon, robots.txt, and the redirect from `/api/`."""
 
 from tornado.web import StaticFileHandler
 
 from handlers.base import BaseHandler
 
-# Private or of no use in a search engine. `/?*` are the countless filters of the wall.
+# Private, or useless in a search engine; `/?*` are the countless filters of the start page.
 PRIVATE = ("/?*", "/api/", "/auth/", "/feeds/", "/metrics", "/healthz", "/readyz")
 
 
 class StaticHandler(BaseHandler, StaticFileHandler):
-    """Style sheets and scripts, which change with the program only."""
+    """Style sheets and scripts, which change only with the program."""
 
     shared = False
     compute_etag = StaticFileHandler.compute_etag
 
     def initialize(self, path: str, root: str) -> None:  # type: ignore[override]
-        """Take the folder from the wiring."""
+        """Take the folder from the routes."""
         BaseHandler.initialize(self, root)
         StaticFileHandler.initialize(self, path)
 
     def set_extra_headers(self, _path: str) -> None:
-        """An hour is short enough for an upgrade."""
+        """Let clients cache for an hour, short enough for upgrades."""
         self.set_header("Cache-Control", "public, max-age=3600")
         self.set_header("X-Content-Type-Options", "nosniff")
 
 
 class IconHandler(BaseHandler):
-    """`/favicon.ico`: what browsers and feed readers ask for by themselves."""
+    """`/favicon.ico`, which browsers and feed readers request by themselves."""
 
     def get(self) -> None:
-        """Send them to the icon of all pages."""
+        """Redirect to the icon of all pages."""
         self.set_header("Cache-Control", "public, max-age=3600")
         self.redirect(f"{self._root}/static/freshet.svg", permanent=True)
 
@@ -37,13 +37,13 @@ class IconHandler(BaseHandler):
 
 
 class RobotsHandler(BaseHandler):
-    """`/robots.txt`: crawlers may read pages, but not follow what is private or endless.
+    """`/robots.txt`: crawlers may read the pages, except private and endless ones.
 
     Source: RFC 9309.
     """
 
     def initialize(self, path: str, root: str) -> None:  # type: ignore[override]
-        """Take the path of PUBLIC_URL from the wiring: all addresses are below it."""
+        """Take the path of PUBLIC_URL, which precedes all others, from the routes."""
         super().initialize(root)
         lines = [
             "User-agent: *",
@@ -53,7 +53,7 @@ class RobotsHandler(BaseHandler):
         self._body = "\n".join(lines) + "\n"
 
     def get(self) -> None:
-        """Send it."""
+        """Send the file."""
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.set_header("Cache-Control", "public, max-age=3600")
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -63,10 +63,10 @@ class RobotsHandler(BaseHandler):
 
 
 class EntranceHandler(BaseHandler):
-    """`/api/`: where people look for what the API is."""
+    """`/api/`, where people look for the documentation."""
 
     def get(self) -> None:
-        """Send them to the documentation."""
+        """Redirect to the documentation."""
         self.set_header("Cache-Control", "public, max-age=3600")
         self.redirect(f"{self._root}/api/docs/", status=303)
 

@@ -1,4 +1,4 @@
-"""`/setup`, in the demo alone: the steps to the real thing, with this server's redirect URI."""
+"""`/setup`, in the demo only: the steps to real releases, with this server's redirect URI."""
 
 from handlers.pages.base import PageHandler, Pages
 from server.config.getting_started import steps
@@ -7,10 +7,10 @@ TITLE = "From the demo to the real releases"
 
 
 class SetupHandler(PageHandler):
-    """Shows what everyone may know; reads no database."""
+    """Shows the steps, which are public; reads no database."""
 
     def initialize(self, pages: Pages, redirect_uri: str) -> None:  # type: ignore[override]
-        """Take the redirect URI from the wiring."""
+        """Take the redirect URI from the routes."""
         super().initialize(pages)
         self._redirect_uri = redirect_uri
 

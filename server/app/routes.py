@@ -1,4 +1,4 @@
-"""The routes, on one screen: each with its handler, and what that is given."""
+"""The routes on one screen: each with its handler and the handler's arguments."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -65,7 +65,7 @@ def table(
     admission: Admission,
     pages: Pages,
 ) -> list[Any]:
-    """Every route but the one for addresses that no route knows."""
+    """Return all routes; `elsewhere` answers at other addresses."""
 
     def artist(identity: str) -> Awaitable[Found | None]:
         return database.run(lookups.read_artist, identity)
@@ -110,7 +110,7 @@ def table(
 
 
 def _of_metrics(settings: Settings) -> dict[str, Any]:
-    """Return who may read the metrics."""
+    """Return who may read the metrics, as arguments of their handler."""
     key = settings.metrics_key
     return {
         "key": key.get_secret_value() if key else None,
@@ -120,7 +120,7 @@ def _of_metrics(settings: Settings) -> dict[str, Any]:
 
 def _of_the_demo(settings: Settings, page: dict[str, Any]) -> list[Any]:
     """Return the routes of the demo: its setup guide, its covers, its links to Spotify."""
-    from server.standin.artwork.covers import draw  # no other server needs the stand-in
+    from server.standin.artwork.covers import draw  # only the demo needs the stand-in
 
     root = {"root": settings.public_url}
     return [
@@ -148,7 +148,7 @@ def make_pages(settings: Settings) -> Pages:
 
 
 def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:
-    """The routes of the login; `by_hand`: an address can be pasted to end one."""
+    """Return the routes of the login; `by_hand` adds the form for a copied address."""
     return [
         (r"/auth/login/?", LoginHandler, login),
         (r"/auth/authorize/?", LoginHandler, login),
@@ -160,5 +160,5 @@ def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:
 
 
 def _pattern(path: str) -> str:
-    """An address as a pattern; where it ends in a slash, that may be left out."""
+    """Return a path as a pattern, in which a final slash is optional."""
     return re.escape(path) + ("?" if path.endswith("/") else "")

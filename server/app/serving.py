@@ -1,14 +1,16 @@
-"""What answers are served from, and the server that sends them, wired to the rest."""
+"""Builds what responses are served from, and the HTTP server that sends them."""
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
+
 from handlers.pages.base import Pages
 from server.app import routes
-from server.app.unreadable import Refuser
 from server.catalog.snapshot import freshness_of
 from server.config.settings import Settings
 from server.database.admission import Admission
@@ -16,9 +18,11 @@ from server.database.executor import Database
 from server.http.connections.unsent import Backlog
 from server.http.forwarded import TrustedProxies
 from server.http.head_cache import Count, HeadCache
+from server.http.refusals import Unreadable
 from server.http.server import WebServer
-from server.observability.access_log import AccessLog
+from server.observability.access_log import AccessLog, new_id
 from server.observability.instruments import CacheTally
+from server.openapi import problem_kinds
 from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.negotiation import strict_transport
@@ -26,6 +30,8 @@ from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.storage import changes, snapshots
 from server.sync.upstream_status import UpstreamStatus
 from server.threads import Threads
+
+QUOTED = re.compile(r"[:'\"].*", re.DOTALL)  # where a reason may begin to quote the client
 
 
 def make_cache(
@@ -38,7 +44,7 @@ def make_cache(
     tally: CacheTally,
     admission: Admission,
 ) -> PayloadCache:
-    """The part that holds ready answers, as the settings want it; `builders` make them."""
+    """Build the cache of serialised responses; the threads of `builders` serialise them."""
     return PayloadCache(
         lambda: database.run(snapshots.load, now().date()),
         lambda day: database.run(snapshots.load_day, day),
@@ -58,7 +64,7 @@ def make_cache(
 def make_lag(
     cache: PayloadCache, upstream_status: UpstreamStatus, timer: Callable[[], float]
 ) -> ServingLag:
-    """The part that sees to it that what is stored is served."""
+    """Build what checks that the newest stored sync is served."""
     return ServingLag(
         stored=lambda: upstream_status.history.stored,
         served=lambda: freshness_of(cache.snapshot).run,
@@ -68,20 +74,20 @@ def make_lag(
 
 
 def make_admission(settings: Settings) -> Admission:
-    """The part that bounds how many requests wait."""
+    """Build what limits the number of waiting requests."""
     return Admission(settings.budget.waiting)
 
 
 def make_head_cache(
     settings: Settings, cache: PayloadCache, count: Count, timer: Callable[[], float]
 ) -> HeadCache:
-    """The part that knows what is answered by the fast lane."""
+    """Build the fast lane's cache; `count` is called with its hits."""
     most, strict = settings.budget.head_cache, strict_transport(settings.public_url)
     return HeadCache(cache.responses, cache.hot_queries, count, time.time, timer, most, strict)
 
 
 def make_broadcast(settings: Settings, database: Database) -> Broadcast:
-    """The part that tells listeners of changes."""
+    """Build what sends changes to event streams."""
     memory = settings.budget
     return Broadcast(
         lambda after, limit: database.run(changes.read, after, limit),
@@ -92,9 +98,9 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
     )
 
 
-def make_backlog(settings: Settings, tell: Callable[[str], None]) -> Backlog:
-    """The account of what clients have yet to take; `tell` hears why a connection is closed."""
-    return Backlog(settings.budget.unsent, tell)
+def make_backlog(settings: Settings, on_close: Callable[[str], None]) -> Backlog:
+    """Build the count of unsent bytes; `on_close` is called with the reason of each closing."""
+    return Backlog(settings.budget.unsent, on_close)
 
 
 def make_web_server(
@@ -106,7 +112,7 @@ def make_web_server(
     backlog: Backlog,
     broadcast: Broadcast,
 ) -> WebServer:
-    """The HTTP server with these routes, as the settings want it."""
+    """Build the HTTP server for a route table."""
     public = urlsplit(settings.public_url)
     proxies = TrustedProxies(settings.trusted_proxies, public.scheme)
     return WebServer(
@@ -120,3 +126,35 @@ def make_web_server(
         memory=settings.budget,
         shed=broadcast.shed,
     )
+
+
+class Refuser:
+    """Answers and logs requests that cannot be parsed, with the same problems as handlers.
+
+    `root` is the path of PUBLIC_URL.
+    """
+
+    def __init__(self, root: str, access_log: AccessLog, proxies: TrustedProxies) -> None:
+        self._root = root
+        self._access_log = access_log
+        self._proxies = proxies
+
+    def __call__(self, request: Unreadable) -> bytes:
+        """Log a request and return the body of its response."""
+        explained, request_id = problem_kinds.of_status(request.status), new_id()
+        reason = QUOTED.sub("", request.reason).strip()
+        detail = f"The request cannot be read: {reason}."
+        problem = problem_kinds.problem(
+            self._root, explained.kind, explained.title, request.status, detail, request_id
+        )
+        body = orjson.dumps(problem)
+        self._access_log.refused(
+            request_id,
+            request.method,
+            request.target,
+            self._proxies.origin(request.peer, request.headers),
+            request.status,
+            len(body),
+            request.reason,
+        )
+        return body

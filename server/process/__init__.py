@@ -1,5 +1,7 @@
-"""Operating-system processes: one or several, signals, systemd, garbage collection.
+"""Operating-system processes: one or several, signals, systemd, memory and garbage collection.
 
-Begin with `main.py`, which serves until a signal comes; `supervisor.py` runs several workers
-(`worker.py`) as child processes (`child.py`). Imports `app` and everything below it.
+Begin with `main.py`, which serves until a signal arrives. With several processes `supervisor.py`
+runs workers (`worker.py`) as child processes (`child.py`). `startup.py` repairs what a process
+inherits, `tuning.py` sets its limits, `systemd.py` notifies a service manager. Imports `app` and
+everything below it.
 """

@@ -1,4 +1,4 @@
-"""A child process that is started again whenever it dies, until it is told to stop."""
+"""A child process that is restarted whenever it dies, until it is stopped."""
 
 import asyncio
 import signal
@@ -11,10 +11,10 @@ from typing import Any
 
 import structlog
 
-EARLY_SECONDS = 10.0  # one that dies within so long of its start is started again after a pause
-FIRST_PAUSE = 1.0  # seconds; twice as long after each further such death
+EARLY_SECONDS = 10.0  # a child that dies sooner after its start is restarted after a pause
+FIRST_PAUSE = 1.0  # seconds; doubled after each further early death
 LONGEST_PAUSE = 30.0
-BEAT_SECONDS = 1.0  # how often a child says that its loop turns
+BEAT_SECONDS = 1.0  # between two signs of life of a child
 
 log = structlog.get_logger()
 
@@ -22,9 +22,9 @@ log = structlog.get_logger()
 class Child:
     """Runs `target(*arguments, pipe)` in a fresh interpreter, as number `number` in the log.
 
-    The child sends a message once it works, which sets `works`, and may send more to show that it
-    lives: `missed` is set to 0 by each. It never gets one: the end of the pipe tells it to stop, so
-    it also stops when we are killed. `died` is called each time it has.
+    The child sends a message once it works, which sets `works`, and may send more as signs of life:
+    each sets `missed` to 0. The parent sends nothing: it closes the pipe to stop the child, which
+    therefore also stops if the parent is killed. `died` is called after each death.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class Child:
         self.missed = 0
 
     async def run(self) -> None:
-        """Keep it running until `stop`."""
+        """Start the child, and restart it whenever it dies, until `stop`."""
         pause = FIRST_PAUSE
         while not self._stopping.is_set():
             started = time.monotonic()
             try:
                 self._start()
-            except OSError as error:  # no memory, no room for one more
+            except OSError as error:  # no memory, or too many processes
                 died_of: dict[str, Any] = {"reason": str(error)}
             else:
                 died_of = await self._end()
@@ -66,23 +66,23 @@ class Child:
             pause = min(2 * pause, LONGEST_PAUSE) if early else FIRST_PAUSE
 
     def stop(self) -> None:
-        """Tell it to stop; `run` returns when it has."""
+        """Stop the child; `run` returns when it has ended."""
         self._stopping.set()
         self._close_pipe()
         if self._process is not None and not self.works.is_set():
-            self._process.terminate()  # it may be importing, which nobody has to wait for
+            self._process.terminate()  # it may still be importing: do not wait for it
 
     def kill(self, reason: str) -> None:
-        """End it at once, whatever it is at."""
+        """Kill the child at once."""
         if self._process is not None and self._process.is_alive():
             log.error("process_killed", process=self._number, reason=reason)
             self._process.kill()
 
     def _start(self) -> None:
-        """Start it with SIGINT blocked: a Ctrl-C must not end it while it is still importing."""
+        """Start the child with SIGINT blocked: a Ctrl-C must not end it while it is importing."""
         context = get_context("spawn")
         self.works.clear()
-        resource_tracker.ensure_running()  # or the first start would, and unblock the signal
+        resource_tracker.ensure_running()  # else the first start does, and unblocks SIGINT
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=self._target, args=(*self._arguments, self._number, theirs)
@@ -96,9 +96,9 @@ class Child:
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
             theirs.close()
-        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._hear)
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._receive)
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         assert self._pipe is not None
         try:
             self._pipe.recv_bytes()
@@ -109,7 +109,7 @@ class Child:
         self.works.set()
 
     async def _end(self) -> dict[str, Any]:
-        """Wait for its end; what it died of."""
+        """Wait until the child has ended; return its process id and exit code or signal."""
         ended, loop = asyncio.Event(), asyncio.get_running_loop()
         loop.add_reader(self._process.sentinel, ended.set)
         await ended.wait()

@@ -1,4 +1,4 @@
-"""From the settings to the end: start one process or several, wait for a signal, stop."""
+"""Serves with one process or several: start, wait for a signal, stop."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ logger = structlog.get_logger()
 
 
 def run(server: Coroutine[Any, Any, None]) -> None:
-    """Run a server on the fastest loop, to its end."""
+    """Run a server to its end, on the fastest event loop available."""
     tuning.make_ready()
     with asyncio.Runner(loop_factory=tuning.fastest_loop()) as runner:
         runner.run(server)
@@ -32,9 +32,10 @@ async def serve(
     standin: str | None = None,
     on_start: Callable[[str], None] = lambda url: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `standin` is the address of what plays Spotify, if anything.
+    """Serve until SIGTERM or SIGINT.
 
-    `on_start` gets the address once clients are answered. Raises AddressUnavailable.
+    `standin` is the address of the stand-in for Spotify, if there is one. `on_start` is called with
+    the server's address once clients can connect. Raises AddressUnavailable.
     """
     log.configure(settings.log_format, settings.log_level)
     for remark in config.remarks(settings.database_url):

@@ -1,7 +1,7 @@
-"""Repair what a process may have inherited: closed descriptors, blocked and ignored signals.
+"""Repairs what a process may have inherited: closed descriptors, blocked or ignored signals.
 
-Service managers, cron, `nohup`, shells that start a command in a script's background and careless
-parents hand these on (POSIX, Shell Command Language 2.11; the manual page execve(2)).
+Service managers, cron, `nohup`, shells that start a background command in a script, and careless
+parents pass these on (POSIX, Shell Command Language 2.11; the manual page execve(2)).
 """
 
 import os
@@ -13,7 +13,7 @@ ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def prepare() -> None:
-    """Make the process one that can be read from, written to and ended; call it before all else."""
+    """Repair descriptors and signals; must be called before anything else."""
     open_standard_descriptors()
     accept_signals()
 
@@ -21,7 +21,7 @@ def prepare() -> None:
 def open_standard_descriptors() -> None:
     """Open /dev/null where descriptor 0, 1 or 2 is closed.
 
-    Otherwise the next file or socket gets that number, and receives what is meant for a terminal.
+    Otherwise the next file or socket gets that number, and receives output meant for a terminal.
     """
     for number, name, mode in STANDARD:
         try:
@@ -38,8 +38,8 @@ def open_standard_descriptors() -> None:
 def accept_signals() -> None:
     """Unblock SIGINT and SIGTERM, and let SIGTERM end the process.
 
-    An ignored SIGINT stays so for commands, as a shell wants it for what runs in the background; a
-    server handles both.
+    An ignored SIGINT stays ignored, as shells require of background commands; a server installs
+    handlers for both.
     """
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_IGN:

@@ -1,4 +1,4 @@
-"""The parent of several processes: what they share, how they start, and how all of them end."""
+"""The parent of several workers: holds what they share, starts, restarts and stops them."""
 
 import asyncio
 import shutil
@@ -19,8 +19,8 @@ from server.observability import count_files
 from server.process import worker
 from server.process.child import BEAT_SECONDS, Child
 
-STOP_SECONDS = 8.0  # what a process gets to end by itself
-CONNECTIONS = 8  # to the database, a process at most
+STOP_SECONDS = 8.0  # how long a worker may take to stop
+CONNECTIONS = 8  # to the database, at most for each worker
 SPARE_CONNECTIONS = 28  # for commands
 
 log = structlog.get_logger()
@@ -33,23 +33,24 @@ async def supervise(
     stopping: Callable[[], None],
     patience: float = 0,
 ) -> None:
-    """Run `settings.processes` of them until `stop`; `started` gets the port once all listen.
+    """Run `settings.processes` workers until `stop` is set.
 
-    The embedded database is ours, so that it outlives each of them. One whose loop has not turned
-    for `patience` seconds, if that is not 0, is killed and started again. Raises
+    `started` is called with the port once all workers answer, `stopping` when the stop begins. The
+    embedded database belongs to this process, so that it outlives every worker. A worker whose loop
+    has not turned for `patience` seconds is killed and restarted; 0 turns that off. Raises
     AddressUnavailable.
     """
     with reserved(settings.host, settings.port) as port, _folder() as folder:
         database = _embedded(settings)
-        looking_after: asyncio.Task[None] | None = None
+        supervising: asyncio.Task[None] | None = None
         if database is not None:
             supervisor = DatabaseSupervisor(database)
-            await supervisor.try_to_start()  # ours before a child can take it
-            looking_after = asyncio.create_task(supervisor.supervise())
+            await supervisor.try_to_start()  # before a worker can start it
+            supervising = asyncio.create_task(supervisor.supervise())
         settings = settings.model_copy(update={"port": port})
         children = _children(settings, folder)
         running = [asyncio.create_task(child.run()) for child in children]
-        tasks = [asyncio.create_task(_tell(children, port, started))]
+        tasks = [asyncio.create_task(_report_start(children, port, started))]
         if patience:
             tasks.append(asyncio.create_task(_kill_stuck(children, patience)))
         try:
@@ -59,16 +60,16 @@ async def supervise(
             for task in tasks:
                 task.cancel()
             await _end(children, running)
-            if looking_after is not None and database is not None:
-                looking_after.cancel()
-                await asyncio.wait([looking_after])
+            if supervising is not None and database is not None:
+                supervising.cancel()
+                await asyncio.wait([supervising])
                 database.close()
     log.info("server_stopped")
 
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """Where the processes count, so that each can tell the sums of all, also of those that died."""
+    """Create the folder of the workers' counters, by which each reports the sums of all."""
     folder = runtime_folder.make("freshet-metrics-")
     try:
         yield folder
@@ -93,16 +94,16 @@ def _embedded(settings: Settings) -> Database | None:
     return Database(address, {"max_connections": str(connections)})
 
 
-async def _tell(children: list[Child], port: int, started: Callable[[int], None]) -> None:
+async def _report_start(children: list[Child], port: int, started: Callable[[int], None]) -> None:
     for child in children:
         await child.works.wait()
     started(port)
 
 
 async def _kill_stuck(children: list[Child], patience: float) -> None:
-    """Kill those whose loop is stuck, so that they are started again."""
+    """Kill workers whose loop is stuck, so that they are restarted."""
     while True:
-        await asyncio.sleep(BEAT_SECONDS)  # and not by the clock, which runs on while we are frozen
+        await asyncio.sleep(BEAT_SECONDS)  # not by the clock: it advances while frozen
         for child in children:
             child.missed += 1
             if child.works.is_set() and child.missed * BEAT_SECONDS >= patience:
@@ -110,7 +111,7 @@ async def _kill_stuck(children: list[Child], patience: float) -> None:
 
 
 async def _end(children: list[Child], running: list["asyncio.Task[None]"]) -> None:
-    """Let all stop, at the same time; kill those that do not."""
+    """Stop all workers at the same time; kill those that do not stop in time."""
     for child in children:
         child.stop()
     _, slow = await asyncio.wait(running, timeout=STOP_SECONDS)

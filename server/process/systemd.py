@@ -1,4 +1,4 @@
-"""Tells a service manager that the server is ready, alive and stopping, as systemd wants it.
+"""Notifies a service manager, such as systemd, that the server is ready, alive or stopping.
 
 Source: freedesktop.org/software/systemd/man/sd_notify.html, its section on the protocol.
 """
@@ -11,13 +11,14 @@ from typing import Self
 
 from tornado.ioloop import PeriodicCallback
 
-PINGS = 3  # within the time after which the manager loses patience
+PINGS = 3  # signs of life within the manager's timeout
 
 
 class Notifier:
-    """Sends to the datagram socket `address`, a path or `@` and an abstract name; "" is nobody.
+    """Sends notifications to a datagram socket.
 
-    `patience` is after how many seconds without a sign of life the manager restarts us; 0 is never.
+    `address` is a path, or `@` with an abstract name, or "" to send nothing. After `patience`
+    seconds without a sign of life the manager restarts the server; 0 means never.
     """
 
     def __init__(self, address: str = "", patience: float = 0) -> None:
@@ -26,30 +27,30 @@ class Notifier:
 
     @classmethod
     def of(cls, environment: MutableMapping[str, str]) -> Self:
-        """As the environment tells, where it is deleted: it is meant for this process alone."""
+        """Take the address out of the environment: it is for this process only."""
         address = environment.pop("NOTIFY_SOCKET", "")
         meant_for = environment.pop("WATCHDOG_PID", "")
         microseconds = environment.pop("WATCHDOG_USEC", "")
-        if not address.startswith(("/", "@")):  # such as vsock:, which is for whole machines
+        if not address.startswith(("/", "@")):  # such as vsock:, for virtual machines
             return cls()
         ours = meant_for in ("", str(os.getpid())) and microseconds.isdecimal()
         return cls(address, int(microseconds) / 1e6 if ours else 0)
 
     def ready(self) -> None:
-        """The server listens."""
+        """Notify that the server listens."""
         self._send(f"READY=1\nMAINPID={os.getpid()}")
 
     def alive(self) -> None:
-        """The loop that calls this turns."""
+        """Send a sign of life."""
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The server has begun to stop."""
+        """Notify that the server has begun to stop."""
         self._send("STOPPING=1")
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Give signs of life from the running loop, if anybody waits for them."""
+        """Send signs of life from the running loop, if the manager expects them."""
         if not self.patience:
             yield
             return
@@ -64,7 +65,7 @@ class Notifier:
         if not self._address:
             return
         with (
-            suppress(OSError),  # the manager has gone, or does not read; serving goes on
+            suppress(OSError),  # the manager has ended or does not read: serving matters more
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel,
         ):
             channel.setblocking(False)

@@ -15,7 +15,7 @@ from handlers.api.events import EventsHandler
 from handlers.pages.base import NotFoundHandler, Pages
 from handlers.session import PublicAddress
 from server.app.application import Application
-from server.app.unreadable import Refuser
+from server.app.serving import Refuser
 from server.catalog.change_event import Entry, Piece
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable

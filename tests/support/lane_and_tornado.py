@@ -12,7 +12,7 @@ from tornado.httpclient import AsyncHTTPClient
 
 from server.app import routes
 from server.app.application import Application
-from server.app.unreadable import Refuser
+from server.app.serving import Refuser
 from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog

@@ -19,7 +19,7 @@ from tornado.websocket import WebSocketHandler
 
 from handlers.base import BaseHandler
 from server.app.application import Application
-from server.app.unreadable import Refuser
+from server.app.serving import Refuser
 from server.config.memory_budget import DEFAULT
 from server.http.connections.head_limits import HEAD_SECONDS, IDLE_SECONDS, end_of_head
 from server.http.fast_lane import FastLane

@@ -115,7 +115,7 @@ async def test_a_stand_in_that_has_to_move_says_where_it_is(
         chosen = demo.settings(standin, port=5003)
         assert standin.world.shown_url == "http://127.0.0.1:5003/demo"
         assert chosen.spotify_api_url == standin.api_url
-        demo.say_where(lock, standin, "http://127.0.0.1:5003")
+        demo.report_place(lock, standin, "http://127.0.0.1:5003")
     await standin.stop()
     (said,) = [line for line in lines() if line["event"] == "standin_moved"]
     assert said["url"] == standin.accounts_url

@@ -262,8 +262,8 @@ def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[...,
     assert (second.returncode, second.stdout) == (1, "")
     pid = server.process.pid
     assert second.stderr == (
-        f"Freshet stopped: the demo runs already at http://127.0.0.1:{server.port} "
-        f"(process {pid}); stop that one first: kill {pid}\n"
+        f"Freshet stopped: the demo is already running at http://127.0.0.1:{server.port} "
+        f"(process {pid}); stop it first: kill {pid}\n"
     )
     assert server.stop() == 0
 

@@ -87,8 +87,8 @@ def test_on_a_terminal_it_asks_hides_the_secret_and_ends_with_the_doctor(
     assert "hush" not in terminal.told
     assert "PORT must be a whole number" in terminal.told
     assert f"{COLOUR}  http://127.0.0.1:5123/auth/callback/" in terminal.told
-    written, _, report = terminal.told.partition("`manage.py doctor` says:")
-    assert f"{env_file} is written" in written
+    written, _, report = terminal.told.partition("`manage.py doctor` checks all this:")
+    assert f"Wrote {env_file}. Only its owner can read it." in written
     assert "ok     settings" in report
     assert "fault  Spotify       cannot be reached" in report
     values = environment.read_file(env_file)

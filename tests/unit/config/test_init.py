@@ -92,7 +92,7 @@ def test_one_that_is_there_is_changed_only_after_its_difference_was_shown(
     assert dotenv.read_text() == text.replace("old", "new") + "PORT=5123\n"
     assert stat.S_IMODE(dotenv.stat().st_mode) == 0o600
     again = init("--yes")
-    assert ".env has all of this already." in again.stdout
+    assert ".env is already up to date." in again.stdout
     assert dotenv.read_text() == text.replace("old", "new") + "PORT=5123\n"
 
 
