@@ -134,9 +134,7 @@ class _Questions:
     def _prompt(self, name: str, label: str, default: str | None) -> str:
         hidden = name in HIDDEN
         if hidden:
-            label += (
-                " (not shown; empty keeps it)" if default is not None else " (not shown)"
-            )
+            label += " (not shown; empty keeps it)" if default is not None else " (not shown)"
         answer: Any = click.prompt(
             label,
             default=default,

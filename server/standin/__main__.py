@@ -1,13 +1,14 @@
 """Run the stand-in alone: `python -m server.standin --port 9090`."""
 
-import argparse
 import asyncio
 import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from textwrap import fill
+from typing import Any, BinaryIO
+
+import click
 
 from server.standin import AppKind, Fault, StandIn, read_faults
 from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
@@ -23,9 +24,12 @@ def _listed(title: str, names: tuple[str, ...]) -> str:
     )
 
 
+# Each \b keeps click from wrapping the paragraph that follows.
 FAULTS_HELP = f"""
+\b
 A faults file is a JSON list of objects: [{{"fault": "502", "path": "/v1/search", "times": 3}}].
 
+\b
 fields:
   fault        the name of the fault, see below
   path         affects requests whose path starts with this, default "/v1/"
@@ -35,12 +39,14 @@ fields:
   retry_after  Retry-After header of an error response: seconds or any text; default none
   seconds      duration of stall, drip and slow
 
+\b
 faults:
 {_listed("answers", ANSWERS)}
 {_listed("connections", WIRE)}
 {_listed("pages", PAGES)}
 {_listed("texts", TEXTS)}
 
+\b
 A request is affected by the first fault of the list that matches it, and by no other.
 """
 
@@ -58,45 +64,72 @@ def greeting(standin: StandIn) -> str:
     )
 
 
-async def serve(arguments: argparse.Namespace) -> None:
-    """Listen until SIGTERM or SIGINT, even if a parent process blocked or ignored them."""
+async def serve(port: int, **options: Any) -> None:
+    """Listen until SIGTERM or SIGINT, even if a parent process blocked or ignored them.
+
+    `options` are those of StandIn. Exits with a message if the port is not available.
+    """
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for sign in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(sign, stop.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
-    standin = StandIn(
-        kind=AppKind(arguments.kind),
-        redirect_uris=arguments.redirect_uri or ("http://127.0.0.1:5000/auth/callback/",),
-        publish_every=arguments.publish_every,
-        faults=arguments.faults,
-        quota=arguments.quota,
-        rate_limit=arguments.rate_limit,
-        unlaunched=arguments.unlaunched,
-    )
+    standin = StandIn(**options)
     try:
-        standin.start(arguments.port)
+        standin.start(port)
     except OSError as error:
-        sys.exit(f"Cannot listen on port {arguments.port}: {os.strerror(error.errno or 0)}")
-    print(greeting(standin), flush=True)  # noqa: T201 - for people
+        sys.exit(f"Cannot listen on port {port}: {os.strerror(error.errno or 0)}")
+    click.echo(greeting(standin))
     await stop.wait()
     await standin.stop()
 
 
-def faults_in(path: str) -> tuple[Fault, ...]:
-    """Read a faults file; raise ArgumentTypeError if it is unreadable or invalid."""
+def faults_in(file: BinaryIO | None) -> tuple[Fault, ...]:
+    """Read a faults file; raise click.UsageError if it is unreadable or invalid."""
+    if file is None:
+        return ()
     try:
-        return read_faults(Path(path).read_bytes())
+        return read_faults(file.read())
     except OSError as error:
-        raise argparse.ArgumentTypeError(f"{path} cannot be read: {error.strerror}") from None
+        raise click.UsageError(f"{file.name} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
+        raise click.UsageError(f"{file.name}: {error}") from None
 
 
-def calls(text: str) -> int:
-    """Parse a number of calls; raise ArgumentTypeError if it is not one."""
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return int(text)
+@click.command(epilog=FAULTS_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--port", type=int, default=9090, help="Port on 127.0.0.1.  [9090]")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in AppKind]),
+    default="restricted",
+    help="Access of the app to the Web API.  [restricted]",
+)
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    default=("http://127.0.0.1:5000/auth/callback/",),
+    help="Redirect URI of the app; may be repeated.  [http://127.0.0.1:5000/auth/callback/]",
+)
+@click.option(
+    "--publish-every", type=float, metavar="SECONDS", help="Time between new releases.  [none]"
+)
+@click.option("--faults", type=click.File("rb"), metavar="FILE", help="Faults file, see below.")
+@click.option(
+    "--quota", type=click.IntRange(0), metavar="N", help="Calls per endpoint in 24 hours."
+)
+@click.option("--rate-limit", type=click.IntRange(0), metavar="N", help="Calls in 30 seconds.")
+@click.option(
+    "--unlaunched",
+    default="",
+    metavar="MARKETS",
+    help="Comma-separated markets to refuse, such as RU,BY.",
+)
+def command(kind: str, faults: BinaryIO | None, unlaunched: str, **options: Any) -> None:
+    """Run the stand-in for Spotify alone, until it is stopped."""
+    options["kind"] = AppKind(kind)
+    options["faults"] = faults_in(faults)
+    options["unlaunched"] = tuple(unlaunched.upper().split(",")) if unlaunched else ()
+    asyncio.run(serve(**options))
 
 
 def main(arguments: Sequence[str] | None = None, prog: str = "python -m server.standin") -> None:
@@ -104,27 +137,7 @@ def main(arguments: Sequence[str] | None = None, prog: str = "python -m server.s
 
     `prog` is the command that the help names.
     """
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Run the stand-in for Spotify alone, until it is stopped.",
-        epilog=FAULTS_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--port", type=int, default=9090)
-    parser.add_argument("--kind", choices=[kind.value for kind in AppKind], default="restricted")
-    parser.add_argument("--redirect-uri", action="append", help="may be repeated")
-    parser.add_argument("--publish-every", type=float, metavar="SECONDS")
-    parser.add_argument("--faults", type=faults_in, default=(), metavar="FILE", help="see below")
-    parser.add_argument("--quota", type=calls, metavar="N", help="calls per endpoint in 24 hours")
-    parser.add_argument("--rate-limit", type=calls, metavar="N", help="calls in 30 seconds")
-    parser.add_argument(
-        "--unlaunched",
-        type=lambda text: tuple(text.upper().split(",")),
-        default=(),
-        metavar="MARKETS",
-        help="comma-separated markets to refuse, such as RU,BY",
-    )
-    asyncio.run(serve(parser.parse_args(arguments)))
+    command.main(arguments, prog_name=prog)
 
 
 if __name__ == "__main__":

@@ -119,7 +119,7 @@ def test_doctor_exits_0_when_all_is_well_and_1_with_a_fault(
     well, ill = manage("doctor", env=env), manage("doctor", env={**env, "CLIENT_SECRET": "wrong"})
     assert (well.returncode, well.stderr) == (0, "")
     assert "ok     redirect URI  http://127.0.0.1:5000/auth/callback/" in well.stdout
-    assert "note   new-releases  not for this app" in well.stdout
+    assert "note   new-releases  not available to this app" in well.stdout
     assert ill.returncode == 1
     assert "fault  credentials   Spotify does not know this CLIENT_ID" in ill.stdout
 

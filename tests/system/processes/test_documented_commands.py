@@ -61,7 +61,7 @@ def shell(command: str, env: dict[str, str], folder: Path = ROOT) -> str:
 def test_the_stand_in_lists_its_faults(manage: Manage) -> None:
     done = manage(*STANDIN.split()[2:], env=NOTHING)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("usage: manage.py standin [-h] [--port PORT]")
+    assert done.stdout.startswith("Usage: manage.py standin [OPTIONS]\n")
     assert {*ANSWERS, *WIRE, *PAGES, *TEXTS} <= set(done.stdout.split())
 
 
