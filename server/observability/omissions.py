@@ -1,15 +1,25 @@
 """Logs releases and artists that had to be left out of responses."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
-
-from server.catalog.isolation import LeftOut
 
 SHOWN = 10  # ids per log line
 
 log = structlog.get_logger()
+
+
+class LeftOut(Protocol):
+    """An item that was left out of a response, and the error that it raised."""
+
+    @property
+    def item(self) -> Any:
+        """An entry, a row or an object of the API."""
+
+    @property
+    def error(self) -> Exception:
+        """What building the response from it raised."""
 
 
 class Omissions:

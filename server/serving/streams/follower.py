@@ -2,15 +2,31 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from server.catalog.change_event import Entry
 from server.errors import DatabaseError
-
-if TYPE_CHECKING:  # the two modules refer to each other
-    from server.serving.streams.broadcast import Broadcast
+from server.serving.streams.ring import Ring
 
 PAGE_BYTES = 64 * 1024  # of changes that are sent at once, unless a single one is larger
+
+
+class Publisher(Protocol):
+    """What a follower needs of the broadcast that it belongs to."""
+
+    ring: Ring | None
+
+    def add_waiting(self, follower: "Follower") -> None:
+        """Wake this follower when changes arrive."""
+
+    def remove_waiting(self, follower: "Follower") -> None:
+        """Stop waking this follower."""
+
+    async def page(self, after: int) -> Sequence[Entry]:
+        """Return the next entries after a `seq`. Raises DatabaseError."""
+
+    def drop(self, follower: "Follower") -> None:
+        """Remove a follower that has disconnected."""
 
 
 class Follower:
@@ -31,7 +47,7 @@ class Follower:
     )
 
     def __init__(
-        self, broadcast: "Broadcast", position: int, *, client: str = "", unnamed: bool = False
+        self, broadcast: Publisher, position: int, *, client: str = "", unnamed: bool = False
     ) -> None:
         self._broadcast = broadcast
         self._ring = broadcast.ring
