@@ -147,12 +147,37 @@ def test_the_architecture_names_each_folder_with_what_it_imports() -> None:
     }
     folders = {each.parent.name for each in (ROOT / "server").glob("*/__init__.py")}
     assert documented_imports.keys() == {*folders, "handlers", "models"}
-    expected = {name: {"everything"} for name in ("app", "process", "doctor", "commands")}
+    expected = {name: {"everything below"} for name in ("app", "process", "doctor", "commands")}
     table = imports_allowed()
     for chapter in {top(each) for each in table}:
         parts = [imported for name, imported in table.items() if top(name) == chapter]
         expected[chapter] = {top(each) for each in chain(*parts)} - {chapter} or {"nothing"}
     assert documented_imports == expected
+
+
+def definitions(file: str) -> set[str]:
+    """Return the classes, functions and methods of a module, methods as Class.method."""
+    found = set()
+    for node in ast.parse((ROOT / file).read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            methods = (ast.FunctionDef, ast.AsyncFunctionDef)
+            found |= {f"{node.name}.{each.name}" for each in node.body if isinstance(each, methods)}
+    return found
+
+
+def test_each_step_of_the_walks_exists() -> None:
+    walks = ARCHITECTURE.partition("\n## Three walks\n")[2].partition("\n## ")[0]
+    assert re.findall(r"^### (.+)", walks, re.MULTILINE) == [
+        "A release, from Spotify to a client",
+        "A login",
+        "A warm request",
+    ]
+    steps = re.findall(r"`([\w/]+\.py):([\w.]+)`", walks)
+    assert len(steps) > 40
+    missing = [f"{file}:{name}" for file, name in steps if name not in definitions(file)]
+    assert not missing, f"docs/architecture.md names {missing}"
 
 
 def test_the_readme_fits_its_bounds() -> None:
