@@ -53,7 +53,7 @@ from server.threads import Threads
 
 CONSENT_SECONDS = 3600.0  # between two checks of how long the consent lasts
 RETRY_SECONDS = 5.0  # between two attempts to write what the database could not take
-CATCH_UP_SECONDS = 10.0  # between two looks at what other processes have done
+CATCH_UP_SECONDS = 10.0  # between two reads of what other processes have stored
 CACHE_SECONDS = 1.0
 BUILDERS = 2  # threads
 BUILD_SECONDS = 0.5  # how long a stop waits for a payload that is being built
@@ -210,7 +210,7 @@ class Application:
         return timedelta(seconds=self.syncer.schedule.interval)
 
     def start(self) -> None:
-        """Listen at once, then boot in the background, and answer once there is data.
+        """Listen at once, then boot in the background, and answer once data is loaded.
 
         The order is the same for a single process, a worker and the tests. Raises
         AddressUnavailable.
@@ -238,7 +238,7 @@ class Application:
             await self.jobs.run()
 
     async def _open(self) -> None:
-        """Answer clients once there is data, after `warm_seconds`, or when a stop begins."""
+        """Answer clients once data is loaded, after `warm_seconds`, or when a stop begins."""
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.loaded.wait(), self._warm_seconds)

@@ -46,7 +46,7 @@ from server.sync.syncer import Syncer
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's
-ANY_ID = "([0-9A-Za-z]{22}|[1-9][0-9]{0,18})"  # or ours
+ANY_ID = "([0-9A-Za-z]{22}|[1-9][0-9]{0,18})"  # or the id of this database
 
 
 def table(

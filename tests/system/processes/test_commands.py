@@ -121,7 +121,7 @@ def test_doctor_exits_0_when_all_is_well_and_1_with_a_fault(
     assert "ok     redirect URI  http://127.0.0.1:5000/auth/callback/" in well.stdout
     assert "note   new-releases  not available to this app" in well.stdout
     assert ill.returncode == 1
-    assert "fault  credentials   Spotify does not know this CLIENT_ID" in ill.stdout
+    assert "fault  credentials   Spotify refuses this CLIENT_ID" in ill.stdout
 
 
 def test_doctor_notes_that_no_login_comes_back_to_localhost_and_goes_on(
