@@ -146,8 +146,8 @@ def origin_of(address: str) -> str:
 def entry_of_app(accounts_url: str) -> str:
     """Return in words where the app's credentials are: at Spotify or at the stand-in."""
     if accounts_url == SPOTIFY_ACCOUNTS:
-        return f"the app's page at {DASHBOARD}"
-    return f"the app's entry at {accounts_url}, which SPOTIFY_ACCOUNTS_URL names"
+        return f"your app's page at {DASHBOARD}"
+    return f"your app's entry at {accounts_url}, which SPOTIFY_ACCOUNTS_URL names"
 
 
 def forget_other_servers() -> None:

@@ -95,6 +95,13 @@ def faults_in(file: BinaryIO | None) -> tuple[Fault, ...]:
         raise click.UsageError(f"{file.name}: {error}") from None
 
 
+def calls(text: str) -> int:
+    """Parse a number of calls; raise click.BadParameter if it is not one."""
+    if not (text.isascii() and text.isdigit()):
+        raise click.BadParameter(f"{text!r} is not a number")
+    return int(text)
+
+
 @click.command(epilog=FAULTS_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--port", type=int, default=9090, help="Port on 127.0.0.1.  [9090]")
 @click.option(
@@ -114,10 +121,8 @@ def faults_in(file: BinaryIO | None) -> tuple[Fault, ...]:
     "--publish-every", type=float, metavar="SECONDS", help="Time between new releases.  [none]"
 )
 @click.option("--faults", type=click.File("rb"), metavar="FILE", help="Faults file, see below.")
-@click.option(
-    "--quota", type=click.IntRange(0), metavar="N", help="Calls per endpoint in 24 hours."
-)
-@click.option("--rate-limit", type=click.IntRange(0), metavar="N", help="Calls in 30 seconds.")
+@click.option("--quota", type=calls, metavar="N", help="Calls per endpoint in 24 hours.")
+@click.option("--rate-limit", type=calls, metavar="N", help="Calls in 30 seconds.")
 @click.option(
     "--unlaunched",
     default="",

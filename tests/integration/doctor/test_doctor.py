@@ -188,14 +188,14 @@ async def test_wrong_credentials_are_told_with_their_fix(
     found = await report(standin, CLIENT_SECRET="not-the-secret")
     assert found["credentials"].level == "fault"
     fix = found["credentials"].fix or ""
-    assert fix.startswith(f"compare them with the app's entry at {standin.accounts_url}")
+    assert fix.startswith(f"compare them with your app's entry at {standin.accounts_url}")
     assert "developer.spotify.com" not in fix + found["redirect URI"].text
     assert standin.calls_to("/v1") == 0
 
 
 def test_only_where_spotify_itself_is_asked_its_dashboard_is_named() -> None:
     assert entry_of_app(Settings.model_fields["spotify_accounts_url"].default) == (
-        "the app's page at https://developer.spotify.com/dashboard"
+        "your app's page at https://developer.spotify.com/dashboard"
     )
     assert "spotify.com" not in entry_of_app("http://127.0.0.1:9090")
 

@@ -207,6 +207,24 @@ def test_a_bad_value_is_the_one_fault_that_is_told(
     assert "\n" not in faults[name]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("PORT", "abc", "must be a whole number"),
+        ("PORT", "5000.5", "must be a whole number"),
+        ("PORT", "65536", "must be at most 65535"),
+        ("RETENTION_DAYS", "1", "must be at least 15"),
+        ("ACCESS_LOG", "loud", "must be 'all', 'summary', 'errors' or 'off'"),
+        ("CLIENT_ID", " ", "is empty: copy it from your app's page at"),
+        ("PUBLIC_URL", " ", "is empty: give it a value, or remove the line"),
+    ],
+)
+def test_a_fault_says_what_the_value_must_be(
+    load_with: LoadWith, name: str, value: str, fault: str
+) -> None:
+    assert faults_of(lambda: load_with(**{name: value}))[name].startswith(fault)
+
+
 @pytest.mark.parametrize("name", NEEDED)
 def test_a_setting_that_is_needed_is_told_with_its_mend(load_with: LoadWith, name: str) -> None:
     faults = faults_of(lambda: load_with(**{name: ""}))
