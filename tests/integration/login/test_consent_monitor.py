@@ -303,7 +303,7 @@ async def test_tokens_are_sealed_with_the_first_key_at_the_start(
 
 
 @pytest.mark.gen_test
-async def test_a_wrong_key_is_told_with_its_mend_and_harms_nothing(
+async def test_a_wrong_key_is_told_with_its_fix_and_harms_nothing(
     watch_of: WatchOf, database: Database, clock: Clock
 ) -> None:
     await agree(database, clock)
@@ -319,12 +319,12 @@ async def test_a_wrong_key_is_told_with_its_mend_and_harms_nothing(
     assert astray.consent is not None
     assert astray.consent.state == "unreadable"
     assert await everything_in(database) == before
-    mended = watch_of(secret=f"{OTHER_SECRET},{SECRET}")
-    await mended.begin()
-    await mended.load()
-    assert mended.consent is not None
-    assert mended.consent.state == "active"
-    assert days_left(mended, clock) == days_left(astray, clock) == 181
+    fixed = watch_of(secret=f"{OTHER_SECRET},{SECRET}")
+    await fixed.begin()
+    await fixed.load()
+    assert fixed.consent is not None
+    assert fixed.consent.state == "active"
+    assert days_left(fixed, clock) == days_left(astray, clock) == 181
 
 
 @pytest.mark.parametrize("garbage", ["''", "'\\xff00'", "'gAAAAA'", "NULL"])

@@ -212,7 +212,7 @@ async def test_a_code_that_has_expired_at_spotify(
 
 
 @pytest.mark.gen_test
-async def test_another_redirect_uri_is_the_operators_to_mend(set_stage: SetStage) -> None:
+async def test_another_redirect_uri_is_the_operators_to_fix(set_stage: SetStage) -> None:
     stage = await set_stage()
     browser = stage.browser()
     consent = await browser.begin()
@@ -225,7 +225,7 @@ async def test_another_redirect_uri_is_the_operators_to_mend(set_stage: SetStage
 
 
 @pytest.mark.gen_test
-async def test_a_wrong_client_secret_is_the_operators_to_mend(
+async def test_a_wrong_client_secret_is_the_operators_to_fix(
     set_stage: SetStage, lines: Lines
 ) -> None:
     stage = await set_stage(client_secret="a-wrong-client-secret")

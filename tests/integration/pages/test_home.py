@@ -154,7 +154,7 @@ async def test_a_consent_six_months_old_is_shown_as_ended_even_before_spotify_sa
 
 
 @pytest.mark.gen_test
-async def test_a_login_that_secret_does_not_open_says_how_to_mend_it(set_stage: SetStage) -> None:
+async def test_a_login_that_secret_does_not_open_says_how_to_fix_it(set_stage: SetStage) -> None:
     stage = await set_stage()
     owner = await logged_in(stage)
     later = await set_stage(stage.standin, secret=OTHER_SECRET)
@@ -163,8 +163,8 @@ async def test_a_login_that_secret_does_not_open_says_how_to_mend_it(set_stage: 
     assert "The stored tokens cannot be read" in page
     assert "SECRET=new,old" in page
     assert SECRET not in page
-    mended = await set_stage(stage.standin, secret=f"{OTHER_SECRET},{SECRET}")
-    assert "181 days left" in await home(owner_at(mended, owner))
+    fixed = await set_stage(stage.standin, secret=f"{OTHER_SECRET},{SECRET}")
+    assert "181 days left" in await home(owner_at(fixed, owner))
 
 
 @pytest.mark.gen_test

@@ -89,7 +89,7 @@ async def test_each_refusal_that_was_seen(
 
 
 @pytest.mark.gen_test
-async def test_a_wrong_secret_is_told_with_its_mend(start_standin: Any, accounts_of: Any) -> None:
+async def test_a_wrong_secret_is_told_with_its_fix(start_standin: Any, accounts_of: Any) -> None:
     accounts = accounts_of(start_standin(), secret="wrong-secret")
     with pytest.raises(CredentialsRejected, match="CLIENT_SECRET") as caught:
         await accounts.client_credentials()

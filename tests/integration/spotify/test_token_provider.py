@@ -917,8 +917,8 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
     assert row.state == "active"
     assert (row.access_token, row.refresh_token) == (before.access_token, before.refresh_token)
     standin.calls.clear()
-    for mended in (SECRET, f"{OTHER_SECRET},{SECRET}"):
-        provider = make_provider(standin, secret=mended)
+    for fixed in (SECRET, f"{OTHER_SECRET},{SECRET}"):
+        provider = make_provider(standin, secret=fixed)
         assert await provider.access_token() == grant.access_token
     assert asked_for_tokens(standin) == 0
 

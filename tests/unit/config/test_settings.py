@@ -226,7 +226,7 @@ def test_a_fault_says_what_the_value_must_be(
 
 
 @pytest.mark.parametrize("name", NEEDED)
-def test_a_setting_that_is_needed_is_told_with_its_mend(load_with: LoadWith, name: str) -> None:
+def test_a_setting_that_is_needed_is_told_with_its_fix(load_with: LoadWith, name: str) -> None:
     faults = faults_of(lambda: load_with(**{name: ""}))
     assert list(faults) == [name]
     assert "is missing" in faults[name]
