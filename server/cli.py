@@ -12,7 +12,6 @@ from server.app.upstream import announce_nothing, make_syncer, one_off
 from server.commands.init import init
 from server.commands.login import login
 from server.commands.postgres import postgres
-from server.commands.standin import standin
 from server.config import settings as config
 from server.config.settings import DatabaseSettings, Settings
 from server.database import schema
@@ -158,10 +157,21 @@ def show_config() -> None:
         click.echo(f"{name}={value}")
 
 
+@main.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def standin(arguments: tuple[str, ...]) -> None:
+    """Run the stand-in for Spotify alone."""
+    from server.standin.__main__ import main as run_standin  # which also prints the help
+
+    run_standin(arguments, "manage.py standin")
+
+
 main.add_command(init)
 main.add_command(login)
 main.add_command(postgres)
-main.add_command(standin)
 
 
 def _demo(faults: BinaryIO | None, chosen: dict[str, Any]) -> Coroutine[Any, Any, None]:

@@ -1,11 +1,29 @@
-"""Routes of the demo: its covers, and redirects to the pages of the stand-in for Spotify."""
+"""Routes of the demo: steps to real releases, covers, redirects to pages of the stand-in."""
 
 from collections.abc import Callable
 
 from handlers.base import BaseHandler
+from handlers.pages.base import PageHandler, Pages
+from server.config.getting_started import steps
 from server.errors import NothingThere
 
 YEAR = 31_536_000  # seconds
+SETUP_TITLE = "From the demo to the real releases"
+
+
+class SetupHandler(PageHandler):
+    """`/setup`: the steps to real releases, with this server's redirect URI; reads no database."""
+
+    def initialize(self, pages: Pages, redirect_uri: str) -> None:  # type: ignore[override]
+        """Take the redirect URI from the routes."""
+        super().initialize(pages)
+        self._redirect_uri = redirect_uri
+
+    def get(self) -> None:
+        """Send the page."""
+        self.send_page("setup.html", title=SETUP_TITLE, steps=steps(self._redirect_uri))
+
+    head = get
 
 
 class CoverHandler(BaseHandler):

@@ -2,6 +2,6 @@
 
 Begin with `application.py`, which makes one process of the server; `upstream.py` builds what calls
 Spotify, `serving.py` what answers requests, `metrics.py` what Prometheus reads, `status.py` gathers
-the state of the server, and `routes.py` lists every route with its handler. This is the only
-chapter that sees all others; only the commands, `process` and `doctor` import it.
+the state of the server, and `routes.py` lists every route with its handler. It may import
+every chapter below the commands, `process` and `doctor`, which alone import it.
 """

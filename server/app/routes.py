@@ -20,13 +20,12 @@ from handlers.pages.auth import (
     PastedHandler,
 )
 from handlers.pages.base import STATIC, NotFoundHandler, Pages
-from handlers.pages.demo import CoverHandler, OpenHandler
+from handlers.pages.demo import CoverHandler, OpenHandler, SetupHandler
 from handlers.pages.docs import DocsHandler, OpenApiHandler
 from handlers.pages.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.pages.home import HomeHandler
 from handlers.pages.problems import ProblemHandler
 from handlers.pages.reference import References
-from handlers.pages.setup import SetupHandler
 from handlers.pages.status import OverviewHandler
 from handlers.session import PublicAddress
 from server.catalog.query import KINDS

@@ -31,10 +31,10 @@ PRIVATE_UMASK = 0o077  # a dump holds everything, so only its owner may read it
     "arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...", required=False
 )
 def postgres(program: str, arguments: tuple[str, ...]) -> None:
-    """Run one of PostgreSQL's programs on the database of DATABASE_URL.
+    """Run a PostgreSQL program on the database.
 
-    The arguments are passed on to the program. If DATABASE_URL names an embedded server that is not
-    running, it is started for the program. Exits with the program's code.
+    The program gets the address in DATABASE_URL and the arguments. An embedded server that is not
+    running is started for it. Exits with the program's code.
 
     \b
     Examples:

@@ -203,7 +203,7 @@ KNOWN = {
     # The stand-in for Spotify is for its command and for the demo, which shows its covers.
     "server.cli -> server.standin",
     "server.commands.demo -> server.standin",
-    "server.commands.standin -> server.standin.__main__",
+    "server.cli -> server.standin.__main__",
     "server.app.routes -> server.standin.artwork.covers",
     # Old forms of two commands, which keep working for this version.
     "server.postgres -> server.cli",
