@@ -126,6 +126,7 @@ class Siege:
         self.long = long
         self._others = Clock(server.port, folder / "others")
         self._control = Clock(0, folder / "control")
+        self._rested: Span | None = None
 
     def close(self) -> None:
         self._others.stop()
@@ -143,10 +144,19 @@ class Siege:
         time.sleep(seconds)
         return self.span(began, began + seconds)
 
+    def _idle(self) -> Span:
+        """Measure how others fare without an attack: before each one, or once in the short form."""
+        if self.long:
+            return self.rest(3.0)
+        if self._rested is None:
+            self._rested = self.rest(1.0)
+        return self._rested
+
     def warm_up(self) -> None:
         """Let the server open the connections and threads, and take the memory, that it keeps."""
         for name in ("floods:queries", "floods:paths"):
             self.attack(name, 1, patience=0.5, keeps=True, clients=16)
+        self._rested = None
 
     def withstand(
         self, name: str, seconds: float, *, keeps: bool = False, **options: Any
@@ -176,7 +186,7 @@ class Siege:
         **options: Any,
     ) -> Outcome:
         """Let `module:function` of `attackers` have its way for so long, then let it go."""
-        idle = self.rest(3.0 if self.long else 0.4)
+        idle = self._idle()
         before, opened = resident(self.pid), descriptors(self.pid)
         crashes = self._crashes()
         used, starved = cpu_seconds(self.pid), waited(self.pid)

@@ -29,12 +29,12 @@ def log_in(port: int) -> int:
 
 
 def test_logins_begun_without_end_hold_up_nobody(siege: Siege) -> None:
-    siege.withstand("logins:begun", 15 if siege.long else 1.5)
+    siege.withstand("logins:begun", 15 if siege.long else 0.7)
 
 
 def test_made_up_codes_of_a_stranger_do_not_keep_the_owner_out(siege: Siege) -> None:
     statuses: list[int] = []
-    seconds, pause = (120, 2.0) if siege.long else (3, 0.05)
+    seconds, pause = (120, 2.0) if siege.long else (1.6, 0.05)
 
     def owner() -> None:
         time.sleep(seconds - 1)
