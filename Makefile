@@ -1,10 +1,12 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test fuzz check bench bench-short soak soak-lane picture clean lock
+.PHONY: run install test test-fast fuzz check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
-# Two for each core of a small machine, for tests wait most of the time.
-WORKERS := 4
+# Four for each core of a small machine, for tests wait most of the time.
+WORKERS := 8
+PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+OTHER_PYTHONS := 3.12 3.13 3.14
 AUTOCANNON := autocannon@9.0.0
 NU_CHECKER := vnu-jar@26.9.27
 BIN := $(VENV)/bin
@@ -16,6 +18,8 @@ FIND_PYTHON = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 p
 
 # They are meant for other projects, and would lead pip and Python away from $(VENV).
 unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_PYTHON
+# Each worker and each process of the tests would compile all modules again: 4 s of CPU time each.
+unexport PYTHONDONTWRITEBYTECODE
 
 # $(call INSTALL,PYTHON,FILE): with the environment's pip; or with uv, whose environments have none; or
 # with a pip that Python brings along, or that is elsewhere.
@@ -33,18 +37,34 @@ run: $(VENV)/.installed
 install: $(VENV)/.installed
 	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once \`manage.py init\` has asked for a CLIENT_ID."
 
+# All tests; build/durations.json has what each took. Those that measure how long others wait run alone.
 test: $(VENV)/.installed-dev
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+	@rm -f build/durations.json
+	@$(PARALLEL)
 	@$(BIN)/python -m pytest -n 0 -m alone tests/system/attacks
+
+test-fast: $(VENV)/.installed-dev
+	@$(PARALLEL) tests/unit tests/integration
 
 fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/system/processes/test_description.py
 
-check: $(VENV)/.installed-dev
+check: $(VENV)/.installed-dev $(OTHER_PYTHONS:%=check-%)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@$(BIN)/mypy manage.py server handlers models tests
 	@$(BIN)/python -m pytest tests/unit/test_layers.py
 	@$(BIN)/python -m tests.support.advisories requirements-dev.txt
+
+# All modules can be imported by another Python, where it is installed, and the unit tests pass.
+check-%: $(VENV)/.installed-dev
+	@if $(BIN)/python -c 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != "$*")'; then exit; fi; \
+	for python in python$* $(HOME)/.pyenv/versions/$*.*/bin/python; do \
+	"$$python" -c '' 2>/dev/null && break; python=; done; \
+	if [ -z "$$python" ]; then echo "Python $* is not installed, so it is not checked."; exit; fi; \
+	echo "Checking with $$("$$python" --version)"; \
+	$(MAKE) --no-print-directory VENV=.venv-$* PYTHON="$$python" .venv-$*/.installed-dev && \
+	.venv-$*/bin/python -m tests.support.imports && \
+	.venv-$*/bin/python -m pytest -n 2 tests/unit
 
 bench: $(VENV)/.installed-dev $(RIVALS)/.installed
 	@$(BIN)/python -m tests.bench
@@ -76,7 +96,7 @@ lock:
 	@$(LOCK) -o requirements-dev.txt requirements-dev.in
 
 clean:
-	rm -rf $(VENV) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(OTHER_PYTHONS:%=.venv-%) $(RIVALS) .mypy_cache .ruff_cache .pytest_cache
 
 $(VENV)/bin/python:
 	@$(FIND_PYTHON); \

@@ -1,5 +1,6 @@
 """PostgreSQL for tests: one server, and a database of its own for each test."""
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -19,6 +20,7 @@ from tests.support.cursors import connected
 from tests.support.reused_database import ReusedDatabase
 
 MEMORY = "/dev/shm"
+MIGRATED = "migrated"
 FAST_POSTGRES = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -30,11 +32,31 @@ FAST_POSTGRES = {
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    """One server for all tests, in memory where the system has a place for that."""
+def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data of a stopped server with a migrated database; one worker makes it for all."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = shared / "postgres", shared / "made"
+    with (shared / "making").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            server = EmbeddedPostgres(folder, FAST_POSTGRES)
+            server.start()
+            engine = create_engine(server.url.set(database=MIGRATED))
+            schema.create(engine)
+            engine.dispose()
+            server.stop()
+            made.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgres(made_cluster: Path) -> Iterator[EmbeddedPostgres]:
+    """One server for all tests of a worker, in memory where the system has a place for that."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
     with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
-        server = EmbeddedPostgres(Path(folder) / "data", FAST_POSTGRES)
+        shutil.copytree(made_cluster, data := Path(folder) / "data")
+        server = EmbeddedPostgres(data, FAST_POSTGRES)
         server.start()
         yield server
         server.stop()
@@ -43,11 +65,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
     """The name of a database that the real migrations have made, to be copied."""
-    url = postgres.url.set(database="migrated")
-    engine = create_engine(url)
-    schema.create(engine)
-    engine.dispose()
-    return "migrated"
+    return MIGRATED
 
 
 @pytest.fixture(scope="session")
@@ -106,3 +124,10 @@ def database(database_url: URL) -> Iterator[Database]:
     database.connect()
     yield database
     database.close()
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the data that all workers have copied."""
+    if not hasattr(session.config, "workerinput"):
+        folders: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+        shutil.rmtree(folders.getbasetemp() / "postgres", ignore_errors=True)
