@@ -29,6 +29,7 @@ POSTGRES = "python manage.py postgres"
 RUN_BY = {
     "make run": f"{END}/test_makefile.py::test_make_run_serves_the_demo_until_it_is_interrupted",
     "make test": TARGETS,
+    "make test-fast": TARGETS,
     "make fuzz": TARGETS,
     "make soak": TARGETS,
     "make soak-lane": TARGETS,

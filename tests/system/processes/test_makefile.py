@@ -27,6 +27,7 @@ INSTEAD = {  # what tries a target that CI does not run as it is
     "soak-lane": "bench-short",
     "run": "test",
     "clean": "test",
+    "test-fast": "test",
     "picture": "test",  # tests/system/browser/test_picture.py makes one in build/
     "lock": "test",  # tests/unit/test_requirements.py reads what it wrote
 }
