@@ -1,11 +1,10 @@
 """The server that all attacks share."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -15,6 +14,7 @@ from server.database.executor import Database
 from server.storage import sweeps
 from tests.bench import catalogue
 from tests.support.cursors import connected
+from tests.support.databases import NewDatabase
 from tests.support.examples import sweep
 from tests.support.fork_server import ForkServer
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
@@ -46,7 +46,7 @@ def siege(
     tmp_path_factory: pytest.TempPathFactory,
     manage_py: Path,
     fork_server: ForkServer,
-    new_database: Callable[[str], Any],
+    new_database: NewDatabase,
     migrated: str,
 ) -> Iterator[Siege]:
     """A server that has been up for a while: a fresh interpreter, its settings the default."""

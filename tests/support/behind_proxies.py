@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from server.app.application import Application
 from server.standin import AppKind, Catalogue, StandIn
+from tests.support.databases import NewDatabase
 from tests.support.examples import albums
 from tests.support.loops import own_loop
 from tests.support.ports import free_port
@@ -92,7 +93,7 @@ def proxied_server(programs: Iterable[str], access_log: str = "all") -> Any:
     @pytest.fixture(params=programs, scope="module")
     def proxied(
         request: pytest.FixtureRequest,
-        new_database: Callable[[str], Any],
+        new_database: NewDatabase,
         migrated: str,
         tmp_path_factory: pytest.TempPathFactory,
     ) -> Iterator[ProxiedServer]:

@@ -26,6 +26,7 @@ from server.database.engine import make_engine
 from server.spotify.auth import token_store
 from server.standin.world import Listener
 from tests.support.chromium import LOAD_IMAGES, MISSING, find
+from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
@@ -75,7 +76,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def place(
-    new_database: Callable[[str], Any],
+    new_database: NewDatabase,
     migrated: str,
     manage_py: Path,
     fork_server: ForkServer,

@@ -1,6 +1,6 @@
 """A server whose releases are stored by the test, as the sync of another process would."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,8 @@ from server.storage import sweeps
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.examples import sweep
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -36,10 +38,13 @@ class Stage:
         return [item["name"] for item in (await self.get(path))["items"]]
 
 
+SetCatalogueStage = Callable[[], Awaitable[Stage]]
+
+
 @pytest.fixture
 def set_catalogue_stage(
-    make_settings: Callable[..., Any], launch_freshet: Any, clock: Clock
-) -> Callable[..., Any]:
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet, clock: Clock
+) -> SetCatalogueStage:
     async def make() -> Stage:
         freshet = launch_freshet(make_settings(sync_interval=0), clock)
         await until(lambda: freshet.timers.are_running)

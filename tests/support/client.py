@@ -1,17 +1,23 @@
 """An HTTP client for a running Freshet, and for what is no clean HTTP."""
 
 import asyncio
+from typing import Any, Protocol
 
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
-from server.app.application import Application
+
+class Server(Protocol):
+    """A server in this process."""
+
+    @property
+    def port(self) -> int: ...
 
 
 class Client:
     """An HTTP client that shows what came over the wire."""
 
-    def __init__(self, freshet: Application) -> None:
-        self.freshet = freshet
+    def __init__(self, freshet: Server) -> None:
+        self.freshet: Any = freshet
         self.http = AsyncHTTPClient(force_instance=True)
 
     async def fetch(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:

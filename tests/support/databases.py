@@ -82,10 +82,13 @@ def admin(postgres: EmbeddedPostgres) -> Iterator[Any]:
         yield cursor
 
 
+NewDatabase = Callable[[str], AbstractContextManager[URL]]
+
+
 @pytest.fixture(scope="session")
 def new_database(
     postgres: EmbeddedPostgres, admin: Any, new_name: Callable[[], str]
-) -> Callable[[str], AbstractContextManager[URL]]:
+) -> NewDatabase:
     """A database of a test's own, copied from a template, dropped whatever still holds it."""
 
     @contextmanager
@@ -99,7 +102,7 @@ def new_database(
 
 
 @pytest.fixture
-def empty_database_url(new_database: Callable[[str], Any]) -> Iterator[URL]:
+def empty_database_url(new_database: NewDatabase) -> Iterator[URL]:
     with new_database("template0") as url:
         yield url
 

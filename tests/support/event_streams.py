@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,9 @@ from server.observability.access_log import AccessLog
 from server.serving.streams.broadcast import Broadcast
 from server.storage import changes, sweeps
 from tests.support.examples import album, sweep
+from tests.support.loops import Closing
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 
@@ -102,11 +105,11 @@ class EventClient:
         self.writer.close()
 
 
-Serve = Callable[..., Any]
+Serve = Callable[..., Awaitable[Application]]
 
 
 @pytest.fixture
-def serve(make_settings: Any, launch_freshet: Any) -> Serve:
+def serve(make_settings: MakeSettings, launch_freshet: LaunchFreshet) -> Serve:
     """A whole server on this test's database, which makes no syncs itself."""
 
     async def make(**overrides: Any) -> Application:
@@ -149,8 +152,11 @@ class ControlledBroadcast:
         await self.site.close()
 
 
+MakeBroadcast = Callable[..., ControlledBroadcast]
+
+
 @pytest.fixture
-def controlled(database: Database, closing: Any) -> Callable[..., ControlledBroadcast]:
+def controlled(database: Database, closing: Closing) -> MakeBroadcast:
     def make(held: int = 1000, max_followers: int = 10, **seconds: float) -> ControlledBroadcast:
         controlled = ControlledBroadcast(database, held, max_followers, **seconds)
         closing(controlled.close)

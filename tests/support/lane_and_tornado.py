@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import uvloop
@@ -17,6 +16,7 @@ from server.http.forwarded import TrustedProxies
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.standin import AppKind, Catalogue, StandIn
+from tests.support.databases import NewDatabase
 from tests.support.examples import albums, spotify_id
 from tests.support.loops import own_loop
 from tests.support.raw_http import exchange, quiet
@@ -106,7 +106,7 @@ class Pair:
 
 @pytest.fixture(params=["asyncio", "uvloop"], scope="module")
 def pair(
-    request: pytest.FixtureRequest, new_database: Callable[[str], Any], migrated: str
+    request: pytest.FixtureRequest, new_database: NewDatabase, migrated: str
 ) -> Iterator[Pair]:
     new_loop = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
     with new_database(migrated) as url, own_loop(new_loop) as loop:

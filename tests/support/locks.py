@@ -1,19 +1,19 @@
 """Advisory locks that end with their test."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
+from tests.support.loops import Closing
 
 KEY = 4711
 MakeLock = Callable[[], SessionLock]
 
 
 @pytest.fixture
-def lock(database: Database, closing: Any) -> MakeLock:
+def lock(database: Database, closing: Closing) -> MakeLock:
     def make() -> SessionLock:
         lock = SessionLock(database, KEY)
         closing(lock.release)

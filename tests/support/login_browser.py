@@ -21,7 +21,10 @@ from server.app.application import Application
 from server.config.addresses import origin_of
 from server.standin import StandIn
 from tests.support.clock import Clock
+from tests.support.loops import Closing
 from tests.support.ports import free_port
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 LONGEST_COOKIE = 4096  # characters of name and value; browsers drop what is longer
@@ -259,7 +262,9 @@ SetStage = Callable[..., Awaitable[Stage]]
 
 
 @pytest.fixture
-def set_stage(make_settings: Any, start_standin: Any, closing: Any, clock: Clock) -> SetStage:
+def set_stage(
+    make_settings: MakeSettings, start_standin: StartStandIn, closing: Closing, clock: Clock
+) -> SetStage:
     """Start a server that is ready, on a stand-in that sends people back to it."""
 
     async def make(standin: StandIn | None = None, **overrides: Any) -> Stage:

@@ -28,8 +28,11 @@ def io_loop() -> Iterator[AsyncIOLoop]:
     asyncio.set_event_loop(None)
 
 
+Closing = Callable[[Callable[[], Awaitable[Any]]], None]
+
+
 @pytest.fixture
-def closing(io_loop: AsyncIOLoop) -> Iterator[Callable[[Callable[[], Awaitable[Any]]], None]]:
+def closing(io_loop: AsyncIOLoop) -> Iterator[Closing]:
     """Register coroutine functions to be awaited at the end of the test, last first."""
     endings: list[Callable[[], Awaitable[Any]]] = []
     yield endings.append

@@ -9,12 +9,12 @@ import subprocess
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 
 from server.app.application import Application
+from tests.support.loops import Closing
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.waiting import until
@@ -188,7 +188,7 @@ Start = Callable[..., Awaitable[Nginx]]
 
 
 @pytest.fixture
-def start_nginx(tmp_path: Path, closing: Any) -> Start:
+def start_nginx(tmp_path: Path, closing: Closing) -> Start:
     async def start(*servers: Application, **options: str) -> Nginx:
         nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
         nginx.check()

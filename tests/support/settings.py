@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from sqlalchemy import URL
@@ -12,8 +12,11 @@ from server.config import settings as config
 from server.config.settings import Settings, load
 from server.standin import StandIn
 
-SECRET = "k" * 16 + "-" + "s" * 16
-NEEDED = {"CLIENT_ID": "our-id", "CLIENT_SECRET": "hush-client", "SECRET": SECRET}
+NEEDED = {
+    "CLIENT_ID": "our-id",
+    "CLIENT_SECRET": "hush-client",
+    "SECRET": "k" * 16 + "-" + "s" * 16,
+}
 LoadWith = Callable[..., Settings]
 
 
@@ -76,7 +79,15 @@ def settings_for(
     return config.load(kind, **values)
 
 
+class MakeSettings(Protocol):
+    """Makes settings for a server on a free port, with the database of the test."""
+
+    def __call__(
+        self, standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
+    ) -> Settings: ...
+
+
 @pytest.fixture
-def make_settings(database_url: URL) -> Callable[..., Settings]:
+def make_settings(database_url: URL) -> MakeSettings:
     """The same, with this test's database."""
     return partial(settings_for, database_url)

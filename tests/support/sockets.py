@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from server.app.application import Application
-from server.standin import StandIn
 from tests.support.examples import albums
 from tests.support.raw_http import quiet
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 Connect = Callable[..., Awaitable[socket.socket]]
 
@@ -19,7 +20,7 @@ def quiet_server(releases: int) -> Any:
     """A fixture: start a server with so many releases, after its first sync."""
 
     @pytest.fixture
-    def start(start_freshet: Any, start_standin: Callable[..., StandIn]) -> Callable[..., Any]:
+    def start(start_freshet: StartFreshet, start_standin: StartStandIn) -> Callable[..., Any]:
         async def go(**overrides: Any) -> Application:
             freshet: Application = await start_freshet(start_standin(albums(releases)), **overrides)
             await quiet(freshet)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders
+from tornado.platform.asyncio import AsyncIOLoop
 
 from server.spotify.transport import Response, Transport
+from tests.support.loops import Closing
 
 
 class RawServer:
@@ -49,7 +51,7 @@ StartRaw = Callable[..., Awaitable[RawServer]]
 
 
 @pytest.fixture
-def start_raw(closing: Any) -> StartRaw:
+def start_raw(closing: Closing) -> StartRaw:
     """Start a raw server from inside a test's coroutine; it is stopped afterwards."""
 
     async def start(answer: bytes, **options: Any) -> RawServer:
@@ -62,7 +64,7 @@ def start_raw(closing: Any) -> StartRaw:
 
 
 @pytest.fixture
-def transport(io_loop: Any) -> Iterator[Transport]:
+def transport(io_loop: AsyncIOLoop) -> Iterator[Transport]:
     transport = Transport(seconds=2)
     yield transport
     transport.close()

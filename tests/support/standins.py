@@ -1,15 +1,15 @@
 """Stand-ins for Spotify inside the process of a test."""
 
 import pickle
-from collections.abc import Callable
 from datetime import UTC, date
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from server.app.upstream import utc_now
 from server.standin import AppKind, Catalogue, StandIn
+from tests.support.loops import Closing
 
 
 @cache
@@ -18,8 +18,14 @@ def pickled_catalogue(today: date) -> bytes:
     return pickle.dumps(Catalogue.generate(today=today))
 
 
+class StartStandIn(Protocol):
+    """Starts a stand-in with these albums, or the usual ones; the options are StandIn's."""
+
+    def __call__(self, items: list[Any] | None = None, **options: Any) -> StandIn: ...
+
+
 @pytest.fixture
-def start_standin(closing: Any) -> Callable[..., StandIn]:
+def start_standin(closing: Closing) -> StartStandIn:
     """Start a stand-in from inside a test's coroutine; it is stopped afterwards."""
 
     def start(items: list[Any] | None = None, **options: Any) -> StandIn:

@@ -14,6 +14,9 @@ from server.standin import AppKind, StandIn
 from server.sync.report import Report
 from server.sync.syncer import Syncer
 from tests.support.clock import Clock
+from tests.support.loops import Closing
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 
 NEW_RELEASES = "/v1/browse/new-releases"
 SEARCH = "/v1/search"
@@ -46,11 +49,11 @@ class Rig:
 
 @pytest.fixture
 def rig(
-    start_standin: Callable[..., StandIn],
-    make_settings: Callable[..., Any],
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
     database: Database,
     clock: Clock,
-    closing: Any,
+    closing: Closing,
 ) -> Callable[..., Rig]:
     def make(items: list[Any], *, kind: AppKind = AppKind.EXTENDED, **overrides: Any) -> Rig:
         standin = start_standin(items, kind=kind)

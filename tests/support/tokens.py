@@ -24,6 +24,7 @@ from server.spotify.types import Grant
 from server.standin import Listener, StandIn
 from server.standin.accounts.tokens import challenge_of
 from tests.support.clock import Clock
+from tests.support.loops import Closing
 from tests.support.rate_limiters import accounts_of, limiter_in_memory
 from tests.support.settings import SECRET
 
@@ -149,7 +150,7 @@ StartHoldingProxy = Callable[..., Awaitable[HoldingProxy]]
 
 
 @pytest.fixture
-def start_holding_proxy(closing: Any) -> StartHoldingProxy:
+def start_holding_proxy(closing: Closing) -> StartHoldingProxy:
     async def start(standin: StandIn, held: int = 1) -> HoldingProxy:
         gate = HoldingProxy(standin.port, held)
         await gate.start()

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
@@ -11,7 +10,8 @@ import pytest
 from server.catalog.query import KINDS
 from server.catalog.schemas import AlbumsPage, AlbumWithHistory, Artist, ArtistsPage
 from server.catalog.snapshot import HELD
-from tests.support.catalog_server import START
+from server.serving.response_store import Key
+from tests.support.catalog_server import START, SetCatalogueStage
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.settings import PUBLIC_URL
@@ -19,7 +19,7 @@ from tests.support.settings import PUBLIC_URL
 
 @pytest.mark.gen_test
 async def test_the_latest_releases_come_newest_first_with_all_their_fields(
-    set_catalogue_stage: Any,
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(n, release_date=f"2026-11-{n + 1:02}") for n in range(3)], START)
@@ -34,7 +34,7 @@ async def test_the_latest_releases_come_newest_first_with_all_their_fields(
 
 @pytest.mark.gen_test
 async def test_albums_are_filtered_sorted_and_paged_as_artists_are(
-    set_catalogue_stage: Any,
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     items = [album(n, name=name, available_markets=["DE"] if n else ["US"]) for n, name in
@@ -50,7 +50,7 @@ async def test_albums_are_filtered_sorted_and_paged_as_artists_are(
 
 
 @pytest.mark.gen_test
-async def test_a_list_is_cut_in_the_order_asked_for(set_catalogue_stage: Any) -> None:
+async def test_a_list_is_cut_in_the_order_asked_for(set_catalogue_stage: SetCatalogueStage) -> None:
     stage = await set_catalogue_stage()
     many = [album(n, name=f"Album {n:02}", release_date=f"2026-10-{n + 1:02}") for n in range(30)]
     await stage.take(many, START)
@@ -70,7 +70,7 @@ async def test_a_list_is_cut_in_the_order_asked_for(set_catalogue_stage: Any) ->
 
 
 @pytest.mark.gen_test
-async def test_a_page_reaches_all_that_is_in_memory(set_catalogue_stage: Any) -> None:
+async def test_a_page_reaches_all_that_is_in_memory(set_catalogue_stage: SetCatalogueStage) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(62), START)
     page = await stage.get("/api/albums/?limit=200")
@@ -90,7 +90,7 @@ async def test_a_page_reaches_all_that_is_in_memory(set_catalogue_stage: Any) ->
 
 
 @pytest.mark.gen_test
-async def test_a_day_gone_by_is_reached_whole(set_catalogue_stage: Any) -> None:
+async def test_a_day_gone_by_is_reached_whole(set_catalogue_stage: SetCatalogueStage) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(560), START)
     await stage.take(albums(1, first=900), START + timedelta(days=1))
@@ -101,7 +101,7 @@ async def test_a_day_gone_by_is_reached_whole(set_catalogue_stage: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_upcoming_releases_come_when_their_day_has_come_or_when_asked_for(
-    set_catalogue_stage: Any, clock: Clock
+    set_catalogue_stage: SetCatalogueStage, clock: Clock
 ) -> None:
     stage = await set_catalogue_stage()
     dates = ["2026-11-20", "2026-11-21", "2026-12", "2027", None]
@@ -124,7 +124,9 @@ async def test_upcoming_releases_come_when_their_day_has_come_or_when_asked_for(
 
 
 @pytest.mark.gen_test
-async def test_a_bad_query_is_a_problem_that_names_it(set_catalogue_stage: Any) -> None:
+async def test_a_bad_query_is_a_problem_that_names_it(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
     answer = await stage.client.fetch("/api/albums/?at=2026-02-30&limit=0")
@@ -133,7 +135,9 @@ async def test_a_bad_query_is_a_problem_that_names_it(set_catalogue_stage: Any) 
 
 
 @pytest.mark.gen_test
-async def test_a_day_gone_by_shows_what_was_listed_then(set_catalogue_stage: Any) -> None:
+async def test_a_day_gone_by_shows_what_was_listed_then(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(1), album(2)], START)
     await stage.take([album(2), album(3)], START + timedelta(days=2))
@@ -156,7 +160,9 @@ async def test_a_day_gone_by_shows_what_was_listed_then(set_catalogue_stage: Any
 
 
 @pytest.mark.gen_test
-async def test_of_a_day_to_come_nothing_is_known(set_catalogue_stage: Any, clock: Clock) -> None:
+async def test_of_a_day_to_come_nothing_is_known(
+    set_catalogue_stage: SetCatalogueStage, clock: Clock
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(1)], START)
     clock.moment = datetime(2026, 11, 3, 23, 59, 59, tzinfo=UTC)
@@ -174,7 +180,9 @@ async def test_of_a_day_to_come_nothing_is_known(set_catalogue_stage: Any, clock
 
 
 @pytest.mark.gen_test
-async def test_one_album_tells_its_markets_and_when_it_was_listed(set_catalogue_stage: Any) -> None:
+async def test_one_album_tells_its_markets_and_when_it_was_listed(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     one = album(1, available_markets=["DE", "US"])
     await stage.take([one], START)
@@ -204,7 +212,9 @@ async def test_one_album_tells_its_markets_and_when_it_was_listed(set_catalogue_
 
 
 @pytest.mark.gen_test
-async def test_one_artist_comes_with_all_releases_that_are_kept(set_catalogue_stage: Any) -> None:
+async def test_one_artist_comes_with_all_releases_that_are_kept(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     both = [artist(7), artist(8)]
     await stage.take([album(1, artists=both, release_date="2025-01-01")], START)
@@ -218,7 +228,9 @@ async def test_one_artist_comes_with_all_releases_that_are_kept(set_catalogue_st
 
 
 @pytest.mark.gen_test
-async def test_one_artist_is_found_by_both_ids_of_a_list(set_catalogue_stage: Any) -> None:
+async def test_one_artist_is_found_by_both_ids_of_a_list(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     digits = {**artist(9), "id": "1" * 22}  # an id of Spotify's, though it looks like a number
     await stage.take([album(1, artists=[artist(7)]), album(2, artists=[digits])], START)
@@ -236,7 +248,9 @@ async def test_one_artist_is_found_by_both_ids_of_a_list(set_catalogue_stage: An
 
 
 @pytest.mark.gen_test
-async def test_an_id_of_ours_that_nobody_has_is_not_found(set_catalogue_stage: Any) -> None:
+async def test_an_id_of_ours_that_nobody_has_is_not_found(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
     largest, id_of_album = 2**63 - 1, (await stage.get("/api/albums/"))["items"][0]["id"]
@@ -247,12 +261,14 @@ async def test_an_id_of_ours_that_nobody_has_is_not_found(set_catalogue_stage: A
 
 
 @pytest.mark.gen_test
-async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_catalogue_stage: Any) -> None:
+async def test_an_artist_by_our_id_is_kept_until_the_next_sync(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(1, artists=[artist(7)])], START)
     (item,) = (await stage.get("/api/artists/"))["items"]
     path = f"/api/artists/{item['id']}/"
-    kept = (path.rstrip("/"), "identity")
+    kept: Key = (path.rstrip("/"), "identity")
     async with asyncio.timeout(10):
         first = await stage.get(path)
         while stage.freshet.cache.responses.get(kept) is None:  # the sync's notice was on its way
@@ -264,7 +280,7 @@ async def test_an_artist_by_our_id_is_kept_until_the_next_sync(set_catalogue_sta
 @pytest.mark.parametrize("kind", ["artists", "albums"])
 @pytest.mark.gen_test
 async def test_what_is_not_there_is_404_and_other_methods_405(
-    set_catalogue_stage: Any, kind: str
+    set_catalogue_stage: SetCatalogueStage, kind: str
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
@@ -281,7 +297,9 @@ async def test_what_is_not_there_is_404_and_other_methods_405(
 
 
 @pytest.mark.gen_test
-async def test_a_page_of_one_is_kept_until_the_next_sync(set_catalogue_stage: Any) -> None:
+async def test_a_page_of_one_is_kept_until_the_next_sync(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(1)], START)
     path = f"/api/albums/{spotify_id('album', 1)}/"
@@ -295,7 +313,7 @@ async def test_a_page_of_one_is_kept_until_the_next_sync(set_catalogue_stage: An
 
 @pytest.mark.gen_test
 async def test_without_a_database_the_lists_go_on_and_the_rest_says_so(
-    set_catalogue_stage: Any,
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(3), START)

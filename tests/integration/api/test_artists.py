@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-from collections.abc import Callable
 from typing import Any
 
 import brotli
@@ -10,18 +9,20 @@ import orjson
 import pytest
 from sqlalchemy import event
 
-from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.examples import album, albums, artist
+from tests.support.loops import Closing
 from tests.support.raw_http import quiet
-from tests.support.settings import PUBLIC_URL
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import PUBLIC_URL, MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 START = Any
 
 
 @pytest.fixture
-def connect(start_freshet: START, start_standin: Callable[..., StandIn], closing: Any) -> START:
+def connect(start_freshet: START, start_standin: StartStandIn, closing: Closing) -> START:
     async def connect(items: list[Any] | None = None, **overrides: Any) -> Client:
         standin = start_standin(albums(5) if items is None else items)
         client = Client(await start_freshet(standin, **overrides))
@@ -302,9 +303,9 @@ async def test_versions_and_various_artists_are_left_out_but_stay_in_the_databas
 
 @pytest.mark.gen_test
 async def test_before_any_sync_has_succeeded_the_answer_is_503_with_retry_after(
-    make_settings: Callable[..., Any],
-    start_standin: Callable[..., StandIn],
-    launch_freshet: Callable[..., Any],
+    make_settings: MakeSettings,
+    start_standin: StartStandIn,
+    launch_freshet: LaunchFreshet,
 ) -> None:
     freshet = launch_freshet(make_settings(start_standin([]), sync_interval=0))
     response = await Client(freshet).fetch("/api/artists/")
@@ -339,9 +340,7 @@ async def test_a_warm_request_touches_neither_the_database_nor_spotify(connect: 
 
 
 @pytest.mark.gen_test
-async def test_the_cache_follows_a_sync(
-    start_freshet: START, start_standin: Callable[..., StandIn]
-) -> None:
+async def test_the_cache_follows_a_sync(start_freshet: START, start_standin: StartStandIn) -> None:
     standin = start_standin(albums(3))
     client = Client(await start_freshet(standin))
     before = await client.fetch("/api/artists/")
@@ -356,8 +355,8 @@ async def test_the_cache_follows_a_sync(
 @pytest.mark.gen_test
 async def test_a_sync_of_another_process_is_served_at_once(
     start_freshet: START,
-    start_standin: Callable[..., StandIn],
-    make_settings: Callable[..., Any],
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
 ) -> None:
     standin = start_standin(albums(3))
     first = await start_freshet(standin, sync_interval=3600)
@@ -374,7 +373,7 @@ async def test_a_sync_of_another_process_is_served_at_once(
 
 @pytest.mark.gen_test
 async def test_reads_go_on_when_spotify_and_the_database_are_gone(
-    start_freshet: START, start_standin: Callable[..., StandIn]
+    start_freshet: START, start_standin: StartStandIn
 ) -> None:
     standin = start_standin(albums(3))
     freshet = await start_freshet(standin, cache_ttl=1)
@@ -394,9 +393,9 @@ async def test_reads_go_on_when_spotify_and_the_database_are_gone(
 
 @pytest.mark.gen_test
 async def test_ready_says_why_it_is_not(
-    make_settings: Callable[..., Any],
-    start_standin: Callable[..., StandIn],
-    launch_freshet: Callable[..., Any],
+    make_settings: MakeSettings,
+    start_standin: StartStandIn,
+    launch_freshet: LaunchFreshet,
 ) -> None:
     freshet = launch_freshet(make_settings(start_standin([]), sync_interval=0))
     client = Client(freshet)

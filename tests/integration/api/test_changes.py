@@ -1,6 +1,5 @@
 """`/api/changes/`: followed by number, it tells each change once and misses none."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +7,8 @@ import orjson
 import pytest
 
 from server.openapi.change_schemas import ChangesPage
-from tests.support.catalog_server import START, Stage
+from tests.support.catalog_server import START, SetCatalogueStage, Stage
 from tests.support.examples import album, albums, spotify_id
-
-SetStage = Callable[..., Any]
 
 
 async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
@@ -28,7 +25,9 @@ async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[s
 
 
 @pytest.mark.gen_test
-async def test_each_kind_of_change_is_told_with_its_detail(set_catalogue_stage: SetStage) -> None:
+async def test_each_kind_of_change_is_told_with_its_detail(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take([album(1), album(2)], START)
     await stage.take([album(1, name="Renamed")], START + timedelta(hours=1))
@@ -48,7 +47,7 @@ async def test_each_kind_of_change_is_told_with_its_detail(set_catalogue_stage: 
 @pytest.mark.parametrize("limit", [1, 3, 1000])
 @pytest.mark.gen_test
 async def test_piece_by_piece_each_comes_once_and_in_order(
-    set_catalogue_stage: SetStage, limit: int
+    set_catalogue_stage: SetCatalogueStage, limit: int
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(7), START)
@@ -59,7 +58,7 @@ async def test_piece_by_piece_each_comes_once_and_in_order(
 
 @pytest.mark.gen_test
 async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(
-    set_catalogue_stage: SetStage,
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
@@ -71,7 +70,7 @@ async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(
 
 @pytest.mark.gen_test
 async def test_a_date_alone_tells_what_a_follower_has_already(
-    set_catalogue_stage: SetStage,
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
@@ -87,7 +86,9 @@ async def test_a_date_alone_tells_what_a_follower_has_already(
 
 
 @pytest.mark.gen_test
-async def test_it_is_conditional_coded_and_open_to_all(set_catalogue_stage: SetStage) -> None:
+async def test_it_is_conditional_coded_and_open_to_all(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
     answer = await stage.client.fetch("/api/changes/")
@@ -109,7 +110,7 @@ async def test_it_is_conditional_coded_and_open_to_all(set_catalogue_stage: SetS
 )
 @pytest.mark.gen_test
 async def test_a_bad_value_is_a_problem_that_names_it(
-    set_catalogue_stage: SetStage, query: str
+    set_catalogue_stage: SetCatalogueStage, query: str
 ) -> None:
     stage = await set_catalogue_stage()
     answer = await stage.client.fetch(f"/api/changes/?{query}")
@@ -119,7 +120,9 @@ async def test_a_bad_value_is_a_problem_that_names_it(
 
 
 @pytest.mark.gen_test
-async def test_without_a_database_it_says_when_to_come_again(set_catalogue_stage: SetStage) -> None:
+async def test_without_a_database_it_says_when_to_come_again(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
     stage = await set_catalogue_stage()
     stage.freshet.database._engine = None
     answer = await stage.client.fetch("/api/changes/")

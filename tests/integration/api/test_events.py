@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import orjson
 import pytest
@@ -20,6 +19,7 @@ from server.serving.streams.broadcast import PAGE, Broadcast
 from tests.support.client import Client
 from tests.support.event_streams import (
     EventClient,
+    MakeBroadcast,
     Serve,
     forget_for_a_year,
     happen,
@@ -30,6 +30,8 @@ from tests.support.event_streams import (
 from tests.support.examples import album, albums
 from tests.support.metrics import samples_of
 from tests.support.ports import free_port
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 LISTENERS = 300
@@ -82,7 +84,7 @@ async def test_without_a_place_it_begins_with_what_comes_from_now_on(
 
 @pytest.mark.gen_test
 async def test_a_sync_and_a_clearing_of_its_own_arrive_too(
-    start_freshet: Any, start_standin: Any, database: Database
+    start_freshet: StartFreshet, start_standin: StartStandIn, database: Database
 ) -> None:
     standin = start_standin(albums(2))
     freshet: Application = await start_freshet(standin)
@@ -124,7 +126,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
 
 @pytest.mark.gen_test
 async def test_who_is_behind_what_is_held_is_served_from_the_database(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     happen(database, albums(2 * PAGE + 50))
     served = controlled(held=10)
@@ -145,7 +147,7 @@ async def test_who_is_behind_what_is_held_is_served_from_the_database(
 
 
 @pytest.mark.gen_test
-async def test_who_keeps_up_costs_no_reading(controlled: Any, database: Database) -> None:
+async def test_who_keeps_up_costs_no_reading(controlled: MakeBroadcast, database: Database) -> None:
     served = controlled()
     ears = [await EventClient.open(served.port) for _ in range(10)]
     happen(database, albums(5))
@@ -158,7 +160,7 @@ async def test_who_keeps_up_costs_no_reading(controlled: Any, database: Database
 
 
 @pytest.mark.gen_test
-async def test_in_a_silence_a_comment_comes_and_again(controlled: Any) -> None:
+async def test_in_a_silence_a_comment_comes_and_again(controlled: MakeBroadcast) -> None:
     ear = await EventClient.open(controlled(keepalive=0.05).port)
     began = time.monotonic()
     for _ in range(3):
@@ -169,7 +171,7 @@ async def test_in_a_silence_a_comment_comes_and_again(controlled: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     served = controlled(send_timeout=1)
     deaf = socket.socket()
@@ -195,7 +197,7 @@ async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
 
 @pytest.mark.gen_test
 async def test_a_client_that_vanishes_leaves_nothing_behind(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     served = controlled(max_followers=200)
     before = asyncio.all_tasks()
@@ -259,7 +261,7 @@ async def test_a_stop_ends_all_streams_at_once(serve: Serve) -> None:
 
 @pytest.mark.gen_test
 async def test_a_stop_waits_for_no_client_that_reads_nothing(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     served = controlled()
     deaf = socket.socket()
@@ -277,7 +279,7 @@ async def test_a_stop_waits_for_no_client_that_reads_nothing(
 
 
 @pytest.mark.gen_test
-async def test_there_is_room_for_so_many_and_not_one_more(controlled: Any) -> None:
+async def test_there_is_room_for_so_many_and_not_one_more(controlled: MakeBroadcast) -> None:
     served = controlled(max_followers=2)
     ears = [await EventClient.open(served.port) for _ in range(2)]
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After: 30"):
@@ -343,7 +345,9 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_is_away_ends_no_stream(controlled: Any, database: Database) -> None:
+async def test_a_database_that_is_away_ends_no_stream(
+    controlled: MakeBroadcast, database: Database
+) -> None:
     served = controlled(keepalive=0.05, held=10)
     served.away = True
     with pytest.raises(AssertionError, match=r"(?s)503.*Retry-After"):
@@ -360,7 +364,7 @@ async def test_a_database_that_is_away_ends_no_stream(controlled: Any, database:
 
 
 @pytest.mark.gen_test
-async def test_methods_and_bad_places_are_answered_in_words(controlled: Any) -> None:
+async def test_methods_and_bad_places_are_answered_in_words(controlled: MakeBroadcast) -> None:
     client = Client(controlled())
     for place in ("x", "-1", "+1", "1.5", "", "9" * 30, str(2**53 + 1), "1, 2"):
         answer = await client.fetch("/api/events", Last_Event_ID=place)

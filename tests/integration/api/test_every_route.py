@@ -13,6 +13,7 @@ from typing import Any
 import brotli
 import pytest
 from tornado.httputil import HTTPHeaders
+from tornado.platform.asyncio import AsyncIOLoop
 
 from server.app.application import Application
 from server.catalog.schemas import Problem
@@ -20,7 +21,9 @@ from server.openapi.spec import openapi
 from tests.support.catalog_server import Stage
 from tests.support.clock import Clock
 from tests.support.examples import albums, spotify_id
-from tests.support.settings import PUBLIC_URL
+from tests.support.loops import Closing
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import PUBLIC_URL, MakeSettings
 from tests.support.waiting import until
 
 STATIC = "/static/freshet.css"
@@ -124,7 +127,7 @@ async def ask(stage: Stage, path: str, method: str = "GET", **headers: str) -> H
 
 @pytest.fixture
 def stage(
-    make_settings: Any, closing: Callable[[Any], None], clock: Clock, io_loop: Any
+    make_settings: MakeSettings, closing: Closing, clock: Clock, io_loop: AsyncIOLoop
 ) -> Iterator[Stage]:
     """A server with something to serve, whose time stands still."""
     freshet = Application(make_settings(sync_interval=0), clock)
@@ -424,7 +427,7 @@ async def test_lists_objects_feeds_and_the_journal_have_every_header_of_the_read
 
 @pytest.mark.gen_test
 async def test_with_nothing_to_serve_it_is_said_when_to_come_again(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     freshet = launch_freshet(make_settings(sync_interval=0))
     await until(lambda: freshet.timers.are_running)

@@ -18,7 +18,13 @@ from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummar
 from server.serving.streams.broadcast import PAGE, Broadcast
 from server.storage import changes, sweeps
 from tests.support.client import Client
-from tests.support.event_streams import EventClient, forget_for_a_year, happen, journal_of
+from tests.support.event_streams import (
+    EventClient,
+    MakeBroadcast,
+    forget_for_a_year,
+    happen,
+    journal_of,
+)
 from tests.support.examples import albums, sweep
 
 FAR = datetime.now(UTC) + timedelta(days=1)
@@ -178,7 +184,7 @@ def told_by(reset: bytes) -> dict[str, Any]:
 @pytest.mark.parametrize("place", [0, 2, 21, 99])
 @pytest.mark.gen_test
 async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
-    controlled: Any, database: Database, held: int, place: int
+    controlled: MakeBroadcast, database: Database, held: int, place: int
 ) -> None:
     happen(database, albums(20))
     served = controlled(held=held)
@@ -201,7 +207,7 @@ async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
 
 @pytest.mark.gen_test
 async def test_the_place_before_the_oldest_entry_is_within_reach(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     happen(database, albums(20))
     prune(database, 3)
@@ -213,7 +219,7 @@ async def test_the_place_before_the_oldest_entry_is_within_reach(
 
 @pytest.mark.gen_test
 async def test_who_has_heard_more_than_this_process_has_read_is_not_reset(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     """As when a client of one process comes back to another that the notice has not reached."""
     happen(database, albums(3))
@@ -260,7 +266,7 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
 
 @pytest.mark.gen_test
 async def test_who_pages_through_what_is_deleted_meanwhile_is_reset(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     happen(database, albums(3 * PAGE))
     broadcast = controlled(held=10).broadcast
@@ -305,7 +311,7 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
 @pytest.mark.parametrize("more", [0, 20], ids=["at once", "when it has grown beyond"])
 @pytest.mark.gen_test
 async def test_a_database_that_was_replaced_resets_everybody_once(
-    controlled: Any, database: Database, restored: list[str], more: int
+    controlled: MakeBroadcast, database: Database, restored: list[str], more: int
 ) -> None:
     happen(database, albums(12))
     served = controlled()
@@ -331,7 +337,7 @@ async def test_a_database_that_was_replaced_resets_everybody_once(
 
 @pytest.mark.gen_test
 async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     happen(database, albums(3))
     served = controlled(keepalive=0.05)
@@ -347,7 +353,7 @@ async def test_where_the_database_is_away_nobody_is_reset_on_suspicion(
 
 @pytest.mark.gen_test
 async def test_unnamed_events_reach_those_who_only_wait_for_messages(
-    controlled: Any, database: Database
+    controlled: MakeBroadcast, database: Database
 ) -> None:
     happen(database, albums(3))
     served = controlled()

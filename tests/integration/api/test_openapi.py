@@ -21,7 +21,9 @@ from server.openapi.spec import openapi
 from server.request_errors import TooManyListeners, TooManyOfOneClient
 from server.standin import StandIn
 from tests.support.client import Client
-from tests.support.settings import PUBLIC_URL
+from tests.support.servers import StartFreshet
+from tests.support.settings import PUBLIC_URL, MakeSettings
+from tests.support.standins import StartStandIn
 
 
 def test_every_parameter_is_described() -> None:
@@ -54,7 +56,7 @@ def test_the_place_in_a_stream_has_its_bounds_too() -> None:
         assert bounds.items() <= each["schema"].items()
 
 
-def test_every_api_route_is_described(make_settings: Any) -> None:
+def test_every_api_route_is_described(make_settings: MakeSettings) -> None:
     freshet = Application(make_settings())
     routes = {readable_route(route[0]) for route in freshet.routes()}
     addresses = {each for each in routes if each.startswith(("/api/", "/feeds/"))}
@@ -148,7 +150,9 @@ def test_what_is_described_is_allowed(release_limit: int, limit: int, offset: in
 
 
 @pytest.mark.gen_test
-async def test_answers_have_the_described_shapes(start_freshet: Any, start_standin: Any) -> None:
+async def test_answers_have_the_described_shapes(
+    start_freshet: StartFreshet, start_standin: StartStandIn
+) -> None:
     standin: StandIn = start_standin()
     client = Client(await start_freshet(standin))
     page = await client.fetch("/api/artists/?release_limit=200")

@@ -16,6 +16,8 @@ from server.openapi import problem_kinds
 from server.request_errors import SyncPaused
 from tests.support.client import Client
 from tests.support.login_browser import SAFE_HEADERS
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 OF_NO_ERROR = {"method-not-allowed", "request-timeout", "request-head-too-large"}
@@ -75,7 +77,7 @@ def test_whatever_tornado_refuses_has_an_explanation(status: int) -> None:
 
 @pytest.mark.gen_test
 async def test_each_kind_is_a_page_for_people_and_json_for_programs(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     client = await launched(make_settings(sync_interval=0, public_url=ROOT), launch_freshet)
     for each in problem_kinds.ALL:
@@ -104,7 +106,7 @@ async def test_each_kind_is_a_page_for_people_and_json_for_programs(
 
 @pytest.mark.gen_test
 async def test_a_page_and_json_have_each_their_etag_and_caches_tell_them_apart(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     client = await launched(make_settings(sync_interval=0), launch_freshet)
     page = await client.fetch("/problems/not-found", **PAGE)
@@ -120,7 +122,7 @@ async def test_a_page_and_json_have_each_their_etag_and_caches_tell_them_apart(
 
 @pytest.mark.gen_test
 async def test_a_kind_that_does_not_exist_is_not_found(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     client = await launched(make_settings(sync_interval=0), launch_freshet)
     for path in ("/problems/none", "/problems/", "/problems", "/problems/not_found"):
@@ -135,7 +137,7 @@ async def test_a_kind_that_does_not_exist_is_not_found(
 
 @pytest.mark.gen_test
 async def test_the_type_of_a_problem_leads_to_its_page_and_has_its_title(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     client = await launched(make_settings(sync_interval=0, public_url=ROOT), launch_freshet)
     for method, path, kind in (

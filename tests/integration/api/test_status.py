@@ -17,7 +17,11 @@ from server.standin import Answer, AppKind
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.examples import album, albums
+from tests.support.loops import Closing
 from tests.support.metrics import log_in, samples_of
+from tests.support.servers import LaunchFreshet, StartFreshet
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 NOBODY = {
@@ -42,7 +46,7 @@ async def status_of(freshet: Application) -> dict[str, Any]:
 
 @pytest.mark.gen_test
 async def test_after_a_sync_the_status_tells_its_time_and_source(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin())
     status = await status_of(freshet)
@@ -57,7 +61,7 @@ async def test_after_a_sync_the_status_tells_its_time_and_source(
 
 @pytest.mark.gen_test
 async def test_before_the_first_sync_the_status_says_that_it_knows_nothing(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     freshet = launch_freshet(make_settings(sync_interval=0))
     status = await status_of(freshet)
@@ -66,7 +70,7 @@ async def test_before_the_first_sync_the_status_says_that_it_knows_nothing(
 
 @pytest.mark.gen_test
 async def test_a_login_that_another_process_records_is_told_at_once(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     freshet = launch_freshet(make_settings(sync_interval=0))
     await until(freshet.listener.listening.is_set)
@@ -100,7 +104,7 @@ async def test_a_login_that_another_process_records_is_told_at_once(
 
 @pytest.mark.gen_test
 async def test_metrics_count_the_tokens_and_tell_no_days_without_a_login(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     samples = await samples_of(await start_freshet(start_standin()))
     assert "freshet_days_to_reconsent" not in samples
@@ -112,7 +116,7 @@ async def test_metrics_count_the_tokens_and_tell_no_days_without_a_login(
 @pytest.mark.parametrize("path", ["/api/status", "/metrics"])
 @pytest.mark.gen_test
 async def test_head_is_get_without_a_body_and_nothing_else_is_allowed(
-    make_settings: Any, launch_freshet: Any, path: str
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet, path: str
 ) -> None:
     client = Client(launch_freshet(make_settings(sync_interval=0)))
     whole, head = await client.fetch(path), await client.fetch(path, "HEAD")
@@ -126,7 +130,7 @@ async def test_head_is_get_without_a_body_and_nothing_else_is_allowed(
 
 @pytest.mark.gen_test
 async def test_the_status_tells_sources_quota_and_the_next_sync(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
     await until(lambda: freshet.syncer.seconds_left() > 0)
@@ -160,7 +164,11 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
 @pytest.mark.parametrize("outcome", ["complete", "failed"])
 @pytest.mark.gen_test
 async def test_every_process_tells_that_one_of_them_syncs(
-    start_standin: Any, start_freshet: Any, launch_freshet: Any, make_settings: Any, outcome: str
+    start_standin: StartStandIn,
+    start_freshet: StartFreshet,
+    launch_freshet: LaunchFreshet,
+    make_settings: MakeSettings,
+    outcome: str,
 ) -> None:
     standin = start_standin(albums(5), kind=AppKind.RESTRICTED)
     first = await start_freshet(standin, sync_source="search")
@@ -182,7 +190,7 @@ async def test_every_process_tells_that_one_of_them_syncs(
 
 @pytest.mark.gen_test
 async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     standin = start_standin(albums(5))
     freshet = await start_freshet(standin, sync_source="search")
@@ -202,7 +210,9 @@ async def test_a_pause_and_a_failed_sync_are_told_without_spotifys_words(
 
 
 @pytest.mark.gen_test
-async def test_metrics_tell_of_quota_and_freshness(start_standin: Any, start_freshet: Any) -> None:
+async def test_metrics_tell_of_quota_and_freshness(
+    start_standin: StartStandIn, start_freshet: StartFreshet
+) -> None:
     freshet = await start_freshet(start_standin(albums(35), kind=AppKind.RESTRICTED))
     await until(lambda: freshet.syncer.seconds_left() > 0)
     await freshet.upstream_status.load()
@@ -218,7 +228,11 @@ async def test_metrics_tell_of_quota_and_freshness(start_standin: Any, start_fre
 
 @pytest.mark.gen_test
 async def test_a_feed_that_brings_nothing_new_for_three_days_is_stuck(
-    start_standin: Any, database: Database, make_settings: Any, clock: Clock, closing: Any
+    start_standin: StartStandIn,
+    database: Database,
+    make_settings: MakeSettings,
+    clock: Clock,
+    closing: Closing,
 ) -> None:
     standin = start_standin(albums(5), clock=clock)
     freshet = Application(make_settings(standin, sync_interval=0), clock)
@@ -242,7 +256,7 @@ async def test_a_feed_that_brings_nothing_new_for_three_days_is_stuck(
 
 @pytest.mark.gen_test
 async def test_syncs_that_fail_are_stale_and_not_stuck(
-    start_standin: Any, make_settings: Any, clock: Clock, closing: Any
+    start_standin: StartStandIn, make_settings: MakeSettings, clock: Clock, closing: Closing
 ) -> None:
     standin = start_standin(albums(5), clock=clock)
     freshet = Application(make_settings(standin), clock)

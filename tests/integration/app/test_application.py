@@ -4,9 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -14,15 +12,19 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.standin import StandIn
+from server.database.executor import Database
 from tests.support.client import Client
 from tests.support.examples import album, albums
+from tests.support.loops import Closing
+from tests.support.servers import LaunchFreshet, StartFreshet
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 
 @pytest.mark.gen_test
 async def test_a_request_in_flight_is_answered_before_the_server_stops(
-    start_freshet: Any, start_standin: Callable[..., StandIn]
+    start_freshet: StartFreshet, start_standin: StartStandIn
 ) -> None:
     freshet: Application = await start_freshet(start_standin(albums(2)))
     client = Client(freshet)
@@ -42,7 +44,7 @@ async def test_a_request_in_flight_is_answered_before_the_server_stops(
 
 @pytest.mark.gen_test
 async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
-    start_freshet: Any, start_standin: Callable[..., StandIn]
+    start_freshet: StartFreshet, start_standin: StartStandIn
 ) -> None:
     freshet: Application = await start_freshet(start_standin(albums(2)))
     _, writer = await asyncio.open_connection("127.0.0.1", freshet.port)
@@ -57,7 +59,10 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
 
 @pytest.mark.gen_test
 async def test_a_frozen_database_holds_up_no_read(
-    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
+    make_settings: MakeSettings,
+    start_standin: StartStandIn,
+    tmp_path: Path,
+    launch_freshet: LaunchFreshet,
 ) -> None:
     folder = tmp_path / "data"
     standin = start_standin(albums(5))
@@ -89,7 +94,7 @@ def _children(pid: int) -> list[str]:
 
 @pytest.mark.gen_test
 async def test_a_newer_schema_is_said_and_nothing_is_touched(
-    make_settings: Any, database: Any, launch_freshet: Any
+    make_settings: MakeSettings, database: Database, launch_freshet: LaunchFreshet
 ) -> None:
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -104,7 +109,10 @@ async def test_a_newer_schema_is_said_and_nothing_is_touched(
 
 @pytest.mark.gen_test
 async def test_the_embedded_database_is_started_again_when_it_was_killed(
-    make_settings: Any, start_standin: Callable[..., StandIn], tmp_path: Path, launch_freshet: Any
+    make_settings: MakeSettings,
+    start_standin: StartStandIn,
+    tmp_path: Path,
+    launch_freshet: LaunchFreshet,
 ) -> None:
     folder = tmp_path / "data"
     standin = start_standin(albums(3))
@@ -126,7 +134,7 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
 
 @pytest.mark.gen_test
 async def test_no_sync_runs_where_the_interval_is_0(
-    make_settings: Any, start_standin: Callable[..., StandIn], launch_freshet: Any
+    make_settings: MakeSettings, start_standin: StartStandIn, launch_freshet: LaunchFreshet
 ) -> None:
     standin = start_standin(albums(3))
     freshet = launch_freshet(make_settings(standin, sync_interval=0))
@@ -137,7 +145,7 @@ async def test_no_sync_runs_where_the_interval_is_0(
 
 @pytest.mark.gen_test
 async def test_stopping_before_the_database_is_there_is_no_trouble(
-    make_settings: Any, start_standin: Callable[..., StandIn]
+    make_settings: MakeSettings, start_standin: StartStandIn
 ) -> None:
     freshet = Application(make_settings(start_standin(albums(3))))
     freshet.start()
@@ -146,7 +154,7 @@ async def test_stopping_before_the_database_is_there_is_no_trouble(
 
 @pytest.mark.gen_test
 async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
-    start_freshet: Any, start_standin: Callable[..., StandIn]
+    start_freshet: StartFreshet, start_standin: StartStandIn
 ) -> None:
     standin = start_standin(albums(2))
     standin.misbehave("slow", path="/v1/artists", seconds=0.5, times=None)
@@ -160,7 +168,7 @@ async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
 
 @pytest.mark.gen_test
 async def test_clients_wait_for_the_first_data_but_not_for_ever(
-    make_settings: Any, closing: Any
+    make_settings: MakeSettings, closing: Closing
 ) -> None:
     nowhere = "postgresql://user:password@127.0.0.1:1/freshet"
     freshet = Application(make_settings(database_url=nowhere), warm_seconds=0.5)
@@ -179,7 +187,7 @@ async def test_clients_wait_for_the_first_data_but_not_for_ever(
 
 @pytest.mark.gen_test
 async def test_clients_are_answered_as_soon_as_there_is_data(
-    make_settings: Any, start_standin: Callable[..., StandIn], closing: Any
+    make_settings: MakeSettings, start_standin: StartStandIn, closing: Closing
 ) -> None:
     freshet = Application(make_settings(start_standin(albums(2))), warm_seconds=600)
     closing(freshet.stop)
@@ -192,7 +200,7 @@ async def test_clients_are_answered_as_soon_as_there_is_data(
 
 @pytest.mark.gen_test
 async def test_a_stop_while_clients_wait_still_answers_them(
-    make_settings: Any, closing: Any
+    make_settings: MakeSettings, closing: Closing
 ) -> None:
     nowhere = "postgresql://user:password@127.0.0.1:1/freshet"
     freshet = Application(make_settings(database_url=nowhere), warm_seconds=600)

@@ -35,7 +35,11 @@ from tests.support.client import Client
 from tests.support.event_streams import EventClient, happen
 from tests.support.examples import album, albums
 from tests.support.locks import MakeLock
+from tests.support.loops import Closing
 from tests.support.metrics import log_in
+from tests.support.servers import LaunchFreshet, StartFreshet
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 # A sync of a year that PostgreSQL knows and Python does not: reading it fails while it is the last.
@@ -107,7 +111,7 @@ async def test_a_job_that_raises_stops_neither_the_others_nor_itself() -> None:
 
 @pytest.mark.gen_test
 async def test_the_leaders_jobs_go_on_beside_one_that_raises_and_so_does_the_lead(
-    database: Database, closing: Any
+    database: Database, closing: Closing
 ) -> None:
     ticked: list[str] = []
 
@@ -158,7 +162,10 @@ async def test_who_cannot_begin_to_lead_tries_again(lock: MakeLock) -> None:
 
 @pytest.mark.gen_test
 async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
-    database: Database, start_standin: Any, make_settings: Any, launch_freshet: Any
+    database: Database,
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
+    launch_freshet: LaunchFreshet,
 ) -> None:
     for _ in range(2):
         happen(database, albums(3))
@@ -179,7 +186,7 @@ async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
 
 @pytest.mark.gen_test
 async def test_what_cannot_be_read_keeps_listeners_from_hearing_nothing(
-    database: Database, make_settings: Any, launch_freshet: Any
+    database: Database, make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     freshet: Application = launch_freshet(make_settings(sync_interval=0))
     await until(lambda: freshet.timers.are_running)
@@ -269,7 +276,7 @@ LOST: dict[str, tuple[set[str], set[str]]] = {
 @pytest.mark.parametrize("faulty", LOST)
 @pytest.mark.gen_test
 async def test_a_part_of_the_status_that_raises_leaves_the_others(
-    start_standin: Any, start_freshet: Any, closing: Any, faulty: str
+    start_standin: StartStandIn, start_freshet: StartFreshet, closing: Closing, faulty: str
 ) -> None:
     freshet: Application = await start_freshet(start_standin(albums(3)))
     await until(lambda: freshet.syncer.seconds_left() > 0)

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
@@ -16,7 +15,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 from server.app.application import Application
 from server.config.addresses import EmbeddedDatabase
 from server.config.libpq import variables
-from server.database.embedded import processes
+from server.database.embedded import EmbeddedPostgres, processes
 from server.database.embedded.identity import chown_to, identity
 from server.database.embedded.programs import run as programs_run
 from server.database.embedded.programs import spawn
@@ -26,7 +25,9 @@ from server.doctor.database import of_database
 from tests.support.client import Client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
-from tests.support.settings import SECRET
+from tests.support.servers import LaunchFreshet, StartFreshet
+from tests.support.settings import SECRET, MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 MANUAL = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
@@ -76,12 +77,12 @@ async def answers(freshet: Application) -> dict[str, tuple[bytes, str | None]]:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
-    start_standin: Any,
-    start_freshet: Any,
-    make_settings: Any,
-    launch_freshet: Any,
+    start_standin: StartStandIn,
+    start_freshet: StartFreshet,
+    make_settings: MakeSettings,
+    launch_freshet: LaunchFreshet,
     database_url: URL,
-    postgres: Any,
+    postgres: EmbeddedPostgres,
     tmp_path: Path,
 ) -> None:
     dump, restore = commands()

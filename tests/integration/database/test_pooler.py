@@ -6,7 +6,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -23,6 +22,8 @@ from tests.support.client import Client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.preflight import finding
+from tests.support.servers import LaunchFreshet
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 SETTINGS = """
@@ -90,7 +91,7 @@ async def test_a_pooler_of_transactions_is_refused_whatever_its_size_and_order(
 
 @pytest.mark.gen_test
 async def test_a_server_behind_a_pooler_of_transactions_never_leads_and_says_why(
-    pool: Pool, make_settings: Any, launch_freshet: Any
+    pool: Pool, make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     url = pool("transaction").render_as_string()
     freshet = launch_freshet(make_settings(database_url=url))

@@ -28,6 +28,7 @@ from server.standin import Answer, AppKind, StandIn
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
 NOTHING_THERE = "http://127.0.0.1:9"
@@ -74,7 +75,7 @@ async def log_in(database: Database, when: datetime, *, secret: str = SECRET, **
 
 
 @pytest.mark.gen_test
-async def test_all_is_well(report: Report, start_standin: Any) -> None:
+async def test_all_is_well(report: Report, start_standin: StartStandIn) -> None:
     found = await report(start_standin())
     assert levels(found) == {
         "settings": "ok",
@@ -101,7 +102,7 @@ async def test_all_is_well(report: Report, start_standin: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_it_asks_spotify_four_times_and_changes_nothing(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     standin = start_standin()
     await report(standin)
@@ -172,7 +173,7 @@ async def test_every_setting_that_is_wrong_is_a_fault(report: Report) -> None:
 
 @pytest.mark.gen_test
 async def test_another_port_than_browsers_come_to_is_noted(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     standin = start_standin()
     found = await report(standin, PUBLIC_URL="http://127.0.0.1:5000", PORT="8080")
@@ -182,7 +183,7 @@ async def test_another_port_than_browsers_come_to_is_noted(
 
 @pytest.mark.gen_test
 async def test_wrong_credentials_are_told_with_their_fix(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     standin = start_standin()
     found = await report(standin, CLIENT_SECRET="not-the-secret")
@@ -218,7 +219,9 @@ async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report:
 
 
 @pytest.mark.gen_test
-async def test_an_owner_without_premium_is_told_as_such(report: Report, start_standin: Any) -> None:
+async def test_an_owner_without_premium_is_told_as_such(
+    report: Report, start_standin: StartStandIn
+) -> None:
     standin = start_standin()
     standin.answer_next("/v1/browse/new-releases", Answer(403, PREMIUM))
     found = await report(standin)
@@ -228,7 +231,7 @@ async def test_an_owner_without_premium_is_told_as_such(report: Report, start_st
 
 
 @pytest.mark.gen_test
-async def test_a_restricted_app_is_no_fault(report: Report, start_standin: Any) -> None:
+async def test_a_restricted_app_is_no_fault(report: Report, start_standin: StartStandIn) -> None:
     found = await report(start_standin(kind=AppKind.RESTRICTED))
     assert (found["new-releases"].level, found["search"].level) == ("note", "ok")
 
@@ -248,7 +251,7 @@ async def test_a_restricted_app_is_no_fault(report: Report, start_standin: Any) 
 )
 @pytest.mark.gen_test
 async def test_what_search_answers_is_told(
-    report: Report, start_standin: Any, answer: Answer, level: str, word: str
+    report: Report, start_standin: StartStandIn, answer: Answer, level: str, word: str
 ) -> None:
     standin = start_standin()
     standin.answer_next("/v1/search", answer)
@@ -274,7 +277,7 @@ async def test_a_spotify_that_cannot_be_reached_is_one_fault(report: Report) -> 
 )
 @pytest.mark.gen_test
 async def test_the_clock_is_compared_with_spotifys(
-    report: Report, start_standin: Any, seconds: int, level: str, words: str
+    report: Report, start_standin: StartStandIn, seconds: int, level: str, words: str
 ) -> None:
     standin = start_standin()
     theirs = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -286,7 +289,7 @@ async def test_the_clock_is_compared_with_spotifys(
 
 
 @pytest.mark.gen_test
-async def test_no_date_is_no_fault(report: Report, start_standin: Any) -> None:
+async def test_no_date_is_no_fault(report: Report, start_standin: StartStandIn) -> None:
     standin = start_standin()
     standin.answer_next("/", Answer(200, b"", {"Date": "yesterday"}))
     assert (await report(standin))["clock"].level == "note"
@@ -294,7 +297,7 @@ async def test_no_date_is_no_fault(report: Report, start_standin: Any) -> None:
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_away_is_a_fault_and_the_rest_is_told(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     away = f"postgresql://nobody@127.0.0.1:{free_port()}/nothing"
     found = await report(start_standin(), DATABASE_URL=away)
@@ -304,7 +307,7 @@ async def test_a_database_that_is_away_is_a_fault_and_the_rest_is_told(
 
 @pytest.mark.gen_test
 async def test_a_schema_that_is_behind_names_the_command(
-    report: Report, start_standin: Any, empty_database_url: URL
+    report: Report, start_standin: StartStandIn, empty_database_url: URL
 ) -> None:
     url = empty_database_url.render_as_string(hide_password=False)
     found = await report(start_standin(), DATABASE_URL=url)
@@ -314,7 +317,7 @@ async def test_a_schema_that_is_behind_names_the_command(
 
 @pytest.mark.gen_test
 async def test_a_database_of_our_own_that_is_not_there_yet_is_not_made(
-    report: Report, start_standin: Any, tmp_path: Path
+    report: Report, start_standin: StartStandIn, tmp_path: Path
 ) -> None:
     found = await report(start_standin(), DATABASE_URL=f"embedded:{tmp_path / 'data'}")
     assert found["database"].level == "note"
@@ -331,7 +334,12 @@ async def test_a_database_of_our_own_that_is_not_there_yet_is_not_made(
 )
 @pytest.mark.gen_test
 async def test_the_age_of_a_login_is_told(
-    report: Report, start_standin: Any, database: Database, days: int, level: str, words: str
+    report: Report,
+    start_standin: StartStandIn,
+    database: Database,
+    days: int,
+    level: str,
+    words: str,
 ) -> None:
     await log_in(database, datetime.now(UTC) - timedelta(days=days))
     found = await report(start_standin())
@@ -342,7 +350,7 @@ async def test_the_age_of_a_login_is_told(
 
 @pytest.mark.gen_test
 async def test_a_missing_scope_is_noted(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     await log_in(database, datetime.now(UTC), scopes=("user-read-email",))
     found = await report(start_standin())
@@ -352,7 +360,7 @@ async def test_a_missing_scope_is_noted(
 
 @pytest.mark.gen_test
 async def test_tokens_under_another_secret_are_a_fault_with_both_fixes(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     await log_in(database, datetime.now(UTC), secret="another secret, as long as it has to be")
     found = await report(start_standin())
@@ -362,14 +370,16 @@ async def test_tokens_under_another_secret_are_a_fault_with_both_fixes(
 
 
 @pytest.mark.gen_test
-async def test_the_accounts_that_may_log_in_are_told(report: Report, start_standin: Any) -> None:
+async def test_the_accounts_that_may_log_in_are_told(
+    report: Report, start_standin: StartStandIn
+) -> None:
     found = await report(start_standin(), ALLOWED_USERS="one, two")
     assert found["owner"] == Finding("ok", "owner", "ALLOWED_USERS admits one, two")
 
 
 @pytest.mark.gen_test
 async def test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     await log_in(database, datetime.now(UTC))
     standin = start_standin()
@@ -382,7 +392,7 @@ async def test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead(
 
 @pytest.mark.gen_test
 async def test_what_is_paused_is_told_and_not_asked(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     standin = start_standin()
     until = datetime.now(UTC) + timedelta(hours=3)
@@ -401,7 +411,7 @@ async def test_what_is_paused_is_told_and_not_asked(
 
 @pytest.mark.gen_test
 async def test_a_spent_quota_is_told_with_when_there_is_room_again(
-    report: Report, start_standin: Any, database: Database
+    report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     standin = start_standin()
     hour = hour_of(datetime.now(UTC))
@@ -416,7 +426,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
 
 @pytest.mark.gen_test
 async def test_each_market_is_asked_for_and_a_refused_one_is_named(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     standin = start_standin(unlaunched={"SE"})
     found = await report(standin, SYNC_MARKETS="DE,SE,RU,US")
@@ -434,7 +444,7 @@ async def test_each_market_is_asked_for_and_a_refused_one_is_named(
 
 @pytest.mark.gen_test
 async def test_a_setting_of_refused_markets_alone_is_a_fault(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     found = await report(start_standin(), SYNC_MARKETS="RU,KP")
     assert found["markets"].level == "fault"
@@ -447,7 +457,7 @@ async def test_a_setting_of_refused_markets_alone_is_a_fault(
 
 @pytest.mark.gen_test
 async def test_markets_are_not_asked_for_where_search_is_not_used_or_pauses(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     standin = start_standin()
     found = await report(standin, SYNC_MARKETS="DE,RU", SYNC_SOURCE="new-releases")
@@ -462,7 +472,7 @@ async def test_markets_are_not_asked_for_where_search_is_not_used_or_pauses(
 
 @pytest.mark.gen_test
 async def test_many_markets_make_syncs_rare_and_that_is_told(
-    report: Report, start_standin: Any
+    report: Report, start_standin: StartStandIn
 ) -> None:
     found = await report(start_standin(), SYNC_MARKETS="DE,US,SE,FR")
     assert found["pace"].level == "note"

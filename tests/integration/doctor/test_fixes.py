@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import URL
@@ -43,6 +42,7 @@ from tests.support.ports import free_port
 from tests.support.postgres_processes import wait_for
 from tests.support.private_files import locked_by_nobody
 from tests.support.settings import SECRET, SETTING_NAMES
+from tests.support.standins import StartStandIn
 
 HERE = "tests/integration/doctor/test_fixes.py"
 PREFLIGHT = "tests/integration/database/test_preflight.py"
@@ -227,7 +227,7 @@ Examine = Callable[..., Awaitable[dict[str, Finding]]]
 
 
 @pytest.fixture
-def standin(start_standin: Any) -> StandIn:
+def standin(start_standin: StartStandIn) -> StandIn:
     started: StandIn = start_standin()
     return started
 

@@ -14,6 +14,8 @@ from server.app.application import Application
 from server.http.forwarded import TrustedProxies
 from server.observability.log import configure
 from tests.support.examples import albums
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -58,7 +60,7 @@ class Door:
 
 
 @pytest.fixture
-def open_door(start_standin: Any, start_freshet: Any) -> Callable[..., Any]:
+def open_door(start_standin: StartStandIn, start_freshet: StartFreshet) -> Callable[..., Any]:
     async def start(trusted: str | None = TRUSTED, **overrides: Any) -> Door:
         stream = io.StringIO()
         standin = start_standin(albums(5))

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import tracemalloc
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,6 +12,8 @@ from server.http.connections.head_limits import MAX_HEAD_BYTES, MAX_LINE_BYTES, 
 from server.serving import json_body, negotiation
 from tests.support.examples import albums
 from tests.support.raw_http import quiet
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 REQUESTS = 60  # of a kind, each of 8 or 16 kB
 MOST_BYTES = 450_000  # that a kind may leave behind; kept as keys most would be 1 MB
@@ -116,7 +117,7 @@ async def left_behind(port: int, kind: Callable[[int], bytes], requests: int) ->
 )
 @pytest.mark.gen_test(timeout=600)
 async def test_requests_with_long_strings_of_their_own_leave_nothing_behind(
-    start_standin: Any, start_freshet: Any, long: bool, proxies: dict[str, str]
+    start_standin: StartStandIn, start_freshet: StartFreshet, long: bool, proxies: dict[str, str]
 ) -> None:
     freshet: Application = await start_freshet(
         start_standin(albums(5)), access_log="all", **proxies

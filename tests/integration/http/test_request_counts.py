@@ -1,12 +1,12 @@
 """Requests are counted by route: every one, under few names."""
 
-from typing import Any
-
 import pytest
 
 from server.observability.http_metrics import readable_route
 from tests.support.client import Client
 from tests.support.metrics import samples_of
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 UNKNOWN = "0" * 22
 COUNTED = "freshet_http_requests_total"
@@ -30,7 +30,7 @@ def test_a_route_is_told_as_people_write_it(pattern: str, route: str) -> None:
 
 @pytest.mark.gen_test
 async def test_every_request_counts_once_under_the_name_of_its_route(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(), access_log="off")
     client = Client(freshet)
@@ -75,7 +75,7 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
 
 @pytest.mark.gen_test
 async def test_what_is_answered_without_a_handler_is_counted_in_bulk(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin())
     freshet.instruments.requests.add("/api/artists/", "GET", 200, "lane", 1000)
@@ -86,7 +86,7 @@ async def test_what_is_answered_without_a_handler_is_counted_in_bulk(
 
 @pytest.mark.gen_test
 async def test_the_cache_tells_hits_misses_and_what_it_makes(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(), sync_interval=3600)
     client = Client(freshet)

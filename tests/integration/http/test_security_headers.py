@@ -1,8 +1,6 @@
 """Headers that browsers obey: which answer has which, from handlers and from the lane alike."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -13,6 +11,8 @@ from server.standin import StandIn
 from tests.support.client import Client
 from tests.support.examples import albums
 from tests.support.raw_http import VARYING, quiet
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 LIST = "/api/artists/?limit=1"
@@ -56,14 +56,14 @@ ANSWERS = [
 
 
 @pytest.fixture
-def standin(start_standin: Any) -> StandIn:
+def standin(start_standin: StartStandIn) -> StandIn:
     started: StandIn = start_standin(albums(5))
     return started
 
 
 @pytest.mark.gen_test
 async def test_every_kind_of_answer_has_the_headers_of_its_kind(
-    standin: StandIn, start_freshet: Callable[..., Any]
+    standin: StandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(standin, public_url="https://freshet.example.org")
     client = Client(freshet)
@@ -112,7 +112,7 @@ async def answers(freshet: Application, *headers: str) -> tuple[bytes, int]:
 
 @pytest.mark.gen_test
 async def test_the_lane_says_to_come_by_https_as_handlers_do_and_not_over_http(
-    standin: StandIn, start_freshet: Callable[..., Any]
+    standin: StandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(
         standin, public_url="https://freshet.example.org", trusted_proxies="127.0.0.1"
@@ -136,7 +136,7 @@ async def test_the_lane_says_to_come_by_https_as_handlers_do_and_not_over_http(
 
 @pytest.mark.gen_test
 async def test_an_unknown_proxy_does_not_take_the_header_away(
-    standin: StandIn, start_freshet: Callable[..., Any]
+    standin: StandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(standin, public_url="https://freshet.example.org")
     for _ in range(2):
@@ -146,7 +146,7 @@ async def test_an_unknown_proxy_does_not_take_the_header_away(
 
 @pytest.mark.gen_test
 async def test_behind_a_proxy_with_plain_http_the_lane_answers(
-    standin: StandIn, start_freshet: Callable[..., Any]
+    standin: StandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(standin, public_url="http://freshet.example.org")
     await answers(freshet)

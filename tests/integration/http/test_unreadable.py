@@ -1,7 +1,6 @@
 """Requests that no handler sees get a problem, a line in the access log and a count."""
 
 import re
-from typing import Any
 
 import orjson
 import pytest
@@ -9,6 +8,8 @@ from structlog.testing import capture_logs
 
 from server.http.refusals import TlsLog
 from tests.support.raw_http import exchange
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 HELLO = bytes.fromhex("16030102000100") + bytes(200)
 
@@ -45,7 +46,7 @@ UNREADABLE = {
 
 @pytest.mark.gen_test
 async def test_what_tornado_cannot_read_gets_a_problem_a_line_and_a_count(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(), public_url="https://music.example.org/freshet")
     for name, (sent, status, method) in UNREADABLE.items():
@@ -71,7 +72,7 @@ async def test_what_tornado_cannot_read_gets_a_problem_a_line_and_a_count(
 
 @pytest.mark.gen_test
 async def test_a_refusal_comes_behind_the_answers_before_it(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin())
     answer = await exchange(freshet.port, [get("/healthz") + get("/?" + 1000 * "&")], quiet=5)
@@ -81,7 +82,9 @@ async def test_a_refusal_comes_behind_the_answers_before_it(
 
 
 @pytest.mark.gen_test
-async def test_close_among_other_options_closes(start_standin: Any, start_freshet: Any) -> None:
+async def test_close_among_other_options_closes(
+    start_standin: StartStandIn, start_freshet: StartFreshet
+) -> None:
     freshet = await start_freshet(start_standin())
     for options in ("TE, close", "close,TE", "Close", "keep-alive,CLOSE"):
         for path in ("/api/artists/", "/healthz"):
@@ -94,7 +97,7 @@ async def test_close_among_other_options_closes(start_standin: Any, start_freshe
 
 @pytest.mark.gen_test
 async def test_tls_on_the_http_port_is_closed_at_once_and_told(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin())
     with capture_logs() as logs:

@@ -18,6 +18,7 @@ from server.spotify.profile import Profile
 from server.spotify.types import Grant
 from tests.support.clock import Clock
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 from tests.support.tokens import OTHER_SECRET, LogIn, MakeProvider, everything_in
 
 PROFILE = Profile("account-robin", "robin", "Robin")
@@ -60,7 +61,7 @@ def days_left(consent_monitor: ConsentMonitor, clock: Clock) -> int | None:
 
 @pytest.mark.gen_test
 async def test_nobody_is_reminded_where_nobody_has_logged_in(
-    start_standin: Any, make_provider: MakeProvider, watch_of: WatchOf, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, watch_of: WatchOf, clock: Clock
 ) -> None:
     await make_provider(start_standin(clock=clock)).access_token()
     consent_monitor = watch_of()
@@ -206,7 +207,11 @@ async def test_a_login_that_has_died_early_is_reminded_of_though_months_were_lef
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_on_its_day(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, watch_of: WatchOf, clock: Clock
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    watch_of: WatchOf,
+    clock: Clock,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)

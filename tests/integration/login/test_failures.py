@@ -10,10 +10,11 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from server.login import errors
-from server.standin import Answer, StandIn
+from server.standin import Answer
 from server.standin.accounts.tokens import Consent
 from tests.support.clock import Clock
 from tests.support.login_browser import Browser, SetStage, Stage, parameters, read_page
+from tests.support.standins import StartStandIn
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -201,7 +202,7 @@ async def test_a_code_of_another_login_is_refused_by_its_challenge(set_stage: Se
 
 @pytest.mark.gen_test
 async def test_a_code_that_has_expired_at_spotify(
-    set_stage: SetStage, start_standin: Callable[..., StandIn]
+    set_stage: SetStage, start_standin: StartStandIn
 ) -> None:
     theirs = Clock(datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC))
     stage = await set_stage(start_standin([], clock=theirs))

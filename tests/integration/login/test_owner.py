@@ -11,8 +11,10 @@ from tornado.httpclient import HTTPResponse
 
 from server.errors import SpotifyError
 from server.standin import Answer, Listener
+from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.login_browser import Browser, SetStage, Stage, read_page
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -248,7 +250,7 @@ async def loses_the_login(stage: Stage) -> None:
 
 @pytest.mark.gen_test
 async def test_disconnecting_deletes_all_of_the_account_and_nothing_else(
-    set_stage: SetStage, start_standin: Any, clock: Any
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     first = await set_stage(start_standin(albums(3), clock=clock))
     await first.freshet.syncer.sync()  # with the app's own token, which is kept

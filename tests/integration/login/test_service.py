@@ -47,8 +47,10 @@ from server.standin import Answer, Listener, StandIn
 from server.standin.accounts.tokens import Code, Consent
 from tests.support.clock import Clock
 from tests.support.login_browser import parameters
+from tests.support.loops import Closing
 from tests.support.rate_limiters import accounts_of, limiter_in_memory
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 
 REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 TOKEN, ME = "/api/token", "/v1/me"
@@ -106,7 +108,7 @@ class Front:
 
 @pytest.fixture
 def front_of(
-    database: Database, start_standin: Any, clock: Clock, closing: Any
+    database: Database, start_standin: StartStandIn, clock: Clock, closing: Closing
 ) -> Callable[..., Front]:
     """A desk at a stand-in, which waits `patience` seconds for each of its answers."""
 

@@ -13,12 +13,15 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+from tornado.platform.asyncio import AsyncIOLoop
 from tornado.web import Application, HTTPError
 
 from handlers.base import BaseHandler
 from server.observability.access_log import AccessLog
 from server.observability.log import configure
 from tests.support.examples import albums
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -80,7 +83,7 @@ class WebServer:
 
 
 @pytest.fixture
-def site_with(io_loop: Any) -> Iterator[Callable[[Any], WebServer]]:
+def site_with(io_loop: AsyncIOLoop) -> Iterator[Callable[[Any], WebServer]]:
     sites: list[WebServer] = []
 
     def start(mode: Any) -> WebServer:
@@ -256,7 +259,7 @@ def test_an_answer_of_the_fast_lane_has_the_same_line_with_its_secrets_masked() 
 
 @pytest.mark.gen_test
 async def test_each_answer_of_the_fast_lane_on_one_connection_has_a_line(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(albums(5)), access_log="all")
     stream = io.StringIO()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server import __version__
 from server.app.application import Application
+from server.database.embedded import EmbeddedPostgres
 from server.observability.count_files import FOLDER
 from server.observability.http_metrics import REQUEST_SECONDS, Requests
 from server.observability.instruments import Instruments
@@ -25,6 +25,9 @@ from tests.support.client import Client
 from tests.support.examples import albums
 from tests.support.metrics import complete, rows, samples_of
 from tests.support.paths import ROOT
+from tests.support.servers import LaunchFreshet, StartFreshet
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 
@@ -40,7 +43,7 @@ def exposed(family: Metric) -> str:
 
 @pytest.mark.gen_test
 async def test_the_manual_tells_of_every_metric_and_of_no_other(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     found = {}
     for family in await families_of(await complete(start_standin, start_freshet)):
@@ -52,7 +55,7 @@ async def test_the_manual_tells_of_every_metric_and_of_no_other(
 
 @pytest.mark.gen_test
 async def test_names_keep_to_the_conventions_and_each_has_a_sentence(
-    start_standin: Any, start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     for family in await families_of(await complete(start_standin, start_freshet)):
         assert re.fullmatch(r"(freshet|process)_[a-z_]+", family.name)
@@ -84,7 +87,9 @@ def test_times_told_in_bulk_are_those_told_one_by_one(times: list[float]) -> Non
 
 
 @pytest.mark.gen_test
-async def test_a_process_tells_how_it_is(start_standin: Any, start_freshet: Any) -> None:
+async def test_a_process_tells_how_it_is(
+    start_standin: StartStandIn, start_freshet: StartFreshet
+) -> None:
     freshet = await start_freshet(start_standin(albums(5)))
     await until(lambda: freshet.jobs.leadership.leads)
     await until(lambda: b"freshet_sync_seconds_count" in freshet.metrics.text())
@@ -107,7 +112,7 @@ async def test_a_process_tells_how_it_is(start_standin: Any, start_freshet: Any)
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_gone_is_told(
-    start_standin: Any, start_freshet: Any, postgres: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet, postgres: EmbeddedPostgres
 ) -> None:
     freshet = await start_freshet(start_standin())
     freshet.database._replace_engine(postgres.url.set(database="not_there"))
@@ -166,7 +171,7 @@ def test_a_process_alone_needs_no_folder() -> None:
 
 @pytest.mark.gen_test
 async def test_how_a_process_is_can_be_told_by_others_from_its_start(
-    make_settings: Any, launch_freshet: Any
+    make_settings: MakeSettings, launch_freshet: LaunchFreshet
 ) -> None:
     freshet = launch_freshet(make_settings(sync_interval=0))
     text = generate_latest(freshet.instruments.scraped).decode()  # as it is, without a refresh

@@ -9,6 +9,8 @@ from tornado.httpclient import HTTPResponse
 
 from tests.support.client import Client
 from tests.support.examples import albums
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 KEY = "a-key.of-sixteen+characters=="
 
@@ -16,7 +18,9 @@ Ask = Callable[..., Awaitable[HTTPResponse]]
 
 
 @pytest.fixture
-def reading(start_standin: Any, start_freshet: Any) -> Callable[..., Awaitable[Ask]]:
+def reading(
+    start_standin: StartStandIn, start_freshet: StartFreshet
+) -> Callable[..., Awaitable[Ask]]:
     async def start(**settings: str) -> Ask:
         client = Client(await start_freshet(start_standin(albums(2)), **settings))
 

@@ -14,6 +14,8 @@ import yaml
 
 from tests.support.metrics import complete, rows
 from tests.support.paths import ROOT
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 DEPLOY = ROOT / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
@@ -191,7 +193,7 @@ def test_ci_installs_what_these_tests_need() -> None:
 
 @pytest.mark.gen_test
 async def test_prometheus_has_nothing_against_our_names(
-    promtool: Promtool, start_standin: Any, start_freshet: Any
+    promtool: Promtool, start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await complete(start_standin, start_freshet)
     lines = freshet.metrics.text().decode().splitlines(keepends=True)

@@ -13,8 +13,10 @@ from server.commands import demo
 from server.config.settings import DemoSettings
 from server.errors import EmbeddedPostgresError, FreshetError
 from server.standin import Catalogue
+from tests.support.clock import Clock
 from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
+from tests.support.standins import StartStandIn
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -56,7 +58,7 @@ async def test_every_page_of_the_demo_says_so_and_leads_to_the_setup(
 
 @pytest.mark.gen_test
 async def test_the_covers_of_the_demo_are_freshets_own(
-    set_stage: SetStage, start_standin: Any, clock: Any
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     stage, browser = await shown(set_stage, start_standin, clock)
     page = read_page(await browser.get("/"))
@@ -76,7 +78,7 @@ async def test_the_covers_of_the_demo_are_freshets_own(
 
 @pytest.mark.gen_test
 async def test_a_link_of_the_demo_leads_to_the_stand_in_wherever_that_is(
-    set_stage: SetStage, start_standin: Any, clock: Any
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     stage, browser = await shown(set_stage, start_standin, clock)
     page = read_page(await browser.get("/"))

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from server.standin import Listener, StandIn
+from server.standin import Listener
 from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.login_browser import SAFE_HEADERS, Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -169,7 +170,7 @@ async def test_a_login_that_secret_does_not_open_says_how_to_fix_it(set_stage: S
 
 @pytest.mark.gen_test
 async def test_what_is_served_is_told_once_there_is_something(
-    set_stage: SetStage, start_standin: Callable[..., StandIn], clock: Clock
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     stage = await set_stage(start_standin(albums(3), clock=clock))
     browser = stage.browser()
@@ -376,7 +377,7 @@ async def test_no_other_file_is_served(set_stage: SetStage) -> None:
 
 @pytest.mark.gen_test
 async def test_a_failed_sync_and_old_data_are_told_in_words(
-    set_stage: SetStage, start_standin: Callable[..., StandIn], clock: Clock
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     stage = await set_stage(start_standin(albums(3), clock=clock), sync_interval=1800)
     await until(lambda: stage.freshet.syncer.seconds_left() > 0)  # the first sync is over
@@ -395,7 +396,7 @@ async def test_a_failed_sync_and_old_data_are_told_in_words(
 
 @pytest.mark.gen_test
 async def test_a_feed_that_is_stuck_is_told_in_words(
-    set_stage: SetStage, start_standin: Callable[..., StandIn], clock: Clock
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     stage = await set_stage(start_standin(albums(3), clock=clock))
     await stage.freshet.syncer.sync()

@@ -19,9 +19,11 @@ from server.openapi import problem_kinds
 from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
+from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id
 from tests.support.login_browser import Browser, SetStage
 from tests.support.paths import ROOT
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 JAR = ROOT / "build" / "vnu" / "node_modules" / "vnu-jar" / "build" / "dist" / "vnu.jar"
@@ -147,7 +149,7 @@ async def elsewhere(set_stage: SetStage, pages: Collection) -> None:
 
 @pytest.mark.gen_test(timeout=60)
 async def test_every_page_is_valid_html(
-    set_stage: SetStage, start_standin: Any, clock: Any, tmp_path: Path
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock, tmp_path: Path
 ) -> None:
     if not JAR.exists() or shutil.which("java") is None:
         if os.environ.get("CI"):

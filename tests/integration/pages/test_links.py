@@ -18,7 +18,10 @@ from tornado.web import RequestHandler
 
 from server.app.application import Application
 from tests.support.examples import albums
+from tests.support.loops import Closing
 from tests.support.ports import free_port
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 PATH = "/music/fresh"
@@ -143,7 +146,9 @@ def origin(address: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def walk(start_standin: Any, start_freshet: Any, closing: Any) -> Callable[[], Any]:
+def walk(
+    start_standin: StartStandIn, start_freshet: StartFreshet, closing: Closing
+) -> Callable[[], Any]:
     async def start() -> Walk:
         port = free_port()
         root = f"http://127.0.0.1:{port}{PATH}"

@@ -29,9 +29,11 @@ from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
 from server.storage import sync_runs
 from server.storage.sync_runs import Day
+from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 TODAY = date(2026, 11, 20)
@@ -60,7 +62,7 @@ def mixed() -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def synced(set_stage: SetStage, start_standin: Any, clock: Any) -> Callable[..., Any]:
+def synced(set_stage: SetStage, start_standin: StartStandIn, clock: Clock) -> Callable[..., Any]:
     """A server that has synced these releases once, and a browser at it."""
 
     async def make(items: list[Any] | None = None, **settings: Any) -> tuple[Stage, Browser]:
@@ -358,7 +360,7 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
 
 
 @pytest.mark.gen_test
-async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Any) -> None:
+async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Clock) -> None:
     stage, browser = await synced()
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
     await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
@@ -402,7 +404,7 @@ async def test_the_status_says_since_when_a_sync_runs(synced: Any) -> None:
 
 
 @pytest.mark.gen_test
-async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, clock: Any) -> None:
+async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, clock: Clock) -> None:
     stage, browser = await synced()
     assert "You are not logged in" in read_page(await browser.post("/status"), 403)
     await browser.log_in()
@@ -421,7 +423,7 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
 
 
 @pytest.mark.gen_test
-async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Any) -> None:
+async def test_the_diary_counts_each_day_in_utc(synced: Any, clock: Clock) -> None:
     stage, _ = await synced()
     clock.moment = datetime(2026, 11, 21, 0, 30, tzinfo=UTC)
     stage.standin.misbehave("502", times=None)
@@ -481,7 +483,7 @@ def test_dates_and_numbers_are_told_as_people_read_them() -> None:
 
 
 @pytest.mark.gen_test
-async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Any) -> None:
+async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Clock) -> None:
     items = [
         album(n, artists=[artist(0)], release_date=day, release_date_precision=precision)
         for n, (day, precision) in enumerate(
@@ -599,7 +601,7 @@ SINCE = "Recorded since 20 Nov 2026"
 
 @pytest.mark.gen_test
 async def test_no_day_is_offered_or_shown_before_freshet_began_to_watch(
-    synced: Any, clock: Any
+    synced: Any, clock: Clock
 ) -> None:
     stage, browser = await synced()
     first = read_page(await browser.get("/"))
@@ -630,7 +632,7 @@ async def test_no_day_is_offered_or_shown_before_freshet_began_to_watch(
 
 @pytest.mark.gen_test
 async def test_the_first_day_is_no_later_than_today_after_a_clock_was_put_right(
-    synced: Any, clock: Any
+    synced: Any, clock: Clock
 ) -> None:
     stage, browser = await synced()
     clock.forward(days=-3)

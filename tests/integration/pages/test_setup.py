@@ -13,10 +13,12 @@ from server.config.settings import DemoSettings
 from server.standin import StandIn
 from tests.support.login_browser import SetStage, read_page
 from tests.support.paths import ROOT
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 
 
 @pytest.fixture
-def make_settings(make_settings: Any) -> Any:
+def make_settings(make_settings: MakeSettings) -> Any:
     """Make settings of the demo if `demo` is given."""
 
     def make(*standin: Any, demo: bool = False, **overrides: Any) -> Any:
@@ -54,7 +56,7 @@ def test_the_readme_has_the_same_steps() -> None:
 
 @pytest.mark.gen_test
 async def test_the_demo_is_where_the_service_may_write_and_at_the_address_of_its_network(
-    start_standin: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    start_standin: StartStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     standin: StandIn = start_standin([])
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}:/elsewhere")

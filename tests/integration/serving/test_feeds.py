@@ -1,7 +1,6 @@
 """Feeds: valid in their formats, with stable identities, and harmless whatever a name holds."""
 
 import re
-from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from xml.etree import ElementTree as Xml
@@ -14,7 +13,7 @@ from icalendar import Calendar
 
 from server.serving.feeds import FORMATS, Channel, Release
 from server.serving.feeds.csv_table import COLUMNS, MARK
-from tests.support.catalog_server import START, Stage
+from tests.support.catalog_server import START, SetCatalogueStage, Stage
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.feed_formats import ATOM, CHANNEL, HOSTILE, faults_of, rows
@@ -37,7 +36,7 @@ def lines(text: str) -> str:
 
 @pytest.mark.gen_test
 async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
@@ -60,7 +59,7 @@ async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
 
 @pytest.mark.gen_test
 async def test_a_feed_takes_every_filter_and_names_its_own_address(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await stage.take([album(1, album_type="single"), album(2), album(3)], START)
@@ -84,7 +83,7 @@ async def numbers(stage: Stage, path: str) -> list[int]:
 
 @pytest.mark.gen_test
 async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     newest = [album(n, release_date="2026-11-01") for n in range(60)]
@@ -100,7 +99,7 @@ async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
 
 @pytest.mark.gen_test
 async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_was_seen(
-    set_catalogue_stage: Callable[..., Any], clock: Clock
+    set_catalogue_stage: SetCatalogueStage, clock: Clock
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     clock.moment, number = START, 0
@@ -122,7 +121,7 @@ async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_wa
 
 
 @pytest.mark.gen_test
-async def test_a_feed_before_the_first_sync_is_503(set_catalogue_stage: Callable[..., Any]) -> None:
+async def test_a_feed_before_the_first_sync_is_503(set_catalogue_stage: SetCatalogueStage) -> None:
     stage: Stage = await set_catalogue_stage()
     for path in FORMATS:
         assert (await stage.client.fetch(path)).code == 503
@@ -195,7 +194,7 @@ def test_the_schema_refuses_what_is_wrong(right: str, wrong: str) -> None:
 
 @pytest.mark.gen_test
 async def test_atom_feeds_are_valid_as_they_are_served(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     odd = [album(n, name=name or "x", artists=[artist(n, name=name or "x")]) for n, name in
@@ -210,7 +209,7 @@ async def test_atom_feeds_are_valid_as_they_are_served(
 
 @pytest.mark.gen_test
 async def test_only_significant_changes_move_the_times_of_feeds(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
 

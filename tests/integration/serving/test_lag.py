@@ -1,8 +1,6 @@
 """The watchdog of what is served: a sync that is stored and not served is noticed and healed."""
 
 import itertools
-from collections.abc import Callable
-from typing import Any
 
 import orjson
 import pytest
@@ -16,7 +14,9 @@ from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.event_streams import happen
 from tests.support.examples import albums
+from tests.support.loops import Closing
 from tests.support.metrics import samples_of
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 METRIC = "freshet_served_age_seconds[1]"
@@ -113,7 +113,7 @@ async def test_a_database_that_was_made_anew_is_reloaded_too() -> None:
 
 @pytest.mark.gen_test
 async def test_a_server_that_cannot_serve_what_is_stored_says_so_until_it_can(
-    make_settings: Callable[..., Any], closing: Any, clock: Clock
+    make_settings: MakeSettings, closing: Closing, clock: Clock
 ) -> None:
     """By a change of a year that PostgreSQL knows and Python does not."""
     timer = Timer()

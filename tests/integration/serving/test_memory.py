@@ -32,6 +32,7 @@ from server.serving.streams.broadcast import LISTENER_BYTES
 from server.serving.streams.ring import Ring
 from tests.support.paths import ROOT
 from tests.support.raw_http import exchange
+from tests.support.settings import MakeSettings
 from tests.support.sockets import quiet_server
 from tests.support.waiting import until
 
@@ -78,7 +79,7 @@ def test_the_program_and_all_owners_fit_together(megabytes: int) -> None:
     assert sum(getattr(SHARES, each.name) for each in fields(Budget)) <= 100
 
 
-def test_each_owner_is_given_its_share(make_settings: Any) -> None:
+def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:
     freshet = Application(make_settings(memory_mb=400))
     budget = divide(400)
     cache, broadcast = freshet.cache, freshet.broadcast

@@ -21,7 +21,9 @@ from tests.support.cache_rig import Rig, Timer, read
 from tests.support.client import Client
 from tests.support.clock import Clock
 from tests.support.examples import album, sweep
+from tests.support.loops import Closing
 from tests.support.releases import release
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 EVENING = datetime(2026, 11, 20, 23, tzinfo=UTC)
@@ -245,7 +247,7 @@ class Running:
 
 @pytest.mark.gen_test
 async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
-    make_settings: Any, closing: Any
+    make_settings: MakeSettings, closing: Closing
 ) -> None:
     """Not by handlers, nor the lane, nor by a cache that does what it is told."""
     clock = Running()

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import html5lib
@@ -30,6 +30,7 @@ from server.spotify.album_parser import parse_items
 from server.standin import Answer, AppKind, Catalogue, StandIn
 from tests.support import odd_albums
 from tests.support.client import Client
+from tests.support.databases import NewDatabase
 from tests.support.feed_formats import faults_of, rows
 from tests.support.loops import own_loop
 from tests.support.settings import settings_for
@@ -146,7 +147,7 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(new_database: Callable[[str], Any], migrated: str) -> Iterator[Server]:
+def server(new_database: NewDatabase, migrated: str) -> Iterator[Server]:
     with new_database(migrated) as url, own_loop() as loop:
         made = Server(loop, url)
         loop.run_until_complete(made.start())

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from server.serving.streams.broadcast import Broadcast
 from server.serving.streams.follower import Follower
 from server.storage import changes, sweeps
 from tests.support.cache_rig import Rig, read
-from tests.support.catalog_server import START, Stage
+from tests.support.catalog_server import START, SetCatalogueStage, Stage
 from tests.support.clock import Clock
 from tests.support.event_streams import happen
 from tests.support.examples import album, albums, spotify_id, sweep
@@ -79,7 +79,7 @@ async def count(stage: Stage, path: str) -> int:
 
 @pytest.mark.gen_test
 async def test_a_release_of_the_last_day_that_there_is_stops_nothing(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     last = album(1, release_date="9999-12-31")
@@ -99,7 +99,7 @@ async def test_a_release_of_the_last_day_that_there_is_stops_nothing(
 
 @pytest.mark.gen_test
 async def test_a_release_whose_row_cannot_be_read_is_left_out_until_it_can(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
@@ -118,7 +118,7 @@ async def test_a_release_whose_row_cannot_be_read_is_left_out_until_it_can(
 
 @pytest.mark.gen_test
 async def test_an_artist_whose_row_cannot_be_read_takes_no_release_along(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
@@ -132,7 +132,7 @@ async def test_an_artist_whose_row_cannot_be_read_takes_no_release_along(
 
 @pytest.mark.gen_test
 async def test_what_a_page_cannot_show_is_missing_there_alone_and_logged_once(
-    set_catalogue_stage: Callable[..., Any],
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)
@@ -251,7 +251,7 @@ async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> No
 
 @pytest.mark.gen_test
 async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
-    set_catalogue_stage: Callable[..., Any], database: Database
+    set_catalogue_stage: SetCatalogueStage, database: Database
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await take(stage, albums(3), START)

@@ -28,6 +28,7 @@ from server.standin import Answer
 from tests.support.spotify_answers import observed, scripted
 from tests.support.spotify_client import ClientOf
 from tests.support.spotify_http import StartRaw, http
+from tests.support.standins import StartStandIn
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 PATH = "/browse/new-releases"
@@ -56,7 +57,9 @@ def class_of(row: dict[str, Any]) -> type[SpotifyError]:
 
 
 @pytest.mark.gen_test
-async def test_an_answer_is_the_json_object(start_standin: Any, client_of: ClientOf) -> None:
+async def test_an_answer_is_the_json_object(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     client = client_of(start_standin())
     answer = await client.get(PATH, limit=5)
     assert len(answer["albums"]["items"]) == 5
@@ -64,7 +67,7 @@ async def test_an_answer_is_the_json_object(start_standin: Any, client_of: Clien
 
 
 @pytest.mark.gen_test
-async def test_parameters_are_encoded(start_standin: Any, client_of: ClientOf) -> None:
+async def test_parameters_are_encoded(start_standin: StartStandIn, client_of: ClientOf) -> None:
     standin = start_standin()
     await client_of(standin).get("/search", q="tag:new & año=#1?", type="album", limit=3)
     assert standin.calls[-1].query == {"q": "tag:new & año=#1?", "type": "album", "limit": "3"}
@@ -72,7 +75,7 @@ async def test_parameters_are_encoded(start_standin: Any, client_of: ClientOf) -
 
 @pytest.mark.gen_test
 async def test_the_token_goes_in_the_header_and_not_in_the_address(
-    start_standin: Any, client_of: ClientOf, start_raw: StartRaw
+    start_standin: StartStandIn, client_of: ClientOf, start_raw: StartRaw
 ) -> None:
     server = await start_raw(http(b"{}"))
     client = client_of(start_standin(), server.url)
@@ -86,7 +89,7 @@ async def test_the_token_goes_in_the_header_and_not_in_the_address(
 @pytest.mark.parametrize("row", observed("api"))
 @pytest.mark.gen_test
 async def test_each_refusal_that_was_seen_has_its_class(
-    start_standin: Any, client_of: ClientOf, row: dict[str, Any]
+    start_standin: StartStandIn, client_of: ClientOf, row: dict[str, Any]
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", scripted(row), times=5)
@@ -134,7 +137,7 @@ async def test_each_refusal_that_was_seen_has_its_class(
 )
 @pytest.mark.gen_test
 async def test_other_refusals(
-    start_standin: Any,
+    start_standin: StartStandIn,
     client_of: ClientOf,
     status: int,
     body: bytes | dict[str, Any],
@@ -153,7 +156,7 @@ async def test_other_refusals(
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"busy", b'{"a": "\xff'])
 @pytest.mark.gen_test
 async def test_a_200_without_a_json_object_is_a_bad_answer(
-    start_standin: Any, client_of: ClientOf, body: bytes
+    start_standin: StartStandIn, client_of: ClientOf, body: bytes
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", Answer(200, body))
@@ -173,7 +176,7 @@ async def test_a_200_without_a_json_object_is_a_bad_answer(
 )
 @pytest.mark.gen_test
 async def test_what_a_refusal_says_is_short_and_can_be_stored(
-    start_standin: Any, client_of: ClientOf, body: Any
+    start_standin: StartStandIn, client_of: ClientOf, body: Any
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", Answer(403, body))
@@ -185,7 +188,7 @@ async def test_what_a_refusal_says_is_short_and_can_be_stored(
 
 @pytest.mark.gen_test
 async def test_an_expired_token_costs_one_renewal_and_one_retry(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     client = client_of(standin)
@@ -199,7 +202,7 @@ async def test_an_expired_token_costs_one_renewal_and_one_retry(
 
 @pytest.mark.gen_test
 async def test_a_token_that_expired_while_the_server_was_down_is_renewed(
-    start_standin: Any, client_of: ClientOf, database: Database
+    start_standin: StartStandIn, client_of: ClientOf, database: Database
 ) -> None:
     standin = start_standin()
     await client_of(standin, database=database).get(PATH)
@@ -210,7 +213,7 @@ async def test_a_token_that_expired_while_the_server_was_down_is_renewed(
 
 @pytest.mark.gen_test
 async def test_a_token_that_spotify_did_not_see_is_sent_once_more(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", MISSING)
@@ -222,7 +225,7 @@ async def test_a_token_that_spotify_did_not_see_is_sent_once_more(
 
 @pytest.mark.gen_test
 async def test_a_token_that_spotify_never_sees_is_given_up_and_kept(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", MISSING, times=9)
@@ -235,7 +238,9 @@ async def test_a_token_that_spotify_never_sees_is_given_up_and_kept(
 
 
 @pytest.mark.gen_test
-async def test_401_for_ever_ends_after_two_calls(start_standin: Any, client_of: ClientOf) -> None:
+async def test_401_for_ever_ends_after_two_calls(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", EXPIRED, times=9)
     client = client_of(standin)
@@ -248,7 +253,7 @@ async def test_401_for_ever_ends_after_two_calls(start_standin: Any, client_of: 
 
 @pytest.mark.gen_test
 async def test_first_unseen_then_expired_ends_after_two_calls_and_heals_next_time(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     standin.answer_next(f"/v1{PATH}", MISSING)
@@ -262,7 +267,7 @@ async def test_first_unseen_then_expired_ends_after_two_calls_and_heals_next_tim
 
 @pytest.mark.gen_test
 async def test_refused_credentials_cost_no_call_to_the_web_api(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, Answer(400, {"error": "invalid_client"}))
@@ -274,7 +279,7 @@ async def test_refused_credentials_cost_no_call_to_the_web_api(
 
 @pytest.mark.gen_test
 async def test_failed_calls_count_as_well(
-    start_standin: Any, client_of: ClientOf, start_raw: StartRaw
+    start_standin: StartStandIn, client_of: ClientOf, start_raw: StartRaw
 ) -> None:
     server = await start_raw(b"")
     client = client_of(start_standin(), server.url)

@@ -21,9 +21,12 @@ from server.spotify.parse import MAX_TEXT_LENGTH
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from server.standin import Answer, StandIn
 from tests.support.client import Client
+from tests.support.event_streams import Serve
 from tests.support.examples import album, albums, spotify_id
 from tests.support.server_processes import standin_process
+from tests.support.servers import StartFreshet
 from tests.support.spotify_http import StartRaw, http, response
+from tests.support.standins import StartStandIn
 
 SEARCH = "/v1/search"
 LISTING = "/v1/browse/new-releases"
@@ -114,7 +117,9 @@ AS_MUCH_AS_MAY_BE = {  # a value, and how many bytes of it: sound, and to be rep
 
 
 @pytest.fixture
-def serve(start_standin: Any, start_freshet: Any) -> Callable[..., Awaitable[Application]]:
+def serve(
+    start_standin: StartStandIn, start_freshet: StartFreshet
+) -> Callable[..., Awaitable[Application]]:
     """A server that has synced once, and makes no further sync by itself."""
 
     async def start(standin: StandIn) -> Application:
@@ -167,7 +172,7 @@ def test_the_longest_page_that_spotify_sends_is_far_within_the_bounds() -> None:
 @pytest.mark.parametrize("body", PAGES_OF_SPOTIFYS_SIZE.values(), ids=PAGES_OF_SPOTIFYS_SIZE)
 @pytest.mark.gen_test
 async def test_a_large_page_is_read_while_the_loop_goes_on(
-    start_standin: Any, serve: Any, body: bytes
+    start_standin: StartStandIn, serve: Serve, body: bytes
 ) -> None:
     standin = start_standin(albums(3))
     freshet = await serve(standin)
@@ -205,7 +210,9 @@ async def test_what_comes_over_the_wire_neither_stops_the_loop_nor_fills_the_mem
 
 
 @pytest.mark.gen_test
-async def test_a_page_with_one_bad_release_harms_that_one(start_standin: Any, serve: Any) -> None:
+async def test_a_page_with_one_bad_release_harms_that_one(
+    start_standin: StartStandIn, serve: Serve
+) -> None:
     standin: StandIn = start_standin(albums(5))
     freshet = await serve(standin)
     for fault in ("many-images", "many-credits", "long-name"):

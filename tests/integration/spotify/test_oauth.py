@@ -22,6 +22,7 @@ from tests.support.ports import free_port
 from tests.support.rate_limiters import limiter_in_memory
 from tests.support.spotify_answers import observed, scripted
 from tests.support.spotify_http import StartRaw, http
+from tests.support.standins import StartStandIn
 
 TOKEN = "/api/token"
 
@@ -38,7 +39,7 @@ def accounts_of(transport: Transport) -> Callable[..., Accounts]:
 
 @pytest.mark.gen_test
 async def test_client_credentials_bring_a_token_for_an_hour(
-    start_standin: Any, accounts_of: Any
+    start_standin: StartStandIn, accounts_of: Any
 ) -> None:
     grant = await accounts_of(start_standin()).client_credentials()
     assert grant.access_token
@@ -69,7 +70,7 @@ async def test_credentials_go_in_the_basic_header_and_nowhere_else(
 @pytest.mark.parametrize("row", observed("accounts"))
 @pytest.mark.gen_test
 async def test_each_refusal_that_was_seen(
-    start_standin: Any, accounts_of: Any, row: dict[str, Any]
+    start_standin: StartStandIn, accounts_of: Any, row: dict[str, Any]
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, scripted(row))
@@ -89,7 +90,9 @@ async def test_each_refusal_that_was_seen(
 
 
 @pytest.mark.gen_test
-async def test_a_wrong_secret_is_told_with_its_fix(start_standin: Any, accounts_of: Any) -> None:
+async def test_a_wrong_secret_is_told_with_its_fix(
+    start_standin: StartStandIn, accounts_of: Any
+) -> None:
     accounts = accounts_of(start_standin(), secret="wrong-secret")
     with pytest.raises(CredentialsRejected, match="CLIENT_SECRET") as caught:
         await accounts.client_credentials()
@@ -112,7 +115,7 @@ async def test_a_wrong_secret_is_told_with_its_fix(start_standin: Any, accounts_
 )
 @pytest.mark.gen_test
 async def test_other_refusals(
-    start_standin: Any, accounts_of: Any, answer: Answer, expected: type[SpotifyError]
+    start_standin: StartStandIn, accounts_of: Any, answer: Answer, expected: type[SpotifyError]
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, answer)
@@ -144,7 +147,7 @@ async def test_other_refusals(
 )
 @pytest.mark.gen_test
 async def test_a_token_that_cannot_be_used_is_a_bad_answer(
-    start_standin: Any, accounts_of: Any, body: dict[str, Any]
+    start_standin: StartStandIn, accounts_of: Any, body: dict[str, Any]
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, Answer(200, body))
@@ -154,7 +157,7 @@ async def test_a_token_that_cannot_be_used_is_a_bad_answer(
 
 @pytest.mark.gen_test
 async def test_a_token_said_to_live_for_ever_is_believed_for_a_day(
-    start_standin: Any, accounts_of: Any
+    start_standin: StartStandIn, accounts_of: Any
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, Answer(200, {"access_token": "BQa", "expires_in": 10**18}))
@@ -168,7 +171,7 @@ async def test_a_token_said_to_live_for_ever_is_believed_for_a_day(
 )
 @pytest.mark.gen_test
 async def test_a_broken_token_answer_is_not_quoted(
-    start_standin: Any, accounts_of: Any, body: bytes
+    start_standin: StartStandIn, accounts_of: Any, body: bytes
 ) -> None:
     standin = start_standin()
     standin.answer_next(TOKEN, Answer(200, body))
@@ -189,7 +192,9 @@ async def test_an_accounts_service_that_is_away(transport: Transport) -> None:
 
 
 @pytest.mark.gen_test
-async def test_scopes_and_a_refresh_token_are_read(start_standin: Any, accounts_of: Any) -> None:
+async def test_scopes_and_a_refresh_token_are_read(
+    start_standin: StartStandIn, accounts_of: Any
+) -> None:
     standin = start_standin()
     body = {"access_token": "BQa", "expires_in": 9, "refresh_token": "AQb", "scope": "a b"}
     standin.answer_next(TOKEN, Answer(200, body))
@@ -212,7 +217,7 @@ def test_the_accounts_client_shows_no_secret(transport: Transport) -> None:
 @pytest.mark.parametrize("scope", [b"null", b"7", b"[" * 1000 + b"]" * 1000])
 @pytest.mark.gen_test
 async def test_scopes_that_are_no_text_are_none(
-    start_standin: Any, accounts_of: Any, scope: bytes
+    start_standin: StartStandIn, accounts_of: Any, scope: bytes
 ) -> None:
     standin = start_standin()
     body = b'{"access_token": "BQa", "expires_in": 9, "scope": ' + scope + b"}"

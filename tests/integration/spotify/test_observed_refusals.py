@@ -7,9 +7,11 @@ import pytest
 from tornado.httpclient import AsyncHTTPClient
 
 from models import Cooldown, Source
-from server.standin import Answer, AppKind, StandIn
+from server.standin import Answer, AppKind
+from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.spotify_answers import observed, scripted
+from tests.support.standins import StartStandIn
 from tests.support.sync_rig import NEW_RELEASES, OUTCOMES, SEARCH, Rig
 
 TOKEN = "/api/token"
@@ -34,7 +36,7 @@ def words_of(row: dict[str, Any]) -> str:
 @pytest.mark.parametrize("row", observed("api"))
 @pytest.mark.gen_test
 async def test_once_at_the_first_call_it_costs_this_sync_at_most_and_never_the_next(
-    rig: Callable[..., Rig], clock: Any, row: dict[str, Any]
+    rig: Callable[..., Rig], clock: Clock, row: dict[str, Any]
 ) -> None:
     full = rig(albums(5))
     full.standin.answer_next(NEW_RELEASES, scripted(row))
@@ -50,7 +52,7 @@ async def test_once_at_the_first_call_it_costs_this_sync_at_most_and_never_the_n
 @pytest.mark.parametrize("row", observed("api"))
 @pytest.mark.gen_test
 async def test_for_long_and_from_every_source_it_loses_nothing_and_is_believed_of_no_source(
-    rig: Callable[..., Rig], clock: Any, row: dict[str, Any]
+    rig: Callable[..., Rig], clock: Clock, row: dict[str, Any]
 ) -> None:
     full = rig(albums(5))
     assert (await full.sync())[0].added == 5
@@ -87,7 +89,7 @@ async def test_in_the_middle_of_a_sweep_what_came_before_is_kept(
 @pytest.mark.parametrize("row", observed("accounts"))
 @pytest.mark.gen_test
 async def test_from_the_accounts_service_it_fails_a_sync_and_not_the_next(
-    rig: Callable[..., Rig], clock: Any, row: dict[str, Any]
+    rig: Callable[..., Rig], clock: Clock, row: dict[str, Any]
 ) -> None:
     full = rig(albums(5))
     full.standin.answer_next(TOKEN, scripted(row))
@@ -99,7 +101,7 @@ async def test_from_the_accounts_service_it_fails_a_sync_and_not_the_next(
 @pytest.mark.parametrize("row", observed("accounts /authorize page"))
 @pytest.mark.gen_test
 async def test_the_consent_page_refuses_in_the_words_that_were_seen(
-    start_standin: Callable[..., StandIn], row: dict[str, Any]
+    start_standin: StartStandIn, row: dict[str, Any]
 ) -> None:
     """The settings refuse what leads there, so a login is tried with an address of no setting."""
     standin = start_standin()

@@ -16,9 +16,11 @@ from server.spotify.proxy import Proxies, ProxyFailed, parse
 from server.spotify.transport import Transport
 from server.standin import StandIn
 from tests.support.forward_proxy import ForwardProxy, certify
+from tests.support.loops import Closing
 from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 
 PASSWORD = "p@ss word"
 VARIABLES = [f"{scheme}_proxy" for scheme in ("https", "http", "all", "no")]
@@ -34,7 +36,7 @@ def no_proxies_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def start_proxy(closing: Any) -> StartProxy:
+def start_proxy(closing: Closing) -> StartProxy:
     async def start(standin: StandIn, **options: Any) -> ForwardProxy:
         port = int(standin.accounts_url.rpartition(":")[2])
         proxy = ForwardProxy(port, **options)
@@ -135,7 +137,7 @@ def test_a_password_is_in_no_text(said: Callable[..., Proxies]) -> None:
 
 @pytest.mark.gen_test
 async def test_a_request_goes_through_the_tunnel_with_user_and_password(
-    start_standin: Any, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+    start_standin: StartStandIn, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy = await start_proxy(start_standin())
     monkeypatch.setenv("HTTP_PROXY", f"http://me:p%40ss%20word@{proxy.address}")
@@ -149,7 +151,7 @@ async def test_a_request_goes_through_the_tunnel_with_user_and_password(
 
 @pytest.mark.gen_test
 async def test_a_loopback_address_is_never_asked_for_through_a_proxy(
-    start_standin: Any, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+    start_standin: StartStandIn, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     standin = start_standin()
     proxy = await start_proxy(standin)
@@ -170,7 +172,7 @@ async def test_a_loopback_address_is_never_asked_for_through_a_proxy(
     ],
 )
 async def test_a_proxy_that_refuses_is_named_without_its_password(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_proxy: StartProxy,
     monkeypatch: pytest.MonkeyPatch,
     answer: bytes,
@@ -186,7 +188,7 @@ async def test_a_proxy_that_refuses_is_named_without_its_password(
 
 @pytest.mark.gen_test
 async def test_a_proxy_that_is_away_or_wants_a_password_is_explained(
-    start_standin: Any, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
+    start_standin: StartStandIn, start_proxy: StartProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     assert "cannot be reached: Connection refused" in await failure("http://spotify.test/")
@@ -199,7 +201,7 @@ async def test_a_proxy_that_is_away_or_wants_a_password_is_explained(
 
 @pytest.mark.gen_test
 async def test_a_proxy_that_says_nothing_is_waited_for_no_longer_than_spotify(
-    monkeypatch: pytest.MonkeyPatch, closing: Any
+    monkeypatch: pytest.MonkeyPatch, closing: Closing
 ) -> None:
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -219,7 +221,7 @@ async def test_a_proxy_that_says_nothing_is_waited_for_no_longer_than_spotify(
 
 @pytest.mark.gen_test
 async def test_doctor_says_which_proxy_is_used_and_whether_it_answers(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_proxy: StartProxy,
     monkeypatch: pytest.MonkeyPatch,
     database_url: URL,
@@ -248,7 +250,7 @@ async def test_doctor_says_which_proxy_is_used_and_whether_it_answers(
 
 @pytest.mark.gen_test
 async def test_a_sync_goes_through_a_proxy_that_opens_tls_with_a_certificate_of_its_own(
-    start_standin: Any, start_proxy: StartProxy, database_url: URL, tmp_path: Path
+    start_standin: StartStandIn, start_proxy: StartProxy, database_url: URL, tmp_path: Path
 ) -> None:
     context, certificate = certify(tmp_path, "accounts.spotify.test", "api.spotify.test")
     proxy = await start_proxy(start_standin(), context=context)

@@ -21,10 +21,12 @@ from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.transport import MAX_BODY_BYTES
 from server.spotify.types import Setting, SourceName, Verdict
 from server.standin import Answer, AppKind
+from tests.support.clock import Clock
 from tests.support.examples import album, albums
 from tests.support.spotify_client import ClientOf
 from tests.support.spotify_http import StartRaw, http
 from tests.support.spotify_scripts import NEW, NOW, SEARCH, answer, next_to, script
+from tests.support.standins import StartStandIn
 
 FORBIDDEN = Answer(403, {"error": {"status": 403, "message": "Forbidden"}})
 PREMIUM = Answer(403, b"Active premium subscription required for the owner of the app.")
@@ -69,7 +71,9 @@ def named(count: int, first: int = 0) -> list[str]:
 
 
 @pytest.mark.gen_test
-async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of: ClientOf) -> None:
+async def test_an_app_that_may_takes_new_releases(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     standin = start_standin(albums(60))
     probe = SourceProbe(client_of(standin), {}, NOW)
     choice = await probe.choose("auto")
@@ -85,7 +89,7 @@ async def test_an_app_that_may_takes_new_releases(start_standin: Any, client_of:
 
 @pytest.mark.gen_test
 async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
     probe = SourceProbe(client_of(standin), {}, NOW)
@@ -105,7 +109,7 @@ async def test_a_restricted_app_takes_search_and_both_verdicts_are_learnt(
 )
 @pytest.mark.gen_test
 async def test_any_refusal_of_the_endpoint_alone_leads_to_search(
-    start_standin: Any, client_of: ClientOf, refusal: Answer
+    start_standin: StartStandIn, client_of: ClientOf, refusal: Answer
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, refusal, path=NEW)
@@ -117,7 +121,7 @@ async def test_any_refusal_of_the_endpoint_alone_leads_to_search(
 
 @pytest.mark.gen_test
 async def test_a_restriction_is_remembered_for_a_day(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = {
@@ -131,7 +135,9 @@ async def test_a_restriction_is_remembered_for_a_day(
 
 
 @pytest.mark.gen_test
-async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: ClientOf) -> None:
+async def test_a_day_later_it_is_probed_again(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
     probe = SourceProbe(client_of(standin), known, NOW)
@@ -142,7 +148,7 @@ async def test_a_day_later_it_is_probed_again(start_standin: Any, client_of: Cli
 
 @pytest.mark.gen_test
 async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     known: Verdicts = {"new-releases": Verdict(True, None, AN_HOUR_AGO, "2026-11-20")}
@@ -155,7 +161,7 @@ async def test_an_app_that_was_allowed_and_no_longer_is_goes_on_with_search(
 @pytest.mark.parametrize("refusal", [PREMIUM, UNREGISTERED], ids=["premium", "registration"])
 @pytest.mark.gen_test
 async def test_a_refusal_of_the_whole_app_is_no_restriction(
-    start_standin: Any, client_of: ClientOf, refusal: Answer
+    start_standin: StartStandIn, client_of: ClientOf, refusal: Answer
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, refusal, path=NEW)
@@ -167,7 +173,7 @@ async def test_a_refusal_of_the_whole_app_is_no_restriction(
 @pytest.mark.parametrize("refusal", [FORBIDDEN, PREMIUM, Answer(503)])
 @pytest.mark.gen_test
 async def test_when_search_does_not_answer_either_no_verdict_is_reached(
-    start_standin: Any, client_of: ClientOf, refusal: Answer
+    start_standin: StartStandIn, client_of: ClientOf, refusal: Answer
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, FORBIDDEN, path=NEW)
@@ -180,7 +186,7 @@ async def test_when_search_does_not_answer_either_no_verdict_is_reached(
 
 @pytest.mark.gen_test
 async def test_a_refusal_is_remembered_though_the_other_source_pauses(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     script(standin, LIMITED)
@@ -198,7 +204,7 @@ async def test_a_refusal_is_remembered_though_the_other_source_pauses(
 
 @pytest.mark.gen_test
 async def test_what_a_source_has_answered_is_learnt_though_the_one_in_use_fails(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, Answer(502))
@@ -214,7 +220,7 @@ async def test_what_a_source_has_answered_is_learnt_though_the_one_in_use_fails(
 
 @pytest.mark.gen_test
 async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restriction(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, LIMITED, path=NEW)
@@ -225,7 +231,9 @@ async def test_a_pause_of_one_endpoint_does_not_stop_the_other_and_is_no_restric
 
 
 @pytest.mark.gen_test
-async def test_a_pause_of_both_endpoints_is_raised(start_standin: Any, client_of: ClientOf) -> None:
+async def test_a_pause_of_both_endpoints_is_raised(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     standin = start_standin(albums(3))
     script(standin, LIMITED, path=NEW)
     script(standin, LIMITED)
@@ -236,7 +244,7 @@ async def test_a_pause_of_both_endpoints_is_raised(start_standin: Any, client_of
 
 @pytest.mark.gen_test
 async def test_a_passing_failure_does_not_change_the_source(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, Answer(502), path=NEW)
@@ -248,7 +256,7 @@ async def test_a_passing_failure_does_not_change_the_source(
 @pytest.mark.parametrize("source", ["new-releases", "search"])
 @pytest.mark.gen_test
 async def test_a_forced_source_is_asked_whatever_is_remembered(
-    start_standin: Any, client_of: ClientOf, source: Any
+    start_standin: StartStandIn, client_of: ClientOf, source: Any
 ) -> None:
     standin = start_standin(albums(3))
     known = {source: Verdict(False, "403 Forbidden", AN_HOUR_AGO)}
@@ -260,7 +268,7 @@ async def test_a_forced_source_is_asked_whatever_is_remembered(
 
 @pytest.mark.gen_test
 async def test_a_forced_source_that_is_refused_is_not_replaced(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED)
     with pytest.raises(EndpointRestricted):
@@ -274,7 +282,7 @@ async def test_a_forced_source_that_is_refused_is_not_replaced(
 @pytest.mark.parametrize(("source", "calls"), [("new-releases", 2), ("search", 10)])
 @pytest.mark.gen_test
 async def test_a_sweep_brings_everything_in_order(
-    start_standin: Any, client_of: ClientOf, source: Any, calls: int
+    start_standin: StartStandIn, client_of: ClientOf, source: Any, calls: int
 ) -> None:
     standin = start_standin(albums(120))
     client = client_of(standin)
@@ -284,7 +292,7 @@ async def test_a_sweep_brings_everything_in_order(
 
 @pytest.mark.gen_test
 async def test_a_sweep_asks_for_no_more_than_every_kind_of_app_may_have(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(60), kind=AppKind.RESTRICTED)
     await swept(client_of(standin), "auto")
@@ -296,7 +304,7 @@ async def test_a_sweep_asks_for_no_more_than_every_kind_of_app_may_have(
 
 @pytest.mark.gen_test
 async def test_short_pages_in_the_middle_do_not_end_a_sweep(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(
@@ -310,7 +318,7 @@ async def test_short_pages_in_the_middle_do_not_end_a_sweep(
 
 @pytest.mark.gen_test
 async def test_two_empty_pages_end_a_sweep_though_they_name_a_next(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(10)))
@@ -322,7 +330,7 @@ async def test_two_empty_pages_end_a_sweep_though_they_name_a_next(
 
 @pytest.mark.gen_test
 async def test_an_empty_page_in_the_middle_hides_nothing_that_follows(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(10)), answer([], next_to(20)))
@@ -331,14 +339,16 @@ async def test_an_empty_page_in_the_middle_hides_nothing_that_follows(
 
 
 @pytest.mark.gen_test
-async def test_an_empty_listing_is_an_empty_sweep(start_standin: Any, client_of: ClientOf) -> None:
+async def test_an_empty_listing_is_an_empty_sweep(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     assert await swept(client_of(start_standin([])), "auto") == []
 
 
 @pytest.mark.parametrize("totals", [(100, 3, 1000), (0, 0, 0), (None, "many", -1)])
 @pytest.mark.gen_test
 async def test_totals_that_differ_or_lie_decide_nothing(
-    start_standin: Any, client_of: ClientOf, totals: tuple[Any, Any, Any]
+    start_standin: StartStandIn, client_of: ClientOf, totals: tuple[Any, Any, Any]
 ) -> None:
     standin = start_standin()
     script(
@@ -362,7 +372,7 @@ async def test_totals_that_differ_or_lie_decide_nothing(
 )
 @pytest.mark.gen_test
 async def test_only_the_offset_is_taken_from_a_next_address(
-    start_standin: Any, client_of: ClientOf, following: str
+    start_standin: StartStandIn, client_of: ClientOf, following: str
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), following), answer(albums(5, 10)))
@@ -373,7 +383,7 @@ async def test_only_the_offset_is_taken_from_a_next_address(
 
 @pytest.mark.gen_test
 async def test_a_next_on_a_foreign_host_gets_neither_a_request_nor_our_token(
-    start_standin: Any, client_of: ClientOf, start_raw: StartRaw
+    start_standin: StartStandIn, client_of: ClientOf, start_raw: StartRaw
 ) -> None:
     foreign = await start_raw(http(b"{}"))
     standin = start_standin()
@@ -401,7 +411,7 @@ async def test_a_next_on_a_foreign_host_gets_neither_a_request_nor_our_token(
 )
 @pytest.mark.gen_test
 async def test_a_next_that_leads_nowhere_fails_after_what_came_was_given(
-    start_standin: Any, client_of: ClientOf, following: Any
+    start_standin: StartStandIn, client_of: ClientOf, following: Any
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), following))
@@ -417,7 +427,7 @@ async def test_a_next_that_leads_nowhere_fails_after_what_came_was_given(
 
 @pytest.mark.gen_test
 async def test_a_next_that_goes_back_later_fails_as_well(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(20)), answer(albums(10), next_to(20)))
@@ -427,14 +437,16 @@ async def test_a_next_that_goes_back_later_fails_as_well(
 
 @pytest.mark.parametrize("following", [None, "", False])
 @pytest.mark.gen_test
-async def test_no_next_is_the_end(start_standin: Any, client_of: ClientOf, following: Any) -> None:
+async def test_no_next_is_the_end(
+    start_standin: StartStandIn, client_of: ClientOf, following: Any
+) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), following))
     assert await swept(client_of(standin)) == named(10)
 
 
 @pytest.mark.gen_test
-async def test_an_endless_next_is_bounded(start_standin: Any, client_of: ClientOf) -> None:
+async def test_an_endless_next_is_bounded(start_standin: StartStandIn, client_of: ClientOf) -> None:
     standin = start_standin()
     script(standin, *(answer([album(number)], next_to(number + 1)) for number in range(200)))
     client = client_of(standin)
@@ -446,7 +458,7 @@ async def test_an_endless_next_is_bounded(start_standin: Any, client_of: ClientO
 @pytest.mark.parametrize(("most", "calls"), [(10, 1), (11, 2), (25, 3)])
 @pytest.mark.gen_test
 async def test_a_sweep_stops_when_enough_has_come(
-    start_standin: Any, client_of: ClientOf, most: int, calls: int
+    start_standin: StartStandIn, client_of: ClientOf, most: int, calls: int
 ) -> None:
     client = client_of(start_standin(albums(100)))
     await swept(client, "search", most)
@@ -462,7 +474,7 @@ def deep_pages(step: int) -> Iterator[Answer]:
 @pytest.mark.parametrize("step", [10, 7])
 @pytest.mark.gen_test
 async def test_search_is_never_asked_beyond_its_thousand(
-    start_standin: Any, client_of: ClientOf, step: int
+    start_standin: StartStandIn, client_of: ClientOf, step: int
 ) -> None:
     standin = start_standin()
     script(standin, *deep_pages(step))
@@ -474,7 +486,7 @@ async def test_search_is_never_asked_beyond_its_thousand(
 
 @pytest.mark.gen_test
 async def test_a_page_that_fails_ends_the_sweep_with_its_error(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(10)), LIMITED)
@@ -522,7 +534,7 @@ def dated(count: int, day: str, first: int = 0) -> list[dict[str, Any]]:
 
 @pytest.mark.gen_test
 async def test_where_both_are_allowed_the_fresher_one_is_taken(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(dated(10, "2026-08-01")), path=NEW)
@@ -536,7 +548,9 @@ async def test_where_both_are_allowed_the_fresher_one_is_taken(
 
 
 @pytest.mark.gen_test
-async def test_an_announcement_makes_no_list_fresh(start_standin: Any, client_of: ClientOf) -> None:
+async def test_an_announcement_makes_no_list_fresh(
+    start_standin: StartStandIn, client_of: ClientOf
+) -> None:
     standin = start_standin()
     stale = [*dated(9, "2026-08-01"), album(9, release_date="2026-12-24")]
     script(standin, answer(stale), path=NEW)
@@ -546,7 +560,7 @@ async def test_an_announcement_makes_no_list_fresh(start_standin: Any, client_of
 
 @pytest.mark.gen_test
 async def test_an_empty_list_is_less_fresh_than_any(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer([]), path=NEW)
@@ -556,7 +570,7 @@ async def test_an_empty_list_is_less_fresh_than_any(
 
 @pytest.mark.gen_test
 async def test_within_a_day_what_was_learnt_decides_and_the_other_is_not_asked(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = {
@@ -570,7 +584,7 @@ async def test_within_a_day_what_was_learnt_decides_and_the_other_is_not_asked(
 
 @pytest.mark.gen_test
 async def test_a_verdict_from_the_future_is_probed_again(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     ahead = Verdict(False, "403 Forbidden", NOW + timedelta(days=400))
@@ -589,7 +603,7 @@ BOTH: Verdicts = {
 
 @pytest.mark.gen_test
 async def test_while_the_better_one_pauses_the_other_stands_in_for_it(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, LIMITED, path=NEW)
@@ -601,7 +615,7 @@ async def test_while_the_better_one_pauses_the_other_stands_in_for_it(
 @pytest.mark.parametrize("failure", [Answer(502), Answer(200, b"<html>")])
 @pytest.mark.gen_test
 async def test_a_source_that_is_out_of_order_is_passed_over_after_three_failed_syncs(
-    start_standin: Any, client_of: ClientOf, failure: Answer
+    start_standin: StartStandIn, client_of: ClientOf, failure: Answer
 ) -> None:
     standin = start_standin(albums(3))
     client = client_of(standin)
@@ -617,7 +631,7 @@ async def test_a_source_that_is_out_of_order_is_passed_over_after_three_failed_s
 
 @pytest.mark.gen_test
 async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = BOTH | {"search": Verdict(True, None, A_DAY_AGO, "2026-11-19")}
@@ -630,7 +644,7 @@ async def test_a_probe_of_the_other_source_that_fails_changes_nothing(
 
 @pytest.mark.gen_test
 async def test_a_refused_source_that_is_broken_when_probed_again_stops_nothing(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     known: Verdicts = {"new-releases": Verdict(False, "403 Forbidden", A_DAY_AGO)}
@@ -641,7 +655,7 @@ async def test_a_refused_source_that_is_broken_when_probed_again_stops_nothing(
 
 @pytest.mark.gen_test
 async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_in_a_week(
-    start_standin: Any, client_of: ClientOf, clock: Any
+    start_standin: StartStandIn, client_of: ClientOf, clock: Clock
 ) -> None:
     standin = start_standin(albums(3))
     script(standin, *[Answer(429, b"Too many requests")] * 500, path=NEW)
@@ -661,7 +675,7 @@ async def test_an_endpoint_that_answers_429_to_every_first_call_costs_few_calls_
 
 @pytest.mark.gen_test
 async def test_search_is_asked_for_a_market_and_new_releases_is_not(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(3))
     choice = await choose(client_of(standin), "auto", {}, NOW, markets=Markets(["DE"], {}, NOW))
@@ -676,7 +690,7 @@ async def test_search_is_asked_for_a_market_and_new_releases_is_not(
 @pytest.mark.parametrize("failure", [Answer(502), Answer(200, b'{"albums": {"items": [')])
 @pytest.mark.gen_test
 async def test_a_page_that_fails_is_asked_for_once_more(
-    start_standin: Any, client_of: ClientOf, failure: Answer
+    start_standin: StartStandIn, client_of: ClientOf, failure: Answer
 ) -> None:
     standin = start_standin(albums(30))
     script(standin, answer(albums(10), next_to(10)), failure)
@@ -695,7 +709,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("failure", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.gen_test
 async def test_a_page_that_cannot_be_read_is_skipped_and_the_next_ones_are_fetched(
-    start_standin: Any, client_of: ClientOf, failure: Answer
+    start_standin: StartStandIn, client_of: ClientOf, failure: Answer
 ) -> None:
     standin = start_standin(albums(35))
     client = client_of(standin)
@@ -715,7 +729,7 @@ async def names_of(walk: Walk, first: Page | None = None) -> list[str]:
 
 @pytest.mark.gen_test
 async def test_only_one_page_of_a_walk_is_asked_for_again(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(40))
     script(standin, answer(albums(10), next_to(10), 40), Answer(502))
@@ -727,7 +741,7 @@ async def test_only_one_page_of_a_walk_is_asked_for_again(
 
 @pytest.mark.gen_test
 async def test_a_first_page_that_cannot_be_read_is_skipped_like_any_other(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(30))
     script(standin, Answer(502), Answer(502))
@@ -739,7 +753,7 @@ async def test_a_first_page_that_cannot_be_read_is_skipped_like_any_other(
 
 @pytest.mark.gen_test
 async def test_three_pages_in_a_row_that_cannot_be_read_end_a_walk(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(100))
     script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)
@@ -753,7 +767,7 @@ async def test_three_pages_in_a_row_that_cannot_be_read_end_a_walk(
 
 @pytest.mark.gen_test
 async def test_nothing_is_asked_for_behind_the_last_page_by_the_total(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(20))
     script(standin, answer(albums(10), next_to(10), 20), Answer(502), Answer(502))
@@ -765,7 +779,7 @@ async def test_nothing_is_asked_for_behind_the_last_page_by_the_total(
 
 @pytest.mark.gen_test
 async def test_a_skipped_page_counts_towards_how_deep_a_list_is_read(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(100))
     script(standin, answer(albums(10), next_to(10)), Answer(502), Answer(502))
@@ -776,7 +790,7 @@ async def test_a_skipped_page_counts_towards_how_deep_a_list_is_read(
 
 @pytest.mark.gen_test
 async def test_a_pause_behind_a_skipped_page_ends_the_walk(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(100))
     script(standin, answer(albums(10), next_to(10)), Answer(502), Answer(502), LIMITED)
@@ -789,7 +803,7 @@ async def test_a_pause_behind_a_skipped_page_ends_the_walk(
 @pytest.mark.parametrize("source", ["auto", "new-releases"])
 @pytest.mark.gen_test
 async def test_a_list_whose_first_page_stays_unreadable_is_taken_from_its_second_on(
-    start_standin: Any, client_of: ClientOf, source: Any
+    start_standin: StartStandIn, client_of: ClientOf, source: Any
 ) -> None:
     standin = start_standin(albums(95))
     script(standin, *[Answer(200, b"<html>")] * 2, path=NEW)
@@ -807,7 +821,7 @@ async def test_a_list_whose_first_page_stays_unreadable_is_taken_from_its_second
 @pytest.mark.parametrize("second", [Answer(502), LIMITED, answer([])])
 @pytest.mark.gen_test
 async def test_a_list_of_which_neither_page_can_be_read_is_not_taken(
-    start_standin: Any, client_of: ClientOf, second: Answer
+    start_standin: StartStandIn, client_of: ClientOf, second: Answer
 ) -> None:
     standin = start_standin(albums(95))
     script(standin, Answer(200, b"<html>"), second)
@@ -819,7 +833,7 @@ async def test_a_list_of_which_neither_page_can_be_read_is_not_taken(
 @pytest.mark.parametrize("refusal", [LIMITED, PREMIUM, FORBIDDEN])
 @pytest.mark.gen_test
 async def test_a_refusal_is_no_reason_to_ask_for_the_second_page(
-    start_standin: Any, client_of: ClientOf, refusal: Answer
+    start_standin: StartStandIn, client_of: ClientOf, refusal: Answer
 ) -> None:
     standin = start_standin(albums(95))
     script(standin, refusal)
@@ -839,7 +853,7 @@ async def walked(client: SpotifyClient, most: int = 100) -> Walk:
 
 @pytest.mark.gen_test
 async def test_a_list_read_to_its_end_in_full_pages_is_even_and_ended(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     walk = await walked(client_of(start_standin(albums(35))))
     assert (walk.ended, walk.even) == (True, True)
@@ -847,7 +861,7 @@ async def test_a_list_read_to_its_end_in_full_pages_is_even_and_ended(
 
 @pytest.mark.gen_test
 async def test_a_list_cut_by_our_own_bound_has_not_ended(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     walk = await walked(client_of(start_standin(albums(35))), 20)
     assert not walk.ended
@@ -858,7 +872,7 @@ async def test_a_list_cut_by_our_own_bound_has_not_ended(
 )
 @pytest.mark.gen_test
 async def test_totals_that_differ_or_are_not_met_make_a_list_uneven(
-    start_standin: Any, client_of: ClientOf, totals: Any
+    start_standin: StartStandIn, client_of: ClientOf, totals: Any
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(10), next_to(10), totals[0]))
@@ -869,7 +883,7 @@ async def test_totals_that_differ_or_are_not_met_make_a_list_uneven(
 
 @pytest.mark.gen_test
 async def test_a_short_page_in_the_middle_makes_a_list_uneven(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin()
     script(standin, answer(albums(9), next_to(10), 12), answer(albums(3, 10), None, 12))

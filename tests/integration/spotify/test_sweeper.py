@@ -11,6 +11,7 @@ from server.standin import Answer
 from tests.support.examples import album, albums, spotify_id
 from tests.support.spotify_client import ClientOf
 from tests.support.spotify_scripts import NOW, answer, next_to, script
+from tests.support.standins import StartStandIn
 
 NAMELESS: dict[str, Any] = {"name": "An album without an id"}
 UNUSABLE = album(50, name=None)
@@ -19,7 +20,7 @@ Pass = Callable[..., Any]
 
 
 @pytest.fixture
-def sweep_through(start_standin: Any, client_of: ClientOf) -> Pass:
+def sweep_through(start_standin: StartStandIn, client_of: ClientOf) -> Pass:
     """Sweep search, which has these pages and tells their true total."""
 
     async def go(*pages: list[Any], most: int = 100) -> MarketList:
@@ -88,7 +89,7 @@ async def test_an_unusable_item_with_an_id_is_present(sweep_through: Pass) -> No
 
 @pytest.mark.gen_test
 async def test_a_list_with_a_page_that_was_skipped_proves_nothing(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(30))
     script(standin, answer(albums(10), next_to(10), 30), Answer(502), Answer(502))
@@ -102,7 +103,7 @@ async def test_a_list_with_a_page_that_was_skipped_proves_nothing(
 
 @pytest.mark.gen_test
 async def test_of_several_skipped_pages_the_first_is_named_and_all_are_counted(
-    start_standin: Any, client_of: ClientOf
+    start_standin: StartStandIn, client_of: ClientOf
 ) -> None:
     standin = start_standin(albums(100))
     script(standin, answer(albums(10), next_to(10)), *[Answer(502)] * 3)

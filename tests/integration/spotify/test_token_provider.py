@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import URL, make_url, text
@@ -12,7 +11,6 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.upstream import Upstream, make_syncer
-from server.config.settings import Settings
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import CredentialsRejected, SpotifyUnavailable, TokenRejected, UserRefused
@@ -26,9 +24,11 @@ from server.standin import Answer, StandIn
 from server.sync.schedule import Schedule
 from tests.support.clock import Clock
 from tests.support.examples import albums
+from tests.support.loops import Closing
 from tests.support.ports import free_port
 from tests.support.rate_limiters import limiter_in_memory
-from tests.support.settings import SECRET
+from tests.support.settings import SECRET, MakeSettings
+from tests.support.standins import StartStandIn
 from tests.support.tokens import (
     OTHER_SECRET,
     ROBIN,
@@ -68,7 +68,7 @@ def client_of(transport: Transport, clock: Clock) -> ClientOf:
 
 @pytest.mark.gen_test
 async def test_the_plain_token_is_in_no_column_of_the_database(
-    start_standin: Any, make_provider: MakeProvider, database: Database
+    start_standin: StartStandIn, make_provider: MakeProvider, database: Database
 ) -> None:
     token = await make_provider(start_standin()).access_token()
     content = await everything_in(database)
@@ -80,7 +80,7 @@ async def test_the_plain_token_is_in_no_column_of_the_database(
 
 @pytest.mark.gen_test
 async def test_a_restart_asks_for_no_token(
-    start_standin: Any, make_provider: MakeProvider, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     token = await make_provider(standin).access_token()
@@ -90,7 +90,7 @@ async def test_a_restart_asks_for_no_token(
 
 @pytest.mark.gen_test
 async def test_a_hundred_concurrent_callers_cause_one_request(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -101,7 +101,7 @@ async def test_a_hundred_concurrent_callers_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
-    start_standin: Any, make_provider: MakeProvider, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     provider = make_provider(standin)
@@ -114,7 +114,7 @@ async def test_a_hundred_callers_of_an_expired_token_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_caller_that_gives_up_does_not_stop_the_others(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -127,7 +127,7 @@ async def test_a_caller_that_gives_up_does_not_stop_the_others(
 
 @pytest.mark.gen_test
 async def test_a_token_is_renewed_a_minute_before_it_expires(
-    start_standin: Any, make_provider: MakeProvider, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     provider = make_provider(standin)
@@ -143,7 +143,7 @@ async def test_a_token_is_renewed_a_minute_before_it_expires(
 
 @pytest.mark.gen_test
 async def test_a_renewed_token_survives_a_restart_too(
-    start_standin: Any, make_provider: MakeProvider, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     provider = make_provider(standin)
@@ -156,7 +156,7 @@ async def test_a_renewed_token_survives_a_restart_too(
 
 @pytest.mark.gen_test
 async def test_a_rotated_secret_still_reads_the_token(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     token = await make_provider(standin).access_token()
@@ -169,7 +169,7 @@ async def test_a_rotated_secret_still_reads_the_token(
 
 @pytest.mark.gen_test
 async def test_a_foreign_secret_is_warned_of_and_costs_a_new_token(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     token = await make_provider(standin).access_token()
@@ -186,7 +186,7 @@ async def test_a_foreign_secret_is_warned_of_and_costs_a_new_token(
 
 @pytest.mark.gen_test
 async def test_garbage_in_the_table_is_no_token(
-    start_standin: Any, make_provider: MakeProvider, database: Database
+    start_standin: StartStandIn, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
     await make_provider(standin).access_token()
@@ -203,7 +203,7 @@ async def test_garbage_in_the_table_is_no_token(
 
 @pytest.mark.gen_test
 async def test_without_a_database_a_token_works_in_memory(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     away = Database(make_url(f"postgresql+psycopg2://nobody@127.0.0.1:{free_port()}/nothing"))
@@ -221,7 +221,7 @@ async def test_without_a_database_a_token_works_in_memory(
 
 @pytest.mark.gen_test
 async def test_a_database_that_goes_away_takes_no_token_with_it(
-    start_standin: Any, make_provider: MakeProvider, database: Database
+    start_standin: StartStandIn, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -234,7 +234,7 @@ async def test_a_database_that_goes_away_takes_no_token_with_it(
 
 @pytest.mark.gen_test
 async def test_another_client_id_does_not_use_this_ones_token(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     token = await make_provider(standin).access_token()
@@ -245,7 +245,7 @@ async def test_another_client_id_does_not_use_this_ones_token(
 
 @pytest.mark.gen_test
 async def test_a_rejected_token_is_not_taken_from_the_database_again(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -259,7 +259,7 @@ async def test_a_rejected_token_is_not_taken_from_the_database_again(
 
 @pytest.mark.gen_test
 async def test_rejecting_an_older_token_forgets_nothing(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -272,7 +272,7 @@ async def test_rejecting_an_older_token_forgets_nothing(
 
 @pytest.mark.gen_test
 async def test_a_token_that_another_process_has_renewed_is_used_and_not_forgotten(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     here, there = make_provider(standin), make_provider(standin)
@@ -287,7 +287,7 @@ async def test_a_token_that_another_process_has_renewed_is_used_and_not_forgotte
 
 @pytest.mark.gen_test
 async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_time(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -302,7 +302,7 @@ async def test_what_the_accounts_service_refuses_is_raised_and_asked_again_next_
 
 @pytest.mark.gen_test
 async def test_nothing_that_is_logged_or_shown_holds_the_token(
-    start_standin: Any, make_provider: MakeProvider
+    start_standin: StartStandIn, make_provider: MakeProvider
 ) -> None:
     provider = make_provider(start_standin())
     with capture_logs() as logs:
@@ -322,7 +322,7 @@ def test_a_token_is_fresh_until_a_minute_before_its_end() -> None:
 
 @pytest.mark.gen_test
 async def test_who_has_logged_in_is_who_the_token_speaks_for(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -334,7 +334,7 @@ async def test_who_has_logged_in_is_who_the_token_speaks_for(
 
 @pytest.mark.gen_test
 async def test_a_users_token_is_renewed_a_minute_before_it_expires(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -352,7 +352,7 @@ async def test_a_users_token_is_renewed_a_minute_before_it_expires(
 
 @pytest.mark.gen_test
 async def test_ten_restarts_with_a_login_ask_for_no_token(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -364,7 +364,11 @@ async def test_ten_restarts_with_a_login_ask_for_no_token(
 @pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
 @pytest.mark.gen_test
 async def test_a_thousand_callers_at_expiry_cause_one_request(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, logged_in: bool
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    logged_in: bool,
 ) -> None:
     standin = start_standin(clock=clock)
     if logged_in:
@@ -381,7 +385,7 @@ async def test_a_thousand_callers_at_expiry_cause_one_request(
 @pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
 @pytest.mark.gen_test
 async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -401,7 +405,7 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
-    start_standin: Any, make_provider: MakeProvider, elsewhere: Database, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, elsewhere: Database, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     answer = standin.world.tokens.issue_access()
@@ -416,7 +420,7 @@ async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -439,7 +443,7 @@ async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
 
 @pytest.mark.gen_test
 async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -461,7 +465,7 @@ async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
 
 @pytest.mark.gen_test
 async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -478,7 +482,7 @@ async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
 
 @pytest.mark.gen_test
 async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -502,7 +506,7 @@ async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
 
 @pytest.mark.gen_test
 async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     provider = make_provider(standin)
@@ -514,7 +518,11 @@ async def test_a_login_that_comes_is_used_once_the_keeper_hears_of_it(
 
 @pytest.mark.gen_test
 async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -527,7 +535,7 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
 
 @pytest.mark.gen_test
 async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -556,7 +564,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
 
 @pytest.mark.gen_test
 async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -577,7 +585,7 @@ async def test_the_newest_of_several_logins_is_used_and_the_next_when_it_dies(
 
 @pytest.mark.gen_test
 async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -592,7 +600,7 @@ async def test_a_login_whose_account_is_no_longer_listed_is_not_used(
 
 @pytest.mark.gen_test
 async def test_a_users_expired_token_costs_one_refresh_and_one_retry(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -612,7 +620,7 @@ async def test_a_users_expired_token_costs_one_refresh_and_one_retry(
 
 @pytest.mark.gen_test
 async def test_many_calls_with_one_expired_token_cost_one_refresh(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -630,7 +638,7 @@ async def test_many_calls_with_one_expired_token_cost_one_refresh(
 
 @pytest.mark.gen_test
 async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refreshed(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -652,7 +660,7 @@ async def test_a_users_token_that_spotify_did_not_see_is_sent_again_and_not_refr
 )
 @pytest.mark.gen_test
 async def test_two_refusals_of_a_users_token_end_the_call(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -674,7 +682,7 @@ async def test_two_refusals_of_a_users_token_end_the_call(
 
 @pytest.mark.gen_test
 async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_again(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -694,7 +702,7 @@ async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_aga
 
 @pytest.mark.gen_test
 async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -716,7 +724,7 @@ async def test_a_token_refused_while_it_is_read_from_the_database_is_not_used(
 
 @pytest.mark.gen_test
 async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -745,7 +753,7 @@ async def test_a_user_whom_spotify_does_not_serve_is_given_up_and_the_app_asks(
 
 @pytest.mark.gen_test
 async def test_two_calls_for_a_user_whom_spotify_does_not_serve_both_go_on_with_the_app(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -765,7 +773,7 @@ async def test_two_calls_for_a_user_whom_spotify_does_not_serve_both_go_on_with_
 
 @pytest.mark.gen_test
 async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -787,7 +795,7 @@ async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
 
 @pytest.mark.gen_test
 async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_database_too(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -808,7 +816,7 @@ async def test_a_user_whom_spotify_does_not_serve_is_passed_over_without_a_datab
 
 @pytest.mark.gen_test
 async def test_a_clock_put_back_costs_no_token(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -822,7 +830,7 @@ async def test_a_clock_put_back_costs_no_token(
 
 @pytest.mark.gen_test
 async def test_a_token_got_by_a_clock_far_ahead_is_replaced_once_spotify_refuses_it(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -844,7 +852,7 @@ async def test_a_token_got_by_a_clock_far_ahead_is_replaced_once_spotify_refuses
 
 @pytest.mark.gen_test
 async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -864,12 +872,12 @@ async def test_a_token_that_lives_a_second_is_used_once_and_nothing_spins(
 @pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
 @pytest.mark.gen_test(timeout=90)
 async def test_a_day_of_syncs_costs_at_most_25_tokens(
-    start_standin: Any,
-    make_settings: Callable[..., Settings],
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
     database: Database,
     log_in: LogIn,
     clock: Clock,
-    closing: Any,
+    closing: Closing,
     logged_in: bool,
 ) -> None:
     standin = start_standin(albums(3), clock=clock)
@@ -900,7 +908,11 @@ async def test_a_day_of_syncs_costs_at_most_25_tokens(
 
 @pytest.mark.gen_test
 async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -925,7 +937,11 @@ async def test_the_right_key_put_back_heals_a_login_that_could_not_be_read(
 
 @pytest.mark.gen_test
 async def test_an_old_key_can_be_dropped_after_a_start_with_both(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -943,7 +959,7 @@ async def test_an_old_key_can_be_dropped_after_a_start_with_both(
 
 @pytest.mark.gen_test
 async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     client_of: ClientOf,
     log_in: LogIn,
@@ -986,7 +1002,7 @@ async def test_nothing_of_a_login_is_shown_logged_or_stored_in_plain(
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.gen_test
 async def test_whatever_happens_in_whatever_order_a_good_token_comes_of_it(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,

@@ -9,12 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import URL, event, text
 from sqlalchemy.exc import DBAPIError
 from structlog.testing import capture_logs
 
 from server.app.application import RETRY_SECONDS, Application
-from server.config.settings import Settings
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import (
@@ -34,8 +33,10 @@ from server.spotify.consent import end_of_consent
 from server.spotify.transport import Transport
 from server.standin import Answer, StandIn
 from tests.support.clock import Clock
-from tests.support.settings import SECRET
+from tests.support.loops import Closing
+from tests.support.settings import SECRET, MakeSettings
 from tests.support.spotify_http import StartRaw
+from tests.support.standins import StartStandIn
 from tests.support.tokens import (
     HELD_ROW,
     OTHER_SECRET,
@@ -113,7 +114,11 @@ def lose(
 
 @pytest.mark.gen_test
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -128,7 +133,7 @@ async def test_an_answer_without_a_refresh_token_keeps_the_old_one(
 @pytest.mark.parametrize("empty", [{}, {"refresh_token": None}, {"refresh_token": ""}], ids=str)
 @pytest.mark.gen_test
 async def test_an_empty_refresh_token_is_none(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -146,7 +151,7 @@ async def test_an_empty_refresh_token_is_none(
 
 @pytest.mark.gen_test
 async def test_a_new_refresh_token_is_stored_before_it_is_used(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -170,7 +175,11 @@ async def test_a_new_refresh_token_is_stored_before_it_is_used(
 
 @pytest.mark.gen_test
 async def test_consent_is_not_prolonged_by_a_refresh(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
@@ -183,7 +192,11 @@ async def test_consent_is_not_prolonged_by_a_refresh(
 
 @pytest.mark.gen_test
 async def test_a_database_cut_while_a_refresh_token_turns_loses_nothing(
-    start_standin: Any, make_provider: MakeProvider, lose: Lose, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    lose: Lose,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     with capture_logs() as logs:
@@ -202,7 +215,11 @@ async def test_a_database_cut_while_a_refresh_token_turns_loses_nothing(
 
 @pytest.mark.gen_test
 async def test_a_database_that_refuses_at_the_commit_loses_nothing(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     grant = await log_in(standin)
@@ -225,7 +242,7 @@ async def test_a_database_that_refuses_at_the_commit_loses_nothing(
 @pytest.mark.parametrize("cause", ["disk_full", "raise_exception", "check_violation", "55000"])
 @pytest.mark.gen_test
 async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lost(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -248,7 +265,7 @@ async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lo
 
 @pytest.mark.gen_test
 async def test_two_renewals_that_both_write_what_a_cut_database_missed_are_no_crash(
-    start_standin: Any, lose: Lose, clock: Clock
+    start_standin: StartStandIn, lose: Lose, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     provider = (await lose(standin)).provider
@@ -265,10 +282,10 @@ async def test_two_renewals_that_both_write_what_a_cut_database_missed_are_no_cr
 
 @pytest.mark.gen_test
 async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_the_next_renewal(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
-    make_settings: Callable[..., Settings],
-    closing: Any,
+    make_settings: MakeSettings,
+    closing: Closing,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -294,7 +311,7 @@ async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_th
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_is_written_before_the_process_ends(
-    start_standin: Any, make_provider: MakeProvider, lose: Lose, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, lose: Lose, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
@@ -306,7 +323,7 @@ async def test_what_a_cut_database_missed_is_written_before_the_process_ends(
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_heals_a_login_that_another_process_took_for_dead(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     lose: Lose,
     clock: Clock,
@@ -327,7 +344,7 @@ async def test_what_a_cut_database_missed_heals_a_login_that_another_process_too
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_the_login_dead(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -357,7 +374,7 @@ async def test_what_a_cut_database_missed_survives_a_second_renewal_that_found_t
 
 @pytest.mark.gen_test
 async def test_what_a_cut_database_missed_survives_a_change_of_keys(
-    start_standin: Any, lose: Lose, clock: Clock, database: Database, elsewhere: Database
+    start_standin: StartStandIn, lose: Lose, clock: Clock, database: Database, elsewhere: Database
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin, secret=f"{SECRET},{OTHER_SECRET}")
@@ -370,7 +387,7 @@ async def test_what_a_cut_database_missed_survives_a_change_of_keys(
 
 @pytest.mark.gen_test
 async def test_a_new_login_is_not_overwritten_by_what_a_cut_database_missed(
-    start_standin: Any, lose: Lose, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn, lose: Lose, log_in: LogIn, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
@@ -383,7 +400,7 @@ async def test_a_new_login_is_not_overwritten_by_what_a_cut_database_missed(
 
 @pytest.mark.gen_test
 async def test_a_deleted_login_is_not_brought_back_by_what_a_cut_database_missed(
-    start_standin: Any, lose: Lose, clock: Clock, database: Database
+    start_standin: StartStandIn, lose: Lose, clock: Clock, database: Database
 ) -> None:
     standin = start_standin(clock=clock)
     lost = await lose(standin)
@@ -402,7 +419,7 @@ def be_impatient(connection: Any, _record: object) -> None:
 
 @pytest.mark.gen_test
 async def test_a_database_that_ends_idle_transactions_costs_no_token(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -435,7 +452,11 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
 
 @pytest.mark.gen_test
 async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_login_nothing(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database_url: Any
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database_url: URL,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -452,7 +473,7 @@ async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_
 
 @pytest.mark.gen_test
 async def test_a_table_that_is_missing_for_a_while_loses_nothing(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -477,7 +498,7 @@ async def test_a_table_that_is_missing_for_a_while_loses_nothing(
 
 @pytest.mark.gen_test
 async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -514,7 +535,11 @@ async def test_a_revoked_refresh_token_is_told_once_kept_and_never_tried_again(
 
 @pytest.mark.gen_test
 async def test_a_new_consent_heals_a_dead_login_at_once(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -534,7 +559,7 @@ async def test_a_new_consent_heals_a_dead_login_at_once(
 @pytest.mark.parametrize("late", [False, True], ids=["a second before", "at the end"])
 @pytest.mark.gen_test
 async def test_a_refresh_token_lives_for_six_months_to_the_second(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -561,7 +586,11 @@ async def test_a_refresh_token_lives_for_six_months_to_the_second(
 
 @pytest.mark.gen_test
 async def test_the_end_of_one_login_is_not_the_end_of_another(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin, SAM)
@@ -585,7 +614,7 @@ async def test_the_end_of_one_login_is_not_the_end_of_another(
 )
 @pytest.mark.gen_test
 async def test_what_is_no_end_of_a_login_is_raised_and_forgotten(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -626,7 +655,7 @@ ODD_ANSWERS = [
 @pytest.mark.parametrize("answer", ODD_ANSWERS, ids=lambda each: f"{each.status}-{each.body!r}")
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_next_one(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -653,7 +682,7 @@ async def test_a_refresh_that_is_answered_oddly_lets_the_app_stand_in_until_the_
 
 @pytest.mark.gen_test
 async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin, SAM)
@@ -668,7 +697,7 @@ async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
 
 @pytest.mark.gen_test
 async def test_odd_answers_to_the_app_itself_as_well_are_raised(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -680,7 +709,7 @@ async def test_odd_answers_to_the_app_itself_as_well_are_raised(
 
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -705,7 +734,7 @@ async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
 )
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_raw: StartRaw,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -726,7 +755,7 @@ async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_is_noted(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -754,7 +783,11 @@ async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
-    start_standin: Any, make_provider: MakeProvider, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    make_provider: MakeProvider,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     await log_in(standin)
@@ -776,7 +809,7 @@ async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
 
 @pytest.mark.gen_test
 async def test_a_row_whose_holder_is_cut_goes_to_who_waits_for_it(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -816,7 +849,7 @@ async def test_a_row_held_by_a_frozen_process_is_let_go_before_others_give_up(
 
 @pytest.mark.gen_test
 async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -838,7 +871,7 @@ async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
 
 @pytest.mark.gen_test
 async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -866,7 +899,7 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
 
 @pytest.mark.gen_test
 async def test_a_login_that_dies_as_it_is_made_anew_lives(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -895,7 +928,7 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
 
 @pytest.mark.gen_test
 async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -920,7 +953,7 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
 
 @pytest.mark.gen_test
 async def test_the_end_does_not_wait_for_a_renewal_for_ever(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -941,9 +974,9 @@ async def test_the_end_does_not_wait_for_a_renewal_for_ever(
 
 @pytest.mark.gen_test
 async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_it(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
-    make_settings: Callable[..., Settings],
+    make_settings: MakeSettings,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -969,7 +1002,7 @@ async def test_a_server_stopped_in_the_middle_of_a_renewal_keeps_what_comes_of_i
 
 @pytest.mark.gen_test
 async def test_a_closed_database_is_no_reason_to_fail(
-    start_standin: Any, make_provider: MakeProvider, database_url: Any
+    start_standin: StartStandIn, make_provider: MakeProvider, database_url: URL
 ) -> None:
     closed = Database(database_url)
     closed.connect()
@@ -984,7 +1017,7 @@ async def test_a_closed_database_is_no_reason_to_fail(
 
 @pytest.mark.gen_test
 async def test_a_grant_refused_to_the_app_itself_buries_nobody(
-    start_standin: Any, make_provider: MakeProvider, database: Database
+    start_standin: StartStandIn, make_provider: MakeProvider, database: Database
 ) -> None:
     standin = start_standin()
     provider = make_provider(standin)
@@ -1000,7 +1033,7 @@ async def test_a_grant_refused_to_the_app_itself_buries_nobody(
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 @pytest.mark.gen_test
 async def test_however_often_commits_fail_the_login_lives_once_they_succeed(
-    start_standin: Any,
+    start_standin: StartStandIn,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,

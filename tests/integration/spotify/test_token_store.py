@@ -22,6 +22,7 @@ from server.standin import Answer
 from tests.support.grants import GRANT, ROBIN
 from tests.support.rate_limiters import accounts_of
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 from tests.support.tokens import OTHER_SECRET, everything_in, someone_waits
 
 RING = Encryption(SECRET, "tokens")
@@ -413,7 +414,7 @@ def test_the_login_that_counts_is_a_usable_one_before_a_newer_dead_one(session: 
 @pytest.mark.parametrize("scope", ["a\x00b", "x" * 10_000, '{","}', "\\", "NULL", "'; --"])
 @pytest.mark.gen_test
 async def test_whatever_scope_is_granted_a_login_can_be_kept(
-    start_standin: Any, transport: Transport, database: Database, scope: str
+    start_standin: StartStandIn, transport: Transport, database: Database, scope: str
 ) -> None:
     standin = start_standin()
     granted = {"access_token": "BQ", "expires_in": 3600, "scope": f"user-follow-read {scope}"}

@@ -18,6 +18,7 @@ from server.spotify.api.paging import read_page
 from server.spotify.lenient_json import MAX_REPAIR_BYTES
 from server.spotify.transport import MAX_BODY_BYTES, Transport
 from tests.support.examples import albums
+from tests.support.loops import Closing
 from tests.support.parsed_albums import check
 from tests.support.ports import free_port
 from tests.support.spotify_http import StartRaw, http, response
@@ -63,7 +64,9 @@ async def test_a_gzipped_answer_is_unpacked(transport: Transport, start_raw: Sta
 
 
 @pytest.mark.gen_test
-async def test_an_answer_that_does_not_come_is_given_up(closing: Any, start_raw: StartRaw) -> None:
+async def test_an_answer_that_does_not_come_is_given_up(
+    closing: Closing, start_raw: StartRaw
+) -> None:
     transport = Transport(seconds=0.2)
     server = await start_raw(b"", stays_open=True)
     began = time.monotonic()

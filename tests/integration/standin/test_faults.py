@@ -22,9 +22,11 @@ from server.standin.faults.quotas import LOCKOUT, bucket_of
 from server.standin.faults.responses import answer_to
 from tests.support.clock import Clock
 from tests.support.examples import albums
+from tests.support.loops import Closing
 from tests.support.server_processes import standin_process
 from tests.support.spotify_answers import observed
 from tests.support.standin_app import App
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 LISTING = "/browse/new-releases"
@@ -52,7 +54,7 @@ OpenApp = Callable[..., Awaitable[App]]
 
 
 @pytest.fixture
-def open_app(start_standin: Any, clock: Clock) -> Iterator[OpenApp]:
+def open_app(start_standin: StartStandIn, clock: Clock) -> Iterator[OpenApp]:
     """Open a stand-in with 25 releases, and a program that has a token for it."""
     clients: list[AsyncHTTPClient] = []
 
@@ -341,7 +343,7 @@ async def test_a_slow_answer_is_right_but_late(open_app: OpenApp) -> None:
 )
 @pytest.mark.gen_test
 async def test_our_own_client_is_told_of_each_in_our_own_terms(
-    open_app: OpenApp, closing: Any, name: str, expected: type[SpotifyError]
+    open_app: OpenApp, closing: Closing, name: str, expected: type[SpotifyError]
 ) -> None:
     app = await open_app()
     app.standin.misbehave(name)

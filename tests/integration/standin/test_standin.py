@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import orjson
 import pytest
 from tornado.httpclient import AsyncHTTPClient
+from tornado.platform.asyncio import AsyncIOLoop
 
 from server.standin import Answer, AppKind, Catalogue, Listener, StandIn
 from server.standin.accounts.tokens import months_later
@@ -42,7 +43,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def opened(io_loop: Any, clock: Clock) -> Iterator[Any]:
+def opened(io_loop: AsyncIOLoop, clock: Clock) -> Iterator[Any]:
     """Opens stand-ins, each with a program that uses it, and closes them after the test."""
     apps: list[App] = []
 

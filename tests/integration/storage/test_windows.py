@@ -4,7 +4,7 @@ The reference here knows every release of the table and none of the server's win
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache, partial
 from typing import Any
@@ -22,6 +22,7 @@ from server.catalog.snapshot import AlbumEntry, Depth, Snapshot
 from server.database.executor import Database
 from server.serving import payload
 from server.storage import snapshots, sweeps
+from tests.support.databases import NewDatabase
 from tests.support.examples import album, artist, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -69,7 +70,7 @@ class Table:
 
 
 @pytest.fixture(scope="module")
-def table(new_database: Callable[[str], Any], migrated: str) -> Iterator[Table]:
+def table(new_database: NewDatabase, migrated: str) -> Iterator[Table]:
     with new_database(migrated) as url:
         database = Database(url)
         database.connect()

@@ -26,7 +26,9 @@ from server.sync.artist_details import ArtistDetails
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 from tests.support.rate_limiters import accounts_of
+from tests.support.servers import StartFreshet
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 MANY = "/v1/artists"
@@ -77,7 +79,7 @@ class Rig:
 
 @pytest.fixture
 def rig(
-    start_standin: Callable[..., StandIn], database: Database, transport: Transport, clock: Clock
+    start_standin: StartStandIn, database: Database, transport: Transport, clock: Clock
 ) -> Callable[..., Rig]:
     def make(kind: AppKind = AppKind.EXTENDED, count: int = 120, per_day: int = 500) -> Rig:
         return Rig(start_standin(albums(count), kind=kind), database, transport, clock, per_day)
@@ -482,16 +484,22 @@ async def test_a_refusal_of_many_at_once_by_a_clock_that_ran_ahead_is_not_believ
 
 @pytest.mark.gen_test
 async def test_the_server_serves_the_images_that_came(
-    start_standin: Callable[..., StandIn], start_freshet: Any
+    start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
     freshet = await start_freshet(start_standin(albums(3), kind=AppKind.RESTRICTED))
-    synced_at = freshet.cache.snapshot.freshness.synced_at
+    first = freshet.cache.snapshot
+    assert first is not None
+    synced_at = first.freshness.synced_at
+    assert synced_at is not None
     await until(lambda: freshet.syncer.seconds_left() > 0)  # the first sync is over
     for _ in range(6):
         await freshet.details.tick()
-    fields = [orjson.loads(entry.artists[0].json) for entry in freshet.cache.snapshot.albums]
+    last = freshet.cache.snapshot
+    assert last is not None
+    fields = [orjson.loads(entry.artists[0].json) for entry in last.albums]
     assert any(each["images"] for each in fields)
-    freshness = freshet.cache.snapshot.freshness
+    freshness = last.freshness
+    assert freshness.as_of is not None
     assert (freshness.synced_at, freshness.as_of > synced_at) == (synced_at, True)
 
 

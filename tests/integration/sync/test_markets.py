@@ -17,6 +17,7 @@ from server.standin import Answer, AppKind
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, spotify_id
 from tests.support.login_browser import SetStage, read_page
+from tests.support.standins import StartStandIn
 from tests.support.sync_rig import NEW_RELEASES, SEARCH, Rig
 
 MakeRig = Callable[..., Rig]
@@ -263,7 +264,7 @@ def test_what_is_known_of_a_market_is_written_down_again_only_once_a_day(clock: 
 
 @pytest.mark.gen_test
 async def test_the_status_tells_each_market_and_why_it_is_refused(
-    set_stage: SetStage, start_standin: Any, clock: Clock
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
 ) -> None:
     standin = start_standin(albums(3), kind=AppKind.RESTRICTED, unlaunched={"SE"}, clock=clock)
     stage = await set_stage(standin, sync_markets="SE,DE")

@@ -19,8 +19,10 @@ from server.spotify.limits import quota_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
+from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.login_browser import Browser, SetStage, Stage
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 PATH = "/api/sync/"
@@ -29,7 +31,7 @@ ENDED = ("sync_finished", "sync_failed")
 
 
 @pytest.fixture
-def owned(set_stage: SetStage, start_standin: Any, clock: Any) -> Callable[..., Any]:
+def owned(set_stage: SetStage, start_standin: StartStandIn, clock: Clock) -> Callable[..., Any]:
     """A server whose owner sits at a browser, and which makes no syncs itself."""
 
     async def make(items: int = 5, **overrides: Any) -> tuple[Stage, Browser]:

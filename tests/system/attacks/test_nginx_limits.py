@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -15,6 +14,8 @@ import pytest
 from server.catalog.query import ALL, KINDS, ArtistsQuery
 from tests.support.examples import albums, spotify_id
 from tests.support.proxies import CONFIG, LIST, QUERIES, HttpClient, Nginx, Start
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 
 TEXT = CONFIG.read_text(encoding="utf-8")
 STREAMS = int(re.findall(r"limit_conn streams (\d+);", TEXT)[0])
@@ -47,7 +48,9 @@ class Wire:
 
 
 @pytest.fixture
-def start_both(start_standin: Any, start_freshet: Any, start_nginx: Start) -> Start:
+def start_both(
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
+) -> Start:
     """Start nginx in front of a server that believes what it says of clients."""
 
     async def go(**options: str) -> Nginx:
@@ -114,7 +117,7 @@ async def test_what_freshet_ignores_makes_no_copy_of_its_own(start_both: Start) 
 
 @pytest.mark.gen_test
 async def test_no_query_gets_another_answer_than_without_nginx(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     """Each asked for until it is kept, if it is, with what could be mixed up with it before."""
     freshet = await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
@@ -135,7 +138,11 @@ def without_ids(body: bytes) -> bytes:
 
 @pytest.mark.gen_test
 async def test_thousands_of_made_up_queries_fill_no_cache(
-    start_standin: Any, start_freshet: Any, start_nginx: Start, tmp_path: Path, long: bool
+    start_standin: StartStandIn,
+    start_freshet: StartFreshet,
+    start_nginx: Start,
+    tmp_path: Path,
+    long: bool,
 ) -> None:
     freshet = await start_freshet(start_standin(albums(50)))
     nginx = await start_nginx(freshet, more=BEHIND_ANOTHER)  # for the test is many clients
@@ -269,7 +276,7 @@ async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(start_both:
 
 @pytest.mark.gen_test
 async def test_who_sends_or_reads_too_slowly_is_closed(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin(albums(300)))
     nginx = await start_nginx(freshet, patience="1s")

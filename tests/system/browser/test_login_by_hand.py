@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -10,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
 from tests.support.browser_fixtures import PATIENCE, WIDTHS
 from tests.support.chromium import find
+from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
@@ -33,7 +33,7 @@ def visitor(chromium: Browser) -> Iterator[Page]:
 
 def test_in_a_home_network_the_address_is_pasted(
     visitor: Page,
-    new_database: Callable[[str], Any],
+    new_database: NewDatabase,
     migrated: str,
     manage_py: Path,
     fork_server: ForkServer,

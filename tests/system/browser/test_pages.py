@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.request import urlopen
 
 import pytest
@@ -35,6 +35,7 @@ from tests.support.browser_actions import (
     take,
 )
 from tests.support.browser_fixtures import PATIENCE, WIDTHS, Looks, Place
+from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.server_processes import Server, environment
 
@@ -382,7 +383,7 @@ def test_our_styles_and_scripts_are_small() -> None:
 
 def test_before_the_first_sync_the_page_waits_and_shows_releases_by_itself(
     chromium: Browser,
-    new_database: Callable[[str], Any],
+    new_database: NewDatabase,
     migrated: str,
     manage_py: Path,
     fork_server: ForkServer,

@@ -14,6 +14,9 @@ from server.database.executor import Database
 from server.standin import AppKind, StandIn
 from server.sync.retention import Retention
 from tests.support.clock import Clock
+from tests.support.loops import Closing
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.system.faults.simulation import Simulation, new_app
 
 HOUR = timedelta(hours=1)
@@ -68,11 +71,11 @@ class Life:
 
 @pytest.fixture
 def live(
-    start_standin: Callable[..., StandIn],
-    make_settings: Callable[..., Settings],
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
     database: Database,
     clock: Clock,
-    closing: Any,
+    closing: Closing,
     long: bool,
 ) -> Callable[..., Life]:
     def start(kind: AppKind) -> Life:

@@ -7,12 +7,12 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from server.database.executor import Database
 from tests.support.event_streams import listen, spread
+from tests.support.loops import Closing
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.settings import SECRET
@@ -31,7 +31,7 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_events.py has th
 
     @pytest.mark.gen_test(timeout=120)
     async def test_thousands_hear_of_a_change_within_a_second_for_little_memory(
-        database: Database, closing: Any
+        database: Database, closing: Closing
     ) -> None:
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

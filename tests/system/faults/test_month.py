@@ -1,16 +1,17 @@
 """A month with a Spotify that allows 600 calls a day and fails two times in a hundred."""
 
 import random
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from server.config.settings import Settings
 from server.database.executor import Database
-from server.standin import AppKind, StandIn
+from server.standin import AppKind
 from tests.support.clock import Clock
+from tests.support.loops import Closing
+from tests.support.settings import MakeSettings
+from tests.support.standins import StartStandIn
 from tests.system.faults.simulation import Simulation, live, new_app, settle
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
@@ -39,11 +40,11 @@ INTERVAL = {  # as it was asked for, or as 450 calls a day allow for sweeps of 1
 @pytest.mark.parametrize("kind", list(AppKind))
 @pytest.mark.gen_test(timeout=1800)
 async def test_a_month_without_a_lock_out_and_with_nothing_missed(
-    start_standin: Callable[..., StandIn],
-    make_settings: Callable[..., Settings],
+    start_standin: StartStandIn,
+    make_settings: MakeSettings,
     database: Database,
     clock: Clock,
-    closing: Any,
+    closing: Closing,
     long: bool,
     kind: AppKind,
 ) -> None:

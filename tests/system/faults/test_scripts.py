@@ -19,6 +19,7 @@ from server.config.settings import Settings
 from server.database.executor import Database
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support.clock import Clock
+from tests.support.settings import MakeSettings
 from tests.system.faults.simulation import Record, Simulation
 
 ANYWHERE = [
@@ -158,7 +159,7 @@ async def play(
 
 
 def test_whatever_spotify_does_nothing_is_lost_and_nothing_asked_in_vain(
-    io_loop: IOLoop, database: Database, make_settings: Callable[..., Settings], long: bool
+    io_loop: IOLoop, database: Database, make_settings: MakeSettings, long: bool
 ) -> None:
     totals: Counter[str] = Counter()
 

@@ -5,12 +5,12 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import pytest
 from sqlalchemy import URL
 
 from tests.bench.http.process import resident
+from tests.support.loops import Closing
 from tests.support.server_processes import Manage, Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.load import REQUEST, Load
@@ -91,7 +91,7 @@ async def test_thousands_of_slow_clients_hold_up_nobody_cost_little_and_are_clos
     publishing: str,
     many: int,
     long: bool,
-    closing: Any,
+    closing: Closing,
 ) -> None:
     env = environment(database_url, **standin_settings(publishing))
     env |= {"SYNC_INTERVAL": "0", "ACCESS_LOG": "off"}

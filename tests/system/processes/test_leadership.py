@@ -5,12 +5,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import orjson
 from sqlalchemy import URL
 
 from server.standin import read_faults
+from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.server_processes import (
     Manage,
@@ -36,7 +36,7 @@ def knows_the_next_sync(server: Server) -> bool:
 
 
 def test_another_leads_when_the_leader_has_gone(
-    run: Run, new_database: Callable[[str], Any], migrated: str, spotify: str
+    run: Run, new_database: NewDatabase, migrated: str, spotify: str
 ) -> None:
     """Whether it was killed, stopped or frozen: three pairs of servers, all at the same time."""
     with ThreadPoolExecutor() as pool, ExitStack() as databases:

@@ -16,7 +16,9 @@ from tornado.web import RequestHandler
 
 from models import Album
 from server.app.application import Application
+from tests.support.loops import Closing
 from tests.support.paths import SHARED
+from tests.support.settings import MakeSettings
 from tests.support.waiting import until
 
 FOLDER = SHARED / "spotify" / "recorded"
@@ -61,7 +63,7 @@ class Recorded(RequestHandler):
 
 
 @pytest.fixture
-def replay(make_settings: Callable[..., Any], closing: Any) -> Callable[..., Any]:
+def replay(make_settings: MakeSettings, closing: Closing) -> Callable[..., Any]:
     """A Freshet that takes a recording for Spotify."""
 
     async def start(path: Path) -> Application:

@@ -17,7 +17,9 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.standin import Answer, StandIn
 from tests.support.clock import Clock
+from tests.support.loops import Closing
 from tests.support.server_processes import environment, standin_settings
+from tests.support.standins import StartStandIn
 from tests.support.tokens import (
     ROBIN,
     TOKEN,
@@ -67,7 +69,7 @@ Worker = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-def start_worker(manage_py: Path, tmp_path: Path, database_url: URL, closing: Any) -> Worker:
+def start_worker(manage_py: Path, tmp_path: Path, database_url: URL, closing: Closing) -> Worker:
     """A process whose callers all want a token when it is told to go."""
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
@@ -122,7 +124,7 @@ async def at_most(seconds: float) -> AsyncIterator[None]:
 @pytest.mark.parametrize("logged_in", [True, False], ids=["a login", "the app"])
 @pytest.mark.gen_test(timeout=60)
 async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_worker: Worker,
     make_provider: MakeProvider,
     log_in: LogIn,
@@ -143,7 +145,11 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_refresh_token_turned_by_one_process_is_what_the_other_goes_on_with(
-    start_standin: Any, start_worker: Worker, log_in: LogIn, clock: Clock, database: Database
+    start_standin: StartStandIn,
+    start_worker: Worker,
+    log_in: LogIn,
+    clock: Clock,
+    database: Database,
 ) -> None:
     standin = start_standin(clock=clock)
     standin.rotate_refresh_tokens = True
@@ -162,7 +168,7 @@ async def test_a_refresh_token_turned_by_one_process_is_what_the_other_goes_on_w
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_process_killed_while_it_holds_the_row_holds_nobody_up(
-    start_standin: Any,
+    start_standin: StartStandIn,
     start_holding_proxy: StartHoldingProxy,
     start_worker: Worker,
     log_in: LogIn,

@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import re
-from typing import Any
 
 import brotli
 import orjson
@@ -14,6 +13,8 @@ from server.observability.log import configure
 from tests.support.examples import albums
 from tests.support.paths import ROOT
 from tests.support.proxies import LIST, Start
+from tests.support.servers import StartFreshet
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 @pytest.mark.gen_test
 async def test_the_third_answer_is_nginx_own_and_the_same_to_the_byte(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin())
     nginx = await start_nginx(freshet)
@@ -40,7 +41,7 @@ async def test_the_third_answer_is_nginx_own_and_the_same_to_the_byte(
 
 @pytest.mark.gen_test
 async def test_behind_a_path_that_nginx_takes_away_links_have_it(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     guide = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"`(rewrite .*?;)`", guide)
@@ -59,7 +60,7 @@ async def test_behind_a_path_that_nginx_takes_away_links_have_it(
 
 @pytest.mark.gen_test
 async def test_each_coding_is_kept_once_however_clients_word_it(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
     etags: dict[str | None, str] = {}
@@ -87,7 +88,7 @@ async def test_each_coding_is_kept_once_however_clients_word_it(
 
 @pytest.mark.gen_test
 async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_none(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin(albums(3)), cache_max_age=1)
     nginx = await start_nginx(freshet)
@@ -105,7 +106,7 @@ async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_n
 
 @pytest.mark.gen_test
 async def test_of_many_who_ask_at_once_two_ask_freshet(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     freshet = await start_freshet(start_standin())
     nginx = await start_nginx(freshet)
@@ -117,7 +118,7 @@ async def test_of_many_who_ask_at_once_two_ask_freshet(
 @pytest.mark.parametrize("path", [LIST, "/healthz"])
 @pytest.mark.gen_test
 async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
-    start_standin: Any, start_freshet: Any, start_nginx: Start, path: str
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start, path: str
 ) -> None:
     freshet = await start_freshet(start_standin(), access_log="all", trusted_proxies="127.0.0.1")
     nginx = await start_nginx(freshet)
@@ -126,8 +127,9 @@ async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
     for number in range(8):
         answer = await nginx.get(f"{path}?limit={1 + number}", **forged)
         assert answer.code == 200
-    assert freshet.site.lane is not None
-    await until(lambda: 1 <= len(freshet.site.lane.connections) <= (os.cpu_count() or 1))
+    lane = freshet.site.lane
+    assert lane is not None
+    await until(lambda: 1 <= len(lane.connections) <= (os.cpu_count() or 1))
     lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]
     # The test is nginx's client, at the address of a proxy: what it says of its own is believed.
     told = [line["client"] for line in lines if line["event"] == "http_request"]
@@ -136,7 +138,7 @@ async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
 
 @pytest.mark.gen_test
 async def test_what_is_not_for_caches_is_not_kept(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin(), trusted_proxies="127.0.0.1"))
     for path in ("/api/status", "/", "/healthz", "/api/changes/", "/metrics"):
@@ -151,7 +153,7 @@ async def test_what_is_not_for_caches_is_not_kept(
 
 @pytest.mark.gen_test
 async def test_events_are_passed_on_as_they_come(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
     reader, writer = await nginx.stream()
@@ -163,7 +165,7 @@ async def test_events_are_passed_on_as_they_come(
 
 @pytest.mark.gen_test
 async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
     reader, writer = await nginx.stream()
@@ -175,7 +177,7 @@ async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
 
 @pytest.mark.gen_test
 async def test_hosts_may_be_replaced_one_soon_after_the_other(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     standin = start_standin()
     first, second = await start_freshet(standin), await start_freshet(standin)
@@ -193,7 +195,7 @@ async def test_hosts_may_be_replaced_one_soon_after_the_other(
 
 @pytest.mark.gen_test
 async def test_a_host_that_is_down_is_passed_over(
-    start_standin: Any, start_freshet: Any, start_nginx: Start
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
     standin = start_standin()
     standin.misbehave("forbidden", path="/v1/artists", times=None)  # or details come meanwhile

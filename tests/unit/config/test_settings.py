@@ -20,7 +20,9 @@ from server.config.addresses import EmbeddedDatabase
 from server.config.settings import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
 from tests.support.paths import ROOT
-from tests.support.settings import NEEDED, SECRET, LoadWith, lines
+from tests.support.settings import NEEDED, LoadWith, lines
+
+SECRET = NEEDED["SECRET"]
 
 
 def faults_of(run: Callable[[], Any]) -> dict[str, str]:
@@ -116,7 +118,13 @@ BAD_URLS = [
 BAD = {
     "CLIENT_ID": [" ", "\t", "two\nlines"],
     "CLIENT_SECRET": ["  "],
-    "SECRET": ["hush", " " * 40, f"{SECRET},hush", f"{SECRET},", f",{SECRET}"],
+    "SECRET": [
+        "hush",
+        " " * 40,
+        f"{SECRET},hush",
+        f"{SECRET},",
+        f",{SECRET}",
+    ],
     "DATABASE_URL": [
         "mysql://u:hush@host/name",
         "sqlite:///file",

@@ -18,7 +18,7 @@ import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, text
 
 from server.observability.log import configure
 from server.observability.log_handler import LineHandler, log_quickly
@@ -85,7 +85,7 @@ def test_libraries_speak_through_the_same_pipe(lines: Any) -> None:
     assert (second["logger"], second["size"]) == ("any.library", 5)
 
 
-def test_sqlalchemy_speaks_through_the_same_pipe(lines: Any, database_url: Any) -> None:
+def test_sqlalchemy_speaks_through_the_same_pipe(lines: Any, database_url: URL) -> None:
     engine = create_engine(database_url, echo_pool=True)
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))

@@ -4,13 +4,13 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from server.process.child import Child
 from tests.support.child_tasks import fail, ignore_the_end, work
+from tests.support.loops import Closing
 from tests.support.waiting import until
 
 
@@ -52,7 +52,7 @@ async def test_one_that_has_worked_for_long_is_started_again_at_once(
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_one_that_does_not_stop_is_killed(tmp_path: Path, closing: Any) -> None:
+async def test_one_that_does_not_stop_is_killed(tmp_path: Path, closing: Closing) -> None:
     child = Child(1, ignore_the_end, tmp_path)
     running = asyncio.create_task(child.run())
     await until(child.works.is_set, 50)
