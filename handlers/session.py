@@ -73,12 +73,12 @@ class SessionHandler(BaseHandler):
         """The token of the browser's session."""
         return self.get_cookie(self._address.cookie("session"))
 
-    def keep_cookie(self, name: str, value: str, seconds: float) -> None:
+    def set_private_cookie(self, name: str, value: str, seconds: float) -> None:
         """Set a cookie that scripts cannot read and forms of other sites do not send."""
         full_name, flags = self._address.cookie(name), self._cookie_flags
         self.set_cookie(full_name, value, max_age=int(seconds), **flags)
 
-    def drop_cookie(self, name: str) -> None:
+    def delete_cookie(self, name: str) -> None:
         """Delete a cookie from the browser."""
         self.clear_cookie(self._address.cookie(name), **self._cookie_flags)
 
@@ -88,22 +88,22 @@ class SessionHandler(BaseHandler):
         The cookie is overwritten and expires after a second: when it is only deleted, Chromium
         shows pages of the session again at a press of the back button.
         """
-        self.keep_cookie("session", "", 1)
+        self.set_private_cookie("session", "", 1)
 
-    def take_done(self) -> str | None:
+    def pop_done(self) -> str | None:
         """Return which action has just redirected the browser here, and forget it.
 
         The name is in a cookie, not in the address, so that a reload does not show it again.
         """
         done = self.get_cookie(self._address.cookie("done"))
         if done is not None:
-            self.drop_cookie("done")
+            self.delete_cookie("done")
         return done
 
-    def go(self, path: str, done: str | None = None) -> None:
+    def redirect_to(self, path: str, done: str | None = None) -> None:
         """Redirect to a path of this server, whose page then reports once that `done` is done."""
         if done is not None:
-            self.keep_cookie("done", done, DONE_SECONDS)
+            self.set_private_cookie("done", done, DONE_SECONDS)
         self.set_header("Cache-Control", "no-store")
         base = self._address.loopback if self.at_loopback else self._address.url
         self.redirect(f"{base}{path}", status=303)

@@ -34,7 +34,7 @@ class Tasks:
 
     async def stop(self) -> None:
         """Cancel the running tasks and wait until they have ended."""
-        await end(self._tasks)
+        await cancel_all(self._tasks)
 
 
 class SingleFlight(Generic[Result]):
@@ -92,7 +92,7 @@ class Timers:
         """Stop the timers, cancel running jobs and wait until they have ended."""
         for timer in self._timers:
             timer.stop()
-        await end(self._running)
+        await cancel_all(self._running)
 
     async def _do(self, job: Job) -> None:
         task = asyncio.ensure_future(attempt(job))
@@ -103,7 +103,7 @@ class Timers:
             self._running.discard(task)
 
 
-async def end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks and wait until all have ended, whatever they raise."""
     ending = tuple(tasks)
     for task in ending:

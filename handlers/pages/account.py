@@ -43,7 +43,7 @@ class AccountHandler(PageHandler):
             return None
         if visitor is not None and not self.get_cookie(self._address.cookie(KNOWN_COOKIE)):
             mark = self._login_service.mark(visitor.account_id)
-            self.keep_cookie(KNOWN_COOKIE, mark, KNOWN_LIFE.total_seconds())
+            self.set_private_cookie(KNOWN_COOKIE, mark, KNOWN_LIFE.total_seconds())
         return visitor
 
     def account(self, visitor: Visitor | None, status: Status) -> dict[str, Any]:

@@ -49,9 +49,9 @@ class AuthHandler(PageHandler):
             known_by=self.get_cookie(self._address.cookie(KNOWN_COOKIE)),
             network=client_network(self.request.remote_ip or ""),
         )
-        self.keep_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
-        self.keep_cookie(KNOWN_COOKIE, admitted.known, KNOWN_LIFE.total_seconds())
-        self.go(admitted.next)
+        self.set_private_cookie("session", admitted.session, SESSION_LIFE.total_seconds())
+        self.set_private_cookie(KNOWN_COOKIE, admitted.known, KNOWN_LIFE.total_seconds())
+        self.redirect_to(admitted.next)
 
 
 class LoginHandler(AuthHandler):
@@ -61,12 +61,12 @@ class LoginHandler(AuthHandler):
         """Begin a login; the parameter `next` is the local path to go to afterwards."""
         target = self.get_query_argument("next", "/")
         if not self.at_loopback and self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
-            self.go("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
+            self.redirect_to("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
             return
         begun = self._login_service.begin(target)
         for old in self._attempts()[: 1 - MOST_ATTEMPTS][:MOST_DROPPED]:
-            self.drop_cookie(old)
-        self.keep_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
+            self.delete_cookie(old)
+        self.set_private_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
         if self.obstacle:
             self._explain(begun.url)
             return
@@ -131,7 +131,7 @@ class LogoutHandler(AuthHandler):
         self.refuse_foreign_posts()
         await self._login_service.log_out(self.session_token)
         self.end_session()
-        self.go("/", done="logged-out")
+        self.redirect_to("/", done="logged-out")
 
 
 class DisconnectHandler(AuthHandler):
@@ -142,7 +142,7 @@ class DisconnectHandler(AuthHandler):
         self.refuse_foreign_posts()
         await self._login_service.disconnect(self.session_token)
         self.end_session()
-        self.go("/", done="disconnected")
+        self.redirect_to("/", done="disconnected")
 
 
 def attempt_cookie(state: str) -> str:

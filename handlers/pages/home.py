@@ -27,7 +27,7 @@ class HomeHandler(AccountHandler):
 
     async def get(self) -> None:
         """Send the page."""
-        done = DONE.get(self.take_done() or "")
+        done = DONE.get(self.pop_done() or "")
         status = self._read_status()
         shown, visitor = await self._grid(status), await self.visitor()
         self.send_page(

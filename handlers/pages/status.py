@@ -31,7 +31,7 @@ class OverviewHandler(AccountHandler):
 
     async def get(self) -> None:
         """Send the page."""
-        done = DONE.get(self.take_done() or "")
+        done = DONE.get(self.pop_done() or "")
         visitor = await self.visitor()
         status = self._read_status()
         self.send_page(
@@ -64,7 +64,7 @@ class OverviewHandler(AccountHandler):
         if await self._login_service.visitor(self.session_token) is None:
             raise NotLoggedIn
         await self._syncer.start()
-        self.go("/status", done="sync")
+        self.redirect_to("/status", done="sync")
 
 
 def _charts(status: Status) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def init(
     if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
         click.get_current_context().color = False
     try:
-        there = environment.read_file(config.ENV_FILE)
+        existing = environment.read_file(config.ENV_FILE)
     except SettingsError as error:
         raise FreshetError(f"{error}. Fix or remove {config.ENV_FILE} first") from error
     secret = client_secret_file.read().strip() if client_secret_file else None
@@ -67,19 +67,19 @@ def init(
         "PORT": port,
         "PUBLIC_URL": public_url,
     }
-    values = _answers({name: value for name, value in given.items() if value}, there, yes)
-    _write(values, there, yes)
+    values = _answers({name: value for name, value in given.items() if value}, existing, yes)
+    _write(values, existing, yes)
     _show_next_steps()
     log.configure(None, "critical", sys.stderr)
     raise SystemExit(asyncio.run(report(examine())))
 
 
-def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> dict[str, str]:
+def _answers(given: Mapping[str, str], existing: Mapping[str, str], yes: bool) -> dict[str, str]:
     """Return the values to write, by name: given, answered, or generated."""
     if not yes and not {"CLIENT_ID", "CLIENT_SECRET"} <= set(given):
         app = steps("")[0]
         click.echo(f"{app.title} at {app.copy}, if you have none. {app.text}\n")
-    ask = _Questions(given, there, yes)
+    ask = _Questions(given, existing, yes)
     values = ask.needed("CLIENT_ID", "Client ID") | ask.needed("CLIENT_SECRET", "Client secret")
     values |= ask.optional("HOST", "Address to listen on (0.0.0.0: all addresses of this machine)")
     values |= ask.optional("PORT", "Port")
@@ -88,12 +88,12 @@ def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> d
         name = socket.gethostname()
         usual = f"http://{name if '.' in name else f'{name}.local'}:{values['PORT']}"
         values |= ask.optional("PUBLIC_URL", "Address by which people reach it", usual)
-    if not any(there.get(name) or os.environ.get(name) for name in ("SECRET", "SECRET_FILE")):
+    if not any(existing.get(name) or os.environ.get(name) for name in ("SECRET", "SECRET_FILE")):
         values["SECRET"] = secrets.token_urlsafe(48)
     for name in list(values):
-        if there.get(f"{name}_FILE") and values[name]:
+        if existing.get(f"{name}_FILE") and values[name]:
             values[f"{name}_FILE"] = ""  # only one of the two may be set
-        elif values[name] == DEFAULTS.get(name) and name not in there:
+        elif values[name] == DEFAULTS.get(name) and name not in existing:
             del values[name]
     return values
 
@@ -101,21 +101,21 @@ def _answers(given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> d
 class _Questions:
     """Returns each value as given, or asks until the answer is valid."""
 
-    def __init__(self, given: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
-        self._given, self._there, self._yes = given, there, yes
+    def __init__(self, given: Mapping[str, str], existing: Mapping[str, str], yes: bool) -> None:
+        self._given, self._existing, self._yes = given, existing, yes
 
     def needed(self, name: str, label: str) -> dict[str, str]:
         """Return a value without default; empty if the current one stays."""
-        kept = bool(self._there.get(name) or self._there.get(f"{name}_FILE"))
-        shown = None if name in HIDDEN else self._there.get(name)
-        if name in self._given or not (kept and self._yes):
-            answer = self._ask(name, label, shown or ("" if kept else None))
+        is_set = bool(self._existing.get(name) or self._existing.get(f"{name}_FILE"))
+        shown = None if name in HIDDEN else self._existing.get(name)
+        if name in self._given or not (is_set and self._yes):
+            answer = self._ask(name, label, shown or ("" if is_set else None))
             return {name: answer} if answer else {}
         return {}
 
     def optional(self, name: str, label: str, usual: str = "") -> dict[str, str]:
         """Return a value with a default."""
-        return {name: self._ask(name, label, self._there.get(name) or usual or DEFAULTS[name])}
+        return {name: self._ask(name, label, self._existing.get(name) or usual or DEFAULTS[name])}
 
     def _ask(self, name: str, label: str, default: str | None) -> str:
         if name in self._given or self._yes:
@@ -153,10 +153,10 @@ def _fault_of(name: str, value: str) -> str | None:
     return None
 
 
-def _write(values: Mapping[str, str], there: Mapping[str, str], yes: bool) -> None:
+def _write(values: Mapping[str, str], existing: Mapping[str, str], yes: bool) -> None:
     """Write `.env`; ask before changing an existing one. Raises FreshetError."""
     path = config.ENV_FILE
-    changes = env_file.difference(there, values, HIDDEN)
+    changes = env_file.difference(existing, values, HIDDEN)
     if path.exists() and changes:
         _confirm(changes, yes)
     template = next((each for each in (path, EXAMPLE) if each.exists()), None)

@@ -167,16 +167,16 @@ def load(kind: type[AnySettings], **overrides: Any) -> AnySettings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     text = environment.read(ENV_FILE)
-    said = {field: text[name] for field in kind.model_fields if (name := field.upper()) in text}
+    written = {field: text[name] for field in kind.model_fields if (name := field.upper()) in text}
     files, faults = environment.read_secret_files(set(kind.model_fields) - set(given), text)
     try:
-        settings = kind(**{**said, **files, **given})
+        settings = kind(**{**written, **files, **given})
     except ValidationError as error:
         for detail in error.errors():
             name = str(detail["loc"][0]).upper() if detail["loc"] else "?"
             derived = detail["type"] == "default_factory_not_called"  # from a wrong one
             if not derived and f"{name}_FILE" not in faults:
-                faults[name] = _sentence(name, detail)
+                faults[name] = _describe_fault(name, detail)
     if faults:
         raise SettingsError(faults)
     return settings
@@ -214,7 +214,7 @@ def remarks(database: URL | EmbeddedDatabase | None = None) -> list[Remark]:
     return found
 
 
-def _sentence(name: str, detail: Any) -> str:
+def _describe_fault(name: str, detail: Any) -> str:
     """Return one error of pydantic as a phrase that follows the setting's name."""
     match detail["type"]:
         case "missing":

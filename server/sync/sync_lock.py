@@ -11,7 +11,7 @@ from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.errors import SchemaMismatch
 from server.request_errors import ServerOutdated, SyncRunning
-from server.tasks import end
+from server.tasks import cancel_all
 
 CHANNEL = "freshet_turn"  # of NOTIFY: a process has taken or released the sync lock
 
@@ -50,7 +50,9 @@ class SyncLock:
 
     async def stop(self) -> None:
         """Cancel the running syncs, if any, and wait until they have ended."""
-        await end({task for task in (self._running, self._background) if task and not task.done()})
+        await cancel_all(
+            {task for task in (self._running, self._background) if task and not task.done()}
+        )
 
 
 async def take(database: Database, origin: str = "") -> SessionLock:
