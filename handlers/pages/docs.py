@@ -3,7 +3,7 @@
 from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
 from handlers.pages.base import SCRIPTED, PageHandler, Pages
-from handlers.pages.reference import TRIED, Reference, References
+from handlers.pages.reference_builder import TRIED, Reference, References
 from server.errors import InvalidParameters, ParameterFault
 
 

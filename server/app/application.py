@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from server.app import routes, trimming
+from server.app import heap, routes
 from server.app.metrics import (
     add_clients,
     count_sync,
@@ -183,7 +183,7 @@ class Application:
                 (self.consent_monitor.tick, CONSENT_SECONDS),
                 (self._catch_up, CATCH_UP_SECONDS),
                 (self.cache.tick, CACHE_SECONDS),
-                (partial(self.builders.call, trimming.give_back), trimming.TRIM_SECONDS),
+                (partial(self.builders.call, heap.give_back), heap.TRIM_SECONDS),
             )
         )
 

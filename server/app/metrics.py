@@ -9,7 +9,7 @@ from server.config.settings import Settings
 from server.database.engine import THREADS
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
-from server.http.connections.unsent import Backlog
+from server.http.connections.backlog import Backlog
 from server.http.head_cache import Count
 from server.observability import log_handler
 from server.observability.access_log import AccessLog

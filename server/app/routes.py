@@ -25,7 +25,7 @@ from handlers.pages.docs import DocsHandler, OpenApiHandler
 from handlers.pages.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.pages.home import HomeHandler
 from handlers.pages.problems import ProblemHandler
-from handlers.pages.reference import References
+from handlers.pages.reference_builder import References
 from handlers.pages.status import OverviewHandler
 from handlers.session import PublicAddress
 from server.catalog.query import KINDS

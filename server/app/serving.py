@@ -15,7 +15,7 @@ from server.catalog.snapshot import freshness_of
 from server.config.settings import Settings
 from server.database.admission import Admission
 from server.database.executor import Database
-from server.http.connections.unsent import Backlog
+from server.http.connections.backlog import Backlog
 from server.http.forwarded import TrustedProxies
 from server.http.head_cache import Count, HeadCache
 from server.http.refusals import Unreadable

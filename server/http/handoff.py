@@ -14,10 +14,10 @@ from tornado.httputil import (
 )
 from tornado.iostream import IOStream
 
+from server.http.connections.backlog import Backlog
 from server.http.connections.handoff_queue import HandoffQueue, QueuedRequest
 from server.http.connections.head_limits import Fault
 from server.http.connections.lingering_close import Linger
-from server.http.connections.unsent import Backlog
 from server.http.handoff_stream import MAX_AHEAD_BYTES, DirectStream, GiveBack, HandoffStream
 from server.http.refusals import Refuse, RefusingStream, refusal_of, refuse_plainly
 

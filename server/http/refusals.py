@@ -14,6 +14,7 @@ import structlog
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPInputError
 from tornado.iostream import UnsatisfiableReadError
 
+from server.http.connections.accounted_stream import AccountedStream
 from server.http.connections.head_limits import (
     BODY_TOO_LARGE,
     BODY_TOO_SLOW,
@@ -24,7 +25,6 @@ from server.http.connections.head_limits import (
     request_line,
 )
 from server.http.connections.lingering_close import Linger
-from server.http.connections.unsent_stream import AccountedStream
 from server.http.wire_response import SERVER
 from server.serving.negotiation import SHARED
 

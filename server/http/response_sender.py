@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+from server.http.connections.backlog import Backlog, UnsentAccount
 from server.http.connections.connection import Connection
-from server.http.connections.unsent import Backlog, UnsentAccount
 from server.http.wire_response import WireResponse
 
 MAX_PIPELINED_BYTES = 128 * 1024  # of one client's responses, before other clients have a turn

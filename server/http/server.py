@@ -14,6 +14,7 @@ from tornado.web import Application, RequestHandler
 from server.config.memory_budget import DEFAULT, Budget
 from server.http.connections import sockets
 from server.http.connections.acceptor import Acceptor
+from server.http.connections.backlog import Backlog
 from server.http.connections.handoff_queue import HandoffQueue
 from server.http.connections.head_limits import (
     BODY_SECONDS,
@@ -22,7 +23,6 @@ from server.http.connections.head_limits import (
     MAX_HEAD_BYTES,
 )
 from server.http.connections.incomplete_bodies import IncompleteBodies
-from server.http.connections.unsent import Backlog
 from server.http.fast_lane import FastLane
 from server.http.forwarded import TrustedProxies
 from server.http.handoff import HandoffServer

@@ -8,7 +8,7 @@ from server.observability.http_metrics import Requests
 from server.observability.process_metrics import ProcessGauges
 from server.tasks import attempt_now
 
-CLOSED = ("slow", "memory", "descriptors")  # see `server.http.connections.unsent`
+CLOSED = ("slow", "memory", "descriptors")  # see `server.http.connections.backlog`
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 

@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
-from server.app import trimming
+from server.app import heap
 
 SWITCH_SECONDS = 0.00005
 COLLECT_AFTER = (2000, 10, 100)  # objects, then collections of the generation before
@@ -26,7 +26,7 @@ def make_ready() -> None:
     """Set up a process that serves; must be called before threads start."""
     allow_many_connections()
     keep_pauses_short()
-    trimming.share_one_heap()
+    heap.share_one_heap()
 
 
 def allow_many_connections() -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from server.spotify.parse import Release
+from server.spotify.object_parser import Release
 from server.spotify.types import SourceName, Verdicts
 
 Proof = Literal["none", "refused", "weak", "good", "sure"]

@@ -10,7 +10,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import Artist
-from server.spotify.parse import ArtistDetails
+from server.spotify.object_parser import ArtistDetails
 from server.storage.bulk import IN_BULK, is_any_of, recordset
 from server.storage.sweeps import CHANNEL
 

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
 from server.catalog.release import significant, summary
-from server.spotify.parse import Credit, Release
+from server.spotify.object_parser import Credit, Release
 from server.spotify.sweep import Sweep, Tally
 from server.storage import changes as journal
 from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.spotify.album_parser import parse_items
+from server.spotify.list_parser import parse_items
 from server.spotify.sweep import MarketList, Sweep
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from server.spotify.parse import (
+from server.spotify.object_parser import (
     Release,
 )
 

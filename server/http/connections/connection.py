@@ -3,7 +3,7 @@
 import socket
 from typing import Any
 
-from server.http.connections.unsent import UnsentAccount
+from server.http.connections.backlog import UnsentAccount
 
 
 class Connection:

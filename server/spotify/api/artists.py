@@ -9,7 +9,7 @@ from datetime import datetime
 
 from server.errors import BadAnswer, EndpointRestricted
 from server.spotify.api.client import SpotifyClient
-from server.spotify.parse import ArtistDetails, parse_artists
+from server.spotify.object_parser import ArtistDetails, parse_artists
 from server.spotify.types import Verdict
 
 MAX_IDS = 50  # in one call

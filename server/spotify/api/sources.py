@@ -13,7 +13,7 @@ from server.errors import EndpointRestricted, MarketRefused, Paused, SpotifyErro
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Gap, Page, is_transient, page
-from server.spotify.parse import release_dates
+from server.spotify.object_parser import release_dates
 from server.spotify.types import ENDPOINTS, LADDER, Setting, SourceName, Verdict
 
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over

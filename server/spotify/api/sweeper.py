@@ -10,12 +10,12 @@ import structlog
 
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
 from server.request_errors import SyncPaused
-from server.spotify.album_parser import ParsedPage, Parser
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Gap, Walk, is_transient
 from server.spotify.api.sources import Choice, SourceProbe
-from server.spotify.parse import MAX_CREDITS, MAX_IMAGES, Release
+from server.spotify.list_parser import ParsedPage, Parser
+from server.spotify.object_parser import MAX_CREDITS, MAX_IMAGES, Release
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
 

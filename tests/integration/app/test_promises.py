@@ -55,7 +55,7 @@ HELD_BY = {  # by the start of a promise; each name is of a file in tests/ and o
     "They cannot connect": "integration/database/test_embedded.py"
     "::test_cannot_be_reached_by_tcp_and_only_by_its_owner",
     "No answer stops": f"{HOSTILE}test_an_answer_that_takes_long_to_decode_is_refused_at_once",
-    "No answer fills": "unit/spotify/test_parse.py"
+    "No answer fills": "unit/spotify/test_object_parser.py"
     "::test_every_list_and_object_of_an_item_has_a_bound",
     "One bad item": f"{HOSTILE}test_a_page_with_one_bad_release_harms_that_one",
     "Tokens go nowhere": "integration/spotify/test_transport.py::"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server.app.application import Application
-from server.http.connections.unsent import (
+from server.http.connections.backlog import (
     GRACE_SECONDS,
     LEAST_BYTES,
     WINDOW_SECONDS,

@@ -50,7 +50,7 @@ BOUNDS = {
     "http/connections/incomplete_heads": DEFAULT.heads,
     "http/connections/incomplete_bodies": DEFAULT.bodies,
     "http/fast_lane": DEFAULT.connections,
-    "http/connections/unsent": DEFAULT.unsent,
+    "http/connections/backlog": DEFAULT.unsent,
     "http/connections/handoff_queue": DEFAULT.handoff_queue,
 }
 
@@ -246,7 +246,7 @@ def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
 
 FREE_SOME = """
 import os
-from server.app.trimming import find, give_back
+from server.app.heap import find, give_back
 from tests.bench.http.process import resident
 large, small = [], []
 for _ in range(2000):

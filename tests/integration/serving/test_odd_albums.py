@@ -26,7 +26,7 @@ from server.app.application import Application
 from server.catalog.query import KINDS
 from server.openapi.status_schemas import Status
 from server.spotify import lenient_json
-from server.spotify.album_parser import parse_items
+from server.spotify.list_parser import parse_items
 from server.standin import Answer, AppKind, Catalogue, StandIn
 from tests.support import odd_albums
 from tests.support.client import Client

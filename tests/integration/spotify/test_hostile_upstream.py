@@ -17,7 +17,7 @@ from server.app.application import Application
 from server.errors import BadAnswer, SpotifyError
 from server.spotify.auth.oauth import MAX_TOKEN_LENGTH, _read_grant, _refusal
 from server.spotify.lenient_json import MAX_REPAIR_BYTES, MAX_VALUES
-from server.spotify.parse import MAX_TEXT_LENGTH
+from server.spotify.object_parser import MAX_TEXT_LENGTH
 from server.spotify.transport import MAX_BODY_BYTES, Response, Transport
 from server.standin import Answer, StandIn
 from tests.support.client import Client

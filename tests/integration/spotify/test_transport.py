@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from server import __version__
 from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
-from server.spotify.album_parser import parse_items
 from server.spotify.api.paging import read_page
 from server.spotify.lenient_json import MAX_REPAIR_BYTES
+from server.spotify.list_parser import parse_items
 from server.spotify.transport import MAX_BODY_BYTES, Transport
 from tests.support.examples import albums
 from tests.support.loops import Closing

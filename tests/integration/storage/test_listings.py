@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from models import Change, Listing
 from server.database.executor import Database
-from server.spotify.album_parser import parse_items
+from server.spotify.list_parser import parse_items
 from server.spotify.sweep import MarketList, Sweep
 from server.storage import sweeps
 from tests.support.examples import album, albums, sweep

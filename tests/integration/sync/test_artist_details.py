@@ -17,7 +17,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.limits.rate_limiter import RateLimiter
-from server.spotify.parse import parse_artists
+from server.spotify.object_parser import parse_artists
 from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, StandIn
 from server.standin.faults.definitions import TEXTS

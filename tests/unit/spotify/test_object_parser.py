@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 
 from server.database.executor import Database
-from server.spotify.album_parser import parse_items
-from server.spotify.parse import (
+from server.spotify.list_parser import parse_items
+from server.spotify.object_parser import (
     MAX_ADDRESS_LENGTH,
     MAX_CREDITS,
     MAX_GENRES,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from server.spotify.parse import ID, Release, is_shortened
+from server.spotify.object_parser import ID, Release, is_shortened
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class ParsedPage:
 
     `skipped` counts the items that could not be used, `nameless` those of them without an id;
     `skipped_ids` are the ids of the others. `shortened_ids` are the releases whose credits or
-    images were cut to the limits of `parse.py`.
+    images were cut to the limits of `object_parser.py`.
     """
 
     releases: list[Release]

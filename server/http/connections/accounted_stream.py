@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.iostream import IOStream
 
-from server.http.connections.unsent import Backlog, UnsentAccount
+from server.http.connections.backlog import Backlog, UnsentAccount
 
 COPIED_BYTES = 2048  # Tornado copies up to this size, and keeps references to larger objects
 HANDOFF_BYTES = 16_000  # memory of a handed-off connection and its request, besides unsent bytes
