@@ -8,7 +8,7 @@ import hashlib
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 
 
 class Encryption:
@@ -28,11 +28,13 @@ class Encryption:
         return self._all.encrypt(text.encode())
 
     def open(self, sealed: bytes) -> str:
-        """Return the text that `seal` encrypted with any of the keys. Raises Unreadable."""
+        """Return the text that `seal` encrypted with any of the keys. Raises DecryptionFailed."""
         try:
             return self._all.decrypt(sealed).decode()
         except (InvalidToken, UnicodeDecodeError) as error:
-            raise Unreadable("encrypted with a key that is not in SECRET, or damaged") from error
+            raise DecryptionFailed(
+                "encrypted with a key that is not in SECRET, or damaged"
+            ) from error
 
     def is_current(self, sealed: bytes) -> bool:
         """Return whether a text was encrypted with the first key."""

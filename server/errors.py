@@ -3,7 +3,7 @@
 FreshetError                     500
 ├── SettingsError                     wrong or missing settings, all of them at once
 ├── AddressUnavailable                the address to listen on is not available
-├── Unreadable                        encrypted with a key that is not in SECRET
+├── DecryptionFailed                  encrypted with a key that is not in SECRET
 ├── DatabaseError                503
 │   ├── DatabaseUnavailable      503  no connection, or a lost one
 │   ├── SchemaMismatch           503  the schema is behind or ahead of this program
@@ -58,7 +58,7 @@ class AddressUnavailable(FreshetError):
     """The address to listen on is in use, of another machine, or invalid; the text says which."""
 
 
-class Unreadable(FreshetError):
+class DecryptionFailed(FreshetError):
     """Encrypted data that none of the keys in SECRET decrypts."""
 
 
@@ -211,7 +211,7 @@ class InvalidParameters(RequestError):
         self.faults = [asdict(fault) for fault in faults]
 
 
-class NothingThere(RequestError):
+class NotFound(RequestError):
     """No resource has the id or the path of the request."""
 
     status = 404
@@ -219,7 +219,7 @@ class NothingThere(RequestError):
     title = "Not Found"
 
 
-class NothingYet(RequestError):
+class NoDataYet(RequestError):
     """No sync has ever succeeded; `retry_after` is the seconds to wait before the next try."""
 
     status = 503

@@ -1,4 +1,4 @@
-"""RequestErrors of single routes: each has a status, a problem kind, and maybe `Retry-After`."""
+"""Errors of single routes: each has a status, a problem kind, and maybe `Retry-After`."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ class LoginRequired(RequestError):
 
 
 class SyncRefused(RequestError):
-    """Another process runs the next sync."""
+    """A sync cannot start here now, for a reason other than a pause."""
 
 
 class ServerOutdated(SyncRefused):

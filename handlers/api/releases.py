@@ -73,7 +73,7 @@ class SingleHandler(PayloadHandler):
         self._load = load
 
     async def get(self, identity: str) -> None:
-        """Send the object. Raises NothingThere, Overloaded or a DatabaseError."""
+        """Send the object. Raises NotFound, Overloaded or a DatabaseError."""
         path = self.request.path.rstrip("/")
         self.send(await self._cache.get_object(path, self.coding, lambda: self._load(identity)))
 

@@ -19,7 +19,7 @@ class ArtistHandler(AccountHandler):
         self._cache, self._load = cache, load
 
     async def get(self, identity: str) -> None:
-        """Send the page. Raises NothingThere for an unknown artist."""
+        """Send the page. Raises NotFound for an unknown artist."""
         ready = await self._cache.get_object(
             f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )

@@ -11,7 +11,7 @@ from handlers.base import BaseHandler
 from handlers.session import PublicAddress, SessionHandler
 from server import __version__
 from server.config.addresses import origin_of
-from server.errors import FreshetError, InvalidParameters, NothingThere
+from server.errors import FreshetError, InvalidParameters, NotFound
 from server.login.errors import LoginFailed
 from server.serving.negotiation import prefers_page
 
@@ -127,13 +127,13 @@ class NotFoundHandler(PageHandler):
     """Answers where no route matches, with a page or a problem as the client prefers."""
 
     def prepare(self) -> None:
-        """Raise NothingThere, except for a CORS preflight.
+        """Raise NotFound, except for a CORS preflight.
 
         A preflight is answered so that its script can read the problem that follows.
         """
         request = self.request
         if request.method != "OPTIONS" or "Access-Control-Request-Method" not in request.headers:
-            raise NothingThere(NOWHERE)
+            raise NotFound(NOWHERE)
         self.shared = True
         self.share()
         self.options()
@@ -142,10 +142,10 @@ class NotFoundHandler(PageHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer 404 whatever the method, even one that Tornado does not know."""
         if status_code == 405:
-            kwargs["exc_info"] = (NothingThere, NothingThere(NOWHERE), None)
+            kwargs["exc_info"] = (NotFound, NotFound(NOWHERE), None)
         self.set_header("Vary", "Accept")
         answer = PageHandler if self._is_for_people else BaseHandler
-        answer.write_error(self, NothingThere.status, **kwargs)
+        answer.write_error(self, NotFound.status, **kwargs)
 
     @property
     def _is_for_people(self) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from handlers.base import BaseHandler
 from handlers.pages.base import PageHandler, Pages
 from server.config.getting_started import steps
-from server.errors import NothingThere
+from server.errors import NotFound
 
 YEAR = 31_536_000  # seconds
 SETUP_TITLE = "From the demo to the real releases"
@@ -35,10 +35,10 @@ class CoverHandler(BaseHandler):
         self._draw = draw
 
     def get(self, image_id: str) -> None:
-        """Send the picture. Raises NothingThere for an unknown id."""
+        """Send the picture. Raises NotFound for an unknown id."""
         picture = self._draw(image_id)
         if picture is None:
-            raise NothingThere("No picture has this id.")
+            raise NotFound("No picture has this id.")
         self.set_header("Content-Type", "image/svg+xml")
         self.set_header("Cache-Control", f"public, max-age={YEAR}, immutable")
         self.set_header("Content-Security-Policy", "default-src 'none'")

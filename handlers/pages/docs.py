@@ -3,21 +3,21 @@
 from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
 from handlers.pages.base import SCRIPTED, PageHandler, Pages
-from handlers.pages.reference_builder import TRIED, Reference, References
+from handlers.pages.reference_builder import TRIED, BuiltReference, ReferenceBuilder
 from server.errors import InvalidParameters, ParameterFault
 
 
 class OpenApiHandler(PayloadHandler):
     """Sends the OpenAPI document, which changes only with the version of Freshet."""
 
-    def initialize(self, references: References, root: str) -> None:  # type: ignore[override]
-        """Receive `references`, which builds the document; `root` is PUBLIC_URL."""
+    def initialize(self, reference_builder: ReferenceBuilder, root: str) -> None:  # type: ignore[override]
+        """Receive `reference_builder`, which builds the document; `root` is PUBLIC_URL."""
         super().initialize(root)
-        self._references = references
+        self._reference_builder = reference_builder
 
     async def get(self) -> None:
         """Send the document."""
-        reference = await self._references.get()
+        reference = await self._reference_builder.get()
         self.send(reference.document[self.coding])
 
     head = get
@@ -28,14 +28,14 @@ class DocsHandler(PageHandler, PayloadHandler):
 
     write_error = BaseHandler.write_error  # all errors under /api are problems
 
-    def initialize(self, pages: Pages, references: References) -> None:  # type: ignore[override]
-        """Receive `references`, which builds the page."""
+    def initialize(self, pages: Pages, reference_builder: ReferenceBuilder) -> None:  # type: ignore[override]
+        """Receive `reference_builder`, which builds the page."""
         super().initialize(pages)
-        self._references = references
+        self._reference_builder = reference_builder
 
     async def get(self) -> None:
         """Send the page, or redirect a form of it to the API. Raises InvalidParameters."""
-        reference = await self._references.get()
+        reference = await self._reference_builder.get()
         if TRIED in self.request.query_arguments:
             self._try(reference)
             return
@@ -44,7 +44,7 @@ class DocsHandler(PageHandler, PayloadHandler):
 
     head = get
 
-    def _try(self, reference: Reference) -> None:
+    def _try(self, reference: BuiltReference) -> None:
         """Redirect a form to the URL that it describes, which the page's script builds likewise.
 
         Browsers send empty fields, repeat names and cannot fill in a path, which the API does not

@@ -62,7 +62,7 @@ class RobotsHandler(BaseHandler):
     head = get
 
 
-class EntranceHandler(BaseHandler):
+class ApiRootHandler(BaseHandler):
     """`/api/`, where people look for the documentation."""
 
     def get(self) -> None:

@@ -7,7 +7,7 @@ from handlers.pages.presenters import release_grid
 from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import day_words
 from handlers.pages.presenters.release_grid import ReleaseGrid
-from server.errors import NothingYet
+from server.errors import NoDataYet
 from server.serving.cache import PayloadCache
 from server.sync.status import Status
 
@@ -54,7 +54,7 @@ class HomeHandler(AccountHandler):
         try:
             snapshot = await self._cache.snapshot_for(query.at)
             shown = release_grid.build(snapshot, query, today, search_text)
-        except NothingYet:
+        except NoDataYet:
             return release_grid.empty(query, today, search_text)
         self._cache.omissions.log(query.path, shown.left_out)
         return shown

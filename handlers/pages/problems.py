@@ -8,7 +8,7 @@ import orjson
 from handlers.api.releases import PayloadHandler
 from handlers.base import BaseHandler
 from handlers.pages.base import PageHandler
-from server.errors import NothingThere
+from server.errors import NotFound
 from server.openapi import problem_kinds
 from server.openapi.problem_kinds import Explanation
 from server.serving import payload
@@ -21,10 +21,10 @@ class ProblemHandler(PageHandler, PayloadHandler):
     shared = True
 
     def get(self, kind: str) -> None:
-        """Send the explanation. Raises NothingThere for a kind that does not exist."""
+        """Send the explanation. Raises NotFound for a kind that does not exist."""
         explanation = problem_kinds.find(kind)
         if explanation is None:
-            raise NothingThere("No problem of this kind exists.")
+            raise NotFound("No problem of this kind exists.")
         self.set_page_headers()
         content_type, body = self._rendered(explanation)
         headers = (

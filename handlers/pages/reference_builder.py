@@ -24,7 +24,7 @@ TRIED = "_operation"  # the parameter that names the operation of a form sent wi
 
 
 @dataclass(frozen=True)
-class Reference:
+class BuiltReference:
     """The OpenAPI document and its page in every content coding, and the page's content."""
 
     document: Coded
@@ -32,22 +32,22 @@ class Reference:
     reference: "ApiReference"
 
 
-class References:
+class ReferenceBuilder:
     """Builds the reference of this server once, in one of `threads`."""
 
     def __init__(self, pages: Pages, threads: Threads) -> None:
         self._pages = pages
         self._threads = threads
-        self._built: asyncio.Future[Reference] | None = None
+        self._built: asyncio.Future[BuiltReference] | None = None
 
-    async def get(self) -> Reference:
+    async def get(self) -> BuiltReference:
         """Return the reference; requests that arrive while it is built wait for the same one."""
         if self._built is None:
             self._built = asyncio.ensure_future(self._threads.call(build, self._pages))
         return await asyncio.shield(self._built)
 
 
-def build(pages: Pages) -> Reference:
+def build(pages: Pages) -> BuiltReference:
     """Build the reference, and import the modules for it. Takes a third of a second."""
     from server.openapi import reference
     from server.openapi.spec import openapi
@@ -56,7 +56,7 @@ def build(pages: Pages) -> Reference:
     content = reference.read(description)
     document = encode(orjson.dumps(description), payload.JSON, pages.address.url)
     page = encode(render(pages, content), "text/html; charset=utf-8", pages.address.url)
-    return Reference(document, page, content)
+    return BuiltReference(document, page, content)
 
 
 def render(pages: Pages, reference: "ApiReference") -> bytes:

@@ -21,7 +21,7 @@ SOURCES = {
 }
 
 
-class OverviewHandler(AccountHandler):
+class StatusPageHandler(AccountHandler):
     """Answers from memory; reads the database only for browsers that have a session."""
 
     def initialize(self, syncer: Syncer, **account: Any) -> None:  # type: ignore[override]
@@ -58,7 +58,7 @@ class OverviewHandler(AccountHandler):
     async def post(self) -> None:
         """Start a sync like `POST /api/sync/`, and redirect to this page.
 
-        Raises ForeignOrigin, NotLoggedIn, NotOurTurn, SyncPaused or a DatabaseError.
+        Raises ForeignOrigin, NotLoggedIn, SyncRefused, SyncPaused or a DatabaseError.
         """
         self.refuse_foreign_posts()
         if await self._login_service.visitor(self.session_token) is None:

@@ -22,11 +22,11 @@ from handlers.pages.auth import (
 from handlers.pages.base import STATIC, NotFoundHandler, Pages
 from handlers.pages.demo import CoverHandler, OpenHandler, SetupHandler
 from handlers.pages.docs import DocsHandler, OpenApiHandler
-from handlers.pages.files import EntranceHandler, IconHandler, RobotsHandler, StaticHandler
+from handlers.pages.files import ApiRootHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.pages.home import HomeHandler
 from handlers.pages.problems import ProblemHandler
-from handlers.pages.reference_builder import References
-from handlers.pages.status import OverviewHandler
+from handlers.pages.reference_builder import ReferenceBuilder
+from handlers.pages.status import StatusPageHandler
 from handlers.session import PublicAddress
 from server.catalog.query import KINDS
 from server.config.settings import Settings
@@ -75,7 +75,7 @@ def table(
     admitted = AdmittedDatabase(database, admission)
     root = {"root": settings.public_url}
     page, files = {"pages": pages}, {"path": str(STATIC), **root}
-    described = {"references": References(pages, builders)}
+    described = {"reference_builder": ReferenceBuilder(pages, builders)}
     served = {"cache": cache, **root}
     login = {**page, "login_service": login_service}
     session = {"address": pages.address, "login_service": login_service}
@@ -85,12 +85,12 @@ def table(
     return [
         (r"/", HomeHandler, shown),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
-        (r"/status", OverviewHandler, {**account, "syncer": syncer}),
+        (r"/status", StatusPageHandler, {**account, "syncer": syncer}),
         *_of_the_login(login, by_hand=settings.login_obstacle is not None),
         (r"/static/(freshet\.(?:css|js|svg)|(?:docs|status)\.(?:css|js))", StaticHandler, files),
         (r"/favicon\.ico", IconHandler, root),
         (r"/robots\.txt", RobotsHandler, {"path": pages.address.root, **root}),
-        (r"/api/?", EntranceHandler, root),
+        (r"/api/?", ApiRootHandler, root),
         *[(_pattern(kind.path), QueryHandler, {**served, "kind": kind}) for kind in KINDS.values()],
         (rf"/api/artists/{ANY_ID}/?", SingleHandler, {**served, "load": artist}),
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),

@@ -18,7 +18,7 @@ from server.database.executor import Database
 from server.http.connections.backlog import Backlog
 from server.http.forwarded import TrustedProxies
 from server.http.head_cache import Count, HeadCache
-from server.http.refusals import Unreadable
+from server.http.refusals import UnreadableRequest
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog, new_id
 from server.observability.instruments import CacheTally
@@ -139,7 +139,7 @@ class Refuser:
         self._access_log = access_log
         self._proxies = proxies
 
-    def __call__(self, request: Unreadable) -> bytes:
+    def __call__(self, request: UnreadableRequest) -> bytes:
         """Log a request and return the body of its response."""
         explained, request_id = problem_kinds.of_status(request.status), new_id()
         reason = QUOTED.sub("", request.reason).strip()

@@ -16,7 +16,7 @@ GAPS = 1.1
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class MemoryBudget:
     """The most bytes that each part may use."""
 
     responses: int
@@ -39,7 +39,7 @@ class Budget:
 
 
 # Percent.
-SHARES = Budget(
+SHARES = MemoryBudget(
     responses=21,
     head_cache=5,
     hot_queries=3,
@@ -55,10 +55,12 @@ SHARES = Budget(
 )
 
 
-def divide(megabytes: int = DEFAULT_MB) -> Budget:
+def divide(megabytes: int = DEFAULT_MB) -> MemoryBudget:
     """Return each part's share of MEMORY_MB, of which the program itself takes PROGRAM_MB."""
     percent = (megabytes - PROGRAM_MB) * MB / GAPS / 100
-    return Budget(*(int(getattr(SHARES, each.name) * percent) for each in fields(Budget)))
+    return MemoryBudget(
+        *(int(getattr(SHARES, each.name) * percent) for each in fields(MemoryBudget))
+    )
 
 
 DEFAULT = divide()

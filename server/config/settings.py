@@ -129,7 +129,7 @@ class Settings(DatabaseSettings):
         return value
 
     @property
-    def budget(self) -> memory_budget.Budget:
+    def budget(self) -> memory_budget.MemoryBudget:
         """The most memory that each part may use, by MEMORY_MB."""
         return memory_budget.divide(self.memory_mb)
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any
 
 from server.config.addresses import client_network
-from server.config.memory_budget import DEFAULT, Budget
+from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.http.connections.acceptor import EVICTION_BATCH
 from server.http.connections.connection import Connection
 from server.http.connections.head_limits import IDLE_SECONDS
@@ -45,7 +45,7 @@ class FastLane:
         head_cache: HeadCache,
         tornado: HandoffServer,
         log_hit: LogHit | None = None,
-        memory: Budget = DEFAULT,
+        memory: MemoryBudget = DEFAULT,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._head_cache = head_cache

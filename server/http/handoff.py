@@ -16,7 +16,7 @@ from tornado.iostream import IOStream
 
 from server.http.connections.backlog import Backlog
 from server.http.connections.handoff_queue import HandoffQueue, QueuedRequest
-from server.http.connections.head_limits import Fault
+from server.http.connections.head_limits import RequestFault
 from server.http.connections.lingering_close import Linger
 from server.http.handoff_stream import MAX_AHEAD_BYTES, DirectStream, GiveBack, HandoffStream
 from server.http.refusals import Refuse, RefusingStream, refusal_of, refuse_plainly
@@ -85,7 +85,7 @@ class HandoffServer(HTTPServer):
         )
         self.handle_stream(stream, address)
 
-    def refusal(self, peer: str, head: bytes, fault: Fault) -> bytes:
+    def refusal(self, peer: str, head: bytes, fault: RequestFault) -> bytes:
         """Return the complete response to a head that breaks a limit."""
         return refusal_of(self._refuse, peer, head, fault)
 

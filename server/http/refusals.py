@@ -21,7 +21,7 @@ from server.http.connections.head_limits import (
     MAX_CHUNKS,
     NO_CHUNK,
     TOO_MANY_CHUNKS,
-    Fault,
+    RequestFault,
     request_line,
 )
 from server.http.connections.lingering_close import Linger
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadableRequest:
     """A request that no handler sees, and the reason; parts that could not be read are empty."""
 
     peer: str
@@ -48,21 +48,23 @@ class Unreadable:
     reason: str
 
 
-Refuse = Callable[[Unreadable], bytes]  # the body of the response, a problem
+Refuse = Callable[[UnreadableRequest], bytes]  # the body of the response, a problem
 
 
-def refuse_plainly(_: Unreadable) -> bytes:
+def refuse_plainly(_: UnreadableRequest) -> bytes:
     """Return an empty body, so that the status alone refuses the request."""
     return b""
 
 
-def refusal_of(refuse: Refuse, peer: str, head: bytes | bytearray, fault: Fault) -> bytes:
+def refusal_of(refuse: Refuse, peer: str, head: bytes | bytearray, fault: RequestFault) -> bytes:
     """Return the complete response to a head, perhaps incomplete, that breaks a limit."""
-    request = Unreadable(peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason)
+    request = UnreadableRequest(
+        peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason
+    )
     return answer_to(request, refuse)
 
 
-def answer_to(request: Unreadable, refuse: Refuse) -> bytes:
+def answer_to(request: UnreadableRequest, refuse: Refuse) -> bytes:
     """Return the complete response to an unreadable request; the connection ends with it."""
     body = refuse(request)
     fields = {
@@ -81,17 +83,17 @@ def answer_to(request: Unreadable, refuse: Refuse) -> bytes:
     return head if request.method == "HEAD" else head + body
 
 
-def _fault_of(reason: str) -> Fault:
+def _fault_of(reason: str) -> RequestFault:
     """Return the fault of a request that Tornado cannot read, given Tornado's reason or ours."""
     if reason == TOO_MANY_CHUNKS.reason:
         return TOO_MANY_CHUNKS
-    return BODY_TOO_LARGE if TOO_LARGE.match(reason) else Fault(400, reason)
+    return BODY_TOO_LARGE if TOO_LARGE.match(reason) else RequestFault(400, reason)
 
 
 class FaultyHead(HTTPInputError):
     """A head that breaks a limit."""
 
-    def __init__(self, fault: Fault, head: bytes) -> None:
+    def __init__(self, fault: RequestFault, head: bytes) -> None:
         super().__init__(fault.reason)
         self.fault = fault
         self.head = head
@@ -184,11 +186,11 @@ class RefusingStream(AccountedStream):
             or request._read_finished
         )
 
-    def _refusal(self, fault: Fault) -> bytes:
+    def _refusal(self, fault: RequestFault) -> bytes:
         line = self._request._request_start_line if self._request else None
         headers = (self._request._request_headers if self._request else None) or HTTPHeaders()
         method, target = (line.method, line.path) if line else ("", "")
-        request = Unreadable(self._peer, method, target, headers, fault.status, fault.reason)
+        request = UnreadableRequest(self._peer, method, target, headers, fault.status, fault.reason)
         return answer_to(request, self._refuse)
 
     def close_fd(self) -> None:

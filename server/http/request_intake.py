@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from server.http.connections.connection import Connection
-from server.http.connections.head_limits import MAX_HEAD_BYTES, Fault, end_of_head, fault_of
+from server.http.connections.head_limits import MAX_HEAD_BYTES, RequestFault, end_of_head, fault_of
 from server.http.connections.incomplete_heads import IncompleteHeads
 from server.http.handoff import HandoffServer
 from server.http.refusals import TLS_HANDSHAKE, TlsLog
@@ -58,7 +58,7 @@ class RequestIntake:
             assert end is not None  # else it is too large, which is a fault
             self._hand_off(connection, end)
 
-    def _refuse(self, connection: Connection, head: bytes, fault: Fault) -> None:
+    def _refuse(self, connection: Connection, head: bytes, fault: RequestFault) -> None:
         """Answer a request that no handler may see, and close the connection."""
         self._forget(connection)
         if head.strip(b"\r\n"):

@@ -11,7 +11,7 @@ from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequ
 from tornado.ioloop import PeriodicCallback
 from tornado.web import Application, RequestHandler
 
-from server.config.memory_budget import DEFAULT, Budget
+from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.http.connections import sockets
 from server.http.connections.acceptor import Acceptor
 from server.http.connections.backlog import Backlog
@@ -138,7 +138,7 @@ class WebServer:
         refuse: Refuse = refuse_plainly,
         body_seconds: float = BODY_SECONDS,
         backlog: Backlog | None = None,
-        memory: Budget = DEFAULT,
+        memory: MemoryBudget = DEFAULT,
         shed: Callable[[int], int] = lambda _count: 0,
     ) -> None:
         self._memory = memory

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 
 LIFE = timedelta(minutes=10)
 SKEW = timedelta(minutes=1)  # tolerated difference between the clocks of two hosts
@@ -59,7 +59,7 @@ def unseal(cookie: str, encryption: Encryption) -> Attempt | None:
     """Return the attempt in a cookie; None if the cookie was not made by `seal`."""
     try:
         state, verifier, target, started_at = orjson.loads(encryption.open(cookie.encode()))
-    except (Unreadable, UnicodeEncodeError):
+    except (DecryptionFailed, UnicodeEncodeError):
         return None
     return Attempt(target, datetime.fromisoformat(started_at), state, verifier)
 

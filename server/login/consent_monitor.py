@@ -8,7 +8,7 @@ import structlog
 from models import Login
 from server.database.executor import Database
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 from server.spotify.auth import token_store
 from server.spotify.consent import REMIND_FROM, Consent, State
 
@@ -97,6 +97,6 @@ class ConsentMonitor:
     def _is_readable(self, row: Login) -> bool:
         try:
             self._tokens.open(row.refresh_token or b"")
-        except Unreadable:
+        except DecryptionFailed:
             return False
         return True

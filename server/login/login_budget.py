@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 from server.login.attempt import SKEW, fingerprint
 
 SECONDS = 60.0
@@ -26,7 +26,7 @@ KNOWN_COOKIE = "known"
 KNOWN_LIFE = timedelta(days=365)
 
 
-class Share:
+class LoginLimit:
     """At most `most` entries in SECONDS, and `each` of them per key; `timer` is in seconds."""
 
     def __init__(self, most: int, each: int, timer: Callable[[], float]) -> None:
@@ -56,12 +56,12 @@ class Share:
                 return
 
 
-class Budget:
+class LoginBudget:
     """The limits of unknown and of known browsers, which are independent of each other."""
 
     def __init__(self, timer: Callable[[], float]) -> None:
-        self.strangers = Share(STRANGERS, PER_NETWORK, timer)
-        self.known = Share(KNOWN, PER_ACCOUNT, timer)
+        self.strangers = LoginLimit(STRANGERS, PER_NETWORK, timer)
+        self.known = LoginLimit(KNOWN, PER_ACCOUNT, timer)
 
     def take(self, network: str, account: str | None) -> bool:
         """Count one login and return whether it is within a limit.
@@ -91,7 +91,7 @@ def known_account(cookie: str | None, now: datetime, encryption: Encryption) -> 
         return None
     try:
         account, made_at = orjson.loads(encryption.open(cookie.encode()))
-    except (Unreadable, UnicodeEncodeError):
+    except (DecryptionFailed, UnicodeEncodeError):
         return None
     is_valid = -SKEW <= now - datetime.fromisoformat(made_at) < KNOWN_LIFE
     return str(account) if is_valid else None

@@ -21,8 +21,8 @@ from server.login.login_budget import (
     PER_NETWORK,
     SECONDS,
     STRANGERS,
-    Budget,
-    Share,
+    LoginBudget,
+    LoginLimit,
     known_account,
     seal_known,
 )
@@ -95,8 +95,8 @@ class LoginService:
         self._allowed = allowed
         self._on_change = on_change
         self._now = now
-        self._budget = Budget(timer)
-        self._logged = Share(STRANGERS, PER_NETWORK, timer)
+        self._budget = LoginBudget(timer)
+        self._logged = LoginLimit(STRANGERS, PER_NETWORK, timer)
         self._answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, SECONDS, timer)
 
     def begin(self, target: str) -> StartedLogin:

@@ -21,7 +21,7 @@ ADMISSION_LOCK = 0x4F776E65  # arbitrary; two concurrent first logins cannot bot
 
 
 @dataclass(frozen=True)
-class Admission:
+class NewSession:
     """A new session's token; `becomes_owner` if this first login excludes all other accounts."""
 
     session: str = field(repr=False)
@@ -57,7 +57,7 @@ def admit(
     encryption: Encryption,
     now: datetime,
     replaces: str | None = None,
-) -> Admission | None:
+) -> NewSession | None:
     """Store the login of an account and open a session, which replaces the session `replaces`.
 
     Returns None and stores nothing if the account may not log in. `allowed` lists the names of
@@ -83,7 +83,7 @@ def admit(
             expires_at=now + SESSION_LIFE,
         )
     )
-    return Admission(token, becomes_owner=is_first and not allowed)
+    return NewSession(token, becomes_owner=is_first and not allowed)
 
 
 def visitor(

@@ -10,7 +10,7 @@ SHOWN = 10  # ids per log line
 log = structlog.get_logger()
 
 
-class LeftOut(Protocol):
+class Omission(Protocol):
     """An item that was left out of a response, and the error that it raised."""
 
     @property
@@ -28,7 +28,7 @@ class Omissions:
     def __init__(self) -> None:
         self._logged: set[tuple[str, str]] = set()
 
-    def log(self, path: str, left_out: Sequence[LeftOut]) -> None:
+    def log(self, path: str, left_out: Sequence[Omission]) -> None:
         """Log the items left out of a response to `path`, except those logged before."""
         new = [each for each in left_out if (path, id_of(each.item)) not in self._logged]
         if new:
@@ -40,7 +40,7 @@ class Omissions:
         self._logged = set()
 
 
-def log_left_out(place: str, left_out: Sequence[LeftOut]) -> None:
+def log_left_out(place: str, left_out: Sequence[Omission]) -> None:
     """Log the items left out of `place` in one line, with the traceback of the first."""
     if left_out:
         ids = [id_of(each.item) for each in left_out]

@@ -106,7 +106,7 @@ ERRORS: dict[int, type[errors.FreshetError]] = {
     400: errors.InvalidParameters,
     401: request_errors.LoginRequired,
     403: ForeignOrigin,
-    404: errors.NothingThere,
+    404: errors.NotFound,
     409: request_errors.SyncRunning,
     410: request_errors.JournalOutOfReach,
     414: request_errors.UriTooLong,

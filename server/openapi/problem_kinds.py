@@ -76,7 +76,7 @@ HEAD_TOO_LARGE = Explanation(
     "on it may have set them.",
 )
 NOT_FOUND = explain(
-    errors.NothingThere,
+    errors.NotFound,
     "The address does not exist, or no artist or release with this id is stored. Releases that "
     "Spotify has not listed for a long time are deleted (after 90 days by default).",
     "Check the address. `/api/changes/` lists the releases that were deleted.",
@@ -95,7 +95,7 @@ OF_THE_API = (
         "Send at most 4096 characters after the question mark.",
     ),
     explain(
-        errors.NothingYet,
+        errors.NoDataYet,
         "No sync with Spotify has succeeded yet, so Freshet has no releases to serve.",
         f"{RETRY} The first sync takes a few seconds. {DOCTOR}",
     ),

@@ -22,9 +22,9 @@ from server.catalog import query as queries
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.snapshot import Freshness, Snapshot, known_days
-from server.config.memory_budget import DEFAULT, Budget
+from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.database.admission import Admission
-from server.errors import NothingThere, NothingYet
+from server.errors import NoDataYet, NotFound
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
@@ -65,7 +65,7 @@ class PayloadCache:
         now: Callable[[], datetime],
         timer: Callable[[], float],
         tally: CacheTally | None = None,
-        memory: Budget = DEFAULT,
+        memory: MemoryBudget = DEFAULT,
         admission: Admission | None = None,
     ) -> None:
         self._admission = admission = admission or Admission(memory.waiting)
@@ -105,7 +105,7 @@ class PayloadCache:
     ) -> Representation:
         """Return the response to a raw query string; build it if it is not stored.
 
-        Raises InvalidParameters, UriTooLong, NothingYet before the first successful sync,
+        Raises InvalidParameters, UriTooLong, NoDataYet before the first successful sync,
         Overloaded, or a DatabaseError if a past day has to be read and cannot be.
         """
         query = queries.parse(kind, query_string, *known_days(self._snapshot, self._now()))
@@ -119,7 +119,7 @@ class PayloadCache:
     async def get_object(self, path: str, coding: Coding, load: Load) -> Representation:
         """Return the response with one object by its path; `load` reads its JSON from the database.
 
-        Raises NothingThere if `load` returns None, Overloaded, or a DatabaseError.
+        Raises NotFound if `load` returns None, Overloaded, or a DatabaseError.
         """
         key = path, coding
         return self._found(key) or await self._shared(key, lambda: self._loaded(key, load))
@@ -127,7 +127,7 @@ class PayloadCache:
     async def _loaded(self, key: Key, load: Load) -> Representation:
         snapshot, found = self._snapshot, await load()
         if found is None:
-            raise NothingThere("No artist or release with this id.")
+            raise NotFound("No artist or release with this id.")
         keep = self._max_age, REVALIDATE
         payload = payloads.with_headers(*found, keep, payloads.links(self._root))
         ready: Representation = await self._compute(payload.encoded, key[1])
@@ -203,7 +203,7 @@ class PayloadCache:
     async def snapshot_for(self, day: str | None) -> Snapshot:
         """Return the current snapshot, or that of a past day (YYYY-MM-DD, UTC).
 
-        Raises NothingYet, Overloaded or a DatabaseError, as `get` does.
+        Raises NoDataYet, Overloaded or a DatabaseError, as `get` does.
         """
         served = self._served()
         return served if day is None else await self.days.read(day)
@@ -212,7 +212,7 @@ class PayloadCache:
         """Return the current snapshot; start to read a new one if its time to live has ended."""
         snapshot = self._snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
-            raise NothingYet
+            raise NoDataYet
         if self._timer() >= self._reload_at:
             self._reload_in_background()
         return snapshot

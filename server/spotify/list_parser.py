@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from server.spotify.object_parser import ID, Release, is_shortened
+from server.spotify.object_parser import ID, ParsedRelease, is_shortened
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,18 @@ class ParsedPage:
     images were cut to the limits of `object_parser.py`.
     """
 
-    releases: list[Release]
+    releases: list[ParsedRelease]
     skipped: int
     nameless: int
     skipped_ids: frozenset[str]
     shortened_ids: tuple[str, ...] = ()
 
 
-class Parser:
+class ListParser:
     """Parses album objects in order; of an album that comes twice, the first is used."""
 
     def __init__(self) -> None:
-        self._releases: dict[str, Release] = {}
+        self._releases: dict[str, ParsedRelease] = {}
         self._skipped_ids: list[str | None] = []
         self._shortened_ids: dict[str, None] = {}
 
@@ -37,7 +37,7 @@ class Parser:
         """Parse more items; one with 180 markets takes up to 0.5 ms."""
         for item in items:
             try:
-                release = Release.model_validate(item)
+                release = ParsedRelease.model_validate(item)
                 self._releases.setdefault(release.spotify_id, release)
                 if is_shortened(item):
                     self._shortened_ids[release.spotify_id] = None
@@ -59,7 +59,7 @@ class Parser:
 
 def parse_items(items: Iterable[Any]) -> ParsedPage:
     """Parse album objects in one go."""
-    parser = Parser()
+    parser = ListParser()
     parser.feed(items)
     return parser.result()
 

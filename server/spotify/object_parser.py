@@ -138,7 +138,7 @@ def _good_markets(value: Any) -> list[str] | None:
     return sorted({code for code in value if isinstance(code, str) and MARKET.fullmatch(code)})
 
 
-class Release(_Parsed):
+class ParsedRelease(_Parsed):
     """One album object. None means that Spotify gave no value, which is not the same as empty.
 
     `release_date` has 4, 7 or 10 characters, `released_on` is the date if these are 10; `images`

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from server.spotify.object_parser import Release
+from server.spotify.object_parser import ParsedRelease
 from server.spotify.types import SourceName, Verdicts
 
 Proof = Literal["none", "refused", "weak", "good", "sure"]
@@ -40,7 +40,7 @@ class Sweep:
     """
 
     source: SourceName
-    releases: list[Release]
+    releases: list[ParsedRelease]
     lists: list[MarketList]
     complete: bool
     calls: int

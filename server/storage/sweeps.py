@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
 from server.catalog.release import significant, summary
-from server.spotify.object_parser import Credit, Release
+from server.spotify.object_parser import Credit, ParsedRelease
 from server.spotify.sweep import Sweep, Tally
 from server.storage import changes as journal
 from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
@@ -71,7 +71,7 @@ def record_sweep(
     return tally
 
 
-def _first_credits(releases: list[Release]) -> dict[str, Credit]:
+def _first_credits(releases: list[ParsedRelease]) -> dict[str, Credit]:
     """Return one credit for each artist, by Spotify's id."""
     credited: dict[str, Credit] = {}
     for release in releases:
@@ -98,7 +98,7 @@ def _record_artists(
     return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS)
 
 
-def _known_albums(session: Session, releases: list[Release]) -> dict[str, Row]:
+def _known_albums(session: Session, releases: list[ParsedRelease]) -> dict[str, Row]:
     """Read the albums of a sweep that are stored already, with their artists' Spotify ids.
 
     The credits are read by a statement of their own: with a subquery for each album, the planner
@@ -129,7 +129,7 @@ def _by_spotify_id(
 
 def _record_albums(
     session: Session,
-    releases: list[Release],
+    releases: list[ParsedRelease],
     known: dict[str, Row],
     by_artist: dict[str, Credit],
     artist_ids: dict[str, int],

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from server.spotify.object_parser import (
-    Release,
+    ParsedRelease,
 )
 
 LENGTHS = {"year": 4, "month": 7, "day": 10}
@@ -27,7 +27,7 @@ def numbers(value: Any) -> list[int]:
     return [value] if isinstance(value, int) else []
 
 
-def check(release: Release) -> None:
+def check(release: ParsedRelease) -> None:
     """What the store relies on."""
     assert release.spotify_id.isascii()
     assert release.spotify_id.isalnum()

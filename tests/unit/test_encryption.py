@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 from tests.support.settings import SECRET
 
 OTHER = "another secret, as long as it has to be"
@@ -15,7 +15,7 @@ def test_the_first_key_of_the_list_seals_and_all_open() -> None:
     sealed = Encryption(f"{SECRET},{OTHER}", "tokens").seal("token")
     assert Encryption(f" {OTHER} , {SECRET} ", "tokens").open(sealed) == "token"
     assert Encryption(SECRET, "tokens").open(sealed) == "token"
-    with pytest.raises(Unreadable):
+    with pytest.raises(DecryptionFailed):
         Encryption(OTHER, "tokens").open(sealed)
 
 
@@ -27,7 +27,7 @@ def test_only_what_the_first_key_has_sealed_is_current() -> None:
 
 
 def test_a_ring_for_another_purpose_opens_nothing() -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(DecryptionFailed):
         Encryption(SECRET, "cookies").open(Encryption(SECRET, "tokens").seal("token"))
 
 
@@ -41,7 +41,7 @@ def test_every_text_comes_back_and_is_not_to_be_seen(text: str) -> None:
 
 @given(st.binary())
 def test_garbage_is_unreadable_and_no_crash(garbage: bytes) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(DecryptionFailed):
         Encryption(SECRET, "tokens").open(garbage)
 
 

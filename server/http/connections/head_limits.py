@@ -23,22 +23,22 @@ LONG_NAME = re.compile(rb"\n[^\r\n:]{%d}" % (MAX_NAME_BYTES + 1))
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class RequestFault:
     """A reason to refuse a request before any handler sees it; `reason` ends a sentence."""
 
     status: int
     reason: str
 
 
-LINE_TOO_LONG = Fault(414, f"the request line is longer than {MAX_LINE_BYTES} bytes")
-HEAD_TOO_LARGE = Fault(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
-TOO_MANY_FIELDS = Fault(431, f"the head has more than {MAX_FIELDS} header lines")
-NAME_TOO_LONG = Fault(431, f"the name of a header is longer than {MAX_NAME_BYTES} bytes")
-HEAD_TOO_SLOW = Fault(408, f"the head did not arrive within {HEAD_SECONDS} seconds")
-NO_CHUNK = Fault(400, "a chunk of the body has no size")
-BODY_TOO_LARGE = Fault(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
-TOO_MANY_CHUNKS = Fault(413, f"the body has more than {MAX_CHUNKS} chunks")
-BODY_TOO_SLOW = Fault(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
+LINE_TOO_LONG = RequestFault(414, f"the request line is longer than {MAX_LINE_BYTES} bytes")
+HEAD_TOO_LARGE = RequestFault(431, f"the head is larger than {MAX_HEAD_BYTES} bytes")
+TOO_MANY_FIELDS = RequestFault(431, f"the head has more than {MAX_FIELDS} header lines")
+NAME_TOO_LONG = RequestFault(431, f"the name of a header is longer than {MAX_NAME_BYTES} bytes")
+HEAD_TOO_SLOW = RequestFault(408, f"the head did not arrive within {HEAD_SECONDS} seconds")
+NO_CHUNK = RequestFault(400, "a chunk of the body has no size")
+BODY_TOO_LARGE = RequestFault(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+TOO_MANY_CHUNKS = RequestFault(413, f"the body has more than {MAX_CHUNKS} chunks")
+BODY_TOO_SLOW = RequestFault(408, f"the body did not arrive within {BODY_SECONDS:.0f} seconds")
 
 
 def end_of_head(data: bytes | bytearray, known: int = 0) -> int | None:
@@ -50,7 +50,7 @@ def end_of_head(data: bytes | bytearray, known: int = 0) -> int | None:
     return None if end is None else end.end()
 
 
-def fault_of(head: bytes | bytearray) -> Fault | None:
+def fault_of(head: bytes | bytearray) -> RequestFault | None:
     """Return the limit that a complete head, or the start of one that is too large, breaks."""
     if LONG_LINE.match(head):
         return LINE_TOO_LONG

@@ -10,7 +10,7 @@ from server.http.connections.head_limits import (
     HEAD_SECONDS,
     HEAD_TOO_SLOW,
     MAX_HEAD_BYTES,
-    Fault,
+    RequestFault,
     end_of_head,
 )
 
@@ -30,7 +30,7 @@ class IncompleteHeads:
     def __init__(
         self,
         complete: Callable[[Connection, bytes], None],
-        refuse: Callable[[Connection, bytes, Fault], None],
+        refuse: Callable[[Connection, bytes, RequestFault], None],
         close: Callable[[Connection], None],
         most: int = DEFAULT.heads,
     ) -> None:

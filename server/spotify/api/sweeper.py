@@ -14,8 +14,8 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Gap, Walk, is_transient
 from server.spotify.api.sources import Choice, SourceProbe
-from server.spotify.list_parser import ParsedPage, Parser
-from server.spotify.object_parser import MAX_CREDITS, MAX_IMAGES, Release
+from server.spotify.list_parser import ListParser, ParsedPage
+from server.spotify.object_parser import MAX_CREDITS, MAX_IMAGES, ParsedRelease
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
 
@@ -34,7 +34,7 @@ Progress = Callable[[int, int | None], None]
 class _Haul:
     """What one pass has read so far."""
 
-    releases: dict[str, Release] = field(default_factory=dict)
+    releases: dict[str, ParsedRelease] = field(default_factory=dict)
     lists: list[MarketList] = field(default_factory=list)
     pages: int = 0
     skipped: int = 0
@@ -164,7 +164,7 @@ class SweepRun:
         """Read the list of one market, or the one without a market ("")."""
         haul, most = self._haul, self._sweeper.max_releases
         walk = Walk(self._client, choice.source, market, most)
-        parser, seen = Parser(), 0
+        parser, seen = ListParser(), 0
         start = (choice.first, choice.gap) if market == choice.market else (None, None)
         try:
             async for page in walk.pages(*start):
@@ -207,7 +207,7 @@ class SweepRun:
         haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
 
 
-async def _parse(parser: Parser, items: Sequence[Any]) -> None:
+async def _parse(parser: ListParser, items: Sequence[Any]) -> None:
     """Parse a page, and let the loop turn in between."""
     for start in range(0, len(items), ITEMS_AT_ONCE):
         parser.feed(items[start : start + ITEMS_AT_ONCE])

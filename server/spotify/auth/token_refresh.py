@@ -14,7 +14,7 @@ import structlog
 from models import Login
 from server.database.executor import Database
 from server.encryption import Encryption
-from server.errors import BadAnswer, DatabaseUnavailable, InvalidGrant, Unreadable
+from server.errors import BadAnswer, DatabaseUnavailable, DecryptionFailed, InvalidGrant
 from server.spotify.auth import token_store
 from server.spotify.auth.access_token import AccessToken, IssuedToken, TokenRequest
 from server.spotify.auth.oauth import Accounts
@@ -139,7 +139,7 @@ class TokenRefresher:
         try:
             refresh_token = self._encryption.open(row.refresh_token)
             grant = token_request.wait_for(self._accounts.refresh(refresh_token))
-        except Unreadable:
+        except DecryptionFailed:
             log.error("token_unreadable", account_id=account_id, hint=token_store.SECRET_CHANGED)
             return None
         except InvalidGrant as error:
@@ -170,7 +170,7 @@ class TokenRefresher:
             return None
         try:
             value = self._encryption.open(row.access_token)
-        except Unreadable:
+        except DecryptionFailed:
             if row.account_id == self._app_id:
                 log.warning("token_unreadable", account_id=row.account_id, hint=REPLACED)
             return None
@@ -210,7 +210,7 @@ class TokenRefresher:
     def _opened(self, sealed: bytes | None) -> str | None:
         try:
             return None if sealed is None else self._encryption.open(sealed)
-        except Unreadable:
+        except DecryptionFailed:
             return None
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from models import Login
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
 from server.spotify.types import Grant
 
@@ -191,7 +191,7 @@ def reencrypt(session: Session, encryption: Encryption) -> tuple[int, list[str]]
 def _resealed(sealed: bytes | None, encryption: Encryption) -> bytes | None:
     try:
         return None if sealed is None else encryption.seal(encryption.open(sealed))
-    except Unreadable:
+    except DecryptionFailed:
         return None
 
 

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from handlers.api.status import StatusHandler
 from handlers.pages.base import NotFoundHandler, Pages
 from handlers.pages.home import HomeHandler
-from handlers.pages.status import OverviewHandler
+from handlers.pages.status import StatusPageHandler
 from handlers.session import PublicAddress
 from server.app.application import Application
 from server.app.metrics import read_gauges
@@ -294,7 +294,7 @@ async def test_a_part_of_the_status_that_raises_leaves_the_others(
     routes = [
         (r"/whole", StatusHandler, {"read_status": whole, "root": ""}),
         (r"/api/status", StatusHandler, {"read_status": without, "root": ""}),
-        (r"/status", OverviewHandler, {**account, "syncer": freshet.syncer}),
+        (r"/status", StatusPageHandler, {**account, "syncer": freshet.syncer}),
         (r"/", HomeHandler, {**account, "cache": freshet.cache}),
     ]
     server = WebServer(routes, AccessLog("off"), (NotFoundHandler, {"pages": site}))

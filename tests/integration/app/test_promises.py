@@ -12,7 +12,7 @@ from sqlalchemy import URL
 
 from models import Base
 from server.encryption import Encryption
-from server.errors import Unreadable
+from server.errors import DecryptionFailed
 from server.login import session_store
 from server.login.attempt import unseal
 from tests.support.login_browser import SetStage
@@ -154,5 +154,5 @@ async def test_a_stolen_dump_holds_no_secret_and_opens_no_session(
         )
     other = Encryption(SECRET[::-1], "tokens")
     for sealed in (access, refresh):
-        with pytest.raises(Unreadable):
+        with pytest.raises(DecryptionFailed):
             other.open(bytes(sealed))

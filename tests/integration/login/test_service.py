@@ -37,8 +37,8 @@ from server.login.login_budget import (
     PER_ACCOUNT,
     PER_NETWORK,
     STRANGERS,
-    Budget,
-    Share,
+    LoginBudget,
+    LoginLimit,
 )
 from server.login.service import Admitted, LoginService, StartedLogin
 from server.spotify.api.client import SpotifyClient
@@ -256,7 +256,7 @@ async def test_what_is_refused_at_sight_costs_nothing_and_does_not_wear_the_brak
 
 def test_what_counts_logins_is_bounded_however_many_try() -> None:
     seconds = 0.0
-    budget = Budget(lambda: seconds)
+    budget = LoginBudget(lambda: seconds)
     taken = sum(budget.take(f"2001:db8:0:{n:x}::/64", None) for n in range(2000))
     assert (taken, len(budget.strangers)) == (STRANGERS, STRANGERS)
     assert sum(budget.take("192.0.2.1", f"account-{n // 100}") for n in range(2000)) == KNOWN
@@ -281,7 +281,7 @@ def test_what_logins_of_a_minute_take_of_memory_is_bounded() -> None:
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
-        kept = Budget(lambda: 0.0), Share(STRANGERS, PER_NETWORK, lambda: 0.0)
+        kept = LoginBudget(lambda: 0.0), LoginLimit(STRANGERS, PER_NETWORK, lambda: 0.0)
         answered: TTLCache[str, None] = TTLCache(STRANGERS + KNOWN, 60, lambda: 0.0)
         for number in range(2000):
             network = client_network(f"2001:db8:{number:x}:ffff:ffff:ffff:ffff:ffff")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
-from handlers.pages import reference as writing
+from handlers.pages import reference_builder
 from handlers.pages.base import STATIC, Pages
 from handlers.session import PublicAddress
 from server.openapi import reference
@@ -136,7 +136,7 @@ MADE_UP: dict[str, Any] = {
 
 
 def page_of(document: dict[str, Any], url: str = "http://127.0.0.1:5000") -> str:
-    return writing.render(Pages(PublicAddress(url)), reference.read(document)).decode()
+    return reference_builder.render(Pages(PublicAddress(url)), reference.read(document)).decode()
 
 
 def names(outline: SchemaOutline) -> set[str]:

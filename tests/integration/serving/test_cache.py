@@ -8,7 +8,7 @@ import pytest
 from server.catalog.query import AlbumsQuery
 from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
-from server.errors import DatabaseUnavailable, InvalidParameters, NothingYet
+from server.errors import DatabaseUnavailable, InvalidParameters, NoDataYet
 from server.request_errors import Overloaded
 from server.serving.past_days import MAX_CONCURRENT
 from server.serving.payload import CODINGS
@@ -18,11 +18,11 @@ from tests.support.waiting import until
 
 @pytest.mark.gen_test
 async def test_before_the_first_sync_there_is_nothing_to_serve(cache_rig: Rig) -> None:
-    with pytest.raises(NothingYet):
+    with pytest.raises(NoDataYet):
         await cache_rig.get("")
     cache_rig.source.synced = False
     await cache_rig.cache.refresh()
-    with pytest.raises(NothingYet):
+    with pytest.raises(NoDataYet):
         await cache_rig.get("")
     assert cache_rig.peek("") is None
 

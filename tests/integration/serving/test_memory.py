@@ -18,7 +18,7 @@ from tornado.iostream import IOStream
 from server.app.application import Application
 from server.catalog.change_event import Entry, Piece, Reach
 from server.config import memory_budget
-from server.config.memory_budget import DEFAULT, SHARES, Budget, divide
+from server.config.memory_budget import DEFAULT, SHARES, MemoryBudget, divide
 from server.database.admission import REQUEST_BYTES
 from server.http.connections import incomplete_bodies
 from server.http.fast_lane import CONNECTION_BYTES
@@ -75,8 +75,8 @@ def test_the_program_and_all_owners_fit_together(megabytes: int) -> None:
     budget = divide(megabytes)
     whole = memory_budget.PROGRAM_MB * memory_budget.MB + budget.total * memory_budget.GAPS
     assert whole <= megabytes * memory_budget.MB
-    assert all(getattr(budget, each.name) > 0 for each in fields(Budget))
-    assert sum(getattr(SHARES, each.name) for each in fields(Budget)) <= 100
+    assert all(getattr(budget, each.name) > 0 for each in fields(MemoryBudget))
+    assert sum(getattr(SHARES, each.name) for each in fields(MemoryBudget)) <= 100
 
 
 def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:

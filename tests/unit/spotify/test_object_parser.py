@@ -21,7 +21,7 @@ from server.spotify.object_parser import (
     MAX_IMAGES,
     MAX_LINKS,
     MAX_TEXT_LENGTH,
-    Release,
+    ParsedRelease,
     parse_artists,
 )
 from tests.support.examples import album, artist, spotify_id
@@ -31,14 +31,14 @@ from tests.support.paths import SHARED
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"
 
 
-def parsed(**fields: Any) -> Release:
+def parsed(**fields: Any) -> ParsedRelease:
     """The release that an otherwise sound album becomes."""
     page = parse_items([album(1, **fields)])
     assert page.skipped == 0
     return page.releases[0]
 
 
-def without(field: str) -> Release:
+def without(field: str) -> ParsedRelease:
     item = album(1)
     del item[field]
     return parse_items([item]).releases[0]
