@@ -26,12 +26,12 @@ NOT_OURS: dict[str, str] = {}
 
 
 def pins(texts: Iterable[str]) -> list[tuple[str, str]]:
-    """The name and version of every package that requirements pin, each once."""
+    """Return the name and version of each package that the requirements pin, sorted."""
     return sorted({pin for text in texts for pin in PIN.findall(text)})
 
 
 def ask(url: str, packages: list[tuple[str, str]]) -> dict[tuple[str, str], list[str]]:
-    """The ids of the advisories of each package that has any. Raises OSError or ValueError."""
+    """Return the advisory ids of each affected package. Raises OSError or ValueError."""
     queries = [
         {"package": {"name": name, "ecosystem": "PyPI"}, "version": version}
         for name, version in packages
@@ -53,7 +53,7 @@ def ask(url: str, packages: list[tuple[str, str]]) -> dict[tuple[str, str], list
 
 
 def ask_in_time(url: str, packages: list[tuple[str, str]], seconds: float) -> Any:
-    """What `ask` returns, or the reason why that is not to be had."""
+    """Return what `ask` returns, or why it failed, as text."""
     outcome: list[Any] = []
 
     def work() -> None:
@@ -69,7 +69,7 @@ def ask_in_time(url: str, packages: list[tuple[str, str]], seconds: float) -> An
 
 
 def main(files: list[str], seconds: float = SECONDS) -> int:
-    """Print what is known; the exit code."""
+    """Print the advisories; returns the exit code."""
     packages = pins(Path(each).read_text(encoding="utf-8") for each in files)
     url = os.environ.get("FRESHET_OSV_URL") or URL
     found = ask_in_time(url, packages, seconds)

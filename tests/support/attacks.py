@@ -36,7 +36,7 @@ def fill(url: URL) -> None:
 
 
 def tell_of_a_sync(url: URL) -> None:
-    """Have a server read all anew, as after a sync of another process."""
+    """Make a server read a new snapshot, as after a sync of another process."""
     with connected(url) as cursor:
         cursor.execute(f"NOTIFY {sweeps.CHANNEL}, 'another'")
 
@@ -49,7 +49,7 @@ def siege(
     new_database: NewDatabase,
     migrated: str,
 ) -> Iterator[Siege]:
-    """A server that has been up for a while: a fresh interpreter, its settings the default."""
+    """Start a server with default settings in a fresh interpreter, and warm it up."""
     folder = tmp_path_factory.mktemp("attacks")
     with new_database(migrated) as url, standin_process(fork_server=fork_server) as spotify:
         fill(url)

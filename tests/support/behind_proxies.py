@@ -60,7 +60,7 @@ class ProxiedServer:
         self.direct = HttpClient(port)
 
     def _is_settled(self) -> bool:
-        """Whether the first sync is served, with the details of its artists."""
+        """Return whether the first sync is served, with the details of its artists."""
         snapshot = self.freshet.cache.snapshot
         if snapshot is None or snapshot.freshness.synced_at is None:
             return False
@@ -73,7 +73,7 @@ class ProxiedServer:
         await self.standin.stop()
 
     async def from_stranger(self, *lines: str) -> str:
-        """What a client at another address, which is no proxy, gets for one request."""
+        """Send one request from an address that is not a proxy; returns the response."""
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", self.front.port, local_addr=(STRANGER, 0)
         )
@@ -85,9 +85,9 @@ class ProxiedServer:
 
 
 def proxied_server(programs: Iterable[str], access_log: str = "all") -> Any:
-    """A fixture of a module: each of these programs in turn, and the server behind it.
+    """Make a module-scoped fixture: each of these programs in turn, and a server behind it.
 
-    Without an access log nothing changes by itself either: answers are to be compared.
+    With the access log off, background work is stopped too, so that responses can be compared.
     """
 
     @pytest.fixture(params=programs, scope="module")

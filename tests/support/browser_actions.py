@@ -1,4 +1,4 @@
-"""What a person does in a browser, and what every page must keep."""
+"""Actions of a person in a browser, and checks that every page must pass."""
 
 import re
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ CONTRASTS = """() => {
 
 
 def press(page: Page, name: str) -> None:
-    """Click what is a button to the eye."""
+    """Click the link or button of this name."""
     page.get_by_role("link", name=name).or_(page.get_by_role("button", name=name)).click()
 
 
@@ -52,7 +52,7 @@ def log_in(page: Page, place: Place) -> None:
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press Tab until what has this name has the focus, and shows it."""
+    """Press Tab until the element of this name has visible focus."""
     focus = page.locator(":focus")
     for _ in range(10):
         page.keyboard.press("Tab")
@@ -72,28 +72,28 @@ VIOLATED = "([what, rules]) => axe.run(what, rules).then(told => told.violations
 
 
 def take(place: Place, *items: dict[str, Any]) -> None:
-    """Bring releases in, as a sync of another server on the same database would."""
+    """Store releases, as a sync of another server on the same database would."""
     now = datetime.now(UTC)
     with Session(place.engine) as session, session.begin():
         sweeps.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
 
 
 def novelty(number: int) -> dict[str, Any]:
-    """A release that comes before all others; its cover would be on a server out of reach."""
+    """Return a release newer than all others, whose cover is on an unreachable server."""
     today = datetime.now(UTC).date()
     who = [artist(number, name="Late Comer")]
     return album(number, name=f"Novelty {number}", release_date=str(today), images=[], artists=who)
 
 
 def old_news(number: int) -> dict[str, Any]:
-    """A release that has just been found, but is older than all others."""
+    """Return a release that has just been found but is older than all others."""
     return {**novelty(number), "name": f"Old News {number}", "release_date": "2001-01-01"}
 
 
 def is_sound(
     page: Page, station: str, rules: dict[str, Any] = VIOLATIONS, without: str = ""
 ) -> None:
-    """Nothing on the page shuts anybody out, as far as a program can tell."""
+    """Check a page for accessibility violations and horizontal scrolling."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
     found = page.evaluate(VIOLATED, [{"exclude": [without] if without else []}, rules])

@@ -1,4 +1,4 @@
-"""The server that the browser tests share, and how patient they are."""
+"""Fixtures of the browser tests: Chromium, and one server that they share."""
 
 import os
 import threading
@@ -46,7 +46,7 @@ class Place:
     engine: Engine
 
     def forget_everybody(self) -> None:
-        """Bring the server back to where nobody has logged in."""
+        """Remove the login, and wait until the server has noticed."""
         with Session(self.engine) as session, session.begin():
             token_store.delete_login(session, Listener.account_id)
         deadline = time.monotonic() + PATIENCE / 1000
@@ -60,7 +60,7 @@ SIZE: ViewportSize = {"width": 1280, "height": 720}  # playwright's own
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Not of the session: playwright's loop would be in the way of other tests'."""
+    """Start Chromium for the package; in the session, Playwright's loop disturbs other tests."""
     path = find()
     if path is None:
         pytest.skip(MISSING)
@@ -82,7 +82,7 @@ def place(
     fork_server: ForkServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Place]:
-    """One server for all tests in a browser."""
+    """Start one server for all browser tests."""
     port = free_port()
     log = tmp_path_factory.mktemp("place") / "log"
     url = f"http://127.0.0.1:{port}/"
@@ -110,15 +110,15 @@ def place(
 
 @pytest.fixture
 def expected() -> list[str]:
-    """What the browser's console may say in this test: a part of each line."""
+    """Return substrings of the console lines that this test allows."""
     return []
 
 
 @pytest.fixture
 def listen(place: Place, expected: list[str]) -> Iterator[Callable[[BrowserContext], None]]:
-    """Hear what consoles say, violations of the Content-Security-Policy above all.
+    """Fail the test on console messages, such as Content-Security-Policy violations.
 
-    That fails the test, which begins on a server without a login.
+    The test begins on a server without a login.
     """
     place.forget_everybody()
     said: list[str] = []
@@ -163,7 +163,7 @@ def new_context(
 
 @pytest.fixture(scope="package")
 def window(chromium: Browser) -> Iterator[Page]:
-    """One for many tests: a process for each costs more than most of them."""
+    """Open one page for many tests; a process for each costs more than most of them."""
     context = chromium.new_context()
     context.set_default_timeout(PATIENCE)
     yield context.new_page()
@@ -172,7 +172,7 @@ def window(chromium: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def page(window: Page, listen: Callable[[BrowserContext], None]) -> Iterator[Page]:
-    """An empty page of a profile in which no other test has left anything."""
+    """Return an empty page of a clean profile."""
     listen(window.context)
     yield window
     for tab in window.context.pages:
@@ -215,9 +215,9 @@ def foreign_page() -> Iterator[Callable[[str], str]]:
 
 @pytest.fixture
 def looks(long: bool) -> Looks:
-    """The widths and schemes for page number so-and-so: all widths in the light, one in the dark.
+    """Return the widths and colour schemes for a page: all widths in light, one in dark.
 
-    In the dark, widths take turns with the pages; FRESHET_SOAK has each page in all six ways.
+    The dark width rotates with the page number; with FRESHET_SOAK each page gets all six.
     """
 
     def chosen(number: int) -> Iterator[tuple[int, Literal["light", "dark"]]]:
@@ -231,9 +231,9 @@ def looks(long: bool) -> Looks:
 
 @pytest.fixture
 def photograph(long: bool) -> Callable[[Page, str], None]:
-    """Load all pictures of a page, and save one of the whole page if that is asked for.
+    """Load all images of a page, and save a screenshot if FRESHET_SCREENSHOTS or _SOAK is set.
 
-    FRESHET_SCREENSHOTS says where; FRESHET_SOAK without it saves in build/screenshots.
+    FRESHET_SCREENSHOTS is the folder; with FRESHET_SOAK alone it is build/screenshots.
     """
     folder = Path(os.environ.get("FRESHET_SCREENSHOTS") or ROOT / "build" / "screenshots")
     asked = long or "FRESHET_SCREENSHOTS" in os.environ

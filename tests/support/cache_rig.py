@@ -54,7 +54,7 @@ class Source:
 
 
 class Compute:
-    """Runs work off the loop, and counts."""
+    """Runs work in threads, and counts the calls."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -1,4 +1,4 @@
-"""What children do in tests. Each child imports this anew, so it imports next to nothing."""
+"""Tasks of child processes. Each child imports this module, so it imports very little."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def work(folder: Path, number: int, pipe: Connection) -> None:
-    """Say so and go on until the pipe ends."""
+    """Report for work, and run until the pipe closes."""
     (folder / f"{number}-{os.getpid()}").touch()
     pipe.send_bytes(b"works")
     pipe.poll(30)

@@ -1,4 +1,4 @@
-"""An HTTP client for a running Freshet, and for what is no clean HTTP."""
+"""An HTTP client for a server in this process; it can also send malformed requests."""
 
 import asyncio
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ class Client:
         )
 
     async def raw(self, request: bytes) -> bytes:
-        """What a client gets that speaks no clean HTTP."""
+        """Send bytes as they are; returns the response."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.freshet.port)
         writer.write(request)
         await writer.drain()

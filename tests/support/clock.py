@@ -6,7 +6,7 @@ import pytest
 
 
 class Clock:
-    """A wall clock that moves when it is told to."""
+    """A wall clock that only `forward` moves."""
 
     def __init__(self, moment: datetime) -> None:
         self.moment = moment

@@ -33,7 +33,7 @@ FAST_POSTGRES = {
 
 @pytest.fixture(scope="session")
 def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data of a stopped server with a migrated database; one worker makes it for all."""
+    """Return the data folder of a stopped server with a migrated database, made by one worker."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder, made = shared / "postgres", shared / "made"
@@ -52,7 +52,7 @@ def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres(made_cluster: Path) -> Iterator[EmbeddedPostgres]:
-    """One server for all tests of a worker, in memory where the system has a place for that."""
+    """Start one server for all tests of a worker, in memory where there is room."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
     with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
         shutil.copytree(made_cluster, data := Path(folder) / "data")
@@ -64,20 +64,20 @@ def postgres(made_cluster: Path) -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: EmbeddedPostgres) -> str:
-    """The name of a database that the real migrations have made, to be copied."""
+    """Return the name of a template database made by the real migrations."""
     return MIGRATED
 
 
 @pytest.fixture(scope="session")
 def new_name() -> Callable[[], str]:
-    """A name that no database has had before."""
+    """Return a function that gives each database a new name."""
     numbers = itertools.count()
     return lambda: f"test_{next(numbers)}"
 
 
 @pytest.fixture(scope="session")
 def admin(postgres: EmbeddedPostgres) -> Iterator[Any]:
-    """A cursor that makes and drops databases."""
+    """Open a cursor that creates and drops databases."""
     with connected(postgres.url.set(database="postgres")) as cursor:
         yield cursor
 
@@ -89,7 +89,7 @@ NewDatabase = Callable[[str], AbstractContextManager[URL]]
 def new_database(
     postgres: EmbeddedPostgres, admin: Any, new_name: Callable[[], str]
 ) -> NewDatabase:
-    """A database of a test's own, copied from a template, dropped whatever still holds it."""
+    """Return a context manager that copies a template and drops the copy, even if it is in use."""
 
     @contextmanager
     def make(template: str) -> Iterator[URL]:
@@ -116,7 +116,7 @@ def reused_database(
 
 @pytest.fixture
 def database_url(admin: Any, reused_database: ReusedDatabase) -> Iterator[URL]:
-    """A database as the migrations make it, for this test alone."""
+    """Lend this test a database as the migrations make it."""
     with reused_database.lend(admin) as url:
         yield url
 

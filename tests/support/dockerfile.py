@@ -1,4 +1,4 @@
-"""Reads a Dockerfile: as much of its language as ours uses."""
+"""Reads the part of the Dockerfile language that ours uses."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Step:
 
 
 def steps(file: Path) -> list[Step]:
-    """All of them, in order."""
+    """Return all instructions, in order."""
     lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line[:1] != "#"]
     text = re.sub(r"\\\n\s*", "", "\n".join(lines))
     return [Step(*line.split(" ", 1)) for line in text.splitlines() if line.strip()]

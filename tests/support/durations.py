@@ -1,6 +1,6 @@
-"""Records how long each test takes, in build/durations.json, which CI keeps.
+"""Writes how long each test takes to build/durations.json, which CI keeps.
 
-A run adds to the file what it has run, so that the two parts of `make test` stand in one file.
+A run adds its tests to the file, so that it covers both parts of `make test`.
 """
 
 import json
@@ -23,7 +23,7 @@ def cpu_seconds() -> float:
 
 
 class Stopwatch:
-    """Measures each phase of each test where it runs: in a worker, or here without any."""
+    """Measures each phase of each test, in the process that runs it."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -38,7 +38,7 @@ class Stopwatch:
 
 
 class Durations:
-    """Gathers what all workers have measured, and writes it at the end."""
+    """Gathers the measurements of all workers, and writes them at the end."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -36,13 +36,13 @@ def now() -> datetime:
 
 
 def happen(database: Database, items: list[Any]) -> None:
-    """A sync of another process that met these albums."""
+    """Store a sync of these albums, as another process would."""
     with Session(database.engine) as session, session.begin():
         sweeps.record_sweep(session, sweep(items), now(), now)
 
 
 def forget_for_a_year(session: Session) -> None:
-    """The first album was not seen for so long, though yesterday's syncs were complete too."""
+    """Make the first album unseen for a year, with complete syncs since yesterday."""
     session.execute(text("UPDATE albums SET last_seen_at = now() - interval '1 year' WHERE id = 1"))
     runs = text(
         "UPDATE sync_runs SET finished_at = now() - interval '30 hours' WHERE id ="
@@ -85,7 +85,7 @@ class EventClient:
         self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
 
     async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
-        """The next event: its id, its kind and its data."""
+        """Read the next event: its id, its kind and its data."""
         async with asyncio.timeout(seconds):
             while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
                 pass
@@ -97,7 +97,7 @@ class EventClient:
         return [(await self.event())[0] for _ in range(count)]
 
     async def rest(self) -> bytes:
-        """What still comes until the server ends the stream."""
+        """Read until the server ends the stream."""
         async with asyncio.timeout(5):
             return await self.reader.read()
 
@@ -110,7 +110,7 @@ Serve = Callable[..., Awaitable[Application]]
 
 @pytest.fixture
 def serve(make_settings: MakeSettings, launch_freshet: LaunchFreshet) -> Serve:
-    """A whole server on this test's database, which makes no syncs itself."""
+    """Start a whole server on the test's database, without syncs of its own."""
 
     async def make(**overrides: Any) -> Application:
         freshet: Application = launch_freshet(make_settings(**{"sync_interval": 0, **overrides}))
@@ -121,7 +121,7 @@ def serve(make_settings: MakeSettings, launch_freshet: LaunchFreshet) -> Serve:
 
 
 class ControlledBroadcast:
-    """The stream alone, with intervals and bounds of a test's own; it counts what it reads."""
+    """The event stream alone, with intervals and limits set by the test; counts its reads."""
 
     def __init__(self, database: Database, held: int, max_followers: int, **seconds: float) -> None:
         self._database = database
@@ -166,7 +166,7 @@ def controlled(database: Database, closing: Closing) -> MakeBroadcast:
 
 
 async def listen(port: int, count: int) -> list[EventClient]:
-    """So many listeners, a hundred at a time: a full queue of connections is not the question."""
+    """Open `count` streams, a hundred at a time so that the accept queue does not fill."""
     ears: list[EventClient] = []
     while len(ears) < count:
         some = min(100, count - len(ears))
@@ -175,7 +175,7 @@ async def listen(port: int, count: int) -> list[EventClient]:
 
 
 async def spread(ears: list[EventClient], database: Database, number: int) -> float:
-    """Seconds from a sync that adds an album until the last listener has all it changed."""
+    """Return the seconds from a sync that adds an album until the last client has its events."""
     began = time.monotonic()
     await database.compute(happen, database, [album(number)])
     last = (await database.run(changes.read_latest, 1)).entries[0].seq

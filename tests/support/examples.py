@@ -1,4 +1,4 @@
-"""Album objects as Spotify shapes them, made up; and what a sweep of them is."""
+"""Invented album objects in Spotify's format, and sweeps of them."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from server.spotify.sweep import MarketList, Sweep
 
 
 def spotify_id(kind: str, number: int) -> str:
-    """A 22-character id that can be told from others."""
+    """Return a unique 22-character id."""
     return f"{kind}{number:0{22 - len(kind)}d}"
 
 
@@ -51,9 +51,9 @@ def albums(count: int, first: int = 0) -> list[dict[str, Any]]:
 
 
 def sweep(items: list[Any], market: str = "", **fields: Any) -> Sweep:
-    """What a pass that met `items` in one list brings to the store.
+    """Return the sweep of one list of `items`.
 
-    Its proof of absence is sure, or weak with an item that could be anything.
+    Its proof of absence is sure, or weak if an item has no id.
     """
     parsed = parse_items(items)
     ids = tuple(release.spotify_id for release in parsed.releases)

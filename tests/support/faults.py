@@ -1,4 +1,4 @@
-"""A PostgreSQL that faults are done to, and stand-ins with faults."""
+"""A PostgreSQL for tests that kill or freeze it, and stand-ins with faults."""
 
 import os
 import resource
@@ -19,7 +19,7 @@ from tests.system.faults.place import Frail
 
 @pytest.fixture(scope="session")
 def frail() -> Iterator[Frail]:
-    """A PostgreSQL that loses nothing when it is killed, unlike that of the other tests."""
+    """Start a durable PostgreSQL, unlike that of the other tests."""
     roomy = os.access(MEMORY, os.W_OK)
     with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
         server = Frail(Path(folder) / "data")
@@ -32,7 +32,7 @@ def frail() -> Iterator[Frail]:
 
 @pytest.fixture
 def descriptors() -> Iterator[int]:
-    """This process may have as many as the system lets it; how many those are."""
+    """Raise the limit of descriptors to the hard limit; returns that."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     yield hard
@@ -41,7 +41,7 @@ def descriptors() -> Iterator[int]:
 
 @pytest.fixture
 def url(frail: Frail) -> Iterator[URL]:
-    """A database of a test's own in it, with the schema made."""
+    """Copy the migrated database of `frail` for one test."""
     admin = frail.url.set(database="postgres")
     with connected(admin) as cursor:
         cursor.execute("CREATE DATABASE faults TEMPLATE migrated STRATEGY file_copy")
@@ -53,14 +53,14 @@ def url(frail: Frail) -> Iterator[URL]:
 
 @pytest.fixture
 def publishing(fork_server: ForkServer) -> Iterator[str]:
-    """The address of a stand-in that brings out three releases a second."""
+    """Start a stand-in that publishes three releases a second; yields its address."""
     with standin_process("--publish-every", "0.33", fork_server=fork_server) as address:
         yield address
 
 
 @pytest.fixture
 def slow_spotify(fork_server: ForkServer, tmp_path: Path) -> Iterator[str]:
-    """The address of a stand-in that takes half a minute for the fifth page."""
+    """Start a stand-in that takes 30 s for the fifth page; yields its address."""
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "slow", "path": "/v1/search", "after": 4, "seconds": 30}]')
     with standin_process("--faults", str(faults), fork_server=fork_server) as address:

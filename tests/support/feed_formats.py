@@ -35,7 +35,7 @@ HOSTILE = [
 
 
 def faults_of(atom: bytes) -> list[str]:
-    """What the schema of RFC 4287 (its appendix B) has against a feed, its Schematron rules too."""
+    """Validate a feed against the schema of RFC 4287, appendix B, with its Schematron rules."""
     schema = etree.RelaxNG(etree.parse(ROOT / "tests" / "support" / "atom.rng"))
     feed = etree.fromstring(atom)
     faults = [] if schema.validate(feed) else [str(each) for each in schema.error_log]

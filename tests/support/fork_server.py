@@ -1,5 +1,6 @@
-"""The program in processes of their own that need not import it first: each is forked from one
-that has. A second of imports, for each of the hundred processes that the tests start, is saved.
+"""Starts the program in processes forked from one that has already imported it.
+
+This saves a second of imports for each of the hundred processes that the tests start.
 
 Run as a program it is that one process: it reads orders from its input, one JSON object a line,
 and answers each with the number of the process that carries it out.
@@ -25,7 +26,7 @@ STEP = 0.005  # seconds
 
 
 class ForkedProcess:
-    """A process from the fork_server: as much of `subprocess.Popen` as tests use."""
+    """A forked process, with the part of `subprocess.Popen` that tests use."""
 
     def __init__(self, pid: int, status: Path) -> None:
         self.pid = pid
@@ -86,7 +87,7 @@ class ForkServer:
         out: Path | str = os.devnull,
         errors: Path | str | None = None,
     ) -> ForkedProcess:
-        """Run a file, or a module whose name it is; errors go where all else does unless told."""
+        """Run a file or a module by name; `errors` defaults to `out`."""
         status = self._folder / str(next(self._numbers))
         order = {
             "program": program,
@@ -108,7 +109,7 @@ class ForkServer:
 
 
 def main() -> None:
-    """Take orders until the input ends; whoever is born returns from here as the program."""
+    """Take orders until the input ends; a forked process returns from here as the program."""
     sys.path[0] = sys.argv[1]
     for name in PROGRAMS:
         import_module(name)
@@ -128,7 +129,7 @@ def main() -> None:
 
 
 def _tell_the_end(pid: int, status: Path) -> None:
-    """Only a parent hears how a process has ended."""
+    """Wait for the process, which only its parent can, and write its exit code."""
     for descriptor in range(3):
         os.close(descriptor)
     _, ended = os.waitpid(pid, 0)

@@ -1,4 +1,4 @@
-"""A company's proxy on loopback: tunnels by CONNECT, all of them to one address."""
+"""A forward proxy on loopback, as companies have: CONNECT tunnels to one address."""
 
 import asyncio
 import ssl
@@ -58,7 +58,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def certify(folder: Path, *hosts: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's side of TLS for `hosts`, and the file that makes clients trust it."""
+    """Make a TLS context for a server of `hosts`, and the certificate file for clients."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A company")])
     names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])

@@ -8,7 +8,7 @@ PACKAGES = ("server", "handlers", "models")
 
 
 def main() -> int:
-    """Import each module, and print those that fail; the exit code."""
+    """Import each module, and print those that fail; returns the exit code."""
     failed = 0
     for package in map(importlib.import_module, PACKAGES):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

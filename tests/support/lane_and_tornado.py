@@ -39,7 +39,7 @@ WARM = (
 
 
 class Pair:
-    """One server twice: with its lane, and the same handlers without it."""
+    """The same server twice, with the fast lane and without it."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, url: URL) -> None:
         self.loop = loop
@@ -78,9 +78,9 @@ class Pair:
         await self.standin.stop()
 
     def ask(self, *pieces: bytes, quiet: float = 0.25) -> bytes:
-        """What the server with the lane says, after it was seen that both say the same.
+        """Check that both servers answer alike; returns the answer.
 
-        Each is asked with more patience where they differ: it may have been busy.
+        If they differ, both are asked again with a longer timeout: one may have been busy.
         """
 
         async def both(quiet: float) -> tuple[bytes, bytes]:
@@ -97,7 +97,7 @@ class Pair:
 
     @property
     def hits(self) -> int:
-        """How many answers the lane has sent."""
+        """Return how many answers the lane has sent."""
         assert self.freshet.head_cache is not None
         self.freshet.head_cache.tick()
         text = self.freshet.metrics.text().decode()

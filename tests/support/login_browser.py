@@ -1,4 +1,4 @@
-"""A browser for tests: cookies kept as browsers keep them, nothing followed by itself.
+"""An HTTP client with a browser's cookie rules, which follows no redirects.
 
 Source: RFC 6265bis section 5 (cookies); url.spec.whatwg.org (where a Location leads).
 """
@@ -41,7 +41,7 @@ SAFE_HEADERS = {
 
 @dataclass
 class Cookie:
-    """One cookie and what came with it; `born` tells which is older."""
+    """One cookie with its attributes; `born` orders cookies by age."""
 
     name: str
     value: str
@@ -119,7 +119,7 @@ class Browser:
         return response
 
     def keep(self, url: str, line: str) -> None:
-        """Take one Set-Cookie header in, or not, as a browser does."""
+        """Accept or reject one Set-Cookie header as a browser does."""
         pair, *rest = line.split(";")
         name, _, value = (part.strip() for part in pair.partition("="))
         attributes = {
@@ -159,7 +159,7 @@ class Browser:
         return None
 
     def cookies(self, host: str | None = None) -> list[Cookie]:
-        """What is kept for a host and has not expired, the oldest first."""
+        """Return the unexpired cookies of a host, oldest first."""
         host = host or urlsplit(self.home).hostname
         kept = [cookie for (owner, _), cookie in self.jar.items() if owner == host]
         alive = (each for each in kept if each.expires_at is None or each.expires_at > self._now())
@@ -186,20 +186,20 @@ class Browser:
         return [each for each in self.cookies() if "freshet_login_" in each.name]
 
     async def begin(self, next_: str | None = None) -> str:
-        """Click on the login; the address of the consent page."""
+        """Start a login; returns the address of the consent page."""
         query = "" if next_ is None else "?" + urlencode({"next": next_})
         response = await self.get(f"{self.home}/auth/login/{query}")
         assert response.code == 302, response.body
         return response.headers["Location"]
 
     async def agree(self, consent_url: str, answer: str = "agree") -> str:
-        """Answer on the stand-in's consent page; the address it sends the browser back to."""
+        """Answer on the stand-in's consent page; returns the address of the redirect."""
         response = await self.post(consent_url, {"answer": answer})
         assert response.code == 303, response.body
         return response.headers["Location"]
 
     async def log_in(self, next_: str | None = None) -> HTTPResponse:
-        """The whole way; the answer to the callback."""
+        """Log in; returns the response to the callback."""
         return await self.get(await self.agree(await self.begin(next_)))
 
     def _real(self, url: str) -> str:
@@ -214,7 +214,7 @@ class Browser:
 
 @dataclass
 class Stage:
-    """A stand-in and a server that know each other, and a clock that both go by."""
+    """A stand-in and a server on it, which share a clock."""
 
     standin: StandIn
     freshet: Application
@@ -235,11 +235,11 @@ class Stage:
         return browser
 
     async def me(self) -> dict[str, Any]:
-        """Whose token the server uses, as Spotify says."""
+        """Return the profile that the server's token belongs to."""
         return await self.freshet.upstream.client("interactive").get("/me")
 
     async def all(self, sql: str) -> list[Any]:
-        """The rows of a query; each row is a tuple, of one column its value."""
+        """Return the rows of a query as tuples, or as values if there is one column."""
         rows = await self.freshet.database.run(lambda session: session.execute(text(sql)).all())
         return [row[0] if len(row) == 1 else tuple(row) for row in rows]
 
@@ -247,7 +247,7 @@ class Stage:
         await self.freshet.database.run(lambda session: session.execute(text(sql)))
 
     async def counts(self) -> dict[str, int]:
-        """How many rows each table has, but for states, calls and pauses, which name nobody."""
+        """Return the number of rows of each table that can hold personal data."""
         tables = await self.all(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         )
@@ -265,7 +265,7 @@ SetStage = Callable[..., Awaitable[Stage]]
 def set_stage(
     make_settings: MakeSettings, start_standin: StartStandIn, closing: Closing, clock: Clock
 ) -> SetStage:
-    """Start a server that is ready, on a stand-in that sends people back to it."""
+    """Start a server, ready for logins, on a stand-in that redirects to it."""
 
     async def make(standin: StandIn | None = None, **overrides: Any) -> Stage:
         standin = standin or start_standin([], clock=clock)
@@ -288,7 +288,7 @@ def set_stage(
 
 
 def read_page(response: HTTPResponse, status: int = 200) -> str:
-    """The HTML of a page that came with this status and every header that pages have."""
+    """Check the status and headers of a page; returns its HTML."""
     assert response.code == status, (response.code, response.body)
     for name, value in SAFE_HEADERS.items():
         assert response.headers.get_list(name) == [value], name

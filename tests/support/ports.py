@@ -9,7 +9,7 @@ EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def free_port() -> int:
-    """One on which nobody listens, and that no connection gets by chance in the meantime."""
+    """Return a free port outside the range of outgoing connections."""
     lowest = int(EPHEMERAL.read_text().split()[0]) if EPHEMERAL.exists() else 32768
     while True:
         port = random.SystemRandom().randrange(lowest // 2, lowest)
@@ -18,6 +18,6 @@ def free_port() -> int:
 
 
 def is_open(port: int) -> bool:
-    """Whether somebody listens there."""
+    """Return whether a server listens on the port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0

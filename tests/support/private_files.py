@@ -31,7 +31,7 @@ def as_nobody(*command: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def locked_by_nobody(path: Path, *options: str) -> Iterator[int]:
-    """Have another user hold the lock of a file, with options of flock(1); its process id."""
+    """Lock a file as another user with flock(1); yields the process id."""
     with as_nobody(
         "flock", *options, str(path), "sh", "-c", "echo locked; exec sleep 60"
     ) as process:
@@ -46,7 +46,7 @@ def locked_by_nobody(path: Path, *options: str) -> Iterator[int]:
 
 @pytest.fixture
 def reachable() -> Iterator[Path]:
-    """An empty folder that every user can enter, unlike pytest's own."""
+    """Make an empty folder that every user can enter, unlike pytest's."""
     with tempfile.TemporaryDirectory(prefix="freshet-test-") as name:
         folder = Path(name)
         folder.chmod(0o755)

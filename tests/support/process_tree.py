@@ -11,17 +11,17 @@ from tests.support.server_processes import Server
 
 
 def pids(server: Server) -> dict[int, int]:
-    """The newest of each process, by its number."""
+    """Return the newest process id of each worker number."""
     return {line["process"]: line["pid"] for line in server.events("process_started")}
 
 
 def warm(server: Server) -> set[int]:
-    """The processes that have something to serve."""
+    """Return the processes that have data to serve."""
     return {line["process"] for line in server.events("cache_invalidated") if line["releases"]}
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; a zombie does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -30,7 +30,7 @@ def is_alive(pid: int) -> bool:
 
 
 def descendants(pid: int) -> set[int]:
-    """Of a process and all that it has started, itself included."""
+    """Return a process and its descendants."""
     found = {pid}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -65,7 +65,7 @@ VARIANTS = (
 
 
 def heard_of_the_sync(server: Server, after: str, seconds: float = 10) -> str:
-    """Wait until it serves what came in after a moment; when that was."""
+    """Wait until the server serves a sync later than `after`; returns its time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         moment = server.get("/api/artists/")[1].get("x-last-sync", "")
@@ -76,7 +76,7 @@ def heard_of_the_sync(server: Server, after: str, seconds: float = 10) -> str:
 
 
 def sent_alike(first: Server, second: Server) -> dict[str, str]:
-    """The ETags of everything, in each coding, which either has to send as the other does."""
+    """Check that both servers send the same ETags in each coding; returns them."""
     etags = {}
     for path in VARIANTS:
         bodies = set()

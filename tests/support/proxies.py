@@ -1,4 +1,4 @@
-"""Programs that stand in front of Freshet, with the files of deploy/, and clients of them."""
+"""Reverse proxies in front of Freshet, with the files of deploy/, and clients of them."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ LIST = "/api/artists/"
 
 
 def found(program: str) -> str:
-    """Where a program is; the test is skipped if it is nowhere."""
+    """Return the path of a program; skips the test if it is not installed."""
     path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     if path is None:
         pytest.skip(f"there is no {program}")
@@ -35,7 +35,7 @@ def found(program: str) -> str:
 
 
 class HttpClient:
-    """Something that speaks HTTP on a port."""
+    """An HTTP client for a port of this machine."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -53,7 +53,7 @@ class HttpClient:
         )
 
     async def stream(self, *fields: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A connection on which events have been asked for."""
+        """Open a connection and request the event stream on it."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         lines = ["GET /api/events HTTP/1.1", f"Host: 127.0.0.1:{self.port}", *fields, "", ""]
         writer.write("\r\n".join(lines).encode())
@@ -111,12 +111,12 @@ class Nginx(Front):
         self._checking = [*self._command, "-t"]
 
     async def quit(self) -> int:
-        """Its exit code when it is to end in good order, as Docker asks it to."""
+        """Stop it gracefully, as Docker does; returns the exit code."""
         self._process.send_signal(signal.SIGQUIT)
         return await asyncio.wait_for(self._process.wait(), 9)
 
     async def keep(self, path: str, **headers: str) -> HTTPResponse:
-        """Ask twice, for what is asked for once is not kept; the second answer."""
+        """Request a path twice, because nginx caches the second response only; returns that."""
         first = await self.get(path, **headers)
         assert (first.code, first.headers["X-Cache"]) == (200, "MISS")
         second = await self.get(path, **headers)
@@ -174,7 +174,7 @@ class Caddy(Front):
 
 
 def written(source: Path, folder: Path, changes: dict[str, str]) -> Path:
-    """A copy of a file of deploy/ with changes, each of which must find its place."""
+    """Copy a file of deploy/ with replacements, each of which must match."""
     text = source.read_text(encoding="utf-8")
     for old, new in changes.items():
         assert old in text, old

@@ -1,4 +1,4 @@
-"""Gates for tests that are about something else."""
+"""Rate limiters for tests that are about something else."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ def real_now() -> datetime:
 def limiter_in_memory(
     now: Callable[[], datetime] = real_now, per_day: int = 1_000_000
 ) -> RateLimiter:
-    """One whose database is closed, so that it goes by what it knows itself."""
+    """Return a limiter without a database, which counts in memory."""
     database = Database(URL.create("postgresql+psycopg2"))
     database.close()
     return RateLimiter(database, per_day, now)
@@ -28,6 +28,6 @@ def limiter_in_memory(
 def accounts_of(
     standin: StandIn, transport: Transport, now: Callable[[], datetime] = real_now
 ) -> Accounts:
-    """The client of a stand-in's accounts service."""
+    """Return a client of a stand-in's accounts service."""
     limiter, url = limiter_in_memory(now), standin.accounts_url
     return Accounts(transport, limiter, url, standin.world.client_id, standin.world.client_secret)

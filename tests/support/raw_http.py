@@ -1,4 +1,4 @@
-"""Bytes over a connection, for what no HTTP client would send, and what comes back."""
+"""Raw bytes over a connection, for requests that no HTTP client would send."""
 
 import asyncio
 import re
@@ -11,13 +11,13 @@ VARYING = re.compile(rb"(?<=\r\nDate: )[^\r]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 
 
 async def quiet(freshet: Application) -> None:
-    """End all that goes on by itself, so that nothing new comes while answers are compared."""
+    """Stop background work, so that nothing changes while responses are compared."""
     await freshet.timers.stop()
     await freshet.tasks.stop()
 
 
 async def exchange(port: int, pieces: Sequence[bytes], quiet: float = QUIET_SECONDS) -> bytes:
-    """Send pieces one after the other, and read until the server closes or says nothing more."""
+    """Send pieces one by one, and read until the server closes or falls silent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         for piece in pieces:
@@ -32,9 +32,9 @@ async def exchange(port: int, pieces: Sequence[bytes], quiet: float = QUIET_SECO
 
 
 async def said(read: Callable[[], Awaitable[bytes]], quiet: float) -> bytes:
-    """All that `read` gives until the end, or until nothing has come for so many seconds.
+    """Read until the end, or until nothing has come for `quiet` seconds.
 
-    It says at its end which of the two it was. Dates and ids of requests are blanked, so that two
+    The result ends with which of the two happened. Dates and request ids are removed, so that two
     answers can be compared.
     """
     received = bytearray()
@@ -50,7 +50,7 @@ async def said(read: Callable[[], Awaitable[bytes]], quiet: float) -> bytes:
 
 
 async def pipelined(port: int, requests: list[str]) -> bytes:
-    """All answers to requests sent in one go over one connection."""
+    """Send all requests at once over one connection; returns all responses."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = " HTTP/1.1\r\nHost: 127.0.0.1\r\n"
     lines = [f"GET {each}{head}\r\n" for each in requests]

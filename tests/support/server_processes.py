@@ -40,7 +40,7 @@ def environment(database_url: URL | str, **settings: str) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def manage_py(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the program, so that no `.env` and no data of a developer's is in the way."""
+    """Copy the program, so that a developer's `.env` and data have no effect."""
     tree = tmp_path_factory.mktemp("freshet")
     for name in ("server", "handlers", "models", "alembic"):
         shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -51,7 +51,7 @@ def manage_py(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def fork_server(manage_py: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
-    """Where processes come from that need not be fresh interpreters."""
+    """Start the process that others are forked from."""
     fork_server = ForkServer(manage_py.parent, tmp_path_factory.mktemp("fork_server"))
     yield fork_server
     fork_server.close()
@@ -59,7 +59,7 @@ def fork_server(manage_py: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def manage(fork_server: ForkServer, manage_py: Path, tmp_path: Path) -> Manage:
-    """Run a command to its end, in a fresh interpreter if that is what is to be proved."""
+    """Return a function that runs a command to its end, in a fresh interpreter if asked."""
     numbers = count()
 
     def run(
@@ -147,7 +147,7 @@ class Server:
 def run(
     tmp_path: Path, manage_py: Path, fork_server: ForkServer
 ) -> Iterator[Callable[..., Server]]:
-    """Start a server, in a fresh interpreter if that is what is to be proved."""
+    """Return a function that starts a server, in a fresh interpreter if asked."""
     servers: list[Server] = []
     numbers = count()
 
@@ -206,14 +206,14 @@ def standin_settings(address: str) -> dict[str, str]:
 
 
 class Stay(HTTPRedirectHandler):
-    """A browser that shows where it is sent and does not get there."""
+    """A redirect handler that does not follow redirects."""
 
     def http_error_303(self, _request: object, response: object, *_: object) -> object:
         return response
 
 
 def agree(consent_url: str, answer: str = "agree") -> str:
-    """Answer on the consent page; the address at which the browser ends."""
+    """Agree on the consent page; returns the address of the redirect."""
     form = Request(consent_url, urlencode({"answer": answer}).encode())
     response = build_opener(Stay).open(form)
     return str(response.headers["Location"])

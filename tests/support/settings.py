@@ -22,7 +22,7 @@ LoadWith = Callable[..., Settings]
 
 @pytest.fixture
 def load_with(monkeypatch: pytest.MonkeyPatch) -> LoadWith:
-    """Load from an environment that has the needed settings and these."""
+    """Return a function that loads settings from the required variables and its arguments."""
 
     def load_them(**environment: str) -> Settings:
         for name, value in {**NEEDED, **environment}.items():
@@ -34,7 +34,7 @@ def load_with(monkeypatch: pytest.MonkeyPatch) -> LoadWith:
 
 @pytest.fixture
 def dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Where this test's `.env` is looked for."""
+    """Return the path of this test's `.env`."""
     monkeypatch.setattr(config, "ENV_FILE", tmp_path / ".env")
     return tmp_path / ".env"
 
@@ -50,7 +50,7 @@ SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The machine's environment and a developer's `.env` must not decide a test."""
+    """Ignore the machine's environment and a developer's `.env`."""
     for name in SETTING_NAMES:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
@@ -60,7 +60,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def settings_for(
     url: URL, standin: StandIn | None = None, kind: type[Settings] = Settings, **overrides: Any
 ) -> Settings:
-    """Settings for a server on a free port, with the database at `url`."""
+    """Return settings for a server on a free port, with the database at `url`."""
     addresses = {}
     if standin is not None:
         addresses = {
@@ -89,5 +89,5 @@ class MakeSettings(Protocol):
 
 @pytest.fixture
 def make_settings(database_url: URL) -> MakeSettings:
-    """The same, with this test's database."""
+    """Return `settings_for` with this test's database."""
     return partial(settings_for, database_url)

@@ -1,4 +1,4 @@
-"""A server on which nothing goes on by itself, and clients of it that are bare sockets."""
+"""A server without background work, and clients of it that are plain sockets."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ Connect = Callable[..., Awaitable[socket.socket]]
 
 
 def quiet_server(releases: int) -> Any:
-    """A fixture: start a server with so many releases, after its first sync."""
+    """Make a fixture that starts a server with `releases` releases, after its first sync."""
 
     @pytest.fixture
     def start(start_freshet: StartFreshet, start_standin: StartStandIn) -> Callable[..., Any]:
@@ -33,7 +33,7 @@ def quiet_server(releases: int) -> Any:
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Make clients that read when the test does; they are closed with it."""
+    """Return a function that connects a socket, closed after the test."""
     clients: list[socket.socket] = []
 
     async def go(freshet: Application, receive_buffer: int | None = None) -> socket.socket:

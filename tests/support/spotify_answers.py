@@ -12,7 +12,7 @@ OBSERVED = SHARED / "spotify" / "recorded" / "errors" / "OBSERVED.json"
 
 
 def observed(where: str) -> list[Any]:
-    """What Spotify was seen to answer, each as a test's parameter; a skip where it is not here."""
+    """Return recorded answers of Spotify as parameters, or a skip if there are none."""
     if not OBSERVED.exists():
         reason = "the answers seen of Spotify are not beside this project"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
@@ -28,7 +28,7 @@ def _reason(body: Any) -> str:
 
 
 def scripted(row: dict[str, Any]) -> Answer:
-    """A row of what was seen, for the stand-in to say."""
+    """Return a recorded answer for the stand-in to give."""
     body = row["body"]
     content = body if isinstance(body, dict) else (body or "").encode()
     kind = {"Content-Type": row["content_type"].split(" (")[0]} if row["content_type"] else {}

@@ -21,7 +21,7 @@ ClientOf = Callable[..., SpotifyClient]
 
 @pytest.fixture
 def no_database() -> Iterator[Database]:
-    """One that is never reached; tokens then live in memory, and these tests go faster."""
+    """Return a database that cannot be reached, so that tokens stay in memory."""
     database = Database(URL.create("postgresql+psycopg2"))
     yield database
     database.close()
@@ -29,7 +29,7 @@ def no_database() -> Iterator[Database]:
 
 @pytest.fixture
 def client_of(transport: Transport, no_database: Database, clock: Clock) -> ClientOf:
-    """A client of a stand-in, or of another address with the stand-in's tokens."""
+    """Return a function that makes a client of a stand-in, or of another address."""
 
     def make(standin: StandIn, url: str = "", database: Database = no_database) -> SpotifyClient:
         limiter = limiter_in_memory(clock)

@@ -72,7 +72,7 @@ class App:
         return parse_qs(urlsplit(response.headers["Location"]).query)
 
     async def code(self, **changes: str) -> dict[str, str]:
-        """A form that redeems a fresh code."""
+        """Return the form that redeems a new code."""
         return {
             "grant_type": "authorization_code",
             "code": (await self.consent(**changes))["code"][0],
@@ -95,7 +95,7 @@ class App:
 
 
 def authorize(**changes: str) -> str:
-    """The address of the consent page for a sound request, changed as told."""
+    """Return the address of the consent page for a valid request with changes."""
     asked = {
         "client_id": "standin-client",
         "response_type": "code",

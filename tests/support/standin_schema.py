@@ -34,9 +34,9 @@ class Description:
         self._registry = Registry().with_resource(URN, DRAFT4.create_resource(contents))
 
     def faults(self, path: str, body: Any) -> list[tuple[str, str]]:
-        """What is wrong with the answer to a GET of `path`: pairs of place and message.
+        """Validate the answer to a GET of `path`; returns pairs of place and message.
 
-        A missing field is told as `missing NAME`, a null as `null`.
+        The message of a missing field is `missing NAME`, that of a null `null`.
         """
         answer = self._paths[path]["get"]["responses"]["200"]["$ref"]
         schema = {"$ref": f"{URN}{answer}/content/application~1json/schema"}
@@ -53,7 +53,7 @@ def _told(error: Any) -> str:
 
 
 def fields_of(value: Any) -> set[str]:
-    """The names of all fields at any depth."""
+    """Return the names of all fields at any depth."""
     if isinstance(value, list):
         return set().union(*map(fields_of, value)) if value else set()
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from tests.support.loops import Closing
 
 @cache
 def pickled_catalogue(today: date) -> bytes:
-    """What a stand-in has if it is not told; to make it takes as long as many a test."""
+    """Return the default catalogue, pickled: generating it takes longer than many tests."""
     return pickle.dumps(Catalogue.generate(today=today))
 
 

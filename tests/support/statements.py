@@ -1,7 +1,7 @@
-"""What SQLAlchemy has compiled for one test serves the engines of all the others.
+"""Shares SQLAlchemy's compiled statements between the engines of all tests.
 
-Each has an engine, which otherwise would begin by compiling the same statements: a fifth of what
-tests on the database took. In a server there is one engine for all its life.
+Each test has an engine, which would otherwise compile the same statements again: a fifth of the
+time of tests on the database. In a server there is one engine for all its life.
 """
 
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from sqlalchemy.util import LRUCache
 
 
 class Dialect(PGDialect_psycopg2):
-    """SQLAlchemy's own; those that were made alike are one, and so is what they compile."""
+    """SQLAlchemy's dialect; dialects with the same options are equal and share statements."""
 
     supports_statement_cache = True
     compiled: ClassVar[LRUCache[Any, Any]] = LRUCache(2000)

@@ -24,7 +24,7 @@ OUTCOMES = ("sync_finished", "sync_failed")
 
 
 class Rig:
-    """A syncer on the stand-in and a real database, and what it told."""
+    """A syncer on the stand-in and a real database, and the events that it logged."""
 
     def __init__(self, standin: StandIn, database: Database, settings: Any, clock: Clock) -> None:
         self.standin, self.database = standin, database

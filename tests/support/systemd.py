@@ -12,7 +12,7 @@ UNIT = ROOT / "deploy" / "freshet.service"
 
 @contextmanager
 def manager(address: str) -> Iterator[Callable[[], list[str]]]:
-    """A service manager's socket; what has come since it was asked last."""
+    """Open a service manager's socket; yields a function that returns new messages."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
         channel.bind(f"\0{address[1:]}" if address.startswith("@") else address)
         channel.setblocking(False)
@@ -29,7 +29,7 @@ def manager(address: str) -> Iterator[Callable[[], list[str]]]:
 
 
 def wait_for(heard: Callable[[], list[str]], start: str, seconds: float = 30) -> list[str]:
-    """All that comes until a message that begins so."""
+    """Collect messages until one begins with `start`."""
     deadline, messages = time.monotonic() + seconds, list[str]()
     while not any(each.startswith(start) for each in messages):
         assert time.monotonic() < deadline, messages

@@ -48,7 +48,7 @@ LogIn = Callable[..., Coroutine[Any, Any, Grant]]
 
 @pytest.fixture
 def make_provider(transport: Transport, database: Database, clock: Clock) -> MakeProvider:
-    """A keeper as a process that has just started would make it."""
+    """Return a function that makes a provider, as a newly started process would."""
 
     def make(standin: StandIn, **changes: Any) -> TokenProvider:
         options: dict[str, Any] = {
@@ -73,7 +73,7 @@ def make_provider(transport: Transport, database: Database, clock: Clock) -> Mak
 
 @pytest.fixture
 def elsewhere(database_url: URL) -> Iterator[Database]:
-    """The same database by an engine of its own, as another process has it."""
+    """Open the same database with a second engine, as another process would."""
     database = Database(database_url)
     database.connect()
     yield database
@@ -82,7 +82,7 @@ def elsewhere(database_url: URL) -> Iterator[Database]:
 
 @pytest.fixture
 def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
-    """Log a listener in, by consent page, code and profile; then count the calls anew."""
+    """Return a function that logs a listener in, then clears the recorded calls."""
 
     async def go(standin: StandIn, listener: Listener = ROBIN, secret: str = SECRET) -> Grant:
         profile, grant = await consent_to(standin, transport, listener)
@@ -95,7 +95,7 @@ def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
 
 
 class HoldingProxy:
-    """Stands before the accounts service and holds its first answers back until they are let go."""
+    """A proxy in front of the accounts service that holds its first answers until released."""
 
     def __init__(self, port: int, held: int) -> None:
         self._port = port
@@ -114,7 +114,7 @@ class HoldingProxy:
         await asyncio.gather(*self._passing, return_exceptions=True)
 
     async def has_answer(self, number: int = 0) -> None:
-        """Wait until Spotify has answered, which whoever asked does not know yet."""
+        """Wait until Spotify has answered and the answer is held."""
         async with asyncio.timeout(10):
             await self._in_hand[number].wait()
 
@@ -168,7 +168,7 @@ async def someone_waits(database: Database) -> None:
 
 
 async def cut(database: Database) -> None:
-    """End the connection of whoever holds a row and has asked Spotify."""
+    """End the connection that holds a row lock during a call to Spotify."""
     assert await database.run(
         lambda session: session.scalars(
             text(f"SELECT pg_terminate_backend(pid, 5000) {HELD_ROW}")
@@ -179,7 +179,7 @@ async def cut(database: Database) -> None:
 async def consent_to(
     standin: StandIn, transport: Transport, listener: Listener = ROBIN
 ) -> tuple[Profile, Grant]:
-    """What a real login brings: the account, and its tokens."""
+    """Log in; returns the account and its tokens."""
     standin.listener = listener
     accounts = accounts_of(standin, transport)
     verifier = "v" * 43
@@ -197,7 +197,7 @@ async def consent_to(
 
 
 def listener_of(standin: StandIn, token: str) -> str | None:
-    """Whose access token it is, None for the app's; it must be good."""
+    """Return the account of a valid access token; None for the app's."""
     found = standin.world.tokens.access(token)
     assert found is not None
     assert not found.expired
@@ -219,7 +219,7 @@ def events(logs: list[Any], name: str) -> list[Any]:
 
 
 async def everything_in(database: Database) -> str:
-    """Every column of every table, bytes as text too."""
+    """Return all columns of all tables as text."""
 
     def shown(value: Any) -> str:
         return bytes(value).decode("latin-1") if isinstance(value, BYTES) else str(value)
@@ -237,7 +237,7 @@ async def everything_in(database: Database) -> str:
 async def expired(
     standin: StandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock, logged_in: bool
 ) -> dict[str, Any]:
-    """Let the token, a user's or the app's, run out; what Spotify will answer to a renewal."""
+    """Let the user's or the app's token expire; returns Spotify's answer to a refresh."""
     desk = standin.world.tokens
     if logged_in:
         grant = await log_in(standin)

@@ -10,7 +10,7 @@ import pytest
 
 
 def wait_until(condition: Callable[[], object], seconds: float, why: str = "") -> float:
-    """Wait for it, looking every 20 ms; how many seconds it took."""
+    """Wait for a condition, checked every 20 ms; returns the seconds it took."""
     started = time.monotonic()
     while not condition():
         assert time.monotonic() - started < seconds, why
@@ -20,12 +20,12 @@ def wait_until(condition: Callable[[], object], seconds: float, why: str = "") -
 
 @pytest.fixture
 def long() -> bool:
-    """Whether there is time: FRESHET_SOAK is set."""
+    """Return whether to run the long form: FRESHET_SOAK is set."""
     return bool(os.environ.get("FRESHET_SOAK"))
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
-    """Wait for a condition, looking every 10 ms; so long only where other tests take the cores."""
+    """Wait for a condition, checked every 10 ms; a busy machine may need all `seconds`."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
