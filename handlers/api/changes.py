@@ -6,7 +6,7 @@ import orjson
 
 from handlers.api.releases import PayloadHandler
 from server.catalog import query
-from server.catalog.change_event import BEGIN_AGAIN, ChangesQuery, Piece
+from server.catalog.journal import BEGIN_AGAIN, ChangesQuery, Piece
 from server.database.admission import AdmittedDatabase
 from server.request_errors import JournalOutOfReach
 from server.serving import payload

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from handlers.base import BaseHandler
-from server.catalog.change_event import LAST_EVENT_ID, EventsQuery, parse_events_query
+from server.catalog.journal import LAST_EVENT_ID, EventsQuery, parse_events_query
 from server.config.addresses import client_network
 from server.serving.payload import links
 from server.serving.streams.broadcast import Broadcast

@@ -31,7 +31,7 @@ from server.app.serving import (
     make_lag,
     make_web_server,
 )
-from server.app.status import StatusReader
+from server.app.status_reader import StatusReader
 from server.app.upstream import Upstream, make_details, make_login_service, make_syncer, utc_now
 from server.config.settings import Settings
 from server.database.executor import Database

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.catalog.change_event import LAST_EVENT_ID, ChangesQuery, EventsQuery
+from server.catalog.journal import LAST_EVENT_ID, ChangesQuery, EventsQuery
 from server.openapi.examples import event
 from server.openapi.operations import (
     DATED,

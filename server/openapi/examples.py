@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from server import __version__, errors, request_errors
-from server.catalog.change_event import Entry, Reach
+from server.catalog.journal import Entry, Reach
 from server.catalog.release import Release, summary
 from server.login.errors import ForeignOrigin
 from server.serving.feeds import FORMATS, Channel

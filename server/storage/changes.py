@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
-from server.catalog.change_event import Entry, Piece, Reach
+from server.catalog.journal import Entry, Piece, Reach
 from server.catalog.release import MAX_CREDITS, summary
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of
 

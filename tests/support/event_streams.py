@@ -16,7 +16,7 @@ from handlers.pages.base import NotFoundHandler, Pages
 from handlers.session import PublicAddress
 from server.app.application import Application
 from server.app.serving import Refuser
-from server.catalog.change_event import Entry, Piece
+from server.catalog.journal import Entry, Piece
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.forwarded import TrustedProxies

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from server import __version__
 from server.app.application import Application
-from server.catalog.change_event import Reach
+from server.catalog.journal import Reach
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings

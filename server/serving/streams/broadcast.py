@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from server.catalog.change_event import Entry, Piece
+from server.catalog.journal import Entry, Piece
 from server.config.memory_budget import DEFAULT
 from server.serving.streams.audience import MAX_PER_CLIENT, Audience
 from server.serving.streams.follower import Follower

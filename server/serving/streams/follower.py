@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.catalog.change_event import Entry
+from server.catalog.journal import Entry
 from server.errors import DatabaseError
 from server.serving.streams.ring import Ring
 

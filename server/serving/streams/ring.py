@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from server.catalog.change_event import Entry, Piece
+from server.catalog.journal import Entry, Piece
 from server.config.memory_budget import DEFAULT
 
 SEQ = attrgetter("seq")

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.catalog.change_event import Piece, Reach
+from server.catalog.journal import Piece, Reach
 from server.database.executor import Database
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast

@@ -20,7 +20,7 @@ from handlers.pages.status import StatusPageHandler
 from handlers.session import PublicAddress
 from server.app.application import Application
 from server.app.metrics import read_gauges
-from server.app.status import StatusReader
+from server.app.status_reader import StatusReader
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable

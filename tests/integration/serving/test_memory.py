@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
 from server.app.application import Application
-from server.catalog.change_event import Entry, Piece, Reach
+from server.catalog.journal import Entry, Piece, Reach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, MemoryBudget, divide
 from server.database.admission import REQUEST_BYTES

@@ -13,7 +13,7 @@ from icalendar import Calendar
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.catalog.change_event import Piece
+from server.catalog.journal import Piece
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
