@@ -6,7 +6,7 @@ import orjson
 
 from handlers.api.releases import PayloadHandler
 from server.catalog import query
-from server.catalog.journal import BEGIN_AGAIN, ChangesQuery, Piece
+from server.catalog.journal import BEGIN_AGAIN, ChangesQuery, JournalPage
 from server.database.admission import AdmittedDatabase
 from server.request_errors import JournalOutOfReach
 from server.serving import payload
@@ -36,19 +36,19 @@ class ChangesHandler(PayloadHandler):
         """Read and serialise a page in the same thread, so that its rows are freed at once."""
         dated = freshness.read(session)  # first, so that it is not newer than the entries
         after = parameters.after
-        piece = changes.read(session, after or 0, parameters.limit)
-        if after is not None and not piece.reach.holds(after):
-            raise JournalOutOfReach(BEGIN_AGAIN, piece.reach.members)
-        body = _to_json(piece, piece.reach.floor if after is None else after)
+        page = changes.read(session, after or 0, parameters.limit)
+        if after is not None and not page.reach.holds(after):
+            raise JournalOutOfReach(BEGIN_AGAIN, page.reach.members)
+        body = _to_json(page, page.reach.floor if after is None else after)
         return payload.uncacheable(body, dated, payload.links(self._root)).encoded(coding)
 
 
-def _to_json(piece: Piece, after: int) -> bytes:
+def _to_json(page: JournalPage, after: int) -> bytes:
     """Return the entries after position `after` as JSON; its shape is `schemas.ChangesPage`."""
-    following = piece.entries[-1].seq if piece.entries else after
+    following = page.entries[-1].seq if page.entries else after
     content = {
-        "items": [orjson.Fragment(entry.json) for entry in piece.entries],
+        "items": [orjson.Fragment(entry.json) for entry in page.entries],
         "next_after": following,
-        "up_to_date": following >= piece.reach.newest,
+        "up_to_date": following >= page.reach.newest,
     }
     return orjson.dumps(content)

@@ -35,7 +35,7 @@ from server.app.status_reader import StatusReader
 from server.app.upstream import Upstream, make_details, make_login_service, make_syncer, utc_now
 from server.config.settings import Settings
 from server.database.executor import Database
-from server.database.listener import Listener
+from server.database.listener import NotificationListener
 from server.database.readiness import DatabaseProbe
 from server.database.supervisor import DatabaseSupervisor
 from server.login.consent_monitor import ConsentMonitor
@@ -140,7 +140,7 @@ class Application:
             sync_lock.CHANNEL: self.upstream_status.refresh,
             token_store.CHANNEL: self._logins_changed,
         }
-        self.listener = Listener(database, on_notice, self._origin)
+        self.listener = NotificationListener(database, on_notice, self._origin)
 
     def _build_login(self) -> None:
         settings, database, upstream = self.settings, self.database, self.upstream

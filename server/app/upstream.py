@@ -22,7 +22,7 @@ from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.transport import Transport
 from server.spotify.types import Purpose
-from server.sync.artist_details import ArtistDetails
+from server.sync.artist_details import ArtistDetailsFetcher
 from server.sync.pacing import Pacing
 from server.sync.report import Report, log_report
 from server.sync.schedule import Schedule
@@ -175,10 +175,10 @@ def make_details(
     announce: Callable[[], Awaitable[None]],
     now: Callable[[], datetime] = utc_now,
     origin: str = "",
-) -> ArtistDetails:
+) -> ArtistDetailsFetcher:
     """Build the service that fetches artists' details while no sync runs."""
     lookup = ArtistLookup(upstream.client("background"), now)
-    return ArtistDetails(lookup, database, announce, lambda: syncer.is_running, now, origin)
+    return ArtistDetailsFetcher(lookup, database, announce, lambda: syncer.is_running, now, origin)
 
 
 def make_login_service(

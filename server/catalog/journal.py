@@ -21,7 +21,7 @@ BEGIN_AGAIN = (
 
 
 @dataclass(frozen=True)
-class Reach:
+class JournalReach:
     """How far the journal reaches: from `oldest` (None if it is empty) to `newest`.
 
     Entries up to `floor` may have been deleted; numbers missing above it were never written.
@@ -42,7 +42,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Entry:
+class JournalEntry:
     """An entry of the journal; `json` is the object that clients get."""
 
     seq: int
@@ -55,7 +55,7 @@ class Entry:
         return cls(change["seq"], change["kind"], orjson.dumps(change, option=TIMES))
 
     @classmethod
-    def reset(cls, reach: Reach) -> Self:
+    def reset(cls, reach: JournalReach) -> Self:
         """Create a reset, sent instead of changes that were deleted; its seq is where to resume."""
         content = {"kind": RESET, **reach.members, "detail": BEGIN_AGAIN}
         return cls(reach.newest, RESET, orjson.dumps(content))
@@ -80,11 +80,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Piece:
+class JournalPage:
     """Consecutive entries, and how far the journal reached right after they were read."""
 
-    entries: list[Entry]
-    reach: Reach
+    entries: list[JournalEntry]
+    reach: JournalReach
 
 
 LAST_EVENT_ID = "Last-Event-ID"

@@ -19,7 +19,7 @@ RETRY_SECONDS = 5.0
 log = structlog.get_logger()
 
 
-class Listener:
+class NotificationListener:
     """Calls the functions of `channels` for notifications that did not come from `origin`.
 
     Uses its own connection. A notification may be missed when that is lost, so all functions are

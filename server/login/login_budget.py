@@ -1,8 +1,8 @@
 """Limits on logins per minute: one for unknown browsers, one for browsers that logged in before.
 
 A browser is known by an encrypted cookie, which grants nothing else: it only says that an admitted
-account has logged in there, so that the logins of strangers cannot keep that account out. Only
-admitted logins are counted, so memory is bounded by the limits, however many clients try.
+account has logged in there, so that the logins of strangers cannot keep that account out. Logins
+beyond a limit are not stored, so memory is bounded by the limits, however many clients try.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ STRANGERS = 30  # logins in SECONDS of all unknown browsers together
 PER_NETWORK = 10  # of those, from one IPv4 address or IPv6 /64
 KNOWN = 300  # logins in SECONDS of all known browsers together
 PER_ACCOUNT = 30  # of those, for one account
-LOGIN_BYTES = 700  # memory of an admitted login, with its state
+LOGIN_BYTES = 700  # memory of a login within the limits, with its state
 MOST_BYTES = (2 * STRANGERS + KNOWN) * LOGIN_BYTES  # including logins whose failure was logged
 KNOWN_COOKIE = "known"
 KNOWN_LIFE = timedelta(days=365)

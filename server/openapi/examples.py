@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from server import __version__, errors, request_errors
-from server.catalog.journal import Entry, Reach
+from server.catalog.journal import JournalEntry, JournalReach
 from server.catalog.release import Release, summary
 from server.login.errors import ForeignOrigin
 from server.serving.feeds import FORMATS, Channel
@@ -147,7 +147,7 @@ def feed(path: str) -> Any:
 
 def event() -> str:
     """Return one event of the stream."""
-    return Entry.of(CHANGE).event.decode()
+    return JournalEntry.of(CHANGE).event.decode()
 
 
 def add_problems(paths: dict[str, Any]) -> None:
@@ -163,7 +163,7 @@ def add_problems(paths: dict[str, Any]) -> None:
 
 def problem(error: type[errors.FreshetError], status: int, detail: str) -> dict[str, Any]:
     """Return the example of an error with this status."""
-    members = Reach(812, 1042, 811).members if status == 410 else {}
+    members = JournalReach(812, 1042, 811).members if status == 410 else {}
     return {
         "type": f"/problems/{error.kind}",
         "title": error.title,

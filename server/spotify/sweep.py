@@ -1,4 +1,4 @@
-"""The result of one pass over a source, and what storing it changed. Pure."""
+"""The result of one sweep of a source, and what storing it changed. Pure."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +35,7 @@ class Sweep:
     `complete` is false when a page could not be read. `calls` counts the calls to Spotify, `pages`
     those of them that brought a page; `pages_skipped` counts pages that could not be read,
     `skipped` unusable items. `why` explains the choice of the source; a `substitute` is used only
-    while a better source does not answer. `verdicts` is what the pass learnt of sources and
+    while a better source does not answer. `verdicts` is what the sweep learnt of sources and
     markets, for the syncs after it.
     """
 
@@ -54,7 +54,7 @@ class Sweep:
 
     @property
     def outcome(self) -> str:
-        """How the pass ended: complete or partial."""
+        """How the sweep ended: complete or partial."""
         return "complete" if self.complete else "partial"
 
 

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, JournalFloor
-from server.catalog.journal import Entry, Piece, Reach
+from server.catalog.journal import JournalEntry, JournalPage, JournalReach
 from server.catalog.release import MAX_CREDITS, summary
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of
 
@@ -124,7 +124,7 @@ def prune(session: Session, before: datetime, most: int) -> int:
     return len(deleted)
 
 
-def read(session: Session, after: int, limit: int) -> Piece:
+def read(session: Session, after: int, limit: int) -> JournalPage:
     """Return up to `limit` entries with numbers above `after`, in order.
 
     The reach of the journal is read last, so that it covers every entry deleted meanwhile, and no
@@ -133,24 +133,24 @@ def read(session: Session, after: int, limit: int) -> Piece:
     rows = session.execute(
         select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
     ).all()
-    return Piece([_entry(row) for row in rows], reach(session))
+    return JournalPage([_entry(row) for row in rows], reach(session))
 
 
-def read_latest(session: Session, limit: int) -> Piece:
+def read_latest(session: Session, limit: int) -> JournalPage:
     """Return the newest `limit` entries, in order."""
     rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
-    return Piece([_entry(row) for row in reversed(rows)], reach(session))
+    return JournalPage([_entry(row) for row in reversed(rows)], reach(session))
 
 
-def reach(session: Session) -> Reach:
+def reach(session: Session) -> JournalReach:
     """Return the oldest and newest number of the journal, and its floor; reads only indexes."""
     floor = select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery()
     ends = select(func.min(Change.seq).label("oldest"), func.max(Change.seq).label("newest"))
     row = session.execute(select(func.coalesce(floor, 0).label("floor"), ends.subquery())).one()
-    return Reach(row.oldest, max(row.newest or 0, row.floor), row.floor)
+    return JournalReach(row.oldest, max(row.newest or 0, row.floor), row.floor)
 
 
-def _entry(row: Row[Any]) -> Entry:
+def _entry(row: Row[Any]) -> JournalEntry:
     """Make an entry of a row, without details if these cannot be read, which is logged.
 
     The entry keeps its number, so that no client believes it missed or waits for it.
@@ -158,7 +158,7 @@ def _entry(row: Row[Any]) -> Entry:
     known = {"seq": row.seq, "kind": row.kind, "at": row.at, "album": row.album}
     try:
         release = None if row.release is None else orjson.loads(row.release)
-        return Entry.of({**known, "release": release, "detail": orjson.loads(row.detail)})
+        return JournalEntry.of({**known, "release": release, "detail": orjson.loads(row.detail)})
     except Exception:
         log.exception("item_left_out", place="changes", seq=row.seq)
-        return Entry.of({**known, "release": None, "detail": {}})
+        return JournalEntry.of({**known, "release": None, "detail": {}})

@@ -25,7 +25,7 @@ MAX_PAUSE = timedelta(hours=48)
 log = structlog.get_logger()
 
 
-class ArtistDetails:
+class ArtistDetailsFetcher:
     """Fetches the details that artists lack: a round after each `wake`, one call per `tick`.
 
     `busy` says whether a sync runs; `announce` is awaited when stored artists have changed. Artists
@@ -131,7 +131,7 @@ class ArtistDetails:
             raise
         except Exception as error:
             if not isinstance(error, SpotifyError):  # or the same group would raise it every 3 s
-                log.exception("task_crashed", task="ArtistDetails.tick", artists=group)
+                log.exception("task_crashed", task="ArtistDetailsFetcher.tick", artists=group)
             self._pass_over(group, error)
             return
         if found is None:

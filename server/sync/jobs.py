@@ -7,7 +7,7 @@ from server.database.advisory_lock import SessionLock
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.storage.sync_runs import SyncHistory
-from server.sync.artist_details import ArtistDetails
+from server.sync.artist_details import ArtistDetailsFetcher
 from server.sync.retention import Retention
 from server.sync.syncer import Syncer
 from server.tasks import Timers, attempt
@@ -21,7 +21,11 @@ class LeaderJobs:
     """Runs the jobs while this process leads; otherwise its schedule follows the leader's."""
 
     def __init__(
-        self, database: Database, syncer: Syncer, details: ArtistDetails, retention: Retention
+        self,
+        database: Database,
+        syncer: Syncer,
+        details: ArtistDetailsFetcher,
+        retention: Retention,
     ) -> None:
         self._syncer = syncer
         self._details = details

@@ -16,7 +16,7 @@ from handlers.pages.base import NotFoundHandler, Pages
 from handlers.session import PublicAddress
 from server.app.application import Application
 from server.app.serving import Refuser
-from server.catalog.journal import Entry, Piece
+from server.catalog.journal import JournalEntry, JournalPage
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.forwarded import TrustedProxies
@@ -51,7 +51,7 @@ def forget_for_a_year(session: Session) -> None:
     session.execute(runs)
 
 
-def journal_of(database: Database) -> list[Entry]:
+def journal_of(database: Database) -> list[JournalEntry]:
     with Session(database.engine) as session:
         return changes.read(session, 0, 1_000_000).entries
 
@@ -136,13 +136,13 @@ class ControlledBroadcast:
         self.port = self.site.listen("127.0.0.1", 0)
         self.site.open()
 
-    async def _read(self, after: int, limit: int) -> Piece:
+    async def _read(self, after: int, limit: int) -> JournalPage:
         self.reads += 1
         if self.away:
             raise DatabaseUnavailable("gone")
         return await self._database.run(changes.read, after, limit)
 
-    async def _read_latest(self, limit: int) -> Piece:
+    async def _read_latest(self, limit: int) -> JournalPage:
         if self.away:
             raise DatabaseUnavailable("gone")
         return await self._database.run(changes.read_latest, limit)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from server import __version__
 from server.app.application import Application
-from server.catalog.journal import Reach
+from server.catalog.journal import JournalReach
 from server.catalog.query import ArtistsQuery
 from server.cli import main
 from server.config.settings import Settings
@@ -101,7 +101,11 @@ def test_the_guide_shows_the_example_that_the_api_describes() -> None:
     assert "docs/following.md" in README
     kinds = set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE))
     assert kinds == set(get_args(Change.model_fields["kind"].annotation))
-    for name in (*ReleaseSummary.model_fields, *ChangesPage.model_fields, *Reach(1, 1, 0).members):
+    for name in (
+        *ReleaseSummary.model_fields,
+        *ChangesPage.model_fields,
+        *JournalReach(1, 1, 0).members,
+    ):
         assert re.search(f'[`"]{name}[`"]', guide), name
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from server.catalog.journal import Entry, Piece
+from server.catalog.journal import JournalEntry, JournalPage
 from server.config.memory_budget import DEFAULT
 from server.serving.streams.audience import MAX_PER_CLIENT, Audience
 from server.serving.streams.follower import Follower
@@ -22,8 +22,8 @@ MAX_FOLLOWERS = DEFAULT.listeners // LISTENER_BYTES  # followers
 PAGE = 100  # changes that are sent to a follower at once, from memory or the database
 BATCH = 100  # followers that are woken before the event loop runs other work
 
-Read = Callable[[int, int], Awaitable[Piece]]
-ReadLatest = Callable[[int], Awaitable[Piece]]
+Read = Callable[[int, int], Awaitable[JournalPage]]
+ReadLatest = Callable[[int], Awaitable[JournalPage]]
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class Broadcast:
         self.ring: Ring | None = None
         self._audience = Audience(max_followers, max_per_client)
         self._waiting: dict[Follower, None] = {}
-        self._pages = SingleFlight[Piece]()
+        self._pages = SingleFlight[JournalPage]()
         self._refreshing = asyncio.Lock()
         self._paging = asyncio.Lock()
         self._closed = False
@@ -77,10 +77,10 @@ class Broadcast:
     async def _go_on(self, ring: Ring) -> bool:
         """Read the newest known entry again and those after it; return whether to read on."""
         limit = self._held // 2
-        piece = await self._read(ring.newest - 1, limit + 1)
+        page = await self._read(ring.newest - 1, limit + 1)
         new = 0
-        if ring.continues(piece):
-            new = ring.add(piece)
+        if ring.continues(page):
+            new = ring.add(page)
         else:
             self.ring = await self._latest()
             log.warning("journal_replaced", newest=ring.newest, newest_now=self.ring.newest)
@@ -114,7 +114,7 @@ class Broadcast:
             follower.leave()
         return follower
 
-    async def page(self, after: int) -> Sequence[Entry]:
+    async def page(self, after: int) -> Sequence[JournalEntry]:
         """Return the next changes after a seq, or a reset if the journal does not reach back to it.
 
         A seq that is not covered in memory is looked up in the database, because another process
@@ -122,10 +122,10 @@ class Broadcast:
         """
         if self.ring is not None and self.ring.covers(after):
             return self.ring.after(after, PAGE)
-        piece = await self._pages.do(after, lambda: self._read_page(after))
-        return piece.entries if piece.reach.holds(after) else [Entry.reset(piece.reach)]
+        page = await self._pages.do(after, lambda: self._read_page(after))
+        return page.entries if page.reach.holds(after) else [JournalEntry.reset(page.reach)]
 
-    async def _read_page(self, after: int) -> Piece:
+    async def _read_page(self, after: int) -> JournalPage:
         async with self._paging:  # one thread at a time, so that others can use the database
             return await self._read(after, PAGE)
 

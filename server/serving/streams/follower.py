@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.catalog.journal import Entry
+from server.catalog.journal import JournalEntry
 from server.errors import DatabaseError
 from server.serving.streams.ring import Ring
 
@@ -22,7 +22,7 @@ class Publisher(Protocol):
     def remove_waiting(self, follower: "Follower") -> None:
         """Stop waking this follower."""
 
-    async def page(self, after: int) -> Sequence[Entry]:
+    async def page(self, after: int) -> Sequence[JournalEntry]:
         """Return the next entries after a `seq`. Raises DatabaseError."""
 
     def drop(self, follower: "Follower") -> None:
@@ -84,12 +84,12 @@ class Follower:
             self.position = entry.seq
         return b"".join(events)
 
-    async def _entries(self) -> Sequence[Entry]:
+    async def _entries(self) -> Sequence[JournalEntry]:
         """Return the next entries: a reset if the position is from a journal that was replaced."""
         ring = self._broadcast.ring
         if ring is not self._ring and ring is not None:
             self._ring = ring
-            return [Entry.reset(ring.reach)]
+            return [JournalEntry.reset(ring.reach)]
         return await self._broadcast.page(self.position)
 
     @property

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from server.catalog.journal import Entry, Piece
+from server.catalog.journal import JournalEntry, JournalPage
 from server.config.memory_budget import DEFAULT
 
 SEQ = attrgetter("seq")
@@ -14,10 +14,10 @@ class Ring:
     """Buffer of up to `held` entries in up to `max_bytes`: all after its floor, up to `newest`.
 
     The newest entry is held whatever its size. The buffer starts with the `latest` entries; `reach`
-    is how far the journal reached when the last piece was read.
+    is how far the journal reached when the last page was read.
     """
 
-    def __init__(self, latest: Piece, held: int, max_bytes: int = DEFAULT.ring) -> None:
+    def __init__(self, latest: JournalPage, held: int, max_bytes: int = DEFAULT.ring) -> None:
         self._held = held
         self._max_bytes = max_bytes
         self._entries = latest.entries[self._start(latest.entries) :]
@@ -32,22 +32,22 @@ class Ring:
         """Estimated bytes in memory."""
         return sum(each.size for each in self._entries)
 
-    def continues(self, piece: Piece) -> bool:
-        """Return whether a piece, read from the newest entry on, is from the same journal.
+    def continues(self, page: JournalPage) -> bool:
+        """Return whether a page, read from the newest entry on, is from the same journal.
 
         It is not if the database was restored or created again.
         """
-        if piece.reach.newest < self.newest:
+        if page.reach.newest < self.newest:
             return False
-        last = [each for each in self._entries[-1:] if each.seq > piece.reach.floor]
-        return piece.entries[: len(last)] == last
+        last = [each for each in self._entries[-1:] if each.seq > page.reach.floor]
+        return page.entries[: len(last)] == last
 
-    def add(self, piece: Piece) -> int:
-        """Add the new entries of a piece; return how many they are.
+    def add(self, page: JournalPage) -> int:
+        """Add the new entries of a page; return how many they are.
 
         Entries that exceed the bounds, or have been deleted from the journal, are dropped.
         """
-        new = [each for each in piece.entries if each.seq > self.newest]
+        new = [each for each in page.entries if each.seq > self.newest]
         together = self._entries + new
         start = self._start(together)
         self._entries, dropped = together[start:], together[:start]
@@ -55,13 +55,13 @@ class Ring:
             self.newest = new[-1].seq
         if dropped:
             self._floor = dropped[-1].seq
-        self.reach = piece.reach
+        self.reach = page.reach
         if self._floor < self.reach.floor:
             self._floor = self.reach.floor
             self._entries = list(self.after(self._floor))
         return len(new)
 
-    def _start(self, entries: list[Entry]) -> int:
+    def _start(self, entries: list[JournalEntry]) -> int:
         """Return the index of the first entry that is held."""
         first = max(len(entries) - self._held, 0)
         size, start = 0, len(entries)
@@ -80,7 +80,7 @@ class Ring:
         """Return whether it has entries for a follower that is at a seq."""
         return self.covers(seq) and seq < self.newest
 
-    def after(self, seq: int, limit: int | None = None) -> Sequence[Entry]:
+    def after(self, seq: int, limit: int | None = None) -> Sequence[JournalEntry]:
         """Return the entries after a seq, at most `limit` if given."""
         start = bisect_right(self._entries, seq, key=SEQ)
         return self._entries[start : None if limit is None else start + limit]

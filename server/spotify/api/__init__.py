@@ -1,4 +1,4 @@
-"""The Web API: authorised calls, the sources of new releases, one pass over a source.
+"""The Web API: authorised calls, the sources of new releases, one sweep of a source.
 
 Begin with `SweepRun.sweep` in `sweeper.py`: `sources.py` chooses a source, `markets.py` leaves out
 markets that Spotify refuses, `paging.py` walks the pages, `client.py` makes the calls. `artists.py`

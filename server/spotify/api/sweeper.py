@@ -1,4 +1,4 @@
-"""One pass over the chosen source: all its pages, in every market of SYNC_MARKETS."""
+"""One sweep of the chosen source: all its pages, in every market of SYNC_MARKETS."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from server.spotify.object_parser import MAX_CREDITS, MAX_IMAGES, ParsedRelease
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
 
-SWEEP_SECONDS = 300.0  # for a whole pass, however long each request may take
+SWEEP_SECONDS = 300.0  # for a whole sweep, however long each request may take
 ITEMS_AT_ONCE = 2  # parsed before the loop turns to requests
 REST_SECONDS = 0.002  # between them; parsing without a rest would take most of the loop
 
@@ -31,8 +31,8 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass
-class _Haul:
-    """What one pass has read so far."""
+class _Collected:
+    """What a sweep has read so far."""
 
     releases: dict[str, ParsedRelease] = field(default_factory=dict)
     lists: list[MarketList] = field(default_factory=list)
@@ -44,7 +44,7 @@ class _Haul:
 
     @property
     def reason(self) -> str | None:
-        """What is missing and why: the error that ended the pass, else the first skipped page."""
+        """What is missing and why: the error that ended the sweep, else the first skipped page."""
         if self.error:
             return reason_of(self.error)
         more = f" (one of {len(self.gaps)} pages)" if len(self.gaps) > 1 else ""
@@ -53,10 +53,10 @@ class _Haul:
 
 @dataclass
 class Sweeper:
-    """Starts passes over new releases, with the calls of one client.
+    """Starts sweeps of new releases, with the calls of one client.
 
     `markets` are country codes, for search alone. Each list is followed for `max_releases` items;
-    the choice of a source and the pass over it may take `seconds` each.
+    the choice of a source and the sweep of it may take `seconds` each.
     """
 
     client: SpotifyClient
@@ -73,19 +73,19 @@ class Sweeper:
             raise SyncPaused(pause) from pause
 
     def start(self, now: datetime) -> "SweepRun":
-        """Prepare a pass that starts `now`; it makes no call before `SweepRun.sweep`."""
+        """Prepare a sweep that starts `now`; it makes no call before `SweepRun.sweep`."""
         return SweepRun(self, now)
 
 
 class SweepRun:
-    """One pass. `verdicts` and `calls` can be read at any time, also when an error has ended it."""
+    """One sweep; `verdicts` and `calls` can be read at any time, also after an error."""
 
     def __init__(self, sweeper: Sweeper, now: datetime) -> None:
         self._client = sweeper.client
         self._sweeper = sweeper
         self._now = now
         self._calls_before = sweeper.client.calls
-        self._haul = _Haul()
+        self._collected = _Collected()
         self._prepare({}, {})
 
     def _prepare(
@@ -101,7 +101,7 @@ class SweepRun:
 
     @property
     def verdicts(self) -> Verdicts:
-        """What the pass has learnt of sources and markets so far."""
+        """What the sweep has learnt of sources and markets so far."""
         return Verdicts(self._probe.learnt, self._markets.learnt)
 
     async def sweep(
@@ -118,22 +118,22 @@ class SweepRun:
         total that Spotify claims. Raises a SpotifyError if no source can be read.
         """
         self._prepare(sources, markets)
-        choice, haul = await self._choose(failures), self._haul
+        choice, collected = await self._choose(failures), self._collected
         try:
             async with asyncio.timeout(self._sweeper.seconds):
                 await self._walk_all(choice, progress)
         except TimeoutError:
-            haul.error = self._too_long()
+            collected.error = self._too_long()
         return Sweep(
             source=choice.source,
-            releases=list(haul.releases.values()),
-            lists=haul.lists,
-            complete=haul.reason is None,
+            releases=list(collected.releases.values()),
+            lists=collected.lists,
+            complete=collected.reason is None,
             calls=self.calls,
-            pages=haul.pages,
-            pages_skipped=len(haul.gaps),
-            skipped=haul.skipped,
-            error=haul.reason,
+            pages=collected.pages,
+            pages_skipped=len(collected.gaps),
+            skipped=collected.skipped,
+            error=collected.reason,
             why=choice.why,
             substitute=choice.substitute,
             verdicts=self.verdicts,
@@ -151,18 +151,18 @@ class SweepRun:
 
     async def _walk_all(self, choice: Choice, progress: Progress | None) -> None:
         """Read the list of every market; one whose pages fail does not stop the next."""
-        haul, markets = self._haul, self._markets
+        collected, markets = self._collected, self._markets
         for market in markets.requested(choice.source):
             await self._walk(choice, market, progress)
-            if haul.error and not is_transient(haul.error):
+            if collected.error and not is_transient(collected.error):
                 return
-        read = {each.market for each in haul.lists}
+        read = {each.market for each in collected.lists}
         refused = [each for each in markets.skipped(choice.source) if each not in read]
-        haul.lists += [MarketList(market, (), "refused") for market in refused]
+        collected.lists += [MarketList(market, (), "refused") for market in refused]
 
     async def _walk(self, choice: Choice, market: str, progress: Progress | None) -> None:
         """Read the list of one market, or the one without a market ("")."""
-        haul, most = self._haul, self._sweeper.max_releases
+        collected, most = self._collected, self._sweeper.max_releases
         walk = Walk(self._client, choice.source, market, most)
         parser, seen = ListParser(), 0
         start = (choice.first, choice.gap) if market == choice.market else (None, None)
@@ -171,31 +171,31 @@ class SweepRun:
                 self._markets.accept(market)
                 items = page.items[: max(most - walk.depth, 0)]
                 seen += len(page.items)
-                haul.pages += 1
+                collected.pages += 1
                 if progress:
-                    progress(haul.seen + seen, page.total)
+                    progress(collected.seen + seen, page.total)
                 await _parse(parser, items)
         except MarketRefused as error:
             self._markets.refuse(market, error)
         except SpotifyError as error:
-            haul.error = error
+            collected.error = error
         finally:  # also when the time is up
             if walk.pages_read or market not in self._markets.skipped(choice.source):
                 self._add(walk, market, parser.result(), seen)
 
     def _add(self, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
-        """Add the list of one market to the haul, with the proof that its absences are.
+        """Add the list of one market to what was collected, with the proof that its absences are.
 
         A market that was refused until now proves nothing: its list is news in itself.
         """
-        haul = self._haul
-        haul.seen += seen
-        haul.gaps += walk.gaps
-        haul.skipped += parsed.skipped
+        collected = self._collected
+        collected.seen += seen
+        collected.gaps += walk.gaps
+        collected.skipped += parsed.skipped
         if parsed.shortened_ids:
             log.warning("releases_shortened", spotify_ids=parsed.shortened_ids, note=SHORTENED)
         for release in parsed.releases:
-            haul.releases.setdefault(release.spotify_id, release)
+            collected.releases.setdefault(release.spotify_id, release)
         ids = tuple(release.spotify_id for release in parsed.releases)
         proof: Proof = "none"
         sound = walk.ended and not walk.gaps and seen <= self._sweeper.max_releases
@@ -204,7 +204,7 @@ class SweepRun:
             proof = "weak"
             if walk.even and not moved and not parsed.nameless:
                 proof = "sure" if walk.pages_read == 1 else "good"
-        haul.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
+        collected.lists.append(MarketList(market, ids, proof, parsed.skipped_ids))
 
 
 async def _parse(parser: ListParser, items: Sequence[Any]) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.catalog.journal import Piece, Reach
+from server.catalog.journal import JournalPage, JournalReach
 from server.database.executor import Database
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
@@ -322,7 +322,7 @@ async def test_when_it_is_full_the_client_with_most_streams_makes_room_for_anoth
     serve: Serve,
 ) -> None:
     freshet = await serve(trusted_proxies="127.0.0.1")
-    freshet.broadcast._audience._max_listeners = 4
+    freshet.broadcast._audience._max_streams = 4
     greedy = [
         await EventClient.open(freshet.port, fields="X-Forwarded-For: 192.0.2.1\r\n")
         for _ in range(4)
@@ -404,14 +404,16 @@ def test_a_position_is_found_in_what_is_held(database: Database) -> None:
     entries = journal_of(database)
 
     async def look() -> None:
-        async def read(after: int, limit: int) -> Piece:
-            return Piece([each for each in entries[:known] if each.seq > after][:limit], reach())
+        async def read(after: int, limit: int) -> JournalPage:
+            return JournalPage(
+                [each for each in entries[:known] if each.seq > after][:limit], reach()
+            )
 
-        async def read_latest(limit: int) -> Piece:
-            return Piece(entries[:known][-limit:], reach())
+        async def read_latest(limit: int) -> JournalPage:
+            return JournalPage(entries[:known][-limit:], reach())
 
-        def reach() -> Reach:
-            return Reach(1, known, 0)
+        def reach() -> JournalReach:
+            return JournalReach(1, known, 0)
 
         known = 3
         broadcast = Broadcast(read, read_latest, held=10)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.catalog.journal import Piece, Reach
+from server.catalog.journal import JournalPage, JournalReach
 from server.database.executor import Database
 from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.serving.streams.broadcast import PAGE, Broadcast
@@ -244,7 +244,7 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
     happen(database, albums(3))
     asked, answer = asyncio.Event(), asyncio.Event()
 
-    async def read(after: int, limit: int) -> Piece:
+    async def read(after: int, limit: int) -> JournalPage:
         piece = await database.run(changes.read, after, limit)
         if limit == PAGE:  # for one listener
             asked.set()
@@ -293,7 +293,7 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
     await freshet.retention.clear()
     assert (await ear.event())[:2] == (4, "deleted")
     assert freshet.broadcast.ring is not None
-    assert freshet.broadcast.ring.reach == Reach(4, 4, 3)
+    assert freshet.broadcast.ring.reach == JournalReach(4, 4, 3)
     happen(database, albums(3))
     assert (await ear.event())[1] == "added"
     ear.close()

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from server.database.embedded import EmbeddedPostgres
 from server.database.executor import Database
-from server.database.listener import Listener
+from server.database.listener import NotificationListener
 from server.errors import DatabaseUnavailable
 from tests.support.waiting import until
 
@@ -91,7 +91,7 @@ async def listening(
 ) -> AsyncIterator["asyncio.Task[None]"]:
     """A listener at work, cancelled in the end."""
     channels = {CHANNEL: on_notice, **others}
-    listener = Listener(database, channels, origin, retry_seconds=0.05)
+    listener = NotificationListener(database, channels, origin, retry_seconds=0.05)
     task = asyncio.create_task(listener.run())
     await until(lambda: town.listeners() == 1)
     await asyncio.sleep(0.02)
@@ -230,7 +230,7 @@ async def test_what_came_before_the_first_connection_may_have_been_missed(
 ) -> None:
     heard = Counter()
     database = Database(address)
-    listener = Listener(database, {CHANNEL: heard}, "us", retry_seconds=0.05)
+    listener = NotificationListener(database, {CHANNEL: heard}, "us", retry_seconds=0.05)
     task = asyncio.create_task(listener.run())
     try:
         await asyncio.sleep(0.1)
@@ -255,7 +255,7 @@ async def test_cancelling_closes_the_connection(database: Database, town: Town) 
 @pytest.mark.gen_test
 async def test_cancelling_while_it_connects_leaks_nothing(database: Database, town: Town) -> None:
     for pause in range(30):
-        listener = Listener(database, {CHANNEL: Counter()}, "us", retry_seconds=0.05)
+        listener = NotificationListener(database, {CHANNEL: Counter()}, "us", retry_seconds=0.05)
         task = asyncio.create_task(listener.run())
         await asyncio.sleep(pause / 3000)
         task.cancel()

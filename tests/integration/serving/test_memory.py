@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
 from server.app.application import Application
-from server.catalog.journal import Entry, Piece, Reach
+from server.catalog.journal import JournalEntry, JournalPage, JournalReach
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, MemoryBudget, divide
 from server.database.admission import REQUEST_BYTES
@@ -87,7 +87,7 @@ def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:
     assert cache.days._max_bytes == budget.days
     assert cache.hot_queries._max_count_bytes == budget.hot_queries // 2
     assert broadcast._max_bytes == budget.ring
-    assert broadcast._audience._max_listeners == budget.listeners // LISTENER_BYTES
+    assert broadcast._audience._max_streams == budget.listeners // LISTENER_BYTES
     assert freshet.head_cache._most == budget.head_cache
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     assert freshet.backlog.bound == budget.unsent
@@ -169,26 +169,26 @@ async def test_connections_are_bounded_and_the_most_silent_go_first(start: Any) 
         writer.close()
 
 
-def entries(first: int, last: int, size: int) -> list[Entry]:
-    return [Entry(seq, "added", b"x" * size) for seq in range(first, last + 1)]
+def entries(first: int, last: int, size: int) -> list[JournalEntry]:
+    return [JournalEntry(seq, "added", b"x" * size) for seq in range(first, last + 1)]
 
 
 def test_the_ring_holds_the_newest_changes_in_so_many_bytes() -> None:
     most = 100_000
-    ring = Ring(Piece(entries(1, 50, 3000), Reach(1, 50, 0)), 1000, most)
+    ring = Ring(JournalPage(entries(1, 50, 3000), JournalReach(1, 50, 0)), 1000, most)
     assert most * 8 // 10 < ring.size <= most
     first = ring.after(0)[0].seq
     assert 1 < first < 50
     assert ring.covers(first - 1)
     assert not ring.covers(first - 2), "the change before was not held"
-    assert ring.add(Piece(entries(51, 60, 3000), Reach(1, 60, 0))) == 10
+    assert ring.add(JournalPage(entries(51, 60, 3000), JournalReach(1, 60, 0))) == 10
     assert ring.size <= most
     assert ring.newest == 60
     assert not ring.covers(first - 1)
 
 
 def test_the_ring_holds_the_newest_change_whatever_its_size() -> None:
-    ring = Ring(Piece(entries(1, 3, 3000), Reach(1, 3, 0)), 1000, 100)
+    ring = Ring(JournalPage(entries(1, 3, 3000), JournalReach(1, 3, 0)), 1000, 100)
     assert [each.seq for each in ring.after(2)] == [3]
     assert ring.covers(2)
     assert not ring.covers(1)

@@ -13,7 +13,7 @@ from icalendar import Calendar
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.catalog.journal import Piece
+from server.catalog.journal import JournalPage
 from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
@@ -270,7 +270,7 @@ async def test_a_change_that_json_cannot_hold_is_told_without_its_detail(
 async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Database) -> None:
     fails = True
 
-    async def reading(after: int, limit: int) -> Piece:
+    async def reading(after: int, limit: int) -> JournalPage:
         if fails:
             raise ValueError("nobody foresaw this")
         return await database.run(changes.read, after, limit)

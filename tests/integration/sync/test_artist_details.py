@@ -22,7 +22,7 @@ from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, StandIn
 from server.standin.faults.definitions import TEXTS
 from server.storage import sweeps
-from server.sync.artist_details import ArtistDetails
+from server.sync.artist_details import ArtistDetailsFetcher
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 from tests.support.rate_limiters import accounts_of
@@ -49,7 +49,7 @@ class Rig:
         limiter = RateLimiter(database, per_day, clock)
         client = SpotifyClient(transport, tokens, limiter, standin.api_url)
         self.announced, self.busy = 0, False
-        self.details = ArtistDetails(
+        self.details = ArtistDetailsFetcher(
             ArtistLookup(client, clock), database, self._announce, lambda: self.busy, clock
         )
 
