@@ -19,7 +19,7 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.errors import OwnerWithoutPremium
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import ENDPOINTS, SourceName
@@ -154,7 +154,7 @@ async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
     """Report the quota used, the pauses, and the time between syncs that the quota allows."""
-    usages = await database.run(quota_store.read_all, now())
+    usages = await database.run(usage_store.read_all, now())
     most = upstream.limiter.allowance.per_day
     spent = [f"{bucket} {used(usage.windows, now())}" for bucket, usage in usages.items()]
     text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from server.database.executor import Database
 from server.spotify.api.markets import served
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.quota import Allowance, room_at, spacing
 from server.spotify.types import ENDPOINTS, SourceName, Verdict
 from server.storage import sync_runs
@@ -61,7 +61,7 @@ class Pacing:
         """
         known = await self._database.run(sync_runs.load_markets) if self._markets else {}
         cost, now = pages or self.max_calls(source, known), self._now()
-        usage = await self._database.run(quota_store.read, ENDPOINTS[source].path, now)
+        usage = await self._database.run(usage_store.read, ENDPOINTS[source].path, now)
         most = self._allowance.limit("background")
         room = room_at(usage.windows, now, cost, most) or now + BUSY
         apart = spacing(usage.windows, now, cost, most)

@@ -11,7 +11,7 @@ import structlog
 
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.storage import retention
 from server.storage.retention import Deleted
 from server.tasks import attempt
@@ -48,7 +48,7 @@ class Retention:
 
     async def clear(self) -> Deleted:
         """Delete everything that is due, and return the numbers of rows. Raises DatabaseError."""
-        await self._database.run(quota_store.prune, self._now())
+        await self._database.run(usage_store.prune, self._now())
         total, more = Deleted(), True
         while more:
             batch = await self._database.run(

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.quota import Allowance, used
-from server.spotify.limits.quota_store import BucketUsage
+from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.types import ENDPOINTS, LADDER, Verdict
 from server.storage import sync_runs
 from server.storage.sync_runs import Day, SyncHistory
@@ -69,7 +69,7 @@ class UpstreamStatus:
         await attempt_each(self.refresh, self._load_usage, self._load_runs)
 
     async def _load_usage(self) -> None:
-        self.usage = await self._database.run(quota_store.read_all, self.now())
+        self.usage = await self._database.run(usage_store.read_all, self.now())
 
     async def _load_runs(self) -> None:
         self.history = history = await self._database.run(sync_runs.load_history)

@@ -15,10 +15,10 @@ import structlog
 
 from server.database.executor import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause, named_pause, next_pause
 from server.spotify.limits.quota import Allowance, hour_of, room_at, used
-from server.spotify.limits.quota_store import BucketUsage
+from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
 from server.spotify.types import Purpose
 
@@ -71,7 +71,7 @@ class RateLimiter:
         await self._correct(bucket)
         self._refuse_in_pause(bucket)
         with suppress(DatabaseError):
-            self._learn(bucket, await self._database.run(quota_store.read, bucket, now))
+            self._learn(bucket, await self._database.run(usage_store.read, bucket, now))
         self._refuse_in_pause(bucket)
         usage = self._usage(bucket)
         if used(usage.windows, now) + calls > most:
@@ -84,7 +84,7 @@ class RateLimiter:
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
             entered, usage = await self._database.run(
-                quota_store.enter, bucket, self._now, most - pending
+                usage_store.enter, bucket, self._now, most - pending
             )
         except DatabaseError:
             entered, usage = self._enter_in_memory(bucket, self._now(), most)
@@ -104,7 +104,7 @@ class RateLimiter:
         if pause is not None and (corrected := pause.corrected(now)) != pause:
             self._usages[bucket] = replace(self._usage(bucket), pause=corrected)
             with suppress(DatabaseError):
-                await self._database.run(quota_store.read, bucket, now)
+                await self._database.run(usage_store.read, bucket, now)
 
     def _learn(self, bucket: str, usage: BucketUsage) -> None:
         """Take over what was read, but keep a pause that lasts longer in this process's memory."""
@@ -137,17 +137,17 @@ class RateLimiter:
         self._usages[bucket] = replace(self._usage(bucket), pause=None)
         self._unwritten_pauses.pop(bucket, None)
         with suppress(DatabaseError):
-            await self._database.run(quota_store.resume, bucket, now)
+            await self._database.run(usage_store.resume, bucket, now)
 
     async def save(self) -> None:
         """Store counts and pauses that could not be stored at once. Raises DatabaseError."""
         async with self._saving:
             if counts := dict(self._unwritten):
-                await self._database.run(quota_store.count, counts)
+                await self._database.run(usage_store.count, counts)
                 self._unwritten.subtract(counts)
                 self._unwritten = +self._unwritten
             for bucket, pause in tuple(self._unwritten_pauses.items()):
-                await self._database.run(quota_store.pause, bucket, pause)
+                await self._database.run(usage_store.pause, bucket, pause)
                 if self._unwritten_pauses.get(bucket) is pause:
                     del self._unwritten_pauses[bucket]
 
@@ -155,7 +155,7 @@ class RateLimiter:
         return self._usages.get(bucket, BucketUsage())
 
     def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, BucketUsage]:
-        """Do what `quota_store.enter` does in memory, while the database is unavailable."""
+        """Do what `usage_store.enter` does in memory, while the database is unavailable."""
         usage, hour = self._usage(bucket), hour_of(now)
         if used(usage.windows, now) >= most:
             return False, usage

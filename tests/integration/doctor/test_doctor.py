@@ -19,7 +19,7 @@ from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
@@ -397,7 +397,7 @@ async def test_what_is_paused_is_told_and_not_asked(
     standin = start_standin()
     until = datetime.now(UTC) + timedelta(hours=3)
     pause = Pause(datetime.now(UTC), until, "429 Too many requests")
-    await database.run(quota_store.pause, "/search", pause)
+    await database.run(usage_store.pause, "/search", pause)
     found = await report(standin)
     assert found["search"].level == "note"
     assert "asks for a pause" in found["search"].text
@@ -415,7 +415,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
 ) -> None:
     standin = start_standin()
     hour = hour_of(datetime.now(UTC))
-    await database.run(quota_store.count, {("/search", hour): 500})
+    await database.run(usage_store.count, {("/search", hour): 500})
     found = await report(standin)
     assert found["search"].level == "note"
     assert "500 calls of 500 in 24 hours are used up; calls are allowed again in" in (

@@ -16,7 +16,7 @@ import pytest
 
 from server.config.settings import DemoSettings
 from server.openapi import problem_kinds
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
 from tests.support.clock import Clock
@@ -127,7 +127,7 @@ async def with_releases(
     await pages.take(owner, "/status", state="running")
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(quota_store.pause, RELEASES.removeprefix("/v1"), pause)
+    await stage.freshet.database.run(usage_store.pause, RELEASES.removeprefix("/v1"), pause)
     await stage.freshet.upstream_status.load()
     for state, days in (("paused", 0), ("soon", 160), ("ended", 40)):
         clock.forward(days=days)

@@ -24,7 +24,7 @@ from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause
 from server.standin import Answer
 from server.storage import sync_runs
@@ -363,7 +363,7 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
 async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Clock) -> None:
     stage, browser = await synced()
     pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
+    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
     await stage.freshet.syncer.sync()
     await stage.freshet.upstream_status.load()
     page = read_page(await browser.get("/status"))
@@ -416,7 +416,7 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     assert "A sync is already running" in read_page(await browser.post("/status"), 409)
     await until(lambda: not stage.freshet.syncer.is_running)
     pause = Pause(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
+    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
     response = await browser.post("/status")
     assert "A sync can start in 777 seconds." in read_page(response, 429)
     assert response.headers["Retry-After"] == "777"

@@ -14,10 +14,10 @@ from tornado.httputil import HTTPHeaders
 from models import Cooldown, Quota
 from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import MAX_PAUSE, Pause
-from server.spotify.limits.quota_store import BucketUsage
 from server.spotify.limits.rate_limiter import RateLimiter
+from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
 from tests.support.clock import Clock
 from tests.support.rate_limiters import limiter_in_memory
@@ -343,7 +343,7 @@ async def test_a_pause_that_begins_while_the_database_is_waited_for_is_kept(
     holding, let_go = threading.Event(), threading.Event()
 
     def hold(session: Any) -> None:
-        quota_store._lock(session, SEARCH)
+        usage_store._lock(session, SEARCH)
         holding.set()
         let_go.wait(5)
 
@@ -410,7 +410,7 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
 ) -> None:
     one, two = caller(), caller()
     await one.many(1, answer=LIMITED)
-    two.limiter.learn(await database.run(quota_store.read_all, clock()))
+    two.limiter.learn(await database.run(usage_store.read_all, clock()))
     two.limiter._database = limiter_in_memory(clock)._database
     assert await two.many(3) == 0
 
@@ -481,7 +481,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
         return LIMITED
 
     def hold(session: Any) -> None:
-        quota_store._lock(session, SEARCH)
+        usage_store._lock(session, SEARCH)
         holding.set()
         let_go.wait(5)
 

@@ -20,7 +20,7 @@ from models import (
     SyncRun,
 )
 from server.database.executor import Database
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause
 from server.storage import retention, sweeps
 from server.sync.retention import Retention
@@ -259,7 +259,7 @@ async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
 ) -> None:
     for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
         pause = Pause(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
-        await keeper.database.run(quota_store.pause, bucket, pause)
+        await keeper.database.run(usage_store.pause, bucket, pause)
     await keeper.retention.clear()
     assert await keeper.all(select(Cooldown.bucket).order_by(Cooldown.bucket)) == [
         "/api/token",

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from server.catalog.schemas import Problem, SyncStarted
 from server.openapi.spec import openapi
-from server.spotify.limits import quota_store
+from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Pause
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
@@ -62,7 +62,7 @@ async def must_log_in(response: Any, root: str = "", cookie: str = "freshet_sess
 
 async def spend(stage: Stage, calls: int) -> None:
     hour = hour_of(stage.clock())
-    await stage.freshet.database.run(quota_store.count, {(RELEASES, hour): calls})
+    await stage.freshet.database.run(usage_store.count, {(RELEASES, hour): calls})
 
 
 @pytest.mark.gen_test
@@ -119,7 +119,7 @@ async def test_in_a_pause_nothing_is_asked_and_the_seconds_are_told(owned: Any) 
     stage, browser = await owned()
     now = stage.clock()
     pause = Pause(now, now + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(quota_store.pause, RELEASES, pause)
+    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
     calls = stage.standin.calls_to(f"/v1{RELEASES}")
     response = await browser.post(PATH)
     problem = await refused(response, 429, "rate-limited")
