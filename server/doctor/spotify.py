@@ -160,9 +160,9 @@ async def limits(
     text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"
     yield Finding("ok", "quota", text)
     for bucket, usage in usages.items():
-        if usage.pause and (seconds := usage.pause.seconds_left(now())):
+        if usage.cooldown and (seconds := usage.cooldown.seconds_left(now())):
             until = now() + timedelta(seconds=seconds)
-            text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {usage.pause.reason}"
+            text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {usage.cooldown.reason}"
             yield Finding("note", f"pause {bucket}", text, "wait: further calls would prolong it")
     yield await _pace(settings, make_pacing(settings, database, upstream, now))
 

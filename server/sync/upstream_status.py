@@ -104,14 +104,14 @@ class UpstreamStatus:
 
     def _bucket(self, name: str, usage: BucketUsage, sweeps: int | None) -> Bucket:
         now, per_day = self.now(), self._allowance.per_day
-        calls, pause = used(usage.windows, now), usage.pause
-        paused = pause is not None and pause.seconds_left(now) > 0
+        calls, cooldown = used(usage.windows, now), usage.cooldown
+        paused = cooldown is not None and cooldown.seconds_left(now) > 0
         return Bucket(
             name,
             calls,
             max(per_day - calls, 0),
             per_day,
             calls if sweeps is None else sweeps,
-            pause.until if pause and paused else None,
-            pause.reason if pause and paused else None,
+            cooldown.until if cooldown and paused else None,
+            cooldown.reason if cooldown and paused else None,
         )

@@ -1,4 +1,4 @@
-"""The rate limiter of all calls to Spotify: none during a pause, none beyond the quota.
+"""The rate limiter of all calls to Spotify: none during a cooldown, none beyond the quota.
 
 Its state is in the database, so it limits all processes together. What cannot be written there is
 kept in memory and written later, so that calls stay limited while the database is unavailable.
@@ -16,7 +16,7 @@ import structlog
 from server.database.executor import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause, named_pause, next_pause
+from server.spotify.limits.cooldown import Cooldown, next_cooldown, read_retry_after
 from server.spotify.limits.quota import Allowance, hour_of, room_at, used
 from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
@@ -44,7 +44,7 @@ class RateLimiter:
         self._now = now
         self._usages: dict[str, BucketUsage] = {}
         self._unwritten: Counter[tuple[str, datetime]] = Counter()
-        self._unwritten_pauses: dict[str, Pause] = {}
+        self._unwritten_cooldowns: dict[str, Cooldown] = {}
         self._saving = asyncio.Lock()
         self._logged_until: dict[str, datetime] = {}  # when `quota_spent` may be logged again
 
@@ -60,19 +60,19 @@ class RateLimiter:
         response = await call()
         self._count(bucket, response.status)
         if response.status == 429:
-            raise await self._pause(bucket, response)
+            raise await self._start_cooldown(bucket, response)
         if response.status < 500:
-            await self._resume(bucket)
+            await self._end_cooldown(bucket)
         return response
 
     async def check(self, bucket: str, purpose: Purpose, calls: int = 1) -> None:
         """Raise RateLimited or QuotaSpent if `calls` calls may not be made now; makes none."""
         now, most = self._now(), self.allowance.limit(purpose)
         await self._correct(bucket)
-        self._refuse_in_pause(bucket)
+        self._refuse_in_cooldown(bucket)
         with suppress(DatabaseError):
             self._learn(bucket, await self._database.run(usage_store.read, bucket, now))
-        self._refuse_in_pause(bucket)
+        self._refuse_in_cooldown(bucket)
         usage = self._usage(bucket)
         if used(usage.windows, now) + calls > most:
             self._refuse_as_spent(bucket, usage, now, most, calls)
@@ -80,7 +80,7 @@ class RateLimiter:
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
         most = self.allowance.limit(purpose)
         await self._correct(bucket)
-        self._refuse_in_pause(bucket)
+        self._refuse_in_cooldown(bucket)
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
             entered, usage = await self._database.run(
@@ -89,7 +89,7 @@ class RateLimiter:
         except DatabaseError:
             entered, usage = self._enter_in_memory(bucket, self._now(), most)
         self._learn(bucket, usage)
-        self._refuse_in_pause(bucket)  # one may have started during the wait for the database
+        self._refuse_in_cooldown(bucket)  # one may have started during the wait for the database
         if not entered:
             self._refuse_as_spent(bucket, usage, self._now(), most)
 
@@ -99,57 +99,57 @@ class RateLimiter:
             self._learn(bucket, usage)
 
     async def _correct(self, bucket: str) -> None:
-        """Let a pause from the future start now, after a fast clock was put back."""
-        now, pause = self._now(), self._usage(bucket).pause
-        if pause is not None and (corrected := pause.corrected(now)) != pause:
-            self._usages[bucket] = replace(self._usage(bucket), pause=corrected)
+        """Let a cooldown from the future start now, after a fast clock was put back."""
+        now, cooldown = self._now(), self._usage(bucket).cooldown
+        if cooldown is not None and (corrected := cooldown.corrected(now)) != cooldown:
+            self._usages[bucket] = replace(self._usage(bucket), cooldown=corrected)
             with suppress(DatabaseError):
                 await self._database.run(usage_store.read, bucket, now)
 
     def _learn(self, bucket: str, usage: BucketUsage) -> None:
-        """Take over what was read, but keep a pause that lasts longer in this process's memory."""
-        known = self._usage(bucket).pause
+        """Take over what was read, but keep a known cooldown that lasts longer."""
+        known = self._usage(bucket).cooldown
         lasting = known is not None and known.seconds_left(self._now()) > 0
-        if known and lasting and (usage.pause is None or usage.pause.until < known.until):
-            usage = replace(usage, pause=known)
+        if known and lasting and (usage.cooldown is None or usage.cooldown.until < known.until):
+            usage = replace(usage, cooldown=known)
         self._usages[bucket] = usage
 
-    async def _pause(self, bucket: str, response: Response) -> RateLimited:
-        """Store the pause that a 429 starts, and return the error to raise."""
+    async def _start_cooldown(self, bucket: str, response: Response) -> RateLimited:
+        """Store the cooldown that a 429 starts, and return the error to raise."""
         now, reason = self._now(), f"429 {response.reason()}".strip()
-        named = named_pause(response.headers.get("Retry-After"), now)
-        pause = next_pause(self._usage(bucket).pause, named, reason, now)
-        self._usages[bucket] = replace(self._usage(bucket), pause=pause)
-        self._unwritten_pauses[bucket] = pause
-        seconds = pause.seconds_left(now)
+        named = read_retry_after(response.headers.get("Retry-After"), now)
+        cooldown = next_cooldown(self._usage(bucket).cooldown, named, reason, now)
+        self._usages[bucket] = replace(self._usage(bucket), cooldown=cooldown)
+        self._unwritten_cooldowns[bucket] = cooldown
+        seconds = cooldown.seconds_left(now)
         log.warning(
-            "rate_limited", bucket=bucket, until=pause.until, seconds=seconds, reason=reason
+            "rate_limited", bucket=bucket, until=cooldown.until, seconds=seconds, reason=reason
         )
         with suppress(DatabaseError):  # `save` writes it later
             await self.save()
         return RateLimited(reason, seconds=seconds, bucket=bucket)
 
-    async def _resume(self, bucket: str) -> None:
-        """Delete the pause of a bucket, if it has ended, because Spotify has answered."""
-        now, pause = self._now(), self._usage(bucket).pause
-        if pause is None or pause.seconds_left(now):
+    async def _end_cooldown(self, bucket: str) -> None:
+        """Delete the cooldown of a bucket, if it has ended, because Spotify has answered."""
+        now, cooldown = self._now(), self._usage(bucket).cooldown
+        if cooldown is None or cooldown.seconds_left(now):
             return
-        self._usages[bucket] = replace(self._usage(bucket), pause=None)
-        self._unwritten_pauses.pop(bucket, None)
+        self._usages[bucket] = replace(self._usage(bucket), cooldown=None)
+        self._unwritten_cooldowns.pop(bucket, None)
         with suppress(DatabaseError):
-            await self._database.run(usage_store.resume, bucket, now)
+            await self._database.run(usage_store.end_cooldown, bucket, now)
 
     async def save(self) -> None:
-        """Store counts and pauses that could not be stored at once. Raises DatabaseError."""
+        """Store counts and cooldowns that could not be stored at once. Raises DatabaseError."""
         async with self._saving:
             if counts := dict(self._unwritten):
                 await self._database.run(usage_store.count, counts)
                 self._unwritten.subtract(counts)
                 self._unwritten = +self._unwritten
-            for bucket, pause in tuple(self._unwritten_pauses.items()):
-                await self._database.run(usage_store.pause, bucket, pause)
-                if self._unwritten_pauses.get(bucket) is pause:
-                    del self._unwritten_pauses[bucket]
+            for bucket, cooldown in tuple(self._unwritten_cooldowns.items()):
+                await self._database.run(usage_store.store_cooldown, bucket, cooldown)
+                if self._unwritten_cooldowns.get(bucket) is cooldown:
+                    del self._unwritten_cooldowns[bucket]
 
     def _usage(self, bucket: str) -> BucketUsage:
         return self._usages.get(bucket, BucketUsage())
@@ -163,14 +163,14 @@ class RateLimiter:
         windows = {**usage.windows, hour: usage.windows.get(hour, 0) + 1}
         return True, replace(usage, windows=windows)
 
-    def _refuse_in_pause(self, bucket: str) -> None:
-        now, pause = self._now(), self._usage(bucket).pause
-        seconds = pause.seconds_left(now) if pause else 0
-        if pause is None or not seconds:
+    def _refuse_in_cooldown(self, bucket: str) -> None:
+        now, cooldown = self._now(), self._usage(bucket).cooldown
+        seconds = cooldown.seconds_left(now) if cooldown else 0
+        if cooldown is None or not seconds:
             return
         until = now + timedelta(seconds=seconds)
         raise RateLimited(
-            f"{pause.reason}; not asked again before {until:%Y-%m-%d %H:%M:%S} UTC",
+            f"{cooldown.reason}; not asked again before {until:%Y-%m-%d %H:%M:%S} UTC",
             seconds=seconds,
             bucket=bucket,
         )

@@ -8,8 +8,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Cooldown, Quota
-from server.spotify.limits.cooldown import Pause
+import models
+from models import Quota
+from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import REACH, Windows, corrected, hour_of, used
 
 LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
@@ -19,10 +20,10 @@ Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 
 @dataclass(frozen=True)
 class BucketUsage:
-    """The stored state of one bucket: its calls by the hour, and its last pause, ended or not."""
+    """The stored state of a bucket: its calls by the hour; its last cooldown, ended or not."""
 
     windows: Windows = field(default_factory=dict)
-    pause: Pause | None = None
+    cooldown: Cooldown | None = None
 
 
 def enter(
@@ -36,12 +37,14 @@ def enter(
     _lock(session, bucket)
     now = clock()
     usage = read(session, bucket, now)
-    paused = usage.pause is not None and usage.pause.seconds_left(now) > 0
+    paused = usage.cooldown is not None and usage.cooldown.seconds_left(now) > 0
     if paused or used(usage.windows, now) >= most:
         return False, usage
     hour = hour_of(now)
     count(session, {(bucket, hour): 1})
-    return True, BucketUsage({**usage.windows, hour: usage.windows.get(hour, 0) + 1}, usage.pause)
+    return True, BucketUsage(
+        {**usage.windows, hour: usage.windows.get(hour, 0) + 1}, usage.cooldown
+    )
 
 
 def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
@@ -50,27 +53,29 @@ def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
         select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
     )
     windows = {row.window: row.calls for row in rows}
-    pause = _pause(session.get(Cooldown, bucket))
-    if any(window > now for window in windows) or (pause and pause != pause.corrected(now)):
+    cooldown = _cooldown_or_none(session.get(models.Cooldown, bucket))
+    if any(window > now for window in windows) or (
+        cooldown and cooldown != cooldown.corrected(now)
+    ):
         return _correct(session, bucket, now)
-    return BucketUsage(windows, pause)
+    return BucketUsage(windows, cooldown)
 
 
 def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
-    """Read every bucket that was called in the last day, or has a stored pause.
+    """Read every bucket that was called in the last day, or has a stored cooldown.
 
-    A pause that a fast clock has left starts now, even if no call is made.
+    A cooldown that a fast clock has left starts now, even if no call is made.
     """
     windows: dict[str, dict[datetime, int]] = {}
     for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
         windows.setdefault(row.bucket, {})[row.window] = row.calls
-    pauses = {row.bucket: _pause_of(row) for row in session.scalars(select(Cooldown))}
-    for bucket, pause in pauses.items():
-        if pause != pause.corrected(now):
-            pauses[bucket] = _correct(session, bucket, now).pause or pause
+    cooldowns = {row.bucket: _cooldown_of(row) for row in session.scalars(select(models.Cooldown))}
+    for bucket, cooldown in cooldowns.items():
+        if cooldown != cooldown.corrected(now):
+            cooldowns[bucket] = _correct(session, bucket, now).cooldown or cooldown
     return {
-        bucket: BucketUsage(windows.get(bucket, {}), pauses.get(bucket))
-        for bucket in sorted({*windows, *pauses})
+        bucket: BucketUsage(windows.get(bucket, {}), cooldowns.get(bucket))
+        for bucket in sorted({*windows, *cooldowns})
     }
 
 
@@ -86,50 +91,54 @@ def count(session: Session, calls: Counts) -> None:
         )
 
 
-def pause(session: Session, bucket: str, pause: Pause) -> None:
-    """Store a pause; the end of an earlier one that lasts longer stays."""
+def store_cooldown(session: Session, bucket: str, cooldown: Cooldown) -> None:
+    """Store a cooldown; the end of an earlier one that lasts longer stays."""
     _lock(session, bucket)
     values = {
-        "since": pause.since,
-        "until": pause.until,
-        "reason": pause.reason,
-        "unnamed": pause.unnamed,
+        "since": cooldown.since,
+        "until": cooldown.until,
+        "reason": cooldown.reason,
+        "unnamed": cooldown.unnamed,
     }
-    statement = insert(Cooldown).values(bucket=bucket, **values)
-    longer = func.greatest(Cooldown.until, statement.excluded.until)
+    statement = insert(models.Cooldown).values(bucket=bucket, **values)
+    longer = func.greatest(models.Cooldown.until, statement.excluded.until)
     session.execute(
         statement.on_conflict_do_update(
-            index_elements=[Cooldown.bucket], set_=values | {"until": longer}
+            index_elements=[models.Cooldown.bucket], set_=values | {"until": longer}
         )
     )
 
 
-def resume(session: Session, bucket: str, now: datetime) -> None:
-    """Delete a pause that has ended, because Spotify has answered again."""
-    session.execute(delete(Cooldown).where(Cooldown.bucket == bucket, Cooldown.until <= now))
+def end_cooldown(session: Session, bucket: str, now: datetime) -> None:
+    """Delete a cooldown that has ended, because Spotify has answered again."""
+    session.execute(
+        delete(models.Cooldown).where(
+            models.Cooldown.bucket == bucket, models.Cooldown.until <= now
+        )
+    )
 
 
 def prune(session: Session, now: datetime) -> None:
     """Delete hours that no longer count, and would not if the clock were put back by days.
 
-    Also deletes ended pauses of buckets that are no longer used, such as those of older versions.
+    Also deletes ended cooldowns of buckets no longer used, such as those of older versions.
     """
     session.execute(delete(Quota).where(Quota.window <= now - REACH - KEEP))
-    session.execute(delete(Cooldown).where(Cooldown.until <= now - KEEP))
+    session.execute(delete(models.Cooldown).where(models.Cooldown.until <= now - KEEP))
 
 
 def _correct(session: Session, bucket: str, now: datetime) -> BucketUsage:
-    """Move stored calls and the pause out of the future, after a fast clock was put back."""
+    """Move stored calls and the cooldown out of the future, after a fast clock was put back."""
     _lock(session, bucket)
     rows = session.execute(
         delete(Quota).where(Quota.bucket == bucket).returning(Quota.window, Quota.calls)
     )
     right = corrected({row.window: row.calls for row in rows}, now)
     count(session, {(bucket, window): calls for window, calls in right.items()})
-    row = session.get(Cooldown, bucket, with_for_update=True)
+    row = session.get(models.Cooldown, bucket, with_for_update=True)
     if row is not None:
-        pause = _pause_of(row).corrected(now)
-        row.since, row.until = pause.since, pause.until
+        cooldown = _cooldown_of(row).corrected(now)
+        row.since, row.until = cooldown.since, cooldown.until
         session.flush()
     return read(session, bucket, now)
 
@@ -138,9 +147,9 @@ def _lock(session: Session, bucket: str) -> None:
     session.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(bucket))))
 
 
-def _pause(row: Cooldown | None) -> Pause | None:
-    return None if row is None else _pause_of(row)
+def _cooldown_or_none(row: models.Cooldown | None) -> Cooldown | None:
+    return None if row is None else _cooldown_of(row)
 
 
-def _pause_of(row: Cooldown) -> Pause:
-    return Pause(row.since, row.until, row.reason, row.unnamed)
+def _cooldown_of(row: models.Cooldown) -> Cooldown:
+    return Cooldown(row.since, row.until, row.reason, row.unnamed)

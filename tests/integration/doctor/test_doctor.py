@@ -20,7 +20,7 @@ from server.doctor import Finding, examine
 from server.encryption import Encryption
 from server.spotify.auth import token_store
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
@@ -396,8 +396,8 @@ async def test_what_is_paused_is_told_and_not_asked(
 ) -> None:
     standin = start_standin()
     until = datetime.now(UTC) + timedelta(hours=3)
-    pause = Pause(datetime.now(UTC), until, "429 Too many requests")
-    await database.run(usage_store.pause, "/search", pause)
+    cooldown = Cooldown(datetime.now(UTC), until, "429 Too many requests")
+    await database.run(usage_store.store_cooldown, "/search", cooldown)
     found = await report(standin)
     assert found["search"].level == "note"
     assert "asks for a pause" in found["search"].text

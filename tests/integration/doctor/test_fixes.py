@@ -30,7 +30,7 @@ from server.doctor.database import of_database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
@@ -385,8 +385,8 @@ async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
 @pytest.mark.gen_test
 async def test_a_pause_that_is_waited_out_is_over(report: Examine, database: Database) -> None:
     now = utc_now()
-    pause = Pause(now, now + timedelta(hours=3), "429 Too many requests")
-    await database.run(usage_store.pause, "/search", pause)
+    cooldown = Cooldown(now, now + timedelta(hours=3), "429 Too many requests")
+    await database.run(usage_store.store_cooldown, "/search", cooldown)
     assert proposed(await report(), "pause /search").startswith("wait")
     found = await report(timedelta(hours=3, minutes=1))
     assert is_gone(found, "pause /search")

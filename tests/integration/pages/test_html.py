@@ -17,7 +17,7 @@ import pytest
 from server.config.settings import DemoSettings
 from server.openapi import problem_kinds
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.standin import Answer
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id
@@ -126,8 +126,10 @@ async def with_releases(
     assert (await owner.post("/status")).code == 303
     await pages.take(owner, "/status", state="running")
     await until(lambda: not stage.freshet.syncer.is_running)
-    pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.pause, RELEASES.removeprefix("/v1"), pause)
+    cooldown = Cooldown(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
+    await stage.freshet.database.run(
+        usage_store.store_cooldown, RELEASES.removeprefix("/v1"), cooldown
+    )
     await stage.freshet.upstream_status.load()
     for state, days in (("paused", 0), ("soon", 160), ("ended", 40)):
         clock.forward(days=days)

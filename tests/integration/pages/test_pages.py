@@ -25,7 +25,7 @@ from server.catalog.query import FEEDS, AlbumsQuery
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.standin import Answer
 from server.storage import sync_runs
 from server.storage.sync_runs import Day
@@ -362,8 +362,8 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
 @pytest.mark.gen_test
 async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Clock) -> None:
     stage, browser = await synced()
-    pause = Pause(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
+    cooldown = Cooldown(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
+    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
     await stage.freshet.syncer.sync()
     await stage.freshet.upstream_status.load()
     page = read_page(await browser.get("/status"))
@@ -415,8 +415,8 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     assert (await browser.post("/status")).code == 303
     assert "A sync is already running" in read_page(await browser.post("/status"), 409)
     await until(lambda: not stage.freshet.syncer.is_running)
-    pause = Pause(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
+    cooldown = Cooldown(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
+    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
     response = await browser.post("/status")
     assert "A sync can start in 777 seconds." in read_page(response, 429)
     assert response.headers["Retry-After"] == "777"

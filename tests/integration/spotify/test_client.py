@@ -22,7 +22,7 @@ from server.errors import (
     UserRefused,
 )
 from server.spotify.api.client import diagnose
-from server.spotify.limits.cooldown import DEFAULT_PAUSE, MAX_PAUSE, named_pause
+from server.spotify.limits.cooldown import DEFAULT_COOLDOWN, MAX_COOLDOWN, read_retry_after
 from server.spotify.transport import Response
 from server.standin import Answer
 from tests.support.spotify_answers import observed, scripted
@@ -102,7 +102,7 @@ async def test_each_refusal_that_was_seen_has_its_class(
     assert str(caught.value) == f"{row['status']} {message}"
     assert client.calls == (2 if row["status"] == 401 else 1)
     if isinstance(caught.value, RateLimited):
-        told = row.get("headers", {}).get("retry-after", str(DEFAULT_PAUSE)).split(" ")[0]
+        told = row.get("headers", {}).get("retry-after", str(DEFAULT_COOLDOWN)).split(" ")[0]
         assert caught.value.seconds == caught.value.retry_after == int(told)
 
 
@@ -305,7 +305,7 @@ async def test_failed_calls_count_as_well(
         ("35 s", 35),
         ("0", 1),
         ("-5", 1),
-        ("99999999999", MAX_PAUSE),
+        ("99999999999", MAX_COOLDOWN),
         ("9" * 5000, None),
         ("Fri, 20 Nov 2026 05:01:12 GMT", 60),
         ("Fri, 20 Nov 2026 05:01:12 -0000", 60),
@@ -313,20 +313,20 @@ async def test_failed_calls_count_as_well(
         ("Fri Nov 20 05:01:12 2026", 60),
         ("Fri, 20 Nov 2026 06:01:12 +0100", 60),
         ("Fri, 20 Nov 2020 05:01:12 GMT", 1),
-        ("Fri, 31 Dec 9999 23:59:59 -2300", MAX_PAUSE),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", MAX_COOLDOWN),
         ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
         ("Fri, 20 Nov 9999999999999999999999 05:01:12 GMT", None),
         ("Fri, 99 Foo 2026 05:01:12 GMT", None),
     ],
 )
 def test_a_pause_as_seconds_or_as_a_date(retry_after: str | None, seconds: int | None) -> None:
-    assert named_pause(retry_after, NOW) == seconds
+    assert read_retry_after(retry_after, NOW) == seconds
 
 
 @given(st.one_of(st.text(), st.from_regex(r"\w{3}, \d+ \w{3} \d+ \d+:\d+:\d+ [+-]?\w+")))
 def test_a_pause_that_is_named_is_between_a_second_and_two_days(retry_after: str) -> None:
-    seconds = named_pause(retry_after, NOW)
-    assert seconds is None or 1 <= seconds <= MAX_PAUSE
+    seconds = read_retry_after(retry_after, NOW)
+    assert seconds is None or 1 <= seconds <= MAX_COOLDOWN
 
 
 @given(

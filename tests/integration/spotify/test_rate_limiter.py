@@ -11,11 +11,12 @@ from sqlalchemy import select, text
 from structlog.testing import capture_logs
 from tornado.httputil import HTTPHeaders
 
-from models import Cooldown, Quota
+import models
+from models import Quota
 from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import MAX_PAUSE, Pause
+from server.spotify.limits.cooldown import MAX_COOLDOWN, Cooldown
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
@@ -175,7 +176,7 @@ async def test_a_pause_that_names_no_time_is_a_quarter_of_an_hour_and_doubles_un
         seconds.append(caught.value.seconds)
         clock.forward(seconds=caught.value.seconds)
     assert seconds[:4] == [900, 1800, 3600, 7200]
-    assert seconds[-1] == MAX_PAUSE
+    assert seconds[-1] == MAX_COOLDOWN
     await caller().call()
     with pytest.raises(RateLimited) as caught:
         await caller().call(UNNAMED)
@@ -318,7 +319,7 @@ async def test_a_pause_of_a_clock_that_ran_ahead_begins_when_it_is_put_right(
     assert await caller().many(5) == 0
     clock.forward(seconds=86_237)
     assert await caller().many(1) == 1
-    rows = await database.run(lambda session: session.scalars(select(Cooldown)).all())
+    rows = await database.run(lambda session: session.scalars(select(models.Cooldown)).all())
     assert rows == []
 
 
@@ -421,8 +422,8 @@ async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_d
 ) -> None:
     alone = Caller(limiter_in_memory(clock))
     await alone.many(1, answer=LIMITED)
-    shorter = Pause(clock(), clock() + timedelta(seconds=11), "429")
-    for usage in (BucketUsage(), BucketUsage(pause=shorter)):
+    shorter = Cooldown(clock(), clock() + timedelta(seconds=11), "429")
+    for usage in (BucketUsage(), BucketUsage(cooldown=shorter)):
         alone.limiter.learn({SEARCH: usage})
         clock.forward(seconds=12)
         assert await alone.many(1) == 0
@@ -434,8 +435,8 @@ async def test_a_pause_that_could_not_be_written_is_not_forgotten_for_what_the_d
 async def test_a_longer_pause_that_the_database_knows_of_is_kept(clock: Clock) -> None:
     alone = Caller(limiter_in_memory(clock))
     await alone.many(1, answer=SHORT)
-    longer = Pause(clock(), clock() + timedelta(seconds=60), "429")
-    alone.limiter.learn({SEARCH: BucketUsage(pause=longer)})
+    longer = Cooldown(clock(), clock() + timedelta(seconds=60), "429")
+    alone.limiter.learn({SEARCH: BucketUsage(cooldown=longer)})
     clock.forward(seconds=59)
     assert await alone.many(1) == 0
     clock.forward(seconds=1)
@@ -465,7 +466,7 @@ async def test_a_pause_that_ended_while_the_database_was_away_is_never_written(
     await astray.call()
     astray.limiter._database = database
     await astray.limiter.save()
-    assert await database.run(lambda session: session.scalars(select(Cooldown)).all()) == []
+    assert await database.run(lambda session: session.scalars(select(models.Cooldown)).all()) == []
 
 
 @pytest.mark.gen_test
@@ -496,7 +497,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
     await waiting_for_a_lock(database)
     asked.set()
     await until(
-        lambda: astray.limiter._unwritten_pauses[SEARCH].until > clock() + timedelta(days=0.9)
+        lambda: astray.limiter._unwritten_cooldowns[SEARCH].until > clock() + timedelta(days=0.9)
     )
     let_go.set()
     await held

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+import models
 from models import (
     Album,
     AlbumArtist,
     Artist,
     Change,
-    Cooldown,
     JournalFloor,
     Listing,
     Quota,
@@ -21,7 +21,7 @@ from models import (
 )
 from server.database.executor import Database
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.storage import retention, sweeps
 from server.sync.retention import Retention
 from tests.support.clock import Clock
@@ -258,10 +258,10 @@ async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
     keeper: Keeper, clock: Clock
 ) -> None:
     for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
-        pause = Pause(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
-        await keeper.database.run(usage_store.pause, bucket, pause)
+        cooldown = Cooldown(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
+        await keeper.database.run(usage_store.store_cooldown, bucket, cooldown)
     await keeper.retention.clear()
-    assert await keeper.all(select(Cooldown.bucket).order_by(Cooldown.bucket)) == [
+    assert await keeper.all(select(models.Cooldown.bucket).order_by(models.Cooldown.bucket)) == [
         "/api/token",
         "/recent",
     ]

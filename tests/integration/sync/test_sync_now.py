@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from server.catalog.schemas import Problem, SyncStarted
 from server.openapi.spec import openapi
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
 from tests.support.clock import Clock
@@ -118,8 +118,8 @@ async def test_a_second_one_is_refused_while_one_runs(owned: Any) -> None:
 async def test_in_a_pause_nothing_is_asked_and_the_seconds_are_told(owned: Any) -> None:
     stage, browser = await owned()
     now = stage.clock()
-    pause = Pause(now, now + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.pause, RELEASES, pause)
+    cooldown = Cooldown(now, now + timedelta(seconds=777), "429 Too many requests")
+    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
     calls = stage.standin.calls_to(f"/v1{RELEASES}")
     response = await browser.post(PATH)
     problem = await refused(response, 429, "rate-limited")

@@ -21,7 +21,7 @@ from handlers.pages.base import STATIC
 from models import SyncRun
 from server.database.engine import make_engine
 from server.spotify.limits import usage_store
-from server.spotify.limits.cooldown import Pause
+from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from tests.support.browser_actions import (
     SCROLLED,
@@ -111,7 +111,9 @@ def remember(place: Place) -> None:
     with Session(place.engine) as session, session.begin():
         session.execute(insert(SyncRun), rows)
         usage_store.count(session, {(NOBODYS, hour_of(now)): 12_345})
-        usage_store.pause(session, NOBODYS, Pause(now, now + timedelta(hours=40), reason))
+        usage_store.store_cooldown(
+            session, NOBODYS, Cooldown(now, now + timedelta(hours=40), reason)
+        )
     deadline = time.monotonic() + PATIENCE / 1000
     while syncs_told(place) <= 50 or NOBODYS.encode() not in place.server.get("/status")[2]:
         assert time.monotonic() < deadline, "the server did not hear of the syncs"
