@@ -183,7 +183,7 @@ class Application:
                 (self.consent_monitor.tick, CONSENT_SECONDS),
                 (self._catch_up, CATCH_UP_SECONDS),
                 (self.cache.tick, CACHE_SECONDS),
-                (partial(self.builders.call, heap.give_back), heap.TRIM_SECONDS),
+                (partial(self.builders.call, heap.return_memory), heap.TRIM_SECONDS),
             )
         )
 

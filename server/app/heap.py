@@ -20,18 +20,18 @@ def share_one_heap() -> None:
     Free memory at the end of a thread's own heap is never returned, and Python's lock lets only one
     thread allocate at a time anyway. Source: mallopt(3).
     """
-    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) and find():
+    if (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) and malloc_trim():
         mallopt(M_ARENA_MAX, ARENAS)
 
 
-def find() -> Callable[[int], object] | None:
+def malloc_trim() -> Callable[[int], object] | None:
     """Return the C library's malloc_trim; None if it is not glibc."""
     function: Callable[[int], object] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return function
 
 
-def give_back() -> None:
+def return_memory() -> None:
     """Return all unused pages; to be called in a thread, because it may take some milliseconds."""
-    trim = find()
+    trim = malloc_trim()
     if trim is not None:
         trim(0)

@@ -27,7 +27,7 @@ class Cooldown:
         return max(left, 0)
 
     def corrected(self, now: datetime) -> "Cooldown":
-        """Correct a cooldown that starts in the future or lasts too long, after a clock was put back.
+        """Correct a cooldown that a clock, since put back, has left in the future or too long.
 
         It then starts now, and ends after at most MAX_COOLDOWN seconds.
         """

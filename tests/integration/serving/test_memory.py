@@ -246,7 +246,7 @@ def test_what_the_memo_has_forgotten_is_not_held_until_the_next_tick() -> None:
 
 FREE_SOME = """
 import os
-from server.app.heap import find, give_back
+from server.app.heap import malloc_trim, return_memory
 from tests.bench.http.process import resident
 large, small = [], []
 for _ in range(2000):
@@ -255,8 +255,8 @@ for _ in range(2000):
 full = resident(os.getpid())
 del large
 freed = resident(os.getpid())
-give_back()
-print(find() is not None, full, freed, resident(os.getpid()))
+return_memory()
+print(malloc_trim() is not None, full, freed, resident(os.getpid()))
 """
 
 
