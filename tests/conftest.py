@@ -44,6 +44,25 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("noisy")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each worker begin with its share of the slow tests, so that no run ends with one.
+
+    xdist's worksteal gives each worker an equal part of the list, in order.
+    """
+    slow = [each for each in items if each.get_closest_marker("slow")]
+    others = [each for each in items if not each.get_closest_marker("slow")]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = len(items) // workers
+    ordered: list[pytest.Item] = []
+    for number in range(workers):
+        ordered += slow[number::workers]
+        room = max(0, (number + 1) * size - len(ordered))
+        ordered += others[:room]
+        others = others[room:]
+    items[:] = ordered + others
+
+
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()

@@ -185,6 +185,7 @@ def move(source: str, target: str, folder: Path, *without: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_everything_moves_to_an_older_server_and_back(
     database_url: URL, older: URL, tmp_path: Path

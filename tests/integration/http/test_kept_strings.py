@@ -112,6 +112,7 @@ async def left_behind(port: int, kind: Callable[[int], bytes], requests: int) ->
     return tracemalloc.get_traced_memory()[0] - before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "proxies", [{}, {"trusted_proxies": "127.0.0.1"}], ids=["direct", "behind a proxy"]
 )

@@ -223,6 +223,7 @@ async def check_journal(server: Server) -> None:
     follower.leave()
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     phases=[each for each in Phase if each is not Phase.shrink],  # which would take minutes

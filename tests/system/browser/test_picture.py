@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser
 
 from tests.support import picture
@@ -22,6 +23,7 @@ def fits(file: Path) -> bool:
     return size_of(png) == SIZE and 20_000 < len(png) <= MOST_BYTES
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_start_page_is_made_from_the_demo(chromium: Browser) -> None:
     file = ROOT / "build" / "start-page.png"
     file.unlink(missing_ok=True)

@@ -87,6 +87,7 @@ def live(
     return start
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(AppKind)[: 2 if os.environ.get("FRESHET_SOAK") else 1])
 @pytest.mark.gen_test(timeout=1800)
 async def test_a_clock_that_jumps_by_days_makes_no_storm_and_loses_nothing(

@@ -42,6 +42,7 @@ def filled(database_url: URL) -> URL:
     return database_url
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("descriptors")
 def test_every_owner_of_memory_is_filled_to_its_bound_and_the_process_stays_within_its_setting(
     run: Callable[..., Server], filled: URL, long: bool

@@ -53,6 +53,7 @@ def readiness(server: Server) -> tuple[int, str]:
     return status, body.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=120)
 async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_request_fails(
     run: Run, url: URL, publishing: str, next_version: Path

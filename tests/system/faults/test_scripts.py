@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
@@ -158,6 +159,7 @@ async def play(
         await standin.stop()
 
 
+@pytest.mark.slow
 def test_whatever_spotify_does_nothing_is_lost_and_nothing_asked_in_vain(
     io_loop: IOLoop, database: Database, make_settings: MakeSettings, long: bool
 ) -> None:

@@ -61,6 +61,7 @@ async def test_a_server_that_is_told_to_end_answers_all_that_is_asked(
         assert load.cut + load.reset <= FRESH
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=300)
 async def test_a_process_of_two_that_ends_fails_no_request_and_one_that_is_killed_only_its_own(
     run: Run, env: dict[str, str], long: bool

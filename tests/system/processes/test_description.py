@@ -65,6 +65,7 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
     file.write_text(json.dumps(document))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paths", halves(), ids=["one half", "other half"])
 def test_whatever_schemathesis_asks_the_answers_are_as_described(
     paths: list[str], run: Callable[..., Server], database_url: URL, spotify: str, tmp_path: Path

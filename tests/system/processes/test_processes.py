@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 import psycopg2
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import URL
 
@@ -36,6 +37,7 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
     return found
 
 
+@pytest.mark.slow
 def test_two_processes_serve_the_demo_and_one_that_is_killed_comes_back(
     run: Run, manage: Manage
 ) -> None:
