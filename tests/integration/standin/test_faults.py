@@ -793,4 +793,4 @@ def test_the_stand_in_alone_says_what_faults_there_are_and_what_is_wrong_with_a_
     for arguments in (["--faults", faults_file("[{")], ["--faults", "/no/such"], ["--quota", "x"]):
         with pytest.raises(SystemExit, match="2"):
             __main__.main(arguments)
-        assert f"error: argument {arguments[0]}: " in capsys.readouterr().err
+        assert f"Invalid value for '{arguments[0]}': " in capsys.readouterr().err

@@ -5,6 +5,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -33,6 +34,12 @@ def env_file(manage_py: Path) -> Iterator[Path]:
     assert not [each for each in file.parent.glob(".env.*") if each.suffix != ".example"]
 
 
+def _be_in_front() -> None:
+    """Take the terminal, with Ctrl-C at work even if the tests run in the background of a shell."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A person at a terminal, who answers what is asked."""
 
@@ -47,7 +54,7 @@ class Terminal:
             stderr=other,
             cwd="/",
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_be_in_front,
         )
         os.close(other)
 
