@@ -20,8 +20,8 @@ from server.doctor import examine
 from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.observability import log
+from server.process import inherited_state
 from server.process import main as serve
-from server.process import startup
 from server.request_errors import SyncRunning
 from server.spotify.proxy import Proxies
 from server.sync.report import Report
@@ -39,7 +39,7 @@ class Commands(click.Group):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         """Repair what the process inherited, then run the program."""
-        startup.prepare()
+        inherited_state.repair()
         return super().main(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:

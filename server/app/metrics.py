@@ -13,7 +13,7 @@ from server.http.connections.backlog import Backlog
 from server.http.head_cache import Count
 from server.observability import log_handler
 from server.observability.access_log import AccessLog
-from server.observability.http_metrics import Traffic
+from server.observability.http_metrics import HandlerMetrics
 from server.observability.instruments import Instruments
 from server.observability.metrics import Gauge, Metrics
 from server.observability.process_metrics import ProcessGauges
@@ -187,8 +187,8 @@ def add_clients(process_gauges: ProcessGauges, broadcast: Broadcast, backlog: Ba
 
 def make_access_log(settings: Settings, instruments: Instruments, table: list[Any]) -> AccessLog:
     """Build the access log, which also counts requests by the routes of `table`."""
-    traffic = Traffic(instruments.requests, [route[0] for route in table])
-    return AccessLog(settings.access_log, traffic, traffic.refused)
+    handler_metrics = HandlerMetrics(instruments.requests, [route[0] for route in table])
+    return AccessLog(settings.access_log, handler_metrics, handler_metrics.refused)
 
 
 def make_count(instruments: Instruments, access_log: AccessLog) -> Count:

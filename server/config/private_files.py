@@ -21,7 +21,7 @@ LONGEST_COMMAND = 100  # characters of a command line in a message
 
 
 @dataclass(frozen=True)
-class Holder:
+class LockHolder:
     """The process that holds a lock: its id, its user and its command line."""
 
     pid: int
@@ -86,7 +86,7 @@ def try_lock(file: IO[str]) -> bool:
     return True
 
 
-def holder(path: Path) -> Holder | None:
+def holder(path: Path) -> LockHolder | None:
     """Return the process that holds the lock of a file; None where that is unknown (not Linux).
 
     If the process that took it has ended, it is one that inherited it. The device is not compared
@@ -123,11 +123,11 @@ def _locks() -> Iterator[tuple[str, str, str]]:
             yield fields[4], f"{major}:{minor}", inode
 
 
-def _process(pid: int) -> Holder:
+def _process(pid: int) -> LockHolder:
     """Return a process with its user. Raises OSError if it has ended."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
     uid = next(line for line in status.splitlines() if line.startswith("Uid:")).split()[2]
-    return Holder(pid, int(uid), _command(pid))
+    return LockHolder(pid, int(uid), _command(pid))
 
 
 def _command(pid: int) -> str:

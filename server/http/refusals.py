@@ -61,10 +61,10 @@ def refusal_of(refuse: Refuse, peer: str, head: bytes | bytearray, fault: Reques
     request = UnreadableRequest(
         peer, *request_line(head), HTTPHeaders(), fault.status, fault.reason
     )
-    return answer_to(request, refuse)
+    return response_to(request, refuse)
 
 
-def answer_to(request: UnreadableRequest, refuse: Refuse) -> bytes:
+def response_to(request: UnreadableRequest, refuse: Refuse) -> bytes:
     """Return the complete response to an unreadable request; the connection ends with it."""
     body = refuse(request)
     fields = {
@@ -191,7 +191,7 @@ class RefusingStream(AccountedStream):
         headers = (self._request._request_headers if self._request else None) or HTTPHeaders()
         method, target = (line.method, line.path) if line else ("", "")
         request = UnreadableRequest(self._peer, method, target, headers, fault.status, fault.reason)
-        return answer_to(request, self._refuse)
+        return response_to(request, self._refuse)
 
     def close_fd(self) -> None:
         """Close the connection; after the last response, linger until the client has closed it."""

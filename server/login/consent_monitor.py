@@ -10,7 +10,7 @@ from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import DecryptionFailed
 from server.spotify.auth import token_store
-from server.spotify.consent import REMIND_FROM, Consent, State
+from server.spotify.consent import REMIND_FROM, Consent, ConsentState
 
 LIST_THEM = "not in ALLOWED_USERS, so their tokens are not used; add them, or log in"
 
@@ -88,7 +88,7 @@ class ConsentMonitor:
             )
 
     def _read(self, row: Login) -> Consent:
-        state: State = "active" if row.state == token_store.ACTIVE else "consent_needed"
+        state: ConsentState = "active" if row.state == token_store.ACTIVE else "consent_needed"
         if state == "active" and not self._is_readable(row):
             state = "unreadable"
         assert row.authorized_at is not None

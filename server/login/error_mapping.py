@@ -23,7 +23,7 @@ BY_CLASS: list[tuple[type[SpotifyError], type[LoginFailed]]] = [  # the narrower
 ]
 
 
-def of_answer(error: SpotifyError) -> LoginFailed:
+def of_spotify_error(error: SpotifyError) -> LoginFailed:
     """Return the failure for an error of the token endpoint or of `/me`."""
     text = str(error).lower()
     kind: type[LoginFailed]

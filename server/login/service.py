@@ -195,7 +195,7 @@ class LoginService:
             answer = await self._client.get_as(grant.access_token, ME, bucket=bucket)
             return grant, read_profile(answer)
         except SpotifyError as error:
-            raise error_mapping.of_answer(error) from error
+            raise error_mapping.of_spotify_error(error) from error
 
     async def _admit(self, profile: Profile, grant: Grant, replaces: str | None) -> str:
         now = self._now()

@@ -17,7 +17,7 @@ NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{k
 BLANK = " "  # replaces path parameters; no path contains one
 
 
-class Requests:
+class RequestMetrics:
     """Counts and times answered requests; `flush` passes the numbers on to the library.
 
     The caller must keep the number of routes and methods small. `by` is "handler", "lane" or
@@ -86,10 +86,10 @@ class _Histogram(Histogram):
                 bucket.inc(count)
 
 
-class Traffic:
+class HandlerMetrics:
     """Counts and times every request that a handler answered, by the route patterns given."""
 
-    def __init__(self, requests: Requests, patterns: Iterable[str]) -> None:
+    def __init__(self, requests: RequestMetrics, patterns: Iterable[str]) -> None:
         self._requests = requests
         self._routes: dict[str, str] = {}
         for pattern in patterns:

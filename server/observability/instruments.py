@@ -4,7 +4,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, disable_cre
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from server.observability.count_files import CountFiles
-from server.observability.http_metrics import Requests
+from server.observability.http_metrics import RequestMetrics
 from server.observability.process_metrics import ProcessGauges
 from server.tasks import attempt_now
 
@@ -38,7 +38,7 @@ class Instruments:
     def __init__(self, process: int = 1, files: CountFiles | None = None) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
-        self.requests = Requests(registry)
+        self.requests = RequestMetrics(registry)
         self.cache = CacheTally(registry)
         self.process_gauges = ProcessGauges(registry, process)
         self._syncs = Histogram(

@@ -18,7 +18,7 @@ from server.config.settings import Settings
 from server.observability import log
 from server.observability.count_files import CountFiles
 from server.observability.instruments import Instruments
-from server.process import startup, tuning
+from server.process import inherited_state, tuning
 from server.process.child import BEAT_SECONDS
 
 LISTENING, ALIVE = b"listening", b"alive"
@@ -35,7 +35,7 @@ def main(settings: Settings, folder: Path, number: int, parent: Connection) -> N
     ignored, because a Ctrl-C of the terminal reaches the parent, too.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    startup.prepare()
+    inherited_state.repair()
     tuning.make_ready()
     log.configure(settings.log_format, settings.log_level, process=number)
     counted = Instruments(number, _share_counts(folder, number))

@@ -28,10 +28,10 @@ from server.errors import NoDataYet, NotFound
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
-from server.serving.builder import Builder
 from server.serving.hot_queries import HotQueries
 from server.serving.past_days import PastDays
 from server.serving.payload import CODINGS, Coding, Representation
+from server.serving.response_builder import ResponseBuilder
 from server.serving.response_store import Key, ResponseStore, StoredResponse
 from server.tasks import SingleFlight, Tasks, attempt
 
@@ -74,7 +74,7 @@ class PayloadCache:
         self.days = PastDays(load_day, memory.days, admission)
         self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
-        self._builder = Builder(max_age, root, self._tally, self.omissions)
+        self._builder = ResponseBuilder(max_age, root, self._tally, self.omissions)
         self._clocks = Clocks(now, timer, interval)
         self._now, self._timer = now, timer
         self._snapshot: Snapshot | None = None

@@ -12,7 +12,7 @@ MONTHS = 6
 REMIND_FROM = 30  # days before the end
 SCOPES = ("user-follow-read",)  # the least that identifies an account and is useful
 
-State = Literal["active", "consent_needed", "unreadable"]
+ConsentState = Literal["active", "consent_needed", "unreadable"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Consent:
     """
 
     account_id: str
-    state: State
+    state: ConsentState
     scopes: tuple[str, ...]
     authorized_at: datetime
     reason: str | None = None

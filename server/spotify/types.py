@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 SourceName = Literal["new-releases", "search"]
-Setting = Literal["auto", "new-releases", "search"]  # SYNC_SOURCE
+SourceSetting = Literal["auto", "new-releases", "search"]  # SYNC_SOURCE
 # What a call is for: it decides how much of the quota it may use.
 Purpose = Literal["interactive", "background", "tokens", "login"]
-LADDER: tuple[SourceName, ...] = ("new-releases", "search")  # the better source first
+SOURCE_ORDER: tuple[SourceName, ...] = ("new-releases", "search")  # the better source first
 
 PROBE_AGAIN = timedelta(days=1)
 

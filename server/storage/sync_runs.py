@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from models import Source, SyncRun
 from server.spotify.sweep import Sweep, Tally
-from server.spotify.types import LADDER, SourceName, Verdict, Verdicts
+from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 DAYS = 30  # that `read_days` covers
@@ -110,9 +110,9 @@ def load_history(session: Session) -> SyncHistory:
     )
     verdicts = _load_verdicts(session)
     return SyncHistory(
-        {name: verdicts[name] for name in LADDER if name in verdicts},
+        {name: verdicts[name] for name in SOURCE_ORDER if name in verdicts},
         _of_markets(verdicts),
-        source if source in LADDER else None,
+        source if source in SOURCE_ORDER else None,
         run.finished_at if run else None,
         run.outcome if run else None,
         run.error if run else None,

@@ -10,7 +10,7 @@ import structlog
 
 from server.catalog.snapshot import is_stuck
 from server.spotify.sweep import Sweep, Tally
-from server.spotify.types import Purpose, Setting, SourceName, Verdict
+from server.spotify.types import Purpose, SourceName, SourceSetting, Verdict
 
 REMIND = timedelta(hours=24)
 
@@ -57,7 +57,7 @@ class Report:
         )
 
 
-def log_start(setting: Setting, purpose: Purpose) -> None:
+def log_start(setting: SourceSetting, purpose: Purpose) -> None:
     """Log that a sync has started: the source that SYNC_SOURCE names, and what triggered it."""
     trigger = "person" if purpose == "interactive" else "clock"
     log.info("sync_started", source=setting, trigger=trigger)

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from server.catalog.snapshot import Freshness, is_stuck
 from server.spotify.consent import Consent
-from server.spotify.types import LADDER, SourceName, Verdict
+from server.spotify.types import SOURCE_ORDER, SourceName, Verdict
 from server.storage.sync_runs import Day, SyncHistory
 from server.sync.upstream_status import Bucket
 
@@ -52,7 +52,7 @@ class Status:
     @property
     def sources(self) -> dict[SourceName, Verdict | None]:
         """Every source of new releases, with Spotify's last verdict on it."""
-        return {name: self.history.verdicts.get(name) for name in LADDER}
+        return {name: self.history.verdicts.get(name) for name in SOURCE_ORDER}
 
     @property
     def days_to_reconsent(self) -> int | None:

@@ -13,7 +13,7 @@ from server.database.executor import Database
 from server.errors import DatabaseError, FreshetError, Paused
 from server.request_errors import SyncRefused, SyncRunning
 from server.spotify.api.sweeper import Progress, Sweeper, SweepRun, reason_of
-from server.spotify.types import LADDER, Purpose, Setting, SourceName, Verdict, Verdicts
+from server.spotify.types import SOURCE_ORDER, Purpose, SourceName, SourceSetting, Verdict, Verdicts
 from server.storage import sweeps, sync_runs
 from server.storage.sync_runs import SyncHistory
 from server.sync import sync_lock
@@ -52,7 +52,7 @@ class Syncer:
         *,
         pacing: Pacing,
         schedule: Schedule,
-        setting: Setting,
+        setting: SourceSetting,
         now: Callable[[], datetime],
         origin: str = "",
         report_to: Callable[[Report], None] = log_report,
@@ -97,7 +97,9 @@ class Syncer:
         0 for an unknown source. `markets` holds the verdicts on markets.
         """
         pages = self._last_sweep[1] if self._last_sweep and self._last_sweep[0] == source else 0
-        return pages if pages or source not in LADDER else self._pacing.max_calls(source, markets)
+        if pages or source not in SOURCE_ORDER:
+            return pages
+        return self._pacing.max_calls(source, markets)
 
     async def resume(self) -> None:
         """Continue the schedule of the previous leader, so that a restart causes no extra sync."""

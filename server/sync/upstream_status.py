@@ -11,7 +11,7 @@ from server.errors import DatabaseError
 from server.spotify.limits import usage_store
 from server.spotify.limits.quota import Allowance, used
 from server.spotify.limits.usage_store import BucketUsage
-from server.spotify.types import ENDPOINTS, LADDER, Verdict
+from server.spotify.types import ENDPOINTS, SOURCE_ORDER, Verdict
 from server.storage import sync_runs
 from server.storage.sync_runs import Day, SyncHistory
 from server.tasks import attempt_each
@@ -95,7 +95,7 @@ class UpstreamStatus:
 
         The forecast assumes that `source` is swept every `interval`, with `pages` calls each time.
         """
-        swept = next((ENDPOINTS[each].path for each in LADDER if each == source), None)
+        swept = next((ENDPOINTS[each].path for each in SOURCE_ORDER if each == source), None)
         sweeps = math.ceil(DAY / interval) * pages if interval else 0
         return [
             self._bucket(name, usage, sweeps if name == swept else None)

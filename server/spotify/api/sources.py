@@ -14,7 +14,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Gap, Page, is_transient, page
 from server.spotify.object_parser import release_dates
-from server.spotify.types import ENDPOINTS, LADDER, Setting, SourceName, Verdict
+from server.spotify.types import ENDPOINTS, SOURCE_ORDER, SourceName, SourceSetting, Verdict
 
 PATIENCE = 3  # failed syncs in a row, after which a source that does not answer is passed over
 MAX_DATED = 100  # items of a page whose dates are compared; more than any page has
@@ -61,7 +61,7 @@ class SourceProbe:
         self._errors: dict[SourceName, SpotifyError] = {}
         self.learnt: dict[SourceName, Verdict] = {}
 
-    async def choose(self, setting: Setting, failures: int = 0) -> Choice:
+    async def choose(self, setting: SourceSetting, failures: int = 0) -> Choice:
         """Choose the freshest source that this app may use, or the one that `setting` names.
 
         A refusal is believed when another source answers with the same token, or only pauses; it is
@@ -108,7 +108,7 @@ class SourceProbe:
 
         Raises `error` if the second page is empty or cannot be read either.
         """
-        for source in [each for each in LADDER if self._errors.get(each) is error]:
+        for source in [each for each in SOURCE_ORDER if self._errors.get(each) is error]:
             market = self._markets.requested(source)[0]
             with suppress(SpotifyError):
                 second = await page(self._client, source, ENDPOINTS[source].limit, market)
@@ -125,7 +125,7 @@ class SourceProbe:
 
     def _ranked(self) -> list[SourceName]:
         """List the sources that may be tried, the freshest first, then in the ladder's order."""
-        usable = [source for source in LADDER if not self._is_refused(source)]
+        usable = [source for source in SOURCE_ORDER if not self._is_refused(source)]
         return sorted(usable, key=self._freshness, reverse=True)
 
     async def _probe(self, source: SourceName) -> bool:
@@ -169,7 +169,7 @@ class SourceProbe:
 
     def _final_error(self) -> SpotifyError:
         """Return why no source can be swept: the shortest pause if any, else the last error."""
-        errors = [self._errors[source] for source in LADDER if source in self._errors]
+        errors = [self._errors[source] for source in SOURCE_ORDER if source in self._errors]
         pauses = [each for each in errors if isinstance(each, Paused)]
         if pauses or any(isinstance(each, MarketRefused) for each in errors):
             self._believe_refusals()  # or each retry until the pause is over would ask again
@@ -196,7 +196,7 @@ class SourceProbe:
     def _why(self, source: SourceName) -> str:
         """Explain the choice of a source to an operator."""
         reasons = []
-        for each in LADDER:
+        for each in SOURCE_ORDER:
             verdict = self._verdict(each)
             if each == source or verdict is None:
                 continue

@@ -17,7 +17,7 @@ from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.list_parser import ListParser, ParsedPage
 from server.spotify.object_parser import MAX_CREDITS, MAX_IMAGES, ParsedRelease
 from server.spotify.sweep import MarketList, Proof, Sweep
-from server.spotify.types import ENDPOINTS, Setting, SourceName, Verdict, Verdicts
+from server.spotify.types import ENDPOINTS, SourceName, SourceSetting, Verdict, Verdicts
 
 SWEEP_SECONDS = 300.0  # for a whole sweep, however long each request may take
 ITEMS_AT_ONCE = 2  # parsed before the loop turns to requests
@@ -60,7 +60,7 @@ class Sweeper:
     """
 
     client: SpotifyClient
-    setting: Setting
+    setting: SourceSetting
     max_releases: int
     markets: Sequence[str] = ()
     seconds: float = SWEEP_SECONDS

@@ -460,7 +460,7 @@ CASES: list[tuple[SpotifyError, type[LoginFailed], int]] = [
 def test_each_error_of_spotifys_has_its_failure(
     error: SpotifyError, kind: type[LoginFailed], status: int
 ) -> None:
-    failure = error_mapping.of_answer(error)
+    failure = error_mapping.of_spotify_error(error)
     assert type(failure) is kind
     assert failure.status == status
     assert str(failure) == str(error)  # for the log

@@ -18,7 +18,7 @@ from server import __version__
 from server.app.application import Application
 from server.database.embedded import EmbeddedPostgres
 from server.observability.count_files import FOLDER
-from server.observability.http_metrics import REQUEST_SECONDS, Requests
+from server.observability.http_metrics import REQUEST_SECONDS, RequestMetrics
 from server.observability.instruments import Instruments
 from server.observability.process_metrics import ProcessGauges
 from tests.support.client import Client
@@ -66,7 +66,7 @@ async def test_names_keep_to_the_conventions_and_each_has_a_sentence(
 @given(st.lists(st.sampled_from([*REQUEST_SECONDS, 0.0, 0.003, 0.2, 7.0]), max_size=30))
 def test_times_told_in_bulk_are_those_told_one_by_one(times: list[float]) -> None:
     registry, single = CollectorRegistry(), CollectorRegistry()
-    requests = Requests(registry)
+    requests = RequestMetrics(registry)
     name = "freshet_http_request_seconds"
     histogram = Histogram(name, "x", ["route"], buckets=REQUEST_SECONDS, registry=single)
     for number, seconds in enumerate(times):

@@ -19,7 +19,7 @@ from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Page, Walk, read_page
 from server.spotify.api.sources import Choice, SourceProbe
 from server.spotify.transport import MAX_BODY_BYTES
-from server.spotify.types import Setting, SourceName, Verdict
+from server.spotify.types import SourceName, SourceSetting, Verdict
 from server.standin import Answer, AppKind
 from tests.support.clock import Clock
 from tests.support.examples import album, albums
@@ -40,7 +40,7 @@ Verdicts = dict[SourceName, Verdict]
 
 async def choose(
     client: SpotifyClient,
-    setting: Setting,
+    setting: SourceSetting,
     known: Verdicts,
     now: datetime,
     *,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.spotify.consent import REMIND_FROM, Consent, State, end_of_consent
+from server.spotify.consent import REMIND_FROM, Consent, ConsentState, end_of_consent
 from server.standin.accounts.tokens import months_later
 
 MOMENTS = st.datetimes(
@@ -15,7 +15,7 @@ MOMENTS = st.datetimes(
 STATES = st.sampled_from(["active", "consent_needed", "unreadable"])
 
 
-def consent(at: datetime, state: State = "active") -> Consent:
+def consent(at: datetime, state: ConsentState = "active") -> Consent:
     return Consent("account", state, (), at)
 
 
@@ -94,7 +94,7 @@ def test_whole_days_are_left_and_never_less_than_none(before_the_end: timedelta,
 
 @given(MOMENTS, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=400)), STATES)
 def test_days_only_become_fewer(
-    at: datetime, now: datetime, later: timedelta, state: State
+    at: datetime, now: datetime, later: timedelta, state: ConsentState
 ) -> None:
     held = consent(at, state)
     assert held.days_left(now) >= held.days_left(now + later) >= 0

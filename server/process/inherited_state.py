@@ -12,7 +12,7 @@ STANDARD = ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w"))
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
-def prepare() -> None:
+def repair() -> None:
     """Repair descriptors and signals; must be called before anything else."""
     open_standard_descriptors()
     accept_signals()

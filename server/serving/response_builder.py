@@ -17,7 +17,7 @@ from server.serving.response_store import Key, StoredResponse
 log = structlog.get_logger()
 
 
-class Builder:
+class ResponseBuilder:
     """Builds responses; `max_age` is their cache lifetime in seconds, `root` this server's URL.
 
     A release that a response cannot hold is left out of it, and logged by `omissions`.
