@@ -172,7 +172,7 @@ class Application:
             settings, self.cache, make_count(self.instruments, self.access_log), self._timer
         )
         parts = self.access_log, self.head_cache, self.backlog, self.broadcast
-        self.site = make_web_server(settings, table, self.pages, *parts)
+        self.web_server = make_web_server(settings, table, self.pages, *parts)
 
     def _make_timers(self) -> Timers:
         """Build the periodic jobs of every process, which start after the first snapshot."""
@@ -216,7 +216,7 @@ class Application:
         AddressUnavailable.
         """
         shared = self.settings.processes > 1
-        self.port = self.site.listen(self.settings.host, self.settings.port, shared=shared)
+        self.port = self.web_server.listen(self.settings.host, self.settings.port, shared=shared)
         self.metrics.start()
         self.tasks.spawn(self._boot())
         self.opening = self._first_tasks.spawn(self._open())
@@ -243,7 +243,7 @@ class Application:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.loaded.wait(), self._warm_seconds)
         finally:
-            self.site.open()
+            self.web_server.open()
 
     def _sync_ended(self, report: Report) -> None:
         """Count a sync of this process; after a failed one, load the quota that it has used.
@@ -286,7 +286,7 @@ class Application:
         for step in (
             self._first_tasks.stop,
             self.broadcast.close,
-            self.site.close,
+            self.web_server.close,
             self.timers.stop,
             self.tasks.stop,
             self.syncer.stop,

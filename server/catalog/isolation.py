@@ -16,7 +16,7 @@ class LeftOut:
     error: Exception
 
 
-def each(
+def build_each(
     items: Iterable[Item], make: Callable[[Item], Made]
 ) -> tuple[list[Made], tuple[LeftOut, ...]]:
     """Return `make(item)` for each item, and the items that raised.
@@ -36,7 +36,7 @@ def each(
     return made, tuple(faulty)
 
 
-def together(
+def build_together(
     items: Sequence[Item], make: Callable[[Sequence[Item]], Made]
 ) -> tuple[Made, tuple[LeftOut, ...]]:
     """Return `make(items)`, made without the items that cause it to raise, and those items.

@@ -90,7 +90,7 @@ def build(
     """
     since = _change_times(query, today, stale_since)
     keep = max_age, revalidate
-    listed, unlisted = isolation.together(
+    listed, unlisted = isolation.build_together(
         snapshot.albums, lambda albums: json_body.select_items(snapshot.only(albums), query, today)
     )
     end = None if query.limit is None else query.start + query.limit
@@ -100,7 +100,7 @@ def build(
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
         channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
-        body, unwritten = isolation.together(
+        body, unwritten = isolation.build_together(
             page, lambda part: form.write(channel, _releases(part))
         )
         faults = (*unlisted, *unwritten)
@@ -125,7 +125,7 @@ def build(
         rest = orjson.dumps({"count": len(part), **about}, option=TIMES)
         return json_body.write_list(part, query, rest)
 
-    body, unwritten = isolation.together(page, write)
+    body, unwritten = isolation.build_together(page, write)
     return with_headers(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
 
 

@@ -105,14 +105,14 @@ def read_entries(
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     credit_rows = session.execute(_artists_of(list(credited))).all()
     rows = {row.id: row for row in credit_rows}
-    made, left_out = isolation.each(rows.values(), lambda row: (row.id, _artist_entry(row)))
+    made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, _artist_entry(row)))
     log_left_out("artists", left_out)
     artists = dict(made)
     for row in credit_rows:
         if row.id in artists:
             credited[row.album_id].append(artists[row.id])
     spelled: dict[str, str] = {}  # albums share their lists of markets
-    entries, left_out = isolation.each(
+    entries, left_out = isolation.build_each(
         albums, lambda album: _album_entry(album, tuple(credited[album.id]), spelled)
     )
     log_left_out("albums", left_out)

@@ -132,9 +132,11 @@ class ControlledBroadcast:
         routes = [(r"/api/events", EventsHandler, handed)]
         elsewhere = (NotFoundHandler, {"pages": Pages(PublicAddress("http://127.0.0.1:5000"))})
         log = AccessLog("off")
-        self.site = WebServer(routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies()))
-        self.port = self.site.listen("127.0.0.1", 0)
-        self.site.open()
+        self.web_server = WebServer(
+            routes, log, elsewhere, refuse=Refuser("", log, TrustedProxies())
+        )
+        self.port = self.web_server.listen("127.0.0.1", 0)
+        self.web_server.open()
 
     async def _read(self, after: int, limit: int) -> JournalPage:
         self.reads += 1
@@ -149,7 +151,7 @@ class ControlledBroadcast:
 
     async def close(self) -> None:
         self.broadcast.close()
-        await self.site.close()
+        await self.web_server.close()
 
 
 MakeBroadcast = Callable[..., ControlledBroadcast]

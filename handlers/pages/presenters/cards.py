@@ -109,7 +109,7 @@ class ArtistCard(NamedTuple):
         """
         artist: dict[str, Any] = orjson.loads(json)
         followers = artist["followers"]
-        cards, left_out = isolation.each(
+        cards, left_out = isolation.build_each(
             artist["albums"], lambda each: Card.of(Release.of(each), today)
         )
         return cls(

@@ -123,11 +123,11 @@ def build(
 
     `today` is the day in UTC.
     """
-    listed, unlisted = isolation.together(
+    listed, unlisted = isolation.build_together(
         snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), query, today)
     )
     page = listed[query.start : query.start + query.limit]
-    cards, unshown = isolation.each(page, lambda entry: Card.of(entry.release, today))
+    cards, unshown = isolation.build_each(page, lambda entry: Card.of(entry.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today)
     grid = _grid(

@@ -110,7 +110,8 @@ class SpotifyClient:
 def diagnose(response: Response) -> SpotifyError:
     """Return the error that a status other than 200 and 429 means.
 
-    Source: developer.spotify.com/documentation/web-api/concepts/api-calls, and observed answers.
+    `RateLimiter.call` has raised RateLimited for a 429 before. Source:
+    developer.spotify.com/documentation/web-api/concepts/api-calls, and observed answers.
     """
     message = response.reason()
     text = f"{response.status} {message}".strip()

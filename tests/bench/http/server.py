@@ -35,7 +35,7 @@ class Bench:
         if not lane:
             given = self._freshet
             elsewhere = routes.elsewhere(given.pages)
-            given.site = WebServer(given.routes(), given.access_log, elsewhere)
+            given.web_server = WebServer(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
         self._freshet.tasks.spawn(tuning.freeze_startup(self._freshet.loaded))
         return self._freshet.port

@@ -190,7 +190,7 @@ async def test_who_reads_nothing_is_dropped_and_nobody_else_notices(
         assert len(await ear.ids(900)) == 900
         await until(lambda: served.broadcast.listeners == 1)
     assert [line["event"] for line in logs] == ["listener_dropped"]
-    await until(lambda: served.site.in_flight == 1)
+    await until(lambda: served.web_server.in_flight == 1)
     deaf.close()
     ear.close()
 
@@ -211,7 +211,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(
         _, writer = await gone  # and one that does not even wait for the answer
         writer.write(b"GET /api/events HTTP/1.1\r\nHost: x\r\n\r\n")
         writer.transport.abort()
-        await until(lambda: not served.broadcast.listeners and not served.site.in_flight)
+        await until(lambda: not served.broadcast.listeners and not served.web_server.in_flight)
         happen(database, albums(1))
         await served.broadcast.refresh()
         await until(lambda: asyncio.all_tasks() <= before)
@@ -274,7 +274,7 @@ async def test_a_stop_waits_for_no_client_that_reads_nothing(
     began = time.monotonic()
     await served.close()
     assert time.monotonic() - began < 3
-    assert served.site.in_flight == 0
+    assert served.web_server.in_flight == 0
     deaf.close()
 
 

@@ -31,7 +31,7 @@ async def test_a_request_in_flight_is_answered_before_the_server_stops(
     with freshet.database.engine.begin() as other:
         other.execute(text("LOCK TABLE alembic_version"))
         asked = asyncio.create_task(client.fetch("/readyz"))
-        await until(lambda: freshet.site.in_flight)
+        await until(lambda: freshet.web_server.in_flight)
         stopping = asyncio.create_task(freshet.stop())
         await asyncio.sleep(0.1)
         assert not stopping.done()
@@ -52,7 +52,7 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
     await writer.drain()
     await asyncio.sleep(0.05)
     writer.close()
-    assert freshet.site.in_flight == 0
+    assert freshet.web_server.in_flight == 0
     async with asyncio.timeout(2):
         await freshet.stop()
 

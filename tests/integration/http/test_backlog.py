@@ -65,12 +65,12 @@ async def test_clients_that_read_nothing_share_one_body(
     start: Any, ask: Connect, head: bytes
 ) -> None:
     freshet = await start()
-    backlog = freshet.site.backlog
+    backlog = freshet.web_server.backlog
     for _ in range(50):
         await ask(freshet, head % b"" * MANY)
     await until(lambda: backlog.clients == 50)
-    assert freshet.site.lane is not None
-    assert all(queued(each.descriptor) < 200_000 for each in freshet.site.lane.connections)
+    assert freshet.web_server.lane is not None
+    assert all(queued(each.descriptor) < 200_000 for each in freshet.web_server.lane.connections)
     each = 6_000 if b"X-A" not in head else 18_000
     assert backlog.bytes < 60_000 + 50 * each
     assert (await samples_of(freshet))["freshet_unsent_bytes[1]"] == backlog.bytes
@@ -81,7 +81,7 @@ async def test_a_client_that_takes_less_than_the_least_rate_is_closed_and_a_slow
     start: Any, ask: Connect, head: bytes
 ) -> None:
     freshet = await start()
-    backlog = freshet.site.backlog
+    backlog = freshet.web_server.backlog
     slow, slower, deaf = [await ask(freshet, head % b"" * MANY) for _ in range(3)]
     await until(lambda: backlog.clients == 3)
     seconds = 4 * PATIENCE
@@ -115,7 +115,7 @@ async def test_over_the_bound_the_slowest_are_closed_and_others_get_every_byte(
     start: Any, ask: Connect, head: bytes
 ) -> None:
     freshet = await start()
-    backlog = freshet.site.backlog
+    backlog = freshet.web_server.backlog
     backlog.bound = 600_000 if b"X-A" not in head else 1_200_000
     steady = await ask(freshet, head % b"" * MANY, 64 * 1024)
     await until(lambda: backlog.clients == 1)

@@ -118,8 +118,8 @@ def connect() -> Iterator[Connect]:
 
 
 def lane_of(freshet: Application) -> FastLane:
-    assert freshet.site.lane is not None
-    return freshet.site.lane
+    assert freshet.web_server.lane is not None
+    return freshet.web_server.lane
 
 
 async def used(client: Client, before: bytes) -> Client:

@@ -50,8 +50,8 @@ async def read_one(client: socket.socket) -> bytes:
 
 
 def lane_of(freshet: Application) -> FastLane:
-    assert freshet.site.lane is not None
-    return freshet.site.lane
+    assert freshet.web_server.lane is not None
+    return freshet.web_server.lane
 
 
 @pytest.mark.gen_test
@@ -168,7 +168,7 @@ async def test_behind_a_stream_of_events_only_the_end_ends_it_and_nothing_keeps_
     began = time.process_time()
     await asyncio.sleep(0.5)
     assert time.process_time() - began < 0.25
-    lent = [each.stream for each in freshet.site._server._connections]
+    lent = [each.stream for each in freshet.web_server._server._connections]
     assert all(not each._received for each in lent), "nothing is kept of it"
     assert len(lent) == (not ends)
     is_open = False
@@ -393,7 +393,7 @@ async def test_who_waits_to_be_accepted_at_the_end_is_taken_in(
 ) -> None:
     freshet = await start()
     client = await connect(freshet)
-    assert isinstance(freshet.site.acceptor, Acceptor)
+    assert isinstance(freshet.web_server.acceptor, Acceptor)
     asked = asyncio.create_task(answer(client))
     stopping = asyncio.create_task(freshet.stop())
     assert (await asked).endswith(END)

@@ -91,7 +91,7 @@ def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:
     assert freshet.head_cache._most == budget.head_cache
     assert freshet.admission.most == budget.waiting // REQUEST_BYTES
     assert freshet.backlog.bound == budget.unsent
-    assert freshet.site._memory == budget
+    assert freshet.web_server._memory == budget
     freshet.upstream.transport.close()
     freshet.upstream.short_transport.close()
     freshet.database.close()
@@ -136,7 +136,7 @@ async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(start:
         writer.write(half)
         wires.append((reader, writer))
         await asyncio.sleep(0.01)
-    application = freshet.site._application
+    application = freshet.web_server._application
     await until(lambda: len(application.bodies) == most)
     for reader, _ in wires[:5]:
         assert await asyncio.wait_for(reader.read(), 5) == b""
@@ -151,7 +151,7 @@ async def test_bodies_that_do_not_end_are_bounded_and_the_oldest_go_first(start:
 @pytest.mark.gen_test
 async def test_connections_are_bounded_and_the_most_silent_go_first(start: Any) -> None:
     freshet = await start()
-    lane = freshet.site.lane
+    lane = freshet.web_server.lane
     assert lane is not None
     lane._most = 100
     silent = [await asyncio.open_connection("127.0.0.1", freshet.port) for _ in range(100)]

@@ -127,7 +127,7 @@ async def test_connections_to_freshet_are_kept_and_it_learns_who_asks(
     for number in range(8):
         answer = await nginx.get(f"{path}?limit={1 + number}", **forged)
         assert answer.code == 200
-    lane = freshet.site.lane
+    lane = freshet.web_server.lane
     assert lane is not None
     await until(lambda: 1 <= len(lane.connections) <= (os.cpu_count() or 1))
     lines = [orjson.loads(line) for line in stream.getvalue().splitlines()]

@@ -28,8 +28,8 @@ def test_what_raises_is_left_out_and_all_else_is_made(numbers: list[int]) -> Non
     good = [2 * each for each in numbers if each >= 0]
     bad = [each for each in numbers if each < 0]
     for made, left_out in (
-        isolation.each(numbers, double),
-        isolation.together(numbers, doubles),
+        isolation.build_each(numbers, double),
+        isolation.build_together(numbers, doubles),
     ):
         assert made == good
         assert [each.item for each in left_out] == bad
@@ -38,9 +38,9 @@ def test_what_raises_is_left_out_and_all_else_is_made(numbers: list[int]) -> Non
 
 def test_what_fails_with_every_one_of_several_items_is_no_items_fault() -> None:
     with pytest.raises(Faulty):
-        isolation.each([-1, -2], double)
+        isolation.build_each([-1, -2], double)
     with pytest.raises(Faulty):
-        isolation.together([-1, -2], doubles)
+        isolation.build_together([-1, -2], doubles)
 
 
 def test_what_fails_without_any_item_or_by_their_number_alone_is_raised() -> None:
@@ -53,11 +53,11 @@ def test_what_fails_without_any_item_or_by_their_number_alone_is_raised() -> Non
 
     for make in (never, only_few):
         with pytest.raises(Faulty):
-            isolation.together([1, 2, 3], make)
+            isolation.build_together([1, 2, 3], make)
     with pytest.raises(Faulty):
-        isolation.together([1], never)
+        isolation.build_together([1], never)
     with pytest.raises(Faulty):
-        isolation.together([], never)
+        isolation.build_together([], never)
 
 
 def test_one_of_a_thousand_is_found_in_few_tries() -> None:
@@ -68,9 +68,9 @@ def test_one_of_a_thousand_is_found_in_few_tries() -> None:
         tries += 1
         return doubles(numbers)
 
-    made, (left_out,) = isolation.together([*range(700), -1, *range(300)], counted)
+    made, (left_out,) = isolation.build_together([*range(700), -1, *range(300)], counted)
     assert (len(made), left_out.item) == (1000, -1)
     assert tries < 25
     tries = 0
-    isolation.together(range(1000), counted)
+    isolation.build_together(range(1000), counted)
     assert tries == 1, "nothing is tried twice while nothing fails"
