@@ -790,7 +790,12 @@ def test_the_stand_in_alone_says_what_faults_there_are_and_what_is_wrong_with_a_
     with pytest.raises(SystemExit, match="0"):
         __main__.main(["--help"])
     assert set(NAMES) <= set(capsys.readouterr().out.split())
-    for arguments in (["--faults", faults_file("[{")], ["--faults", "/no/such"], ["--quota", "x"]):
+    broken = faults_file("[{")
+    for arguments, error in (
+        (["--faults", broken], f"Error: {broken}: invalid JSON: "),
+        (["--faults", "/no/such"], "Error: Invalid value for '--faults': '/no/such': "),
+        (["--quota", "x"], "Error: Invalid value for '--quota': "),
+    ):
         with pytest.raises(SystemExit, match="2"):
             __main__.main(arguments)
-        assert f"Invalid value for '{arguments[0]}': " in capsys.readouterr().err
+        assert error in capsys.readouterr().err
