@@ -62,5 +62,5 @@ class Durations:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Stopwatch())
-    if not hasattr(config, "workerinput"):
+    if not hasattr(config, "workerinput") and not config.getoption("setupplan"):
         config.pluginmanager.register(Durations(FILE))
