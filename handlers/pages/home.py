@@ -28,8 +28,8 @@ class HomeHandler(AccountHandler):
     async def get(self) -> None:
         """Send the page."""
         done = DONE.get(self.pop_done() or "")
-        status = self._read_status()
-        shown, visitor = await self._grid(status), await self.visitor()
+        shown, visitor = await self._grid(self._read_status()), await self.visitor()
+        status = self._read_status()  # again: what is shown of the login is newer than the session
         self.send_page(
             "home.html",
             policy=self._pages.pictured,

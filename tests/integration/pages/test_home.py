@@ -1,10 +1,11 @@
 """The pages for people: the start page in every state, the headers of all, the style sheet."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from server.standin import Listener
 from tests.support.clock import Clock
@@ -198,6 +199,22 @@ async def test_a_stranger_costs_no_statement_and_a_session_one(
     visitor.jar = browser.jar
     assert "You are logged in as" in await home(visitor)
     assert len(statements) == 1
+
+
+@pytest.mark.gen_test
+async def test_a_login_that_changes_while_the_session_is_read_is_shown_as_it_is_then(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = await logged_in(stage)
+    freshet = stage.freshet
+    with freshet.database.engine.begin() as other:
+        other.execute(text("LOCK TABLE sessions"))
+        page = asyncio.create_task(home(browser))
+        await until(lambda: freshet.web_server.in_flight)  # it has a session, which is locked
+        await stage.execute("UPDATE logins SET state = 'consent_needed'")
+        await freshet.consent_monitor.load()
+    assert "The consent has ended or was withdrawn" in await page
 
 
 @pytest.mark.gen_test
