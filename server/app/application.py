@@ -210,10 +210,10 @@ class Application:
         return timedelta(seconds=self.syncer.schedule.interval)
 
     def start(self) -> None:
-        """Listen at once, then boot in the background, and answer once data is loaded.
+        """Bind the address at once, boot in the background, and answer once data is loaded.
 
-        The order is the same for a single process, a worker and the tests. Raises
-        AddressUnavailable.
+        The order is the same for a single process, a worker and the tests; only a worker leaves
+        clients to the others until it answers. Raises AddressUnavailable.
         """
         shared = self.settings.processes > 1
         self.port = self.web_server.listen(self.settings.host, self.settings.port, shared=shared)

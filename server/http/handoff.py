@@ -50,6 +50,11 @@ class HandoffServer(HTTPServer):
         self.queue = HandoffQueue() if queue is None else queue
         self.linger = Linger()
 
+    @property
+    def has_connections(self) -> bool:
+        """Whether Tornado has a connection, perhaps with a head that it has not parsed yet."""
+        return bool(self._connections)
+
     def hand_off(
         self,
         connection: socket.socket,

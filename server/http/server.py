@@ -234,7 +234,7 @@ class WebServer:
         if self.lane is not None and self.acceptor is not None:
             self.acceptor.close()
             self.lane.drain()
-            if self.lane.idle:
+            if self.lane.idle or self._server.has_connections:
                 await asyncio.sleep(LAST_CALL_SECONDS)
         for _ in range(round(DRAIN_SECONDS / DRAIN_STEP)):
             if not self.in_flight:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -213,3 +214,21 @@ async def test_a_stop_while_clients_wait_still_answers_them(
     await freshet.stop()
     assert (await waiting).code == 200
     client.http.close()
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_request_that_came_just_before_a_stop_is_answered(
+    make_settings: MakeSettings, closing: Closing, turns: int
+) -> None:
+    nowhere = "postgresql://user:password@127.0.0.1:1/freshet"
+    freshet = Application(make_settings(database_url=nowhere), warm_seconds=0)
+    closing(freshet.stop)
+    freshet.start()
+    await freshet.opening
+    with socket.create_connection(("127.0.0.1", freshet.port), timeout=5) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        for _ in range(turns):  # of the loop: it is accepted, read, and handed to Tornado
+            await asyncio.sleep(0)
+        await freshet.stop()
+        assert client.recv(1024).startswith(b"HTTP/1.1 200 OK\r\n")
