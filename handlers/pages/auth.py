@@ -96,7 +96,7 @@ class LoginHandler(AuthHandler):
         return (request.protocol, request.host_name.strip("[]")) != (ours.scheme, ours.hostname)
 
     def _attempts(self) -> list[str]:
-        """Return the names, without prefix, of the cookies of begun logins, the oldest first.
+        """Return the names, without prefix, of the cookies of started logins, the oldest first.
 
         Browsers send them in this order. Source: RFC 6265 section 5.4.
         """

@@ -82,7 +82,8 @@ class Database:
     ) -> T:
         """Call `function(session, …)` in a thread and a transaction; commit if it returns.
 
-        Raises DatabaseUnavailable if the database cannot be reached.
+        Raises DatabaseUnavailable if the database cannot be reached, SchemaMismatch if a table or
+        column is missing.
         """
 
         def call() -> T:

@@ -156,7 +156,7 @@ async def limits(
     """Report the quota used, the pauses, and the time between syncs that the quota allows."""
     usages = await database.run(usage_store.read_all, now())
     most = upstream.limiter.allowance.per_day
-    spent = [f"{bucket} {used(usage.windows, now())}" for bucket, usage in usages.items()]
+    spent = [f"{bucket} {used(usage.calls_by_hour, now())}" for bucket, usage in usages.items()]
     text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"
     yield Finding("ok", "quota", text)
     for bucket, usage in usages.items():

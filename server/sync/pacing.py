@@ -63,6 +63,6 @@ class Pacing:
         cost, now = pages or self.max_calls(source, known), self._now()
         usage = await self._database.run(usage_store.read, ENDPOINTS[source].path, now)
         most = self._allowance.limit("background")
-        room = room_at(usage.windows, now, cost, most) or now + BUSY
-        apart = spacing(usage.windows, now, cost, most)
+        room = room_at(usage.calls_by_hour, now, cost, most) or now + BUSY
+        apart = spacing(usage.calls_by_hour, now, cost, most)
         return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)

@@ -104,7 +104,7 @@ class UpstreamStatus:
 
     def _bucket(self, name: str, usage: BucketUsage, sweeps: int | None) -> Bucket:
         now, per_day = self.now(), self._allowance.per_day
-        calls, cooldown = used(usage.windows, now), usage.cooldown
+        calls, cooldown = used(usage.calls_by_hour, now), usage.cooldown
         paused = cooldown is not None and cooldown.seconds_left(now) > 0
         return Bucket(
             name,

@@ -184,7 +184,7 @@ class SweepRun:
                 self._add(walk, market, parser.result(), seen)
 
     def _add(self, walk: Walk, market: str, parsed: ParsedPage, seen: int) -> None:
-        """Add the list of one market to what was collected, with the proof that its absences are.
+        """Add the list of one market, with what the absence of an album from it proves.
 
         A market that was refused until now proves nothing: its list is news in itself.
         """

@@ -18,7 +18,7 @@ REACH = timedelta(hours=25)  # how long an hour counts after its start
 SILENCE = timedelta(hours=3)  # without a call; the clock may have been put forward in it
 RESERVED = 10  # one call in ten is reserved for syncs that people start
 
-Windows = Mapping[datetime, int]  # start of an hour → calls
+CallsByHour = Mapping[datetime, int]  # start of an hour → calls
 
 
 @dataclass(frozen=True)
@@ -61,55 +61,55 @@ def hour_of(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def used(windows: Windows, now: datetime) -> int:
+def used(calls_by_hour: CallsByHour, now: datetime) -> int:
     """Sum the calls of the last 24 hours."""
-    return sum(calls for start, calls in windows.items() if start + REACH > now)
+    return sum(calls for start, calls in calls_by_hour.items() if start + REACH > now)
 
 
-def corrected(windows: Windows, now: datetime) -> Windows:
+def corrected(calls_by_hour: CallsByHour, now: datetime) -> CallsByHour:
     """Move calls out of the future, where a clock that has since been put back counted them.
 
     The newest calls are moved to this hour, the others by the same distance. Calls from before a
     SILENCE are moved only if they lie in the future as well, because the clock may have been right
     until then.
     """
-    first = newest = max(windows, default=now)
+    first = newest = max(calls_by_hour, default=now)
     ahead = newest - hour_of(now)
     if ahead < HOUR:
-        return windows
-    for start in sorted(windows, reverse=True):
+        return calls_by_hour
+    for start in sorted(calls_by_hour, reverse=True):
         if first - start > SILENCE:
             break
         first = start
     right: Counter[datetime] = Counter()
-    for start, calls in windows.items():
+    for start, calls in calls_by_hour.items():
         right[start - ahead if start >= min(first, now) else start] += calls
     return right
 
 
-def room_at(windows: Windows, now: datetime, calls: int, most: int) -> datetime | None:
+def room_at(calls_by_hour: CallsByHour, now: datetime, calls: int, most: int) -> datetime | None:
     """Return when `calls` more calls fit under `most`; None if they never do."""
     if calls > most:
         return None
-    left, moment = most - used(windows, now), now
-    for start in sorted(windows):
+    left, moment = most - used(calls_by_hour, now), now
+    for start in sorted(calls_by_hour):
         if left >= calls:
             break
         if start + REACH > now:
-            left, moment = left + windows[start], start + REACH
+            left, moment = left + calls_by_hour[start], start + REACH
     return moment
 
 
-def spacing(windows: Windows, now: datetime, cost: int, most: int) -> timedelta:
+def spacing(calls_by_hour: CallsByHour, now: datetime, cost: int, most: int) -> timedelta:
     """Return the least time between sweeps of `cost` calls each that fit under `most`.
 
     The calls left are spread until the hours used so far stop counting, so that syncs do not use
     them up early and then have to wait.
     """
-    left, widest = most - used(windows, now), timedelta(0)
-    leaving = sorted(start for start in windows if start + REACH > now)
+    left, widest = most - used(calls_by_hour, now), timedelta(0)
+    leaving = sorted(start for start in calls_by_hour if start + REACH > now)
     for start in leaving:
         fitting = max(left // cost, 0)
         widest = max(widest, (start + REACH - now) / (fitting + 1))
-        left += windows[start]
+        left += calls_by_hour[start]
     return max(widest, REACH / max(most // cost, 1))

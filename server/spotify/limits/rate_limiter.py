@@ -74,7 +74,7 @@ class RateLimiter:
             self._learn(bucket, await self._database.run(usage_store.read, bucket, now))
         self._refuse_in_cooldown(bucket)
         usage = self._usage(bucket)
-        if used(usage.windows, now) + calls > most:
+        if used(usage.calls_by_hour, now) + calls > most:
             self._refuse_as_spent(bucket, usage, now, most, calls)
 
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
@@ -157,11 +157,11 @@ class RateLimiter:
     def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, BucketUsage]:
         """Do what `usage_store.enter` does in memory, while the database is unavailable."""
         usage, hour = self._usage(bucket), hour_of(now)
-        if used(usage.windows, now) >= most:
+        if used(usage.calls_by_hour, now) >= most:
             return False, usage
         self._unwritten[bucket, hour] += 1
-        windows = {**usage.windows, hour: usage.windows.get(hour, 0) + 1}
-        return True, replace(usage, windows=windows)
+        calls_by_hour = {**usage.calls_by_hour, hour: usage.calls_by_hour.get(hour, 0) + 1}
+        return True, replace(usage, calls_by_hour=calls_by_hour)
 
     def _refuse_in_cooldown(self, bucket: str) -> None:
         now, cooldown = self._now(), self._usage(bucket).cooldown
@@ -178,12 +178,14 @@ class RateLimiter:
     def _refuse_as_spent(
         self, bucket: str, usage: BucketUsage, now: datetime, most: int, calls: int = 1
     ) -> None:
-        until = room_at(usage.windows, now, calls, most) or now + timedelta(hours=1)
+        until = room_at(usage.calls_by_hour, now, calls, most) or now + timedelta(hours=1)
         if self._logged_until.get(bucket, now) <= now:
             self._logged_until[bucket] = until
-            log.warning("quota_spent", bucket=bucket, calls=used(usage.windows, now), until=until)
+            log.warning(
+                "quota_spent", bucket=bucket, calls=used(usage.calls_by_hour, now), until=until
+            )
         raise QuotaSpent(
-            f"{used(usage.windows, now)} calls of {most} in 24 hours are used up",
+            f"{used(usage.calls_by_hour, now)} calls of {most} in 24 hours are used up",
             seconds=max(round((until - now).total_seconds()), 1),
             bucket=bucket,
         )

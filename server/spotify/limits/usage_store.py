@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 import models
 from models import Quota
 from server.spotify.limits.cooldown import Cooldown
-from server.spotify.limits.quota import REACH, Windows, corrected, hour_of, used
+from server.spotify.limits.quota import REACH, CallsByHour, corrected, hour_of, used
 
 LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
 KEEP = timedelta(days=30)  # rows that no longer count
@@ -22,7 +22,7 @@ Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 class BucketUsage:
     """The stored state of a bucket: its calls by the hour; its last cooldown, ended or not."""
 
-    windows: Windows = field(default_factory=dict)
+    calls_by_hour: CallsByHour = field(default_factory=dict)
     cooldown: Cooldown | None = None
 
 
@@ -38,12 +38,12 @@ def enter(
     now = clock()
     usage = read(session, bucket, now)
     paused = usage.cooldown is not None and usage.cooldown.seconds_left(now) > 0
-    if paused or used(usage.windows, now) >= most:
+    if paused or used(usage.calls_by_hour, now) >= most:
         return False, usage
     hour = hour_of(now)
     count(session, {(bucket, hour): 1})
     return True, BucketUsage(
-        {**usage.windows, hour: usage.windows.get(hour, 0) + 1}, usage.cooldown
+        {**usage.calls_by_hour, hour: usage.calls_by_hour.get(hour, 0) + 1}, usage.cooldown
     )
 
 
@@ -52,13 +52,13 @@ def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
     rows = session.execute(
         select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
     )
-    windows = {row.window: row.calls for row in rows}
+    calls_by_hour = {row.window: row.calls for row in rows}
     cooldown = _cooldown_or_none(session.get(models.Cooldown, bucket))
-    if any(window > now for window in windows) or (
+    if any(hour > now for hour in calls_by_hour) or (
         cooldown and cooldown != cooldown.corrected(now)
     ):
         return _correct(session, bucket, now)
-    return BucketUsage(windows, cooldown)
+    return BucketUsage(calls_by_hour, cooldown)
 
 
 def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
@@ -66,16 +66,16 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
 
     A cooldown that a fast clock has left starts now, even if no call is made.
     """
-    windows: dict[str, dict[datetime, int]] = {}
+    calls_by_hour: dict[str, dict[datetime, int]] = {}
     for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
-        windows.setdefault(row.bucket, {})[row.window] = row.calls
+        calls_by_hour.setdefault(row.bucket, {})[row.window] = row.calls
     cooldowns = {row.bucket: _cooldown_of(row) for row in session.scalars(select(models.Cooldown))}
     for bucket, cooldown in cooldowns.items():
         if cooldown != cooldown.corrected(now):
             cooldowns[bucket] = _correct(session, bucket, now).cooldown or cooldown
     return {
-        bucket: BucketUsage(windows.get(bucket, {}), cooldowns.get(bucket))
-        for bucket in sorted({*windows, *cooldowns})
+        bucket: BucketUsage(calls_by_hour.get(bucket, {}), cooldowns.get(bucket))
+        for bucket in sorted({*calls_by_hour, *cooldowns})
     }
 
 
