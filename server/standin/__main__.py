@@ -103,7 +103,9 @@ def calls(text: str) -> int:
 
 
 @click.command(epilog=FAULTS_HELP, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--port", type=int, default=9090, help="Port on 127.0.0.1.  [9090]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9090, help="Port on 127.0.0.1.  [9090]"
+)
 @click.option(
     "--kind",
     type=click.Choice([kind.value for kind in AppKind]),
@@ -118,7 +120,10 @@ def calls(text: str) -> int:
     help="Redirect URI of the app; may be repeated.  [http://127.0.0.1:5000/auth/callback/]",
 )
 @click.option(
-    "--publish-every", type=float, metavar="SECONDS", help="Time between new releases.  [none]"
+    "--publish-every",
+    type=click.FloatRange(0),
+    metavar="SECONDS",
+    help="Time between new releases.  [none]",
 )
 @click.option("--faults", type=click.File("rb"), metavar="FILE", help="Faults file, see below.")
 @click.option("--quota", type=calls, metavar="N", help="Calls per endpoint in 24 hours.")
