@@ -63,15 +63,15 @@ class LoginHandler(AuthHandler):
         if not self.at_loopback and self._is_elsewhere() and not self.get_query_argument(MOVED, ""):
             self.redirect_to("/auth/login/?" + urlencode({"next": target, MOVED: "1"}))
             return
-        begun = self._login_service.begin(target)
+        started = self._login_service.begin(target)
         for old in self._attempts()[: 1 - MOST_ATTEMPTS][:MOST_DROPPED]:
             self.delete_cookie(old)
-        self.set_private_cookie(attempt_cookie(begun.state), begun.cookie, COOKIE_SECONDS)
+        self.set_private_cookie(attempt_cookie(started.state), started.cookie, COOKIE_SECONDS)
         if self.obstacle:
-            self._explain(begun.url)
+            self._explain(started.url)
             return
         self.set_header("Cache-Control", "no-store")
-        self.redirect(begun.url)
+        self.redirect(started.url)
 
     def _explain(self, consent_url: str) -> None:
         """Show how to log in where Spotify cannot redirect to this address."""

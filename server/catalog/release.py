@@ -90,7 +90,7 @@ class Release(NamedTuple):
 def is_upcoming(release_date: str | None, today: str) -> bool:
     """Return whether a release date of 4, 7 or 10 characters is after `today` (YYYY-MM-DD, UTC).
 
-    A month or year that has begun is not, since it sorts before all its days; nor is an unknown
+    A month or year that has started is not, since it sorts before all its days; nor is an unknown
     date.
     """
     return release_date is not None and release_date > today

@@ -44,10 +44,10 @@ async def _log_in(settings: Settings) -> Visitor:
     """Log in like a browser, but without a session. Raises LoginFailed."""
     async with one_off(settings) as (database, upstream):
         login_service = make_login_service(settings, database, upstream, announce_nothing)
-        begun = login_service.begin("/")
-        click.echo(STEPS.format(redirect_uri=login_service.redirect_uri, consent_url=begun.url))
+        started = login_service.begin("/")
+        click.echo(STEPS.format(redirect_uri=login_service.redirect_uri, consent_url=started.url))
         address = click.prompt("Address", prompt_suffix=": ")
-        admitted = await login_service.finish(read_address(address), begun.cookie)
+        admitted = await login_service.finish(read_address(address), started.cookie)
         visitor = await login_service.visitor(admitted.session)
         await login_service.log_out(admitted.session)
     if visitor is None:

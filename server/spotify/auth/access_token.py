@@ -1,4 +1,4 @@
-"""One token refresh, between the thread that holds the row lock and the loop that makes calls."""
+"""Access tokens, and a request for one by a database thread that the loop carries out."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from server.spotify.types import Purpose
 
 HOUR = timedelta(hours=1)
-REACH = timedelta(hours=25)  # how long an hour counts after its start
+COUNTED_FOR = timedelta(hours=25)  # how long an hour counts after its start
 SILENCE = timedelta(hours=3)  # without a call; the clock may have been put forward in it
 RESERVED = 10  # one call in ten is reserved for syncs that people start
 
@@ -63,7 +63,7 @@ def hour_of(moment: datetime) -> datetime:
 
 def used(calls_by_hour: CallsByHour, now: datetime) -> int:
     """Sum the calls of the last 24 hours."""
-    return sum(calls for start, calls in calls_by_hour.items() if start + REACH > now)
+    return sum(calls for start, calls in calls_by_hour.items() if start + COUNTED_FOR > now)
 
 
 def corrected(calls_by_hour: CallsByHour, now: datetime) -> CallsByHour:
@@ -95,8 +95,8 @@ def room_at(calls_by_hour: CallsByHour, now: datetime, calls: int, most: int) ->
     for start in sorted(calls_by_hour):
         if left >= calls:
             break
-        if start + REACH > now:
-            left, moment = left + calls_by_hour[start], start + REACH
+        if start + COUNTED_FOR > now:
+            left, moment = left + calls_by_hour[start], start + COUNTED_FOR
     return moment
 
 
@@ -107,9 +107,9 @@ def spacing(calls_by_hour: CallsByHour, now: datetime, cost: int, most: int) -> 
     them up early and then have to wait.
     """
     left, widest = most - used(calls_by_hour, now), timedelta(0)
-    leaving = sorted(start for start in calls_by_hour if start + REACH > now)
+    leaving = sorted(start for start in calls_by_hour if start + COUNTED_FOR > now)
     for start in leaving:
         fitting = max(left // cost, 0)
-        widest = max(widest, (start + REACH - now) / (fitting + 1))
+        widest = max(widest, (start + COUNTED_FOR - now) / (fitting + 1))
         left += calls_by_hour[start]
-    return max(widest, REACH / max(most // cost, 1))
+    return max(widest, COUNTED_FOR / max(most // cost, 1))

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 import models
 from models import Quota
 from server.spotify.limits.cooldown import Cooldown
-from server.spotify.limits.quota import REACH, CallsByHour, corrected, hour_of, used
+from server.spotify.limits.quota import COUNTED_FOR, CallsByHour, corrected, hour_of, used
 
 LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
 KEEP = timedelta(days=30)  # rows that no longer count
@@ -50,7 +50,9 @@ def enter(
 def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
     """Read one bucket, corrected if a clock that was put back has left times in the future."""
     rows = session.execute(
-        select(Quota.window, Quota.calls).where(Quota.bucket == bucket, Quota.window > now - REACH)
+        select(Quota.window, Quota.calls).where(
+            Quota.bucket == bucket, Quota.window > now - COUNTED_FOR
+        )
     )
     calls_by_hour = {row.window: row.calls for row in rows}
     cooldown = _cooldown_or_none(session.get(models.Cooldown, bucket))
@@ -67,7 +69,7 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
     A cooldown that a fast clock has left starts now, even if no call is made.
     """
     calls_by_hour: dict[str, dict[datetime, int]] = {}
-    for row in session.scalars(select(Quota).where(Quota.window > now - REACH)):
+    for row in session.scalars(select(Quota).where(Quota.window > now - COUNTED_FOR)):
         calls_by_hour.setdefault(row.bucket, {})[row.window] = row.calls
     cooldowns = {row.bucket: _cooldown_of(row) for row in session.scalars(select(models.Cooldown))}
     for bucket, cooldown in cooldowns.items():
@@ -123,7 +125,7 @@ def prune(session: Session, now: datetime) -> None:
 
     Also deletes ended cooldowns of buckets no longer used, such as those of older versions.
     """
-    session.execute(delete(Quota).where(Quota.window <= now - REACH - KEEP))
+    session.execute(delete(Quota).where(Quota.window <= now - COUNTED_FOR - KEEP))
     session.execute(delete(models.Cooldown).where(models.Cooldown.until <= now - KEEP))
 
 

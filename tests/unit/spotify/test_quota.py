@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.spotify.limits.quota import (
+    COUNTED_FOR,
     HOUR,
-    REACH,
     Allowance,
     bucket_of,
     corrected,
@@ -86,11 +86,11 @@ def test_room_comes_as_the_oldest_hours_leave(calls: int, most: int, hours: int 
 
 def test_an_hour_that_stops_counting_right_now_spaces_nothing_out() -> None:
     start = hour_of(NOW)
-    assert spacing({start - 25 * HOUR: 450}, start, 10, 450) == REACH / 45
+    assert spacing({start - 25 * HOUR: 450}, start, 10, 450) == COUNTED_FOR / 45
 
 
 def test_a_sweep_that_never_fits_has_the_whole_reach_between() -> None:
-    assert spacing({}, NOW, 50, 20) == REACH
+    assert spacing({}, NOW, 50, 20) == COUNTED_FOR
 
 
 def test_a_quota_that_is_overdrawn_is_waited_for() -> None:
@@ -124,7 +124,7 @@ def test_sweeps_at_the_spacing_always_find_room(
 ) -> None:
     """Walk on for three days as the schedule does, asking anew after every sweep."""
     books, now, end = dict(windows), NOW, NOW + timedelta(days=3)
-    books = {start: calls for start, calls in books.items() if start + REACH > now}
+    books = {start: calls for start, calls in books.items() if start + COUNTED_FOR > now}
     while now < end:
         now += spacing(books, now, cost, most)
         assert used(books, now) + cost <= most
@@ -133,7 +133,7 @@ def test_sweeps_at_the_spacing_always_find_room(
 
 @given(st.integers(1, 30), st.integers(30, 600))
 def test_a_fresh_day_is_spread_evenly(cost: int, most: int) -> None:
-    assert spacing({}, NOW, cost, most) == REACH / (most // cost)
+    assert spacing({}, NOW, cost, most) == COUNTED_FOR / (most // cost)
 
 
 def test_what_is_left_lasts_until_more_comes_back() -> None:
