@@ -64,7 +64,7 @@ def table(
     admission: Admission,
     pages: Pages,
 ) -> list[Any]:
-    """Return all routes; `elsewhere` answers at other addresses."""
+    """Return all routes; `not_found` answers at other addresses."""
 
     def artist(identity: str) -> Awaitable[Found | None]:
         return database.run(lookups.read_artist, identity)
@@ -133,7 +133,7 @@ def _of_the_demo(settings: Settings, page: dict[str, Any]) -> list[Any]:
     ]
 
 
-def elsewhere(pages: Pages) -> tuple[type[NotFoundHandler], dict[str, Any]]:
+def not_found(pages: Pages) -> tuple[type[NotFoundHandler], dict[str, Any]]:
     """Return the handler of all other addresses, with its arguments."""
     return NotFoundHandler, {"pages": pages}
 

@@ -118,7 +118,7 @@ def make_web_server(
     return WebServer(
         table,
         access_log,
-        routes.elsewhere(pages),
+        routes.not_found(pages),
         head_cache,
         proxies,
         Refuser(public.path, access_log, proxies),

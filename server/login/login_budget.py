@@ -74,7 +74,7 @@ class LoginBudget:
             return True
         return self.strangers.take(network)
 
-    def admitted(self, network: str, account: str | None) -> None:
+    def give_back(self, network: str, account: str | None) -> None:
         """Stop counting a login of an unknown browser that has succeeded."""
         if account is None:
             self.strangers.give_back(network)

@@ -52,7 +52,7 @@ class StartedLogin:
 
 
 @dataclass(frozen=True)
-class Admitted:
+class CompletedLogin:
     """A successful login: the session's token, the path to go to, and the value of KNOWN_COOKIE."""
 
     session: str = field(repr=False)
@@ -115,7 +115,7 @@ class LoginService:
         *,
         known_by: str | None = None,
         network: str = "unknown",
-    ) -> Admitted:
+    ) -> CompletedLogin:
         """Check the callback, exchange its code, read the profile, and open a session.
 
         `cookie` is the one that `begin` gave to this browser, `replaces` its current session,
@@ -134,8 +134,8 @@ class LoginService:
             if spent or self._logged.take(network):  # strangers can cause any number
                 self._log_failure(failure, network, is_known=account is not None)
             raise
-        self._budget.admitted(network, account)
-        return Admitted(session, attempt.next, self.mark(profile.key))
+        self._budget.give_back(network, account)
+        return CompletedLogin(session, attempt.next, self.mark(profile.key))
 
     def mark(self, account_id: str) -> str:
         """Return the value of KNOWN_COOKIE for a browser of this account."""

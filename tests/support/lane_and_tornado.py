@@ -54,7 +54,7 @@ class Pair:
         snapshot = self.freshet.cache
         await until(lambda: snapshot.snapshot and snapshot.snapshot.freshness.synced_at)
         await quiet(self.freshet)
-        elsewhere = routes.elsewhere(self.freshet.pages)
+        elsewhere = routes.not_found(self.freshet.pages)
         log = AccessLog("off")
         self.plain = WebServer(
             self.freshet.routes(), log, elsewhere, refuse=Refuser("", log, TrustedProxies())

@@ -34,7 +34,7 @@ class Bench:
         log.configure("json", "warning")
         if not lane:
             given = self._freshet
-            elsewhere = routes.elsewhere(given.pages)
+            elsewhere = routes.not_found(given.pages)
             given.web_server = WebServer(given.routes(), given.access_log, elsewhere)
         self._freshet.start()
         self._freshet.tasks.spawn(tuning.freeze_startup(self._freshet.loaded))

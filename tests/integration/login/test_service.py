@@ -40,7 +40,7 @@ from server.login.login_budget import (
     LoginBudget,
     LoginLimit,
 )
-from server.login.service import Admitted, LoginService, StartedLogin
+from server.login.service import CompletedLogin, LoginService, StartedLogin
 from server.spotify.api.client import SpotifyClient
 from server.spotify.transport import Transport
 from server.standin import Answer, Listener, StandIn
@@ -93,7 +93,7 @@ class Front:
         )
         return Callback(started.state, code, None)
 
-    async def log_in(self, listener: Listener | None = None) -> Admitted:
+    async def log_in(self, listener: Listener | None = None) -> CompletedLogin:
         started = self.login_service.begin("/")
         return await self.login_service.finish(self.agree(started, listener), started.cookie)
 
@@ -267,9 +267,9 @@ def test_what_counts_logins_is_bounded_however_many_try() -> None:
     assert (len(budget.strangers), len(budget.known)) == (0, 0)
     assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
     for _ in range(PER_NETWORK):  # as many again if those were let in, and no more
-        budget.admitted("192.0.2.1", None)
-        budget.admitted("192.0.2.2", None)
-        budget.admitted("192.0.2.1", "account-1")
+        budget.give_back("192.0.2.1", None)
+        budget.give_back("192.0.2.2", None)
+        budget.give_back("192.0.2.1", "account-1")
     assert len(budget.strangers) == 0
     assert sum(budget.take("192.0.2.1", None) for _ in range(100)) == PER_NETWORK
     seconds = 120.0
@@ -355,7 +355,7 @@ async def test_two_first_logins_at_the_very_same_time_have_one_owner(
     front = front_of()
     people = [Listener(f"account-{n}", f"listener-{n}", str(n)) for n in range(8)]
     answers = await asyncio.gather(*map(front.log_in, people), return_exceptions=True)
-    assert sum(isinstance(answer, Admitted) for answer in answers) == 1
+    assert sum(isinstance(answer, CompletedLogin) for answer in answers) == 1
     assert sum(isinstance(answer, errors.NotAllowed) for answer in answers) == 7
     assert await count(database, "logins") == 1
     assert front.changes == ["changed"]
