@@ -44,7 +44,7 @@ class ChangesHandler(PayloadHandler):
 
 
 def _to_json(page: JournalPage, after: int) -> bytes:
-    """Return the entries after position `after` as JSON; its shape is `schemas.ChangesPage`."""
+    """Return the entries after position `after` as JSON (see `change_schemas.ChangesPage`)."""
     following = page.entries[-1].seq if page.entries else after
     content = {
         "items": [orjson.Fragment(entry.json) for entry in page.entries],

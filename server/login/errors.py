@@ -154,7 +154,7 @@ class NotRegistered(LoginFailed):
 
 
 class TooManyLogins(LoginFailed):
-    """A network, or all unknown browsers together, completed too many logins in a minute."""
+    """A network, or all unknown browsers together, tried too many logins in a minute."""
 
     status = 429
     kind = "too-many-logins"

@@ -40,8 +40,8 @@ class Syncer:
     """Copies new releases from Spotify to the database, one sync at a time among all processes.
 
     `sweepers` differ in how much of the quota they may use. `announce` is awaited after each sync
-    that stored a sweep, `report_to` is called after every one. `now` is the wall clock; `origin`
-    names this process to the others.
+    that stored a sweep, `report_to` is called after every one that is not cancelled. `now` is the
+    wall clock; `origin` names this process to the others.
     """
 
     def __init__(
