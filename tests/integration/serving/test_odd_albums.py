@@ -64,9 +64,13 @@ NEVER = {  # in the log: what no value of Spotify's may bring about
 
 
 def address(path: str, query: str) -> str:
-    """Where to ask: for some artists but once, since one release of 300 has 300 times its size."""
-    if path == "/api/artists/" and query and "limit" not in query:
-        query += "&limit=10"
+    """Where to ask: for ten artists at most, since a release of 200 artists is in each of them.
+
+    With long names such a list would be larger than the memory for answers that clients have not
+    read yet, and the server would close the connection.
+    """
+    if path == "/api/artists/" and "limit" not in query:
+        query = f"{query}&limit=10" if query else "limit=10"
     return f"{path}?{query}" if query else path
 
 
