@@ -103,6 +103,19 @@ class Timers:
             self._running.discard(task)
 
 
+async def has_ended(task: asyncio.Task[None], stop: asyncio.Event) -> bool:
+    """Wait until a task has ended, or until `stop` is set; return whether the task has ended.
+
+    Raises the error of a task that failed.
+    """
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((stopping, task), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if task.done():
+        task.result()
+    return task.done()
+
+
 async def cancel_all(tasks: Iterable[asyncio.Future[Any]]) -> None:
     """Cancel tasks and wait until all have ended, whatever they raise."""
     ending = tuple(tasks)

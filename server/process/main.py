@@ -16,6 +16,7 @@ from server.observability import log
 from server.process import tuning
 from server.process.supervisor import supervise
 from server.process.systemd import Notifier
+from server.tasks import has_ended
 
 logger = structlog.get_logger()
 
@@ -80,6 +81,7 @@ async def _serve_alone(
     application.tasks.spawn(tuning.freeze_startup(application.loaded))
     started(application.port)
     try:
+        await has_ended(application.opening, stop)  # raises if clients cannot be answered
         await stop.wait()
         stopping()
     finally:

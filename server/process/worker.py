@@ -20,6 +20,7 @@ from server.observability.count_files import CountFiles
 from server.observability.instruments import Instruments
 from server.process import inherited_state, tuning
 from server.process.child import BEAT_SECONDS
+from server.tasks import has_ended
 
 LISTENING, ALIVE = b"listening", b"alive"
 
@@ -69,9 +70,7 @@ async def _serve(settings: Settings, counted: Instruments, parent: Connection) -
     application.start()
     application.tasks.spawn(tuning.freeze_startup(application.loaded))
     try:
-        await _either(stop, application.opening)
-        if application.opening.done():
-            application.opening.result()  # raises OSError if another program took the port
+        if await has_ended(application.opening, stop):
             logger.info("process_started", pid=os.getpid(), port=application.port)
             _say(parent, LISTENING)
             beat.start()
@@ -88,10 +87,3 @@ def _say(parent: Connection, message: bytes) -> None:
     with suppress(OSError):
         if room.poll(0):
             parent.send_bytes(message)
-
-
-async def _either(stop: asyncio.Event, task: asyncio.Task[None]) -> None:
-    """Wait until `stop` is set or a task has ended."""
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait((stopping, task), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()

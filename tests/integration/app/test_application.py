@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from server.app.application import Application
 from server.database.executor import Database
+from server.process import main
 from tests.support.client import Client
 from tests.support.examples import album, albums
 from tests.support.loops import Closing
@@ -197,6 +198,23 @@ async def test_clients_are_answered_as_soon_as_there_is_data(
     assert (await client.fetch("/healthz")).code == 200
     assert freshet.loaded.is_set()
     client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_a_server_that_cannot_answer_ends_with_the_error(
+    make_settings: MakeSettings, start_standin: StartStandIn
+) -> None:
+    settings = make_settings(start_standin(albums(2)), processes=2)  # it only binds at first
+    with socket.socket() as other:
+
+        def take_port(port: int) -> None:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind(("127.0.0.1", port))
+            other.listen()
+
+        async with asyncio.timeout(10):
+            with pytest.raises(OSError, match="Address already in use"):
+                await main._serve_alone(settings, asyncio.Event(), take_port, lambda: None)
 
 
 @pytest.mark.gen_test
