@@ -1,6 +1,7 @@
 """Run the stand-in alone: `python -m server.standin --port 9090`."""
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -102,6 +103,14 @@ def calls(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> float:
+    """Read a number of seconds, zero or more; click shows the error of any other text."""
+    number = click.FloatRange(0).convert(text, None, None)
+    if not math.isfinite(number):
+        raise click.BadParameter(f"{text!r} is not a number of seconds")
+    return float(number)
+
+
 @click.command(epilog=FAULTS_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9090, help="Port on 127.0.0.1.  [9090]"
@@ -121,7 +130,7 @@ def calls(text: str) -> int:
 )
 @click.option(
     "--publish-every",
-    type=click.FloatRange(0),
+    type=seconds,
     metavar="SECONDS",
     help="Time between new releases.  [none]",
 )

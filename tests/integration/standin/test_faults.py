@@ -797,6 +797,7 @@ def test_the_stand_in_alone_says_what_faults_there_are_and_what_is_wrong_with_a_
         (["--quota", "x"], "Error: Invalid value for '--quota': "),
         (["--port", "65536"], "Error: Invalid value for '--port': "),
         (["--publish-every", "-1"], "Error: Invalid value for '--publish-every': "),
+        (["--publish-every", "nan"], "Error: Invalid value for '--publish-every': "),
     ):
         with pytest.raises(SystemExit, match="2"):
             __main__.main(arguments)
