@@ -105,10 +105,13 @@ def calls(text: str) -> int:
 
 def seconds(text: str) -> float:
     """Read a number of seconds, zero or more; click shows the error of any other text."""
-    number = click.FloatRange(0).convert(text, None, None)
-    if not math.isfinite(number):
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
         raise click.BadParameter(f"{text!r} is not a number of seconds")
-    return float(number)
+    return number
 
 
 @click.command(epilog=FAULTS_HELP, context_settings={"help_option_names": ["-h", "--help"]})
