@@ -58,6 +58,7 @@ def make_engine(url: URL) -> Engine:
         pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,
         hide_parameters=True,
+        use_native_hstore=False,  # it costs each new connection a query
         json_serializer=lambda value: orjson.dumps(value).decode(),
         json_deserializer=orjson.loads,
         connect_args={

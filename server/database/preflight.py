@@ -55,15 +55,17 @@ def require_sessions(engine: Engine) -> None:
     notifications are lost, and settings leak to other clients. A pooler reports backend ids of its
     own, so without one a single query is enough.
     """
-    with unpooled_connection(engine) as first:
-        if first.info.backend_pid == _query(first)[0]:
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        if driver.info.backend_pid == connection.scalar(text("SELECT pg_backend_pid()")):
             return
-        with unpooled_connection(engine) as second:
-            # Neither PgBouncer's order (last used first) nor round robin gives this pattern.
-            order = (first, second, second, first, first, second)
-            seen = {(id(each), _query(each)) for each in order}
-            if len(seen) == len({session for _, session in seen}) == 2:
-                return
+        connection.invalidate()  # closed, because a pooler may allow only two
+    with unpooled_connection(engine) as first, unpooled_connection(engine) as second:
+        # Neither PgBouncer's order (last used first) nor round robin gives this pattern.
+        order = (first, second, second, first, first, second)
+        seen = {(id(each), _query(each)) for each in order}
+        if len(seen) == len({session for _, session in seen}) == 2:
+            return
     raise DatabaseUnsuitable(
         "a pooler in front of the database changes sessions between transactions, so that locks "
         "and notifications are lost",

@@ -59,8 +59,13 @@ def create(engine: Engine) -> str:
     this program.
     """
     with translated_errors():
-        _make_database(engine.url)
-        preflight.require_sessions(engine)
+        try:
+            preflight.require_sessions(engine)
+        except sqlalchemy.exc.OperationalError as error:
+            if not _means_missing(error, engine.url):
+                raise
+            _make_database(engine.url)
+            preflight.require_sessions(engine)
         with engine.connect() as connection:
             preflight.require_encoding(connection)
             if current(connection) == newest():
@@ -127,17 +132,20 @@ def is_missing(url: URL) -> bool:
     try:
         _try_connection(url)
     except sqlalchemy.exc.OperationalError as error:
-        # The message may be in any language and has no code, but it contains the name.
-        if (url.database or "") not in str(error.orig) or _database_exists(url):
+        if not _means_missing(error, url):
             raise
         return True
     return False
 
 
+def _means_missing(error: sqlalchemy.exc.OperationalError, url: URL) -> bool:
+    """Return whether a connection failed because the database in `url` does not exist."""
+    # The message may be in any language and has no code, but it contains the name.
+    return (url.database or "") in str(error.orig) and not _database_exists(url)
+
+
 def _make_database(url: URL) -> None:
-    """Create the database in `url` if it does not exist."""
-    if not is_missing(url):
-        return
+    """Create the database in `url`, unless another host has just done so."""
     # Every cluster has the locale C, whose sort order does not depend on the system's libraries.
     statement = sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
     try:
