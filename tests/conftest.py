@@ -32,6 +32,7 @@ pytest_plugins = [
     "tests.support.standins",
     "tests.support.statements",
     "tests.support.sync_rig",
+    "tests.support.templates",
     "tests.support.tokens",
     "tests.support.waiting",
 ]
@@ -66,6 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # the servers of tests are short-lived, but have many objects
     gc.enable()
 
 

@@ -7,6 +7,7 @@ The library's own counters take locks and, with several processes, write to file
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from tornado.web import RequestHandler
@@ -119,6 +120,7 @@ class HandlerMetrics:
         return self._routes.get(path, OTHER)
 
 
+@cache
 def readable_route(pattern: str) -> str:
     """Return a route pattern in readable form, such as /api/artists/{spotify_id}/."""
     name = next((name for part, name in NAMES if part in pattern), "{file}")

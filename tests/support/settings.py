@@ -1,6 +1,6 @@
 """Settings from an environment and a .env file of the test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from sqlalchemy import URL
 from server.config import settings as config
 from server.config.settings import Settings, load
 from server.standin import StandIn
+from tests.support.paths import ROOT
 
 NEEDED = {
     "CLIENT_ID": "our-id",
@@ -48,13 +49,18 @@ PUBLIC_URL = "http://127.0.0.1:5000"  # of a server on a free port that is given
 SETTING_NAMES = [name.upper() for name in Settings.model_fields]
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Ignore the machine's environment and a developer's `.env`."""
-    for name in SETTING_NAMES:
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(f"{name}_FILE", raising=False)
-    monkeypatch.setattr(config, "ENV_FILE", tmp_path / "no.env")
+@pytest.fixture(scope="session", autouse=True)
+def no_settings_from_outside() -> Iterator[None]:
+    """Ignore the machine's environment and a developer's `.env`.
+
+    Once, because tests change both only by `monkeypatch`, which restores what it found.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in SETTING_NAMES:
+            patch.delenv(name, raising=False)
+            patch.delenv(f"{name}_FILE", raising=False)
+        patch.setattr(config, "ENV_FILE", ROOT / "no.env")
+        yield
 
 
 def settings_for(
