@@ -154,8 +154,9 @@ def tried(name: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize("document", [openapi(), MADE_UP], ids=["real", "made-up"])
-def test_all_that_is_described_stands_on_the_page(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["real", "made-up"])
+def test_all_that_is_described_stands_on_the_page(kind: str) -> None:
+    document = openapi() if kind == "real" else MADE_UP
     page, schemas = page_of(document), Schemas(document)
     tags = Tags(page)
     ids = [attributes["id"] for _, attributes in tags.seen if "id" in attributes]
