@@ -6,7 +6,9 @@ Run as a program it is that one process: it reads orders from its input, one JSO
 and answers each with the number of the process that carries it out.
 """
 
+import asyncio
 import json
+import logging
 import os
 import runpy
 import signal
@@ -14,14 +16,17 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from importlib import import_module
 from itertools import count
+from multiprocessing import resource_tracker, util
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("server.cli", "argparse")
+PROGRAMS = ("server.cli", "server.process.worker", "argparse")
 STEP = 0.005  # seconds
 
 
@@ -148,12 +153,60 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir("/")
     os.environ.clear()
     os.environ.update(order["env"])
+    util.spawnv_passfds = _fork_instead_of_spawning  # type: ignore[attr-defined]
     program = order["program"]
     sys.argv = [program, *order["arguments"]]
     if program.endswith(".py"):
         runpy.run_path(program, run_name="__main__")
     else:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
+
+
+_spawn = util.spawnv_passfds  # type: ignore[attr-defined]
+
+
+def _fork_instead_of_spawning(
+    path: bytes, arguments: Sequence[str | bytes], descriptors: Sequence[int]
+) -> int:
+    """Fork a child that multiprocessing spawns, with as little of its parent as a new program has.
+
+    It has imported all that it needs. Servers that are fresh interpreters spawn fresh ones.
+    """
+    code = os.fsdecode(arguments[-2])
+    if not code.startswith("from multiprocessing.spawn import spawn_main"):
+        return int(_spawn(path, arguments, descriptors))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
+        if pid := os.fork():
+            return pid
+    ended = 1
+    try:
+        _forget_the_parent({0, 1, 2, *descriptors})
+        sys.argv = ["-c", "--multiprocessing-fork"]
+        Context().run(exec, code, {"__name__": "__main__"})
+    except SystemExit as error:
+        ended = int(error.code or 0)
+    finally:
+        logging.shutdown()  # of all that runs at exit; the rest is the parent's
+        with suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(ended)
+
+
+def _forget_the_parent(descriptors: set[int]) -> None:
+    """Keep these descriptors alone, and no handler of a signal; as exec does."""
+    signal.set_wakeup_fd(-1)
+    for sign in signal.valid_signals():
+        if callable(signal.getsignal(sign)):
+            default = signal.default_int_handler if sign == signal.SIGINT else signal.SIG_DFL
+            signal.signal(sign, default)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in descriptors:
+            with suppress(OSError):
+                os.close(int(name))
+    asyncio._set_running_loop(None)
+    resource_tracker._resource_tracker._pid = None
 
 
 if __name__ == "__main__":
