@@ -26,7 +26,8 @@ from multiprocessing import resource_tracker, util
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("server.cli", "server.process.worker", "argparse")
+PROGRAMS = ("server.cli", "server.process.worker", "server.standin.server", "argparse")
+LATER = ("alembic.command", "alembic.context", "alembic.op", "mako.template", "uvloop")
 STEP = 0.005  # seconds
 
 
@@ -116,7 +117,7 @@ class ForkServer:
 def main() -> None:
     """Take orders until the input ends; a forked process returns from here as the program."""
     sys.path[0] = sys.argv[1]
-    for name in PROGRAMS:
+    for name in PROGRAMS + LATER:
         import_module(name)
     answers = os.dup(1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
