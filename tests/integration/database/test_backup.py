@@ -25,13 +25,13 @@ from server.doctor.database import of_database
 from tests.support.client import Client
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
+from tests.support.server_processes import NOTHING, Manage
 from tests.support.servers import LaunchFreshet, StartFreshet
 from tests.support.settings import SECRET, MakeSettings
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 MANUAL = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
-NOTHING = {"PATH": "/usr/bin:/bin"}
 PATHS = (
     "/api/artists/",
     "/api/artists/?include=markets&sort=name",
@@ -51,18 +51,13 @@ def commands() -> list[list[str]]:
     return [line.split() for line in found]
 
 
-def run(command: list[str], url: str, folder: Path) -> None:
+def run(manage: Manage, command: list[str], url: str, folder: Path) -> None:
+    """Run a line of the manual as the program does that has this environment and no other."""
+    program, *words = command
+    assert program == "manage.py"
     file = str(folder / "freshet.dump")
-    command = [sys.executable, *(file if word == "freshet.dump" else word for word in command)]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=NOTHING | {"DATABASE_URL": url, "PGHOST": "elsewhere.invalid"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = [file if word == "freshet.dump" else word for word in words]
+    done = manage(*words, env=NOTHING | {"DATABASE_URL": url, "PGHOST": "elsewhere.invalid"})
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -83,6 +78,7 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     launch_freshet: LaunchFreshet,
     database_url: URL,
     postgres: EmbeddedPostgres,
+    manage: Manage,
     tmp_path: Path,
 ) -> None:
     dump, restore = commands()
@@ -94,21 +90,21 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     reader = launch_freshet(before_settings)
     await until(reader.loaded.is_set)
     before = await answers(reader)
-    run(dump, url, tmp_path)
+    run(manage, dump, url, tmp_path)
     assert stat.S_IMODE((tmp_path / "freshet.dump").stat().st_mode) == 0o600
     await reader.stop()
     admin = create_engine(postgres.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {database_url.database} WITH (FORCE)"))
     admin.dispose()
-    run(restore, url, tmp_path)
+    run(manage, restore, url, tmp_path)
     second = launch_freshet(before_settings)
     await until(second.loaded.is_set)
     assert await answers(second) == before
     assert b"spotify_id" in before["/api/artists/"][0]
 
 
-def test_an_embedded_database_needs_no_running_server(tmp_path: Path) -> None:
+def test_an_embedded_database_needs_no_running_server(manage: Manage, tmp_path: Path) -> None:
     dump, restore = commands()
     here, there = tmp_path / "here", tmp_path / "there"
     with open_engine(EmbeddedDatabase(here)) as engine:
@@ -122,9 +118,9 @@ def test_an_embedded_database_needs_no_running_server(tmp_path: Path) -> None:
             connection.execute(
                 text("CREATE TABLE kept AS SELECT 'ü' || n AS t FROM generate_series(1, 9) n")
             )
-    run(dump, f"embedded:{here}", tmp_path)
-    run(restore, f"embedded:{there}", tmp_path)
-    run(restore, f"embedded:{there}", tmp_path)  # over what is there
+    run(manage, dump, f"embedded:{here}", tmp_path)
+    run(manage, restore, f"embedded:{there}", tmp_path)
+    run(manage, restore, f"embedded:{there}", tmp_path)  # over what is there
     with open_engine(EmbeddedDatabase(there)) as engine, engine.connect() as connection:
         assert connection.scalar(text("SELECT string_agg(t, '' ORDER BY t) FROM kept")) == "".join(
             f"ü{n}" for n in range(1, 10)
@@ -242,16 +238,10 @@ def test_a_password_and_options_become_variables() -> None:
     }
 
 
-def call(*arguments: str, url: str = "embedded:") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "manage.py", "postgres", *arguments],
-        cwd=ROOT,
-        env=NOTHING | {"DATABASE_URL": url, "SECRET": SECRET},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def call(
+    manage: Manage, *arguments: str, url: str = "embedded:"
+) -> "subprocess.CompletedProcess[str]":
+    return manage("postgres", *arguments, env=NOTHING | {"DATABASE_URL": url, "SECRET": SECRET})
 
 
 @pytest.mark.parametrize(
@@ -265,8 +255,10 @@ def call(*arguments: str, url: str = "embedded:") -> "subprocess.CompletedProces
         (["psql"], "mysql://x", "  DATABASE_URL  must be postgresql://"),
     ],
 )
-def test_what_cannot_be_run_is_said(arguments: list[str], url: str, said: str) -> None:
-    done = call(*arguments, url=url)
+def test_what_cannot_be_run_is_said(
+    manage: Manage, arguments: list[str], url: str, said: str
+) -> None:
+    done = call(manage, *arguments, url=url)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     if "no program" in said:
@@ -274,8 +266,8 @@ def test_what_cannot_be_run_is_said(arguments: list[str], url: str, said: str) -
 
 
 @pytest.mark.parametrize("word", ["--help", "-h"])
-def test_help_says_how_it_is_used_whatever_the_settings_are(word: str) -> None:
-    done = call(word, url="mysql://x")
+def test_help_says_how_it_is_used_whatever_the_settings_are(manage: Manage, word: str) -> None:
+    done = call(manage, word, url="mysql://x")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Usage: manage.py postgres PROGRAM [ARGUMENT]...\n")
     for _, _, program, *words in commands():
