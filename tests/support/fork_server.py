@@ -154,7 +154,7 @@ def _become(order: dict[str, Any]) -> None:
     os.chdir("/")
     os.environ.clear()
     os.environ.update(order["env"])
-    util.spawnv_passfds = _fork_instead_of_spawning  # type: ignore[attr-defined]
+    util.spawnv_passfds = _fork_instead_of_spawning
     program = order["program"]
     sys.argv = [program, *order["arguments"]]
     if program.endswith(".py"):
@@ -163,26 +163,24 @@ def _become(order: dict[str, Any]) -> None:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
-_spawn = util.spawnv_passfds  # type: ignore[attr-defined]
+_spawn = util.spawnv_passfds
 
 
-def _fork_instead_of_spawning(
-    path: bytes, arguments: Sequence[str | bytes], descriptors: Sequence[int]
-) -> int:
+def _fork_instead_of_spawning(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> int:
     """Fork a child that multiprocessing spawns, with as little of its parent as a new program has.
 
     It has imported all that it needs. Servers that are fresh interpreters spawn fresh ones.
     """
-    code = os.fsdecode(arguments[-2])
+    code = os.fsdecode(args[-2])
     if not code.startswith("from multiprocessing.spawn import spawn_main"):
-        return int(_spawn(path, arguments, descriptors))
+        return _spawn(path, args, passfds)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # there are threads
         if pid := os.fork():
             return pid
     ended = 1
     try:
-        _forget_the_parent({0, 1, 2, *descriptors})
+        _forget_the_parent({0, 1, 2, *passfds})
         sys.argv = ["-c", "--multiprocessing-fork"]
         Context().run(exec, code, {"__name__": "__main__"})
     except SystemExit as error:
@@ -207,7 +205,7 @@ def _forget_the_parent(descriptors: set[int]) -> None:
             with suppress(OSError):
                 os.close(int(name))
     asyncio._set_running_loop(None)
-    resource_tracker._resource_tracker._pid = None
+    resource_tracker._resource_tracker._pid = None  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":
