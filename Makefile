@@ -3,9 +3,11 @@
 .PHONY: run install test test-fast fuzz check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
-# Four for each core of a small machine, for tests wait most of the time.
+# Four for each core of a small machine, for tests wait most of the time; without the slow tests two
+# are enough, and each worker takes 4 s of CPU time before its first test.
 WORKERS := 8
-PARALLEL = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not alone"
+FAST_WORKERS := 4
+PARALLEL = $(BIN)/python -m pytest --dist worksteal
 OTHER_PYTHONS := 3.12 3.13 3.14
 AUTOCANNON := autocannon@9.0.0
 NU_CHECKER := vnu-jar@26.9.27
@@ -40,11 +42,12 @@ install: $(VENV)/.installed
 # All tests; build/durations.json has what each took. Those that measure how long others wait run alone.
 test: $(VENV)/.installed-dev
 	@rm -f build/durations.json
-	@$(PARALLEL)
+	@$(PARALLEL) -n $(WORKERS) -m "not alone"
 	@$(BIN)/python -m pytest -n 0 -m alone tests/system/attacks
 
+# Unit and integration tests but the slow ones.
 test-fast: $(VENV)/.installed-dev
-	@$(PARALLEL) tests/unit tests/integration
+	@$(PARALLEL) -n $(FAST_WORKERS) -m "not slow and not alone" tests/unit tests/integration
 
 fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/system/processes/test_description.py

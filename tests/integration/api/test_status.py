@@ -161,6 +161,7 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
     assert timedelta(seconds=1600) < wait < timedelta(seconds=1900)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outcome", ["complete", "failed"])
 @pytest.mark.gen_test
 async def test_every_process_tells_that_one_of_them_syncs(

@@ -24,6 +24,7 @@ from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_request_in_flight_is_answered_before_the_server_stops(
     start_freshet: StartFreshet, start_standin: StartStandIn
@@ -59,6 +60,7 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
         await freshet.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_frozen_database_holds_up_no_read(
     make_settings: MakeSettings,
@@ -109,6 +111,7 @@ async def test_a_newer_schema_is_said_and_nothing_is_touched(
         assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_the_embedded_database_is_started_again_when_it_was_killed(
     make_settings: MakeSettings,
@@ -154,6 +157,7 @@ async def test_stopping_before_the_database_is_there_is_no_trouble(
     await freshet.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_what_is_done_by_the_clock_ends_before_the_server_has_stopped(
     start_freshet: StartFreshet, start_standin: StartStandIn

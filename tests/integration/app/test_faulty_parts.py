@@ -109,6 +109,7 @@ async def test_a_job_that_raises_stops_neither_the_others_nor_itself() -> None:
     assert names.pop().endswith("faulty")
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_the_leaders_jobs_go_on_beside_one_that_raises_and_so_does_the_lead(
     database: Database, closing: Closing
@@ -160,6 +161,7 @@ async def test_who_cannot_begin_to_lead_tries_again(lock: MakeLock) -> None:
     assert crashed(logs) == ["Leadership._try"]
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_start_that_fails_as_nobody_foresaw_still_leads_to_syncs(
     database: Database,

@@ -108,6 +108,7 @@ def dumped(url: str) -> str:
     ).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_stolen_dump_holds_no_secret_and_opens_no_session(
     set_stage: SetStage, database_url: URL

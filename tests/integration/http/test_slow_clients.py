@@ -250,6 +250,7 @@ async def test_answers_are_forgotten_when_their_time_is_up(start: Any, connect: 
     assert (await answer(client)).endswith(END)
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_ten_thousand_idle_connections_are_held_and_others_served(
     start: Any, connect: Connect

@@ -113,6 +113,7 @@ def test_prometheus_understands_the_key_of_the_metrics(promtool: Promtool, tmp_p
     promtool("check", "config", str(file))
 
 
+@pytest.mark.slow
 def test_alerts_come_when_they_should_and_not_otherwise(promtool: Promtool) -> None:
     promtool("test", "rules", str(ROOT / "tests" / "support" / "alerts.yml"))
 

@@ -228,6 +228,7 @@ async def test_a_wrong_query_is_never_kept(cache_rig: Rig) -> None:
     assert cache_rig.peek("limit=0") is None
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_no_number_of_queries_makes_the_cache_grow_without_bound(cache_rig: Rig) -> None:
     cache_rig.source.releases = 200

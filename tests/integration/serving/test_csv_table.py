@@ -203,6 +203,7 @@ def made_up_names() -> list[str]:
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 def test_libreoffice_computes_nothing(reader: tuple[str, int, str], tmp_path: Path) -> None:
     ours, naive = tmp_path / "ours.csv", tmp_path / "naive.csv"

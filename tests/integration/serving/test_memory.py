@@ -271,6 +271,7 @@ def test_freed_memory_is_given_back_to_the_system() -> None:
         assert float(left) < float(full) - 100
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_connections_that_have_ended_leave_nothing_for_a_collection_of_garbage(
     start: Any,

@@ -245,6 +245,7 @@ class Running:
         return time.monotonic() + self.offset
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_nothing_of_yesterday_is_sent_after_midnight_be_it_a_millisecond(
     make_settings: MakeSettings, closing: Closing

@@ -248,6 +248,7 @@ async def test_doctor_says_which_proxy_is_used_and_whether_it_answers(
     assert (await found())["proxy"].level == "ok"
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_sync_goes_through_a_proxy_that_opens_tls_with_a_certificate_of_its_own(
     start_standin: StartStandIn, start_proxy: StartProxy, database_url: URL, tmp_path: Path

@@ -280,6 +280,7 @@ async def test_two_renewals_that_both_write_what_a_cut_database_missed_are_no_cr
     assert asked_for_tokens(standin) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_server_writes_what_a_cut_database_missed_without_waiting_for_the_next_renewal(
     start_standin: StartStandIn,

@@ -265,6 +265,7 @@ async def test_a_sync_that_is_stopped_says_so_and_leaves_nothing_half(
     assert full.rows(SyncRun) == []
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_sync_that_is_stopped_keeps_what_it_has_learnt_of_the_sources(
     rig: Callable[..., Rig],
