@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -74,17 +75,17 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="package")
-def place(
+@contextmanager
+def serving(
     new_database: NewDatabase,
     migrated: str,
     manage_py: Path,
     fork_server: ForkServer,
-    tmp_path_factory: pytest.TempPathFactory,
+    folder: Path,
+    **settings: str,
 ) -> Iterator[Place]:
-    """Start one server for all browser tests."""
+    """Start a server with its own database and stand-in, and check at the end that it is well."""
     port = free_port()
-    log = tmp_path_factory.mktemp("place") / "log"
     url = f"http://127.0.0.1:{port}/"
     with (
         new_database(migrated) as database_url,
@@ -92,12 +93,14 @@ def place(
             "--redirect-uri", f"{url}auth/callback/", fork_server=fork_server
         ) as spotify,
     ):
-        env = environment(database_url, **standin_settings(spotify))
-        server = Server(manage_py, log, "-p", str(port), env=env, fork_server=fork_server)
+        env = environment(database_url, **standin_settings(spotify), **settings)
+        server = Server(
+            manage_py, folder / "log", "-p", str(port), env=env, fork_server=fork_server
+        )
         server.port = port
         engine = make_engine(database_url)
         try:
-            server.event("sync_finished", 60)
+            server.event("server_started", 60)
             yield Place(url, server, engine)
             assert server.stop() == 0
             assert not [each for each in server.lines() if each["level"] == "error"]
@@ -106,6 +109,21 @@ def place(
             if server.process.poll() is None:
                 server.process.kill()
                 server.process.wait()
+
+
+@pytest.fixture(scope="package")
+def place(
+    new_database: NewDatabase,
+    migrated: str,
+    manage_py: Path,
+    fork_server: ForkServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Place]:
+    """Start one server for all browser tests, with all that the stand-in lists."""
+    folder = tmp_path_factory.mktemp("place")
+    with serving(new_database, migrated, manage_py, fork_server, folder) as place:
+        place.server.event("sync_finished", 60)
+        yield place
 
 
 @pytest.fixture
