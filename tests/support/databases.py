@@ -28,6 +28,7 @@ FAST_POSTGRES = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
+    "io_method": "sync",
 }
 
 

@@ -76,7 +76,8 @@ def prefix_bare_ids(session: Session) -> None:
     other = aliased(Login)
     taken = exists().where(other.account_id == NAME_OF_USER)
     renamed = update(Login).where(OF_PEOPLE, UNTYPED, ~taken).values(account_id=NAME_OF_USER)
-    session.execute(renamed)
+    # A session calls this before it reads logins, so none of its objects has to follow.
+    session.execute(renamed, execution_options={"synchronize_session": False})
 
 
 def lock(session: Session, account_id: str) -> Login | None:
