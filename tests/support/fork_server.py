@@ -92,13 +92,18 @@ class ForkServer:
         env: dict[str, str],
         out: Path | str = os.devnull,
         errors: Path | str | None = None,
+        source: Path | str = os.devnull,
     ) -> ForkedProcess:
-        """Run a file or a module by name; `errors` defaults to `out`."""
+        """Run a file or a module by name; `errors` defaults to `out`.
+
+        It reads `source`, which may be a FIFO: the process then waits for one who writes.
+        """
         status = self._folder / str(next(self._numbers))
         order = {
             "program": program,
             "arguments": list(arguments),
             "env": env,
+            "source": str(source),
             "out": str(out),
             "errors": str(errors or out),
             "status": str(status),
@@ -147,8 +152,13 @@ def _tell_the_end(pid: int, status: Path) -> None:
 
 def _become(order: dict[str, Any]) -> None:
     os.setsid()
-    for descriptor, file in ((0, os.devnull), (1, order["out"]), (2, order["errors"])):
-        opened = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    appended = os.O_RDWR | os.O_CREAT | os.O_APPEND
+    for descriptor, file, flags in (
+        (0, order["source"], os.O_RDONLY),
+        (1, order["out"], appended),
+        (2, order["errors"], appended),
+    ):
+        opened = os.open(file, flags)
         os.dup2(opened, descriptor)
         os.close(opened)
     os.chdir("/")

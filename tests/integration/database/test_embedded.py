@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -26,6 +26,7 @@ from server.database.embedded.identity import identity
 from server.database.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
 from tests.support.cursors import cursor_on
+from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 from tests.support.postgres_processes import runs, wait_for
 
@@ -90,33 +91,22 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 class Holder:
-    """Another process with an EmbeddedPostgres, which calls the methods it is told.
+    """Another process with an EmbeddedPostgres, which calls the methods it is told."""
 
-    `prefix` is what `python` runs before it becomes the holder.
-    """
-
-    def __init__(self, prefix: tuple[str, ...] = ()) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, *prefix, "-c", HOLDER],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    process: "subprocess.Popen[str] | ForkedProcess"
+    _orders: IO[str]
+    _answers: IO[str]
 
     def take(self, folder: Path) -> None:
         self.tell(json.dumps(str(folder)))
         self.tell(json.dumps(SETTINGS))
 
     def tell(self, method: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(method + "\n")
-        self.process.stdin.flush()
+        self._orders.write(method + "\n")
+        self._orders.flush()
 
     def answer(self) -> Any:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
+        return json.loads(self._answers.readline())
 
     def ask(self, method: str) -> Any:
         self.tell(method)
@@ -127,18 +117,46 @@ class Holder:
         self.process.wait()
 
     def leave(self) -> int:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
+        self._orders.close()
         return self.process.wait(20)
 
     def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._orders.close()
+        self._answers.read()
+        self._answers.close()
+        self.process.wait(20)
+
+
+class FreshHolder(Holder):
+    """A fresh interpreter; `prefix` is what `python` runs before it becomes the holder."""
+
+    def __init__(self, prefix: tuple[str, ...]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, *prefix, "-c", HOLDER],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.stdout.read()
-        self.process.stdout.close()
-        self.process.wait(20)
+        self._orders, self._answers = self.process.stdin, self.process.stdout
+
+
+class ForkedHolder(Holder):
+    """A process of the fork server, which has imported all that it needs."""
+
+    def __init__(self, fork_server: ForkServer, folder: Path) -> None:
+        program, orders, answers = (folder / name for name in ("holder.py", "orders", "answers"))
+        program.write_text(HOLDER)
+        for each in (orders, answers):
+            os.mkfifo(each)
+        self.process = fork_server.start(
+            str(program), (), dict(os.environ), answers, folder / "errors", orders
+        )
+        self._orders, self._answers = orders.open("w"), answers.open()
 
 
 @pytest.fixture(scope="session")
@@ -200,26 +218,19 @@ def start() -> Iterator[Callable[..., EmbeddedPostgres]]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
-def spares() -> Iterator[list[Holder]]:
-    """Holders that have imported all they need by the time a test wants one."""
-    spares = [Holder(), Holder()]
-    yield spares
-    for holder in spares:
-        holder.close()
-
-
 @pytest.fixture
-def hold(spares: list[Holder]) -> Iterator[Callable[..., Holder]]:
+def hold(
+    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Holder]]:
     """Let another process hold a folder."""
-    holders = []
+    holders: list[Holder] = []
 
     def hold(folder: Path, *prefix: str) -> Holder:
+        holder: Holder
         if prefix:
-            holder = Holder(prefix)
+            holder = FreshHolder(prefix)
         else:
-            holder = spares.pop(0)
-            spares.append(Holder())
+            holder = ForkedHolder(fork_server, tmp_path_factory.mktemp("holder"))
         holders.append(holder)
         holder.take(folder)
         return holder
