@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +15,7 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.standin import Answer, StandIn
 from tests.support.clock import Clock
+from tests.support.fork_server import ForkServer
 from tests.support.loops import Closing
 from tests.support.server_processes import environment, standin_settings
 from tests.support.standins import StartStandIn
@@ -33,6 +32,7 @@ from tests.support.tokens import (
     row_of,
     someone_waits,
 )
+from tests.support.waiting import until
 
 CALLERS = 1000
 WORKER = """
@@ -64,52 +64,77 @@ async def main() -> None:
 asyncio.run(main())
 """
 
-Process = asyncio.subprocess.Process
+
+class Process:
+    """A worker from the fork server: what it is told, and what it says."""
+
+    def __init__(self, fork_server: ForkServer, folder: Path, *words: str, **env: str) -> None:
+        program, self._orders = folder / "worker.py", folder / "orders"
+        self._out, self._errors = folder / "out", folder / "errors"
+        program.write_text(WORKER)
+        os.mkfifo(self._orders)
+        self.running = fork_server.start(
+            str(program), words, env, self._out, self._errors, self._orders
+        )
+        self._open = self._orders.open("wb", buffering=0)
+
+    @property
+    def lines(self) -> list[bytes]:
+        return self._out.read_bytes().splitlines() if self._out.exists() else []
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text() if self._errors.exists() else ""
+
+    def go(self) -> None:
+        self._open.write(b"go\n")
+
+    async def is_ready(self) -> None:
+        await until(lambda: self.lines or self.running.poll() is not None)
+        assert self.lines == [b"ready"], self.errors
+
+    async def has_ended(self) -> int | None:
+        await until(lambda: self.running.poll() is not None)
+        return self.running.poll()
+
+    async def end(self) -> None:
+        self.running.kill()
+        await self.has_ended()
+        self._open.close()
+
+
 Worker = Callable[..., Awaitable[Process]]
 
 
 @pytest.fixture
-def start_worker(manage_py: Path, tmp_path: Path, database_url: URL, closing: Closing) -> Worker:
+def start_worker(
+    fork_server: ForkServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_url: URL,
+    closing: Closing,
+) -> Worker:
     """A process whose callers all want a token when it is told to go."""
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER)
 
     async def start(standin: StandIn, clock: Clock, accounts_url: str = "") -> Process:
         settings = standin_settings(standin.accounts_url)
         settings |= {"SPOTIFY_ACCOUNTS_URL": accounts_url} if accounts_url else {}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-W", "error", str(script), clock().isoformat(), str(CALLERS),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd="/",
-            env=environment(database_url, PYTHONPATH=str(manage_py.parent), **settings),
-        )  # fmt: skip
-        closing(lambda: end(process))
-        assert process.stdout is not None
-        said = await process.stdout.readline()
-        assert said == b"ready\n", (said, await process.communicate())
+        process = Process(
+            fork_server,
+            tmp_path_factory.mktemp("worker"),
+            clock().isoformat(),
+            str(CALLERS),
+            **environment(database_url, **settings),
+        )
+        closing(process.end)
+        await process.is_ready()
         return process
 
     return start
 
 
-async def end(process: Process) -> None:
-    if process.returncode is None:
-        os.kill(process.pid, signal.SIGKILL)
-    await process.communicate()
-
-
-def go(*processes: Process) -> None:
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-
-
 async def result(process: Process) -> dict[str, Any]:
-    out, errors = await process.communicate()
-    assert process.returncode == 0, errors.decode()
-    answer: dict[str, Any] = orjson.loads(out)
+    assert await process.has_ended() == 0, process.errors
+    answer: dict[str, Any] = orjson.loads(process.lines[-1])
     return answer
 
 
@@ -135,7 +160,8 @@ async def test_a_thousand_callers_in_each_of_two_processes_cause_one_request(
     answer = await expired(standin, make_provider, log_in, clock, logged_in)
     standin.answer_next(TOKEN, Answer(200, answer, delay=1.0))
     workers = await asyncio.gather(*(start_worker(standin, clock) for _ in range(2)))
-    go(*workers)
+    for worker in workers:
+        worker.go()
     for got in await asyncio.gather(*map(result, workers)):
         assert got == {"callers": CALLERS, "tokens": [answer["access_token"]]}
     assert asked_for_tokens(standin) == 1
@@ -157,7 +183,8 @@ async def test_a_refresh_token_turned_by_one_process_is_what_the_other_goes_on_w
     for number in (1, 2):
         clock.forward(hours=2)
         workers = await asyncio.gather(*(start_worker(standin, clock) for _ in range(2)))
-        go(*workers)
+        for worker in workers:
+            worker.go()
         first, second = await asyncio.gather(*map(result, workers))
         assert first == second
         assert listener_of(standin, first["tokens"][0]) == ROBIN.account_id
@@ -182,12 +209,12 @@ async def test_a_process_killed_while_it_holds_the_row_holds_nobody_up(
     doomed, other = await asyncio.gather(
         start_worker(standin, clock, gate.url), start_worker(standin, clock)
     )
-    go(doomed)
+    doomed.go()
     await gate.has_answer()
-    go(other)
+    other.go()
     await someone_waits(database)
     async with at_most(4.0):
-        doomed.send_signal(signal.SIGKILL)
+        doomed.running.kill()
         got = await result(other)
     assert listener_of(standin, got["tokens"][0]) == ROBIN.account_id
     assert asked_for_tokens(standin) == 2
