@@ -3,9 +3,9 @@
 .PHONY: run install test test-fast fuzz check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
-# Four for each core of a small machine, for tests wait most of the time; without the slow tests two
-# are enough, and each worker takes 4 s of CPU time before its first test.
-WORKERS := 8
+# Two or three for each core of a small machine: some tests wait, and each worker takes 4 s of CPU time
+# before its first test.
+WORKERS := 5
 FAST_WORKERS := 4
 PARALLEL = $(BIN)/python -m pytest --dist worksteal
 OTHER_PYTHONS := 3.12 3.13 3.14
