@@ -207,7 +207,7 @@ KNOWN = {
     "server.app.routes -> server.standin.artwork.covers",
     # Old forms of two commands, which keep working for this version.
     "server.postgres -> server.cli",
-    "server.spotify.standin.__main__ -> server.cli",
+    "server.spotify.standin.__main__ -> server.standin.__main__",
 }
 
 

@@ -2,8 +2,8 @@
 
 import sys
 
-from server.cli import main
+from server.standin.__main__ import main
 
 if __name__ == "__main__":
     print("`python -m server.spotify.standin` is now `manage.py standin`.", file=sys.stderr)  # noqa: T201
-    main(["standin", *sys.argv[1:]], prog_name="manage.py")
+    main(prog="manage.py standin")
