@@ -1,8 +1,10 @@
 """`python -m server`: the same as `manage.py run`."""
 
+import gc
 import sys
 
 from server.cli import main
 
 if __name__ == "__main__":
+    gc.freeze()  # as in manage.py
     main(["run", *sys.argv[1:]], prog_name="python -m server")

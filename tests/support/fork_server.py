@@ -7,6 +7,7 @@ and answers each with the number of the process that carries it out.
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -124,6 +125,7 @@ def main() -> None:
     sys.path[0] = sys.argv[1]
     for name in PROGRAMS + LATER:
         import_module(name)
+    gc.freeze()  # no child looks for garbage in what is imported, and copies its pages in doing so
     answers = os.dup(1)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin.buffer:
