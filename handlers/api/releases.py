@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 
 from handlers.base import BaseHandler
 from server.catalog.query import ReleaseQuery
+from server.catalog.snapshot import Found
 from server.serving import negotiation
-from server.serving.cache import Found, PayloadCache
+from server.serving.cache import PayloadCache
 from server.serving.payload import Coding, Representation
 
 Load = Callable[[str], Awaitable[Found | None]]

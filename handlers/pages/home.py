@@ -28,8 +28,9 @@ class HomeHandler(AccountHandler):
     async def get(self) -> None:
         """Send the page."""
         done = DONE.get(self.pop_done() or "")
-        shown, visitor = await self._grid(self._read_status()), await self.visitor()
-        status = self._read_status()  # again: what is shown of the login is newer than the session
+        visitor = await self.visitor()
+        status = self._read_status()  # after the session, so that the login shown is not older
+        shown = await self._grid(status)
         self.send_page(
             "home.html",
             policy=self._pages.pictured,

@@ -29,6 +29,7 @@ from handlers.pages.reference_builder import ReferenceBuilder
 from handlers.pages.status import StatusPageHandler
 from handlers.session import PublicAddress
 from server.catalog.query import KINDS
+from server.catalog.snapshot import Found
 from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
@@ -36,7 +37,7 @@ from server.database.readiness import DatabaseProbe
 from server.http.forwarded import TrustedProxies
 from server.login.service import LoginService
 from server.observability.metrics import Metrics
-from server.serving.cache import Found, PayloadCache
+from server.serving.cache import PayloadCache
 from server.serving.lag import ServingLag
 from server.serving.streams.broadcast import Broadcast
 from server.storage import lookups

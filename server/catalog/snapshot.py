@@ -128,6 +128,9 @@ class Freshness:
         return min(self.watched_since.astimezone(UTC).date(), today)
 
 
+Found = tuple[bytes, Freshness]  # the JSON of one artist or release, and how fresh it is
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Releases in each order, and how fresh they are.

@@ -21,7 +21,7 @@ import structlog
 from server.catalog import query as queries
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.snapshot import Freshness, Snapshot, known_days
+from server.catalog.snapshot import Found, Snapshot, known_days
 from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.database.admission import Admission
 from server.errors import NoDataYet, NotFound
@@ -35,7 +35,6 @@ from server.serving.response_builder import ResponseBuilder
 from server.serving.response_store import Key, ResponseStore, StoredResponse
 from server.tasks import SingleFlight, Tasks, attempt
 
-Found = tuple[bytes, Freshness]
 Load = Callable[[], Awaitable[Found | None]]
 
 WARMED = 16  # most requested responses, rebuilt in all codings after a sync beside the default one

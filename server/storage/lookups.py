@@ -7,10 +7,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
-from server.catalog.snapshot import TIMES, Freshness
+from server.catalog.snapshot import TIMES, Found
 from server.storage import freshness, snapshots
 
-Found = tuple[bytes, Freshness]
 SPOTIFY_ID_LENGTH = 22  # characters, which may all be digits
 LARGEST_ID = 2**63 - 1  # that a bigint can hold
 

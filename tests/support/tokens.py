@@ -27,6 +27,7 @@ from tests.support.clock import Clock
 from tests.support.loops import Closing
 from tests.support.rate_limiters import accounts_of, limiter_in_memory
 from tests.support.settings import SECRET
+from tests.support.standins import StartStandIn
 
 TOKEN = "/api/token"
 OTHER_SECRET = "another secret, as long as it has to be"
@@ -44,6 +45,7 @@ WAITING = (
 )
 MakeProvider = Callable[..., TokenProvider]
 LogIn = Callable[..., Coroutine[Any, Any, Grant]]
+StartWithExpiredLogin = Callable[[], Coroutine[Any, Any, StandIn]]
 
 
 @pytest.fixture
@@ -92,6 +94,21 @@ def log_in(transport: Transport, database: Database, clock: Clock) -> LogIn:
         return grant
 
     return go
+
+
+@pytest.fixture
+def start_with_expired_login(
+    start_standin: StartStandIn, log_in: LogIn, clock: Clock
+) -> StartWithExpiredLogin:
+    """Return a function that starts a stand-in with a login whose access token has expired."""
+
+    async def start() -> StandIn:
+        standin = start_standin(clock=clock)
+        await log_in(standin)
+        clock.forward(hours=2)
+        return standin
+
+    return start
 
 
 class HoldingProxy:

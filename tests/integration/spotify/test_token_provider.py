@@ -37,6 +37,7 @@ from tests.support.tokens import (
     LogIn,
     MakeProvider,
     StartHoldingProxy,
+    StartWithExpiredLogin,
     asked_for_tokens,
     events,
     everything_in,
@@ -420,15 +421,11 @@ async def test_a_thousand_callers_at_two_first_starts_cause_one_request(
 
 @pytest.mark.gen_test
 async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
     callers = [asyncio.create_task(provider.access_token()) for _ in range(100)]
@@ -443,15 +440,11 @@ async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
 
 @pytest.mark.gen_test
 async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
     caller = asyncio.create_task(provider.access_token())
@@ -465,11 +458,10 @@ async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
 
 @pytest.mark.gen_test
 async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
-    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_with_expired_login: StartWithExpiredLogin,
+    make_provider: MakeProvider,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     provider = make_provider(standin)
     standin.answer_next(TOKEN, Answer(503, delay=0.1))
     failed = await asyncio.gather(
@@ -482,16 +474,12 @@ async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
 
 @pytest.mark.gen_test
 async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     elsewhere: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
     before = asyncio.create_task(provider.access_token())

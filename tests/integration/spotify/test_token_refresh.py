@@ -46,6 +46,7 @@ from tests.support.tokens import (
     LogIn,
     MakeProvider,
     StartHoldingProxy,
+    StartWithExpiredLogin,
     asked_for_tokens,
     cut,
     events,
@@ -242,16 +243,13 @@ async def test_a_database_that_refuses_at_the_commit_loses_nothing(
 @pytest.mark.parametrize("cause", ["disk_full", "raise_exception", "check_violation", "55000"])
 @pytest.mark.gen_test
 async def test_whatever_keeps_a_new_refresh_token_from_being_stored_it_is_not_lost(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     make_provider: MakeProvider,
-    log_in: LogIn,
     clock: Clock,
     database: Database,
     cause: str,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     standin.rotate_refresh_tokens = True
     provider = make_provider(standin)
     await refuse_to_commit(database, cause)
@@ -453,15 +451,11 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
 
 @pytest.mark.gen_test
 async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_login_nothing(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     database_url: URL,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     moody = Database(database_url)
     provider = make_provider(standin, database=moody)  # not connected yet
     assert listener_of(standin, await provider.access_token()) is None
@@ -474,10 +468,8 @@ async def test_a_database_away_before_the_refresh_costs_the_app_a_token_and_the_
 
 @pytest.mark.gen_test
 async def test_a_table_that_is_missing_for_a_while_loses_nothing(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     database: Database,
 ) -> None:
     def rename(old: str, new: str) -> Any:
@@ -485,9 +477,7 @@ async def test_a_table_that_is_missing_for_a_while_loses_nothing(
             lambda session: session.execute(text(f"ALTER TABLE {old} RENAME TO {new}"))
         )
 
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     provider = make_provider(standin)
     await rename("logins", "logins_away")
     with pytest.raises(SchemaMismatch):
@@ -698,11 +688,10 @@ async def test_a_login_stands_in_for_one_whose_refreshes_are_answered_oddly(
 
 @pytest.mark.gen_test
 async def test_odd_answers_to_the_app_itself_as_well_are_raised(
-    start_standin: StartStandIn, make_provider: MakeProvider, log_in: LogIn, clock: Clock
+    start_with_expired_login: StartWithExpiredLogin,
+    make_provider: MakeProvider,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     standin.answer_next(TOKEN, Answer(400, {"error": "invalid_request"}), times=2)
     with pytest.raises(BadAnswer, match="invalid_request"):
         await make_provider(standin).access_token()
@@ -710,16 +699,12 @@ async def test_odd_answers_to_the_app_itself_as_well_are_raised(
 
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     database: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     hasty = Transport(seconds=0.1)
     with pytest.raises(SpotifyTimeout):
@@ -735,17 +720,13 @@ async def test_a_refresh_that_is_not_answered_in_time_is_raised_and_forgotten(
 )
 @pytest.mark.gen_test
 async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_raw: StartRaw,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     database: Database,
     said: bytes,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     server = await start_raw(said)
     with pytest.raises(SpotifyUnavailable):
         await make_provider(standin, url=server.url).access_token()
@@ -756,17 +737,14 @@ async def test_a_refresh_that_is_cut_short_is_raised_and_forgotten(
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_is_noted(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
     clock: Clock,
     database: Database,
     elsewhere: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     standin.revoke_refresh_tokens()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
@@ -784,15 +762,12 @@ async def test_the_end_of_a_login_is_told_once_though_the_database_is_cut_as_it_
 
 @pytest.mark.gen_test
 async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     make_provider: MakeProvider,
-    log_in: LogIn,
     clock: Clock,
     database: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     standin.revoke_refresh_tokens()
     provider = make_provider(standin)
     await refuse_to_commit(database)
@@ -810,16 +785,12 @@ async def test_the_end_of_a_login_is_told_once_it_is_noted_and_not_before(
 
 @pytest.mark.gen_test
 async def test_a_row_whose_holder_is_cut_goes_to_who_waits_for_it(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     elsewhere: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     slow = asyncio.create_task(make_provider(standin, url=gate.url).access_token())
     await gate.has_answer()
@@ -850,16 +821,12 @@ async def test_a_row_held_by_a_frozen_process_is_let_go_before_others_give_up(
 
 @pytest.mark.gen_test
 async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
     database: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
     asked = [asyncio.create_task(provider.access_token()) for _ in range(100)]
@@ -900,17 +867,14 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
 
 @pytest.mark.gen_test
 async def test_a_login_that_dies_as_it_is_made_anew_lives(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
     log_in: LogIn,
-    clock: Clock,
     database: Database,
     elsewhere: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     standin.revoke_refresh_tokens()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
@@ -954,15 +918,11 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
 
 @pytest.mark.gen_test
 async def test_the_end_does_not_wait_for_a_renewal_for_ever(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     make_provider: MakeProvider,
-    log_in: LogIn,
-    clock: Clock,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     provider = make_provider(standin, url=gate.url)
     renewing = asyncio.create_task(provider.access_token())

@@ -25,6 +25,7 @@ from tests.support.tokens import (
     LogIn,
     MakeProvider,
     StartHoldingProxy,
+    StartWithExpiredLogin,
     asked_for_tokens,
     expired,
     listener_of,
@@ -195,16 +196,13 @@ async def test_a_refresh_token_turned_by_one_process_is_what_the_other_goes_on_w
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_process_killed_while_it_holds_the_row_holds_nobody_up(
-    start_standin: StartStandIn,
+    start_with_expired_login: StartWithExpiredLogin,
     start_holding_proxy: StartHoldingProxy,
     start_worker: Worker,
-    log_in: LogIn,
     clock: Clock,
     database: Database,
 ) -> None:
-    standin = start_standin(clock=clock)
-    await log_in(standin)
-    clock.forward(hours=2)
+    standin = await start_with_expired_login()
     gate = await start_holding_proxy(standin)
     doomed, other = await asyncio.gather(
         start_worker(standin, clock, gate.url), start_worker(standin, clock)
