@@ -177,6 +177,27 @@ def start_holding_proxy(closing: Closing) -> StartHoldingProxy:
     return start
 
 
+HoldRefresh = Callable[[StandIn], Awaitable[tuple[HoldingProxy, TokenProvider, asyncio.Task[str]]]]
+
+
+@pytest.fixture
+def hold_refresh(
+    start_holding_proxy: StartHoldingProxy, make_provider: MakeProvider
+) -> HoldRefresh:
+    """Return a function that lets a provider ask for a token, and holds Spotify's answer."""
+
+    async def hold(
+        standin: StandIn,
+    ) -> tuple[HoldingProxy, TokenProvider, asyncio.Task[str]]:
+        gate = await start_holding_proxy(standin)
+        provider = make_provider(standin, url=gate.url)
+        asked = asyncio.create_task(provider.access_token())
+        await gate.has_answer()
+        return gate, provider, asked
+
+    return hold
+
+
 async def someone_waits(database: Database) -> None:
     """Wait until a transaction waits for another to let go of a row."""
     async with asyncio.timeout(10):

@@ -57,7 +57,7 @@ async def test_piece_by_piece_each_comes_once_and_in_order(
 
 
 @pytest.mark.gen_test
-async def test_whoever_has_read_up_to_one_is_told_only_what_came_after(
+async def test_a_client_that_has_read_up_to_an_entry_gets_only_later_ones(
     set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()

@@ -91,7 +91,7 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 
 
 class Holder:
-    """Another process with an EmbeddedPostgres, which calls the methods it is told."""
+    """Another process with an EmbeddedPostgres, which calls methods on request."""
 
     process: "subprocess.Popen[str] | ForkedProcess"
     _orders: IO[str]

@@ -34,6 +34,7 @@ from tests.support.tokens import (
     ROBIN,
     SAM,
     TOKEN,
+    HoldRefresh,
     LogIn,
     MakeProvider,
     StartHoldingProxy,
@@ -441,14 +442,11 @@ async def test_callers_who_give_up_stop_neither_the_others_nor_the_renewal(
 @pytest.mark.gen_test
 async def test_when_all_callers_give_up_what_came_is_kept_all_the_same(
     start_with_expired_login: StartWithExpiredLogin,
-    start_holding_proxy: StartHoldingProxy,
+    hold_refresh: HoldRefresh,
     make_provider: MakeProvider,
 ) -> None:
     standin = await start_with_expired_login()
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    caller = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, caller = await hold_refresh(standin)
     caller.cancel()
     gate.let_go()
     await provider.stop(2)
@@ -475,15 +473,11 @@ async def test_a_failing_renewal_costs_all_who_wait_for_it_one_request(
 @pytest.mark.gen_test
 async def test_a_look_into_the_database_during_a_renewal_waits_for_its_end(
     start_with_expired_login: StartWithExpiredLogin,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
     elsewhere: Database,
 ) -> None:
     standin = await start_with_expired_login()
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    before = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, before = await hold_refresh(standin)
     provider.forget()
     after = asyncio.create_task(provider.access_token())
     await someone_waits(elsewhere)
@@ -524,8 +518,7 @@ async def test_a_login_that_is_deleted_is_not_used_once_the_keeper_hears_of_it(
 @pytest.mark.gen_test
 async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     start_standin: StartStandIn,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -535,10 +528,7 @@ async def test_a_login_deleted_while_its_token_is_renewed_does_not_come_back(
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    renewing = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, renewing = await hold_refresh(standin)
     deleting = asyncio.create_task(elsewhere.run(token_store.delete_login, ROBIN.account_id))
     await someone_waits(elsewhere)
     gate.let_go()

@@ -43,6 +43,7 @@ from tests.support.tokens import (
     ROBIN,
     SAM,
     TOKEN,
+    HoldRefresh,
     LogIn,
     MakeProvider,
     StartHoldingProxy,
@@ -419,8 +420,7 @@ def be_impatient(connection: Any, _record: object) -> None:
 @pytest.mark.gen_test
 async def test_a_database_that_ends_idle_transactions_costs_no_token(
     start_standin: StartStandIn,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -432,10 +432,7 @@ async def test_a_database_that_ends_idle_transactions_costs_no_token(
     clock.forward(hours=2)
     database.engine.dispose()
     event.listen(database.engine, "connect", be_impatient)
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    asked = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, asked = await hold_refresh(standin)
     async with asyncio.timeout(5):
         while await elsewhere.run(
             lambda session: session.scalar(text(f"SELECT count(*) {HELD_ROW}"))
@@ -840,8 +837,7 @@ async def test_a_renewal_takes_no_more_than_one_of_the_databases_threads(
 @pytest.mark.gen_test
 async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
     start_standin: StartStandIn,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
     log_in: LogIn,
     clock: Clock,
     database: Database,
@@ -851,10 +847,7 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    renewing = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, renewing = await hold_refresh(standin)
     logging_in = asyncio.create_task(log_in(standin))
     await someone_waits(elsewhere)
     gate.let_go()
@@ -868,18 +861,14 @@ async def test_a_login_can_be_made_anew_while_its_token_is_renewed(
 @pytest.mark.gen_test
 async def test_a_login_that_dies_as_it_is_made_anew_lives(
     start_with_expired_login: StartWithExpiredLogin,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
     log_in: LogIn,
     database: Database,
     elsewhere: Database,
 ) -> None:
     standin = await start_with_expired_login()
     standin.revoke_refresh_tokens()
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    renewing = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, renewing = await hold_refresh(standin)
     logging_in = asyncio.create_task(log_in(standin))
     await someone_waits(elsewhere)
     gate.let_go()
@@ -894,7 +883,7 @@ async def test_a_login_that_dies_as_it_is_made_anew_lives(
 @pytest.mark.gen_test
 async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
     start_standin: StartStandIn,
-    start_holding_proxy: StartHoldingProxy,
+    hold_refresh: HoldRefresh,
     make_provider: MakeProvider,
     log_in: LogIn,
     clock: Clock,
@@ -903,10 +892,7 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
     standin.rotate_refresh_tokens = True
     await log_in(standin)
     clock.forward(hours=2)
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    renewing = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, renewing = await hold_refresh(standin)
     provider.forget()
     stopping = asyncio.create_task(provider.stop(5))
     await asyncio.sleep(0.05)
@@ -919,14 +905,10 @@ async def test_the_end_waits_for_a_renewal_that_the_keeper_has_turned_away_from(
 @pytest.mark.gen_test
 async def test_the_end_does_not_wait_for_a_renewal_for_ever(
     start_with_expired_login: StartWithExpiredLogin,
-    start_holding_proxy: StartHoldingProxy,
-    make_provider: MakeProvider,
+    hold_refresh: HoldRefresh,
 ) -> None:
     standin = await start_with_expired_login()
-    gate = await start_holding_proxy(standin)
-    provider = make_provider(standin, url=gate.url)
-    renewing = asyncio.create_task(provider.access_token())
-    await gate.has_answer()
+    gate, provider, renewing = await hold_refresh(standin)
     await provider.stop(0.1)
     assert not renewing.done()
     gate.let_go()
