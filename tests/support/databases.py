@@ -4,6 +4,7 @@ import fcntl
 import itertools
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,13 +15,14 @@ import pytest
 from sqlalchemy import URL, create_engine
 
 from server.database import schema
-from server.database.embedded import EmbeddedPostgres
+from server.database.embedded import EmbeddedPostgres, programs
+from server.database.embedded.identity import identity
 from server.database.executor import Database
 from tests.support.cursors import connected
 from tests.support.reused_database import ReusedDatabase
 
 MEMORY = "/dev/shm"
-MIGRATED = "migrated"
+MIGRATED = "freshet"  # as Freshet names it, so that a copy of the cluster is one of its own
 FAST_POSTGRES = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -30,6 +32,8 @@ FAST_POSTGRES = {
     "autovacuum": "off",
     "io_method": "sync",
 }
+SMALL_STEPS = "--wal-segsize=1"  # MB; of 16 MB each copy would have 15 of zeros
+CHILDREN_SETTINGS = "fsync = off\nfull_page_writes = off\nio_method = sync\n"
 
 
 @pytest.fixture(scope="session")
@@ -47,8 +51,38 @@ def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
             schema.create(engine)
             engine.dispose()
             server.stop()
+            resize = [str(programs.binaries() / "pg_resetwal"), SMALL_STEPS, str(folder)]
+            assert programs.run(identity(folder), resize).returncode == 0
             made.touch()
     return folder
+
+
+CopyCluster = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="session")
+def copy_cluster(made_cluster: Path) -> CopyCluster:
+    """Return a function that makes a data folder, as Freshet does at its first start there.
+
+    It takes a twentieth of the time of that. Use it unless the first start is the test's subject:
+    call `copy_cluster(folder)` before a process is started with `DATABASE_URL=embedded:FOLDER`, or
+    before `EmbeddedPostgres(folder).start()`; for `manage.py demo` it is `postgres` in the demo's
+    folder. The server there finds the database `freshet` with the newest schema and without rows.
+    What it commits survives a kill of its processes, but not a power cut.
+    """
+
+    def copy(folder: Path) -> Path:
+        _copy(made_cluster, folder)
+        with (folder / "postgresql.auto.conf").open("a") as settings:
+            settings.write(CHILDREN_SETTINGS)
+        return folder
+
+    return copy
+
+
+def _copy(cluster: Path, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["/bin/cp", "-Rp", "--", cluster, folder], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +90,7 @@ def postgres(made_cluster: Path) -> Iterator[EmbeddedPostgres]:
     """Start one server for all tests of a worker, in memory where there is room."""
     roomy = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 2 * 1024**3
     with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
-        shutil.copytree(made_cluster, data := Path(folder) / "data")
+        _copy(made_cluster, data := Path(folder) / "data")
         server = EmbeddedPostgres(data, FAST_POSTGRES)
         server.start()
         yield server

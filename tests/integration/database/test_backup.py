@@ -23,6 +23,7 @@ from server.database.engine import make_engine
 from server.database.executor import Database, open_engine
 from server.doctor.database import of_database
 from tests.support.client import Client
+from tests.support.databases import CopyCluster
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.server_processes import NOTHING, Manage
@@ -104,20 +105,15 @@ async def test_a_database_that_was_dropped_comes_back_from_a_dump_to_the_byte(
     assert b"spotify_id" in before["/api/artists/"][0]
 
 
-def test_an_embedded_database_needs_no_running_server(manage: Manage, tmp_path: Path) -> None:
+def test_an_embedded_database_needs_no_running_server(
+    manage: Manage, copy_cluster: CopyCluster, tmp_path: Path
+) -> None:
     dump, restore = commands()
-    here, there = tmp_path / "here", tmp_path / "there"
-    with open_engine(EmbeddedDatabase(here)) as engine:
-        admin = create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
-        with admin.connect() as connection:
-            exists = connection.scalar(text("SELECT 1 FROM pg_database WHERE datname = 'freshet'"))
-            if not exists:
-                connection.execute(text("CREATE DATABASE freshet"))
-        admin.dispose()
-        with engine.begin() as connection:
-            connection.execute(
-                text("CREATE TABLE kept AS SELECT 'ü' || n AS t FROM generate_series(1, 9) n")
-            )
+    here, there = copy_cluster(tmp_path / "here"), tmp_path / "there"
+    with open_engine(EmbeddedDatabase(here)) as engine, engine.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE kept AS SELECT 'ü' || n AS t FROM generate_series(1, 9) n")
+        )
     run(manage, dump, f"embedded:{here}", tmp_path)
     run(manage, restore, f"embedded:{there}", tmp_path)
     run(manage, restore, f"embedded:{there}", tmp_path)  # over what is there

@@ -24,7 +24,7 @@ from server.database.embedded.processes import PostmasterFile
 from server.database.engine import THREADS, make_engine
 from server.database.executor import Database, open_engine
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
-from tests.support.databases import FAST_POSTGRES
+from tests.support.databases import FAST_POSTGRES, CopyCluster
 from tests.support.paths import ROOT
 from tests.support.waiting import until, wait_until
 
@@ -88,17 +88,9 @@ def database(address: URL) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an embedded server that may be harmed; it has a `freshet` database."""
-    folder = tmp_path_factory.mktemp("harmed") / "data"
-    server = EmbeddedPostgres(folder, FAST_POSTGRES)
-    server.start()
-    engine = make_engine(server.url.set(database="postgres"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("CREATE DATABASE freshet"))
-    engine.dispose()
-    server.stop()
-    return folder
+def embedded(copy_cluster: CopyCluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an embedded server that may be harmed."""
+    return copy_cluster(tmp_path_factory.mktemp("harmed") / "data")
 
 
 def postmaster(folder: Path) -> int:
