@@ -16,7 +16,6 @@ from tests.bench import catalogue
 from tests.support.cursors import connected
 from tests.support.databases import NewDatabase
 from tests.support.examples import sweep
-from tests.support.fork_server import ForkServer
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
 from tests.support.waiting import wait_until
 from tests.system.attacks.siege import Siege
@@ -45,13 +44,12 @@ def tell_of_a_sync(url: URL) -> None:
 def siege(
     tmp_path_factory: pytest.TempPathFactory,
     manage_py: Path,
-    fork_server: ForkServer,
     new_database: NewDatabase,
     migrated: str,
 ) -> Iterator[Siege]:
     """Start a server with default settings in a fresh interpreter, and warm it up."""
     folder = tmp_path_factory.mktemp("attacks")
-    with new_database(migrated) as url, standin_process(fork_server=fork_server) as spotify:
+    with new_database(migrated) as url, standin_process() as spotify:
         fill(url)
         env = environment(url, **SETTINGS, **standin_settings(spotify))
         server = Server(manage_py, folder / "log", env=env)

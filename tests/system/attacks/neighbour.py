@@ -1,4 +1,4 @@
-"""A well-behaved client in a process of its own: it asks every 20 ms, and notes how long it waits.
+"""A well-behaved client in a process of its own: it asks every 10 ms, and notes how long it waits.
 
 `python -m tests.system.attacks.neighbour PORT OUTPUT` asks a server for a warm answer. With port 0
 it asks a process of its own that echoes: the control, which tells how busy the machine is. Each
@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-PERIOD = 0.02  # seconds
+PERIOD = 0.01  # seconds
 PATIENCE = 10.0
 REQUEST = b"GET /api/artists/ HTTP/1.1\r\nHost: test\r\nAccept-Encoding: gzip\r\n\r\n"
 ECHOED = 8192  # bytes, about as many as that answer has

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from tests.support.server_processes import Server
 from tests.system.attacks.neighbour import PERIOD
 from tests.system.faults.place import percentile
 
+SHORT = 0.3  # seconds of an attack in the short form, in which others ask thirty times
 LOOK = 0.02  # seconds between two looks at the server's memory
 MILLISECONDS = 10.0  # that 99 of 100 answers to others may take
 TIMES = 3.0  # as long as without the attack, or as an echo takes on the same machine meanwhile
@@ -127,8 +129,19 @@ class Siege:
         self._others = Clock(server.port, folder / "others")
         self._control = Clock(0, folder / "control")
         self._rested: Span | None = None
+        self._attackers = subprocess.Popen(
+            ["nice", sys.executable, "-m", "tests.system.attacks.attackers"],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def close(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._attackers.pid, signal.SIGKILL)
+        self._attackers.communicate()
         self._others.stop()
         self._control.stop()
 
@@ -149,13 +162,14 @@ class Siege:
         if self.long:
             return self.rest(3.0)
         if self._rested is None:
-            self._rested = self.rest(1.0)
+            self._rested = self.rest(0.5)
         return self._rested
 
     def warm_up(self) -> None:
         """Let the server open the connections and threads, and take the memory, that it keeps."""
+        self._rested = Span(0.0, 0.0, 0.0, [])
         for name in ("floods:queries", "floods:paths"):
-            self.attack(name, 1, patience=0.5, keeps=True, clients=16)
+            self.attack(name, 1.0 if self.long else 0.5, patience=0.3, keeps=True, clients=16)
         self._rested = None
 
     def withstand(
@@ -164,7 +178,7 @@ class Siege:
         """Attack, and hold the outcome against what is promised; see `faults`.
 
         `keeps` says that the server may keep what it was asked for until the next sync. What is
-        wrong is tried again: a second has fifty answers, so one that is late decides the p99.
+        wrong is tried again: 0.3 s have thirty answers, so two that are late decide the p99.
         """
         for _ in range(REPETITIONS + 1):
             outcome = self.attack(name, seconds, keeps=keeps, **options)
@@ -190,11 +204,15 @@ class Siege:
         before, opened = resident(self.pid), descriptors(self.pid)
         crashes = self._crashes()
         used, starved = cpu_seconds(self.pid), waited(self.pid)
-        with self._watched() as peak, self._attacker(name, seconds, options) as attacker:
-            assert attacker.stdout is not None
-            assert attacker.stdout.readline(), "the attacker has begun"
+        order = {"name": name, "port": self.server.port, "seconds": seconds, "options": options}
+        assert self._attackers.stdin is not None
+        assert self._attackers.stdout is not None
+        with self._watched() as peak:
+            self._attackers.stdin.write(json.dumps(order) + "\n")
+            self._attackers.stdin.flush()
+            assert self._attackers.stdout.readline(), "the attacker has begun"
             began = time.monotonic()
-            told = json.loads(attacker.stdout.readline())
+            told = json.loads(self._attackers.stdout.readline())
             ended = time.monotonic()
         starved = (waited(self.pid) - starved) / (ended - began)
         cpu = (cpu_seconds(self.pid) - used) / (ended - began)
@@ -226,26 +244,8 @@ class Siege:
         while time.monotonic() - began < patience:
             if descriptors(self.pid) <= opened and resident(self.pid) <= MORE * before:
                 break
-            time.sleep(0.05)
+            time.sleep(0.01)
         return time.monotonic() - began
-
-    @contextmanager
-    def _attacker(
-        self, name: str, seconds: float, options: dict[str, Any]
-    ) -> "Iterator[subprocess.Popen[str]]":
-        order = {"name": name, "port": self.server.port, "seconds": seconds, "options": options}
-        command = [
-            "nice",
-            sys.executable,
-            "-m",
-            "tests.system.attacks.attackers",
-            json.dumps(order),
-        ]
-        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
 
     @contextmanager
     def _watched(self) -> Iterator[list[float]]:

@@ -15,7 +15,7 @@ def listen(connection: socket.socket) -> None:
 
 
 def test_event_streams_make_room_when_descriptors_run_out(siege: Siege) -> None:
-    count, seconds = (1150, 30) if siege.long else (400, 1.5)
+    count, seconds = (1150, 30) if siege.long else (400, 0.8)
     with few_descriptors(siege, count - 50), Newcomers(siege.server.port) as newcomers:
         siege.withstand("crowds:listeners", seconds, count=count, behind=0)
     assert newcomers.answered
@@ -23,7 +23,7 @@ def test_event_streams_make_room_when_descriptors_run_out(siege: Siege) -> None:
 
 
 def test_thousands_of_listeners_of_one_client_leave_room_for_others(siege: Siege) -> None:
-    count, seconds = (10_000, 30) if siege.long else (600, 1.2)
+    count, seconds = (10_000, 30) if siege.long else (600, 0.8)
     with Newcomers(siege.server.port, listen) as others:
         outcome = siege.withstand("crowds:listeners", seconds, count=count)
     assert others.answered

@@ -6,7 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from tests.support.server_processes import agree
-from tests.system.attacks.siege import Siege
+from tests.system.attacks.siege import SHORT, Siege
 
 HOST = {"Host": "127.0.0.1:5000"}  # of PUBLIC_URL
 
@@ -29,15 +29,15 @@ def log_in(port: int) -> int:
 
 
 def test_logins_begun_without_end_hold_up_nobody(siege: Siege) -> None:
-    siege.withstand("logins:begun", 15 if siege.long else 0.7)
+    siege.withstand("logins:begun", 15 if siege.long else SHORT)
 
 
 def test_made_up_codes_of_a_stranger_do_not_keep_the_owner_out(siege: Siege) -> None:
     statuses: list[int] = []
-    seconds, pause = (120, 2.0) if siege.long else (1.6, 0.05)
+    seconds, pause = (120, 2.0) if siege.long else (0.8, 0.02)
 
     def owner() -> None:
-        time.sleep(seconds - 1)
+        time.sleep(seconds / 2)
         statuses.append(log_in(siege.server.port))
 
     thread = threading.Thread(target=owner)

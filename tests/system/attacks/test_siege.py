@@ -52,12 +52,12 @@ def test_on_a_busy_machine_one_answer_in_a_hundred_is_no_fault() -> None:
     assert faults(replace(GOOD, during=slow, starved=0.2)) == []
 
 
-def test_a_second_without_an_answer_counts_as_the_fifty_that_were_due_in_it(
+def test_a_second_without_an_answer_counts_as_the_hundred_that_were_due_in_it(
     tmp_path: Path,
 ) -> None:
     noted = tmp_path / "noted"
-    noted.write_text("10.0 0.001\n10.02 1.0\n11.02 0.001\n11.04 -1 closed\n12.0 0.5\n")
+    noted.write_text("10.0 0.001\n10.01 1.0\n11.01 0.001\n11.02 -1 closed\n12.0 0.5\n")
     seconds, failures = Clock.read(noted, 10.0, 11.5)
-    assert len(seconds) == 52
-    assert sum(each > 0.5 for each in seconds) == 25
+    assert len(seconds) == 102
+    assert sum(each > 0.505 for each in seconds) == 50
     assert failures == ["closed"]

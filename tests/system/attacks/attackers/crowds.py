@@ -40,7 +40,7 @@ async def slow_bodies(target: Target, count: int) -> Told:
     push(wires, get("/auth/logout/", BODY, "POST"))
     while not target.is_over:
         push(wires, b"x")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.05)
     return {"connections": len(wires), "left": left(wires)}
 
 

@@ -45,7 +45,7 @@ async def long_cookies(target: Target, size: int = 230_000) -> Told:
     return await flood(target, lambda number: requests[number % 3])
 
 
-async def trickles(target: Target, count: int, size: int = 240_000, pause: float = 0.1) -> Told:
+async def trickles(target: Target, count: int, size: int = 240_000, pause: float = 0.05) -> Told:
     """Send much of a head on many connections, and then a byte at a time."""
     wires = await target.crowd(count)
     start = b"GET /api/artists/ HTTP/1.1\r\nHost: test\r\nX: " + b"x" * size
@@ -60,8 +60,8 @@ async def odd(target: Target, clients: int = 4) -> Told:
     """Send what is hardly a request, on one connection after the other."""
     seen: Counter[str] = Counter()
 
-    async def client() -> None:
-        for request in cycle(ODD):
+    async def client(number: int) -> None:
+        for request in cycle(ODD[2 * number :] + ODD[: 2 * number]):
             if target.is_over:
                 return
             try:
@@ -70,10 +70,10 @@ async def odd(target: Target, clients: int = 4) -> Told:
                 seen["refused"] += 1
                 continue
             await send(wire, request)
-            seen[await answer(wire, 0.2)] += 1
+            seen[await answer(wire, 0.1)] += 1
             wire.close()
 
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(client(number) for number in range(clients)))
     return dict(seen)
 
 
