@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from server.database.engine import make_engine
 from server.spotify.auth import token_store
 from server.standin.world import Listener
-from tests.support.chromium import LOAD_IMAGES, MISSING, find
+from tests.support.chromium import ARGUMENTS, LOAD_IMAGES, MISSING, find
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.paths import ROOT
@@ -34,6 +34,8 @@ from tests.support.ports import free_port
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
 WIDTHS = (360, 768, 1440)
+HOME_NAME = "raspberrypi.local"  # which the browser finds on this machine
+KEEPING_PAGES = ["--disable-back-forward-cache"]  # what Playwright adds, and people do not have
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
 Looks = Callable[[int], Iterator[tuple[int, Literal["light", "dark"]]]]
 
@@ -68,8 +70,8 @@ def chromium() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path,
-            args=["--disable-gpu"],
-            ignore_default_args=["--disable-back-forward-cache"],  # which people have
+            args=[*ARGUMENTS, f"--host-resolver-rules=MAP {HOME_NAME} 127.0.0.1"],
+            ignore_default_args=KEEPING_PAGES,
         )
         yield browser
         browser.close()

@@ -105,7 +105,7 @@ def main(file: str) -> None:
     if path is None:
         raise SystemExit(chromium.MISSING)
     with demo() as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--disable-gpu"])
+        browser = playwright.chromium.launch(executable_path=path, args=chromium.ARGUMENTS)
         try:
             photograph(browser, url, Path(file))
         except ValueError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from server.login.errors import ForeignOrigin, LoginDenied, StateReplayed
 from server.standin.world import Listener
@@ -19,7 +19,8 @@ from tests.support.browser_actions import (
     tab_to,
     take,
 )
-from tests.support.browser_fixtures import Looks, Place, serving
+from tests.support.browser_fixtures import KEEPING_PAGES, PATIENCE, Looks, Place, serving
+from tests.support.chromium import ARGUMENTS, WHOLE, find
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 
@@ -47,6 +48,27 @@ def place(
     ) as place:
         take(place, *map(novelty, range(3)))
         yield place
+
+
+@pytest.fixture(scope="module")
+def whole_browser(chromium: Browser) -> Iterator[Browser]:
+    """Start a browser that may keep pages that were left, which a headless shell never does."""
+    browser = chromium.browser_type.launch(
+        executable_path=find(WHOLE) or find(), args=ARGUMENTS, ignore_default_args=KEEPING_PAGES
+    )
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def keeping_page(
+    whole_browser: Browser, listen: Callable[[BrowserContext], None]
+) -> Iterator[Page]:
+    context = whole_browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    listen(context)
+    yield context.new_page()
+    context.close()
 
 
 def stations(page: Page, place: Place) -> Iterator[str]:
@@ -102,7 +124,10 @@ def test_whoever_does_not_agree_is_told_so_and_may_begin_again(
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 
 
-def test_a_logout_is_not_undone_by_going_back_or_reloading(page: Page, place: Place) -> None:
+def test_a_logout_is_not_undone_by_going_back_or_reloading(
+    keeping_page: Page, place: Place
+) -> None:
+    page = keeping_page
     log_in(page, place)
     press(page, "Log out")
     expect(page.get_by_role("status")).to_have_text("You are logged out.")
@@ -116,8 +141,9 @@ def test_a_logout_is_not_undone_by_going_back_or_reloading(page: Page, place: Pl
 
 
 def test_disconnecting_leaves_nothing_behind_and_does_not_bar_the_next_login(
-    page: Page, place: Place
+    keeping_page: Page, place: Place
 ) -> None:
+    page = keeping_page
     log_in(page, place)
     assert Listener.account_id in page.content()
     page.get_by_text("Disconnect…").click()

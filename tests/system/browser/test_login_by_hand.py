@@ -7,28 +7,21 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
-from tests.support.browser_fixtures import PATIENCE, WIDTHS
-from tests.support.chromium import find
+from tests.support.browser_fixtures import HOME_NAME, PATIENCE, WIDTHS
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
-NAME = "raspberrypi.local"
 UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain http is
 
 
 @pytest.fixture
 def visitor(chromium: Browser) -> Iterator[Page]:
-    """A page of a browser that finds the name on this machine, as others do in their network."""
-    browser = chromium.browser_type.launch(
-        executable_path=find(),
-        args=["--disable-gpu", f"--host-resolver-rules=MAP {NAME} 127.0.0.1"],
-    )
-    context = browser.new_context()
+    context = chromium.new_context()
     context.set_default_timeout(PATIENCE)
     yield context.new_page()
-    browser.close()
+    context.close()
 
 
 def test_in_a_home_network_the_address_is_pasted(
@@ -48,7 +41,7 @@ def test_in_a_home_network_the_address_is_pasted(
         standin_process("--redirect-uri", callback, fork_server=fork_server) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify))
-        env["PUBLIC_URL"] = f"http://{NAME}:{port}"
+        env["PUBLIC_URL"] = f"http://{HOME_NAME}:{port}"
         server = Server(
             manage_py, tmp_path / "log", "-p", str(port), env=env, fork_server=fork_server
         )
