@@ -145,8 +145,10 @@ def empty_database_url(new_database: NewDatabase) -> Iterator[URL]:
 @pytest.fixture(scope="session")
 def reused_database(
     postgres: EmbeddedPostgres, migrated: str, new_name: Callable[[], str]
-) -> ReusedDatabase:
-    return ReusedDatabase(postgres.url, migrated, new_name)
+) -> Iterator[ReusedDatabase]:
+    database = ReusedDatabase(postgres.url, migrated, new_name)
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -3,24 +3,33 @@
 To copy and drop a database costs PostgreSQL more than most tests do. So the rows are deleted
 instead, the sequences put back, and the database renamed, so that nothing that a test has left
 behind finds it again. A test that has changed more than rows leaves a database that is dropped.
+
+A connection that stays does all this, for a new one costs more than the rest. `pg_stat_activity`
+shows it to tests, as `keeper`.
 """
 
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
 from sqlalchemy import URL
 
-from tests.support.cursors import connected
-
 LARGE = 64 * 1024  # bytes of a table above which TRUNCATE is faster than DELETE
 SECONDS = 10.0  # that a terminated backend takes at most
 
+# Foreign keys are not checked, and a database can be renamed that we are connected to.
+SESSION = "SET session_replication_role = replica; SET allow_system_table_mods = on"
+# Ends all other connections; tells how many there were, and where the write-ahead log ends.
+END = """
+PREPARE "end" AS
+SELECT count(pg_terminate_backend(pid)), pg_current_wal_insert_lsn()
+FROM pg_stat_get_activity(NULL) WHERE datid = {oid} AND pid <> pg_backend_pid()
+"""
 TABLES = """
+PREPARE tables AS
 SELECT quote_ident(relname), pg_relation_size(oid) FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'
 """
@@ -34,6 +43,7 @@ CATALOGS = (
 # Of the other catalogs it is how many rows were ever written. PostgreSQL knows that without reading
 # them, because each session reports its own before it ends.
 STATE = f"""
+PREPARE state AS
 SELECT md5(concat(
   (SELECT string_agg((oid, relname, relkind, relowner, relnatts, relhastriggers, relchecks,
       relrowsecurity, relpersistence, relacl::text, reloptions)::text, ' ' ORDER BY oid)
@@ -48,50 +58,84 @@ SELECT md5(concat(
 """
 
 
-@dataclass(frozen=True)
-class Pristine:
-    """A new database: its state, the rows of each table that has any, and its sequences."""
+class Keeper:
+    """A connection to a new database, which makes it new again."""
 
-    state: str
-    rows: dict[str, str]
-    sequences: dict[str, tuple[int, bool]]
-
-    @classmethod
-    def read(cls, cursor: Any) -> "Pristine":
-        rows = {}
-        for table, _ in _all(cursor, TABLES):
-            ((found,),) = _all(cursor, f"SELECT json_agg(t) FROM {table} t")
+    def __init__(self, url: URL) -> None:
+        self._connection: Any = psycopg2.connect(
+            host=url.query["host"],
+            port=url.query["port"],
+            user=url.username,
+            dbname=url.database,
+            application_name="keeper",
+        )
+        self._connection.autocommit = True
+        self._cursor = self._connection.cursor()
+        self._cursor.execute(SESSION)
+        ((self._oid,),) = self._all(
+            "SELECT oid FROM pg_database WHERE datname = current_database()"
+        )
+        for statement in (END.format(oid=self._oid), TABLES, STATE):
+            self._cursor.execute(statement)
+        self._rows = {}
+        for table, _ in self._all("EXECUTE tables"):
+            ((found,),) = self._all(f"SELECT json_agg(t) FROM {table} t")
             if found:
-                rows[table] = json.dumps(found)
-        sequences = {
+                self._rows[table] = json.dumps(found)
+        self._sequences = {
             name: (start if last is None else last, last is not None)
-            for name, start, last in _all(cursor, SEQUENCES)
+            for name, start, last in self._all(SEQUENCES)
         }
-        ((state,),) = _all(cursor, STATE)
-        return cls(state, rows, sequences)
+        self._state = self._all("EXECUTE state")
+        self._written = self._end_others()
 
-    def restore(self, cursor: Any) -> bool:
-        """Bring the rows back; returns False if more than rows has changed."""
-        ((state,),) = _all(cursor, STATE)
-        if state != self.state:
+    def rename(self, name: str) -> None:
+        """Give the database another name."""
+        self._cursor.execute(
+            "UPDATE pg_database SET datname = %s WHERE oid = %s", [name, self._oid]
+        )
+        self._written = self._end_others()
+
+    def restore(self) -> bool:
+        """End all other connections, and bring the rows back; False if more than rows has changed.
+
+        Where the server has written nothing since the last time, nothing has changed.
+        """
+        if self._end_others() == self._written:
+            return True
+        if self._all("EXECUTE state") != self._state:
             return False
-        tables = _all(cursor, TABLES)
+        tables = self._all("EXECUTE tables")
         large = [name for name, size in tables if size > LARGE]
-        statements = ["SET session_replication_role = replica"]  # foreign keys are not checked
-        if large:
-            statements.append(f"TRUNCATE {', '.join(large)} CASCADE")
+        statements = [f"TRUNCATE {', '.join(large)} CASCADE"] if large else []
         statements += [f"DELETE FROM {name}" for name, size in tables if 0 < size <= LARGE]
         statements += [
             f"SELECT setval('{name}', {value}, {called})"
-            for name, (value, called) in self.sequences.items()
+            for name, (value, called) in self._sequences.items()
         ]
-        cursor.execute(";".join(statements))
-        for table, rows in self.rows.items():
-            cursor.execute(
-                f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s)",
-                [rows],
-            )
+        statements += [
+            f"INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, %s)"
+            for table in self._rows
+        ]
+        self._cursor.execute(";".join(statements), [*self._rows.values()])
         return True
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _end_others(self) -> str:
+        """End all other connections; returns where the server's log ends once they have gone."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            ((number, written),) = self._all('EXECUTE "end"')
+            if number == 0:
+                return str(written)
+            assert time.monotonic() < deadline, "a connection does not end"
+            time.sleep(0.002)
+
+    def _all(self, statement: str) -> list[Any]:
+        self._cursor.execute(statement)
+        return list(self._cursor.fetchall())
 
 
 class ReusedDatabase:
@@ -101,52 +145,34 @@ class ReusedDatabase:
         self._server = server
         self._template = template
         self._new_name = new_name
-        self._name: str | None = None
-        self._pristine: Pristine | None = None
+        self._keeper: Keeper | None = None
 
     @contextmanager
     def lend(self, admin: Any) -> Iterator[URL]:
         """Lend it under a new name; `admin` is a cursor on another database of the server."""
         name = self._new_name()
         url = self._server.set(database=name)
-        if self._name is None:
+        keeper = self._renamed(name)
+        if keeper is None:
             admin.execute(f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY file_copy")
-        else:
-            admin.execute(f"ALTER DATABASE {self._name} RENAME TO {name}")
-        self._name = name
-        if self._pristine is None:
-            with connected(url) as cursor:
-                self._pristine = Pristine.read(cursor)
-            _end_connections(admin, name)
+            keeper = Keeper(url)
+        self._keeper = keeper
         yield url
-        _end_connections(admin, name)
-        if self._is_restored(url):
-            _end_connections(admin, name)
-        else:
+        restored = False
+        with suppress(psycopg2.Error):  # the test has dropped it
+            restored = keeper.restore()
+        if not restored:
+            self.close()
             admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            self._name = self._pristine = None
 
-    def _is_restored(self, url: URL) -> bool:
-        assert self._pristine is not None
-        try:
-            with connected(url) as cursor:
-                return self._pristine.restore(cursor)
-        except psycopg2.Error:  # the test has dropped it, or closed it to all
-            return False
+    def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
+            self._keeper = None
 
-
-def _end_connections(admin: Any, name: str) -> None:
-    """End all connections to a database, and wait until they have gone."""
-    deadline = time.monotonic() + SECONDS
-    while _all(
-        admin,
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_get_activity(NULL) WHERE datid = "
-        f"(SELECT oid FROM pg_database WHERE datname = '{name}')",
-    ):
-        assert time.monotonic() < deadline, "a connection does not end"
-        time.sleep(0.001)
-
-
-def _all(cursor: Any, statement: str) -> list[Any]:
-    cursor.execute(statement)
-    return list(cursor.fetchall())
+    def _renamed(self, name: str) -> Keeper | None:
+        with suppress(psycopg2.Error):  # a test has cut all connections
+            if self._keeper is not None:
+                self._keeper.rename(name)
+                return self._keeper
+        return None

@@ -22,7 +22,7 @@ from tests.support.waiting import until
 CHANNEL = "rumours"
 LISTENERS = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    " AND application_name = 'freshet' AND query LIKE 'LISTEN%'"
+    " AND application_name = 'freshet' AND query LIKE 'LISTEN%' AND state = 'idle'"
 )
 
 

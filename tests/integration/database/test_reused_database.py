@@ -69,6 +69,7 @@ def lent(
             return int(oid), rows
 
     yield run
+    database.close()
     admin.execute(f"DROP DATABASE IF EXISTS {last} WITH (FORCE)")
 
 
