@@ -12,16 +12,17 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 if HERE not in sys.path:  # PYTHONSAFEPATH omits it
     sys.path.insert(0, HERE)
 
-try:
-    from server.cli import main
-except ModuleNotFoundError as missing:
-    if (missing.name or "").partition(".")[0] in ("server", "handlers", "models"):
-        raise
-    raise SystemExit(
-        f"The package {missing.name} is not installed for {sys.executable}.\n"
-        "Run `make install`, then use .venv/bin/python manage.py"
-    ) from None
-
 if __name__ == "__main__":
-    gc.freeze()  # what is imported stays; looking for garbage in it at the end takes 0.3 s
-    main(prog_name="manage.py")
+    try:
+        from server.cli import main
+
+        main(prog_name="manage.py")
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] in ("server", "handlers", "models"):
+            raise
+        raise SystemExit(
+            f"The package {missing.name} is not installed for {sys.executable}.\n"
+            "Run `make install`, then use .venv/bin/python manage.py"
+        ) from None
+    finally:
+        gc.freeze()  # else Python looks for garbage in all that is imported, which takes 0.3 s

@@ -6,5 +6,7 @@ import sys
 from server.cli import main
 
 if __name__ == "__main__":
-    gc.freeze()  # as in manage.py
-    main(["run", *sys.argv[1:]], prog_name="python -m server")
+    try:
+        main(["run", *sys.argv[1:]], prog_name="python -m server")
+    finally:
+        gc.freeze()  # as in manage.py

@@ -1,6 +1,6 @@
-"""The larger commands of `manage.py`; the others are in `server/cli.py`, where to begin.
+"""What the commands of `manage.py` do; `server/cli.py`, where to begin, declares them.
 
-`init` writes `.env`, `login` logs in by copy and paste, `postgres` runs a program of PostgreSQL on
-the database, and `demo` runs the server against the bundled stand-in for Spotify.
-Commands may import every chapter.
+`init` writes `.env`, `login` logs in by copy and paste, `sync` syncs once, `doctor` prints what is
+wrong, `postgres` runs a program of PostgreSQL on the database, and `demo` runs the server against
+the bundled stand-in for Spotify. Commands may import every chapter.
 """

@@ -1,6 +1,5 @@
 """`manage.py init`: ask for the required settings and write `.env`."""
 
-import asyncio
 import os
 import secrets
 import socket
@@ -10,16 +9,14 @@ from typing import Any, TextIO
 
 import click
 
+from server.commands.doctor import print_report
 from server.config import env_file, environment
 from server.config import settings as config
 from server.config.addresses import ROOT
 from server.config.getting_started import steps
 from server.config.settings import Settings
-from server.doctor import examine
-from server.doctor.report import report
 from server.errors import FreshetError, SettingsError
 from server.http.connections.sockets import is_local, split
-from server.observability import log
 
 EXAMPLE = ROOT / ".env.example"
 HIDDEN = frozenset(
@@ -30,28 +27,17 @@ SAME = ".env is already up to date."
 DEFAULTS = {"HOST": "127.0.0.1", "PORT": "5000"}
 
 
-@click.command()
-@click.option("--client-id", help="Client ID of the Spotify app.  [CLIENT_ID, or ask]")
-@click.option(
-    "--client-secret-file",
-    type=click.File(encoding="utf-8-sig"),
-    help="File with the client secret; - is standard input.  [CLIENT_SECRET, or ask]",
-)
-@click.option("-h", "--host", help="Address to listen on.  [127.0.0.1]")
-@click.option("-p", "--port", help="Port.  [5000]")
-@click.option("--public-url", help="Address by which people reach this server.")
-@click.option("-y", "--yes", is_flag=True, help="Ask nothing: use defaults, and change .env.")
-def init(
+def write_settings(
     client_id: str | None,
     client_secret_file: TextIO | None,
     host: str | None,
     port: str | None,
     public_url: str | None,
     yes: bool,
-) -> None:
-    """Ask for the required settings, write .env, run doctor.
+) -> int:
+    """Ask for what is not given, write `.env`, and return the exit code of `doctor`.
 
-    Exits like `doctor`: 0 if all is well, else 1.
+    Raises FreshetError.
     """
     if "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb":
         click.get_current_context().color = False
@@ -70,8 +56,7 @@ def init(
     values = _answers({name: value for name, value in given.items() if value}, existing, yes)
     _write(values, existing, yes)
     _show_next_steps()
-    log.configure(None, "critical", sys.stderr)
-    raise SystemExit(asyncio.run(report(examine())))
+    return print_report()
 
 
 def _answers(given: Mapping[str, str], existing: Mapping[str, str], yes: bool) -> dict[str, str]:

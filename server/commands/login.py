@@ -26,9 +26,11 @@ STEPS = """\
 """
 
 
-@click.command()
-def login() -> None:
-    """Log in by copy and paste, without a reachable callback."""
+def log_in() -> None:
+    """Show the steps of a login, take the address that was copied, and store the login.
+
+    Raises FreshetError.
+    """
     settings = config.load(Settings)
     log.configure(settings.log_format, "critical", sys.stderr)
     try:

@@ -19,34 +19,11 @@ from server.database.executor import open_engine
 PRIVATE_UMASK = 0o077  # a dump holds everything, so only its owner may read it
 
 
-@click.command(
-    options_metavar="",
-    context_settings={
-        "allow_interspersed_args": False,
-        "help_option_names": ["-h", "--help"],
-    },
-)
-@click.argument("program")
-@click.argument(
-    "arguments", nargs=-1, type=click.UNPROCESSED, metavar="[ARGUMENT]...", required=False
-)
-def postgres(program: str, arguments: tuple[str, ...]) -> None:
-    """Run a PostgreSQL program on the database.
-
-    The program gets the address in DATABASE_URL and the arguments. An embedded server that is not
-    running is started for it. Exits with the program's code.
-
-    \b
-    Examples:
-      pg_dump -Fc -f FILE    write a backup of the whole database to a file
-      pg_restore -e --clean --if-exists --create --no-owner -d postgres FILE
-                             restore that backup
-      psql                   open an SQL prompt
-      psql --help            show psql's own help
-    """  # noqa: D301 - click's mark of a paragraph that is not wrapped
+def run_program(program: str, arguments: tuple[str, ...]) -> int:
+    """Run a program by name, and return its exit code. Raises click.UsageError for a wrong name."""
     if program not in (known := programs()):
         raise click.UsageError(_unknown(program, known))
-    raise SystemExit(run(program, *arguments))
+    return run(program, *arguments)
 
 
 def programs() -> list[str]:

@@ -27,7 +27,14 @@ from multiprocessing import resource_tracker, util
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("server.cli", "server.process.worker", "server.standin.server", "argparse")
+COMMANDS = ("demo", "doctor", "init", "login", "postgres", "sync")
+PROGRAMS = (
+    "server.cli",
+    *(f"server.commands.{name}" for name in COMMANDS),
+    "server.process.worker",
+    "server.standin.server",
+    "argparse",
+)
 LATER = ("alembic.command", "alembic.context", "alembic.op", "mako.template", "uvloop")
 STEP = 0.005  # seconds
 

@@ -157,6 +157,26 @@ def test_help_names_every_command_and_each_has_help_of_its_own(manage: Manage) -
         assert (own.exit_code, own.output.count("Usage:")) == (0, 1)
 
 
+def test_help_and_version_load_only_what_they_print_with(manage_py: Path) -> None:
+    for word in ("--help", "--version"):
+        command = [sys.executable, "-X", "importtime", str(manage_py), word]
+        done = subprocess.run(command, env=NOTHING, capture_output=True, text=True, check=True)
+        loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "click" in loaded
+        assert not loaded & {"asyncio", "pydantic", "sqlalchemy", "structlog", "tornado"}
+
+
+def test_a_package_that_is_missing_is_named(manage_py: Path, tmp_path: Path) -> None:
+    missing = "raise ModuleNotFoundError(\"No module named 'sqlalchemy'\", name='sqlalchemy')"
+    (tmp_path / "sqlalchemy.py").write_text(missing)
+    env = NOTHING | {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, str(manage_py), "config"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("The package sqlalchemy is not installed for ")
+    assert "make install" in done.stderr
+
+
 def test_run_serves_syncs_and_stops_cleanly(
     run: Callable[..., Server], database_url: URL, spotify: str
 ) -> None:
