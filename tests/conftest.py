@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.support.databases",
     "tests.support.durations",
     "tests.support.event_streams",
+    "tests.support.forked_workers",
     "tests.support.proxies",
     "tests.support.lane_and_tornado",
     "tests.support.locks",
@@ -65,7 +66,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)  # the servers of tests are short-lived, but have many objects
     gc.enable()

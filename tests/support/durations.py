@@ -54,13 +54,15 @@ class Durations:
 
     def pytest_sessionfinish(self) -> None:
         tests = json.loads(self._file.read_text()) if self._file.exists() else {}
+        tests.update(self._tests)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps({**tests, **self._tests}, indent=0, sort_keys=True) + "\n")
+        new.write_text(json.dumps({**tests, **self._tests}))
         new.replace(self._file)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Stopwatch())
-    if not hasattr(config, "workerinput") and not config.getoption("setupplan"):
+    runs = not (config.option.collectonly or config.option.setupplan)
+    if runs and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Durations(FILE))
