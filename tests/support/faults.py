@@ -2,31 +2,27 @@
 
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL
 
-from server.database import schema
 from tests.support.cursors import connected
-from tests.support.databases import MEMORY
+from tests.support.databases import MEMORY, MIGRATED
 from tests.support.fork_server import ForkServer
 from tests.support.server_processes import standin_process
 from tests.system.faults.place import Frail
 
 
 @pytest.fixture(scope="session")
-def frail() -> Iterator[Frail]:
+def frail(made_cluster: Path) -> Iterator[Frail]:
     """Start a durable PostgreSQL, unlike that of the other tests."""
     roomy = os.access(MEMORY, os.W_OK)
     with TemporaryDirectory(dir=MEMORY if roomy else None) as folder:
-        server = Frail(Path(folder) / "data")
-        engine = create_engine(server.url.set(database="migrated"))
-        schema.create(engine)
-        engine.dispose()
-        yield server
+        yield (server := Frail(shutil.copytree(made_cluster, Path(folder) / "data")))
         server.stop()
 
 
@@ -44,7 +40,7 @@ def url(frail: Frail) -> Iterator[URL]:
     """Copy the migrated database of `frail` for one test."""
     admin = frail.url.set(database="postgres")
     with connected(admin) as cursor:
-        cursor.execute("CREATE DATABASE faults TEMPLATE migrated STRATEGY file_copy")
+        cursor.execute(f"CREATE DATABASE faults TEMPLATE {MIGRATED} STRATEGY file_copy")
     yield frail.url.set(database="faults")
     frail.revive()
     with connected(admin) as cursor:

@@ -110,7 +110,7 @@ class Reader(Meanwhile):
     with 200, `failures` all else and when it was.
     """
 
-    def __init__(self, server: Server, path: str = ARTISTS, pause: float = 0.005) -> None:
+    def __init__(self, server: Server, path: str = ARTISTS, pause: float = 0.02) -> None:
         super().__init__()
         self._server, self._path, self._pause = server, path, pause
         self.seconds: list[float] = []

@@ -1,6 +1,7 @@
 """PostgreSQL is killed or frozen: reads go on, and afterwards everything comes back by itself."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -87,9 +88,14 @@ def test_a_database_killed_at_rest_and_in_a_sync_loses_nothing_and_no_read_fails
 
 @pytest.mark.parametrize("processes", ["1", "2"] if os.environ.get("FRESHET_SOAK") else ["2"])
 def test_an_embedded_database_that_is_killed_comes_back_by_itself(
-    run: Run, tmp_path: Path, publishing: str, long: bool, processes: str
+    run: Run,
+    made_cluster: Path,
+    tmp_path: Path,
+    publishing: str,
+    long: bool,
+    processes: str,
 ) -> None:
-    folder = tmp_path / "data"
+    folder = shutil.copytree(made_cluster, tmp_path / "data")
     server = settled(run, f"embedded:{folder}", publishing, "--processes", processes)
     if processes == "2":  # one is warm a moment before the other, when a first sync has ended
         wait_until(lambda: warm(server) == {1, 2}, 20)

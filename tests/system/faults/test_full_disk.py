@@ -17,7 +17,7 @@ from tests.system.faults.place import OFTEN, Reader, embedded, listed, next_sync
 Run = Callable[..., Server]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own is root's to mount")
 SIZE = "128m"
-SCRIPT = 'mount -t tmpfs -o size="$0" none "$1" && shift && exec "$@"'
+SCRIPT = 'mount -t tmpfs -o size="$0" none "$1" && cp -a "$2" "$1/data" && shift 2 && exec "$@"'
 MOUNT = ("unshare", "--mount", "sh", "-c", SCRIPT)
 
 
@@ -42,10 +42,10 @@ def fill(file: Path) -> None:
 
 @ROOT_ONLY
 def test_a_full_disk_fails_syncs_with_a_reason_and_reads_go_on_until_there_is_room(
-    run: Run, disk: Path, publishing: str, long: bool
+    run: Run, made_cluster: Path, disk: Path, publishing: str, long: bool
 ) -> None:
     env = environment(f"embedded:{disk}/data", **standin_settings(publishing), **OFTEN)
-    server = run(through=(*MOUNT, SIZE, str(disk)), env=env)
+    server = run(through=(*MOUNT, SIZE, str(disk), str(made_cluster)), env=env)
     server.event("sync_finished", 30)
     wait_until(lambda: serves(server), 20)
     place = Path(f"/proc/{server.process.pid}/root{disk}")

@@ -76,7 +76,7 @@ async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_
     if other.events("leading"):
         leader, other = other, leader
     here = stored(url)
-    load = Load([leader.port, other.port], pause=0.02)
+    load = Load([leader.port, other.port], pause=0.08)
     async with load.running():
         await asyncio.sleep(0.5)
         newer, migrated = await replaced(other), time.monotonic()

@@ -101,13 +101,14 @@ async def test_thousands_of_slow_clients_hold_up_nobody_cost_little_and_are_clos
     await until(lambda: serves(server), 30)
     pid, crowd = server.process.pid, Crowd(server.port, many)
     closing(crowd.go)
-    async with Load([server.port], 2).running():
+    async with Load([server.port], 2, pause=0.005).running():
         await asyncio.sleep(0.5)
     before = resident(pid)
     began = time.monotonic()
     await crowd.come()
     coming = time.monotonic() - began
-    load, dawdling = Load([server.port], 8), asyncio.create_task(crowd.dawdle())
+    load = Load([server.port], 8, pause=0 if long else 0.01)
+    dawdling = asyncio.create_task(crowd.dawdle())
     async with load.running():
         await asyncio.sleep(20 if long else 3)
     dawdling.cancel()

@@ -16,7 +16,7 @@ from tests.support.waiting import until
 from tests.system.faults.load import CONNECTIONS, FRESH, Load
 
 Run = Callable[..., Server]
-PAUSE = 0.004  # seconds; clients that make none take the time a server needs to start
+PAUSE = 0.02  # seconds; clients that make none take the time a server needs to start
 
 
 @pytest.fixture
@@ -46,9 +46,9 @@ async def test_a_server_that_is_told_to_end_answers_all_that_is_asked(
 ) -> None:
     for _ in range(20 if long else 1):
         server = await begun(run(env=env))
-        load = Load([server.port])
+        load = Load([server.port], pause=0 if long else PAUSE)
         async with load.running():
-            await asyncio.sleep(1)
+            await asyncio.sleep(0.5)
             before = load.answered
             server.process.send_signal(signal.SIGTERM)
             await until(partial(has_ended, server), 10)
