@@ -160,9 +160,11 @@ def run(
         through: Sequence[str] = (),
         program: Path = manage_py,
         fresh: bool = False,
+        parent: ForkServer | None = None,
     ) -> Server:
         log = tmp_path / f"log{next(numbers)}"
-        source = None if fresh or program != manage_py else fork_server
+        source = parent or (None if fresh or program != manage_py else fork_server)
+        program = parent.tree / "manage.py" if parent else program
         made = Server(program, log, *arguments, env=env, fork_server=source, through=through)
         servers.append(made)
         return made

@@ -24,6 +24,8 @@ from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, next_sync, serves
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Server]
 OTHER_SECRET = "another secret for tests that is long enough"
 

@@ -30,6 +30,8 @@ from tests.system.faults.place import (
     serves,
 )
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Server]
 BACK_SECONDS = 5.0  # from the death of an embedded PostgreSQL until it serves again
 READ_MILLISECONDS = 150  # 99 of 100 reads, on a machine that has other things to do as well

@@ -14,6 +14,8 @@ from tests.support.waiting import wait_until
 from tests.system.faults.balance import stored
 from tests.system.faults.place import OFTEN, Reader, embedded, listed, next_sync, serves
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Server]
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="a disk of its own is root's to mount")
 SIZE = "128m"

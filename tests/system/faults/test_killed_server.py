@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import orjson
+import pytest
 from sqlalchemy import URL
 
 from tests.support.cursors import connected
@@ -24,6 +25,8 @@ from tests.system.faults.place import (
     serves,
     syncs,
 )
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., Server]
 DETAILS = ("images", "genres", "popularity", "followers", "updated_at")

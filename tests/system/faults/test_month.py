@@ -14,6 +14,8 @@ from tests.support.settings import MakeSettings
 from tests.support.standins import StartStandIn
 from tests.system.faults.simulation import Simulation, live, new_app, settle
 
+pytestmark = pytest.mark.slow
+
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("502", {}),
     ("503", {}),
@@ -53,7 +55,7 @@ async def test_a_month_without_a_lock_out_and_with_nothing_missed(
         standin.misbehave(name, times=None, rate=RATE / len(FAULTS), **options)
     simulation = Simulation(standin, database, make_settings(standin), clock)
     closing(simulation.stop)
-    await live(simulation, 30 if long else 0.4, random.Random(7))
+    await live(simulation, 30 if long else 0.25, random.Random(7))
     standin.behave()
     await settle(simulation)
     await _judge(simulation, kind)

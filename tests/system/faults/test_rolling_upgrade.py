@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import orjson
@@ -13,12 +13,15 @@ from sqlalchemy import URL
 
 from server.database import schema
 from tests.support.cursors import connected
+from tests.support.fork_server import ForkServer
 from tests.support.load_reports import begun, told
 from tests.support.server_processes import Server, environment, standin_settings
 from tests.support.waiting import until
 from tests.system.faults.balance import stored
 from tests.system.faults.load import Load
 from tests.system.faults.place import ARTISTS, OFTEN, serves
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., Server]
 HEARD = 5.0  # seconds for all to have heard of one sync before the next
@@ -41,11 +44,14 @@ def upgrade() -> None:
 
 
 @pytest.fixture
-def next_version(manage_py: Path, tmp_path: Path) -> Path:
-    """The same program with one migration more."""
+def next_version(manage_py: Path, tmp_path: Path) -> Iterator[ForkServer]:
+    """Copy the program, add a migration, and start the process that its servers are forked from."""
     tree = shutil.copytree(manage_py.parent, tmp_path / "next")
     (tree / "alembic" / "versions" / f"{NEXT}_the_next_version.py").write_text(MIGRATION)
-    return tree / "manage.py"
+    (folder := tmp_path / "fork_server").mkdir()
+    fork_server = ForkServer(tree, folder)
+    yield fork_server
+    fork_server.close()
 
 
 def readiness(server: Server) -> tuple[int, str]:
@@ -53,10 +59,9 @@ def readiness(server: Server) -> tuple[int, str]:
     return status, body.decode()
 
 
-@pytest.mark.slow
 @pytest.mark.gen_test(timeout=120)
 async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_request_fails(
-    run: Run, url: URL, publishing: str, next_version: Path
+    run: Run, url: URL, publishing: str, next_version: ForkServer
 ) -> None:
     env = environment(url, **standin_settings(publishing), **OFTEN)
     env |= {"ACCESS_LOG": "off", "PUBLIC_URL": "https://music.example"}
@@ -65,7 +70,7 @@ async def test_servers_are_upgraded_one_after_the_other_with_a_migration_and_no_
         old.process.send_signal(signal.SIGTERM)
         await until(lambda: old.process.poll() is not None, 10)
         assert old.process.returncode == 0
-        new = run("-p", str(old.port), env=env, program=next_version)
+        new = run("-p", str(old.port), env=env, parent=next_version)
         new.port = old.port
         return await begun(new, STARTING)
 

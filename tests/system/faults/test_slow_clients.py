@@ -16,6 +16,8 @@ from tests.support.waiting import until
 from tests.system.faults.load import REQUEST, Load
 from tests.system.faults.place import percentile, serves
 
+pytestmark = pytest.mark.slow
+
 MANY, FEW = 10_000, 1_000
 KILOBYTES = 16  # a connection may cost, whatever it is at
 MILLISECONDS = 100  # 99 of 100 others wait less, on a machine that has other things to do as well

@@ -15,6 +15,8 @@ from tests.support.server_processes import Manage, Server, environment, standin_
 from tests.support.waiting import until
 from tests.system.faults.load import CONNECTIONS, FRESH, Load
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., Server]
 PAUSE = 0.02  # seconds; clients that make none take the time a server needs to start
 
@@ -61,7 +63,6 @@ async def test_a_server_that_is_told_to_end_answers_all_that_is_asked(
         assert load.cut + load.reset <= FRESH
 
 
-@pytest.mark.slow
 @pytest.mark.gen_test(timeout=300)
 async def test_a_process_of_two_that_ends_fails_no_request_and_one_that_is_killed_only_its_own(
     run: Run, env: dict[str, str], long: bool
