@@ -10,6 +10,7 @@ import pytest
 
 from server.catalog.query import ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
+from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.errors import DatabaseUnavailable
 from server.serving.cache import PayloadCache
 from server.serving.payload import Coding, Representation
@@ -78,7 +79,7 @@ class Timer:
 class Rig:
     """A cache with its surroundings."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, memory: MemoryBudget = DEFAULT) -> None:
         self.clock, self.source = clock, Source(clock)
         self.compute, self.timer = Compute(), Timer()
         self.cache = PayloadCache(
@@ -90,6 +91,7 @@ class Rig:
             interval=lambda: timedelta(seconds=1800),
             now=clock,
             timer=self.timer,
+            memory=memory,
         )
 
     def peek(self, query_string: str, coding: Coding = "identity") -> Representation | None:
