@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any, Protocol
 
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import HTTPResponse
+
+from tests.support.http_client import new_client
 
 
 class Server(Protocol):
@@ -18,7 +20,7 @@ class Client:
 
     def __init__(self, freshet: Server) -> None:
         self.freshet: Any = freshet
-        self.http = AsyncHTTPClient(force_instance=True)
+        self.http = new_client()
 
     async def fetch(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
         names = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 import uvloop
 from sqlalchemy import URL
-from tornado.httpclient import AsyncHTTPClient
 
 from server.app import routes
 from server.app.application import Application
@@ -18,6 +17,7 @@ from server.observability.access_log import AccessLog
 from server.standin import AppKind, Catalogue, StandIn
 from tests.support.databases import NewDatabase
 from tests.support.examples import albums, spotify_id
+from tests.support.http_client import new_client
 from tests.support.loops import own_loop
 from tests.support.raw_http import exchange, quiet
 from tests.support.settings import settings_for
@@ -64,7 +64,7 @@ class Pair:
         await self.warm()
 
     async def warm(self) -> None:
-        client = AsyncHTTPClient(force_instance=True)
+        client = new_client()
         for path in WARM:
             for coding in ("br", "gzip", "identity"):
                 address = f"http://127.0.0.1:{self.plain_port}{path}"

@@ -14,13 +14,14 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import pytest
 from sqlalchemy import text
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import HTTPResponse
 
 from handlers.pages.base import APART
 from server.app.application import Application
 from server.config.addresses import origin_of
 from server.standin import StandIn
 from tests.support.clock import Clock
+from tests.support.http_client import new_client
 from tests.support.loops import Closing
 from tests.support.ports import free_port
 from tests.support.settings import MakeSettings
@@ -73,7 +74,7 @@ class Browser:
         self._now = now
         self._reach = reach
         self._births = count()
-        self._http = AsyncHTTPClient(force_instance=True, max_clients=100)
+        self._http = new_client(max_clients=100)
 
     async def get(self, url: str, **headers: str) -> HTTPResponse:
         return await self.request("GET", url, **headers)

@@ -11,9 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import HTTPResponse
 
 from server.app.application import Application
+from tests.support.http_client import new_client
 from tests.support.loops import Closing
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
@@ -39,7 +40,7 @@ class HttpClient:
 
     def __init__(self, port: int) -> None:
         self.port = port
-        self._http = AsyncHTTPClient(force_instance=True, max_clients=100)
+        self._http = new_client(max_clients=100)
 
     async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
         return await self._http.fetch(

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import URL, select, text
-from tornado.httpclient import AsyncHTTPClient
 
 from models import Login
 from server.database.executor import Database
@@ -24,6 +23,7 @@ from server.spotify.types import Grant
 from server.standin import Listener, StandIn
 from server.standin.accounts.tokens import challenge_of
 from tests.support.clock import Clock
+from tests.support.http_client import new_client
 from tests.support.loops import Closing
 from tests.support.rate_limiters import accounts_of, limiter_in_memory
 from tests.support.settings import SECRET
@@ -222,7 +222,7 @@ async def consent_to(
     accounts = accounts_of(standin, transport)
     verifier = "v" * 43
     asked = accounts.consent_url(REDIRECT_URI, SCOPES, "state", challenge_of(verifier))
-    browser = AsyncHTTPClient(force_instance=True)
+    browser = new_client()
     back = await browser.fetch(
         asked, method="POST", body="answer=agree", follow_redirects=False, raise_error=False
     )

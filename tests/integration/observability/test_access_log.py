@@ -10,7 +10,7 @@ from uuid import RFC_4122, UUID
 
 import orjson
 import pytest
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.platform.asyncio import AsyncIOLoop
@@ -20,6 +20,7 @@ from handlers.base import BaseHandler
 from server.observability.access_log import AccessLog
 from server.observability.log import configure
 from tests.support.examples import albums
+from tests.support.http_client import new_client
 from tests.support.servers import StartFreshet
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
@@ -62,7 +63,7 @@ class WebServer:
         sockets = bind_sockets(0, "127.0.0.1")
         self.server.add_sockets(sockets)
         self.url = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-        self.http = AsyncHTTPClient(force_instance=True)
+        self.http = new_client()
 
     async def ask(self, path: str, **options: Any) -> HTTPResponse:
         return await self.http.fetch(self.url + path, raise_error=False, **options)

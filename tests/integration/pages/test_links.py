@@ -18,6 +18,7 @@ from tornado.web import RequestHandler
 
 from server.app.application import Application
 from tests.support.examples import albums
+from tests.support.http_client import new_client
 from tests.support.loops import Closing
 from tests.support.ports import free_port
 from tests.support.servers import StartFreshet
@@ -154,7 +155,7 @@ def walk(
         root = f"http://127.0.0.1:{port}{PATH}"
         freshet = await start_freshet(start_standin(albums(30)), public_url=root)
         await until(lambda: freshet.timers.are_running)
-        http = AsyncHTTPClient(force_instance=True)
+        http = new_client()
         options = {"server": lambda: freshet, "http": http}
         proxy = HTTPServer(web.Application([(rf"{PATH}(/.*)", Proxy, options)]))
         proxy.listen(port, "127.0.0.1")

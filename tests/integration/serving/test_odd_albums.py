@@ -37,7 +37,7 @@ from tests.support.settings import settings_for
 from tests.support.waiting import until
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
-EXAMPLES = 100 if LONG else 6
+EXAMPLES = 100 if LONG else 3
 SEARCH, MANY = "/v1/search", "/v1/artists"
 ASKED = (
     "",

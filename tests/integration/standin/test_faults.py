@@ -22,6 +22,7 @@ from server.standin.faults.quotas import LOCKOUT, bucket_of
 from server.standin.faults.responses import answer_to
 from tests.support.clock import Clock
 from tests.support.examples import albums
+from tests.support.http_client import new_client
 from tests.support.loops import Closing
 from tests.support.server_processes import standin_process
 from tests.support.spotify_answers import observed
@@ -60,7 +61,7 @@ def open_app(start_standin: StartStandIn, clock: Clock) -> Iterator[OpenApp]:
 
     async def open_app(count: int = 25, **options: Any) -> App:
         standin = start_standin(albums(count), **{"clock": clock} | options)
-        clients.append(AsyncHTTPClient(force_instance=True))
+        clients.append(new_client())
         return await App(standin, clients[-1]).use_own_token()
 
     yield open_app
@@ -771,7 +772,7 @@ async def test_the_stand_in_alone_takes_faults_and_quotas(
     faults_file: Callable[[str], str],
 ) -> None:
     file = faults_file('[{"fault": "gone", "path": "/v1/nowhere"}]')
-    http = AsyncHTTPClient(force_instance=True)
+    http = new_client()
     limits = ("--quota", "1", "--rate-limit", "2", "--unlaunched", "ru,se")
     with standin_process("--faults", file, *limits) as address:
         app = App(StandIn(), http)

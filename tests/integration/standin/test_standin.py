@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import orjson
 import pytest
-from tornado.httpclient import AsyncHTTPClient
 from tornado.platform.asyncio import AsyncIOLoop
 
 from server.standin import Answer, AppKind, Catalogue, Listener, StandIn
 from server.standin.accounts.tokens import months_later
+from tests.support.http_client import new_client
 from tests.support.standin_app import CALLBACK, SCOPES, App, authorize
 from tests.support.standin_schema import REMOVED, Description, fields_of
 
@@ -50,7 +50,7 @@ def opened(io_loop: AsyncIOLoop, clock: Clock) -> Iterator[Any]:
     def open_standin(**options: Any) -> App:
         standin = StandIn(**{"clock": clock} | options)
         standin.start()
-        apps.append(App(standin, AsyncHTTPClient(force_instance=True)))
+        apps.append(App(standin, new_client()))
         return apps[-1]
 
     yield open_standin
