@@ -4,6 +4,7 @@ The latest sync is the one with the highest id: times go back when a fast clock 
 """
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
@@ -22,6 +23,7 @@ def read(session: Session) -> Freshness:
     return Freshness(**{**values, "partial": values["partial"] == "partial"})
 
 
+@cache
 def _statement() -> Select[Any]:
     changed = func.greatest(
         latest_at(SyncRun.changed),

@@ -8,7 +8,18 @@ from functools import cache
 from typing import Any, get_args
 
 import orjson
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, any_, bindparam, func, or_, select, union
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ColumnElement,
+    Select,
+    any_,
+    bindparam,
+    func,
+    or_,
+    select,
+    union,
+)
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
@@ -73,11 +84,17 @@ ARTIST_COLUMNS = (
     Artist.created_at,
     Artist.updated_at,
 )
+CREDITS = (  # the artists of the releases `album_ids`
+    select(AlbumArtist.album_id, *ARTIST_COLUMNS)
+    .join(Artist, Artist.id == AlbumArtist.artist_id)
+    .where(AlbumArtist.album_id == any_(bindparam("album_ids", type_=ARRAY(BigInteger))))
+    .order_by(AlbumArtist.album_id, AlbumArtist.position)
+)
 
 
 def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     """Read the snapshot to serve; `today` is the day in UTC."""
-    albums = read_entries(session, _held(depth), today=today.isoformat())
+    albums = _entries(session, _latest_held(depth), today=today.isoformat())
     return Snapshot(albums, freshness.read(session), depth)
 
 
@@ -93,17 +110,27 @@ def load_day(session: Session, day: str) -> Snapshot:
     return Snapshot(albums, freshness.read(session), None)
 
 
-def read_entries(
-    session: Session, condition: ColumnElement[bool], **parameters: str
-) -> tuple[AlbumEntry, ...]:
+def read_entries(session: Session, condition: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
     """Read the releases that satisfy `condition`, with artists, latest first, in two statements.
 
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
-    latest = select(*ALBUM_COLUMNS).where(condition).order_by(*LATEST_FIRST)
+    return _entries(session, _latest(condition))
+
+
+def _latest(condition: ColumnElement[bool]) -> Select[Any]:
+    return select(*ALBUM_COLUMNS).where(condition).order_by(*LATEST_FIRST)
+
+
+@cache
+def _latest_held(depth: Depth) -> Select[Any]:
+    return _latest(_held(depth))
+
+
+def _entries(session: Session, latest: Select[Any], **parameters: str) -> tuple[AlbumEntry, ...]:
     albums = session.execute(latest, parameters).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
-    credit_rows = session.execute(_artists_of(list(credited))).all()
+    credit_rows = session.execute(CREDITS, {"album_ids": list(credited)}).all()
     rows = {row.id: row for row in credit_rows}
     made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, _artist_entry(row)))
     log_left_out("artists", left_out)
@@ -119,7 +146,6 @@ def read_entries(
     return tuple(entries)
 
 
-@cache
 def _held(depth: Depth) -> ColumnElement[bool]:
     """Select the first releases in each order on the day `today`, of all types and of each type.
 
@@ -136,15 +162,6 @@ def _held(depth: Depth) -> ColumnElement[bool]:
             of_type = out.where(Album.album_type == name)
             windows.append(of_type.order_by(*order).limit(depth.of_type))
     return Album.id.in_(union(*(select(each.subquery().c.id) for each in windows)))
-
-
-def _artists_of(album_ids: list[int]) -> Any:
-    return (
-        select(AlbumArtist.album_id, *ARTIST_COLUMNS)
-        .join(Artist, Artist.id == AlbumArtist.artist_id)
-        .where(AlbumArtist.album_id == any_(bindparam(None, album_ids, ARRAY(BigInteger))))
-        .order_by(AlbumArtist.album_id, AlbumArtist.position)
-    )
 
 
 def _artist_entry(artist: Any) -> ArtistEntry:

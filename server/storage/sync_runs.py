@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -25,6 +26,11 @@ from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 DAYS = 30  # that `read_days` covers
+LAST_RUN = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
+LAST_SOURCE = (
+    select(SyncRun.source).where(SyncRun.source.is_not(None)).order_by(SyncRun.id.desc()).limit(1)
+)
+VERDICTS = select(Source)
 
 
 @dataclass(frozen=True)
@@ -100,14 +106,8 @@ def record_failure(
 
 def load_history(session: Session) -> SyncHistory:
     """Read what earlier syncs left: verdict per source and market, last source, last outcome."""
-    last = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
-    run = session.scalars(last).first()
-    source = session.scalar(
-        select(SyncRun.source)
-        .where(SyncRun.source.is_not(None))
-        .order_by(SyncRun.id.desc())
-        .limit(1)
-    )
+    run = session.scalars(LAST_RUN).first()
+    source = session.scalar(LAST_SOURCE)
     verdicts = _load_verdicts(session)
     return SyncHistory(
         {name: verdicts[name] for name in SOURCE_ORDER if name in verdicts},
@@ -116,7 +116,7 @@ def load_history(session: Session) -> SyncHistory:
         run.finished_at if run else None,
         run.outcome if run else None,
         run.error if run else None,
-        session.scalar(last_stored(SyncRun.id)),
+        session.scalar(_last_stored_id()),
     )
 
 
@@ -126,7 +126,7 @@ def load_markets(session: Session) -> dict[str, Verdict]:
 
 
 def _load_verdicts(session: Session) -> dict[str, Verdict]:
-    return {row.name: _verdict(row) for row in session.scalars(select(Source))}
+    return {row.name: _verdict(row) for row in session.scalars(VERDICTS)}
 
 
 def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
@@ -148,6 +148,11 @@ def last_stored(column: Any) -> Select[Any]:
     """
     stored = select(column).where(SyncRun.outcome != "failed")
     return stored.order_by(SyncRun.id.desc()).limit(1)
+
+
+@cache
+def _last_stored_id() -> Select[Any]:
+    return last_stored(SyncRun.id)
 
 
 def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:

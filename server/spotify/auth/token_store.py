@@ -2,8 +2,21 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from functools import cache, lru_cache
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
@@ -31,21 +44,33 @@ NAME_OF_USER = USER_PREFIX + Login.user_id
 BY_USER_ID = Login.account_id.is_not_distinct_from(NAME_OF_USER)  # its account_id is unknown
 UNTYPED = Login.account_id == Login.user_id  # the same, as versions before 0.2 wrote it
 NEWEST_FIRST = Login.authorized_at.desc(), Login.account_id
+LOCKED = select(Login).where(Login.account_id == bindparam("account_id")).with_for_update()
+OPERATORS = 8  # settings of ALLOWED_USERS whose statements are kept: a process has one
 
 
 def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
     """List the ids of accounts whose tokens may be used, the newest consent first."""
+    return list(session.scalars(_usable(tuple(allowed))))
+
+
+@lru_cache(OPERATORS)
+def _usable(allowed: tuple[str, ...]) -> Select[str]:
     chosen = select(Login.account_id).where(
         is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
     )
-    return list(session.scalars(chosen.order_by(*NEWEST_FIRST)))
+    return chosen.order_by(*NEWEST_FIRST)
 
 
 def newest(session: Session, allowed: Collection[str]) -> Login | None:
     """Read the login of a person that is used: the newest active one, else the newest."""
+    return session.scalar(_usable_first(tuple(allowed)))
+
+
+@lru_cache(OPERATORS)
+def _usable_first(allowed: tuple[str, ...]) -> Select[Login]:
     usable_first = (Login.state == ACTIVE).desc()
     people = select(Login).where(is_allowed(allowed))
-    return session.scalar(people.order_by(usable_first, *NEWEST_FIRST))
+    return people.order_by(usable_first, *NEWEST_FIRST)
 
 
 def excluded_accounts(session: Session, allowed: Collection[str]) -> list[str]:
@@ -73,18 +98,20 @@ def prefix_bare_ids(session: Session) -> None:
 
     Versions before 0.2 stored them under their bare `id`. Sessions follow by their foreign key.
     """
+    # A session calls this before it reads logins, so none of its objects has to follow.
+    session.execute(_prefixed(), execution_options={"synchronize_session": False})
+
+
+@cache
+def _prefixed() -> Update:
     other = aliased(Login)
     taken = exists().where(other.account_id == NAME_OF_USER)
-    renamed = update(Login).where(OF_PEOPLE, UNTYPED, ~taken).values(account_id=NAME_OF_USER)
-    # A session calls this before it reads logins, so none of its objects has to follow.
-    session.execute(renamed, execution_options={"synchronize_session": False})
+    return update(Login).where(OF_PEOPLE, UNTYPED, ~taken).values(account_id=NAME_OF_USER)
 
 
 def lock(session: Session, account_id: str) -> Login | None:
     """Read and lock an account's row, so that no other process changes it until the commit."""
-    return session.scalar(
-        select(Login).where(Login.account_id == account_id).with_for_update(),
-    )
+    return session.scalar(LOCKED, {"account_id": account_id})
 
 
 def lock_app(session: Session, account_id: str) -> Login:

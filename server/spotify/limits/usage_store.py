@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,6 +16,21 @@ from server.spotify.limits.quota import COUNTED_FOR, CallsByHour, corrected, hou
 
 LOCK = 0x71756F74  # first key of an advisory lock, an arbitrary number; the second is the bucket
 KEEP = timedelta(days=30)  # rows that no longer count
+BUCKET = bindparam("bucket", type_=Quota.bucket.type)
+# Made once, because they run before each call to Spotify, and SQLAlchemy makes them more slowly
+# than PostgreSQL runs them.
+LOCKED = select(func.pg_advisory_xact_lock(LOCK, func.hashtext(BUCKET)))
+COUNTED = select(Quota.window, Quota.calls).where(
+    Quota.bucket == BUCKET, Quota.window > bindparam("since", type_=Quota.window.type)
+)
+PAUSED = select(
+    models.Cooldown.since, models.Cooldown.until, models.Cooldown.reason, models.Cooldown.unnamed
+).where(models.Cooldown.bucket == BUCKET)
+ADDED = insert(cast(Table, Quota.__table__))
+ADDED = ADDED.on_conflict_do_update(
+    index_elements=[Quota.bucket, Quota.window],
+    set_={"calls": Quota.calls + ADDED.excluded.calls},
+)
 Counts = Mapping[tuple[str, datetime], int]  # calls by bucket and hour
 
 
@@ -49,13 +65,10 @@ def enter(
 
 def read(session: Session, bucket: str, now: datetime) -> BucketUsage:
     """Read one bucket, corrected if a clock that was put back has left times in the future."""
-    rows = session.execute(
-        select(Quota.window, Quota.calls).where(
-            Quota.bucket == bucket, Quota.window > now - COUNTED_FOR
-        )
-    )
+    rows = session.execute(COUNTED, {"bucket": bucket, "since": now - COUNTED_FOR})
     calls_by_hour = {row.window: row.calls for row in rows}
-    cooldown = _cooldown_or_none(session.get(models.Cooldown, bucket))
+    pause = session.execute(PAUSED, {"bucket": bucket}).one_or_none()
+    cooldown = None if pause is None else Cooldown(*pause)
     if any(hour > now for hour in calls_by_hour) or (
         cooldown and cooldown != cooldown.corrected(now)
     ):
@@ -84,13 +97,7 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
 def count(session: Session, calls: Counts) -> None:
     """Add calls to the counts of their hours."""
     for (bucket, window), number in calls.items():
-        session.execute(
-            insert(Quota)
-            .values(bucket=bucket, window=window, calls=number)
-            .on_conflict_do_update(
-                index_elements=[Quota.bucket, Quota.window], set_={"calls": Quota.calls + number}
-            )
-        )
+        session.execute(ADDED, {"bucket": bucket, "window": window, "calls": number})
 
 
 def store_cooldown(session: Session, bucket: str, cooldown: Cooldown) -> None:
@@ -146,11 +153,7 @@ def _correct(session: Session, bucket: str, now: datetime) -> BucketUsage:
 
 
 def _lock(session: Session, bucket: str) -> None:
-    session.execute(select(func.pg_advisory_xact_lock(LOCK, func.hashtext(bucket))))
-
-
-def _cooldown_or_none(row: models.Cooldown | None) -> Cooldown | None:
-    return None if row is None else _cooldown_of(row)
+    session.execute(LOCKED, {"bucket": bucket})
 
 
 def _cooldown_of(row: models.Cooldown) -> Cooldown:
