@@ -1,10 +1,12 @@
 """Many rows in one statement: one jsonb parameter, which the database expands to rows."""
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
+    BindParameter,
     ColumnElement,
     Table,
     TableValuedAlias,
@@ -16,8 +18,9 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from models import Base
 
@@ -33,8 +36,12 @@ def is_any_of(attribute: InstrumentedAttribute[str], values: Iterable[str]) -> C
 
 def recordset(rows: list[Row], columns: Sequence[Any]) -> TableValuedAlias:
     """Make rows a table with the names and types of `columns` (jsonb_to_recordset)."""
+    return _expanded(bindparam(None, rows, type_=JSONB, unique=True), columns)
+
+
+def _expanded(rows: BindParameter[Any], columns: Sequence[Any]) -> TableValuedAlias:
     return (
-        func.jsonb_to_recordset(bindparam(None, rows, type_=JSONB, unique=True))
+        func.jsonb_to_recordset(rows)
         .table_valued(*(column(each.key, each.type) for each in columns))
         .render_derived(with_types=True)
     )
@@ -43,9 +50,15 @@ def recordset(rows: list[Row], columns: Sequence[Any]) -> TableValuedAlias:
 def insert_rows(session: Session, model: type[Base], rows: list[Row]) -> None:
     """Insert rows, all of which have the same keys."""
     if rows:
-        table = cast(Table, model.__table__)
-        given = recordset(rows, [table.c[name] for name in rows[0]])
-        session.execute(insert(table).from_select(list(rows[0]), select(*given.c)))
+        session.execute(_inserted(model, tuple(rows[0])), {"rows": rows})
+
+
+@cache
+def _inserted(model: type[Base], names: tuple[str, ...]) -> Insert:
+    """Make the statement that inserts `rows`; SQLAlchemy needs longer than it takes to run."""
+    table = cast(Table, model.__table__)
+    given = _expanded(bindparam("rows", type_=JSONB), [table.c[name] for name in names])
+    return insert(table).from_select(names, select(*given.c))
 
 
 def upsert_rows(
@@ -58,11 +71,19 @@ def upsert_rows(
     """
     if not rows:
         return {}
-    table = cast(Table, model.__table__)
     rows = sorted(rows, key=lambda row: row["spotify_id"])
-    given = recordset(rows, [table.c[name] for name in rows[0]])
-    statement = insert(table).from_select(list(rows[0]), select(*given.c))
-    refreshed = [name for name in (*content, "updated_at", "last_seen_at") if name in rows[0]]
+    statement = _upserted(model, tuple(rows[0]), tuple(content))
+    written = session.execute(statement, {"rows": rows})
+    return {row.spotify_id: row.id for row in written}
+
+
+@cache
+def _upserted(
+    model: type[Base], names: tuple[str, ...], content: tuple[str, ...]
+) -> ReturningInsert[tuple[str, int]]:
+    """Make the statement that upserts `rows`; it is made once, as `_inserted` is."""
+    table, statement = cast(Table, model.__table__), _inserted(model, names)
+    refreshed = [name for name in (*content, "updated_at", "last_seen_at") if name in names]
     statement = statement.on_conflict_do_update(
         index_elements=[table.c.spotify_id],
         set_={name: statement.excluded[name] for name in refreshed},
@@ -70,5 +91,4 @@ def upsert_rows(
             tuple_(*(statement.excluded[name] for name in content))
         ),
     )
-    written = session.execute(statement.returning(table.c.spotify_id, table.c.id))
-    return {row.spotify_id: row.id for row in written}
+    return statement.returning(table.c.spotify_id, table.c.id)

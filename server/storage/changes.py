@@ -7,12 +7,13 @@ visible in the order of their numbers: a client that has read one has missed non
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
 from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Row, Text, and_, cast, delete, func, or_, select
+from sqlalchemy import Row, Select, Text, and_, cast, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -144,10 +145,15 @@ def read_latest(session: Session, limit: int) -> JournalPage:
 
 def reach(session: Session) -> JournalReach:
     """Return the oldest and newest number of the journal, and its floor; reads only indexes."""
+    row = session.execute(_ends()).one()
+    return JournalReach(row.oldest, max(row.newest or 0, row.floor), row.floor)
+
+
+@cache
+def _ends() -> Select[Any]:
     floor = select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery()
     ends = select(func.min(Change.seq).label("oldest"), func.max(Change.seq).label("newest"))
-    row = session.execute(select(func.coalesce(floor, 0).label("floor"), ends.subquery())).one()
-    return JournalReach(row.oldest, max(row.newest or 0, row.floor), row.floor)
+    return select(func.coalesce(floor, 0).label("floor"), ends.subquery())
 
 
 def _entry(row: Row[Any]) -> JournalEntry:

@@ -19,6 +19,7 @@ OPEN = (
     Listing.missed_since,
     Album.spotify_id,
 )
+OPENED = select(*OPEN).join(Album, Album.id == Listing.album_id).where(Listing.until.is_(None))
 MISSED_FOR: dict[Proof, timedelta] = {  # how long weaker proofs of absence have to agree
     "weak": timedelta(hours=24),
     "refused": timedelta(days=7),  # half of the time for which tag:new lists an album
@@ -33,9 +34,7 @@ def record_listings(
     Only a complete sweep closes listings. Returns the changes: an album is added when it enters its
     first list, and gone when it leaves its last.
     """
-    opened = session.execute(
-        select(*OPEN).join(Album, Album.id == Listing.album_id).where(Listing.until.is_(None))
-    ).all()
+    opened = session.execute(OPENED).all()
     incoming = [row for each in sweep.lists for row in _incoming(each, sweep, opened)]
     _open_listings(session, incoming, sweep, at)
     listed_before = {row.spotify_id for row in opened}
