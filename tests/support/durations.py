@@ -57,7 +57,8 @@ class Durations:
         tests.update(self._tests)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         new = self._file.with_suffix(f".{os.getpid()}")
-        new.write_text(json.dumps({**tests, **self._tests}))
+        lines = (f"{json.dumps(name)}: {json.dumps(test)}" for name, test in sorted(tests.items()))
+        new.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         new.replace(self._file)
 
 
