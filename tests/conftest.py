@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -39,6 +40,9 @@ pytest_plugins = [
 ]
 
 
+SYSTEM = Path(__file__).with_name("system")
+
+
 def pytest_configure() -> None:
     """Until all is imported nothing becomes garbage, and afterwards that is never looked at."""
     gc.disable()
@@ -48,21 +52,31 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each worker begin with its share of the slow tests, so that no run ends with one.
+    """Let each worker begin with its share of what takes long, so that no run ends with it.
 
-    xdist's worksteal gives each worker an equal part of the list, in order.
+    A folder of system tests is one share, as are the slow tests of another file: they have servers,
+    a browser or large data in common. xdist's worksteal gives each worker an equal part of the
+    list, in order, and takes from the end of a part what it gives to another.
     """
-    slow = [each for each in items if each.get_closest_marker("slow")]
-    others = [each for each in items if not each.get_closest_marker("slow")]
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    groups: dict[Path, list[pytest.Item]] = {}
+    others = []
+    for item in items:
+        if SYSTEM in item.path.parents:
+            groups.setdefault(item.path.parent, []).append(item)
+        elif item.get_closest_marker("slow"):
+            groups.setdefault(item.path, []).append(item)
+        else:
+            others.append(item)
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for group in sorted(groups.values(), key=len, reverse=True):
+        min(shares, key=len).extend(group)
     size = len(items) // workers
-    ordered: list[pytest.Item] = []
-    for number in range(workers):
-        ordered += slow[number::workers]
-        room = max(0, (number + 1) * size - len(ordered))
-        ordered += others[:room]
+    for share in shares:
+        room = max(0, size - len(share))
+        share += others[:room]
         others = others[room:]
-    items[:] = ordered + others
+    items[:] = [item for share in shares for item in share] + others
 
 
 def pytest_collection_finish() -> None:
