@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.support.logs",
     "tests.support.loops",
     "tests.support.private_files",
+    "tests.support.scripts",
     "tests.support.server_processes",
     "tests.support.servers",
     "tests.support.settings",

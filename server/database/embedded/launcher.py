@@ -12,11 +12,11 @@ refuses:
 
 import ctypes
 import os
-import signal
 import sys
 
 CLONE_NEWUSER = 0x10000000  # <linux/sched.h>
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+SIGINT = 2  # to import `signal` takes as long as to start Python
 
 
 def enter_user_namespace(uid: int) -> None:
@@ -53,7 +53,7 @@ def die_with_parent(parent: int) -> None:
     undo it.
     """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGINT, 0, 0, 0)
         if os.getppid() != parent:
             raise SystemExit("the process that started PostgreSQL has ended")
 

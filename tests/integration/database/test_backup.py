@@ -4,7 +4,6 @@ import re
 import shlex
 import stat
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,32 +154,38 @@ def moving() -> list[str]:
     return section.split("```")[1].removeprefix("sh\n").strip().splitlines()
 
 
-def move(source: str, target: str, folder: Path, *without: str) -> None:
+def move(manage: Manage, source: str, target: str, folder: Path, *without: str) -> None:
     """Carry the manual's commands out, to the letter but for addresses and the interpreter."""
-    lines = [line.replace(".venv/bin/python", sys.executable) for line in moving()]
-    assert lines[1].startswith("export DATABASE_URL=postgresql://")
-    lines[1] = f"export DATABASE_URL={shlex.quote(target)}"
-    assert lines.pop().endswith("manage.py doctor")
-    script = "\n".join(lines).replace("freshet.dump", f"{folder}/dump")
-    script = script.replace("freshet.sql", f"{folder}/sql")
-    for word in without:
-        script = script.replace(word, "")
-    done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", script],
-        cwd=ROOT,
-        env=NOTHING | {"DATABASE_URL": source},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    env = NOTHING | {"DATABASE_URL": source}
+    *lines, last = moving()
+    assert last.endswith("manage.py doctor")
+    for line in lines:
+        if line.startswith("export DATABASE_URL=postgresql://"):
+            env["DATABASE_URL"] = target
+            continue
+        line = line.replace("freshet.dump", f"{folder}/dump").replace(
+            "freshet.sql", f"{folder}/sql"
+        )
+        for word in without:
+            line = line.replace(word, "")
+        command, pipe, filters = line.partition(" | ")
+        interpreter, program, *words = shlex.split(command)
+        assert (interpreter, program) == (".venv/bin/python", "manage.py")
+        done = manage(*words, env=env)
+        assert (done.returncode, done.stderr) == (0, "")
+        if pipe:
+            subprocess.run(
+                ["/bin/sh", "-c", filters], input=done.stdout, env=NOTHING, text=True, check=True
+            )
+        else:
+            assert done.stdout == ""
+    assert env["DATABASE_URL"] == target
 
 
 @pytest.mark.slow
 @pytest.mark.gen_test(timeout=60)
 async def test_everything_moves_to_an_older_server_and_back(
-    database_url: URL, older: URL, tmp_path: Path
+    database_url: URL, older: URL, manage: Manage, tmp_path: Path
 ) -> None:
     """From the embedded PostgreSQL to Debian's, which does not know all its settings."""
     add = text(
@@ -200,9 +205,9 @@ async def test_everything_moves_to_an_older_server_and_back(
     here = database_url.set(drivername="postgresql")
     assert added(here, "a") == (1, 1)
     there, back = older.render_as_string(), here.set(database="moved_back")
-    move(here.render_as_string(), there, tmp_path)
+    move(manage, here.render_as_string(), there, tmp_path)
     assert added(older, "b") == (2, 2)
-    move(there, back.render_as_string(), tmp_path, " -l C")
+    move(manage, there, back.render_as_string(), tmp_path, " -l C")
     database = Database(back.set(drivername="postgresql+psycopg2"))
     assert (await of_database(database)).level == "ok"
     database.close()

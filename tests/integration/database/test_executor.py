@@ -4,8 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -25,7 +23,7 @@ from server.database.engine import THREADS, make_engine
 from server.database.executor import Database, open_engine
 from server.errors import DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 from tests.support.databases import FAST_POSTGRES, CopyCluster
-from tests.support.paths import ROOT
+from tests.support.scripts import StartScript
 from tests.support.waiting import until, wait_until
 
 CLOSING = """
@@ -389,36 +387,27 @@ async def test_closing_waits_for_what_runs_and_drops_what_waits(address: URL) ->
     )
 
 
-def start_closing(address: str, go: Path) -> "tuple[subprocess.Popen[str], int]":
-    """A process that closes a database as soon as `go` exists, and the pid of a backend it uses."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLOSING, address, str(go)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
-
-
 def test_a_frozen_server_does_not_keep_the_process(
-    address: URL, embedded: Path, tmp_path: Path
+    address: URL, embedded: Path, start_script: StartScript, tmp_path: Path
 ) -> None:
+    """Each of two processes closes its database as soon as `go` exists, while it uses a backend."""
     go = tmp_path / "go"
-    theirs, their_backend = start_closing(address.render_as_string(hide_password=False), go)
-    ours, our_backend = start_closing(f"embedded:{embedded}", go)
+    theirs = start_script(CLOSING, address.render_as_string(hide_password=False), str(go))
+    ours = start_script(CLOSING, f"embedded:{embedded}", str(go))
+    their_backend, our_backend = (int(each.output.readline()) for each in (theirs, ours))
     our_postmaster = postmaster(embedded)
     for pid in (their_backend, our_backend, our_postmaster):
         os.kill(pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
         go.touch()
-        assert theirs.communicate("\n", timeout=20)[0] == "closed\n"
+        theirs.tell("")
+        assert theirs.finish() == "closed\n"
         assert time.monotonic() - began < 5
-        assert ours.communicate("\n", timeout=20)[0] == "closed\n"
+        ours.tell("")
+        assert ours.finish() == "closed\n"
         assert time.monotonic() - began < 10
-        assert theirs.returncode == ours.returncode == 0
+        assert theirs.process.returncode == ours.process.returncode == 0
     finally:
         os.kill(their_backend, signal.SIGCONT)
     assert not Path(f"/proc/{our_postmaster}").exists()

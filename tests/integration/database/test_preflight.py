@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,8 @@ from server.database.supervisor import DatabaseSupervisor
 from server.doctor import Finding
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
 from tests.support.cursors import cursor_on
-from tests.support.paths import ROOT
 from tests.support.preflight import finding
+from tests.support.scripts import RunScript
 
 NAME = "unfit"
 UNFIT = ("LATIN1", "SQL_ASCII", "EUC_JP")
@@ -258,12 +257,12 @@ def test_waiting_for_a_connection_in_vain_is_told_without_a_link() -> None:
 
 @pytest.mark.parametrize("deep", [True, False])
 def test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says(
-    tmp_path: Path, deep: bool
+    run_script: RunScript, tmp_path: Path, deep: bool
 ) -> None:
     closed = tmp_path / "it's closed"
     closed.mkdir(mode=0o555)
     folder = closed / "var" / "postgres" if deep else closed / "postgres"
-    found = finding_of_ordinary_user(folder)
+    found = finding_of_ordinary_user(run_script, folder)
     assert (found.level, found.about) == ("fault", "database")
     account = re.findall(r"because (\S+) may not write to (.+)$", found.text)[0]
     assert account[1] == str(closed)
@@ -276,7 +275,7 @@ def test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says(
     else:
         assert "install" not in fix
         folder = Path(fix.rpartition("embedded:")[2].replace("/DIR", str(tmp_path / "postgres")))
-    assert finding_of_ordinary_user(folder).level == "note"
+    assert finding_of_ordinary_user(run_script, folder).level == "note"
     closed.chmod(0o755)
 
 
@@ -295,8 +294,6 @@ print(json.dumps(dataclasses.asdict(found)))
 """
 
 
-def finding_of_ordinary_user(folder: Path) -> Finding:
+def finding_of_ordinary_user(run_script: RunScript, folder: Path) -> Finding:
     """What doctor finds for a user who is not root, or for root without its privileges."""
-    command = [sys.executable, "-c", ORDINARY, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    return Finding(**json.loads(done.stdout))
+    return Finding(**json.loads(run_script(ORDINARY, str(folder))))

@@ -1,10 +1,9 @@
 """The schema's life, from an empty server to the newest revision and back, on real PostgreSQL."""
 
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg2
@@ -19,6 +18,8 @@ from server.database.embedded import EmbeddedPostgres
 from server.database.engine import make_engine
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable, SchemaMismatch
 from tests.support.paths import ROOT
+from tests.support.scripts import RunScript, Script, StartScript
+from tests.support.server_processes import NOTHING
 
 NEWEST = sorted((ROOT / "alembic" / "versions").glob("[0-9]*.py"))[-1].name.partition("_")[0]
 OURS = set(Base.metadata.tables)
@@ -33,6 +34,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(schema.create(engine))
 """
+ALEMBIC = """
+import os, runpy, sys
+os.chdir(os.environ["ROOT"])
+runpy.run_module("alembic", run_name="__main__", alter_sys=True)
+"""
+StartTwo = Callable[[URL], list[Script]]
 
 
 @pytest.fixture
@@ -74,29 +81,18 @@ def tables(engine: Engine) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
-def start_creating(url: URL) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", CREATE, url.render_as_string(hide_password=False)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+@pytest.fixture
+def start_two(start_script: StartScript) -> StartTwo:
+    """Two processes that have all but begun to create the schema."""
 
+    def start(url: URL) -> list[Script]:
+        address = url.render_as_string(hide_password=False)
+        scripts = [start_script(CREATE, address) for _ in range(2)]
+        for script in scripts:
+            assert script.output.readline() == "ready\n"
+        return scripts
 
-def alembic(*arguments: str, **environment: str) -> str:
-    """The library's own command line, run from the repository's root."""
-    result = subprocess.run(
-        [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
-        env={**os.environ, "ALEMBIC_CONFIG": "setup.cfg", **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    return start
 
 
 def add_an_artist(engine: Engine) -> None:
@@ -145,14 +141,14 @@ def test_creating_again_keeps_every_row(engine: Engine) -> None:
     assert artists(engine) == ["Ölga"]
 
 
-def test_two_processes_that_migrate_at_once_take_turns(engine: Engine, administration: Any) -> None:
+def test_two_processes_that_migrate_at_once_take_turns(
+    engine: Engine, administration: Any, start_two: StartTwo
+) -> None:
+    scripts = start_two(engine.url)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
-        processes = [start_creating(engine.url) for _ in range(2)]
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()
+        for script in scripts:
+            script.tell("")
         deadline, waiting = time.monotonic() + 20, 0
         while waiting < 2 and time.monotonic() < deadline:
             administration.execute(
@@ -162,23 +158,16 @@ def test_two_processes_that_migrate_at_once_take_turns(engine: Engine, administr
             time.sleep(0.02)
         assert waiting == 2
     engine.dispose()
-    for process in processes:
-        out, _ = process.communicate(timeout=20)
-        assert (process.returncode, out) == (0, f"ready\n{NEWEST}\n")
+    assert [script.finish() for script in scripts] == [f"{NEWEST}\n"] * 2
+    assert [script.process.returncode for script in scripts] == [0, 0]
     assert tables(engine) == OURS | {"alembic_version"}
 
 
-def test_two_processes_make_a_missing_database_at_once(missing: URL) -> None:
-    processes = [start_creating(missing) for _ in range(2)]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    outs = [process.communicate(timeout=20)[0] for process in processes]
-    assert outs == [f"{NEWEST}\n"] * 2
+def test_two_processes_make_a_missing_database_at_once(missing: URL, start_two: StartTwo) -> None:
+    scripts = start_two(missing)
+    for script in scripts:
+        script.tell("")
+    assert [script.finish() for script in scripts] == [f"{NEWEST}\n"] * 2
 
 
 @pytest.mark.parametrize(
@@ -284,7 +273,9 @@ def test_the_library_is_found_from_the_repositorys_root() -> None:
     assert out.strip() == command.__file__.replace("command", "__init__")
 
 
-def test_alembics_command_line_works(empty_database_url: URL) -> None:
+def test_alembics_command_line_works(empty_database_url: URL, run_script: RunScript) -> None:
+    """Run from the repository's root."""
     address = empty_database_url.render_as_string(hide_password=False)
-    alembic("upgrade", "head", DATABASE_URL=address)
-    assert alembic("current", DATABASE_URL=address) == f"{NEWEST} (head)\n"
+    env = NOTHING | {"ALEMBIC_CONFIG": "setup.cfg", "ROOT": str(ROOT), "DATABASE_URL": address}
+    run_script(ALEMBIC, "upgrade", "head", env=env)
+    assert run_script(ALEMBIC, "current", env=env) == f"{NEWEST} (head)\n"

@@ -2,9 +2,6 @@
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from ipaddress import ip_network
 from pathlib import Path
@@ -20,6 +17,7 @@ from server.config.addresses import EmbeddedDatabase
 from server.config.settings import DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
 from tests.support.paths import ROOT
+from tests.support.server_processes import Manage
 from tests.support.settings import NEEDED, LoadWith, lines
 
 SECRET = NEEDED["SECRET"]
@@ -707,30 +705,8 @@ def test_the_embedded_database_is_described_by_its_folder(load_with: LoadWith) -
 # The commands
 
 
-@pytest.fixture(scope="session")
-def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the program, so that a developer's `.env` does not matter."""
-    folder = tmp_path_factory.mktemp("copy")
-    for name in ("server", "handlers", "models"):
-        shutil.copytree(ROOT / name, folder / name)
-    shutil.copy(ROOT / "manage.py", folder)
-    return folder
-
-
-def command(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, str(folder / "manage.py"), *words],
-        cwd=folder.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def test_run_with_an_empty_environment_is_one_message(elsewhere: Path) -> None:
-    done = command(elsewhere, "run", "--no-demo")
+def test_run_with_an_empty_environment_is_one_message(manage: Manage, manage_py: Path) -> None:
+    done = manage("run", "--no-demo", env={})
     assert (done.returncode, done.stdout) == (2, "")
     message = done.stderr
     assert "Traceback" not in message
@@ -740,19 +716,18 @@ def test_run_with_an_empty_environment_is_one_message(elsewhere: Path) -> None:
     assert "https://developer.spotify.com/dashboard" in message
     assert "token_urlsafe" in message
     assert "run --demo" in message
-    assert str(elsewhere / ".env") in message
+    assert str(manage_py.with_name(".env")) in message
 
 
-def test_run_tells_every_fault_and_shows_no_secret(elsewhere: Path) -> None:
-    done = command(
-        elsewhere,
-        "run",
-        CLIENT_SECRET="hush",
-        SECRET="hush",
-        DATABASE_URL="postgresql://user:hush@host:port/name",
-        PUBLIC_URL="localhost:5000",
-        SYNC_INTERVAL="1",
-    )
+def test_run_tells_every_fault_and_shows_no_secret(manage: Manage) -> None:
+    wrong = {
+        "CLIENT_SECRET": "hush",
+        "SECRET": "hush",
+        "DATABASE_URL": "postgresql://user:hush@host:port/name",
+        "PUBLIC_URL": "localhost:5000",
+        "SYNC_INTERVAL": "1",
+    }
+    done = manage("run", env=wrong)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("5 settings are missing or wrong:")
     told = set(re.findall(r"^  ([A-Z_]+) ", done.stderr, re.MULTILINE))
@@ -761,8 +736,8 @@ def test_run_tells_every_fault_and_shows_no_secret(elsewhere: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_config_prints_the_settings_and_no_secret(elsewhere: Path) -> None:
-    done = command(elsewhere, "config", **NEEDED, DATABASE_URL="postgres://user:hush@host/name")
+def test_config_prints_the_settings_and_no_secret(manage: Manage) -> None:
+    done = manage("config", env=NEEDED | {"DATABASE_URL": "postgres://user:hush@host/name"})
     assert (done.returncode, done.stderr) == (0, "")
     assert "CLIENT_ID=our-id\n" in done.stdout
     assert "DATABASE_URL=postgresql://user:***@host/name\n" in done.stdout
@@ -770,8 +745,8 @@ def test_config_prints_the_settings_and_no_secret(elsewhere: Path) -> None:
     assert SECRET not in done.stdout
 
 
-def test_config_needs_no_client_id_and_shows_what_is_missing_as_empty(elsewhere: Path) -> None:
-    done = command(elsewhere, "config", CLIENT_SECRET="hush", PORT="8080")
+def test_config_needs_no_client_id_and_shows_what_is_missing_as_empty(manage: Manage) -> None:
+    done = manage("config", env={"CLIENT_SECRET": "hush", "PORT": "8080"})
     assert (done.returncode, done.stderr) == (0, "")
     shown = dict(line.split("=", 1) for line in done.stdout.splitlines())
     assert (shown["CLIENT_ID"], shown["SECRET"], shown["CLIENT_SECRET"]) == ("", "", "********")
