@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import urlopen
@@ -66,12 +66,17 @@ def rare_letters(text: str) -> int:
 
 
 @contextmanager
-def demo() -> Iterator[str]:
-    """Run the demo with data of its own until the first sync has finished; its address."""
+def demo(make_database: Callable[[Path], object] | None = None) -> Iterator[str]:
+    """Run the demo with data of its own until the first sync has finished; its address.
+
+    `make_database` makes the data folder of its PostgreSQL, if the demo doesn't.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in TREE:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, Path(folder) / name)
+        if make_database is not None:
+            make_database(Path(folder) / "var" / "demo" / "postgres")
         port = free_port()
         url = f"http://127.0.0.1:{port}/"
         command = [sys.executable, f"{folder}/manage.py", "run", "--demo", "-p", str(port)]
@@ -95,7 +100,7 @@ def _wait_for_releases(url: str, process: "subprocess.Popen[bytes]") -> None:
                     return
         except OSError:
             pass  # it has not started yet
-        time.sleep(0.2)
+        time.sleep(0.1)
     raise TimeoutError(f"the demo shows no releases after {START_SECONDS:.0f} s")
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support import picture
+from tests.support.databases import CopyCluster
 from tests.support.picture import MOST_BYTES, ROOT, SIZE
 
 
@@ -24,10 +25,12 @@ def fits(file: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_the_picture_of_the_start_page_is_made_from_the_demo(chromium: Browser) -> None:
+def test_the_picture_of_the_start_page_is_made_from_the_demo(
+    chromium: Browser, copy_cluster: CopyCluster
+) -> None:
     file = ROOT / "build" / "start-page.png"
     file.unlink(missing_ok=True)
-    with picture.demo() as url:
+    with picture.demo(copy_cluster) as url:
         picture.photograph(chromium, url, file)
     assert fits(file)
 
