@@ -1,38 +1,22 @@
 """An event loop of its own for each test, with nothing left running afterwards."""
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from tornado.netutil import DefaultLoopResolver, Resolver
+from tornado.netutil import Resolver
 from tornado.platform.asyncio import AsyncIOLoop
 
 from server.config import settings as config
+from tests.support.http_client import NumbersFirst
 from tests.support.paths import ROOT
 
 
-class DirectResolver(DefaultLoopResolver):
-    """Tornado's resolver, but without its thread for what is an address already.
-
-    Nearly all requests of tests go to 127.0.0.1, and a thread costs each more than the rest of it.
-    """
-
-    async def resolve(
-        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[tuple[int, Any]]:
-        numeric = socket.AI_NUMERICHOST
-        try:
-            found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM, flags=numeric)
-        except (socket.gaierror, UnicodeError):
-            return await super().resolve(host, port, family)
-        return [(each[0], each[4]) for each in found]
-
-
 def pytest_configure() -> None:
-    Resolver.configure(DirectResolver)
+    """Let all clients find 127.0.0.1 without a thread, those of the product too."""
+    Resolver.configure(NumbersFirst)
 
 
 @pytest.fixture
