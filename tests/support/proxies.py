@@ -192,7 +192,8 @@ Start = Callable[..., Awaitable[Nginx]]
 def start_nginx(tmp_path: Path, closing: Closing) -> Start:
     async def start(*servers: Application, **options: str) -> Nginx:
         nginx = Nginx(tmp_path, *(each.port for each in servers), **options)
-        nginx.check()
+        if options:  # the file as it is has a test of its own
+            nginx.check()
         await nginx.start()
         closing(nginx.stop)
         return nginx

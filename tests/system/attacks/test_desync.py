@@ -13,12 +13,15 @@ from contextlib import suppress
 from itertools import count
 from random import Random
 
+import pytest
+
 from tests.support.behind_proxies import PROGRAMS, ProxiedServer, proxied_server
 from tests.support.proxies import LIST
 from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
 
-FEW, MANY = 150, 20_000
+FEW, MANY = 100, 20_000
 ATTACKERS, NEIGHBOURS = 24, 4
+PAUSE = 0.005  # seconds between the requests of a neighbour
 QUIET = 0.2  # seconds after which a proxy is not waited for
 MARKER = re.compile(rb"m\d+x\d+m")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
@@ -55,6 +58,7 @@ class Neighbour:
             with suppress(asyncio.IncompleteReadError, ConnectionError):
                 for _ in range(40):
                     await self._ask(reader, writer)
+                    await asyncio.sleep(PAUSE)
             writer.close()
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,6 +114,7 @@ def fault(stream: Stream, received: bytes) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_nobody_gets_an_answer_of_anothers(proxied: ProxiedServer, long: bool) -> None:
     first = time.time_ns() % 10**9 if long else 0
     numbers, faults = seeds(MANY if long else FEW, first), []

@@ -13,7 +13,7 @@ from tests.support.lane_and_tornado import LAST, WARM, Pair
 from tests.support.raw_http import said
 from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
 
-FEW, MANY = 250, 25_000  # for each kind of loop
+FEW, MANY = 160, 25_000  # for each kind of loop
 AT_ONCE = 32
 TOO_LARGE = re.compile(rb"HTTP/1\.1 (414|431) ")
 OTHERS = ("/", "/healthz", "/api/artists/?limit=x", "/feeds/albums.atom/", "/api/nothing", "*")

@@ -11,6 +11,8 @@ from contextlib import suppress
 from itertools import count
 from random import Random
 
+import pytest
+
 from tests.support.behind_proxies import ProxiedServer, proxied_server
 from tests.support.examples import spotify_id
 from tests.support.proxies import QUERIES
@@ -151,6 +153,7 @@ async def answer(port: int, target: str, coding: str, client: int) -> tuple[byte
     return head.split()[1], said[1] if said else b"", VARYING.sub(b"", body)
 
 
+@pytest.mark.slow
 def test_no_answer_is_kept_that_another_client_gets_wrong(
     proxied: ProxiedServer, long: bool
 ) -> None:

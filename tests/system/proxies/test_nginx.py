@@ -86,6 +86,7 @@ async def test_each_coding_is_kept_once_however_clients_word_it(
     assert len(set(etags.values())) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_an_old_answer_stands_in_while_a_new_one_comes_and_when_there_is_none(
     start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
@@ -163,6 +164,7 @@ async def test_events_are_passed_on_as_they_come(
     writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
     start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
@@ -175,6 +177,7 @@ async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
     writer.close()
 
 
+@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_hosts_may_be_replaced_one_soon_after_the_other(
     start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
