@@ -36,6 +36,7 @@ pytest_plugins = [
     "tests.support.statements",
     "tests.support.sync_rig",
     "tests.support.templates",
+    "tests.support.temporary_files",
     "tests.support.tokens",
     "tests.support.waiting",
 ]
