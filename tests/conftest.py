@@ -2,23 +2,26 @@
 
 import gc
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import pytest
 
 pytest.register_assert_rewrite("tests.support")
 
 pytest_plugins = [
+    "tests.support.durations",
+    "tests.support.forked_workers",
+    "tests.support.temporary_files",
+]
+FIXTURES = [
     "tests.support.login_browser",
     "tests.support.cache_rig",
     "tests.support.catalog_server",
     "tests.support.clock",
     "tests.support.databases",
-    "tests.support.durations",
     "tests.support.event_streams",
-    "tests.support.forked_workers",
     "tests.support.proxies",
     "tests.support.lane_and_tornado",
     "tests.support.locks",
@@ -36,7 +39,6 @@ pytest_plugins = [
     "tests.support.statements",
     "tests.support.sync_rig",
     "tests.support.templates",
-    "tests.support.temporary_files",
     "tests.support.tokens",
     "tests.support.waiting",
 ]
@@ -45,9 +47,16 @@ pytest_plugins = [
 SYSTEM = Path(__file__).with_name("system")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Until all is imported nothing becomes garbage, and afterwards that is never looked at."""
     gc.disable()
+    if config.getoption("dist", "no") != "no" and not config.option.collectonly:
+        return  # others run the tests
+    with warnings.catch_warnings(action="error"):
+        for name in FIXTURES:
+            config.pluginmanager.import_plugin(name)
+        import hypothesis
+
     hypothesis.settings.register_profile("noisy", deadline=None)  # what takes long may have waited
     hypothesis.settings.load_profile("noisy")
 

@@ -36,15 +36,13 @@ SMALL_STEPS = "--wal-segsize=1"  # MB; of 16 MB each copy would have 15 of zeros
 CHILDREN_SETTINGS = "fsync = off\nfull_page_writes = off\nio_method = sync\n"
 
 
-@pytest.fixture(scope="session")
-def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the data folder of a stopped server with a migrated database, made by one worker."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+def make_cluster(shared: Path) -> Path:
+    """Make the data folder of a stopped server with a migrated database, unless it is made."""
     folder, made = shared / "postgres", shared / "made"
     with (shared / "making").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
             server = EmbeddedPostgres(folder, FAST_POSTGRES)
             server.start()
             engine = create_engine(server.url.set(database=MIGRATED))
@@ -55,6 +53,13 @@ def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert programs.run(identity(folder), resize).returncode == 0
             made.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the cluster that the nursery makes for all workers, or make it."""
+    base = tmp_path_factory.getbasetemp()
+    return make_cluster(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
 
 
 CopyCluster = Callable[[Path], Path]
@@ -164,10 +169,3 @@ def database(database_url: URL) -> Iterator[Database]:
     database.connect()
     yield database
     database.close()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Remove the data that all workers have copied."""
-    if not hasattr(session.config, "workerinput"):
-        folders: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-        shutil.rmtree(folders.getbasetemp() / "postgres", ignore_errors=True)

@@ -21,18 +21,21 @@ NURSERY = Path(__file__).with_name("nursery.py")
 class Nursery:
     """The process that the workers are forked from."""
 
-    def __init__(self, arguments: list[str], folder: Path) -> None:
+    def __init__(self, config: pytest.Config) -> None:
         self._folder = Path(mkdtemp(prefix="freshet-"))
         address = str(self._folder / "socket")
+        program = [sys.executable, str(NURSERY)]
+        call = config.invocation_params
         only_collect = ["-n", "0", "--collect-only", "--basetemp", str(self._folder / "tests")]
+        shared = config._tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(address)
             listener.listen(64)
             self._process = subprocess.Popen(
-                [sys.executable, NURSERY, str(listener.fileno()), *arguments, *only_collect],
+                [*program, str(listener.fileno()), shared, *call.args, *only_collect],
                 stdin=subprocess.PIPE,
                 pass_fds=[listener.fileno()],
-                cwd=folder,
+                cwd=call.dir,
             )
         self.python = shlex.join([sys.executable, "-I", "-S", str(NURSERY), address])
 
@@ -46,8 +49,7 @@ def pytest_xdist_setupnodes(config: pytest.Config, specs: list[Any]) -> None:
     ours = [spec for spec in specs if spec.popen and not (spec.python or spec.chdir)]
     if sys.platform != "linux" or not ours:
         return
-    folder = config.invocation_params.dir
-    nursery = Nursery([str(each) for each in config.invocation_params.args], folder)
+    nursery = Nursery(config)
     config.add_cleanup(nursery.close)
     for spec in ours:
         spec.python = nursery.python

@@ -1,7 +1,8 @@
 """The process that the workers are forked from, and the program that asks it for one.
 
-`nursery.py NUMBER ARGUMENTS…` imports what pytest would collect with these arguments, then forks
-a worker for each that connects to the socket with this number, until its input ends.
+`nursery.py NUMBER FOLDER ARGUMENTS…` imports what pytest would collect with these arguments, then
+forks a worker for each that connects to the socket with this number, until its input ends. Beside,
+it makes the cluster that the workers copy, in FOLDER.
 
 `nursery.py PATH -u -c CODE` takes the place of a worker: it hands its input and output over to one
 that is forked and runs CODE, and ends with it.
@@ -56,7 +57,21 @@ def become(streams: list[int]) -> None:
     sys.modules["__main__"] = type(sys)("__main__")
 
 
-def import_tests(arguments: list[str]) -> None:
+def make_cluster(folder: str) -> None:
+    """Begin to make what is needed soon, while there is a core for it."""
+    if os.fork():
+        return
+    try:
+        from pathlib import Path
+
+        from tests.support import databases
+
+        databases.make_cluster(Path(folder))
+    finally:
+        os._exit(0)  # a worker that finds none makes it
+
+
+def import_tests(folder: str, arguments: list[str]) -> None:
     """Import with pytest, whose warnings are errors and which rewrites asserts.
 
     What cannot be imported is the matter of the workers, who will try again.
@@ -73,12 +88,16 @@ def import_tests(arguments: list[str]) -> None:
         @pytest.hookimpl(tryfirst=True)
         def pytest_collection(self, session: pytest.Session) -> bool:
             config = session.config
+            files: list[Path] = []
             for argument in config.args:
                 path = Path(config.invocation_params.dir, argument.partition("::")[0])
-                for file in sorted(path.rglob("test_*.py")) if path.is_dir() else [path]:
-                    name = ".".join(file.relative_to(config.rootpath).with_suffix("").parts)
-                    with suppress(BaseException):
-                        import_module(name)
+                files += sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
+            if any(config.rootpath / "tests" / "unit" not in file.parents for file in files):
+                make_cluster(folder)
+            for file in files:
+                name = ".".join(file.relative_to(config.rootpath).with_suffix("").parts)
+                with suppress(BaseException):
+                    import_module(name)
             return True
 
     with redirect_stdout(StringIO()):
@@ -87,12 +106,13 @@ def import_tests(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    if not sys.argv[1].isdecimal():
-        stand_in(sys.argv[1])
+    number, *rest = sys.argv[1:]
+    if not number.isdecimal():
+        stand_in(number)
     else:
         sys.path[0] = os.getcwd()  # as `python -m pytest` has it
-        import_tests(sys.argv[2:])
-        with socket.socket(fileno=int(sys.argv[1])) as listener:
+        import_tests(rest[0], rest[1:])
+        with socket.socket(fileno=int(number)) as listener:
             worker = serve(listener)
         if worker is not None:
             become(worker[1])
