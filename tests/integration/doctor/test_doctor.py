@@ -1,9 +1,6 @@
 """`manage.py doctor` finds what is wrong, names its fix, and changes nothing."""
 
 import signal
-import sys
-from asyncio import create_subprocess_exec
-from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,10 +22,12 @@ from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
 from server.standin import Answer, AppKind, StandIn
-from tests.support.paths import ROOT
+from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
+from tests.support.server_processes import NOTHING
 from tests.support.settings import SECRET
 from tests.support.standins import StartStandIn
+from tests.support.waiting import until
 
 PREMIUM = b"Active premium subscription required for the owner of the app."
 NOTHING_THERE = "http://127.0.0.1:9"
@@ -202,20 +201,25 @@ def test_only_where_spotify_itself_is_asked_its_dashboard_is_named() -> None:
 
 
 @pytest.mark.gen_test
-async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(report: Report) -> None:
-    port = free_port()
-    command = [sys.executable, "manage.py", "standin", "--port", str(port)]
-    process = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
-    assert process.stdout is not None
-    lines = [(await process.stdout.readline()).decode().rstrip() for _ in range(5)]
+async def test_the_first_lines_of_the_stand_in_are_what_lets_it_be_asked(
+    report: Report, fork_server: ForkServer, manage_py: Path, tmp_path: Path
+) -> None:
+    port, out, errors = free_port(), tmp_path / "out", tmp_path / "errors"
+    words = ["standin", "--port", str(port)]
+    process = fork_server.start(str(manage_py), words, NOTHING, out, errors)
+    await until(lambda: out.exists() and out.read_text().count("\n") >= 5)
+    lines = out.read_text().splitlines()
     assert lines[0].startswith(f"# A stand-in for Spotify listens at http://127.0.0.1:{port}")
-    found = await report(**dict(line.split("=", 1) for line in lines[1:]))
+    found = await report(**dict(line.split("=", 1) for line in lines[1:5]))
     assert found["credentials"].level == found["search"].level == "ok"
-    second = await create_subprocess_exec(*command, cwd=ROOT, stdout=PIPE, stderr=PIPE)
-    said = f"Cannot listen on port {port}: Address already in use\n".encode()
-    assert (await second.communicate(), second.returncode) == ((b"", said), 1)
+    refused, complaint = tmp_path / "refused", tmp_path / "complaint"
+    second = fork_server.start(str(manage_py), words, NOTHING, refused, complaint)
+    await until(lambda: second.poll() is not None)
+    said = f"Cannot listen on port {port}: Address already in use\n"
+    assert (second.returncode, refused.read_text(), complaint.read_text()) == (1, "", said)
     process.send_signal(signal.SIGINT)
-    assert await process.communicate() == (b"", b"")
+    await until(lambda: process.poll() is not None)
+    assert (out.read_text().splitlines(), errors.read_text()) == (lines, "")
 
 
 @pytest.mark.gen_test
