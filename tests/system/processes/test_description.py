@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import URL
 
 from server.openapi.spec import openapi
-from tests.support.server_processes import Server, environment, standin_settings
+from tests.support.paths import ROOT
+from tests.support.server_processes import NOTHING, Server, environment, standin_settings
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
 RUNS = 2 if LONG else 1  # side by side
@@ -98,7 +99,13 @@ def test_whatever_schemathesis_asks_the_answers_are_as_described(
         "--no-color",
     ]
     result = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, timeout=1200, check=False
+        command,
+        env=NOTHING | {"HYPOTHESIS_STORAGE_DIRECTORY": str(ROOT / ".hypothesis")},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=1200,
+        check=False,
     )
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
     assert not [line for line in server.lines() if line["event"] == "request_crashed"]
