@@ -101,10 +101,12 @@ class ForkServer:
         out: Path | str = os.devnull,
         errors: Path | str | None = None,
         source: Path | str = os.devnull,
+        state: str = "",
     ) -> ForkedProcess:
         """Run a file or a module by name; `errors` defaults to `out`.
 
-        It reads `source`, which may be a FIFO: the process then waits for one who writes.
+        It reads `source`, which may be a FIFO: the process then waits for one who writes. `state`
+        is a program that leaves behind what the process inherits.
         """
         status = self._folder / str(next(self._numbers))
         order = {
@@ -115,6 +117,7 @@ class ForkServer:
             "out": str(out),
             "errors": str(errors or out),
             "status": str(status),
+            "state": state,
         }
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -174,6 +177,7 @@ def _become(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["env"])
     util.spawnv_passfds = _fork_instead_of_spawning
+    exec(order["state"], {})
     program = order["program"]
     sys.argv = [program, *order["arguments"]]
     if program.endswith(".py"):

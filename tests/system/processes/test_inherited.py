@@ -1,6 +1,7 @@
 """What a process inherits does not harm it: signals that are ignored or blocked, odd descriptors.
 
-Each is a fresh interpreter, started by a program that leaves its own state behind.
+One of each kind is a fresh interpreter, started by a program that leaves its own state behind; the
+others come from the fork_server, which runs that program first.
 """
 
 import http.client
@@ -16,33 +17,33 @@ from typing import Any
 import pytest
 from sqlalchemy import URL
 
+from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.ports import free_port, is_open
 from tests.support.server_processes import NOTHING, environment
 from tests.support.waiting import wait_until
 
 BECOME = "\nimport os, sys\nos.execv(sys.argv[1], sys.argv[1:])"
-DEAF = f"""import signal
+DEAF = """import signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM)){BECOME}"""
-CLOSED = f"import os\nos.closerange(0, 3){BECOME}"
+signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))"""
+CLOSED = "import os\nos.closerange(0, 3)"
 END_SECONDS = 10
 STARTING = 30.0  # seconds
 PIPE_BYTES = 64 * 1024
-Start = Callable[..., "subprocess.Popen[Any]"]
+Process = ForkedProcess | subprocess.Popen[Any]
+Start = Callable[..., Process]
 
 
 @pytest.fixture
 def start(manage_py: Path) -> Iterator[Start]:
-    """Start a Python program that inherits what `state`, a program too, leaves behind."""
-    started: list[subprocess.Popen[Any]] = []
+    """Start a fresh interpreter that inherits what `state`, a program, leaves behind."""
+    started: list[Process] = []
 
-    def begin(
-        state: str, *words: str, env: dict[str, str], **options: Any
-    ) -> "subprocess.Popen[Any]":
+    def begin(state: str, *words: str, env: dict[str, str], **options: Any) -> Process:
         command = [sys.executable, "-W", "error", *words]
         made: subprocess.Popen[Any] = subprocess.Popen(
-            [sys.executable, "-c", state, *command],
+            [sys.executable, "-c", state + BECOME, *command],
             env=env,
             cwd=manage_py.parent,
             start_new_session=True,
@@ -52,13 +53,31 @@ def start(manage_py: Path) -> Iterator[Start]:
         return made
 
     yield begin
+    kill_all(started)
+
+
+@pytest.fixture
+def fork(fork_server: ForkServer, manage_py: Path) -> Iterator[Start]:
+    """Fork a command that inherits what `state`, a program, leaves behind."""
+    started: list[Process] = []
+
+    def begin(state: str, *words: str, env: dict[str, str], **options: Any) -> Process:
+        made = fork_server.start(str(manage_py), words, env, state=state, **options)
+        started.append(made)
+        return made
+
+    yield begin
+    kill_all(started)
+
+
+def kill_all(started: list[Process]) -> None:
     for each in started:
         if each.poll() is None:
             os.killpg(each.pid, signal.SIGKILL)
             each.wait()
 
 
-def end(process: "subprocess.Popen[Any]", sign: signal.Signals) -> int:
+def end(process: Process, sign: signal.Signals) -> int:
     """How a process ends by a signal; nothing of its session is left."""
     process.send_signal(sign)
     code = process.wait(END_SECONDS)
@@ -97,24 +116,34 @@ def test_a_standin_ends_by_a_sigint_that_its_parent_ignored_and_blocked(start: S
     assert not is_open(port)
 
 
-@pytest.mark.parametrize(("sign", "processes"), [(signal.SIGINT, "1"), (signal.SIGTERM, "2")])
-def test_a_server_ends_by_signals_that_its_parent_ignored_and_blocked(
-    start: Start, database_url: URL, sign: signal.Signals, processes: str
+def test_a_server_ends_by_a_sigint_that_its_parent_ignored_and_blocked(
+    start: Start, database_url: URL
 ) -> None:
     port = free_port()
-    env = environment(database_url, SYNC_INTERVAL="0", PROCESSES=processes, PORT=str(port))
+    env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     process = start(DEAF, "manage.py", "run", env=env)
     wait_until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
-    assert end(process, sign) == 0
+    assert end(process, signal.SIGINT) == 0
 
 
-def test_commands_end_by_a_sigterm_that_their_parent_ignored_and_blocked(start: Start) -> None:
+def test_two_processes_end_by_a_sigterm_that_their_parent_ignored_and_blocked(
+    fork: Start, database_url: URL
+) -> None:
+    port = free_port()
+    env = environment(database_url, SYNC_INTERVAL="0", PROCESSES="2", PORT=str(port))
+    process = fork(DEAF, "run", env=env)
+    wait_until(lambda: is_open(port), STARTING)
+    assert ask(port, "/healthz") == 200
+    assert end(process, signal.SIGTERM) == 0
+
+
+def test_commands_end_by_a_sigterm_that_their_parent_ignored_and_blocked(fork: Start) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a database that never says a word
         silent.settimeout(30)
         env = environment(f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/freshet")
         commands = ("create_db", "sync", "doctor")
-        processes = [start(DEAF, "manage.py", command, env=env) for command in commands]
+        processes = [fork(DEAF, command, env=env) for command in commands]
         connections = [silent.accept()[0] for _ in commands]
         codes = [end(process, signal.SIGTERM) for process in processes]
         assert codes == [-signal.SIGTERM] * 3
@@ -131,7 +160,7 @@ def test_nobody_reads_the_log_and_the_server_answers_all_the_same(
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", ACCESS_LOG="all", PORT=str(port))
     reading, writing = os.pipe()
-    process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
+    process = start("", "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
     wait_until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
@@ -151,18 +180,17 @@ def test_the_reader_of_the_log_has_gone_and_the_server_ends_well(
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     reading, writing = os.pipe()
     os.close(reading)
-    process = start(BECOME, "manage.py", "run", env=env, stdout=writing, stderr=writing)
+    process = start("", "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
     wait_until(lambda: is_open(port), STARTING)
     assert ask(port, "/healthz") == 200
     assert end(process, signal.SIGTERM) == 0
 
 
-def test_a_log_on_a_full_disk_ends_well_and_is_counted(start: Start, database_url: URL) -> None:
+def test_a_log_on_a_full_disk_ends_well_and_is_counted(fork: Start, database_url: URL) -> None:
     port = free_port()
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
-    with Path("/dev/full").open("wb") as full:
-        process = start(BECOME, "manage.py", "run", env=env, stdout=full)
+    process = fork("", "run", env=env, out="/dev/full")
     wait_until(lambda: is_open(port), STARTING)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     connection.request("GET", "/metrics")
