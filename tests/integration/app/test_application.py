@@ -16,6 +16,7 @@ from server.app.application import Application
 from server.database.executor import Database
 from server.process import main
 from tests.support.client import Client
+from tests.support.databases import CopyCluster
 from tests.support.examples import album, albums
 from tests.support.loops import Closing
 from tests.support.servers import LaunchFreshet, StartFreshet
@@ -67,8 +68,9 @@ async def test_a_frozen_database_holds_up_no_read(
     start_standin: StartStandIn,
     tmp_path: Path,
     launch_freshet: LaunchFreshet,
+    copy_cluster: CopyCluster,
 ) -> None:
-    folder = tmp_path / "data"
+    folder = copy_cluster(tmp_path / "data")
     standin = start_standin(albums(5))
     freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
     await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 15)
@@ -118,8 +120,9 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
     start_standin: StartStandIn,
     tmp_path: Path,
     launch_freshet: LaunchFreshet,
+    copy_cluster: CopyCluster,
 ) -> None:
-    folder = tmp_path / "data"
+    folder = copy_cluster(tmp_path / "data")
     standin = start_standin(albums(3))
     freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}"))
     await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 20)

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from server.spotify.transport import Transport
 from server.standin import StandIn
 from tests.support.forward_proxy import ForwardProxy, certify
 from tests.support.loops import Closing
-from tests.support.paths import ROOT
 from tests.support.ports import free_port
+from tests.support.server_processes import Manage
 from tests.support.settings import SECRET
 from tests.support.standins import StartStandIn
 
@@ -251,22 +250,20 @@ async def test_doctor_says_which_proxy_is_used_and_whether_it_answers(
 @pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_sync_goes_through_a_proxy_that_opens_tls_with_a_certificate_of_its_own(
-    start_standin: StartStandIn, start_proxy: StartProxy, database_url: URL, tmp_path: Path
+    start_standin: StartStandIn,
+    start_proxy: StartProxy,
+    database_url: URL,
+    tmp_path: Path,
+    manage: Manage,
 ) -> None:
     context, certificate = certify(tmp_path, "accounts.spotify.test", "api.spotify.test")
     proxy = await start_proxy(start_standin(), context=context)
     env = settings_for(database_url, "https")
     env |= {"PATH": "/usr/bin:/bin", "HTTPS_PROXY": f"http://{proxy.address}"}
 
-    async def sync(**more: str) -> tuple[int | None, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-W", "error", str(ROOT / "manage.py"), "sync"),
-            env=env | more,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        out, _ = await process.communicate()
-        return process.returncode, out.decode()
+    async def sync(**more: str) -> tuple[int, str]:
+        ended = await asyncio.to_thread(manage, "sync", env=env | more)
+        return ended.returncode, ended.stdout + ended.stderr
 
     code, out = await sync()
     assert code == 1, out

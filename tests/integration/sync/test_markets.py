@@ -173,10 +173,13 @@ async def test_what_is_listed_in_a_refused_market_alone_is_gone_after_a_week_and
     await some.sync()
     some.standin.unlaunched = {"SE"}
     clock.forward(hours=25)
-    for _ in range(14):
+    for hours in (1, 23, 24, 48, 71):
         report, _ = await some.sync()
         assert (report.outcome, gone(some)) == ("complete", [])
-        clock.forward(hours=12)
+        clock.forward(hours=hours)
+    report, _ = await some.sync()
+    assert (report.outcome, gone(some)) == ("complete", [])
+    clock.forward(hours=1)
     await some.sync()
     assert gone(some) == [spotify_id("album", 7), spotify_id("album", 8)]
     assert {row.market for row in some.rows(Listing) if row.until is None} == {"DE"}
