@@ -277,21 +277,20 @@ async def test_an_artist_by_our_id_is_kept_until_the_next_sync(
     assert [each["name"] for each in (await stage.get(path))["albums"]] == ["Renamed"]
 
 
-@pytest.mark.parametrize("kind", ["artists", "albums"])
 @pytest.mark.gen_test
 async def test_what_is_not_there_is_404_and_other_methods_405(
-    set_catalogue_stage: SetCatalogueStage, kind: str
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(1), START)
-    path = f"/api/{kind}/{'x' * 22}/"
-    answer = await stage.client.fetch(path)
-    assert (answer.code, answer.headers["Content-Type"]) == (404, "application/problem+json")
-    assert orjson.loads(answer.body)["type"] == "/problems/not-found"
-    known = f"/api/{kind}/{spotify_id(kind.rstrip('s'), 0)}/"
-    assert (await stage.client.fetch(known, "POST")).code == 405
-    head = await stage.client.fetch(known, "HEAD")
-    assert (head.code, head.body) == (200, b"")
+    for kind in ("artists", "albums"):
+        answer = await stage.client.fetch(f"/api/{kind}/{'x' * 22}/")
+        assert (answer.code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+        assert orjson.loads(answer.body)["type"] == "/problems/not-found"
+        known = f"/api/{kind}/{spotify_id(kind.rstrip('s'), 0)}/"
+        assert (await stage.client.fetch(known, "POST")).code == 405
+        head = await stage.client.fetch(known, "HEAD")
+        assert (head.code, head.body) == (200, b"")
     for odd in ("x" * 21, "x" * 23, "%00" * 22, "../status"):
         assert (await stage.client.fetch(f"/api/{kind}/{odd}/")).code == 404
 

@@ -44,16 +44,16 @@ async def test_each_kind_of_change_is_told_with_its_detail(
     assert names == ["Album 1", "Album 2", "Renamed", "Album 2"]
 
 
-@pytest.mark.parametrize("limit", [1, 3, 1000])
 @pytest.mark.gen_test
 async def test_piece_by_piece_each_comes_once_and_in_order(
-    set_catalogue_stage: SetCatalogueStage, limit: int
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
     await stage.take(albums(7), START)
-    seqs = [each["seq"] for each in await journal(stage, limit=limit)]
-    assert len(seqs) == 7
-    assert seqs == sorted(set(seqs))
+    for limit in (1, 3, 1000):
+        seqs = [each["seq"] for each in await journal(stage, limit=limit)]
+        assert len(seqs) == 7, limit
+        assert seqs == sorted(set(seqs)), limit
 
 
 @pytest.mark.gen_test
@@ -105,18 +105,17 @@ async def test_it_is_conditional_coded_and_open_to_all(
     assert (await stage.client.fetch("/api/changes/", "POST")).code == 405
 
 
-@pytest.mark.parametrize(
-    "query", ["after=-1", "after=x", "after=99999999999999999", "limit=0", "limit=1001", "after="]
-)
 @pytest.mark.gen_test
 async def test_a_bad_value_is_a_problem_that_names_it(
-    set_catalogue_stage: SetCatalogueStage, query: str
+    set_catalogue_stage: SetCatalogueStage,
 ) -> None:
     stage = await set_catalogue_stage()
-    answer = await stage.client.fetch(f"/api/changes/?{query}")
-    assert answer.code == 400
-    (fault,) = orjson.loads(answer.body)["errors"]
-    assert fault["parameter"] == query.partition("=")[0]
+    big = "99999999999999999"
+    for query in ("after=-1", "after=x", f"after={big}", "limit=0", "limit=1001", "after="):
+        answer = await stage.client.fetch(f"/api/changes/?{query}")
+        assert answer.code == 400, query
+        (fault,) = orjson.loads(answer.body)["errors"]
+        assert fault["parameter"] == query.partition("=")[0]
 
 
 @pytest.mark.gen_test

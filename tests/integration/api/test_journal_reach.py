@@ -181,26 +181,28 @@ def told_by(reset: bytes) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("held", [10, 1000], ids=["behind what is held", "within it"])
-@pytest.mark.parametrize("place", [0, 2, 21, 99])
 @pytest.mark.gen_test
 async def test_a_stream_from_a_place_out_of_reach_begins_with_a_reset(
-    controlled: MakeBroadcast, database: Database, held: int, place: int
+    controlled: MakeBroadcast, database: Database, held: int
 ) -> None:
     happen(database, albums(20))
     served = controlled(held=held)
     await served.broadcast.refresh()
     prune(database, 3)
     await served.broadcast.refresh()
-    by_header = await EventClient.open(served.port, after=place)
-    by_address = await EventClient.open(served.port, path=f"/api/events?after={place}")
-    for ear in (by_header, by_address):
-        assert ear.last_id == place, "cut off here, it would come back and be told again"
-        seq, kind, data = await ear.event()
-        assert (seq, kind) == (20, "reset")
-        assert told_by(data) == {"oldest": 4, "newest": 20, "begin_after": 20}
+    ears = []
+    for place in (0, 2, 21, 99):
+        by_header = await EventClient.open(served.port, after=place)
+        by_address = await EventClient.open(served.port, path=f"/api/events?after={place}")
+        for ear in (by_header, by_address):
+            assert ear.last_id == place, "cut off here, it would come back and be told again"
+            seq, kind, data = await ear.event()
+            assert (seq, kind) == (20, "reset")
+            assert told_by(data) == {"oldest": 4, "newest": 20, "begin_after": 20}
+        ears += [by_header, by_address]
     happen(database, albums(21))
     await served.broadcast.refresh()
-    for ear in (by_header, by_address):
+    for ear in ears:
         assert await ear.ids(1) == [21]
         ear.close()
 
@@ -380,12 +382,12 @@ async def test_unnamed_events_reach_those_who_only_wait_for_messages(
     client.http.close()
 
 
-@pytest.mark.parametrize("at", ["infinity", "-infinity", "12345-01-01Z", "0044-01-01 BC"])
 @pytest.mark.gen_test
 async def test_a_time_that_no_calendar_here_has_keeps_no_other_change_from_being_read(
-    asking: Any, database: Database, at: str
+    asking: Any, database: Database
 ) -> None:
     happen(database, albums(3))
-    execute(database, f"UPDATE changes SET at = '{at}' WHERE seq = 2")
     ask = await asking()
-    assert page_of(await ask()) == ([1, 2, 3], 3, True)
+    for at in ("infinity", "-infinity", "12345-01-01Z", "0044-01-01 BC"):
+        execute(database, f"UPDATE changes SET at = '{at}' WHERE seq = 2")
+        assert page_of(await ask()) == ([1, 2, 3], 3, True), at

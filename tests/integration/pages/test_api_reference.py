@@ -385,14 +385,14 @@ async def test_a_form_without_scripts_comes_to_the_api(set_stage: SetStage) -> N
     assert one.headers["Location"] == "/api/artists/..%2F%2Fevil.example/"
 
 
-@pytest.mark.parametrize("query", ["_operation=", "_operation=no", "_operation=getArtist"])
 @pytest.mark.gen_test
-async def test_a_form_that_is_none_of_ours_leads_nowhere(set_stage: SetStage, query: str) -> None:
+async def test_a_form_that_is_none_of_ours_leads_nowhere(set_stage: SetStage) -> None:
     browser = (await set_stage()).browser()
-    response = await browser.get(f"/api/docs/?{query}")
-    assert response.code == 400
-    assert orjson.loads(response.body)["errors"]
-    assert "Location" not in response.headers
+    for operation in ("", "no", "getArtist"):
+        response = await browser.get(f"/api/docs/?_operation={operation}")
+        assert response.code == 400, operation
+        assert orjson.loads(response.body)["errors"], operation
+        assert "Location" not in response.headers, operation
 
 
 @pytest.mark.gen_test
