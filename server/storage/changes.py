@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Row, Select, Text, and_, cast, delete, func, or_, select
+from sqlalchemy import Row, Select, Text, and_, bindparam, cast, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -35,6 +35,13 @@ COLUMNS = (
     cast(Change.detail, Text).label("detail"),
     cast(Change.release, Text).label("release"),
 )
+LATER = (
+    select(*COLUMNS)
+    .where(Change.seq > bindparam("after"))
+    .order_by(Change.seq)
+    .limit(bindparam("most"))
+)
+NEWEST = select(*COLUMNS).order_by(Change.seq.desc()).limit(bindparam("most"))
 DESCRIBED = (
     Album.spotify_id,
     Album.name,
@@ -131,15 +138,13 @@ def read(session: Session, after: int, limit: int) -> JournalPage:
     The reach of the journal is read last, so that it covers every entry deleted meanwhile, and no
     client misses one unnoticed.
     """
-    rows = session.execute(
-        select(*COLUMNS).where(Change.seq > after).order_by(Change.seq).limit(limit)
-    ).all()
+    rows = session.execute(LATER, {"after": after, "most": limit}).all()
     return JournalPage([_entry(row) for row in rows], reach(session))
 
 
 def read_latest(session: Session, limit: int) -> JournalPage:
     """Return the newest `limit` entries, in order."""
-    rows = session.execute(select(*COLUMNS).order_by(Change.seq.desc()).limit(limit)).all()
+    rows = session.execute(NEWEST, {"most": limit}).all()
     return JournalPage([_entry(row) for row in reversed(rows)], reach(session))
 
 

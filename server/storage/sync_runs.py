@@ -12,13 +12,14 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
+    bindparam,
     cast,
     func,
     insert,
     select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from models import Source, SyncRun
 from server.spotify.sweep import Sweep, Tally
@@ -26,11 +27,7 @@ from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 DAYS = 30  # that `read_days` covers
-LAST_RUN = select(SyncRun).order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
-LAST_SOURCE = (
-    select(SyncRun.source).where(SyncRun.source.is_not(None)).order_by(SyncRun.id.desc()).limit(1)
-)
-VERDICTS = select(Source)
+VERDICTS = select(Source.name, Source.verdict, Source.reason, Source.probed_at, Source.newest)
 
 
 @dataclass(frozen=True)
@@ -106,18 +103,38 @@ def record_failure(
 
 def load_history(session: Session) -> SyncHistory:
     """Read what earlier syncs left: verdict per source and market, last source, last outcome."""
-    run = session.scalars(LAST_RUN).first()
-    source = session.scalar(LAST_SOURCE)
+    run = session.execute(_last_run()).one_or_none()
     verdicts = _load_verdicts(session)
+    known = {name: verdicts[name] for name in SOURCE_ORDER if name in verdicts}
+    if run is None:
+        return SyncHistory(known, _of_markets(verdicts))
     return SyncHistory(
-        {name: verdicts[name] for name in SOURCE_ORDER if name in verdicts},
+        known,
         _of_markets(verdicts),
-        source if source in SOURCE_ORDER else None,
-        run.finished_at if run else None,
-        run.outcome if run else None,
-        run.error if run else None,
-        session.scalar(_last_stored_id()),
+        run.source if run.source in SOURCE_ORDER else None,
+        run.finished_at,
+        run.outcome,
+        run.error,
+        run.stored,
     )
+
+
+@cache
+def _last_run() -> Select[Any]:
+    """Select how the last sync ended, with the last source and the last sync that stored."""
+    earlier = aliased(SyncRun)
+    sources = select(earlier.source).where(earlier.source.is_not(None))
+    stored = select(earlier.id).where(earlier.outcome != "failed")
+    last = select(
+        SyncRun.finished_at,
+        SyncRun.outcome,
+        SyncRun.error,
+        *(
+            each.order_by(earlier.id.desc()).limit(1).scalar_subquery().label(name)
+            for name, each in (("source", sources), ("stored", stored))
+        ),
+    )
+    return last.order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
 
 
 def load_markets(session: Session) -> dict[str, Verdict]:
@@ -126,7 +143,7 @@ def load_markets(session: Session) -> dict[str, Verdict]:
 
 
 def _load_verdicts(session: Session) -> dict[str, Verdict]:
-    return {row.name: _verdict(row) for row in session.scalars(VERDICTS)}
+    return {row.name: _verdict(row) for row in session.execute(VERDICTS)}
 
 
 def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
@@ -137,7 +154,7 @@ def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     }
 
 
-def _verdict(row: Source) -> Verdict:
+def _verdict(row: Any) -> Verdict:
     return Verdict(row.verdict == "allowed", row.reason, row.probed_at, row.newest)
 
 
@@ -148,11 +165,6 @@ def last_stored(column: Any) -> Select[Any]:
     """
     stored = select(column).where(SyncRun.outcome != "failed")
     return stored.order_by(SyncRun.id.desc()).limit(1)
-
-
-@cache
-def _last_stored_id() -> Select[Any]:
-    return last_stored(SyncRun.id)
 
 
 def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:
@@ -212,12 +224,18 @@ class Day:
 
 def read_days(session: Session, now: datetime) -> tuple[Day, ...]:
     """Read the days of the last DAYS on which syncs ended, the earliest first."""
+    rows = session.execute(_days(), {"since": now - timedelta(days=DAYS)})
+    return tuple(Day(*row) for row in rows)
+
+
+@cache
+def _days() -> Select[date, int, int, int]:
     day = cast(func.timezone("UTC", SyncRun.finished_at), Date).label("day")
     failed = func.count().filter(SyncRun.outcome == "failed")
     added = cast(func.coalesce(func.sum(SyncRun.added), 0), Integer)
-    since = now - timedelta(days=DAYS)
-    rows = select(day, func.count(), failed, added).where(SyncRun.finished_at >= since)
-    return tuple(Day(*row) for row in session.execute(rows.group_by(day).order_by(day)))
+    rows = select(day, func.count(), failed, added)
+    recent = rows.where(SyncRun.finished_at >= bindparam("since"))
+    return recent.group_by(day).order_by(day)
 
 
 def fill_days(days: Sequence[Day], today: date) -> list[Day]:

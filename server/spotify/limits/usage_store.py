@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -26,6 +26,16 @@ COUNTED = select(Quota.window, Quota.calls).where(
 PAUSED = select(
     models.Cooldown.since, models.Cooldown.until, models.Cooldown.reason, models.Cooldown.unnamed
 ).where(models.Cooldown.bucket == BUCKET)
+ALL_COUNTED = select(Quota.bucket, Quota.window, Quota.calls).where(
+    Quota.window > bindparam("since", type_=Quota.window.type)
+)
+ALL_PAUSED = select(
+    models.Cooldown.bucket,
+    models.Cooldown.since,
+    models.Cooldown.until,
+    models.Cooldown.reason,
+    models.Cooldown.unnamed,
+)
 ADDED = insert(cast(Table, Quota.__table__))
 ADDED = ADDED.on_conflict_do_update(
     index_elements=[Quota.bucket, Quota.window],
@@ -82,9 +92,9 @@ def read_all(session: Session, now: datetime) -> dict[str, BucketUsage]:
     A cooldown that a fast clock has left starts now, even if no call is made.
     """
     calls_by_hour: dict[str, dict[datetime, int]] = {}
-    for row in session.scalars(select(Quota).where(Quota.window > now - COUNTED_FOR)):
+    for row in session.execute(ALL_COUNTED, {"since": now - COUNTED_FOR}):
         calls_by_hour.setdefault(row.bucket, {})[row.window] = row.calls
-    cooldowns = {row.bucket: _cooldown_of(row) for row in session.scalars(select(models.Cooldown))}
+    cooldowns = {row.bucket: _cooldown_of(row) for row in session.execute(ALL_PAUSED)}
     for bucket, cooldown in cooldowns.items():
         if cooldown != cooldown.corrected(now):
             cooldowns[bucket] = _correct(session, bucket, now).cooldown or cooldown
@@ -156,5 +166,5 @@ def _lock(session: Session, bucket: str) -> None:
     session.execute(LOCKED, {"bucket": bucket})
 
 
-def _cooldown_of(row: models.Cooldown) -> Cooldown:
+def _cooldown_of(row: Any) -> Cooldown:
     return Cooldown(row.since, row.until, row.reason, row.unnamed)
