@@ -9,7 +9,6 @@ from typing import Any, TextIO
 
 import click
 
-from server.commands.doctor import print_report
 from server.config import env_file, environment
 from server.config import settings as config
 from server.config.addresses import ROOT
@@ -56,6 +55,8 @@ def write_settings(
     values = _answers({name: value for name, value in given.items() if value}, existing, yes)
     _write(values, existing, yes)
     _show_next_steps()
+    from server.commands.doctor import print_report  # whose imports would delay the first question
+
     return print_report()
 
 

@@ -50,7 +50,7 @@ def test_a_checkout_may_have_any_path(
     manage_py: Path, run: Callable[..., Server], spotify: str, tmp_path: Path
 ) -> None:
     odd = tmp_path / ODD
-    shutil.copytree(manage_py.parent, odd, ignore=shutil.ignore_patterns("var", "__pycache__"))
+    shutil.copytree(manage_py.parent, odd, ignore=shutil.ignore_patterns("var"))
     env = NOTHING | {"ALEMBIC_CONFIG": "setup.cfg"}
     for words, said in (
         (["manage.py", "create_db"], "The database is at revision "),

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from server.config import environment
+from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 from tests.support.server_processes import NOTHING, standin_settings
 
@@ -40,15 +41,39 @@ def _be_in_front() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class Terminal:
-    """A person at a terminal, who answers what is asked."""
+# For a process that is forked; the terminal that it opened first is its own.
+IN_FRONT = """import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)"""
 
-    def __init__(self, manage_py: Path, *options: str, **env: str) -> None:
+
+class Terminal:
+    """A person at a terminal, who answers what is asked.
+
+    The process is forked from `fork_server`; without one it is a fresh interpreter.
+    """
+
+    def __init__(
+        self,
+        manage_py: Path,
+        *options: str,
+        fork_server: ForkServer | None = None,
+        **env: str,
+    ) -> None:
         self.told = ""
         self._screen, other = pty.openpty()
+        env = NOTHING | standin_settings(NOTHING_THERE) | {"TERM": "xterm"} | env
+        self.process: ForkedProcess | subprocess.Popen[bytes]
+        if fork_server is not None:
+            place = os.ttyname(other)
+            self.process = fork_server.start(
+                str(manage_py), ["init", *options], env, place, source=place, state=IN_FRONT
+            )
+            select.select([self._screen], [], [], 20)  # what it tells, for which it has opened it
+            os.close(other)
+            return
         self.process = subprocess.Popen(
             [sys.executable, str(manage_py), "init", *options],
-            env=NOTHING | standin_settings(NOTHING_THERE) | {"TERM": "xterm"} | env,
+            env=env,
             stdin=other,
             stdout=other,
             stderr=other,
@@ -111,8 +136,11 @@ def test_on_a_terminal_it_asks_hides_the_secret_and_ends_with_the_doctor(
     assert "# Any setting can be read from a file" in env_file.read_text()
 
 
-def test_a_terminal_without_colour_gets_none(manage_py: Path, env_file: Path) -> None:
-    terminal = Terminal(manage_py, "--yes", CLIENT_ID="our-id", CLIENT_SECRET="hush", NO_COLOR="1")
+def test_a_terminal_without_colour_gets_none(
+    manage_py: Path, env_file: Path, fork_server: ForkServer
+) -> None:
+    env = {"CLIENT_ID": "our-id", "CLIENT_SECRET": "hush", "NO_COLOR": "1"}
+    terminal = Terminal(manage_py, "--yes", fork_server=fork_server, **env)
     terminal.end()
     assert "/auth/callback/" in terminal.told
     assert "\x1b" not in terminal.told
@@ -121,9 +149,9 @@ def test_a_terminal_without_colour_gets_none(manage_py: Path, env_file: Path) ->
 
 @pytest.mark.parametrize("key", ["\x03", "\x04"])
 def test_broken_off_on_a_terminal_nothing_is_written(
-    manage_py: Path, env_file: Path, key: str
+    manage_py: Path, env_file: Path, fork_server: ForkServer, key: str
 ) -> None:
-    terminal = Terminal(manage_py)
+    terminal = Terminal(manage_py, fork_server=fork_server)
     terminal.answer("Client ID: ", "our-id\n")
     terminal.answer("Client secret (not shown): ", key)
     assert terminal.end() == 1
