@@ -1,5 +1,7 @@
 """The books of a local copy whose list only ever grows at its top: nothing lost, none twice."""
 
+from typing import Any
+
 from sqlalchemy import URL
 
 from server.standin.catalogue.catalogue import LISTED
@@ -39,18 +41,23 @@ SELECT (SELECT count(*) FROM albums) AS "albums",
 
 
 def stored(url: URL) -> set[str]:
-    """Spotify's ids of the albums that are here, gone from the list or not, when the books balance.
+    """Read the ids of the albums at `url`, as `balanced` does."""
+    with connected(url) as cursor:
+        return balanced(cursor)
+
+
+def balanced(cursor: Any) -> set[str]:
+    """Read Spotify's ids of the albums that are here, gone or not, and check the books.
 
     Every one of them came whole: with its artists, its listing, one entry of the journal, and in
     the account of a sync. So no sync has left half of what it brought, and none brought anything
     twice. What is gone went because as many newer releases had come as the list is long.
     """
-    with connected(url) as cursor:
-        cursor.execute(BALANCE)
-        names = [column.name for column in cursor.description]
-        usages = dict(zip(names, map(int, cursor.fetchone()), strict=True))
-        albums = usages["albums"]
-        wrong = {name: n for name, n in usages.items() if n != (albums if name in ALL_ALIKE else 0)}
-        assert not wrong, f"{wrong} where there are {albums} albums"
-        cursor.execute("SELECT spotify_id FROM albums")
-        return {row[0] for row in cursor.fetchall()}
+    cursor.execute(BALANCE)
+    names = [column.name for column in cursor.description]
+    usages = dict(zip(names, map(int, cursor.fetchone()), strict=True))
+    albums = usages["albums"]
+    wrong = {name: n for name, n in usages.items() if n != (albums if name in ALL_ALIKE else 0)}
+    assert not wrong, f"{wrong} where there are {albums} albums"
+    cursor.execute("SELECT spotify_id FROM albums")
+    return {row[0] for row in cursor.fetchall()}

@@ -15,6 +15,7 @@ LOCAL = 200  # addresses of loopback that connections come from, for limits go b
 HEAD_BYTES = 15_000
 BODY_BYTES = 15_000
 WAIT_SECONDS = 10.0
+AT_ONCE = 40  # queries, more than a server runs at a time
 
 
 class Filler:
@@ -83,11 +84,15 @@ class Filler:
         return self._until_refused(lambda number: "/api/events")
 
     def waiting(self, more: int = 10) -> int:
-        """Ask for pages of the journal, which is locked, with long heads; how many are refused."""
+        """Ask for pages of the journal, which is locked, with long heads; how many are refused.
+
+        The first pages are the largest there are.
+        """
         count = DEFAULT.waiting // REQUEST_BYTES + more
         asked = [self.connect() for _ in range(count)]
         for number, wire in enumerate(asked):
-            wire.sendall(head(f"/api/changes/?limit={1000 - number % 100}", 12_000))
+            limit = 1000 if number < AT_ONCE else 1
+            wire.sendall(head(f"/api/changes/?limit={limit}", 12_000))
         answered, refused = select.poll(), 0
         by_descriptor = {wire.fileno(): wire for wire in asked}
         for descriptor in by_descriptor:

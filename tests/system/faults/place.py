@@ -123,7 +123,7 @@ class Reader(Meanwhile):
             began = time.monotonic()
             moment = f"{began - entered:.1f} s after the first"
             try:
-                connection.request("GET", self._path)
+                connection.request("GET", self._path, headers={"Accept-Encoding": "gzip"})
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status != 200:

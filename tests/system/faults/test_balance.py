@@ -1,6 +1,8 @@
 """The books that the tests of faults go by: what is right balances, nothing that is wrong does."""
 
 import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import URL
@@ -10,8 +12,9 @@ from server.standin.catalogue.catalogue import LISTED
 from server.storage import sweeps
 from tests.support.clock import Clock
 from tests.support.cursors import connected
+from tests.support.databases import NewDatabase
 from tests.support.examples import album, artist, sweep
-from tests.system.faults.balance import stored
+from tests.system.faults.balance import balanced, stored
 
 NEWER = 10  # releases of the second sync
 GO = """
@@ -30,11 +33,12 @@ def name(number: int) -> str:
     return identity
 
 
-@pytest.fixture
-def copy(database: Database, database_url: URL, clock: Clock) -> URL:
+@pytest.fixture(scope="module")
+def copy(new_database: NewDatabase, migrated: str) -> Iterator[URL]:
     """A full list, and how it stood when newer releases had come; album 0 is the oldest."""
+    clock = Clock(datetime(2026, 11, 20, 12, tzinfo=UTC))
 
-    async def sync(first: int) -> None:
+    async def sync(database: Database, first: int) -> None:
         items = [
             album(number, artists=[artist(number), artist(1000 + number)])
             for number in reversed(range(first, first + LISTED))
@@ -42,9 +46,13 @@ def copy(database: Database, database_url: URL, clock: Clock) -> URL:
         await database.run(sweeps.record_sweep, sweep(items), clock(), clock)
         clock.forward(minutes=1)
 
-    asyncio.run(sync(0))
-    asyncio.run(sync(NEWER))
-    return database_url
+    with new_database(migrated) as url:
+        database = Database(url)
+        database.connect()
+        asyncio.run(sync(database, 0))
+        asyncio.run(sync(database, NEWER))
+        database.close()
+        yield url
 
 
 def test_the_books_balance_when_the_oldest_have_left_a_full_list(copy: URL) -> None:
@@ -78,7 +86,9 @@ def test_the_books_balance_when_the_oldest_have_left_a_full_list(copy: URL) -> N
 )
 def test_the_books_do_not_balance(copy: URL, statement: str, told: str) -> None:
     with connected(copy) as cursor:
+        cursor.execute("BEGIN")
         cursor.execute(statement)
         assert cursor.rowcount
-    with pytest.raises(AssertionError, match=told):
-        stored(copy)
+        with pytest.raises(AssertionError, match=told):
+            balanced(cursor)
+        cursor.execute("ROLLBACK")

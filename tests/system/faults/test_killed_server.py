@@ -72,7 +72,7 @@ def test_a_server_killed_in_a_sync_leaves_all_of_it_or_nothing_and_no_lock(
             kill(server)
         assert stored(url) == before, f"killed in the transaction, at {table}"
 
-    for moment in moments(200 if long else 2):
+    for moment in moments(200 if long else 1):
         server = run(env=env)
         seconds.append(served(server))
         server.event("leading")

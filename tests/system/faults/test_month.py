@@ -50,7 +50,7 @@ async def test_a_month_without_a_lock_out_and_with_nothing_missed(
     long: bool,
     kind: AppKind,
 ) -> None:
-    standin = new_app(start_standin, kind, clock)
+    standin = new_app(start_standin, kind, clock, size=120 if long else 60)
     for name, options in FAULTS:
         standin.misbehave(name, times=None, rate=RATE / len(FAULTS), **options)
     simulation = Simulation(standin, database, make_settings(standin), clock)
