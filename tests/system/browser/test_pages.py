@@ -63,7 +63,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     """Go to each kind of page in each of its states; its name once it is there."""
     for name, path in (
         ("releases", ""),
-        ("releases-filtered", "?q=a&market=DE&exclude=versions&type=album,single"),
+        ("releases-filtered", "?limit=12&q=a&market=DE&exclude=versions&type=album,single"),
         ("releases-nothing", "?q=nothing+like+it"),
         ("releases-long-ago", "?at=2020-01-01"),
         ("releases-wrong", "?at=2020&sort=up"),
@@ -136,6 +136,7 @@ def test_every_page_is_for_everybody_at_every_width(
 ) -> None:
     expected += [MISSING, BAD]
     remember(place)
+    narrow, *wider = WIDTHS
     page = new_context(reduced_motion="reduce").new_page()
     for number, station in enumerate(stations(page, place)):
         assert page.locator("h1").count() == 1, station
@@ -151,9 +152,11 @@ def test_every_page_is_for_everybody_at_every_width(
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= width, f"{station} is {wide} wide"
             assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
-            rules = VIOLATIONS if long or scheme == "light" else COLOURS
-            known = "" if long or (width, scheme) == (WIDTHS[0], "light") else MORE_OF_THE_SAME
-            is_sound(page, f"{station} at {width} in {scheme}", rules, known)
+            # The layout changes once, between the narrow width and the others, which take turns.
+            if long or scheme == "dark" or width in (narrow, wider[number % len(wider)]):
+                rules = VIOLATIONS if long or scheme == "light" else COLOURS
+                known = "" if long or (width, scheme) == (narrow, "light") else MORE_OF_THE_SAME
+                is_sound(page, f"{station} at {width} in {scheme}", rules, known)
             photograph(page, f"{station}-{width}-{scheme}")
 
 
