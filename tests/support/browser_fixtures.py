@@ -34,6 +34,7 @@ from tests.support.ports import free_port
 from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
 WIDTHS = (360, 768, 1440)
+THIS_MACHINE = "127.0.0.1"
 HOME_NAME = "raspberrypi.local"  # which the browser finds on this machine
 KEEPING_PAGES = ["--disable-back-forward-cache"]  # what Playwright adds, and people do not have
 PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
@@ -84,18 +85,25 @@ def serving(
     manage_py: Path,
     fork_server: ForkServer,
     folder: Path,
+    name: str = THIS_MACHINE,
     **settings: str,
 ) -> Iterator[Place]:
-    """Start a server with its own database and stand-in, and check at the end that it is well."""
+    """Start a server with its own database and stand-in, and check at the end that it is well.
+
+    `name` is the host of its public address.
+    """
     port = free_port()
-    url = f"http://127.0.0.1:{port}/"
+    url = f"http://{name}:{port}/"
     with (
         new_database(migrated) as database_url,
         standin_process(
-            "--redirect-uri", f"{url}auth/callback/", fork_server=fork_server
+            *("--redirect-uri", f"http://{THIS_MACHINE}:{port}/auth/callback/"),
+            fork_server=fork_server,
         ) as spotify,
     ):
         env = environment(database_url, **standin_settings(spotify), **settings)
+        if name != THIS_MACHINE:
+            env["PUBLIC_URL"] = url
         server = Server(
             manage_py, folder / "log", "-p", str(port), env=env, fork_server=fork_server
         )

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
@@ -15,6 +16,10 @@ from tests.support.browser_fixtures import WIDTHS, Looks, Place
 BAD = "the server responded with a status of 400"
 ICON = "/favicon.ico"  # JSON names no icon, so the browser looks there
 EVERYTHING = "document.querySelectorAll('details').forEach(each => { each.open = true; })"
+MOTIONS: tuple[tuple[Literal["reduce", "no-preference"], str], ...] = (
+    ("reduce", "auto"),
+    ("no-preference", "smooth"),
+)
 
 
 def card(page: Page, anchor: str) -> Locator:
@@ -75,14 +80,6 @@ def test_an_error_is_told_in_words(docs: Page, expected: list[str]) -> None:
     expect(note).to_contain_text("A query parameter is invalid")
     expect(note).to_contain_text("at=2026-02-30 must be a date")
     expect(here.locator(".reply dt", has_text="Content-Type")).to_be_visible()
-
-
-def test_what_the_browser_knows_to_be_wrong_is_not_sent(docs: Page) -> None:
-    field = card(docs, "listArtists").get_by_label(re.compile("^limit"))
-    field.fill("501")
-    submit(docs, "listArtists")
-    assert not field.evaluate("input => input.validity.valid")
-    expect(state(docs, "listArtists")).to_be_empty()
 
 
 def test_a_gap_in_the_path_is_filled_and_a_feed_is_shown_as_text(docs: Page, place: Place) -> None:
@@ -190,7 +187,7 @@ def test_every_control_and_region_has_a_name(docs: Page) -> None:
     assert twice == []
 
 
-def test_patterns_are_understood_by_the_browser(docs: Page) -> None:
+def test_what_the_browser_knows_to_be_wrong_is_not_sent(docs: Page) -> None:
     fields = [field for each in reference.read(openapi()).operations for field in each.fields]
     assert any(each.pattern for each in fields)
     docs.evaluate(EVERYTHING)
@@ -203,9 +200,14 @@ def test_patterns_are_understood_by_the_browser(docs: Page) -> None:
         for value, valid in ((good, True), (bad, False), ("", True)):
             field.fill(value)
             assert field.evaluate("input => input.validity.valid") is valid, (name, value)
+    field = here.get_by_label(re.compile("^limit"))
+    field.fill("501")
+    submit(docs, "listArtists")
+    assert not field.evaluate("input => input.validity.valid")
+    expect(state(docs, "listArtists")).to_be_empty()
 
 
-def test_it_fits_every_screen_and_stands_out_in_light_and_dark(
+def test_it_fits_every_screen_stands_out_in_light_and_dark_and_moves_only_for_who_wants_that(
     docs: Page, looks: Looks, photograph: Callable[[Page, str], None]
 ) -> None:
     submit(docs, "getStatus")
@@ -226,11 +228,8 @@ def test_it_fits_every_screen_and_stands_out_in_light_and_dark(
         assert not {text: ratio for text, ratio in contrasts.items() if ratio < 4.5}, scheme
         grounds.add(ground)
     assert len(grounds) == 2
-
-
-def test_who_wants_no_motion_gets_none(docs: Page) -> None:
-    scrolling = "getComputedStyle(document.documentElement).scrollBehavior"
-    docs.emulate_media(reduced_motion="reduce")
-    assert docs.evaluate(scrolling) == "auto"
-    docs.emulate_media(reduced_motion="no-preference")
-    assert docs.evaluate(scrolling) == "smooth"
+    for motion, scrolling in MOTIONS:
+        docs.emulate_media(reduced_motion=motion)
+        assert (
+            docs.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == scrolling
+        )

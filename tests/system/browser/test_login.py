@@ -49,25 +49,17 @@ def place(
         yield place
 
 
-@pytest.fixture(scope="module")
-def whole_browser(chromium: Browser) -> Iterator[Browser]:
-    """Start a browser that may keep pages that were left, which a headless shell never does."""
+@pytest.fixture
+def keeping_page(chromium: Browser, listen: Callable[[BrowserContext], None]) -> Iterator[Page]:
+    """Open a page of a whole browser, which may keep pages that were left; a shell never does."""
     browser = chromium.browser_type.launch(
         executable_path=find(WHOLE) or find(), args=ARGUMENTS, ignore_default_args=KEEPING_PAGES
     )
-    yield browser
-    browser.close()
-
-
-@pytest.fixture
-def keeping_page(
-    whole_browser: Browser, listen: Callable[[BrowserContext], None]
-) -> Iterator[Page]:
-    context = whole_browser.new_context()
+    context = browser.new_context()
     context.set_default_timeout(PATIENCE)
     listen(context)
     yield context.new_page()
-    context.close()
+    browser.close()
 
 
 def stations(page: Page, place: Place) -> Iterator[str]:
@@ -123,7 +115,7 @@ def test_whoever_does_not_agree_is_told_so_and_may_begin_again(
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
 
 
-def test_a_logout_is_not_undone_by_going_back_or_reloading(
+def test_a_logout_is_not_undone_by_going_back_or_reloading_and_a_disconnection_leaves_nothing(
     keeping_page: Page, place: Place
 ) -> None:
     page = keeping_page
@@ -137,13 +129,9 @@ def test_a_logout_is_not_undone_by_going_back_or_reloading(
     expect(page.get_by_text("This server belongs to another account")).to_be_visible()
     kept = {cookie["name"]: cookie["value"].strip('"') for cookie in page.context.cookies()}
     assert not kept.get("freshet_session")
-
-
-def test_disconnecting_leaves_nothing_behind_and_does_not_bar_the_next_login(
-    keeping_page: Page, place: Place
-) -> None:
-    page = keeping_page
-    log_in(page, place)
+    press(page, "Log in with Spotify")
+    press(page, "Agree")
+    expect(page.get_by_text(LOGGED_IN)).to_be_visible()
     assert Listener.account_id in page.content()
     page.get_by_text("Disconnect…").click()
     press(page, "Delete and disconnect")
@@ -151,7 +139,7 @@ def test_disconnecting_leaves_nothing_behind_and_does_not_bar_the_next_login(
     expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
     for mine in (Listener.account_id, Listener.id, Listener.display_name, "Consent given"):
         assert mine not in page.content()
-    page.go_back(wait_until="commit")  # nothing is loaded if the browser has kept the page
+    page.go_back(wait_until="commit")
     expect(page.get_by_text(NO_ACCOUNT)).to_be_visible()
     assert Listener.display_name not in page.content()
     press(page, "Log in with Spotify")

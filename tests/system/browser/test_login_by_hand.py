@@ -7,11 +7,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.support.browser_actions import LOGGED_IN, SCROLLED, is_sound, press
-from tests.support.browser_fixtures import HOME_NAME, PATIENCE, WIDTHS
+from tests.support.browser_fixtures import HOME_NAME, PATIENCE, WIDTHS, Place, serving
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
-from tests.support.ports import free_port
-from tests.support.server_processes import Server, environment, standin_process, standin_settings
 
 UNTRUSTED = "Cross-Origin-Opener-Policy header has been ignored"  # as plain http is
 
@@ -24,45 +22,39 @@ def visitor(chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_in_a_home_network_the_address_is_pasted(
-    visitor: Page,
+@pytest.fixture
+def home(
     new_database: NewDatabase,
     migrated: str,
     manage_py: Path,
     fork_server: ForkServer,
     tmp_path: Path,
-    photograph: Callable[[Page, str], None],
+) -> Iterator[Place]:
+    with serving(
+        new_database, migrated, manage_py, fork_server, tmp_path, HOME_NAME, SYNC_INTERVAL="0"
+    ) as place:
+        yield place
+
+
+def test_in_a_home_network_the_address_is_pasted(
+    visitor: Page, home: Place, photograph: Callable[[Page, str], None]
 ) -> None:
-    port, said = free_port(), list[str]()
-    callback = f"http://127.0.0.1:{port}/auth/callback/"
+    said = list[str]()
     visitor.on("console", lambda message: said.append(message.text))
-    with (
-        new_database(migrated) as database_url,
-        standin_process("--redirect-uri", callback, fork_server=fork_server) as spotify,
-    ):
-        env = environment(database_url, **standin_settings(spotify))
-        env["PUBLIC_URL"] = f"http://{HOME_NAME}:{port}"
-        server = Server(
-            manage_py, tmp_path / "log", "-p", str(port), env=env, fork_server=fork_server
-        )
-        try:
-            server.event("sync_finished", 60)
-            visitor.goto(env["PUBLIC_URL"])
-            expect(visitor.get_by_text("One-click login is not available")).to_be_visible()
-            press(visitor, "How to log in")
-            look(visitor, photograph)
-            with visitor.expect_popup() as opened:
-                press(visitor, "Open Spotify’s consent page")
-            press(opened.value, "Agree")
-            opened.value.wait_for_url(f"{callback}?**")
-            visitor.get_by_label("Address of that tab").fill(opened.value.url)
-            press(visitor, "Log in")
-            expect(visitor.get_by_text(LOGGED_IN)).to_be_visible()
-            press(visitor, "Log out")
-            expect(visitor.get_by_text("You are logged out.")).to_be_visible()
-            assert not [each for each in said if UNTRUSTED not in each]
-        finally:
-            server.stop()
+    visitor.goto(home.url)
+    expect(visitor.get_by_text("One-click login is not available")).to_be_visible()
+    press(visitor, "How to log in")
+    look(visitor, photograph)
+    with visitor.expect_popup() as opened:
+        press(visitor, "Open Spotify’s consent page")
+    press(opened.value, "Agree")
+    opened.value.wait_for_url(f"http://127.0.0.1:{home.server.port}/auth/callback/?**")
+    visitor.get_by_label("Address of that tab").fill(opened.value.url)
+    press(visitor, "Log in")
+    expect(visitor.get_by_text(LOGGED_IN)).to_be_visible()
+    press(visitor, "Log out")
+    expect(visitor.get_by_text("You are logged out.")).to_be_visible()
+    assert not [each for each in said if UNTRUSTED not in each]
 
 
 def look(page: Page, photograph: Callable[[Page, str], None]) -> None:

@@ -128,7 +128,7 @@ def syncs_told(place: Place) -> int:
 
 def test_every_page_is_for_everybody_at_every_width(
     looks: Looks,
-    new_context: Callable[..., BrowserContext],
+    page: Page,
     place: Place,
     expected: list[str],
     photograph: Callable[[Page, str], None],
@@ -137,7 +137,7 @@ def test_every_page_is_for_everybody_at_every_width(
     expected += [MISSING, BAD]
     remember(place)
     narrow, *wider = WIDTHS
-    page = new_context(reduced_motion="reduce").new_page()
+    page.emulate_media(reduced_motion="reduce")
     for number, station in enumerate(stations(page, place)):
         assert page.locator("h1").count() == 1, station
         for landmark in ("banner", "main", "contentinfo"):
@@ -161,7 +161,7 @@ def test_every_page_is_for_everybody_at_every_width(
 
 
 def test_covers_are_spotifys_own_whole_and_lead_there(page: Page, place: Place) -> None:
-    page.goto(place.url)
+    page.goto(f"{place.url}?limit=30")
     images = page.locator(f"{RELEASES} img")
     assert images.count() >= 20
     for image in images.all()[:8]:
@@ -225,13 +225,11 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
 def test_what_is_new_waits_behind_a_button_and_then_comes_in(
-    new_context: Callable[..., BrowserContext],
-    place: Place,
-    motion: Literal["reduce", "no-preference"],
+    page: Page, place: Place, motion: Literal["reduce", "no-preference"]
 ) -> None:
-    page = new_context(reduced_motion=motion).new_page()
+    page.emulate_media(reduced_motion=motion)
     with page.expect_response(re.compile("/api/events")):
-        page.goto(place.url)
+        page.goto(f"{place.url}?limit=5")
     first = page.locator(RELEASES).first.get_attribute("id")
     number = page.get_by_text("Novelty").count() + 1
     take(place, novelty(number))
@@ -299,7 +297,7 @@ def until(condition: Callable[[], bool]) -> None:
 def test_the_keyboard_leads_past_the_head_to_every_release_and_shows_where_it_is(
     page: Page, place: Place
 ) -> None:
-    page.goto(place.url)
+    page.goto(f"{place.url}?limit=5")
     focus = page.locator(":focus")
     page.keyboard.press("Tab")
     expect(focus).to_have_text("Skip to content")
@@ -364,7 +362,7 @@ def test_a_sync_cannot_be_begun_from_elsewhere(
 
 
 def test_an_artist_is_reached_from_the_wall_and_leads_to_spotify(page: Page, place: Place) -> None:
-    page.goto(place.url)
+    page.goto(f"{place.url}?limit=10")
     link: Locator = page.locator(".by a").nth(5)
     name = link.inner_text()
     link.click()
