@@ -22,6 +22,7 @@ from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
 from tests.support.settings import SECRET
+from tests.support.waiting import pauses
 
 NOTHING = {"PATH": "/usr/bin:/bin"}
 Manage = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -120,12 +121,13 @@ class Server:
     def event(self, name: str, seconds: float = 20) -> dict[str, Any]:
         """Wait for a log event."""
         deadline = time.monotonic() + seconds
+        pause = pauses(0.05)
         while time.monotonic() < deadline:
             for line in self.lines():
                 if line["event"] == name:
                     return line
             assert self.process.poll() is None, self.log.read_text()
-            time.sleep(0.05)
+            time.sleep(next(pause))
         raise AssertionError(f"no {name} in {self.log.read_text()}")
 
     def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
