@@ -8,6 +8,7 @@ import gzip
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import brotli
@@ -17,13 +18,14 @@ from tornado.platform.asyncio import AsyncIOLoop
 
 from server.app.application import Application
 from server.catalog.schemas import Problem
-from server.openapi.spec import openapi
 from tests.support.catalog_server import Stage
 from tests.support.clock import Clock
+from tests.support.databases import NewDatabase
+from tests.support.description import openapi
 from tests.support.examples import albums, spotify_id
-from tests.support.loops import Closing
+from tests.support.loops import own_loop
 from tests.support.servers import LaunchFreshet
-from tests.support.settings import PUBLIC_URL, MakeSettings
+from tests.support.settings import PUBLIC_URL, MakeSettings, settings_for
 from tests.support.waiting import until
 
 STATIC = "/static/freshet.css"
@@ -125,24 +127,32 @@ async def ask(stage: Stage, path: str, method: str = "GET", **headers: str) -> H
     return Heard(int(start.split()[1]), parsed, body)
 
 
-@pytest.fixture
-def stage(
-    make_settings: MakeSettings, closing: Closing, clock: Clock, io_loop: AsyncIOLoop
-) -> Iterator[Stage]:
-    """A server with something to serve, whose time stands still."""
-    freshet = Application(make_settings(sync_interval=0), clock)
-    made = Stage(freshet)
+@pytest.fixture(scope="module")
+def io_loop() -> Iterator[AsyncIOLoop]:
+    """One loop for all tests of this module, which share a server."""
+    made = AsyncIOLoop(make_current=False)
+    with own_loop(lambda: made.asyncio_loop):
+        yield made
 
-    async def begin() -> None:
-        freshet.start()
-        closing(freshet.stop)
-        await until(lambda: freshet.timers.are_running)
-        await made.take(albums(3), clock())
-        await freshet.upstream_status.load()  # which a timer would do in the middle of a slow test
 
-    io_loop.run_sync(begin)
-    yield made
-    made.client.http.close()
+@pytest.fixture(scope="module")
+def stage(io_loop: AsyncIOLoop, new_database: NewDatabase, migrated: str) -> Iterator[Stage]:
+    """A server with something to serve, whose time stands still; no test changes anything."""
+    with new_database(migrated) as url:
+        clock = Clock(datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC))
+        freshet = Application(settings_for(url, sync_interval=0), clock)
+        made = Stage(freshet)
+
+        async def begin() -> None:
+            freshet.start()
+            await until(lambda: freshet.timers.are_running)
+            await made.take(albums(3), clock())
+            await freshet.upstream_status.load()  # which a timer would do in the middle of a test
+
+        io_loop.run_sync(begin)
+        yield made
+        made.client.http.close()
+        io_loop.run_sync(freshet.stop)
 
 
 @pytest.fixture

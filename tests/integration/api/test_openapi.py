@@ -17,10 +17,10 @@ from server.catalog.schemas import ArtistsPage, Problem
 from server.observability.http_metrics import readable_route
 from server.openapi import problem_kinds
 from server.openapi.change_schemas import Change
-from server.openapi.spec import openapi
 from server.request_errors import TooManyListeners, TooManyOfOneClient
 from server.standin import StandIn
 from tests.support.client import Client
+from tests.support.description import openapi
 from tests.support.servers import StartFreshet
 from tests.support.settings import PUBLIC_URL, MakeSettings
 from tests.support.standins import StartStandIn

@@ -15,7 +15,7 @@ from server.openapi import reference
 from server.openapi.form_fields import address
 from server.openapi.reference import ApiReference
 from server.openapi.schema_outline import SchemaOutline, Schemas
-from server.openapi.spec import openapi
+from tests.support.description import openapi
 from tests.support.login_browser import SAFE_HEADERS, SetStage
 from tests.support.outline import Outline as Tags
 

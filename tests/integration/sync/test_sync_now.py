@@ -14,12 +14,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.catalog.schemas import Problem, SyncStarted
-from server.openapi.spec import openapi
 from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
 from tests.support.clock import Clock
+from tests.support.description import openapi
 from tests.support.examples import albums
 from tests.support.login_browser import Browser, SetStage, Stage
 from tests.support.standins import StartStandIn
