@@ -20,6 +20,7 @@ from server.spotify.auth.oauth import Accounts
 from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.auth.token_refresh import TokenRefresher
 from server.spotify.limits.rate_limiter import RateLimiter
+from server.spotify.proxy import Proxies
 from server.spotify.transport import Transport
 from server.spotify.types import Purpose
 from server.sync.artist_details import ArtistDetailsFetcher
@@ -50,9 +51,14 @@ class Upstream:
     ) -> None:
         client_id, secret = settings.client_id, settings.client_secret.get_secret_value()
         self.encryption = Encryption(settings.secret.get_secret_value(), "tokens")
-        self.transport = Transport()
-        self.short_transport = Transport(TOKEN_SECONDS)  # so that no token waits for a slow page
-        self.login_transport = Transport(TOKEN_SECONDS)  # so that no refresh waits for logins
+        proxies = Proxies()
+        self.transport = Transport(proxies=proxies)
+        self.short_transport = Transport(
+            TOKEN_SECONDS, proxies
+        )  # so that no token waits for a slow page
+        self.login_transport = Transport(
+            TOKEN_SECONDS, proxies
+        )  # so that no refresh waits for logins
         self.limiter = RateLimiter(database, settings.quota_per_day, now, on_call)
         accounts_url = settings.spotify_accounts_url
         self.accounts = Accounts(

@@ -4,8 +4,9 @@ import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import cast
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,6 +18,9 @@ from server.spotify.profile import Profile
 from server.spotify.types import Grant
 
 SESSION_LIFE = timedelta(days=30)
+STATES = cast(Table, SpentState.__table__)
+EXPIRED = delete(STATES).where(STATES.c.expires_at <= bindparam("now"))
+SPENT = insert(STATES).on_conflict_do_nothing().returning(STATES.c.state_hash)
 ADMISSION_LOCK = 0x4F776E65  # arbitrary; two concurrent first logins cannot both become owner
 
 
@@ -41,12 +45,9 @@ def spend(session: Session, state: str, now: datetime, keep: timedelta) -> bool:
 
     Deletes states that have expired.
     """
-    session.execute(delete(SpentState).where(SpentState.expires_at <= now))
-    spent = insert(SpentState).values(state_hash=fingerprint(state), expires_at=now + keep)
-    return (
-        session.execute(spent.on_conflict_do_nothing().returning(SpentState.state_hash)).first()
-        is not None
-    )
+    session.execute(EXPIRED, {"now": now})
+    row = {"state_hash": fingerprint(state), "expires_at": now + keep}
+    return session.execute(SPENT, row).first() is not None
 
 
 def admit(

@@ -108,11 +108,11 @@ class _Client(SimpleAsyncHTTPClient):
 class Transport:
     """An HTTP client that uses the environment's proxy and follows no redirects.
 
-    `seconds` is the time limit of one request.
+    `seconds` is the time limit of one request. Without `proxies` it reads the environment.
     """
 
-    def __init__(self, seconds: float = REQUEST_SECONDS) -> None:
-        self._proxies = Proxies()
+    def __init__(self, seconds: float = REQUEST_SECONDS, proxies: Proxies | None = None) -> None:
+        self._proxies = proxies or Proxies()
         self._http = _Client(
             force_instance=True,
             proxies=self._proxies,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
+from typing import cast as cast_type
 
 from sqlalchemy import (
     ColumnExpressionArgument,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
+    Table,
     bindparam,
     cast,
     func,
@@ -28,6 +30,11 @@ from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 DAYS = 30  # that `read_days` covers
 VERDICTS = select(Source.name, Source.verdict, Source.reason, Source.probed_at, Source.newest)
+JUDGED = upsert(cast_type(Table, Source.__table__))
+JUDGED = JUDGED.on_conflict_do_update(
+    index_elements=[Source.name],
+    set_={name: JUDGED.excluded[name] for name in ("verdict", "reason", "probed_at", "newest")},
+)
 
 
 @dataclass(frozen=True)
@@ -205,11 +212,7 @@ def record_verdict(session: Session, name: str, verdict: Verdict) -> None:
         "probed_at": verdict.probed_at,
         "newest": verdict.newest,
     }
-    session.execute(
-        upsert(Source)
-        .values(name=name, **values)
-        .on_conflict_do_update(index_elements=[Source.name], set_=values)
-    )
+    session.execute(JUDGED, {"name": name, **values})
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ def mistaken_entries(session: Session, allowed: Collection[str]) -> list[tuple[s
 
     Returns each with the name that would. Up to 0.1 an entry could be either id.
     """
+    if not allowed:
+        return []
     people = select(Login.user_id, Login.account_id).where(
         OF_PEOPLE, Login.user_id.in_(allowed), ~is_allowed(allowed)
     )
