@@ -32,6 +32,10 @@ SESSION = {
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
 }
+CONFIGURE = (
+    "SELECT set_config(name, value, false) FROM unnest(%s, %s) AS setting (name, value) "
+    "WHERE current_setting(name, true) IS NOT NULL"
+)
 HELD = text(
     "SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database "
     "WHERE datname = current_database() AND locktype = 'advisory' AND granted "
@@ -175,10 +179,7 @@ def is_held(session: Session, key: int) -> bool:
 
 def _configure_session(cursor: Any) -> None:
     """Set the session's time-outs; older servers do not have all of the settings."""
-    for setting in SESSION.items():
-        cursor.execute(
-            "SELECT set_config(name, %s, false) FROM pg_settings WHERE name = %s", setting[::-1]
-        )
+    cursor.execute(CONFIGURE, (list(SESSION), list(SESSION.values())))
 
 
 def _value(connection: Any, statement: str, values: tuple[Any, ...]) -> Any:
