@@ -18,6 +18,7 @@ import orjson
 import pytest
 from sqlalchemy import URL
 
+from tests.support.databases import CopyCluster
 from tests.support.fork_server import ForkedProcess, ForkServer
 from tests.support.paths import ROOT
 from tests.support.ports import free_port, is_open
@@ -80,6 +81,14 @@ def manage(fork_server: ForkServer, manage_py: Path, tmp_path: Path) -> Manage:
         return subprocess.CompletedProcess(command, code, out.read_text(), errors.read_text())
 
     return run
+
+
+@pytest.fixture
+def demo_env(copy_cluster: CopyCluster, tmp_path: Path) -> dict[str, str]:
+    """Return the environment of a demo whose database is made, and empty."""
+    state = tmp_path / "state"
+    copy_cluster(state / "demo" / "postgres")
+    return NOTHING | {"STATE_DIRECTORY": str(state)}
 
 
 class Server:

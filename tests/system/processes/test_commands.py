@@ -3,7 +3,6 @@
 One of each kind is a fresh interpreter; the others come from the fork_server.
 """
 
-import os
 import re
 import shutil
 import signal
@@ -17,6 +16,7 @@ from click.testing import CliRunner
 from sqlalchemy import URL, create_engine, text
 
 from server.cli import main
+from tests.support.databases import CopyCluster
 from tests.support.ports import free_port
 from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
 from tests.support.settings import SECRET
@@ -258,10 +258,11 @@ def test_without_a_database_the_server_waits_and_then_serves(
     admin.dispose()
 
 
-def test_the_embedded_database_is_the_default_and_outlives_a_kill(
-    run: Callable[..., Server], tmp_path: Path, spotify: str
+def test_the_embedded_database_outlives_a_kill(
+    run: Callable[..., Server], copy_cluster: CopyCluster, tmp_path: Path, spotify: str
 ) -> None:
-    env = environment(f"embedded:{tmp_path / 'data'}", **standin_settings(spotify))
+    data = copy_cluster(tmp_path / "data")
+    env = environment(f"embedded:{data}", **standin_settings(spotify))
     first = run(env=env)
     first.event("sync_finished", 40)
     first.stop(signal.SIGKILL)
@@ -269,7 +270,7 @@ def test_the_embedded_database_is_the_default_and_outlives_a_kill(
     again = second.event("sync_finished", 40)
     assert again["added"] == 0, "what was committed before the kill is there"
     assert second.stop() == 0
-    assert not os.path.exists(tmp_path / "data" / "postmaster.pid")
+    assert not (data / "postmaster.pid").exists()
 
 
 def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[..., Server]) -> None:
@@ -289,11 +290,10 @@ def test_the_demo_needs_nothing_and_runs_once(manage: Manage, run: Callable[...,
 
 
 def test_the_demo_shows_what_happens_when_spotify_misbehaves(
-    run: Callable[..., Server], manage_py: Path, tmp_path: Path
+    run: Callable[..., Server], demo_env: dict[str, str], tmp_path: Path
 ) -> None:
-    shutil.rmtree(manage_py.parent / "var", ignore_errors=True)  # or it went on where one ended
     faults = tmp_path / "faults.json"
     faults.write_text('[{"fault": "premium", "times": null}]')
-    server = run("--demo", "--faults", str(faults), env=NOTHING)
+    server = run("--demo", "--faults", str(faults), env=demo_env)
     assert "Active premium subscription" in server.event("sync_failed", 40)["error"]
     assert server.stop() == 0

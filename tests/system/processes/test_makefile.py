@@ -57,7 +57,7 @@ def make(manage_py: Path, tmp_path: Path) -> Iterator[list[str]]:
 
 
 def test_make_run_serves_the_demo_until_it_is_interrupted(
-    make: list[str], manage_py: Path, tmp_path: Path
+    make: list[str], manage_py: Path, demo_env: dict[str, str], tmp_path: Path
 ) -> None:
     port = free_port()
 
@@ -76,7 +76,7 @@ def test_make_run_serves_the_demo_until_it_is_interrupted(
         process = subprocess.Popen(
             [*make, "run"],
             cwd=manage_py.parent,
-            env=NOTHING | {"PORT": str(port)},
+            env=demo_env | {"PORT": str(port)},
             stdout=out,
             stderr=out,
             start_new_session=True,

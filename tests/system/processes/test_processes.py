@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import URL
 
 from server.storage.sweeps import CHANNEL
+from tests.support.databases import CopyCluster
 from tests.support.ports import is_open
 from tests.support.process_tree import descendants, is_alive, pids, warm
 from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
@@ -39,9 +40,9 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 
 @pytest.mark.slow
 def test_two_processes_serve_the_demo_and_one_that_is_killed_comes_back(
-    run: Run, manage: Manage
+    run: Run, manage: Manage, demo_env: dict[str, str]
 ) -> None:
-    server = run("--demo", "--processes", "2", env=NOTHING | {"ACCESS_LOG": "all"}, fresh=True)
+    server = run("--demo", "--processes", "2", env=demo_env | {"ACCESS_LOG": "all"}, fresh=True)
     started = server.event("server_started", STARTING)
     assert (started["processes"], started["mode"]) == (2, "demo")
     assert len(server.events("server_started")) == 1
@@ -89,11 +90,12 @@ def test_a_ctrl_c_reaches_all_and_ends_them_in_good_order(
 
 
 def test_a_parent_that_is_killed_takes_its_children_along(
-    run: Run, tmp_path: Path, spotify: str
+    run: Run, copy_cluster: CopyCluster, tmp_path: Path, spotify: str
 ) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
-    env = environment(f"embedded:{tmp_path / 'data'}", **standin_settings(spotify))
+    data = copy_cluster(tmp_path / "data")
+    env = environment(f"embedded:{data}", **standin_settings(spotify))
     env |= {"TMPDIR": str(place)}
     server = run("--processes", "2", env=env)
     server.event("server_started", STARTING)
