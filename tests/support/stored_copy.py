@@ -18,14 +18,15 @@ START = datetime(2026, 11, 20, 5, tzinfo=UTC)
 
 
 class Copy:
-    """The local copy of a test, and a clock that moves half an hour a sweep."""
+    """The local copy of a test, and a clock that moves by `every` a sweep."""
 
     def __init__(self, database: Database) -> None:
         self.engine = database.engine
         self.at = START
+        self.every = timedelta(minutes=30)
 
     def take(self, items: list[Any] | Sweep, **fields: Any) -> Tally:
-        self.at += timedelta(minutes=30)
+        self.at += self.every
         given = items if isinstance(items, Sweep) else sweep(items, **fields)
         with Session(self.engine) as session, session.begin():
             return sweeps.record_sweep(session, given, self.at, lambda: self.at)

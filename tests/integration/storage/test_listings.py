@@ -41,25 +41,29 @@ def of_markets(lists: dict[str, list[Any]], proof: Any = "sure", **fields: Any) 
 
 def test_a_capped_list_proves_nothing_about_what_it_does_not_show(copy: Copy) -> None:
     copy.take(albums(5))
-    for _ in range(100):
+    copy.every = timedelta(hours=2)
+    for _ in range(25):
         copy.take(albums(3), proof="none")
     assert gone(copy) == []
 
 
 def test_a_weak_proof_has_to_be_repeated_for_a_day(copy: Copy) -> None:
     copy.take(albums(3))
-    missed_at = copy.at + timedelta(minutes=30)
-    while copy.at < missed_at + timedelta(hours=23, minutes=30):
+    copy.take(albums(2), proof="weak")
+    for hours in (*[2] * 11, 1.5):
+        copy.every = timedelta(hours=hours)
         copy.take(albums(2), proof="weak")
         assert gone(copy) == []
+    copy.every = timedelta(hours=0.5)
     copy.take(albums(2), proof="weak")
     assert gone(copy) == [id_of(2)]
 
 
 def test_an_album_that_turns_up_again_was_never_missed(copy: Copy) -> None:
     copy.take(albums(3))
+    copy.every = timedelta(hours=2.5)
     for _ in range(4):
-        for _ in range(30):
+        for _ in range(6):
             copy.take(albums(2), proof="weak")
         copy.take(albums(3), proof="weak")
     assert gone(copy) == []
@@ -149,7 +153,8 @@ def test_a_sweep_does_not_take_for_gone_what_came_in_after_it_was_read(copy: Cop
 def test_a_partial_sweep_that_meets_an_album_ends_the_doubt_about_it(copy: Copy) -> None:
     copy.take(albums(3))
     copy.take(albums(2), proof="weak")
-    for _ in range(60):
+    copy.every = timedelta(hours=5)
+    for _ in range(6):
         copy.take(albums(3), complete=False, error="502")
     copy.take(albums(2), proof="weak")
     assert gone(copy) == []
