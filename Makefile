@@ -3,7 +3,7 @@
 .PHONY: run install test test-fast fuzz check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
-# Two or three for each core of a small machine: some tests wait, and each worker takes 4 s of CPU time
+# Two or three for each core of a small machine, for some tests wait; each worker takes 1 s of CPU time
 # before its first test.
 WORKERS := 5
 FAST_WORKERS := 4
@@ -20,7 +20,7 @@ FIND_PYTHON = for python in $(PYTHON) python3 python3.14 python3.13 python3.12 p
 
 # They are meant for other projects, and would lead pip and Python away from $(VENV).
 unexport PYTHONSAFEPATH PYTHONHOME PIP_USER PIP_TARGET PIP_PREFIX PIP_REQUIRE_VIRTUALENV PIP_PYTHON
-# Each worker and each process of the tests would compile all modules again: 4 s of CPU time each.
+# Each process of the tests would compile all modules again: 4 s of CPU time.
 unexport PYTHONDONTWRITEBYTECODE
 
 # $(call INSTALL,PYTHON,FILE): with the environment's pip; or with uv, whose environments have none; or
