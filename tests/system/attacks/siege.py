@@ -218,16 +218,16 @@ class Siege:
         cpu = (cpu_seconds(self.pid) - used) / (ended - began)
         if keeps:
             self._forget()
-        recovery = self._recovery(opened, before, patience)
+        recovery, after, left = self._recovery(opened, before, patience)
         return Outcome(
             name,
             idle,
             self.span(began, ended),
             before,
             peak[0],
-            resident(self.pid),
+            after,
             opened,
-            descriptors(self.pid),
+            left,
             recovery,
             cpu,
             starved,
@@ -239,13 +239,15 @@ class Siege:
         """How many exceptions the server has logged."""
         return self.server.log.read_text(encoding="utf-8").count('"exception":')
 
-    def _recovery(self, opened: int, before: float, patience: float) -> float:
+    def _recovery(self, opened: int, before: float, patience: float) -> tuple[float, float, int]:
+        """Wait until the server has what it had; seconds, and the last look at both."""
         began = time.monotonic()
-        while time.monotonic() - began < patience:
-            if descriptors(self.pid) <= opened and resident(self.pid) <= MORE * before:
-                break
+        while True:
+            left, after = descriptors(self.pid), resident(self.pid)
+            took = time.monotonic() - began
+            if (left <= opened and after <= MORE * before) or took >= patience:
+                return took, after, left
             time.sleep(0.01)
-        return time.monotonic() - began
 
     @contextmanager
     def _watched(self) -> Iterator[list[float]]:

@@ -32,10 +32,8 @@ class Wire:
         self._reader, self.writer = reader, writer
 
     @classmethod
-    async def open(cls, server: Nginx | Application, address: str = OTHER) -> "Wire":
-        return cls(
-            *await asyncio.open_connection("127.0.0.1", server.port, local_addr=(address, 0))
-        )
+    async def open(cls, to: Nginx | Application, address: str = OTHER) -> "Wire":
+        return cls(*await asyncio.open_connection("127.0.0.1", to.port, local_addr=(address, 0)))
 
     async def ask(self, path: str, *fields: str) -> tuple[int, str, bytes]:
         """Status, head and body; of a stream of events its first one is the body."""
@@ -66,9 +64,6 @@ def start_both(
 def size(folder: Path) -> int:
     """How many bytes lie there."""
     return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
-
-
-# Which parameters make a copy
 
 
 def names(pattern: str) -> Sequence[str]:
@@ -127,13 +122,11 @@ async def test_no_query_gets_another_answer_than_without_nginx(
     front, direct = await start_nginx(freshet), await Wire.open(freshet)
     for number, path in enumerate((*KINDS, f"/api/artists/{spotify_id('artist', 1)}/")):
         nginx = await Wire.open(front, f"127.0.1.{number}")  # for the rate
-        for query in QUERIES:
-            asked = f"{path}?{query}"
+        for asked in (f"{path}?{query}" for query in QUERIES):
             expected, _, body = await direct.ask(asked)
             for _ in range(3):
                 status, _, got = await nginx.ask(asked)
-                assert status == expected, asked
-                assert without_ids(got) == without_ids(body), asked
+                assert (status, without_ids(got)) == (expected, without_ids(body)), asked
         nginx.writer.close()
     direct.writer.close()
 
@@ -168,9 +161,6 @@ async def test_thousands_of_made_up_queries_fill_no_cache(
     print(f"\n{many} × junk, escaped junk and searches: {lies / 1e6:.1f} MB in the cache")
     assert 0 < lies < 100_000
     assert (await nginx.get("/api/albums/")).headers["X-Cache"] == "HIT"
-
-
-# How much one client may have
 
 
 async def statuses(wires: Sequence[Wire], path: str, *fields: str) -> Counter[int]:
