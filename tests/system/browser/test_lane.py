@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from playwright.sync_api import Browser
+from playwright.sync_api import Page
 
 from tests.support.browser_fixtures import Place
 
@@ -21,9 +21,8 @@ def hits(place: Place) -> int:
 
 
 def test_chromium_reads_warm_answers_and_everything_else_on_its_connections(
-    chromium: Browser, place: Place
+    page: Page, place: Place
 ) -> None:
-    page = chromium.new_page()
     page.goto(place.url)
     before = hits(place)
     answers: list[Any] = []
@@ -40,4 +39,3 @@ def test_chromium_reads_warm_answers_and_everything_else_on_its_connections(
     assert json.loads(cold[2])["items"] == json.loads(content)["items"][:1]
     page.wait_for_timeout(1100)
     assert hits(place) - before >= 20
-    page.close()

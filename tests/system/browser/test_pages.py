@@ -59,10 +59,10 @@ MEASURES = """image => {
 }"""
 
 
-def stations(page: Page, place: Place) -> Iterator[str]:
+def stations(page: Page, place: Place, *, whole_wall: bool) -> Iterator[str]:
     """Go to each kind of page in each of its states; its name once it is there."""
     for name, path in (
-        ("releases", ""),
+        ("releases", "" if whole_wall else "?limit=24"),
         ("releases-filtered", "?limit=12&q=a&market=DE&exclude=versions&type=album,single"),
         ("releases-nothing", "?q=nothing+like+it"),
         ("releases-long-ago", "?at=2020-01-01"),
@@ -138,7 +138,7 @@ def test_every_page_is_for_everybody_at_every_width(
     remember(place)
     narrow, *wider = WIDTHS
     page.emulate_media(reduced_motion="reduce")
-    for number, station in enumerate(stations(page, place)):
+    for number, station in enumerate(stations(page, place, whole_wall=long)):
         assert page.locator("h1").count() == 1, station
         for landmark in ("banner", "main", "contentinfo"):
             expect(page.get_by_role(landmark)).to_have_count(1)
