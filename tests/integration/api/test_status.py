@@ -48,7 +48,7 @@ async def status_of(freshet: Application) -> dict[str, Any]:
 async def test_after_a_sync_the_status_tells_its_time_and_source(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin())
+    freshet = await start_freshet(start_standin(albums(5)))
     status = await status_of(freshet)
     assert status["version"] == __version__
     assert status["source"] == "new-releases"
@@ -106,7 +106,7 @@ async def test_a_login_that_another_process_records_is_told_at_once(
 async def test_metrics_count_the_tokens_and_tell_no_days_without_a_login(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    samples = await samples_of(await start_freshet(start_standin()))
+    samples = await samples_of(await start_freshet(start_standin(albums(5))))
     assert "freshet_days_to_reconsent" not in samples
     assert "freshet_consent_expires_timestamp_seconds" not in samples
     assert samples["freshet_token_renewals_total[client_credentials]"] == 1

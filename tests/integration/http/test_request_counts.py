@@ -4,6 +4,7 @@ import pytest
 
 from server.observability.http_metrics import readable_route
 from tests.support.client import Client
+from tests.support.examples import albums
 from tests.support.metrics import samples_of
 from tests.support.servers import StartFreshet
 from tests.support.standins import StartStandIn
@@ -32,7 +33,7 @@ def test_a_route_is_told_as_people_write_it(pattern: str, route: str) -> None:
 async def test_every_request_counts_once_under_the_name_of_its_route(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin(), access_log="off")
+    freshet = await start_freshet(start_standin(albums(5)), access_log="off")
     client = Client(freshet)
     assert freshet.head_cache is not None
     for path in ("/api/artists/", "/api/artists"):  # warm
@@ -77,7 +78,7 @@ async def test_every_request_counts_once_under_the_name_of_its_route(
 async def test_what_is_answered_without_a_handler_is_counted_in_bulk(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin())
+    freshet = await start_freshet(start_standin(albums(5)))
     freshet.instruments.requests.add("/api/artists/", "GET", 200, "lane", 1000)
     freshet.instruments.requests.add("/api/artists/", "GET", 200, "lane", 500)
     samples = await samples_of(freshet)
@@ -88,7 +89,7 @@ async def test_what_is_answered_without_a_handler_is_counted_in_bulk(
 async def test_the_cache_tells_hits_misses_and_what_it_makes(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin(), sync_interval=3600)
+    freshet = await start_freshet(start_standin(albums(5)), sync_interval=3600)
     client = Client(freshet)
     before = await samples_of(freshet)
     for path in ("/api/artists/", "/api/artists/?limit=7", "/api/artists/?limit=7"):

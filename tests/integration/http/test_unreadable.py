@@ -7,6 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.http.refusals import TlsLog
+from tests.support.examples import albums
 from tests.support.raw_http import exchange
 from tests.support.servers import StartFreshet
 from tests.support.standins import StartStandIn
@@ -48,7 +49,9 @@ UNREADABLE = {
 async def test_what_tornado_cannot_read_gets_a_problem_a_line_and_a_count(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin(), public_url="https://music.example.org/freshet")
+    freshet = await start_freshet(
+        start_standin(albums(5)), public_url="https://music.example.org/freshet"
+    )
     for name, (sent, status, method) in UNREADABLE.items():
         with capture_logs() as logs:
             answer = await exchange(freshet.port, [sent], quiet=5)
@@ -74,7 +77,7 @@ async def test_what_tornado_cannot_read_gets_a_problem_a_line_and_a_count(
 async def test_a_refusal_comes_behind_the_answers_before_it(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin())
+    freshet = await start_freshet(start_standin(albums(5)))
     answer = await exchange(freshet.port, [get("/healthz") + get("/?" + 1000 * "&")], quiet=5)
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"400"]
     (body,) = re.findall(rb"\r\n\r\n(\{[^\r]*\})<closed>", answer)
@@ -85,7 +88,7 @@ async def test_a_refusal_comes_behind_the_answers_before_it(
 async def test_close_among_other_options_closes(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin())
+    freshet = await start_freshet(start_standin(albums(5)))
     for options in ("TE, close", "close,TE", "Close", "keep-alive,CLOSE"):
         for path in ("/api/artists/", "/healthz"):
             sent = get(path, f"Connection: {options}")
@@ -99,7 +102,7 @@ async def test_close_among_other_options_closes(
 async def test_tls_on_the_http_port_is_closed_at_once_and_told(
     start_standin: StartStandIn, start_freshet: StartFreshet
 ) -> None:
-    freshet = await start_freshet(start_standin())
+    freshet = await start_freshet(start_standin(albums(5)))
     with capture_logs() as logs:
         for pieces in ([HELLO], [HELLO[:1], HELLO[1:]], [HELLO]):
             assert await exchange(freshet.port, pieces, quiet=5) == b"<closed>"
