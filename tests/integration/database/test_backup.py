@@ -132,9 +132,8 @@ def older(tmp_path: Path) -> Iterator[URL]:
     data.mkdir(mode=0o700)
     how = identity(data)
     chown_to(how, data)
-    made = programs_run(
-        how, [str(programs / "initdb"), "-D", str(data), "-U", "freshet", "-A", "trust"]
-    )
+    options = ["-D", str(data), "-U", "freshet", "-A", "trust", "--no-sync"]
+    made = programs_run(how, [str(programs / "initdb"), *options])
     assert made.returncode == 0, made.stdout
     port = free_port()
     options = ["-p", str(port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"]
