@@ -8,7 +8,6 @@ from typing import Any
 
 import structlog
 
-from server.app.application import Application
 from server.config import settings as config
 from server.config.settings import Settings
 from server.http.connections.sockets import url_of
@@ -76,6 +75,8 @@ async def _serve_alone(
     started: Callable[[int], None],
     stopping: Callable[[], None],
 ) -> None:
+    from server.app.application import Application  # the parent of several needs none
+
     application = Application(settings)
     application.start()
     application.tasks.spawn(tuning.freeze_startup(application.loaded))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -16,7 +17,6 @@ from server.database.executor import Database
 from server.database.supervisor import DatabaseSupervisor
 from server.http.connections.sockets import reserved
 from server.observability import count_files
-from server.process import worker
 from server.process.child import BEAT_SECONDS, Child
 
 STOP_SECONDS = 8.0  # how long a worker may take to stop
@@ -79,11 +79,16 @@ def _folder() -> Iterator[Path]:
 
 def _children(settings: Settings, folder: Path) -> list[Child]:
     return [
-        Child(
-            number, worker.main, settings, folder, died=partial(count_files.forget, folder, number)
-        )
+        Child(number, _work, settings, folder, died=partial(count_files.forget, folder, number))
         for number in range(1, settings.processes + 1)
     ]
+
+
+def _work(*arguments: Any) -> None:
+    """Run a worker. What serves is imported by its process alone."""
+    from server.process import worker
+
+    worker.main(*arguments)
 
 
 def _embedded(settings: Settings) -> Database | None:
