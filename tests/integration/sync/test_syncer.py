@@ -123,7 +123,7 @@ async def test_a_broken_item_is_skipped_and_counted(rig: Callable[..., Rig]) -> 
 async def test_a_page_that_fails_in_the_middle_makes_the_sync_partial(
     rig: Callable[..., Rig], answer: Answer
 ) -> None:
-    full = rig(albums(95))
+    full = rig(albums(60))
     await full.sync()
     listed = len(full.rows(Listing))
     first_page = orjson.dumps({"albums": {"items": [album(500)], "next": "?offset=50"}})
