@@ -145,6 +145,7 @@ def main() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if pid := os.fork():
             os.write(answers, b"%d\n" % pid)
+            os.close(answers)  # or the process that forks could not end before all that it forked
             _tell_the_end(pid, Path(order["status"]))
         os.close(answers)
         _become(order)
