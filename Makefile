@@ -5,8 +5,8 @@ VENV := .venv
 RIVALS := .venv-bench
 # Two or three for each core of a small machine, for some tests wait; each worker takes 1 s of CPU time
 # before its first test.
-WORKERS := 5
-FAST_WORKERS := 4
+WORKERS := 6
+FAST_WORKERS := 5
 PARALLEL = $(BIN)/python -m pytest --dist worksteal
 OTHER_PYTHONS := 3.12 3.13 3.14
 AUTOCANNON := autocannon@9.0.0

@@ -302,13 +302,17 @@ def test_what_is_kept_is_served_while_the_server_is_down(proxied: ProxiedServer)
         for _ in range(3):
             kept = await proxied.front.get(LIST)
             assert kept.code == 200
+        ids = [each["spotify_id"] for each in orjson.loads(kept.body)["items"]]
         await proxied.freshet.stop()
         await asyncio.sleep(1.2)
         for pause in (0, 1):  # at once, and when checks have failed
             await asyncio.sleep(pause)
             answer = await proxied.front.get(LIST)
             if proxied.name in ("nginx", "varnish"):
-                assert (answer.code, answer.body) == (200, kept.body)
+                # Its artists may have got their details meanwhile, which a cache fetches later.
+                assert answer.code == 200
+                items = orjson.loads(answer.body)["items"]
+                assert [each["spotify_id"] for each in items] == ids
             else:
                 assert answer.code in (502, 503)
         assert (await proxied.front.get("/status")).code in (502, 503)
