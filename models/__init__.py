@@ -1,32 +1,40 @@
-"""The tables, one module each: columns, keys and indexes, no queries.
+"""The tables: columns, keys and indexes, no queries.
 
 Begin with `album.py` and `artist.py`; `listing.py` and `change.py` are their history. `base.py` has
 the types and the names of constraints. Migrations in `alembic/` create the tables. Imports
 SQLAlchemy only, nothing else of this program.
 """
 
+from models.access_key import AccessKey
 from models.album import Album
 from models.album_artist import AlbumArtist
 from models.artist import Artist
+from models.artist_check import ArtistCheck, ArtistSchedule
 from models.base import Base
 from models.change import Change, JournalFloor
-from models.cooldown import Cooldown
+from models.following import ChosenArtist, FollowedArtist, FollowedList
+from models.limits import Ceiling, Cooldown, Quota
 from models.listing import Listing
 from models.login import Login
-from models.quota import Quota
-from models.session import BrowserSession
+from models.session import BrowserSession, SpentState
 from models.source import Source
-from models.spent_state import SpentState
 from models.sync_run import SyncRun
 
 __all__ = [
+    "AccessKey",
     "Album",
     "AlbumArtist",
     "Artist",
+    "ArtistCheck",
+    "ArtistSchedule",
     "Base",
     "BrowserSession",
+    "Ceiling",
     "Change",
+    "ChosenArtist",
     "Cooldown",
+    "FollowedArtist",
+    "FollowedList",
     "JournalFloor",
     "Listing",
     "Login",

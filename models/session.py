@@ -19,3 +19,12 @@ class BrowserSession(Base):
     )
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SpentState(Base):
+    """The SHA-256 of a state; after `expires_at` the state is refused for its age anyway."""
+
+    __tablename__ = "spent_states"
+
+    state_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)

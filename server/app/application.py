@@ -127,7 +127,7 @@ class Application:
             count=self._sync_ended,
         )
         self.upstream_status = UpstreamStatus(
-            database, self.upstream.limiter.allowance, now, settings.sync_markets
+            database, self.upstream.limiter, now, settings.sync_markets
         )
         self.details = make_details(
             database, self.upstream, self.syncer, self.cache.refresh, now, self._origin

@@ -59,7 +59,7 @@ class Upstream:
         self.login_transport = Transport(
             TOKEN_SECONDS, proxies
         )  # so that no refresh waits for logins
-        self.limiter = RateLimiter(database, settings.quota_per_day, now, on_call)
+        self.limiter = RateLimiter(database, client_id, settings.quota_per_day, now, on_call)
         accounts_url = settings.spotify_accounts_url
         self.accounts = Accounts(
             self.short_transport, self.limiter, accounts_url, client_id, secret
@@ -167,7 +167,7 @@ def make_pacing(
     """Build what decides the time between two syncs."""
     return Pacing(
         database,
-        upstream.limiter.allowance,
+        upstream.limiter,
         now,
         max_releases=settings.sync_max_releases,
         markets=settings.sync_markets,

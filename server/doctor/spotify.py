@@ -19,7 +19,6 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.errors import OwnerWithoutPremium
-from server.spotify.limits import usage_store
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import ENDPOINTS, SourceName
@@ -154,7 +153,7 @@ async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
     """Report the quota used, the pauses, and the time between syncs that the quota allows."""
-    usages = await database.run(usage_store.read_all, now())
+    usages = await database.run(upstream.limiter.store.read_all, now())
     most = upstream.limiter.allowance.per_day
     spent = [f"{bucket} {used(usage.calls_by_hour, now())}" for bucket, usage in usages.items()]
     text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"

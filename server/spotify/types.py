@@ -33,10 +33,14 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """What one sweep has learnt of each source, and of each market by its country code."""
+    """What one sweep has learnt of each source, and of each market by its country code.
+
+    It holds for the app with this `client_id` alone.
+    """
 
     sources: Mapping[SourceName, Verdict] = field(default_factory=dict)
     markets: Mapping[str, Verdict] = field(default_factory=dict)
+    client_id: str = ""
 
 
 @dataclass(frozen=True)

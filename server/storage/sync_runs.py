@@ -29,10 +29,15 @@ from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 DAYS = 30  # that `read_days` covers
-VERDICTS = select(Source.name, Source.verdict, Source.reason, Source.probed_at, Source.newest)
+APP = bindparam("client_id", type_=Source.client_id.type)
+VERDICTS = (  # those from before client ids were stored come first, so that newer ones replace them
+    select(Source.name, Source.verdict, Source.reason, Source.probed_at, Source.newest)
+    .where(Source.client_id.in_(("", APP)))
+    .order_by(Source.client_id == APP)
+)
 JUDGED = upsert(cast_type(Table, Source.__table__))
 JUDGED = JUDGED.on_conflict_do_update(
-    index_elements=[Source.name],
+    index_elements=[Source.client_id, Source.name],
     set_={name: JUDGED.excluded[name] for name in ("verdict", "reason", "probed_at", "newest")},
 )
 
@@ -108,10 +113,13 @@ def record_failure(
     )
 
 
-def load_history(session: Session) -> SyncHistory:
-    """Read what earlier syncs left: verdict per source and market, last source, last outcome."""
+def load_history(session: Session, client_id: str) -> SyncHistory:
+    """Read what earlier syncs left: verdict per source and market, last source, last outcome.
+
+    The verdicts are those on the app with this `client_id`.
+    """
     run = session.execute(_last_run()).one_or_none()
-    verdicts = _load_verdicts(session)
+    verdicts = _load_verdicts(session, client_id)
     known = {name: verdicts[name] for name in SOURCE_ORDER if name in verdicts}
     if run is None:
         return SyncHistory(known, _of_markets(verdicts))
@@ -144,13 +152,15 @@ def _last_run() -> Select[Any]:
     return last.order_by(SyncRun.id.desc()).limit(1)  # times may go back, ids do not
 
 
-def load_markets(session: Session) -> dict[str, Verdict]:
-    """Read the verdicts on markets, by country code."""
-    return _of_markets(_load_verdicts(session))
+def load_markets(session: Session, client_id: str) -> dict[str, Verdict]:
+    """Read the verdicts on markets for an app, by country code."""
+    return _of_markets(_load_verdicts(session, client_id))
 
 
-def _load_verdicts(session: Session) -> dict[str, Verdict]:
-    return {row.name: _verdict(row) for row in session.execute(VERDICTS)}
+def _load_verdicts(session: Session, client_id: str) -> dict[str, Verdict]:
+    """Read the verdicts on an app; where it has none, those from before client ids were stored."""
+    rows = session.execute(VERDICTS, {"client_id": client_id})
+    return {row.name: _verdict(row) for row in rows}
 
 
 def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
@@ -190,10 +200,9 @@ def new_at() -> ScalarSelect[datetime]:
     return select(func.coalesce(latest_at(SyncRun.added > 0), first)).scalar_subquery()
 
 
-def load_verdict(session: Session, name: str) -> Verdict | None:
+def load_verdict(session: Session, client_id: str, name: str) -> Verdict | None:
     """Read the verdict on a source, or on another endpoint that is probed like one."""
-    row = session.get(Source, name)
-    return None if row is None else _verdict(row)
+    return _load_verdicts(session, client_id).get(name)
 
 
 def record_verdicts(session: Session, verdicts: Verdicts) -> None:
@@ -201,10 +210,10 @@ def record_verdicts(session: Session, verdicts: Verdicts) -> None:
     named: dict[str, Verdict] = dict(verdicts.sources.items())
     named |= {MARKET + market: verdict for market, verdict in verdicts.markets.items()}
     for name in sorted(named):  # in one order, so that two writers cannot lock each other out
-        record_verdict(session, name, named[name])
+        record_verdict(session, verdicts.client_id, name, named[name])
 
 
-def record_verdict(session: Session, name: str, verdict: Verdict) -> None:
+def record_verdict(session: Session, client_id: str, name: str, verdict: Verdict) -> None:
     """Store the verdict on a source, or on another endpoint that is probed like one."""
     values = {
         "verdict": "allowed" if verdict.allowed else "restricted",
@@ -212,7 +221,7 @@ def record_verdict(session: Session, name: str, verdict: Verdict) -> None:
         "probed_at": verdict.probed_at,
         "newest": verdict.newest,
     }
-    session.execute(JUDGED, {"name": name, **values})
+    session.execute(JUDGED, {"client_id": client_id, "name": name, **values})
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ class ArtistDetailsFetcher:
     async def _start_round(self) -> None:
         self._awake, self._failures = False, 0
         if self._lookup.verdict is None:
-            self._stored = await self._database.run(sync_runs.load_verdict, SOURCE)
+            self._stored = await self._database.run(
+                sync_runs.load_verdict, self._lookup.client_id, SOURCE
+            )
             self._lookup.verdict = self._stored
         due = await self._database.run(artists.due, self._now(), ROUND)
         self._failed = {each: self._failed[each] for each in due if each in self._failed}
@@ -142,7 +144,9 @@ class ArtistDetailsFetcher:
         self._changed += await self._database.run(artists.record_details, group, found, self._now())
         verdict = self._lookup.verdict
         if verdict is not None and verdict is not self._stored:
-            await self._database.run(sync_runs.record_verdict, SOURCE, verdict)
+            await self._database.run(
+                sync_runs.record_verdict, self._lookup.client_id, SOURCE, verdict
+            )
             self._stored = verdict
 
     def _is_recent(self, refusal: datetime) -> bool:

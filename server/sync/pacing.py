@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from server.database.executor import Database
 from server.spotify.api.markets import served
-from server.spotify.limits import usage_store
-from server.spotify.limits.quota import Allowance, room_at, spacing
+from server.spotify.limits.quota import room_at, spacing
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.types import ENDPOINTS, SourceName, Verdict
 from server.storage import sync_runs
 
@@ -34,14 +34,14 @@ class Pacing:
     def __init__(
         self,
         database: Database,
-        allowance: Allowance,
+        limiter: RateLimiter,
         now: Callable[[], datetime],
         *,
         max_releases: int,
         markets: Sequence[str],
     ) -> None:
         self._database = database
-        self._allowance = allowance
+        self._limiter = limiter
         self._now = now
         self._max_releases = max_releases
         self._markets = markets
@@ -59,10 +59,12 @@ class Pacing:
 
         Raises DatabaseError.
         """
-        known = await self._database.run(sync_runs.load_markets) if self._markets else {}
+        store, known = self._limiter.store, {}
+        if self._markets:
+            known = await self._database.run(sync_runs.load_markets, store.client_id)
         cost, now = pages or self.max_calls(source, known), self._now()
-        usage = await self._database.run(usage_store.read, ENDPOINTS[source].path, now)
-        most = self._allowance.limit("background")
+        usage = await self._database.run(store.read, ENDPOINTS[source].path, now)
+        most = self._limiter.allowance.limit("background")
         room = room_at(usage.calls_by_hour, now, cost, most) or now + BUSY
         apart = spacing(usage.calls_by_hour, now, cost, most)
         return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -59,6 +60,7 @@ class Syncer:
     ) -> None:
         self._report_to = report_to
         self._sweepers = sweepers
+        self._client_id = sweepers["background"].client.client_id
         self._database = database
         self._announce = announce
         self._pacing = pacing
@@ -103,7 +105,7 @@ class Syncer:
 
     async def resume(self) -> None:
         """Continue the schedule of the previous leader, so that a restart causes no extra sync."""
-        await self.follow(await self._database.run(sync_runs.load_history))
+        await self.follow(await self._database.run(sync_runs.load_history, self._client_id))
         log.info("sync_planned", at=self.next_at(), seconds=self.seconds_left())
 
     async def follow(self, history: SyncHistory) -> None:
@@ -137,7 +139,7 @@ class Syncer:
         DatabaseError.
         """
         if not self.is_running:
-            history = await self._database.run(sync_runs.load_history)
+            history = await self._database.run(sync_runs.load_history, self._client_id)
             source, calls = self._usual(history.source)
             await self._sweepers["interactive"].check(source, max(calls, 1))
         if self.is_running:  # also if another has started meanwhile
@@ -189,7 +191,7 @@ class Syncer:
             async with (lock or await sync_lock.take(self._database, self._origin)).held():
                 self._one_at_a_time.since = started_at
                 log_start(self._setting, purpose)
-                history = await self._database.run(sync_runs.load_history)
+                history = await self._database.run(sync_runs.load_history, self._client_id)
                 failures = max(self.schedule.failures, history.failures)
                 sweep = await sweeping.sweep(history.verdicts, history.markets, failures, progress)
                 tally = await self._database.run(
@@ -242,7 +244,9 @@ class Syncer:
         if verdicts.sources:
             with suppress(DatabaseError, TimeoutError):
                 async with asyncio.timeout(CANCEL_SECONDS):
-                    await self._database.run(sync_runs.record_verdicts, Verdicts(verdicts.sources))
+                    await self._database.run(
+                        sync_runs.record_verdicts, replace(verdicts, markets={})
+                    )
 
     async def _outlook(self, source: SourceName | None) -> Outlook:
         """Return what the quota allows for sweeps like the last one."""

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
-from server.spotify.limits import usage_store
-from server.spotify.limits.quota import Allowance, used
+from server.spotify.limits.quota import used
+from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.types import ENDPOINTS, SOURCE_ORDER, Verdict
 from server.storage import sync_runs
@@ -47,12 +47,12 @@ class UpstreamStatus:
     def __init__(
         self,
         database: Database,
-        allowance: Allowance,
+        limiter: RateLimiter,
         now: Callable[[], datetime],
         markets: Sequence[str] = (),
     ) -> None:
         self._database = database
-        self._allowance = allowance
+        self._limiter = limiter
         self._markets = markets
         self.now = now
         self.usage: dict[str, BucketUsage] = {}
@@ -69,10 +69,12 @@ class UpstreamStatus:
         await attempt_each(self.refresh, self._load_usage, self._load_runs)
 
     async def _load_usage(self) -> None:
-        self.usage = await self._database.run(usage_store.read_all, self.now())
+        self.usage = await self._database.run(self._limiter.store.read_all, self.now())
 
     async def _load_runs(self) -> None:
-        self.history = history = await self._database.run(sync_runs.load_history)
+        self.history = history = await self._database.run(
+            sync_runs.load_history, self._limiter.store.client_id
+        )
         if history != self._days_of:
             self.days = await self._database.run(sync_runs.read_days, self.now())
         self._days_of = history
@@ -103,7 +105,7 @@ class UpstreamStatus:
         ]
 
     def _bucket(self, name: str, usage: BucketUsage, sweeps: int | None) -> Bucket:
-        now, per_day = self.now(), self._allowance.per_day
+        now, per_day = self.now(), self._limiter.allowance.per_day
         calls, cooldown = used(usage.calls_by_hour, now), usage.cooldown
         paused = cooldown is not None and cooldown.seconds_left(now) > 0
         return Bucket(

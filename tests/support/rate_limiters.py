@@ -8,8 +8,12 @@ from sqlalchemy import URL
 from server.database.executor import Database
 from server.spotify.auth.oauth import Accounts
 from server.spotify.limits.rate_limiter import RateLimiter
+from server.spotify.limits.usage_store import UsageStore
 from server.spotify.transport import Transport
 from server.standin import StandIn
+
+APP = "standin-client"  # the client id of the stand-in's app
+STORE = UsageStore(APP)
 
 
 def real_now() -> datetime:
@@ -22,7 +26,7 @@ def limiter_in_memory(
     """Return a limiter without a database, which counts in memory."""
     database = Database(URL.create("postgresql+psycopg2"))
     database.close()
-    return RateLimiter(database, per_day, now)
+    return RateLimiter(database, APP, per_day, now)
 
 
 def accounts_of(

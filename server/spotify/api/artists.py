@@ -24,6 +24,11 @@ class ArtistLookup:
         self.verdict: Verdict | None = None
 
     @property
+    def client_id(self) -> str:
+        """The client id of the app that calls."""
+        return self._client.client_id
+
+    @property
     def max_ids(self) -> int:
         """The largest number of ids that the next call may have."""
         known = self.verdict

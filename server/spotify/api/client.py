@@ -48,6 +48,11 @@ class SpotifyClient:
         self._purpose = purpose
         self.calls = 0
 
+    @property
+    def client_id(self) -> str:
+        """The client id of the app that calls."""
+        return self._limiter.store.client_id
+
     async def get(self, path: str, **parameters: str | int) -> dict[str, Any]:
         """GET `path`, and return the JSON object of the answer.
 

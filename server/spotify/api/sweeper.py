@@ -102,7 +102,7 @@ class SweepRun:
     @property
     def verdicts(self) -> Verdicts:
         """What the sweep has learnt of sources and markets so far."""
-        return Verdicts(self._probe.learnt, self._markets.learnt)
+        return Verdicts(self._probe.learnt, self._markets.learnt, self._client.client_id)
 
     async def sweep(
         self,

@@ -15,10 +15,9 @@ import structlog
 
 from server.database.executor import Database
 from server.errors import DatabaseError, QuotaSpent, RateLimited
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown, next_cooldown, read_retry_after
 from server.spotify.limits.quota import Allowance, hour_of, room_at, used
-from server.spotify.limits.usage_store import BucketUsage
+from server.spotify.limits.usage_store import BucketUsage, UsageStore
 from server.spotify.transport import Response
 from server.spotify.types import Purpose
 
@@ -26,19 +25,22 @@ log = structlog.get_logger()
 
 
 class RateLimiter:
-    """Limits the calls that it makes to `per_day` in 24 hours for each bucket.
+    """Limits the calls that one app makes to `per_day` in 24 hours for each bucket.
 
-    `count` is called with the bucket and the status of each response.
+    `client_id` is the app's, to which everything stored belongs. `count` is called with the bucket
+    and the status of each response.
     """
 
     def __init__(
         self,
         database: Database,
+        client_id: str,
         per_day: int,
         now: Callable[[], datetime],
         count: Callable[[str, int], None] = lambda bucket, status: None,
     ) -> None:
         self._database = database
+        self.store = UsageStore(client_id)
         self._count = count
         self.allowance = Allowance(per_day)
         self._now = now
@@ -71,7 +73,7 @@ class RateLimiter:
         await self._correct(bucket)
         self._refuse_in_cooldown(bucket)
         with suppress(DatabaseError):
-            self._learn(bucket, await self._database.run(usage_store.read, bucket, now))
+            self._learn(bucket, await self._database.run(self.store.read, bucket, now))
         self._refuse_in_cooldown(bucket)
         usage = self._usage(bucket)
         if used(usage.calls_by_hour, now) + calls > most:
@@ -84,7 +86,7 @@ class RateLimiter:
         pending = sum(calls for (name, _), calls in self._unwritten.items() if name == bucket)
         try:
             entered, usage = await self._database.run(
-                usage_store.enter, bucket, self._now, most - pending
+                self.store.enter, bucket, self._now, most - pending
             )
         except DatabaseError:
             entered, usage = self._enter_in_memory(bucket, self._now(), most)
@@ -104,7 +106,7 @@ class RateLimiter:
         if cooldown is not None and (corrected := cooldown.corrected(now)) != cooldown:
             self._usages[bucket] = replace(self._usage(bucket), cooldown=corrected)
             with suppress(DatabaseError):
-                await self._database.run(usage_store.read, bucket, now)
+                await self._database.run(self.store.read, bucket, now)
 
     def _learn(self, bucket: str, usage: BucketUsage) -> None:
         """Take over what was read, but keep a known cooldown that lasts longer."""
@@ -137,17 +139,17 @@ class RateLimiter:
         self._usages[bucket] = replace(self._usage(bucket), cooldown=None)
         self._unwritten_cooldowns.pop(bucket, None)
         with suppress(DatabaseError):
-            await self._database.run(usage_store.end_cooldown, bucket, now)
+            await self._database.run(self.store.end_cooldown, bucket, now)
 
     async def save(self) -> None:
         """Store counts and cooldowns that could not be stored at once. Raises DatabaseError."""
         async with self._saving:
             if counts := dict(self._unwritten):
-                await self._database.run(usage_store.count, counts)
+                await self._database.run(self.store.count, counts)
                 self._unwritten.subtract(counts)
                 self._unwritten = +self._unwritten
             for bucket, cooldown in tuple(self._unwritten_cooldowns.items()):
-                await self._database.run(usage_store.store_cooldown, bucket, cooldown)
+                await self._database.run(self.store.store_cooldown, bucket, cooldown)
                 if self._unwritten_cooldowns.get(bucket) is cooldown:
                     del self._unwritten_cooldowns[bucket]
 
@@ -155,7 +157,7 @@ class RateLimiter:
         return self._usages.get(bucket, BucketUsage())
 
     def _enter_in_memory(self, bucket: str, now: datetime, most: int) -> tuple[bool, BucketUsage]:
-        """Do what `usage_store.enter` does in memory, while the database is unavailable."""
+        """Do what `UsageStore.enter` does in memory, while the database is unavailable."""
         usage, hour = self._usage(bucket), hour_of(now)
         if used(usage.calls_by_hour, now) >= most:
             return False, usage

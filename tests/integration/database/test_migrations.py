@@ -84,3 +84,30 @@ def test_0005_tells_what_is_not_known_of_the_past_by_null_and_by_a_floor(
 def test_a_new_journal_has_no_floor(database: Database) -> None:
     with Session(database.engine) as session:
         assert session.scalars(select(JournalFloor.seq)).all() == [0]
+
+
+def test_0007_leaves_the_limits_of_all_apps_as_one_when_it_is_undone(database: Database) -> None:
+    rows = """
+        INSERT INTO quota (client_id, bucket, "window", calls)
+        VALUES ('a', '/x', '2026-11-20', 2), ('b', '/x', '2026-11-20', 3),
+            ('b', '/y', '2026-11-20', 4);
+        INSERT INTO cooldowns (client_id, bucket, since, until, reason, unnamed)
+        VALUES ('a', '/x', '2026-11-20', '2026-11-22', 'long', 0),
+            ('b', '/x', '2026-11-20', '2026-11-21', 'short', 0);
+        INSERT INTO sources (client_id, name, verdict, probed_at)
+        VALUES ('a', 'search', 'allowed', '2026-11-20'),
+            ('b', 'search', 'restricted', '2026-11-21');
+    """
+    with database.engine.begin() as connection:
+        connection.execute(text(rows))
+    back_and_forth(database.engine, "0006")
+    with database.engine.connect() as connection:
+        found = [
+            [tuple(row) for row in connection.execute(text(statement))]
+            for statement in (
+                "SELECT client_id, bucket, calls FROM quota ORDER BY bucket",
+                "SELECT client_id, reason FROM cooldowns",
+                "SELECT client_id, verdict FROM sources",
+            )
+        ]
+    assert found == [[("", "/x", 5), ("", "/y", 4)], [("", "long")], [("", "restricted")]]

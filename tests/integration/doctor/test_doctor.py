@@ -16,7 +16,6 @@ from server.database.executor import Database
 from server.doctor import Finding, examine
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
@@ -24,6 +23,7 @@ from server.spotify.types import Grant
 from server.standin import Answer, AppKind, StandIn
 from tests.support.fork_server import ForkServer
 from tests.support.ports import free_port
+from tests.support.rate_limiters import STORE
 from tests.support.server_processes import NOTHING
 from tests.support.settings import SECRET
 from tests.support.standins import StartStandIn
@@ -401,7 +401,7 @@ async def test_what_is_paused_is_told_and_not_asked(
     standin = start_standin()
     until = datetime.now(UTC) + timedelta(hours=3)
     cooldown = Cooldown(datetime.now(UTC), until, "429 Too many requests")
-    await database.run(usage_store.store_cooldown, "/search", cooldown)
+    await database.run(STORE.store_cooldown, "/search", cooldown)
     found = await report(standin)
     assert found["search"].level == "note"
     assert "asks for a pause" in found["search"].text
@@ -419,7 +419,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
 ) -> None:
     standin = start_standin()
     hour = hour_of(datetime.now(UTC))
-    await database.run(usage_store.count, {("/search", hour): 500})
+    await database.run(STORE.count, {("/search", hour): 500})
     found = await report(standin)
     assert found["search"].level == "note"
     assert "500 calls of 500 in 24 hours are used up; calls are allowed again in" in (

@@ -29,7 +29,6 @@ from server.doctor import Finding, examine
 from server.doctor.database import of_database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.spotify.profile import Profile
@@ -41,6 +40,7 @@ from tests.support.paths import ROOT
 from tests.support.ports import free_port
 from tests.support.postgres_processes import wait_for
 from tests.support.private_files import locked_by_nobody
+from tests.support.rate_limiters import STORE
 from tests.support.settings import SECRET, SETTING_NAMES
 from tests.support.standins import StartStandIn
 
@@ -375,7 +375,7 @@ async def test_a_failure_of_spotifys_is_gone_at_the_next_try(
 async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
     report: Examine, database: Database
 ) -> None:
-    await database.run(usage_store.count, {("/search", hour_of(utc_now())): 500})
+    await database.run(STORE.count, {("/search", hour_of(utc_now())): 500})
     fix = proposed(await report(), "search")
     (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(Spotify's limit is about (\d+)\)", fix)
     assert is_gone(await report(QUOTA_PER_DAY=more), "search")
@@ -386,7 +386,7 @@ async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
 async def test_a_pause_that_is_waited_out_is_over(report: Examine, database: Database) -> None:
     now = utc_now()
     cooldown = Cooldown(now, now + timedelta(hours=3), "429 Too many requests")
-    await database.run(usage_store.store_cooldown, "/search", cooldown)
+    await database.run(STORE.store_cooldown, "/search", cooldown)
     assert proposed(await report(), "pause /search").startswith("wait")
     found = await report(timedelta(hours=3, minutes=1))
     assert is_gone(found, "pause /search")

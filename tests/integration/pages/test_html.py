@@ -16,13 +16,13 @@ import pytest
 
 from server.config.settings import DemoSettings
 from server.openapi import problem_kinds
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.standin import Answer
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id
 from tests.support.login_browser import Browser, SetStage
 from tests.support.paths import ROOT
+from tests.support.rate_limiters import STORE
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
@@ -129,9 +129,7 @@ async def with_releases(
     await pages.take(owner, "/status", state="running")
     await until(lambda: not stage.freshet.syncer.is_running)
     cooldown = Cooldown(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(
-        usage_store.store_cooldown, RELEASES.removeprefix("/v1"), cooldown
-    )
+    await stage.freshet.database.run(STORE.store_cooldown, RELEASES.removeprefix("/v1"), cooldown)
     await stage.freshet.upstream_status.load()
     for state, days in (("paused", 0), ("soon", 160), ("ended", 40)):
         clock.forward(days=days)

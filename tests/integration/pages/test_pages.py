@@ -25,7 +25,6 @@ from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.standin import Answer
 from server.storage import sync_runs
@@ -34,6 +33,7 @@ from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.outline import Outline
+from tests.support.rate_limiters import STORE
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
@@ -355,7 +355,7 @@ async def test_without_a_database_the_status_is_told_all_the_same(synced: Any) -
 async def test_the_status_tells_pauses_and_failures_in_words(synced: Any, clock: Clock) -> None:
     stage, browser = await synced()
     cooldown = Cooldown(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
+    await stage.freshet.database.run(STORE.store_cooldown, RELEASES, cooldown)
     await stage.freshet.syncer.sync()
     await stage.freshet.upstream_status.load()
     page = read_page(await browser.get("/status"))
@@ -408,7 +408,7 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     assert "A sync is already running" in read_page(await browser.post("/status"), 409)
     await until(lambda: not stage.freshet.syncer.is_running)
     cooldown = Cooldown(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
+    await stage.freshet.database.run(STORE.store_cooldown, RELEASES, cooldown)
     response = await browser.post("/status")
     assert "A sync can start in 777 seconds." in read_page(response, 429)
     assert response.headers["Retry-After"] == "777"

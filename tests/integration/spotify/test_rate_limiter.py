@@ -21,7 +21,7 @@ from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
 from tests.support.clock import Clock
-from tests.support.rate_limiters import limiter_in_memory
+from tests.support.rate_limiters import APP, STORE, limiter_in_memory
 from tests.support.waiting import until
 
 SEARCH = "/search"
@@ -64,7 +64,7 @@ Make = Callable[..., Caller]
 @pytest.fixture
 def caller(database: Database, clock: Clock) -> Make:
     """A caller in a process of its own: only the database is shared."""
-    return lambda per_day=500: Caller(RateLimiter(database, per_day, clock))
+    return lambda per_day=500, app=APP: Caller(RateLimiter(database, app, per_day, clock))
 
 
 @pytest.mark.gen_test
@@ -411,7 +411,7 @@ async def test_a_pause_of_another_process_is_known_when_the_database_goes(
 ) -> None:
     one, two = caller(), caller()
     await one.many(1, answer=LIMITED)
-    two.limiter.learn(await database.run(usage_store.read_all, clock()))
+    two.limiter.learn(await database.run(STORE.read_all, clock()))
     two.limiter._database = limiter_in_memory(clock)._database
     assert await two.many(3) == 0
 
@@ -514,3 +514,32 @@ async def waiting_for_a_lock(database: Database) -> None:
     async with asyncio.timeout(5):
         while not await database.run(lambda session: session.scalar(waiting)):
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.gen_test
+async def test_another_app_starts_with_calls_of_its_own_and_without_pauses(
+    caller: Make, clock: Clock
+) -> None:
+    first, second = caller(per_day=100), caller(per_day=100, app="another-app")
+    assert await first.many(91) == 90
+    assert await second.many(91) == 90
+    clock.forward(hours=26)
+    await first.many(1, answer=LIMITED)
+    assert await first.many(1) == 0
+    assert await second.many(1) == 1
+
+
+@pytest.mark.gen_test
+async def test_calls_and_pauses_from_before_client_ids_were_stored_count_for_every_app(
+    caller: Make, clock: Clock
+) -> None:
+    unknown = caller(per_day=100, app="")
+    assert await unknown.many(60) == 60
+    for app in ("one-app", "another-app"):
+        assert await caller(per_day=100, app=app).many(91) == 30
+    clock.forward(hours=26)
+    await unknown.many(1, answer=SHORT)
+    last = caller(app="one-app")
+    assert await last.many(1) == 0
+    clock.forward(seconds=11)
+    assert await last.many(1) == 1

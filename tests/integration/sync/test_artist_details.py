@@ -25,7 +25,7 @@ from server.storage import sweeps
 from server.sync.artist_details import ArtistDetailsFetcher
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
-from tests.support.rate_limiters import accounts_of
+from tests.support.rate_limiters import APP, accounts_of
 from tests.support.servers import StartFreshet
 from tests.support.settings import SECRET
 from tests.support.standins import StartStandIn
@@ -46,7 +46,7 @@ class Rig:
         tokens = TokenProvider(
             TokenRefresher(database, accounts, "id", encryption, (), clock), clock
         )
-        limiter = RateLimiter(database, per_day, clock)
+        limiter = RateLimiter(database, APP, per_day, clock)
         client = SpotifyClient(transport, tokens, limiter, standin.api_url)
         self.announced, self.busy = 0, False
         self.details = ArtistDetailsFetcher(
@@ -113,7 +113,7 @@ async def test_a_restricted_app_asks_one_by_one_and_remembers_that_for_a_day(
     kept = (await some.artists())[0]
     assert (kept.genres, kept.popularity, kept.followers) == (None, None, None)
     assert kept.images
-    source = await database.run(lambda session: session.get(Source, "artists"))
+    source = await database.run(lambda session: session.get(Source, (APP, "artists")))
     assert source is not None
     assert (source.verdict, source.reason) == ("restricted", "403 Forbidden")
     some.clock.forward(hours=23)
@@ -228,7 +228,7 @@ async def test_a_pause_is_kept_and_what_was_left_comes_after_it(
     await some.ticks(20)
     assert len(some.asked()) == 5
     assert all(kept.refreshed_at for kept in await some.artists())
-    assert await database.run(lambda session: session.get(Cooldown, "/artists")) is None
+    assert await database.run(lambda session: session.get(Cooldown, (APP, "/artists"))) is None
 
 
 @pytest.mark.gen_test

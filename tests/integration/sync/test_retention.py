@@ -20,12 +20,12 @@ from models import (
     SyncRun,
 )
 from server.database.executor import Database
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.storage import retention, sweeps
 from server.sync.retention import Retention
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
+from tests.support.rate_limiters import STORE
 
 KEEP = timedelta(days=90)
 
@@ -259,7 +259,7 @@ async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
 ) -> None:
     for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
         cooldown = Cooldown(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
-        await keeper.database.run(usage_store.store_cooldown, bucket, cooldown)
+        await keeper.database.run(STORE.store_cooldown, bucket, cooldown)
     await keeper.retention.clear()
     assert await keeper.all(select(models.Cooldown.bucket).order_by(models.Cooldown.bucket)) == [
         "/api/token",

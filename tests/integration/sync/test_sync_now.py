@@ -14,7 +14,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from server.catalog.schemas import Problem, SyncStarted
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from server.standin import Answer
@@ -22,6 +21,7 @@ from tests.support.clock import Clock
 from tests.support.description import openapi
 from tests.support.examples import albums
 from tests.support.login_browser import Browser, SetStage, Stage
+from tests.support.rate_limiters import STORE
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
@@ -62,7 +62,7 @@ async def must_log_in(response: Any, root: str = "", cookie: str = "freshet_sess
 
 async def spend(stage: Stage, calls: int) -> None:
     hour = hour_of(stage.clock())
-    await stage.freshet.database.run(usage_store.count, {(RELEASES, hour): calls})
+    await stage.freshet.database.run(STORE.count, {(RELEASES, hour): calls})
 
 
 @pytest.mark.gen_test
@@ -119,7 +119,7 @@ async def test_in_a_pause_nothing_is_asked_and_the_seconds_are_told(owned: Any) 
     stage, browser = await owned()
     now = stage.clock()
     cooldown = Cooldown(now, now + timedelta(seconds=777), "429 Too many requests")
-    await stage.freshet.database.run(usage_store.store_cooldown, RELEASES, cooldown)
+    await stage.freshet.database.run(STORE.store_cooldown, RELEASES, cooldown)
     calls = stage.standin.calls_to(f"/v1{RELEASES}")
     response = await browser.post(PATH)
     problem = await refused(response, 429, "rate-limited")

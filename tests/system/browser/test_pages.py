@@ -20,7 +20,6 @@ from sqlalchemy.orm import Session
 from handlers.pages.base import STATIC
 from models import SyncRun
 from server.database.engine import make_engine
-from server.spotify.limits import usage_store
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from tests.support.browser_actions import (
@@ -37,6 +36,7 @@ from tests.support.browser_actions import (
 from tests.support.browser_fixtures import PATIENCE, WIDTHS, Looks, Place
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
+from tests.support.rate_limiters import STORE
 from tests.support.server_processes import Server, environment
 
 NOBODYS = "/artists/{id}/related-artists"  # a bucket that is in nobody's way
@@ -110,10 +110,8 @@ def remember(place: Place) -> None:
     reason = "429 Too Many Requests: API rate limit exceeded"
     with Session(place.engine) as session, session.begin():
         session.execute(insert(SyncRun), rows)
-        usage_store.count(session, {(NOBODYS, hour_of(now)): 12_345})
-        usage_store.store_cooldown(
-            session, NOBODYS, Cooldown(now, now + timedelta(hours=40), reason)
-        )
+        STORE.count(session, {(NOBODYS, hour_of(now)): 12_345})
+        STORE.store_cooldown(session, NOBODYS, Cooldown(now, now + timedelta(hours=40), reason))
     deadline = time.monotonic() + PATIENCE / 1000
     while syncs_told(place) <= 50 or NOBODYS.encode() not in place.server.get("/status")[2]:
         assert time.monotonic() < deadline, "the server did not hear of the syncs"
