@@ -108,6 +108,14 @@ class SessionHandler(BaseHandler):
         base = self._address.loopback if self.at_loopback else self._address.url
         self.redirect(f"{base}{path}", status=303)
 
+    def login_challenge(self) -> str:
+        """Return the challenge of a 401 for browsers, which opens no login dialog in them.
+
+        Source: draft-broyer-http-cookie-auth-00.
+        """
+        login, cookie = f"{self._address.root}/auth/login/", self._address.cookie("session")
+        return f'Cookie realm="Freshet", form-action="{login}", cookie-name="{cookie}"'
+
     @property
     def _cookie_flags(self) -> dict[str, Any]:
         return {"secure": self._address.secure, "httponly": True, "samesite": "Lax"}

@@ -24,6 +24,28 @@ class LoginRequired(RequestError):
         super().__init__("Log in on the start page first.")
 
 
+class KeyLacksScope(RequestError):
+    """A request with an access key that does not have the scope for it."""
+
+    status = 403
+    kind = "key-lacks-scope"
+    title = "The key does not allow this"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The key lacks the scope `{scope}`.")
+
+
+class TooManyKeys(RequestError):
+    """A key was requested by an owner that has the most that one may have."""
+
+    status = 409
+    kind = "too-many-keys"
+    title = "There are too many keys"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"An account can have {most} keys. Revoke one that is no longer used.")
+
+
 class SyncRefused(RequestError):
     """A sync cannot start here now, for a reason other than a pause."""
 

@@ -36,13 +36,5 @@ class SyncHandler(SessionHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem; a 401 also says where to log in."""
         if "exc_info" in kwargs and isinstance(kwargs["exc_info"][1], LoginRequired):
-            self.set_header("WWW-Authenticate", self._challenge())
+            self.set_header("WWW-Authenticate", self.login_challenge())
         super().write_error(status_code, **kwargs)
-
-    def _challenge(self) -> str:
-        """Return the challenge that RFC 9110 section 15.5.2 requires.
-
-        Its scheme opens no login dialog in browsers. Source: draft-broyer-http-cookie-auth-00.
-        """
-        login, cookie = f"{self._address.root}/auth/login/", self._address.cookie("session")
-        return f'Cookie realm="Freshet", form-action="{login}", cookie-name="{cookie}"'

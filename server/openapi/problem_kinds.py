@@ -129,9 +129,19 @@ OF_THE_API = (
     ),
     explain(
         request_errors.LoginRequired,
-        "The request has no session cookie, or the session has ended.",
-        "Log in on the start page. A script can send the session cookie of that browser, as the "
-        "API documentation shows.",
+        "The request has neither a session cookie nor an access key, or the session has ended or "
+        "the key has been revoked.",
+        "Log in on the start page. A script sends an access key: `Authorization: Bearer KEY`.",
+    ),
+    explain(
+        request_errors.KeyLacksScope,
+        "The access key is valid, but was made without the scope that this request needs.",
+        "Make a key with this scope, and revoke the old one.",
+    ),
+    explain(
+        request_errors.TooManyKeys,
+        "An account can have 50 access keys.",
+        "Revoke a key that is no longer used, then try again.",
     ),
     explain(
         request_errors.SyncRunning,

@@ -1,0 +1,75 @@
+"""Who sends a private request: a browser with a session, or a program with an access key."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from handlers.session import PublicAddress, SessionHandler
+from server.login.access_keys import SCOPES, AccessKeys
+from server.login.key_store import Scope
+from server.login.service import LoginService
+from server.request_errors import KeyLacksScope, LoginRequired
+
+READING = ("GET", "HEAD", "OPTIONS")
+BEARER = "bearer "  # RFC 6750 section 2.1
+
+
+@dataclass(frozen=True)
+class Caller:
+    """For whom a request is: an account, or the server itself (None); and what it may do."""
+
+    account_id: str | None
+    scopes: frozenset[str]
+    by: Literal["session", "key"]
+
+
+class AccessHandler(SessionHandler):
+    """Base of the private routes. Nothing that it sends is stored by browsers or proxies."""
+
+    def initialize(  # type: ignore[override]
+        self, address: PublicAddress, login_service: LoginService, keys: AccessKeys
+    ) -> None:
+        """Take the login and the keys from the routes."""
+        super().initialize(address)
+        self._login_service, self._keys = login_service, keys
+
+    def set_default_headers(self) -> None:
+        """Keep private answers out of every cache."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "private, no-store")
+
+    async def caller(self, scope: Scope, *, in_query: bool = False) -> Caller:
+        """Return who sent the request. `in_query` also accepts `?key=`, for feeds and calendars.
+
+        A key sent wins over a session. Raises LoginRequired for a stranger, KeyLacksScope for a key
+        without `scope`, ForeignOrigin for a session's write by another site's page, Overloaded or a
+        DatabaseError.
+        """
+        key = self._sent_key(in_query=in_query)
+        if key is not None:
+            owner = await self._keys.find(key)
+            if owner is None:
+                raise LoginRequired
+            if scope not in owner.scopes:
+                raise KeyLacksScope(scope)
+            return Caller(owner.account_id, owner.scopes, "key")
+        if self.request.method not in READING:
+            self.refuse_foreign_posts()
+        visitor = await self._login_service.visitor(self.session_token)
+        if visitor is None:
+            raise LoginRequired
+        return Caller(visitor.account_id, frozenset(SCOPES), "session")
+
+    def _sent_key(self, *, in_query: bool) -> str | None:
+        """Return the key that the request carries, None without one."""
+        header = self.request.headers.get("Authorization", "")
+        if header[: len(BEARER)].lower() == BEARER:
+            return header[len(BEARER) :].strip()
+        given = self.get_query_arguments("key") if in_query else []
+        return given[-1] if given else None
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem; a 401 also says how to authenticate (RFC 9110 section 15.5.2)."""
+        if "exc_info" in kwargs and isinstance(kwargs["exc_info"][1], LoginRequired):
+            self.set_header("WWW-Authenticate", 'Bearer realm="Freshet"')
+            self.add_header("WWW-Authenticate", self.login_challenge())
+        super().write_error(status_code, **kwargs)

@@ -1,0 +1,106 @@
+"""SQL of access keys; each function runs in its caller's transaction."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from models import AccessKey, Login
+from server.login.attempt import fingerprint
+from server.spotify.auth import token_store
+
+Scope = Literal["read", "sync", "manage"]
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class KeyEntry:
+    """A key as its owner sees it: never the key itself, only its beginning as `hint`."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    hint: str
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True)
+class KeyOwner:
+    """Whose key it is, None for the server's own, and what it allows."""
+
+    account_id: str | None
+    scopes: frozenset[str]
+
+
+def insert(
+    session: Session,
+    account_id: str | None,
+    name: str,
+    scopes: Sequence[str],
+    key: str,
+    hint: str,
+    now: datetime,
+) -> KeyEntry:
+    """Store the hash of a new key."""
+    row = AccessKey(
+        account_id=account_id,
+        name=name,
+        scopes=list(scopes),
+        hint=hint,
+        key_hash=fingerprint(key),
+        created_at=now,
+        last_used_at=None,
+    )
+    session.add(row)
+    session.flush()
+    return _entry(row)
+
+
+def count(session: Session, account_id: str | None) -> int:
+    """Return how many keys an owner has."""
+    counted = select(func.count()).select_from(AccessKey)
+    return session.scalar(counted.where(AccessKey.account_id.is_not_distinct_from(account_id))) or 0
+
+
+def find(session: Session, key: str, allowed: Collection[str], now: datetime) -> KeyOwner | None:
+    """Return whose key this is, and note its use; None for an unknown or revoked one.
+
+    A key of an account that is not allowed to log in is none.
+    """
+    row = session.execute(
+        select(AccessKey.id, AccessKey.account_id, AccessKey.scopes, AccessKey.last_used_at)
+        .outerjoin(Login, Login.account_id == AccessKey.account_id)
+        .where(AccessKey.key_hash == fingerprint(key))
+        .where(or_(AccessKey.account_id.is_(None), token_store.is_allowed(allowed)))
+    ).first()
+    if row is None:
+        return None
+    last = row.last_used_at
+    if last is None or not timedelta(0) <= now - last < USE_NOTED_EVERY:
+        session.execute(update(AccessKey).where(AccessKey.id == row.id).values(last_used_at=now))
+    return KeyOwner(row.account_id, frozenset(row.scopes))
+
+
+def entries(session: Session, account_id: str | None) -> list[KeyEntry]:
+    """List the keys of an account, or those of the server itself, the newest first."""
+    mine = AccessKey.account_id.is_not_distinct_from(account_id)
+    return [
+        _entry(row)
+        for row in session.scalars(select(AccessKey).where(mine).order_by(AccessKey.id.desc()))
+    ]
+
+
+def revoke(session: Session, account_id: str | None, identity: int) -> bool:
+    """Delete a key of this owner; return False if it has no such key."""
+    mine = AccessKey.account_id.is_not_distinct_from(account_id)
+    gone = delete(AccessKey).where(mine, AccessKey.id == identity).returning(AccessKey.id)
+    return session.execute(gone).first() is not None
+
+
+def _entry(row: AccessKey) -> KeyEntry:
+    scopes = tuple(row.scopes)
+    return KeyEntry(row.id, row.name, scopes, row.hint, row.created_at, row.last_used_at)
