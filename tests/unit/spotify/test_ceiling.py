@@ -1,0 +1,117 @@
+"""Ceilings: how they start, what a refusal teaches, and how they rise again."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from server.spotify.limits.ceiling import (
+    ARTIST_ALBUMS,
+    Ceiling,
+    lowered,
+    means_spent,
+    raised,
+    starting,
+)
+from server.spotify.limits.quota import hour_of
+
+NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def calls(*numbers: int, now: datetime = NOW) -> dict[datetime, int]:
+    """Calls of this hour, the hour before it, and so on."""
+    return {hour_of(now) - timedelta(hours=back): each for back, each in enumerate(numbers)}
+
+
+@pytest.mark.parametrize(
+    ("bucket", "most", "expected"),
+    [
+        (ARTIST_ALBUMS, 500, 80),
+        ("/search", 500, 300),
+        ("/artists", 500, 450),
+        ("/artists", 200, 200),
+        (ARTIST_ALBUMS, 20, 20),
+    ],
+)
+def test_each_bucket_starts_low_and_never_above_the_setting(
+    bucket: str, most: int, expected: int
+) -> None:
+    assert starting(bucket, most) == expected
+
+
+@pytest.mark.parametrize(
+    ("reason", "retry_after", "expected"),
+    [
+        ("429 Too many requests", 35, False),
+        ("429 Too many requests", 3600, False),
+        ("429 Too many requests", 3601, True),
+        ("429 API rate limit exceeded", None, False),
+        ("429 QUOTA_EXCEEDED", None, True),
+        ("429 QUOTA_EXCEEDED", 11, True),
+    ],
+)
+def test_a_long_pause_or_its_reason_means_that_the_quota_is_spent(
+    reason: str, retry_after: int | None, expected: bool
+) -> None:
+    assert means_spent(reason, retry_after) is expected
+
+
+def test_a_refusal_teaches_four_fifths_of_the_calls_since_the_window_began() -> None:
+    ledger = calls(10, 20, 30, 40, 500)  # the window began three hours ago, in its own hour
+    learnt = lowered(None, "/artists", ledger, 86_400 - 3 * 3600, NOW, 500)
+    assert learnt == Ceiling(80, NOW, NOW, 100)
+
+
+def test_without_a_retry_after_the_window_is_the_last_day() -> None:
+    learnt = lowered(None, "/artists", calls(*[10] * 30), None, NOW, 500)
+    assert learnt is not None
+    assert learnt.refused_calls == 250  # 24 whole hours, and the one that has begun
+
+
+def test_a_refusal_never_raises_a_ceiling() -> None:
+    known = Ceiling(60, NOW - WEEK)
+    learnt = lowered(known, ARTIST_ALBUMS, calls(100), 86_400, NOW, 500)
+    assert learnt is not None
+    assert learnt.per_day == 60
+
+
+def test_a_refusal_after_a_handful_of_own_calls_teaches_nothing() -> None:
+    assert lowered(None, "/search", calls(9), 80_000, NOW, 500) is None
+    assert lowered(None, "/search", {}, 80_000, NOW, 500) is None
+    assert lowered(None, "/search", calls(10), 80_000, NOW, 500) is not None
+
+
+def test_a_pause_longer_than_a_day_counts_from_now() -> None:
+    learnt = lowered(None, "/search", calls(50, 50), 172_800, NOW, 500)
+    assert learnt is not None
+    assert learnt.refused_calls == 50
+
+
+def test_after_each_week_without_a_refusal_it_rises_by_a_tenth_up_to_the_setting() -> None:
+    known, seen, now = Ceiling(80, NOW), [], NOW
+    for _ in range(6):
+        now += WEEK
+        known = raised(known, now, 120)
+        seen.append(known.per_day)
+    assert seen == [88, 96, 105, 115, 120, 120]
+    assert raised(Ceiling(80, NOW), NOW + WEEK - timedelta(seconds=1), 120).per_day == 80
+
+
+def test_a_tiny_ceiling_rises_by_one() -> None:
+    assert raised(Ceiling(3, NOW), NOW + WEEK, 500).per_day == 4
+
+
+def test_a_number_that_was_refused_is_not_reached_again_for_ninety_days() -> None:
+    known, now = Ceiling(80, NOW, NOW, 100), NOW
+    for _ in range(12):
+        now += WEEK
+        known = raised(known, now, 500)
+    assert known.per_day == 99
+    assert raised(known, NOW + timedelta(days=98), 500).per_day == 108
+
+
+def test_a_clock_that_was_put_back_does_not_keep_a_ceiling_low() -> None:
+    ahead = Ceiling(80, NOW + timedelta(days=3650), NOW + timedelta(days=3650), 100)
+    known = raised(ahead, NOW, 500)
+    assert (known.per_day, known.changed_at, known.refused_at) == (80, NOW, NOW)
+    assert raised(known, NOW + WEEK, 500).per_day == 88
