@@ -9,11 +9,12 @@ from server.standin.catalogue.catalogue import Catalogue
 from server.standin.faults.definitions import Fault, read_faults
 from server.standin.faults.responses import Answer
 from server.standin.server import StandIn
-from server.standin.world import AppKind, Call, Listener
+from server.standin.world import AppKind, ArtistSearch, Call, Listener
 
 __all__ = [
     "Answer",
     "AppKind",
+    "ArtistSearch",
     "Call",
     "Catalogue",
     "Fault",

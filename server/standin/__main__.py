@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from server.standin import AppKind, Fault, StandIn, read_faults
+from server.standin import AppKind, ArtistSearch, Fault, StandIn, read_faults
 from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
 
 
@@ -137,6 +137,18 @@ def seconds(text: str) -> float:
     metavar="SECONDS",
     help="Time between new releases.  [none]",
 )
+@click.option(
+    "--follow-every",
+    type=seconds,
+    metavar="SECONDS",
+    help="Time between changes of the followed artists.  [none]",
+)
+@click.option(
+    "--artist-search",
+    type=click.Choice([each.value for each in ArtistSearch]),
+    default="works",
+    help='What a search for tag:new artist:"NAME" finds.  [works]',
+)
 @click.option("--faults", type=click.File("rb"), metavar="FILE", help="Faults file, see below.")
 @click.option("--quota", type=calls, metavar="N", help="Calls per endpoint in 24 hours.")
 @click.option("--rate-limit", type=calls, metavar="N", help="Calls in 30 seconds.")
@@ -146,9 +158,12 @@ def seconds(text: str) -> float:
     metavar="MARKETS",
     help="Comma-separated markets to refuse, such as RU,BY.",
 )
-def command(kind: str, faults: BinaryIO | None, unlaunched: str, **options: Any) -> None:
+def command(
+    kind: str, artist_search: str, faults: BinaryIO | None, unlaunched: str, **options: Any
+) -> None:
     """Run the stand-in for Spotify alone, until it is stopped."""
     options["kind"] = AppKind(kind)
+    options["artist_search"] = ArtistSearch(artist_search)
     options["faults"] = faults_in(faults)
     options["unlaunched"] = tuple(unlaunched.upper().split(",")) if unlaunched else ()
     asyncio.run(serve(**options))

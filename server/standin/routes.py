@@ -5,7 +5,7 @@ from typing import Final
 from server.standin import public_pages
 from server.standin.accounts import handlers as accounts
 from server.standin.handler import StandInHandler
-from server.standin.web_api import base, catalogue, me
+from server.standin.web_api import base, catalogue, library, me
 
 ROUTES: Final[tuple[tuple[str, type[StandInHandler]], ...]] = (
     (r"/authorize", accounts.AuthorizeHandler),
@@ -19,6 +19,10 @@ ROUTES: Final[tuple[tuple[str, type[StandInHandler]], ...]] = (
     (r"/v1/albums/([^/]+)", catalogue.AlbumHandler),
     (r"/v1/me", me.MeHandler),
     (r"/v1/me/following", me.FollowingHandler),
+    (r"/v1/me/following/contains", library.FollowingContainsHandler),
+    (r"/v1/me/library", library.LibraryHandler),
+    (r"/v1/me/library/contains", library.LibraryContainsHandler),
+    (r"/v1/tracks", catalogue.TracksHandler),
     (r"/v1/.*", base.ServiceNotFoundHandler),
     (r"/image/([^/]+)", public_pages.ImageHandler),
     (r"/open/(album|artist|track|user)/([^/]+)", public_pages.OpenHandler),

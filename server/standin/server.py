@@ -19,7 +19,7 @@ from server.standin.faults.responses import Answer
 from server.standin.handler import query_of
 from server.standin.public_pages import NotFoundHandler
 from server.standin.routes import ROUTES
-from server.standin.world import AppKind, Call, Listener, World
+from server.standin.world import AppKind, ArtistSearch, Call, Listener, World
 
 
 def utc_now() -> datetime:
@@ -32,10 +32,12 @@ class StandIn:
 
     `kind` decides what the Web API allows; without a `catalogue`, one is generated for the clock's
     day. Every `publish_every` seconds a release is published; None publishes only when `publish` is
-    called. `faults` are active from the start; their randomness follows from `seed`. `quota` limits
-    the calls per endpoint in 24 hours, `rate_limit` all calls in 30 seconds; None is no limit.
-    `unlaunched` markets are refused, as are all that are not in `releases.MARKETS`. The last
-    `calls_kept` calls are recorded.
+    called. Every `follow_every` seconds each listener follows another artist, or one fewer.
+    `faults` are active from the start; their randomness follows from `seed`. `quota` limits the
+    calls per endpoint in 24 hours, `rate_limit` all calls in 30 seconds; None is no limit.
+    `unlaunched` markets are refused, as are all that are not in `releases.MARKETS`. `artist_search`
+    is what a search for the new albums of one artist finds. The last `calls_kept` calls are
+    recorded.
     """
 
     def __init__(
@@ -48,11 +50,13 @@ class StandIn:
         catalogue: Catalogue | None = None,
         clock: Callable[[], datetime] = utc_now,
         publish_every: float | None = None,
+        follow_every: float | None = None,
         faults: Sequence[Fault] = (),
         seed: int = 1,
         quota: int | None = None,
         rate_limit: int | None = None,
         unlaunched: Collection[str] = (),
+        artist_search: ArtistSearch = ArtistSearch.WORKS,
         calls_kept: int = 10_000,
     ) -> None:
         self.world = World(
@@ -66,13 +70,19 @@ class StandIn:
             faults=ActiveFaults(seed, faults),
             quotas=Quotas(quota, rate_limit, clock),
             unlaunched=unlaunched,
+            artist_search=artist_search,
         )
         self.calls: deque[Call] = deque(maxlen=calls_kept)
         self.port = 0
         self._server: HTTPServer | None = None
-        self._publishing = (
-            PeriodicCallback(self._publish, publish_every * 1000) if publish_every else None
-        )
+        self._periodic = [
+            PeriodicCallback(function, seconds * 1000)
+            for function, seconds in (
+                (self._publish, publish_every),
+                (self._reconsider, follow_every),
+            )
+            if seconds
+        ]
 
     def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on the current IOLoop; port 0 takes a free port.
@@ -87,13 +97,13 @@ class StandIn:
         self.world.base_url = f"http://{_reachable(host)}:{self.port}"
         self._server = HTTPServer(self._application())
         self._server.add_socket(listening)
-        if self._publishing:
-            self._publishing.start()
+        for callback in self._periodic:
+            callback.start()
 
     async def stop(self) -> None:
         """Stop publishing and listening, and close all connections."""
-        if self._publishing:
-            self._publishing.stop()
+        for callback in self._periodic:
+            callback.stop()
         if self._server:
             self._server.stop()
             await self._server.close_all_connections()
@@ -155,6 +165,24 @@ class StandIn:
     def unlaunched(self, markets: Collection[str]) -> None:
         self.world.unlaunched = markets
 
+    @property
+    def artist_search(self) -> ArtistSearch:
+        """What a search for the new albums of one artist finds from now on."""
+        return self.world.artist_search
+
+    @artist_search.setter
+    def artist_search(self, artist_search: ArtistSearch) -> None:
+        self.world.artist_search = artist_search
+
+    @property
+    def etags_by_token(self) -> bool:
+        """Whether the ETag of an answer changes with the access token; default False."""
+        return self.world.etags_by_token
+
+    @etags_by_token.setter
+    def etags_by_token(self, by_token: bool) -> None:
+        self.world.etags_by_token = by_token
+
     def calls_to(self, path_prefix: str) -> int:
         """Return how many of the recorded requests have a path with this prefix."""
         return sum(call.path.startswith(path_prefix) for call in self.calls)
@@ -207,6 +235,9 @@ class StandIn:
 
     def _publish(self) -> None:
         self.publish()
+
+    def _reconsider(self) -> None:
+        self.catalogue.reconsider()
 
     def _record(self, handler: RequestHandler) -> None:
         request = handler.request

@@ -20,6 +20,17 @@ class AppKind(StrEnum):
     EXTENDED = "extended"
 
 
+class ArtistSearch(StrEnum):
+    """What a search for `tag:new artist:"NAME"` finds; what Spotify does for new apps is unknown.
+
+    WORKS finds the artist's new albums, EMPTY nothing, IGNORED all new albums whoever made them.
+    """
+
+    WORKS = "works"
+    EMPTY = "empty"
+    IGNORED = "ignored"
+
+
 @dataclass(frozen=True)
 class Call:
     """A request that the stand-in has answered, `at` a time by its clock.
@@ -49,6 +60,7 @@ class World:
 
     Links to covers and pages begin with `shown_url`, or with `base_url` while that is empty.
     `unlaunched` are markets that the Web API refuses, besides those that it does not know.
+    `etags_by_token` makes the ETag of an answer change with the access token.
     """
 
     kind: AppKind
@@ -65,6 +77,8 @@ class World:
     base_url: str = ""
     shown_url: str = ""
     unlaunched: Collection[str] = ()
+    artist_search: ArtistSearch = ArtistSearch.WORKS
+    etags_by_token: bool = False
     script: dict[str, list[Answer]] = field(default_factory=dict)
 
     @property

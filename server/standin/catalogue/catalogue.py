@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from itertools import count, islice
+from itertools import chain, count, islice
 from typing import Any, Final, Self
 
+from server.standin.catalogue.discographies import Discographies, grouped
+from server.standin.catalogue.following import Following
 from server.standin.catalogue.ids import seeded_random
 from server.standin.catalogue.releases import compose, release_of_day
 from server.standin.catalogue.spotify_objects import Json, credited
@@ -21,7 +23,8 @@ class Catalogue:
     `albums` holds SimplifiedAlbumObjects, and whatever tests put between them: null and broken
     items are served unchanged. An album whose id is in `withheld` counts in totals and offsets but
     is left out of pages, which makes them shorter. `recent_days` is the age up to which `tag:new`
-    finds an album; None finds all.
+    finds an album; None finds all. `discographies` has further artists, and records that are not
+    in the listing; `following` says who follows whom.
     """
 
     def __init__(
@@ -36,7 +39,11 @@ class Catalogue:
         self.seed = seed
         self.withheld = set(withheld)
         self.recent_days = recent_days
+        self.discographies = Discographies(seed)
+        self.following = Following()
         self._last_published: tuple[str, int] = ("", 0)
+        self._released = 0
+        self._reconsidered = 0
 
     @classmethod
     def generate(cls, *, today: date, seed: int = 1, size: int = 120, quirks: bool = True) -> Self:
@@ -69,6 +76,24 @@ class Catalogue:
         del self.albums[_MAX_ALBUMS:]
         return album
 
+    def release(
+        self, artist_id: str, released: date, *, listed: bool = False, **changes: Any
+    ) -> Json:
+        """Add a record by an artist of the discographies, and return it.
+
+        `listed` puts it at the top of the listing, too. `changes` replace fields of the record,
+        such as `album_type`.
+        """
+        self._released += 1
+        key = ("released", self._released)
+        album = self.discographies.record(artist_id, key, released) | changes
+        self.discographies.of(artist_id)
+        self.discographies.add(album["artists"][0], [album])
+        if listed:
+            self.albums.insert(0, album)
+            del self.albums[_MAX_ALBUMS:]
+        return album
+
     def listing(self) -> list[Any]:
         """Return the items that new-releases pages through."""
         return self.albums[:LISTED]
@@ -76,6 +101,19 @@ class Catalogue:
     def new(self, today: date) -> list[Any]:
         """Return the items that a search for `tag:new` pages through, up to `recent_days` old."""
         return [item for item in self.albums if self._is_new(item, today)][:LISTED]
+
+    def new_of(self, name: str, today: date) -> list[Json]:
+        """Return what a search for `tag:new` and an artist finds, in the listing or not.
+
+        `name` is part of an artist's name, in lower case.
+        """
+        known = [self.albums, *map(self.discographies.of, self.discographies.named(name))]
+        return [
+            album
+            for album in _each_once(album for albums in known for album in albums)
+            if self._is_new(album, today)
+            and any(name in str(artist.get("name")).casefold() for artist in credited(album))
+        ]
 
     def _is_new(self, item: Any, today: date) -> bool:
         released = item.get("release_date") if isinstance(item, dict) else None
@@ -86,12 +124,14 @@ class Catalogue:
 
     def album(self, identifier: str) -> Json | None:
         """Return the simplified album with that id, None if there is none."""
-        return next(
-            (album for album in self._valid_albums() if album.get("id") == identifier), None
-        )
+        listed = (album for album in self._valid_albums() if album.get("id") == identifier)
+        return next(listed, None) or self.discographies.album(identifier)
 
     def artists(self) -> dict[str, Json]:
-        """Return every artist of every album by id, with the name from the newest album."""
+        """Return every artist by id, with the name from the newest album in the listing."""
+        return {**self.discographies.artists, **self._listed_artists()}
+
+    def _listed_artists(self) -> dict[str, Json]:
         found: dict[str, Json] = {}
         for album in self._valid_albums():
             for artist in credited(album):
@@ -100,26 +140,51 @@ class Catalogue:
         return found
 
     def discography(self, artist_id: str) -> list[Json]:
-        """Return the albums that credit the artist, each with its `album_group`."""
-        found = []
-        for album in self._valid_albums():
-            ids = [artist.get("id") for artist in credited(album)]
-            if artist_id in ids:
-                kind = "single" if album.get("album_type") == "ep" else album.get("album_type")
-                group = kind if ids[0] == artist_id else "appears_on"
-                found.append(album | {"album_group": group})
-        return found
+        """Return the albums that credit the artist in Spotify's order, with `album_group`."""
+        listed = (
+            album
+            for album in self._valid_albums()
+            if any(artist.get("id") == artist_id for artist in credited(album))
+        )
+        return grouped(_each_once(chain(listed, self.discographies.of(artist_id))), artist_id)
 
-    def followed(self) -> list[Json]:
-        """Return the artists that the listener follows: a third of all, sorted by id."""
-        return [
-            artist
-            for identifier, artist in sorted(self.artists().items())
-            if seeded_random("followed", identifier).random() < 1 / 3
+    def followed(self, account_id: str | None = None) -> list[Json]:
+        """Return the artists that an account follows, sorted by id; None is any account."""
+        listed = self._listed_artists()
+        known = {**self.discographies.artists, **listed}
+        return self.following.list_of(account_id, known, listed)
+
+    def reconsider(self) -> str | None:
+        """Let every account follow one more artist or, each third time, one fewer.
+
+        Returns the artist's id, None if there is no artist for it.
+        """
+        self._reconsidered += 1
+        follow = self._reconsidered % 3 != 0
+        artists = [
+            identifier
+            for identifier in self.artists()
+            if self.following.follows(None, identifier) is not follow
         ]
+        if not artists:
+            return None
+        artist_id = seeded_random(self.seed, "reconsidered", self._reconsidered).choice(artists)
+        choose = self.following.follow if follow else self.following.unfollow
+        choose(artist_id)
+        return artist_id
 
     def _valid_albums(self) -> Iterator[Json]:
         return (album for album in self.albums if isinstance(album, dict))
+
+
+def _each_once(albums: Iterable[Any]) -> Iterator[Json]:
+    """Yield the albums that have an id, each once."""
+    seen = set()
+    for album in albums:
+        identifier = album.get("id") if isinstance(album, dict) else None
+        if isinstance(identifier, str) and identifier not in seen:
+            seen.add(identifier)
+            yield album
 
 
 def _releases(seed: int, today: date, *, quirks: bool) -> Iterator[Json]:

@@ -50,11 +50,12 @@ def rostered(seed: int, number: int) -> tuple[str, Json]:
     if number < len(ROSTER):
         language, name = ROSTER[number]
     else:
-        language, name = _band(seeded_random(seed, "roster", number))
+        language, name = band(seeded_random(seed, "roster", number))
     return language, simplified_artist(spotify_id(seed, "roster", number), name)
 
 
-def _band(rng: Random) -> tuple[str, str]:
+def band(rng: Random) -> tuple[str, str]:
+    """Return a language and an invented name of an artist in it."""
     language = rng.choice((*("english",) * 6, *LEXICONS))
     phrase = LEXICONS[language].phrase(rng)
     if language == "english" and rng.random() < 0.4:
@@ -63,7 +64,7 @@ def _band(rng: Random) -> tuple[str, str]:
 
 
 def _newcomer(rng: Random, key: tuple[object, ...]) -> tuple[str, Json]:
-    language, name = _band(rng)
+    language, name = band(rng)
     return language, simplified_artist(spotify_id(*key, "newcomer"), name)
 
 

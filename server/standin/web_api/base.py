@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from server.standin.accounts.tokens import AccessToken
+from server.standin.catalogue.ids import hex_id
 from server.standin.catalogue.spotify_objects import Json
 from server.standin.faults.definitions import PAGES
 from server.standin.faults.payload_faults import break_page
@@ -70,6 +71,14 @@ class ApiHandler(StandInHandler):
         challenge = f'Bearer realm="spotify", error="invalid_token", error_description="{message}"'
         self.set_header("WWW-Authenticate", challenge)
         self.send_error_object(401, message)
+
+    def compute_etag(self) -> str | None:
+        """Return the ETag of the answer, which may depend on the access token."""
+        etag = super().compute_etag()
+        if etag is None or not self.world.etags_by_token:
+            return etag
+        authorization = self.request.headers.get("Authorization", "")
+        return f'"{hex_id(etag, authorization, size=20)}"'
 
     def send_error_object(self, status: int, message: str) -> None:
         """Send Spotify's error object."""

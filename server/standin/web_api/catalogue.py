@@ -11,6 +11,8 @@ from server.standin.web_api.search import find, searched_types
 
 MOST_RESULTS: Final = 1000
 """The maximum of `limit` + `offset` of a search."""
+LONGEST_QUERY: Final = 250
+"""The maximum length of a search's `q` in characters."""
 
 
 def in_market(items: list[Any], market: str) -> list[Any]:
@@ -97,6 +99,8 @@ class SearchHandler(CatalogueHandler):
         text = self.query.get("q") or self.query.get("query")
         if not text:
             raise BadRequestError("No search query")
+        if len(text) > LONGEST_QUERY:
+            raise BadRequestError("Query exceeds maximum length")
         kinds = searched_types(self.query)
         default, most = (5, 10) if self.world.restricted else (20, 50)
         requested = window(self.query, default=default, most=most)
@@ -107,7 +111,7 @@ class SearchHandler(CatalogueHandler):
         today = self.world.clock().astimezone(UTC).date()
         answer = {}
         for kind in kinds:
-            found = find(self.world.catalogue, text, kind, today)
+            found = find(self.world, text, kind, today)
             if kind == "artist":
                 found = [full_artist(artist) for artist in found]
             found = in_market(found, market) if market else found
@@ -141,7 +145,7 @@ class ArtistsHandler(CatalogueHandler):
 
 
 class ArtistAlbumsHandler(CatalogueHandler):
-    """GET /v1/artists/{id}/albums."""
+    """GET /v1/artists/{id}/albums, group after group, the newest album first in each."""
 
     @property
     def paged(self) -> bool:
@@ -162,6 +166,17 @@ class ArtistAlbumsHandler(CatalogueHandler):
         albums = in_market(albums, market) if market else albums
         query = {"include_groups": groups} | ({"market": market} if market else {})
         self.send_page_of(albums, f"/artists/{identifier}/albums", requested, query)
+
+
+class TracksHandler(CatalogueHandler):
+    """GET /v1/tracks?ids=, which restricted apps may not use."""
+
+    def get(self) -> None:
+        """Send null for each id: the stand-in knows tracks only in their albums."""
+        if self.world.restricted:
+            self.send_error_object(403, "Forbidden")
+            return
+        self.send_object({"tracks": [None for _ in self.ids(most=50)]})
 
 
 class AlbumHandler(CatalogueHandler):

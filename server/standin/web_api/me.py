@@ -1,12 +1,9 @@
 """The Web API's listener: profile and followed artists, for user tokens only."""
 
-from typing import Final
-
 from server.standin.catalogue.spotify_objects import ORIGIN, Json, full_artist
 from server.standin.web_api.base import ApiHandler
+from server.standin.web_api.library import FOLLOW_MODIFY, FOLLOW_READ, FollowedIdsHandler
 from server.standin.web_api.paging import BadRequestError, href, window
-
-FOLLOW_READ: Final = "user-follow-read"
 
 
 class MeHandler(ApiHandler):
@@ -34,8 +31,11 @@ class MeHandler(ApiHandler):
         self.send_object(profile)
 
 
-class FollowingHandler(ApiHandler):
-    """GET /v1/me/following?type=artist, paged by a cursor: `after` is the last id seen."""
+class FollowingHandler(FollowedIdsHandler):
+    """GET /v1/me/following?type=artist, paged by a cursor: `after` is the last id seen.
+
+    PUT and DELETE follow and unfollow the artists in `ids`.
+    """
 
     @property
     def paged(self) -> bool:
@@ -44,19 +44,30 @@ class FollowingHandler(ApiHandler):
 
     def get(self) -> None:
         """Send the followed artists whose id comes after the cursor, sorted by id."""
-        if FOLLOW_READ not in self.token.scopes:
-            self.send_error_object(403, "Insufficient client scope")
+        if self.lacks(FOLLOW_READ):
             return
         if self.query.get("type") != "artist":
             raise BadRequestError("Invalid type")
         limit = window(self.query, default=20, most=50).limit
-        followed = self.world.catalogue.followed()
+        followed = self.world.catalogue.followed(self.account_id)
         after = self.query.get("after", "")
         left = [artist for artist in followed if artist["id"] > after]
         shown = left[:limit]
         cursor = shown[-1]["id"] if len(left) > limit else None
         page = self._page(shown, limit, after, cursor, len(followed))
         self.send_object({"artists": self.with_page_fault(page)})
+
+    def put(self) -> None:
+        """Follow artists."""
+        if not self.refused(FOLLOW_MODIFY):
+            self.change(self.ids(), follow=True)
+            self.set_status(204)
+
+    def delete(self) -> None:
+        """Unfollow artists."""
+        if not self.refused(FOLLOW_MODIFY):
+            self.change(self.ids(), follow=False)
+            self.set_status(204)
 
     def _page(
         self, shown: list[Json], limit: int, after: str, cursor: str | None, total: int

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Any, Final
 
-from server.standin.catalogue.catalogue import Catalogue
 from server.standin.catalogue.spotify_objects import Json, credited
 from server.standin.web_api.paging import BadRequestError
+from server.standin.world import ArtistSearch, World
 
 TYPES: Final = ("album", "artist")
 """Supported types; Spotify also has tracks, playlists, shows, episodes and audiobooks."""
@@ -24,19 +24,31 @@ def terms(text: str) -> Terms:
     ]
 
 
-def find(catalogue: Catalogue, text: str, kind: str, today: date) -> list[Any]:
+def find(world: World, text: str, kind: str, today: date) -> list[Any]:
     """Return the items of `kind` that match a query, in the order of the listing.
 
     Null and broken items are included for `tag:new` alone, as Spotify sends them there.
     """
-    required = terms(text)
+    required, catalogue = terms(text), world.catalogue
     if kind == "artist":
         return [a for a in catalogue.artists().values() if _matches(a, required, _ARTIST)]
     if required == [("tag", "new")]:
         return catalogue.new(today)
+    names = [value for field, value in required if field == "artist"]
+    if ("tag", "new") in required and names:
+        return _new_of(world, names, required, today)
     new = ("tag", "new") in required
     pool = catalogue.new(today) if new else catalogue.albums
     return [item for item in pool if isinstance(item, dict) and _matches(item, required, _ALBUM)]
+
+
+def _new_of(world: World, names: list[str], required: Terms, today: date) -> list[Any]:
+    if world.artist_search is ArtistSearch.EMPTY:
+        return []
+    if world.artist_search is ArtistSearch.IGNORED:
+        return world.catalogue.new(today)
+    found = world.catalogue.new_of(names[0], today)
+    return [album for album in found if _matches(album, required, _ALBUM)]
 
 
 def searched_types(query: Mapping[str, str]) -> list[str]:
