@@ -16,7 +16,7 @@ from sqlalchemy import create_engine
 from server.config.addresses import ROOT
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
-from tests.bench import compare, payload, soak, sync, variants
+from tests.bench import compare, following, payload, soak, sync, variants
 from tests.bench.http import __main__ as http
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import World
@@ -48,7 +48,7 @@ def others(scale: Scale) -> list[str]:
         postgres.start()
         try:
             schema.create(create_engine(postgres.url))
-            parts = (sync.main, variants.main, payload.main)
+            parts = (sync.main, following.main, variants.main, payload.main)
             return [fault for part in parts for fault in part(postgres.url, scale)]
         finally:
             postgres.stop()

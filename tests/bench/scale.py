@@ -25,6 +25,7 @@ class Scale:
     variant_albums: int = 1000
     payload_rounds: int = 15
     payload_albums: int = 1_000_000
+    followed: int = 10_000
 
 
 FULL = Scale()
@@ -41,4 +42,5 @@ SHORT = Scale(
     variant_albums=100,
     payload_rounds=1,
     payload_albums=2000,
+    followed=200,
 )

@@ -142,7 +142,8 @@ def main(url: URL, scale: Scale) -> list[str]:
     return [f"{each} holds nothing" for each in empty]
 
 
-def alone() -> None:
+def alone(part: Callable[[URL, Scale], list[str]]) -> None:
+    """Run one part of the bench with a database of its own."""
     with TemporaryDirectory() as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")
         postgres.start()
@@ -150,10 +151,10 @@ def alone() -> None:
             engine = make_engine(postgres.url)
             schema.create(engine)
             engine.dispose()
-            main(postgres.url, FULL)
+            part(postgres.url, FULL)
         finally:
             postgres.stop()
 
 
 if __name__ == "__main__":
-    alone()
+    alone(main)
