@@ -13,6 +13,7 @@ import click
 
 from server.standin import AppKind, ArtistSearch, Fault, StandIn, read_faults
 from server.standin.faults.definitions import ANSWERS, PAGES, TEXTS, WIRE
+from server.standin.faults.quotas import BUCKETS, OTHERS, PAUSE_MODELS
 
 
 def _listed(title: str, names: tuple[str, ...]) -> str:
@@ -103,6 +104,20 @@ def calls(text: str) -> int:
     return int(text)
 
 
+def quotas(texts: Sequence[str]) -> dict[str, int]:
+    """Read numbers of calls, each for one BUCKET=N or for all other buckets.
+
+    Raises click.BadParameter for an invalid number or a bucket that does not exist.
+    """
+    read = {}
+    for text in texts:
+        bucket, sign, number = text.rpartition("=")
+        if sign and bucket not in BUCKETS:
+            raise click.BadParameter(f"no bucket {bucket!r}; known are {', '.join(BUCKETS)}")
+        read[bucket or OTHERS] = calls(number)
+    return read
+
+
 def seconds(text: str) -> float:
     """Read a number of seconds, zero or more; click shows the error of any other text."""
     try:
@@ -150,8 +165,27 @@ def seconds(text: str) -> float:
     help='What a search for tag:new artist:"NAME" finds.  [works]',
 )
 @click.option("--faults", type=click.File("rb"), metavar="FILE", help="Faults file, see below.")
-@click.option("--quota", type=calls, metavar="N", help="Calls per endpoint in 24 hours.")
+@click.option(
+    "--quota",
+    multiple=True,
+    metavar="[BUCKET=]N",
+    callback=lambda _, __, texts: quotas(texts) or None,
+    help="Calls in 24 hours to one endpoint, such as /search=450, or to each; may be repeated.",
+)
+@click.option(
+    "--pause-model",
+    type=click.Choice(PAUSE_MODELS),
+    default="fixed",
+    help="End of the pause after a quota: 24 hours after the first call, or moved by each "
+    "further call.  [fixed]",
+)
 @click.option("--rate-limit", type=calls, metavar="N", help="Calls in 30 seconds.")
+@click.option(
+    "--burst",
+    type=calls,
+    metavar="N",
+    help="Calls in 5 minutes, after which connections are reset for 10 minutes.",
+)
 @click.option(
     "--unlaunched",
     default="",

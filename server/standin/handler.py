@@ -50,13 +50,14 @@ class StandInHandler(RequestHandler):
         self.active_fault = self.world.faults.next_for(self.request.path, paged=self.paged)
         if self.active_fault and self.active_fault.fault.fault not in (*PAGES, *TEXTS):
             self.active_fault.record()
-            await self._simulate(self.active_fault.fault)
+            await self.simulate(self.active_fault.fault)
 
     def on_connection_close(self) -> None:
         """Stop waiting: the client has disconnected."""
         self._gone.set()
 
-    async def _simulate(self, fault: Fault) -> None:
+    async def simulate(self, fault: Fault) -> None:
+        """Simulate a fault that is not one of a page or its text."""
         answer = answer_to(fault)
         if answer is not None:
             await self.send_answer(answer)

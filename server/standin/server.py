@@ -14,7 +14,7 @@ from server.standin.catalogue.catalogue import Catalogue
 from server.standin.catalogue.spotify_objects import Json
 from server.standin.faults.active_faults import ActiveFaults
 from server.standin.faults.definitions import Fault
-from server.standin.faults.quotas import Quotas
+from server.standin.faults.quotas import PauseModel, Quota, Quotas
 from server.standin.faults.responses import Answer
 from server.standin.handler import query_of
 from server.standin.public_pages import NotFoundHandler
@@ -33,10 +33,10 @@ class StandIn:
     `kind` decides what the Web API allows; without a `catalogue`, one is generated for the clock's
     day. Every `publish_every` seconds a release is published; None publishes only when `publish` is
     called. Every `follow_every` seconds each listener follows another artist, or one fewer.
-    `faults` are active from the start; their randomness follows from `seed`. `quota` limits the
-    calls per endpoint in 24 hours, `rate_limit` all calls in 30 seconds; None is no limit.
-    `unlaunched` markets are refused, as are all that are not in `releases.MARKETS`. `artist_search`
-    is what a search for the new albums of one artist finds. The last `calls_kept` calls are
+    `faults` are active from the start; their randomness follows from `seed`. `quota`, `rate_limit`,
+    `pause_model` and `burst` limit calls as in `Quotas`. `unlaunched` markets are refused, as are
+    all that are not in `releases.MARKETS`. `artist_search` is what a search for the new albums of
+    one artist finds. The last `calls_kept` calls are
     recorded.
     """
 
@@ -53,8 +53,10 @@ class StandIn:
         follow_every: float | None = None,
         faults: Sequence[Fault] = (),
         seed: int = 1,
-        quota: int | None = None,
+        quota: Quota = None,
         rate_limit: int | None = None,
+        pause_model: PauseModel = "fixed",
+        burst: int | None = None,
         unlaunched: Collection[str] = (),
         artist_search: ArtistSearch = ArtistSearch.WORKS,
         calls_kept: int = 10_000,
@@ -68,7 +70,7 @@ class StandIn:
             clock=clock,
             tokens=TokenIssuer(client_secret, clock),
             faults=ActiveFaults(seed, faults),
-            quotas=Quotas(quota, rate_limit, clock),
+            quotas=Quotas(quota, rate_limit, clock, pause_model, burst),
             unlaunched=unlaunched,
             artist_search=artist_search,
         )
@@ -218,7 +220,7 @@ class StandIn:
 
     @property
     def prolonged(self) -> int:
-        """How many calls reached a blocked endpoint; each of them prolonged the block."""
+        """How many calls reached a blocked endpoint, whether or not that prolonged the block."""
         return self.world.quotas.prolonged
 
     def expire_tokens(self) -> None:

@@ -1,6 +1,8 @@
 """Faults of the connection: bytes written by hand to a connection that Tornado has given up."""
 
 import asyncio
+import socket
+import struct
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -64,6 +66,7 @@ def play_for(fault: Fault) -> Play:
     return {
         "stall": lambda stream: asyncio.sleep(fault.duration),
         "cut": lambda stream: stream.write(b"HTTP/1.1 200 OK\r\nContent-Type: applicat"),
+        "reset": _reset,
         "garbage": lambda stream: stream.write(_GARBAGE),
         "truncated": _truncate,
         "huge": _flood,
@@ -90,6 +93,11 @@ async def drip(
         await stream.write(body[start : start + _FEW])
         due = begin + seconds * min(1, (start + _FEW) / len(body))
         await asyncio.sleep(max(0, due - loop.time()))
+
+
+async def _reset(stream: IOStream) -> None:
+    """Have the kernel send a reset when the connection is closed, instead of an orderly end."""
+    stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _truncate(stream: IOStream) -> None:

@@ -17,8 +17,8 @@ ANSWERS: Final = (
 )
 """Valid HTTP, but another response than the regular one."""
 WIRE: Final = (
-    *("stall", "cut", "truncated", "huge", "gzip-bomb", "garbage", "long-head", "tiny-chunks"),
-    *("drip", "slow"),
+    *("stall", "cut", "reset", "truncated", "huge", "gzip-bomb", "garbage", "long-head"),
+    *("tiny-chunks", "drip", "slow"),
 )
 """Failures of the connection; the last two send the regular response, but late."""
 PAGES: Final = (

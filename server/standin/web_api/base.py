@@ -9,7 +9,6 @@ from server.standin.catalogue.ids import hex_id
 from server.standin.catalogue.spotify_objects import Json
 from server.standin.faults.definitions import PAGES
 from server.standin.faults.payload_faults import break_page
-from server.standin.faults.responses import answer_to
 from server.standin.handler import StandInHandler
 from server.standin.web_api.paging import BadRequestError, Window, page
 
@@ -49,9 +48,8 @@ class ApiHandler(StandInHandler):
             self._authenticate()
         if not self._finished:
             refusal = self.world.quotas.admit(self.request.path)
-            answer = answer_to(refusal) if refusal else None
-            if answer:
-                await self.send_answer(answer)
+            if refusal:
+                await self.simulate(refusal)
 
     def _authenticate(self) -> None:
         scheme, _, value = self.request.headers.get("Authorization", "").partition(" ")

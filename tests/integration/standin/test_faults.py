@@ -18,7 +18,7 @@ from server.spotify.transport import Transport
 from server.standin import Answer, AppKind, Fault, StandIn, __main__, read_faults
 from server.standin.faults.connection_faults import HUGE
 from server.standin.faults.definitions import ANSWERS, NAMES, PAGES, TEXTS, WIRE
-from server.standin.faults.quotas import LOCKOUT, bucket_of
+from server.standin.faults.quotas import bucket_of
 from server.standin.faults.responses import answer_to
 from tests.support.clock import Clock
 from tests.support.examples import albums
@@ -333,6 +333,7 @@ async def test_a_slow_answer_is_right_but_late(open_app: OpenApp) -> None:
         ("slow", SpotifyTimeout),
         ("drip", SpotifyTimeout),
         ("cut", SpotifyUnavailable),
+        ("reset", SpotifyUnavailable),
         ("truncated", SpotifyUnavailable),
         ("huge", SpotifyUnavailable),
         ("gzip-bomb", SpotifyError),
@@ -596,36 +597,94 @@ async def refusal(app: App, path: str) -> tuple[int, str | None]:
 
 
 @pytest.mark.gen_test
-async def test_a_used_up_quota_locks_out_of_its_endpoint_for_a_day(
+async def test_a_used_up_quota_locks_out_until_the_first_call_is_a_day_old(
     open_app: OpenApp, clock: Clock
 ) -> None:
     app = await open_app(quota=3)
-    assert await statuses(app, 3) == [200, 200, 200]
+    assert await statuses(app, 1) == [200]
+    clock.forward(seconds=164)
+    assert await statuses(app, 2) == [200, 200]
     answer = await app.get(LISTING)
     assert (answer.code, answer.headers["Retry-After"]) == (429, "86236")
     assert orjson.loads(answer.body)["error"]["reason"] == "QUOTA_EXCEEDED"
     assert (app.standin.lockouts, app.standin.prolonged) == (1, 0)
     assert await statuses(app, 1, SEARCH) == [200]
-    clock.forward(seconds=LOCKOUT)
+    clock.forward(seconds=86_236)
     await app.use_own_token()
     assert await statuses(app, 4) == [200, 200, 200, 429]
     assert app.standin.lockouts == 2
 
 
 @pytest.mark.gen_test
-async def test_asking_while_locked_out_begins_the_day_anew(open_app: OpenApp, clock: Clock) -> None:
+async def test_asking_while_locked_out_does_not_move_the_end(
+    open_app: OpenApp, clock: Clock
+) -> None:
     app = await open_app(quota=1)
     assert await statuses(app, 2) == [200, 429]
-    clock.forward(seconds=LOCKOUT - 1)
+    clock.forward(seconds=86_399)
     await app.use_own_token()
-    assert await refusal(app, LISTING) == (429, "86236")
-    clock.forward(seconds=LOCKOUT - 1)
+    assert await refusal(app, LISTING) == (429, "1")
+    assert (app.standin.lockouts, app.standin.prolonged) == (1, 1)
+    clock.forward(seconds=1)
+    assert await statuses(app, 1) == [200]
+
+
+@pytest.mark.gen_test
+async def test_asking_while_locked_out_begins_the_day_anew_where_pauses_are_prolonged(
+    open_app: OpenApp, clock: Clock
+) -> None:
+    app = await open_app(quota=1, pause_model="prolonging")
+    assert await statuses(app, 1) == [200]
+    clock.forward(hours=4)
     await app.use_own_token()
-    assert await refusal(app, LISTING) == (429, "86236")
+    assert await refusal(app, LISTING) == (429, str(20 * 3600))
+    clock.forward(hours=19)
+    await app.use_own_token()
+    assert await refusal(app, LISTING) == (429, str(24 * 3600))
+    clock.forward(seconds=86_399)
+    await app.use_own_token()
+    assert await refusal(app, LISTING) == (429, str(24 * 3600))
     assert (app.standin.lockouts, app.standin.prolonged) == (1, 2)
-    clock.forward(seconds=LOCKOUT)
+    clock.forward(hours=24)
     await app.use_own_token()
     assert await statuses(app, 1) == [200]
+
+
+@pytest.mark.gen_test
+async def test_each_bucket_can_have_a_quota_of_its_own(open_app: OpenApp) -> None:
+    app = await open_app(quota={"/search": 1, "/artists/{id}/albums": 2})
+    assert await statuses(app, 5) == [200] * 5
+    assert await statuses(app, 2, SEARCH) == [200, 429]
+    artist = app.standin.catalogue.listing()[0]["artists"][0]["id"]
+    assert await statuses(app, 3, f"/artists/{artist}/albums") == [200, 200, 429]
+    assert await statuses(app, 3, f"/artists/{artist}") == [200] * 3
+
+
+@pytest.mark.gen_test
+async def test_the_buckets_that_are_not_named_can_have_a_quota_too(open_app: OpenApp) -> None:
+    app = await open_app(quota={"/search": 1, "*": 2})
+    assert await statuses(app, 3) == [200, 200, 429]
+    assert await statuses(app, 2, SEARCH) == [200, 429]
+
+
+def test_a_quota_of_no_bucket_is_refused() -> None:
+    with pytest.raises(ValueError, match="no bucket '/serach'; known are /browse/new-releases, "):
+        StandIn(quota={"/serach": 450})
+
+
+@pytest.mark.gen_test
+async def test_a_burst_of_calls_has_connections_reset_for_ten_minutes(
+    open_app: OpenApp, clock: Clock
+) -> None:
+    app = await open_app(burst=3)
+    assert await statuses(app, 3) == [200] * 3
+    for _ in range(2):
+        with pytest.raises(ConnectionResetError):
+            await app.get(SEARCH)
+    clock.forward(minutes=10)
+    assert await statuses(app, 3) == [200] * 3
+    clock.forward(minutes=5)
+    assert await statuses(app, 3) == [200] * 3
 
 
 @pytest.mark.gen_test
@@ -670,9 +729,13 @@ async def test_too_many_calls_in_half_a_minute_are_too_fast_on_whatever_endpoint
         ("/v1/browse/new-releases", "/browse/new-releases"),
         ("/v1/artists", "/artists"),
         ("/v1/artists/x", "/artists"),
-        ("/v1/artists/x/albums", "/artists"),
+        ("/v1/artists/x/albums", "/artists/{id}/albums"),
+        ("/v1/artists/albums", "/artists"),
         ("/v1/albums/x", "/albums"),
-        ("/v1/me/following", "/me"),
+        ("/v1/me", "/me"),
+        ("/v1/me/following", "/me/following"),
+        ("/v1/me/followings", "/me"),
+        ("/v1/playlists/x/items", "/playlists"),
         ("/v1/search", "/search"),
         ("/v1/searching", None),
         ("/v1/browse", None),
@@ -773,7 +836,7 @@ async def test_the_stand_in_alone_takes_faults_and_quotas(
 ) -> None:
     file = faults_file('[{"fault": "gone", "path": "/v1/nowhere"}]')
     http = new_client()
-    limits = ("--quota", "1", "--rate-limit", "2", "--unlaunched", "ru,se")
+    limits = ("--quota", "9", "--quota", "/search=1", "--rate-limit", "2", "--unlaunched", "ru,se")
     with standin_process("--faults", file, *limits) as address:
         app = App(StandIn(), http)
         app.standin.world.base_url = address
@@ -796,6 +859,8 @@ def test_the_stand_in_alone_says_what_faults_there_are_and_what_is_wrong_with_a_
         (["--faults", broken], f"Error: {broken}: invalid JSON: "),
         (["--faults", "/no/such"], "Error: Invalid value for '--faults': '/no/such': "),
         (["--quota", "x"], "Error: Invalid value for '--quota': "),
+        (["--quota", "/serach=1"], "Error: Invalid value for '--quota': no bucket '/serach'"),
+        (["--quota", "/search="], "Error: Invalid value for '--quota': "),
         (["--port", "65536"], "Error: Invalid value for '--port': "),
         (["--publish-every", "-1"], "Error: Invalid value for '--publish-every': "),
         (["--publish-every", "nan"], "Error: Invalid value for '--publish-every': "),
