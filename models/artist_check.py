@@ -14,6 +14,7 @@ class ArtistSchedule(Base):
     `interval_days` is the time between two checks while nothing changes. `newest_release` is the
     newest release date found, of 4, 7 or 10 characters. `etags` has the ETag of each request's last
     answer. `failures` counts failed checks in a row, `error` is the reason of the last one.
+    `searched_at` is the last check by the search.
     """
 
     __tablename__ = "artist_schedules"
@@ -27,6 +28,7 @@ class ArtistSchedule(Base):
     etags: Mapped[dict[str, str]]
     failures: Mapped[int]
     error: Mapped[str | None]
+    searched_at: Mapped[datetime | None]
 
 
 class ArtistCheck(Surrogate, Base):

@@ -1,4 +1,4 @@
-"""My artists: limits by client id, learnt ceilings, followed and chosen artists, looks, access keys
+"""My artists: limits by client id, learnt ceilings, followed and chosen artists, checks, access keys
 
 Revision ID: 0007
 Revises: 0006
@@ -106,6 +106,7 @@ def upgrade() -> None:
         sa.Column("etags", postgresql.JSONB(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("searched_at", MOMENT, nullable=True),
         sa.PrimaryKeyConstraint("artist", name=op.f("pk_artist_schedules")),
     )
     op.create_index("ix_artist_schedules_next_check_at", "artist_schedules", ["next_check_at"])

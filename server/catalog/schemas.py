@@ -135,7 +135,9 @@ class AlbumsPage(Page):
 class Listing(Shape):
     """An interval during which a release was in one of Spotify's lists."""
 
-    source: Literal["new-releases", "search"] = Field(description="Name of the list.")
+    source: Literal["new-releases", "search", "followed"] = Field(
+        description="Name of the list; `followed` for what checks of single artists have found."
+    )
     market: str | None = Field(
         description="The market that the list was requested for; null if none."
     )

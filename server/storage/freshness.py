@@ -3,14 +3,14 @@
 The latest sync is the one with the highest id: times go back when a fast clock is corrected.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
 from sqlalchemy.orm import Session
 
-from models import Album, Artist, Change, Listing, SyncRun
+from models import Album, Artist, ArtistCheck, Change, Listing, SyncRun
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import last_stored, latest_at, new_at
 
@@ -28,6 +28,7 @@ def _statement() -> Select[Any]:
     changed = func.greatest(
         latest_at(SyncRun.changed),
         _artists_at(),
+        _checks_at(),
         select(Change.at).order_by(Change.seq.desc()).limit(1).scalar_subquery(),
     )
     return select(
@@ -48,6 +49,12 @@ def _artists_at() -> ScalarSelect[Any]:
     """Select when an artist last changed, ignoring times in the future (a clock ran ahead)."""
     at = select(func.max(Artist.updated_at))
     return at.where(Artist.updated_at <= func.now() + SKEW).scalar_subquery()
+
+
+def _checks_at() -> ScalarSelect[datetime]:
+    """Select when a check of an artist last changed anything, except for times in the future."""
+    at = select(func.max(ArtistCheck.at)).where(ArtistCheck.changed)
+    return at.where(ArtistCheck.at <= func.now() + SKEW).scalar_subquery()
 
 
 def _newest_release() -> ScalarSelect[str | None]:

@@ -11,6 +11,7 @@ from server.spotify.sweep import MarketList, Proof, Sweep
 from server.storage.bulk import IN_BULK, recordset
 from server.storage.changes import AlbumChange
 
+FOLLOWED = "followed"  # the source of what checks of artists find, which no sync opens or closes
 OPEN = (
     Listing.id,
     Listing.source,
@@ -71,6 +72,8 @@ def _close_listings(
     present = {place: {*each.ids, *each.present} for place, each in lists.items()}
     for row in opened:
         place = (row.source, row.market)
+        if row.source == FOLLOWED:
+            continue
         if place not in lists:
             closed |= {row.id} if sweep.complete and not sweep.substitute else set()
         elif row.spotify_id in present[place]:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, SyncRun
+from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
 from server.storage import changes
 from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
@@ -26,7 +26,7 @@ class Deleted:
 
     albums: int = 0
     artists: int = 0
-    entries: int = 0  # of the journals `changes` and `sync_runs`
+    entries: int = 0  # of the journals `changes`, `sync_runs` and `artist_checks`
 
     def __add__(self, other: "Deleted") -> "Deleted":
         return Deleted(
@@ -54,8 +54,10 @@ def delete_batch(session: Session, now: datetime, keep: timedelta, origin: str =
     artists = _delete_artists(session)
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
-    entries = changes.prune(session, now - keep, BATCH)
-    return Deleted(albums, artists, max(entries, _delete_runs(session, now - keep)))
+    before = now - keep
+    entries = changes.prune(session, before, BATCH), _delete_runs(session, before)
+    checks = _delete_checks(session, before), _delete_schedules(session, before)
+    return Deleted(albums, artists, max(*entries, *checks))
 
 
 def _is_steady(session: Session, now: datetime) -> bool:
@@ -102,3 +104,29 @@ def _delete_runs(session: Session, before: datetime) -> int:
     )
     old = delete(SyncRun).where(SyncRun.id.in_(runs.scalar_subquery())).returning(SyncRun.id)
     return len(session.scalars(old, execution_options=IN_BULK).all())
+
+
+def _delete_checks(session: Session, before: datetime) -> int:
+    """Delete old checks; the newest that changed anything stays, as freshness is read from it."""
+    newest = select(func.max(ArtistCheck.id)).where(ArtistCheck.changed).scalar_subquery()
+    checks = (
+        select(ArtistCheck.id)
+        .where(ArtistCheck.at < before, ArtistCheck.id.is_distinct_from(newest))
+        .order_by(ArtistCheck.at)
+        .limit(BATCH)
+    )
+    old = delete(ArtistCheck).where(ArtistCheck.id.in_(checks.scalar_subquery()))
+    return len(session.scalars(old.returning(ArtistCheck.id), execution_options=IN_BULK).all())
+
+
+def _delete_schedules(session: Session, before: datetime) -> int:
+    """Delete the schedules of artists that nobody has wanted for long: no check has used them."""
+    last = func.greatest(ArtistSchedule.added_at, ArtistSchedule.checked_at)
+    unused = select(ArtistSchedule.artist).where(
+        last < before, ArtistSchedule.next_check_at < before
+    )
+    old = delete(ArtistSchedule).where(
+        ArtistSchedule.artist.in_(unused.limit(BATCH).scalar_subquery())
+    )
+    rows = session.scalars(old.returning(ArtistSchedule.artist), execution_options=IN_BULK)
+    return len(rows.all())

@@ -1,42 +1,19 @@
-"""Writes a sweep to the database in one transaction, with a constant number of statements.
-
-Each statement has its rows in one jsonb parameter. Of rows that have not changed, only
-`last_seen_at` is written. Every function runs in the caller's transaction.
-"""
+"""Writes a sweep to the database in one transaction, with a constant number of statements."""
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist
-from server.catalog.release import significant, summary
-from server.spotify.object_parser import Credit, ParsedRelease
 from server.spotify.sweep import Sweep, Tally
 from server.storage import changes as journal
-from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
-from server.storage.changes import AlbumChange
 from server.storage.listings import record_listings
+from server.storage.releases import write_releases
 from server.storage.sync_runs import record_run, record_verdicts
 
 CHANNEL = "freshet_synced"  # of NOTIFY: the snapshot has changed, or a sync has ended
 WRITERS_LOCK = 0x73796E63  # advisory lock, an arbitrary number: writers take turns
-ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
-IDENTITY = {"spotify_id", "artists"}
-DATE_FIELDS = ("release_date", "release_date_precision", "released_on")
-ALBUM_FIELDS = (
-    "name",
-    "album_type",
-    *DATE_FIELDS,
-    "total_tracks",
-    "uri",
-    "href",
-    "images",
-    "external_urls",
-    "available_markets",
-)
 
 
 def record_sweep(
@@ -53,11 +30,10 @@ def record_sweep(
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     at, tally = now(), Tally()
-    credited = _first_credits(sweep.releases)
-    artist_ids = _record_artists(session, credited, at, tally)
-    known = _known_albums(session, sweep.releases)
-    changes, described = _record_albums(session, sweep.releases, known, credited, artist_ids, at)
-    changes += record_listings(session, sweep, started_at, at)
+    written = write_releases(session, sweep.releases, at)
+    tally.artists_changed = written.artists_changed
+    changes = written.updates + record_listings(session, sweep, started_at, at)
+    described = written.summaries
     others = {
         change.album for change in changes
     } - described.keys()  # that left a list, or came back
@@ -69,162 +45,3 @@ def record_sweep(
     record_verdicts(session, sweep.verdicts)
     session.execute(select(func.pg_notify(CHANNEL, origin)))
     return tally
-
-
-def _first_credits(releases: list[ParsedRelease]) -> dict[str, Credit]:
-    """Return one credit for each artist, by Spotify's id."""
-    credited: dict[str, Credit] = {}
-    for release in releases:
-        for credit in release.artists:
-            credited.setdefault(credit.spotify_id, credit)
-    return credited
-
-
-def _record_artists(
-    session: Session, credited: dict[str, Credit], at: datetime, tally: Tally
-) -> dict[str, int]:
-    """Upsert the credited artists; return our ids by Spotify's."""
-    known = _by_spotify_id(session, Artist, ARTIST_FIELDS, is_any_of(Artist.spotify_id, credited))
-    rows = []
-    for spotify_id, credit in credited.items():
-        before = known.get(spotify_id, {})
-        given = credit.model_dump(exclude=IDENTITY)
-        if _differs(given, before):
-            after = _merged(given, before)
-            after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
-            rows.append({"spotify_id": spotify_id, **after, "created_at": at, "updated_at": at})
-    tally.artists_changed = len(rows)
-    ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS)
-
-
-def _known_albums(session: Session, releases: list[ParsedRelease]) -> dict[str, Row]:
-    """Read the albums of a sweep that are stored already, with their artists' Spotify ids.
-
-    The credits are read by a statement of their own: with a subquery for each album, the planner
-    scans whole tables repeatedly while it has no statistics.
-    """
-    condition = is_any_of(Album.spotify_id, [release.spotify_id for release in releases])
-    known = _by_spotify_id(session, Album, (*ALBUM_FIELDS, "significant_at"), condition)
-    credited = session.execute(
-        select(Album.spotify_id, Artist.spotify_id)
-        .join_from(Album, AlbumArtist)
-        .join(Artist)
-        .where(condition)
-        .order_by(AlbumArtist.album_id, AlbumArtist.position)
-    )
-    for album, artist in credited:
-        known[album].setdefault("artists", []).append(artist)
-    return known
-
-
-def _by_spotify_id(
-    session: Session, model: type[Album | Artist], fields: tuple[str, ...], condition: Any
-) -> dict[str, Row]:
-    """Read our id and some fields of rows that satisfy `condition`, by Spotify's id."""
-    names = ("spotify_id", "id", *fields)
-    rows = session.execute(select(*(getattr(model, name) for name in names)).where(condition))
-    return {row[0]: dict(zip(names[1:], row[1:], strict=True)) for row in rows}
-
-
-def _record_albums(
-    session: Session,
-    releases: list[ParsedRelease],
-    known: dict[str, Row],
-    by_artist: dict[str, Credit],
-    artist_ids: dict[str, int],
-    at: datetime,
-) -> tuple[list[AlbumChange], dict[str, Row]]:
-    """Upsert albums that are new or differ, with their credits; mark the others as seen.
-
-    Returns the updates for the journal, and summaries of the written albums by Spotify's id.
-    """
-    rows, recredited, changes, described = [], [], [], {}
-    for position, release in enumerate(releases):
-        before = known.get(release.spotify_id, {})
-        given = release.model_dump(exclude=IDENTITY)
-        credited = [credit.spotify_id for credit in release.artists]
-        if not _differs({**given, "artists": credited}, before):
-            continue
-        after = _merged(given, before)
-        after["uri"] = after["uri"] or f"spotify:album:{release.spotify_id}"
-        stamps = {"created_at": at, "updated_at": at, "last_seen_at": at, "position": position}
-        artists = credited or before.get("artists")
-        stamps["significant_at"] = _significant_at(before, after, artists, at)
-        rows.append({"spotify_id": release.spotify_id, **after, **stamps})
-        if credited:
-            names = [(each, by_artist[each].name) for each in credited]
-            described[release.spotify_id] = summary(after, names)
-        if credited and credited != before.get("artists"):
-            recredited.append((release.spotify_id, credited))
-        if before:
-            detail = _differences(before, {**after, "artists": artists})
-            changes.append(AlbumChange(release.spotify_id, "updated", detail))
-    ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    ids |= upsert_rows(session, Album, rows, (*ALBUM_FIELDS, "significant_at"))
-    _record_credits(session, recredited, known, ids, artist_ids)
-    session.execute(
-        update(Album).where(is_any_of(Album.spotify_id, known)).values(last_seen_at=at),
-        execution_options=IN_BULK,
-    )
-    return changes, described
-
-
-def _record_credits(
-    session: Session,
-    recredited: list[tuple[str, list[str]]],
-    known: dict[str, Row],
-    album_ids: dict[str, int],
-    artist_ids: dict[str, int],
-) -> None:
-    """Replace the credits of the albums whose artists differ."""
-    again = [album_ids[album] for album, _ in recredited if album in known]
-    if again:
-        session.execute(
-            delete(AlbumArtist).where(AlbumArtist.album_id.in_(again)),
-            execution_options=IN_BULK,
-        )
-    rows = [
-        {"album_id": album_ids[album], "position": position, "artist_id": artist_ids[artist]}
-        for album, artists in recredited
-        for position, artist in enumerate(artists)
-    ]
-    insert_rows(session, AlbumArtist, rows)
-
-
-def _significant_at(before: Row, after: Row, artists: Any, at: datetime) -> datetime:
-    """Return when a field that feeds show last changed; `at` if it changes now.
-
-    A stored row that cannot be read counts as changed, since Spotify's values replace it.
-    """
-    try:
-        known = significant(before, before.get("artists")) if before else None
-    except (AttributeError, LookupError, TypeError):
-        return at
-    unchanged: datetime | None = before.get("significant_at")
-    return unchanged if unchanged and known == significant(after, artists) else at
-
-
-def _differs(given: Row, before: Row) -> bool:
-    """Whether Spotify's values differ from the stored ones; absent values are no difference."""
-    return not before or any(value and value != before.get(name) for name, value in given.items())
-
-
-def _merged(given: Row, before: Row) -> Row:
-    """Merge Spotify's values with the stored ones, which stay where Spotify's are absent.
-
-    The three fields of a date are replaced together: a year may follow a day.
-    """
-    merged = {name: value if value else before.get(name, value) for name, value in given.items()}
-    if given.get("release_date"):
-        merged |= {name: given[name] for name in DATE_FIELDS}
-    return merged
-
-
-def _differences(before: Row, after: Row) -> Row:
-    """Return `{field: {"old", "new"}}` of the fields that differ."""
-    return {
-        name: {"old": before.get(name), "new": value}
-        for name, value in after.items()
-        if before.get(name) != value
-    }

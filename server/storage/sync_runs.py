@@ -28,6 +28,7 @@ from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
+ARTIST_SEARCH = "search:artist"  # the search for one artist's new releases, not a market
 DAYS = 30  # that `read_days` covers
 APP = bindparam("client_id", type_=Source.client_id.type)
 VERDICTS = (  # those from before client ids were stored come first, so that newer ones replace them
@@ -167,7 +168,7 @@ def _of_markets(verdicts: Mapping[str, Verdict]) -> dict[str, Verdict]:
     return {
         name.removeprefix(MARKET): verdict
         for name, verdict in verdicts.items()
-        if name.startswith(MARKET)
+        if name.startswith(MARKET) and name != ARTIST_SEARCH
     }
 
 

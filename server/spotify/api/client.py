@@ -1,6 +1,7 @@
 """The client of the Web API: authorised GET requests, and an error class for each refusal."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,9 +23,18 @@ from server.spotify.types import Purpose
 
 MISSING_TOKEN = "Access token missing"  # noqa: S105 - Spotify's words
 MISSING_TOKEN_DELAY = 0.3  # seconds
+MAX_ETAG_LENGTH = 200  # characters; a longer one is not used
 OF_THE_APP = ("premium", "scope")  # in a 403 that concerns the whole app
 OF_THE_USER = "registered"  # in a 403 that concerns the user
 OF_THE_MARKET = "market"  # in a 400: Unlaunched market, Invalid market code
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The JSON object of an answer, None if it has not changed (304), and its ETag, if any."""
+
+    content: dict[str, Any] | None
+    etag: str | None
 
 
 class SpotifyClient:
@@ -61,9 +71,31 @@ class SpotifyClient:
         serve the user. Raises a SpotifyError for everything but a 200 with a JSON object, and
         RateLimited or QuotaSpent without a call if none may be made now.
         """
+        return (await self._get(path, parameters)).json()
+
+    async def get_unless(self, path: str, etag: str | None, **parameters: str | int) -> Answer:
+        """GET `path`, unless it still has the ETag `etag` (If-None-Match, RFC 9110 section 13.1.2).
+
+        Raises a SpotifyError as `get` does.
+        """
+        response = await self._get(path, parameters, etag)
+        received = response.headers.get("ETag")
+        if (
+            received is None
+            or len(received) > MAX_ETAG_LENGTH
+            or not (received.isascii() and received.isprintable())
+        ):
+            received = None
+        if response.status == 304:
+            return Answer(None, received or etag)
+        return Answer(response.json(), received)
+
+    async def _get(
+        self, path: str, parameters: dict[str, str | int], etag: str | None = None
+    ) -> Response:
         token = await self._tokens.access_token()
         try:
-            return await self._send(token, path, parameters)
+            return await self._send(token, path, parameters, etag=etag)
         except TokenRejected as error:
             if error.expired:
                 self._tokens.reject(token)
@@ -72,7 +104,7 @@ class SpotifyClient:
         except UserRefused as error:
             if not await self._tokens.abandon(token, str(error)):
                 raise
-        return await self._send(await self._tokens.access_token(), path, parameters)
+        return await self._send(await self._tokens.access_token(), path, parameters, etag=etag)
 
     async def get_as(
         self, token: str, path: str, bucket: str | None = None, **parameters: str | int
@@ -82,12 +114,16 @@ class SpotifyClient:
         Raises a SpotifyError as `get` does; TokenRejected if the token has expired.
         """
         try:
-            return await self._send(token, path, parameters, bucket)
+            return (await self._send(token, path, parameters, bucket)).json()
         except TokenRejected as error:
             if error.expired:
                 raise
         await asyncio.sleep(MISSING_TOKEN_DELAY)
-        return await self._send(token, path, parameters, bucket)
+        return (await self._send(token, path, parameters, bucket)).json()
+
+    def token_age(self) -> int | None:
+        """Return the age in seconds of the access token in memory; None if there is none."""
+        return self._tokens.age()
 
     async def check(self, path: str, calls: int) -> None:
         """Raise RateLimited or QuotaSpent if `path` may not have `calls` calls now; makes none."""
@@ -99,17 +135,22 @@ class SpotifyClient:
         path: str,
         parameters: dict[str, str | int],
         bucket: str | None = None,
-    ) -> dict[str, Any]:
+        etag: str | None = None,
+    ) -> Response:
+        """Send one request; return its 200, or the 304 of a request with an ETag."""
         url = f"{self._url}{path}?{urlencode(parameters)}" if parameters else self._url + path
+        headers = {"Authorization": f"Bearer {token}"}
+        if etag is not None:
+            headers["If-None-Match"] = etag
 
         async def call() -> Response:
             self.calls += 1
-            return await self._transport.send("GET", url, {"Authorization": f"Bearer {token}"})
+            return await self._transport.send("GET", url, headers)
 
         response = await self._limiter.call(call, bucket or bucket_of(path), self._purpose)
-        if response.status != 200:
+        if response.status != 200 and not (response.status == 304 and etag is not None):
             raise diagnose(response)
-        return response.json()
+        return response
 
 
 def diagnose(response: Response) -> SpotifyError:

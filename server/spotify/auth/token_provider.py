@@ -4,13 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from server.errors import DatabaseError
 from server.spotify.auth.access_token import AccessToken
 from server.spotify.auth.token_refresh import TokenRefresher
 
 REMEMBERED = 8  # tokens that Spotify has refused
+LIFETIME = timedelta(hours=1)  # of an access token
 
 
 class TokenProvider:
@@ -40,6 +41,15 @@ class TokenProvider:
             if token.value in self._rejected:  # refused while the refresh was under way
                 token = await asyncio.shield(self._refresh())
         return token.value
+
+    def age(self) -> int | None:
+        """Return the age in seconds of the token in memory; None if there is none.
+
+        Source: developer.spotify.com/documentation/web-api/concepts/access-token (valid an hour).
+        """
+        if self._token is None:
+            return None
+        return max(round((self._now() - self._token.expires_at + LIFETIME).total_seconds()), 0)
 
     def reject(self, value: str) -> None:
         """Stop using a token that Spotify has refused with 401.

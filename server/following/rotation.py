@@ -1,0 +1,176 @@
+"""Which artist is checked next, when it is due again, and how often each one is checked. Pure.
+
+An artist is checked after a day at first; the interval doubles to a week while nothing changes, and
+is a day again after a release. Each has an hour of its own, so that checks spread over the day.
+When calls do not suffice for all, artists with recent releases come first.
+"""
+
+import hashlib
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+
+from server.spotify.limits.quota import COUNTED_FOR
+from server.storage.artist_checks import CheckTally, Scheduled
+
+DAY = timedelta(days=1)
+LONGEST = 7  # days between two checks while nothing changes
+CALLS = 2  # of a check: one for albums, one for singles
+RECENT = timedelta(days=90)
+LATE = timedelta(days=LONGEST)  # by which no artist waits for those with recent releases
+RETRY = timedelta(hours=1)  # after a failed check, doubled after each further one
+REFUSED_FOR = timedelta(days=1)  # after a refusal, such as of an unknown id; doubled likewise
+MAX_REFUSED_FOR = timedelta(days=30)
+NEXT = 10  # checks that an outlook names
+
+
+def offset(artist: str) -> timedelta:
+    """Return the time of the day (UTC) at which an artist is checked: the same each time."""
+    digest = hashlib.sha256(artist.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 86_400 * timedelta(seconds=1)
+
+
+def after_check(schedule: Scheduled, tally: CheckTally, at: datetime) -> Scheduled:
+    """Plan the check after one that succeeded at `at` and found what `tally` says."""
+    quiet = schedule.checked_at is not None and not tally.added and not tally.stored
+    days = min(max(schedule.interval_days, 1) * 2, LONGEST) if quiet else 1
+    return replace(
+        schedule,
+        checked_at=at,
+        interval_days=days,
+        next_check_at=_slot(schedule.artist, at + days * DAY),
+        failures=0,
+        error=None,
+    )
+
+
+def after_failure(schedule: Scheduled, tally: CheckTally, at: datetime) -> Scheduled:
+    """Plan the check after one that failed, such as by a 5xx: soon, then ever later."""
+    return _again(schedule, at, RETRY, LATE)
+
+
+def after_refusal(schedule: Scheduled, tally: CheckTally, at: datetime) -> Scheduled:
+    """Plan the check after one that Spotify refused, such as by 404: an artist is set aside."""
+    return _again(schedule, at, REFUSED_FOR, MAX_REFUSED_FOR)
+
+
+def after_search(schedule: Scheduled, tally: CheckTally, at: datetime) -> Scheduled:
+    """Plan the check after a search for an artist, which leaves the checks of its lists alone.
+
+    After a release the lists are checked within a day, too.
+    """
+    if not tally.added:
+        return replace(schedule, searched_at=at)
+    soon = min(schedule.next_check_at, _slot(schedule.artist, at + DAY))
+    return replace(schedule, searched_at=at, interval_days=1, next_check_at=soon)
+
+
+def _again(schedule: Scheduled, at: datetime, first: timedelta, longest: timedelta) -> Scheduled:
+    wait = min(first * 2 ** min(schedule.failures, 16), longest)
+    return replace(schedule, next_check_at=at + wait, failures=schedule.failures + 1)
+
+
+def _slot(artist: str, around: datetime) -> datetime:
+    """Return the artist's time of the day that is nearest to `around`."""
+    earliest = around - DAY / 2
+    midnight = datetime.combine(earliest.astimezone(UTC).date(), time(), UTC)
+    slot = midnight + offset(artist)
+    return slot if slot >= earliest else slot + DAY
+
+
+def next_artist(schedules: Iterable[Scheduled], now: datetime) -> Scheduled | None:
+    """Return the artist to check now: one that never was, or the most urgent one that is due."""
+    due = [each for each in schedules if is_due(each, now)]
+    return min(due, key=lambda each: _urgency(each, now), default=None)
+
+
+def is_due(schedule: Scheduled, now: datetime) -> bool:
+    """Return whether a check is due; one later than any plan was made by a clock put back since."""
+    if schedule.next_check_at - now > MAX_REFUSED_FOR + DAY:
+        return True
+    return schedule.next_check_at <= now
+
+
+def _urgency(schedule: Scheduled, now: datetime) -> tuple[int, datetime]:
+    if schedule.checked_at is None and not schedule.failures:
+        return 0, schedule.added_at
+    since = (now - RECENT).date().isoformat()
+    recent = (schedule.newest_release or "") >= since
+    urgent = recent or now - schedule.next_check_at >= LATE
+    return 1 if urgent else 2, schedule.next_check_at
+
+
+def spacing(calls_a_day: int) -> timedelta:
+    """Return the time between two checks that spreads the calls of a day evenly."""
+    return COUNTED_FOR / max(calls_a_day // CALLS, 1)
+
+
+@dataclass(frozen=True)
+class RotationOutlook:
+    """How often the wanted artists are checked, and how complete that is.
+
+    `artists` are wanted, `checked` of them have been checked once or more, `recently` in the last 7
+    days, and `failing` could not be checked the last time. `calls_a_day` is the ceiling, and
+    `days_between` the mean number of days between two checks of an artist. `upcoming` are the next
+    checks, with the artists' ids.
+    """
+
+    artists: int = 0
+    checked: int = 0
+    recently: int = 0
+    failing: int = 0
+    calls_a_day: int = 0
+    days_between: float = 1.0
+    upcoming: tuple[tuple[str, datetime], ...] = ()
+
+    @property
+    def completeness(self) -> float:
+        """The share of the artists that were checked in the last 7 days; 1 without artists."""
+        return self.recently / self.artists if self.artists else 1.0
+
+    @property
+    def every(self) -> str:
+        """How often an artist is checked, in words."""
+        days = max(round(self.days_between), 1)
+        return "every day" if days == 1 else f"every {days} days"
+
+    @property
+    def sentence(self) -> str:
+        """How often, with the numbers that it follows from."""
+        artists = f"{self.artists} {'artist' if self.artists == 1 else 'artists'}"
+        return f"{self.every} with {artists} and {self.calls_a_day} calls a day"
+
+
+def outlook(
+    wanted: Collection[str],
+    schedules: Mapping[str, Scheduled],
+    calls_a_day: int,
+    now: datetime,
+) -> RotationOutlook:
+    """Return how often the `wanted` artists are checked, by their schedules and the ceiling."""
+    known = [schedules[each] for each in wanted if each in schedules]
+    checked = [each.checked_at for each in known if each.checked_at is not None]
+    upcoming = sorted((max(each.next_check_at, now), each.artist) for each in known)
+    return RotationOutlook(
+        artists=len(wanted),
+        checked=len(checked),
+        recently=sum(now - LATE <= at for at in checked),
+        failing=sum(each.error is not None for each in known),
+        calls_a_day=calls_a_day,
+        days_between=days_between([each.interval_days for each in known], calls_a_day),
+        upcoming=tuple((artist, at) for at, artist in upcoming[:NEXT]),
+    )
+
+
+def days_between(intervals: Collection[int], calls_a_day: int) -> float:
+    """Return the mean number of days between two checks of an artist.
+
+    `intervals` are the days after which each artist is due; where the calls do not suffice, it
+    takes as long as a round of all artists.
+    """
+    if not intervals:
+        return 1.0
+    due_a_day = math.fsum(1 / max(days, 1) for days in intervals)
+    capacity = max(calls_a_day / CALLS, 1 / LONGEST)
+    return len(intervals) / min(due_a_day, capacity)

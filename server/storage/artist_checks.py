@@ -1,0 +1,257 @@
+"""Checks of the releases of wanted artists: when each is due, and what a check has found.
+
+A release that was not stored is new if its day is at most NEW_FOR ago, or ahead. New releases are
+listed under the source `followed` and written to the journal; older ones are stored silently, and
+count as first seen on their day, so that no feed shows them as new. Each function runs in its
+caller's transaction; an artist is an id of Spotify's throughout.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, cast
+
+from sqlalchemy import Table, exists, func, or_, select, update
+from sqlalchemy import insert as insert_row
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, Listing
+from server.spotify.object_parser import ParsedRelease
+from server.storage import changes as journal
+from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
+from server.storage.changes import AlbumChange
+from server.storage.listings import FOLLOWED
+from server.storage.releases import Written, write_releases
+from server.storage.sweeps import WRITERS_LOCK
+
+NEW_FOR = timedelta(days=30)
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # when a release without a usable date was first seen
+START_OF = {4: "-01-01", 7: "-01"}  # of a year, of a month
+
+Way = Literal["albums", "search"]
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """When an artist is checked next, and what earlier checks have left: a row of the table.
+
+    `searched_at` is the last check by the search. The other fields are those of `ArtistSchedule`.
+    """
+
+    artist: str
+    added_at: datetime
+    next_check_at: datetime
+    checked_at: datetime | None = None
+    interval_days: int = 1
+    newest_release: str | None = None
+    etags: Mapping[str, str] = field(default_factory=dict)
+    failures: int = 0
+    error: str | None = None
+    searched_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of an artist: the releases found, each once, and the calls that it took.
+
+    `not_modified` of the calls were answered by 304. `etags` are those of the answers, by request.
+    A check with an `error` found nothing.
+    """
+
+    artist: str
+    way: Way
+    releases: list[ParsedRelease] = field(default_factory=list)
+    calls: int = 0
+    not_modified: int = 0
+    etags: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckTally:
+    """What storing a check has changed: `added` are new releases, `stored` older unknown ones."""
+
+    added: int = 0
+    stored: int = 0
+    updated: int = 0
+    changed: bool = False
+
+
+Plan = Callable[[Scheduled, CheckTally, datetime], Scheduled]
+
+
+def read_schedules(session: Session, artists: Collection[str]) -> dict[str, Scheduled]:
+    """Read when each of `artists` is checked; those that were never planned are left out."""
+    rows = session.scalars(select(ArtistSchedule).where(is_any_of(ArtistSchedule.artist, artists)))
+    names = Scheduled.__dataclass_fields__
+    return {row.artist: Scheduled(**{name: getattr(row, name) for name in names}) for row in rows}
+
+
+def plan_checks(session: Session, artists: Collection[str], now: datetime) -> dict[str, Scheduled]:
+    """Read when each of `artists` is checked; one that was never planned is due now."""
+    known = read_schedules(session, artists)
+    fresh = {each: Scheduled(each, now, now) for each in artists if each not in known}
+    _store(session, list(fresh.values()))
+    return known | fresh
+
+
+def record_check(
+    session: Session, check: Check, before: Scheduled, clock: Callable[[], datetime], plan: Plan
+) -> CheckTally:
+    """Store what a check has found, the check itself, and when the artist is checked next.
+
+    `before` is the artist's schedule, and `plan` returns the one after the check. The clock is read
+    once the writers' lock is held, so that times do not go back.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
+    at = clock()
+    tally = _record_releases(session, check.releases, at, first=before.checked_at is None)
+    if check.not_modified and before.checked_at is not None:
+        _see_again(session, check.artist, before.checked_at, at)
+    newest = max(filter(None, (before.newest_release, *_dates(check.releases))), default=None)
+    after = replace(before, newest_release=newest, error=check.error)
+    _store(session, [plan(after, tally, at)])
+    session.execute(
+        insert_row(ArtistCheck).values(
+            artist=check.artist,
+            at=at,
+            way=check.way,
+            calls=check.calls,
+            not_modified=check.not_modified,
+            seen=len(check.releases),
+            added=tally.added,
+            changed=tally.changed,
+            error=check.error,
+        )
+    )
+    return tally
+
+
+def close_listings(session: Session, wanted: Collection[str], now: datetime) -> int:
+    """Close the listings of `followed` that have ended; return how many.
+
+    One ends NEW_FOR after it began and after the release's day, or as soon as nobody wants any of
+    the release's artists. A release that leaves its last list is gone.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
+    credited = exists().where(
+        AlbumArtist.album_id == Album.id,
+        AlbumArtist.artist_id == Artist.id,
+        is_any_of(Artist.spotify_id, wanted),
+    )
+    past = now - NEW_FOR
+    out = or_(Album.released_on.is_(None), Album.released_on <= past.date())
+    ended = (
+        select(Listing.id, Album.id.label("album_id"), Album.spotify_id)
+        .join(Album, Album.id == Listing.album_id)
+        .where(Listing.until.is_(None), Listing.source == FOLLOWED)
+        .where(or_((Listing.since <= past) & out, ~credited))
+    )
+    rows = session.execute(ended).all()
+    if not rows:
+        return 0
+    session.execute(
+        update(Listing).where(Listing.id.in_([row.id for row in rows])).values(until=now),
+        execution_options=IN_BULK,
+    )
+    albums = [row.album_id for row in rows]
+    still = select(Listing.album_id).where(Listing.until.is_(None), Listing.album_id.in_(albums))
+    listed = set(session.scalars(still))
+    gone = [row.spotify_id for row in rows if row.album_id not in listed]
+    summaries = journal.read_summaries(session, gone)
+    journal.record(session, [AlbumChange(album, "gone") for album in gone], summaries, now)
+    return len(rows)
+
+
+def _record_releases(
+    session: Session, releases: list[ParsedRelease], at: datetime, *, first: bool
+) -> CheckTally:
+    """Write the releases of a check; list and journal those that are new."""
+    if not releases:
+        return CheckTally()
+
+    def first_seen(release: ParsedRelease) -> datetime:
+        return at if is_new(release, at, first=first) else min(_start_of(release), at)
+
+    written = write_releases(session, releases, at, first_seen)
+    unknown = [each for each in releases if each.spotify_id not in written.known]
+    new = [each for each in unknown if is_new(each, at, first=first)]
+    _list(session, new, at)
+    added = [AlbumChange(each.spotify_id, "added") for each in new]
+    journal.record(session, added + written.updates, _summaries(session, added, written), at)
+    updated = len(written.updates)
+    changed = bool(unknown or updated or written.artists_changed)
+    return CheckTally(len(new), len(unknown) - len(new), updated, changed)
+
+
+def _summaries(
+    session: Session, added: list[AlbumChange], written: Written
+) -> dict[str, dict[str, Any]]:
+    """Return the summaries of the albums of a check that the journal names."""
+    missing = {change.album for change in (*added, *written.updates)} - written.summaries.keys()
+    return written.summaries | journal.read_summaries(session, missing)
+
+
+def is_new(release: ParsedRelease, now: datetime, *, first: bool) -> bool:
+    """Return whether a release is of the last NEW_FOR, or ahead; one without a date is not.
+
+    A date that is only a month or a year counts as its first day in the `first` check of an artist,
+    where it is most likely an old one; later as its last day.
+    """
+    text, since = release.release_date or "", (now - NEW_FOR).date().isoformat()
+    if text and not first:
+        return text >= since[: len(text)]
+    return text + START_OF.get(len(text), "") >= since
+
+
+def _start_of(release: ParsedRelease) -> datetime:
+    """Return the start of a release's day, month or year (UTC)."""
+    text = release.release_date or ""
+    try:
+        day = date.fromisoformat(text + START_OF.get(len(text), ""))
+    except ValueError:
+        return EARLIEST
+    return max(datetime.combine(day, time(), UTC), EARLIEST)
+
+
+def _dates(releases: Iterable[ParsedRelease]) -> list[str | None]:
+    return [release.release_date for release in releases]
+
+
+def _list(session: Session, releases: list[ParsedRelease], at: datetime) -> None:
+    """Open listings of new releases."""
+    if not releases:
+        return
+    stored = is_any_of(Album.spotify_id, [each.spotify_id for each in releases])
+    rows = session.execute(select(Album.spotify_id, Album.id).where(stored))
+    ids = {row.spotify_id: row.id for row in rows}
+    common = {"source": FOLLOWED, "market": "", "since": at}
+    opened = [
+        {"album_id": ids[each.spotify_id], "position": position, **common}
+        for position, each in enumerate(releases)
+    ]
+    insert_rows(session, Listing, opened)
+
+
+def _see_again(session: Session, artist: str, since: datetime, at: datetime) -> None:
+    """Mark the releases of an artist as seen that the last check has seen: nothing has changed."""
+    theirs = select(AlbumArtist.album_id).join(Artist).where(Artist.spotify_id == artist)
+    seen = update(Album).where(Album.id.in_(theirs), Album.last_seen_at >= since)
+    session.execute(seen.values(last_seen_at=at), execution_options=IN_BULK)
+
+
+def _store(session: Session, rows: list[Scheduled]) -> None:
+    """Insert schedules, or replace those of the same artists."""
+    if not rows:
+        return
+    table = cast(Table, ArtistSchedule.__table__)
+    names = list(Scheduled.__dataclass_fields__)
+    given = recordset([asdict(row) for row in rows], [table.c[name] for name in names])
+    statement = insert(table).from_select(names, select(*given.c))
+    session.execute(
+        statement.on_conflict_do_update(
+            index_elements=[table.c.artist],
+            set_={name: statement.excluded[name] for name in names if name != "artist"},
+        )
+    )

@@ -1,0 +1,141 @@
+"""Artists are checked at their own time of the day, more rarely while nothing changes."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from server.following import rotation
+from server.following.rotation import DAY
+from server.storage.artist_checks import CheckTally, Scheduled
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NOTHING, RELEASE = CheckTally(), CheckTally(added=1, changed=True)
+
+
+def scheduled(artist: str = "x", due: timedelta = timedelta(0), **fields: object) -> Scheduled:
+    made = Scheduled(artist, NOW - 30 * DAY, NOW + due, checked_at=NOW - DAY)
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def test_the_interval_doubles_to_a_week_and_is_a_day_again_after_a_release() -> None:
+    schedule, at, days = Scheduled("x", NOW, NOW), NOW, []
+    for _ in range(6):
+        schedule = rotation.after_check(schedule, NOTHING, at)
+        days.append(schedule.interval_days)
+        at = schedule.next_check_at
+    assert days == [1, 2, 4, 7, 7, 7]
+    assert rotation.after_check(schedule, RELEASE, at).interval_days == 1
+
+
+def test_an_older_release_that_was_unknown_counts_as_a_release() -> None:
+    after = rotation.after_check(scheduled(interval_days=4), CheckTally(stored=1), NOW)
+    assert after.interval_days == 1
+
+
+@pytest.mark.parametrize("days", [1, 2, 4, 7])
+def test_an_artist_keeps_its_time_of_the_day_however_late_a_check_comes(days: int) -> None:
+    schedule = scheduled(interval_days=days)
+    midnight = datetime(2026, 11, 20, tzinfo=UTC)
+    for hours in range(0, 48, 5):
+        at = NOW + timedelta(hours=hours)
+        planned = rotation.after_check(schedule, RELEASE, at).next_check_at
+        assert (planned - midnight - rotation.offset("x")) % DAY == timedelta(0)
+        assert abs(planned - at - DAY) <= DAY / 2
+
+
+def test_the_times_of_artists_spread_over_the_day() -> None:
+    hours = [int(rotation.offset(f"artist{number}") / timedelta(hours=1)) for number in range(2400)]
+    assert all(60 <= hours.count(hour) <= 150 for hour in range(24))
+
+
+def test_who_was_never_checked_comes_first_then_recent_releases_then_the_longest_due() -> None:
+    quiet = scheduled("quiet", -2 * DAY, newest_release="2019")
+    active = scheduled("active", -DAY, newest_release="2026-11-06")
+    new = Scheduled("new", NOW - DAY, NOW)
+    later = scheduled("later", DAY, newest_release="2026-11-19")
+    order, waiting = [], [quiet, active, new, later]
+    while (found := rotation.next_artist(waiting, NOW)) is not None:
+        order.append(found.artist)
+        waiting.remove(found)
+    assert order == ["new", "active", "quiet"]
+
+
+def test_who_is_a_week_late_waits_for_nobody() -> None:
+    quiet = scheduled("quiet", -8 * DAY, newest_release="2019")
+    active = scheduled("active", -DAY, newest_release="2026-11-06")
+    found = rotation.next_artist([active, quiet], NOW)
+    assert found is not None
+    assert found.artist == "quiet"
+
+
+def test_failures_are_tried_again_ever_later_and_refusals_later_still() -> None:
+    schedule, waits = scheduled(), []
+    for _ in range(9):
+        schedule = rotation.after_failure(schedule, NOTHING, NOW)
+        waits.append(schedule.next_check_at - NOW)
+    assert waits[:3] == [timedelta(hours=1), timedelta(hours=2), timedelta(hours=4)]
+    assert waits[-1] == timedelta(days=7)
+    schedule, waits = scheduled(), []
+    for _ in range(7):
+        schedule = rotation.after_refusal(schedule, NOTHING, NOW)
+        waits.append(schedule.next_check_at - NOW)
+    assert waits[:3] == [DAY, 2 * DAY, 4 * DAY]
+    assert waits[-1] == timedelta(days=30)
+    assert rotation.after_check(schedule, NOTHING, NOW).failures == 0
+
+
+def test_a_plan_from_a_clock_that_ran_ahead_is_due_now() -> None:
+    assert rotation.next_artist([scheduled(due=400 * DAY)], NOW) is not None
+    assert rotation.next_artist([scheduled(due=30 * DAY)], NOW) is None
+
+
+def test_a_search_leaves_the_plan_unless_it_found_a_release() -> None:
+    schedule = scheduled(due=5 * DAY, interval_days=7)
+    after = rotation.after_search(schedule, NOTHING, NOW)
+    assert after == replace(schedule, searched_at=NOW)
+    after = rotation.after_search(schedule, RELEASE, NOW)
+    assert after.interval_days == 1
+    assert after.next_check_at <= NOW + 1.5 * DAY
+
+
+def test_the_outlook_says_how_often_each_artist_is_checked() -> None:
+    names = [f"artist{number}" for number in range(120)]
+    schedules = {name: scheduled(name) for name in names[:90]}
+    schedules |= {
+        name: scheduled(name, checked_at=NOW - 8 * DAY, due=-DAY) for name in names[90:110]
+    }
+    outlook = rotation.outlook(names, schedules, 80, NOW)
+    assert (outlook.artists, outlook.checked, outlook.recently) == (120, 110, 90)
+    assert outlook.completeness == 0.75
+    assert outlook.upcoming[0][1] == NOW
+    assert len(outlook.upcoming) == 10
+
+
+@pytest.mark.parametrize(
+    ("artists", "interval", "calls", "every"),
+    [
+        (120, 1, 80, "every 3 days"),
+        (40, 1, 80, "every day"),
+        (10, 1, 80, "every day"),
+        (160, 7, 80, "every 7 days"),
+        (500, 7, 80, "every 12 days"),
+    ],
+)
+def test_the_days_between_two_checks_follow_from_the_plan_and_the_ceiling(
+    artists: int, interval: int, calls: int, every: str
+) -> None:
+    days = rotation.days_between([interval] * artists, calls)
+    assert rotation.RotationOutlook(artists, days_between=days).every == every
+
+
+def test_nobody_wanted_is_no_division_by_zero() -> None:
+    outlook = rotation.outlook([], {}, 0, NOW)
+    assert outlook.completeness == 1
+    assert outlook.sentence == "every day with 0 artists and 0 calls a day"
+    assert rotation.days_between([1], 0) == 7
+
+
+def test_the_calls_of_a_day_are_spread() -> None:
+    assert rotation.spacing(80) == timedelta(hours=25) / 40
+    assert rotation.spacing(1) == timedelta(hours=25)
