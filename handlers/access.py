@@ -1,9 +1,11 @@
 """Who sends a private request: a browser with a session, or a program with an access key."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from handlers.session import PublicAddress, SessionHandler
+from server.errors import NotFound
 from server.login.access_keys import SCOPES, AccessKeys
 from server.login.key_store import Scope
 from server.login.service import LoginService
@@ -11,6 +13,13 @@ from server.request_errors import KeyLacksScope, LoginRequired
 
 READING = ("GET", "HEAD", "OPTIONS")
 BEARER = "bearer "  # RFC 6750 section 2.1
+NOWHERE = "No private route has this address."
+CHALLENGE = 'Bearer realm="Freshet"'
+PRIVATE = {  # addresses of feeds have keys, which no other site may learn from a Referer
+    "Cache-Control": "private, no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,13 @@ class Caller:
 
 
 class AccessHandler(SessionHandler):
-    """Base of the private routes. Nothing that it sends is stored by browsers or proxies."""
+    """Base of the private routes: no cache stores what it sends, and no other origin reads it.
+
+    A handler calls `caller` before it looks at anything else of the request, so that strangers
+    learn nothing from the answer or its time.
+    """
+
+    caching = PRIVATE["Cache-Control"]
 
     def initialize(  # type: ignore[override]
         self, address: PublicAddress, login_service: LoginService, keys: AccessKeys
@@ -33,9 +48,15 @@ class AccessHandler(SessionHandler):
         self._login_service, self._keys = login_service, keys
 
     def set_default_headers(self) -> None:
-        """Keep private answers out of every cache."""
+        """Set the headers that keep private answers private."""
         super().set_default_headers()
-        self.set_header("Cache-Control", "private, no-store")
+        for name, value in PRIVATE.items():
+            self.set_header(name, value)
+
+    def prepare(self) -> Awaitable[None] | None:
+        """Bind the request's id, so that log events of what the request causes carry it."""
+        _ = self.request_id
+        return None
 
     async def caller(self, scope: Scope, *, in_query: bool = False) -> Caller:
         """Return who sent the request. `in_query` also accepts `?key=`, for feeds and calendars.
@@ -68,8 +89,22 @@ class AccessHandler(SessionHandler):
         return given[-1] if given else None
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with a problem; a 401 also says how to authenticate (RFC 9110 section 15.5.2)."""
-        if "exc_info" in kwargs and isinstance(kwargs["exc_info"][1], LoginRequired):
-            self.set_header("WWW-Authenticate", 'Bearer realm="Freshet"')
+        """Answer with a problem, which says how to authenticate (RFC 9110, RFC 6750)."""
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        if isinstance(error, LoginRequired):
+            self.set_header("WWW-Authenticate", CHALLENGE)
             self.add_header("WWW-Authenticate", self.login_challenge())
+        if isinstance(error, KeyLacksScope):
+            needed = f'{CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
+            self.set_header("WWW-Authenticate", needed)
         super().write_error(status_code, **kwargs)
+
+
+class NoRouteHandler(AccessHandler):
+    """Answers private addresses that do not exist; strangers get the 401 of those that do."""
+
+    async def prepare(self) -> None:
+        """Raise NotFound for a key or a session, else LoginRequired or ForeignOrigin."""
+        super().prepare()
+        await self.caller("read", in_query=self.request.path.startswith("/feeds/"))
+        raise NotFound(NOWHERE)

@@ -29,6 +29,7 @@ class BaseHandler(RequestHandler):
     _root = ""
     warm = False
     shared = True  # readable by scripts of other origins
+    caching = "no-store"  # of what `write_json` sends
     _request_id: str | None = None
 
     def initialize(self, root: str = "") -> None:
@@ -120,7 +121,7 @@ class BaseHandler(RequestHandler):
         """Answer with a JSON object that caches do not store."""
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=utf-8")
-        self.set_header("Cache-Control", "no-store")
+        self.set_header("Cache-Control", self.caching)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.finish(orjson.dumps(content))
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from server.errors import Paused, RequestError
+from server.errors import InvalidParameters, Paused, RequestError
 
 
 class UriTooLong(RequestError):
@@ -13,15 +13,22 @@ class UriTooLong(RequestError):
     title = "The address is too long"
 
 
+class InvalidBody(InvalidParameters):
+    """All faults of a request's body, by its members."""
+
+    kind = "invalid-body"
+    title = "The body of the request is invalid"
+
+
 class LoginRequired(RequestError):
-    """The browser has no session, or it has ended."""
+    """The request has no session and no key, or an invalid one."""
 
     status = 401
     kind = "login-required"
     title = "You are not logged in"
 
     def __init__(self) -> None:
-        super().__init__("Log in on the start page first.")
+        super().__init__("Log in on the start page first, or send a valid access key.")
 
 
 class KeyLacksScope(RequestError):
@@ -33,6 +40,18 @@ class KeyLacksScope(RequestError):
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"The key lacks the scope `{scope}`.")
+        self.scope = scope
+
+
+class SessionRequired(RequestError):
+    """A request with an access key for what only a logged-in browser may do."""
+
+    status = 403
+    kind = "session-required"
+    title = "This needs a login, not a key"
+
+    def __init__(self) -> None:
+        super().__init__("A key cannot make keys, which would outlive it.")
 
 
 class TooManyKeys(RequestError):

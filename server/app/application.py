@@ -38,6 +38,7 @@ from server.database.executor import Database
 from server.database.listener import NotificationListener
 from server.database.readiness import DatabaseProbe
 from server.database.supervisor import DatabaseSupervisor
+from server.login.access_keys import AccessKeys
 from server.login.consent_monitor import ConsentMonitor
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
@@ -91,16 +92,8 @@ class Application:
         self.probe = DatabaseProbe(self.database, self.supervisor)
         self.admission = make_admission(settings)
         self.builders = Threads(BUILDERS)  # of their own, so that a stuck database blocks none
-        self.cache = make_cache(
-            settings,
-            self.database,
-            self.builders,
-            self._interval,
-            now,
-            timer,
-            self.instruments.cache,
-            self.admission,
-        )
+        parts = self.database, self.builders, self._interval, now, timer
+        self.cache = make_cache(settings, *parts, self.instruments.cache, self.admission)
         self.broadcast = make_broadcast(settings, self.database)
         self.upstream = Upstream(
             settings, self.database, now, self.instruments.renewal, self.instruments.call
@@ -150,6 +143,7 @@ class Application:
         self.login_service = make_login_service(
             settings, database, upstream, self._logins_changed, self._now, self.admission
         )
+        self.keys = AccessKeys(database, settings.allowed_users, self._now, self.admission)
 
     def _build_status(self) -> None:
         """Build what reports the state of the other parts."""
@@ -172,6 +166,7 @@ class Application:
             settings, self.cache, make_count(self.instruments, self.access_log), self._timer
         )
         parts = self.access_log, self.head_cache, self.backlog, self.broadcast
+        table += routes.unlisted(self.pages, self.login_service, self.keys)
         self.web_server = make_web_server(settings, table, self.pages, *parts)
 
     def _make_timers(self) -> Timers:
@@ -195,6 +190,7 @@ class Application:
             cache=self.cache,
             broadcast=self.broadcast,
             login_service=self.login_service,
+            keys=self.keys,
             read_status=self.status.read,
             syncer=self.syncer,
             metrics=self.metrics,

@@ -4,8 +4,10 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from handlers.access import NoRouteHandler
 from handlers.api.changes import ChangesHandler
 from handlers.api.events import EventsHandler
+from handlers.api.keys import KeyHandler, KeysHandler
 from handlers.api.releases import QueryHandler, SingleHandler
 from handlers.api.status import StatusHandler
 from handlers.api.sync import SyncHandler
@@ -35,6 +37,7 @@ from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
 from server.database.readiness import DatabaseProbe
 from server.http.forwarded import TrustedProxies
+from server.login.access_keys import AccessKeys
 from server.login.service import LoginService
 from server.observability.metrics import Metrics
 from server.serving.cache import PayloadCache
@@ -46,6 +49,7 @@ from server.sync.syncer import Syncer
 from server.threads import Threads
 
 ID = "([0-9A-Za-z]{22})"  # Spotify's
+NUMBER = "([1-9][0-9]{0,17})"  # an id of this database
 ANY_ID = "([0-9A-Za-z]{22}|[1-9][0-9]{0,18})"  # or the id of this database
 
 
@@ -56,6 +60,7 @@ def table(
     cache: PayloadCache,
     broadcast: Broadcast,
     login_service: LoginService,
+    keys: AccessKeys,
     read_status: Callable[[], Status],
     syncer: Syncer,
     metrics: Metrics,
@@ -79,7 +84,7 @@ def table(
     described = {"reference_builder": ReferenceBuilder(pages, builders)}
     served = {"cache": cache, **root}
     login = {**page, "login_service": login_service}
-    session = {"address": pages.address, "login_service": login_service}
+    access = {"address": pages.address, "login_service": login_service, "keys": keys}
     status = {"read_status": read_status}
     account = {**login, **status, "owned": not settings.allowed_users}
     shown = {**account, "cache": cache}
@@ -97,7 +102,8 @@ def table(
         (rf"/api/albums/{ID}/?", SingleHandler, {**served, "load": album}),
         (r"/api/changes/?", ChangesHandler, {"database": admitted, **root}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),
-        (r"/api/sync/?", SyncHandler, {**session, "syncer": syncer}),
+        (r"/api/sync/?", SyncHandler, {**access, "syncer": syncer}),
+        *_of_the_keys(access),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**page, **described}),
         (r"/api/status", StatusHandler, {**status, **root}),
@@ -134,6 +140,12 @@ def _of_the_demo(settings: Settings, page: dict[str, Any]) -> list[Any]:
     ]
 
 
+def unlisted(pages: Pages, login_service: LoginService, keys: AccessKeys) -> list[Any]:
+    """Return what answers at private addresses without a route, after all routes."""
+    access = {"address": pages.address, "login_service": login_service, "keys": keys}
+    return [(r"/(?:api|feeds)/my(?:/.*)?", NoRouteHandler, access)]
+
+
 def not_found(pages: Pages) -> tuple[type[NotFoundHandler], dict[str, Any]]:
     """Return the handler of all other addresses, with its arguments."""
     return NotFoundHandler, {"pages": pages}
@@ -156,6 +168,14 @@ def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:
         *([(r"/auth/pasted/?", PastedHandler, login)] if by_hand else []),
         (r"/auth/logout/?", LogoutHandler, login),
         (r"/auth/disconnect/?", DisconnectHandler, login),
+    ]
+
+
+def _of_the_keys(access: dict[str, Any]) -> list[Any]:
+    """Return the routes of access keys."""
+    return [
+        (r"/api/my/keys/?", KeysHandler, access),
+        (rf"/api/my/keys/{NUMBER}/?", KeyHandler, access),
     ]
 
 

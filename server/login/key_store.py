@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import AccessKey, Login
 from server.login.attempt import fingerprint
+from server.request_errors import LoginRequired, TooManyKeys
 from server.spotify.auth import token_store
 
 Scope = Literal["read", "sync", "manage"]
 USE_NOTED_EVERY = timedelta(minutes=1)
+MOST_KEYS = 50  # of one owner
+MAKING_LOCK = 0x4B657973  # arbitrary; requests at the same time cannot exceed MOST_KEYS together
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class KeyEntry:
 
 @dataclass(frozen=True)
 class KeyOwner:
-    """Whose key it is, None for the server's own, and what it allows."""
+    """Whose key it is, None for the server's own, and what it allows: `manage` includes `read`."""
 
     account_id: str | None
     scopes: frozenset[str]
@@ -45,7 +48,18 @@ def insert(
     hint: str,
     now: datetime,
 ) -> KeyEntry:
-    """Store the hash of a new key."""
+    """Store the hash of a new key.
+
+    Raises TooManyKeys, or LoginRequired if the account was deleted meanwhile.
+    """
+    session.execute(select(func.pg_advisory_xact_lock(MAKING_LOCK)))
+    login = select(Login.account_id).where(Login.account_id == account_id)
+    kept = session.scalar(login.with_for_update(read=True, key_share=True))
+    if kept != account_id:
+        raise LoginRequired
+    counted = select(func.count()).select_from(AccessKey).where(_of(account_id))
+    if session.scalars(counted).one() >= MOST_KEYS:
+        raise TooManyKeys(MOST_KEYS)
     row = AccessKey(
         account_id=account_id,
         name=name,
@@ -58,12 +72,6 @@ def insert(
     session.add(row)
     session.flush()
     return _entry(row)
-
-
-def count(session: Session, account_id: str | None) -> int:
-    """Return how many keys an owner has."""
-    counted = select(func.count()).select_from(AccessKey)
-    return session.scalar(counted.where(AccessKey.account_id.is_not_distinct_from(account_id))) or 0
 
 
 def find(session: Session, key: str, allowed: Collection[str], now: datetime) -> KeyOwner | None:
@@ -82,23 +90,26 @@ def find(session: Session, key: str, allowed: Collection[str], now: datetime) ->
     last = row.last_used_at
     if last is None or not timedelta(0) <= now - last < USE_NOTED_EVERY:
         session.execute(update(AccessKey).where(AccessKey.id == row.id).values(last_used_at=now))
-    return KeyOwner(row.account_id, frozenset(row.scopes))
+    implied = {"read"} if "manage" in row.scopes else set()
+    return KeyOwner(row.account_id, frozenset(row.scopes) | implied)
 
 
 def entries(session: Session, account_id: str | None) -> list[KeyEntry]:
     """List the keys of an account, or those of the server itself, the newest first."""
-    mine = AccessKey.account_id.is_not_distinct_from(account_id)
-    return [
-        _entry(row)
-        for row in session.scalars(select(AccessKey).where(mine).order_by(AccessKey.id.desc()))
-    ]
+    found = select(AccessKey).where(_of(account_id)).order_by(AccessKey.id.desc())
+    return [_entry(row) for row in session.scalars(found)]
 
 
 def revoke(session: Session, account_id: str | None, identity: int) -> bool:
     """Delete a key of this owner; return False if it has no such key."""
-    mine = AccessKey.account_id.is_not_distinct_from(account_id)
-    gone = delete(AccessKey).where(mine, AccessKey.id == identity).returning(AccessKey.id)
+    mine = AccessKey.id == identity, _of(account_id)
+    gone = delete(AccessKey).where(*mine).returning(AccessKey.id)
     return session.execute(gone).first() is not None
+
+
+def _of(account_id: str | None) -> ColumnElement[bool]:
+    """Make the condition for the keys of an owner."""
+    return AccessKey.account_id.is_not_distinct_from(account_id)
 
 
 def _entry(row: AccessKey) -> KeyEntry:

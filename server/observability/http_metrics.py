@@ -14,7 +14,12 @@ from tornado.web import RequestHandler
 
 REQUEST_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 OTHER = "other"
-NAMES = (("/artists/", "{id}"), ("/albums/", "{spotify_id}"), ("/problems/", "{kind}"))
+NAMES = (
+    ("/artists/", "{id}"),
+    ("/albums/", "{spotify_id}"),
+    ("/problems/", "{kind}"),
+    ("/keys/", "{id}"),
+)
 BLANK = " "  # replaces path parameters; no path contains one
 
 

@@ -15,6 +15,7 @@ from server.serving.feeds import FORMATS, Channel
 
 PROBLEM = "application/problem+json"
 EVENTS = "/api/events"
+KEYS = "/api/my/keys/"
 ROOT = "http://127.0.0.1:5000"
 AT = "2026-11-20T05:00:12Z"
 CREDIT = {"spotify_id": "7dGJo4pcD2V6oG8kP0tJRR", "name": "Northern Harbour"}
@@ -113,6 +114,11 @@ ERRORS: dict[int, type[errors.FreshetError]] = {
     429: request_errors.SyncPaused,
     503: errors.DatabaseUnavailable,
 }
+ERRORS_OF_KEYS = ERRORS | {
+    400: request_errors.InvalidBody,
+    409: request_errors.TooManyKeys,
+    413: errors.RequestError,
+}
 ERRORS_OF_EVENTS = ERRORS | {
     429: request_errors.TooManyOfOneClient,
     503: request_errors.TooManyListeners,
@@ -127,6 +133,14 @@ def _page(path: str, item: dict[str, Any]) -> dict[str, Any]:
     return {"items": [item], "count": 1, "total": 34, "limit": 1, "offset": 0, **place, **about}
 
 
+KEY: dict[str, Any] = {
+    "id": 12,
+    "name": "feed reader",
+    "scopes": ["read"],
+    "hint": "fr_4n8X",
+    "created_at": AT,
+    "last_used_at": None,
+}
 JSON: dict[str, dict[str, Any]] = {
     "ArtistsPage": _page("/api/artists/", ARTIST),
     "AlbumsPage": _page("/api/albums/", ALBUM),
@@ -135,6 +149,9 @@ JSON: dict[str, dict[str, Any]] = {
     "ChangesPage": {"items": [CHANGE], "next_after": 1042, "up_to_date": True},
     "SyncStarted": {"status": "started"},
     "Status": STATUS,
+    "KeyWish": {"name": KEY["name"], "scopes": KEY["scopes"]},
+    "NewAccessKey": {**KEY, "key": f"{KEY['hint']}{'…' * 39}"},
+    "AccessKeys": {"items": [{**KEY, "last_used_at": "2026-11-20T09:30:00Z"}]},
 }
 
 
@@ -152,8 +169,9 @@ def event() -> str:
 
 def add_problems(paths: dict[str, Any]) -> None:
     """Add an example to every error response in the `paths` of an OpenAPI document."""
+    others = {EVENTS: ERRORS_OF_EVENTS, KEYS: ERRORS_OF_KEYS}
     for path, item in paths.items():
-        errors_by_status = ERRORS_OF_EVENTS if path == EVENTS else ERRORS
+        errors_by_status = others.get(path, ERRORS)
         for status, response in (each for of in item.values() for each in of["responses"].items()):
             if PROBLEM in response.get("content", {}):
                 error = errors_by_status[int(status)]

@@ -90,6 +90,12 @@ OF_THE_API = (
         "documentation lists what each parameter accepts.",
     ),
     explain(
+        request_errors.InvalidBody,
+        "The body of the request is not JSON, or at least one of its members is missing or has an "
+        "invalid value.",
+        "See `errors` in the response: it names each member, its value and the reason.",
+    ),
+    explain(
         request_errors.UriTooLong,
         "The query string is longer than any valid one, or the request line is longer than 8 KiB.",
         "Send at most 4096 characters after the question mark.",
@@ -137,6 +143,13 @@ OF_THE_API = (
         request_errors.KeyLacksScope,
         "The access key is valid, but was made without the scope that this request needs.",
         "Make a key with this scope, and revoke the old one.",
+    ),
+    explain(
+        request_errors.SessionRequired,
+        "Only a logged-in browser can make access keys. If a key could make others, it could not "
+        "be revoked for good.",
+        "Log in and make the key on the page `/my/keys/`. On a server without a login: "
+        "`python manage.py key create`.",
     ),
     explain(
         request_errors.TooManyKeys,

@@ -28,7 +28,7 @@ class Operation:
     """One method of one path; `anchor` is the id of its section in the page.
 
     `same_as` is an earlier operation that has all these fields. `cookies` are the names of the
-    cookies that it requires.
+    cookies that authenticate a client, `takes_key` says whether a key does (RFC 6750).
     """
 
     anchor: str
@@ -43,6 +43,7 @@ class Operation:
     samples: tuple[Sample, ...]
     same_as: "Operation | None"
     cookies: tuple[str, ...] = ()
+    takes_key: bool = False
 
     @property
     def can_be_tried(self) -> bool:
@@ -80,6 +81,8 @@ class Operation:
         words += [
             f"-H {quoted(f'{each.name}: {(*each.choices, PLACEHOLDER)[0]}')}" for each in required
         ]
+        if self.takes_key:
+            words.append(f"-H {quoted(f'Authorization: Bearer {PLACEHOLDER}')}")
         words += [f"-b {quoted(f'{each}={PLACEHOLDER}')}" for each in self.cookies]
         if self.bodies:
             words.append(
@@ -130,9 +133,11 @@ def _operations(document: dict[str, Any], schemas: Schemas) -> Iterator[Operatio
         item = schemas.resolve(item)
         for method in (each for each in METHODS if each in item):
             shared = item.get("parameters", [])
+            credentials = _credentials(document, item[method], schemas)
             operation = replace(
                 _operation(path, method, item[method], shared, schemas, known),
-                cookies=tuple(_cookies(document, item[method], schemas)),
+                cookies=tuple(each["name"] for each in credentials if each.get("in") == "cookie"),
+                takes_key=any(map(_is_key, credentials)),
             )
             known.append(operation)
             yield operation
@@ -174,15 +179,21 @@ def _operation(
     )
 
 
-def _cookies(
+def _credentials(
     document: dict[str, Any], described: dict[str, Any], schemas: Schemas
-) -> Iterator[str]:
-    """Yield the names of the cookies that authenticate a client."""
+) -> list[dict[str, Any]]:
+    """Return the security schemes of the simplest way for a script to authenticate: by a key."""
     schemes = document.get("components", {}).get("securitySchemes", {})
-    for alternative in described.get("security", document.get("security", [])):
-        for scheme in (schemas.resolve(schemes.get(name)) for name in alternative):
-            if scheme.get("in") == "cookie":
-                yield scheme["name"]
+    ways = [
+        [schemas.resolve(schemes.get(name, {})) for name in way]
+        for way in described.get("security", document.get("security", []))
+    ]
+    return next((way for way in ways if any(map(_is_key, way))), ways[0] if ways else [])
+
+
+def _is_key(scheme: dict[str, Any]) -> bool:
+    """Return whether a scheme is a bearer token (RFC 6750)."""
+    return str(scheme.get("scheme", "")).lower() == "bearer"
 
 
 def _anchor(wish: str, known: list[Operation]) -> str:

@@ -13,7 +13,6 @@ from server.catalog.schemas import (
     Problem,
     SyncStarted,
 )
-from server.config.addresses import origin_of
 from server.openapi import change_operations, examples
 from server.openapi.change_schemas import ChangesPage, OutOfReach
 from server.openapi.operations import (
@@ -26,6 +25,8 @@ from server.openapi.operations import (
     problem,
     temporary_problem,
 )
+from server.openapi.private import key_operations, security
+from server.openapi.private.key_schemas import AccessKeys, KeyWish, NewAccessKey
 from server.openapi.status_schemas import Status
 from server.serving import feeds
 
@@ -36,6 +37,9 @@ MODELS = (
     ChangesPage,
     SyncStarted,
     Status,
+    KeyWish,
+    NewAccessKey,
+    AccessKeys,
     Problem,
     OutOfReach,
 )
@@ -44,17 +48,15 @@ ABOUT = (
     "The artists who have just released something on Spotify. Lists, single objects, feeds and the "
     "journal have a strong `ETag` and, after the first sync, `Last-Modified` and `X-Last-Sync`; "
     "they are sent as br, gzip or identity. Status and events are never cached (`no-store`). "
-    "Scripts from any origin may GET everything here, with any headers; only `POST /api/sync/` is "
-    "reserved for Freshet's own pages. A request that is too slow or too large is answered with "
-    "408, 413, 414 or 431 and a problem: the limits are 16 KiB, 100 header lines and 10 seconds "
-    "for the head, 16 KiB and 10 seconds for the body."
+    "Scripts from any origin may GET everything here, with any headers, except what needs a "
+    "session or a key: no other origin may read that, and it is never cached. A request that is "
+    "too slow or too large is answered with 408, 413, 414 or 431 and a problem: the limits are "
+    "16 KiB, 100 header lines and 10 seconds for the head, 16 KiB and 10 seconds for the body."
 )
-SESSION = "session"
-BY_SESSION = (
-    "Log in on the start page first. A script can use the session of that browser: copy its cookie "
-    "`{session}` (in the developer tools, under Application or Storage) into the call below. It is "
-    "valid for 30 days, or until you log out. The response does not wait for the sync. Results "
-    "appear when it finishes; `/api/status` shows whether it is running."
+ABOUT_SYNC = (
+    "Send an access key with the scope `sync`; in a browser that has logged in, `/status` has a "
+    "button. The response does not wait for the sync. Results appear when it finishes; "
+    "`/api/status` shows whether it is running."
 )
 TABLE = (
     "For spreadsheets: UTF-8 with a byte order mark (Python reads it as `utf-8-sig`), sent as a "
@@ -84,15 +86,15 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
             "description": ABOUT,
         },
         "servers": [{"url": root or "/"}],
-        "paths": _paths(root, session),
+        "paths": _paths(root),
         "components": {
             "schemas": shapes,
-            "securitySchemes": {SESSION: {"type": "apiKey", "in": "cookie", "name": session}},
+            "securitySchemes": security.schemes(session),
         },
     }
 
 
-def _paths(root: str, session: str) -> dict[str, Any]:
+def _paths(root: str) -> dict[str, Any]:
     paths = {
         "/api/artists/": {"get": _artists()},
         "/api/artists/{id}/": {"get": _artist()},
@@ -100,7 +102,9 @@ def _paths(root: str, session: str) -> dict[str, Any]:
         "/api/albums/{spotify_id}/": {"get": _album()},
         "/api/changes/": {"get": change_operations.changes()},
         "/api/events": {"get": change_operations.events(root)},
-        "/api/sync/": {"post": _sync(root, session)},
+        "/api/sync/": {"post": _sync()},
+        "/api/my/keys/": key_operations.all_keys(),
+        "/api/my/keys/{id}/": key_operations.one_key(),
         "/api/status": {"get": _status()},
         **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
     }
@@ -187,26 +191,15 @@ def _single(operation: str, summary: str, place: dict[str, Any], model: str) -> 
     }
 
 
-def _sync(root: str, session: str) -> dict[str, Any]:
-    origin = {"type": "string", "enum": [origin_of(root)]} if root else {"type": "string"}
+def _sync() -> dict[str, Any]:
     return {
         "operationId": "startSync",
-        "summary": "Start a sync (needs a logged-in session)",
-        "description": BY_SESSION.format(session=session),
-        "security": [{SESSION: []}],
-        "parameters": [
-            {
-                "name": "Origin",
-                "in": "header",
-                "required": True,
-                "description": "The origin of this server. Browsers send it automatically.",
-                "schema": origin,
-            }
-        ],
+        "summary": "Start a sync",
+        "description": ABOUT_SYNC,
+        "security": security.secured("sync"),
         "responses": {
-            "202": json_response("The sync has started.", "SyncStarted", ("Cache-Control",)),
-            "401": problem("Not logged in.", ("WWW-Authenticate",)),
-            "403": problem("The origin is missing or belongs to another server."),
+            "202": json_response("The sync has started.", "SyncStarted", key_operations.HEADERS),
+            **key_operations.refusals(key_operations.lacks("sync")),
             "409": problem("A sync is already running."),
             "429": temporary_problem("Spotify asked for a pause, or the daily quota is used up."),
             "503": problem("The database is unavailable; try again.", (), ["Retry-After"]),

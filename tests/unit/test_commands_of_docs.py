@@ -48,6 +48,8 @@ RUN_BY = {
     "::test_the_demo_shows_what_happens_when_spotify_misbehaves",
     "python manage.py run --processes N": f"{END}/test_processes.py"
     "::test_two_processes_serve_the_demo_and_one_that_is_killed_comes_back",
+    "curl -X POST -H 'Authorization: Bearer KEY' http://127.0.0.1:5000/api/sync/": "tests/"
+    "integration/sync/test_sync_now.py::test_the_call_that_the_docs_show_works_with_a_key",
     "python manage.py create_db": f"{END}/test_commands.py"
     "::test_create_db_makes_the_schema_and_keeps_what_is_there",
     "python manage.py sync": f"{END}/test_commands.py"

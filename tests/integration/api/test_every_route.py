@@ -50,6 +50,8 @@ PERSONAL = {  # of the browser's session, in no other origin's reach
     "/auth/logout/",
     "/auth/disconnect/",
     "/api/sync/",
+    "/api/my/keys/",
+    "/api/my/keys/1/",
 }
 PAGES = {*PERSONAL, "/api/docs/"}
 OPERATORS = {"/healthz", "/readyz", "/metrics"}
@@ -102,6 +104,7 @@ def addresses(freshet: Application) -> list[str]:
         kind = "artist" if "/artists/" in pattern else "album"
         address = re.sub(r"\([^()]*\{22\}[^()]*\)", spotify_id(kind, 0), pattern)
         address = re.sub(r"\(\[a-z-\]\+\)", "not-found", address)
+        address = address.replace("([1-9][0-9]{0,17})", "1")
         address = STATIC if address.startswith("/static/") else address
         address = address.replace("\\", "").removesuffix("?")
         assert re.fullmatch(pattern, address), f"what is an address of {pattern}?"
@@ -169,7 +172,7 @@ def described(code: str, stage: Stage) -> Iterator[tuple[str, dict[str, Any]]]:
     """The GET operations that may answer with a status, with their addresses."""
     found = addresses(stage.freshet)
     for template, item in openapi()["paths"].items():
-        if "get" in item and code in item["get"]["responses"]:
+        if "get" in item and "security" not in item["get"] and code in item["get"]["responses"]:
             (path,) = [
                 each
                 for each in found
@@ -368,7 +371,7 @@ async def test_a_method_that_a_route_has_not_is_refused_with_those_it_has(
     for path in routes:
         allow = (await ask(stage, path, "OPTIONS")).headers["Allow"]
         missing = [each for each in METHODS if each not in allow.split(", ")]
-        assert {"PUT", "PATCH", "DELETE"} <= set(missing), path
+        assert "PATCH" in missing, path
         for method in missing:
             answer = await ask(stage, path, method, Content_Length="0")
             assert (answer.status, answer.headers["Allow"]) == (405, allow), (path, method)

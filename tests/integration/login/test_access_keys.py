@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from models import Login
 from server.database.executor import Database
-from server.login.access_keys import KEY_LENGTH, MOST_KEYS, AccessKeys
-from server.login.key_store import KeyOwner
+from server.login.access_keys import KEY_LENGTH, AccessKeys
+from server.login.key_store import MOST_KEYS, KeyOwner
 from server.request_errors import TooManyKeys
 from server.spotify.auth import token_store
 from tests.support.clock import Clock

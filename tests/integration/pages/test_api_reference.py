@@ -266,7 +266,7 @@ def test_operations_that_change_something_are_only_told() -> None:
     remove, add = made_up().operations[1], made_up().operations[-1]
     assert remove.anchor == "delete-things-thing_id"
     assert remove.command("http://x") == (
-        "curl -X DELETE -H 'X-Sure: yes' -b 'crumb=…' 'http://x/things/{thing_id}/'"
+        "curl -X DELETE -H 'X-Sure: yes' -H 'Authorization: Bearer …' -b 'crumb=…' 'http://x/things/{thing_id}/'"
     )
     assert [each.media_type for each in add.bodies] == ["application/json", "text/csv"]
     assert "Request body" in page_of(MADE_UP)

@@ -56,7 +56,8 @@ async def refused(response: Any, status: int, kind: str, root: str = "") -> dict
 async def must_log_in(response: Any, root: str = "", cookie: str = "freshet_session") -> None:
     await refused(response, 401, "login-required", root)
     assert response.headers.get_list("WWW-Authenticate") == [
-        f'Cookie realm="Freshet", form-action="{root}/auth/login/", cookie-name="{cookie}"'
+        'Bearer realm="Freshet"',
+        f'Cookie realm="Freshet", form-action="{root}/auth/login/", cookie-name="{cookie}"',
     ]
 
 
@@ -72,7 +73,7 @@ async def test_the_owner_starts_a_sync_that_goes_on_after_the_answer(owned: Any)
         response = await browser.post(PATH)
         assert response.code == 202
         SyncStarted.model_validate_json(response.body)
-        assert response.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "private, no-store"
         await until(lambda: not stage.freshet.syncer.is_running)
     assert [line["outcome"] for line in logs if line["event"] in ENDED] == ["complete"]
     assert len(await stage.all("SELECT id FROM albums")) == 5
@@ -81,11 +82,11 @@ async def test_the_owner_starts_a_sync_that_goes_on_after_the_answer(owned: Any)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 @pytest.mark.gen_test
-async def test_the_call_that_the_docs_show_works_with_the_cookie_of_a_session(owned: Any) -> None:
+async def test_the_call_that_the_docs_show_works_with_a_key(owned: Any) -> None:
     stage, browser = await owned()
     page = unescape((await browser.get("/api/docs/")).body.decode())
     (shown,) = re.findall(r"<code>(curl -X POST [^\n]*/api/sync/')</code>", page)
-    assert "freshet_session=…" in shown
+    assert "Authorization: Bearer …" in shown
 
     async def call(command: str) -> str:
         words = shlex.split(command)
@@ -95,9 +96,11 @@ async def test_the_call_that_the_docs_show_works_with_the_cookie_of_a_session(ow
         )
         return (await process.communicate())[0].decode()
 
-    assert await call(shown) == "401", "until it has a real cookie"
-    (session,) = [each.value for each in browser.jar.values() if each.name == "freshet_session"]
-    assert await call(shown.replace("…", session)) == "202"
+    assert await call(shown) == "401", "until it has a real key"
+    reader = await stage.freshet.keys.create(None, "feeds", ["read", "manage"])
+    assert await call(shown.replace("…", reader.key)) == "403", "as it lacks the scope"
+    made = await stage.freshet.keys.create(None, "cron", ["sync"])
+    assert await call(shown.replace("…", made.key)) == "202"
     await until(lambda: not stage.freshet.syncer.is_running)
 
 
