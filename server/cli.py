@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from server import __version__
+from server.commands import groups
 from server.errors import FreshetError, SettingsError
 from server.process import inherited_state
 
@@ -192,6 +193,9 @@ def login() -> None:
     from server.commands.login import log_in
 
     log_in()
+
+
+main.add_command(groups.watch)
 
 
 @main.command(

@@ -65,6 +65,13 @@ class TooManyKeys(RequestError):
         super().__init__(f"An account can have {most} keys. Revoke one that is no longer used.")
 
 
+class ImportRefused(RequestError):
+    """A file of artists that is too long, or no text at all; nothing of it was imported."""
+
+    kind = "import-refused"
+    title = "The file cannot be imported"
+
+
 class SyncRefused(RequestError):
     """A sync cannot start here now, for a reason other than a pause."""
 

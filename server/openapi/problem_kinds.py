@@ -157,6 +157,11 @@ OF_THE_API = (
         "Revoke a key that is no longer used, then try again.",
     ),
     explain(
+        request_errors.ImportRefused,
+        "A file of artists to import is too long, or is not text. Nothing of it was imported.",
+        "Send text or CSV in UTF-8, of 1 MiB and 20 000 lines at most.",
+    ),
+    explain(
         request_errors.SyncRunning,
         "A sync was requested while another one is running. Only one sync runs at a time.",
         "Wait until it finishes: `running` in `/api/status` is then false.",

@@ -47,6 +47,13 @@ def _expanded(rows: BindParameter[Any], columns: Sequence[Any]) -> TableValuedAl
     )
 
 
+def inserted(model: type[Base], rows: list[Row]) -> Insert:
+    """Make a statement that inserts rows, all of which have the same keys."""
+    table = cast(Table, model.__table__)
+    given = recordset(rows, [table.c[name] for name in rows[0]])
+    return insert(table).from_select(list(rows[0]), select(*given.c))
+
+
 def insert_rows(session: Session, model: type[Base], rows: list[Row]) -> None:
     """Insert rows, all of which have the same keys."""
     if rows:

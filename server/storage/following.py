@@ -1,23 +1,27 @@
 """The artists that accounts follow, watch or ignore.
 
-Each function runs in its caller's transaction.
+Each function runs in its caller's transaction. `server/following/list_store.py` writes the lists
+that were read from Spotify.
+
 Choices belong to an account, or to the server itself: those made by a command, or with a key that
 belongs to no account. They count for every account. An artist is an id of Spotify's throughout.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Table, delete, func, or_, select, true, update
-from sqlalchemy.dialects.postgresql import Insert, insert
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, delete, func, or_, select, union_all
+from sqlalchemy.orm import Session, aliased
 
-from models import Artist, Base, ChosenArtist, FollowedArtist, FollowedList
-from server.storage.bulk import IN_BULK, Row, is_any_of, recordset
+from models import Artist, ChosenArtist, FollowedArtist, FollowedList, Login
+from server.storage.bulk import IN_BULK, inserted, is_any_of
 
 CHANNEL = "freshet_following"  # of NOTIFY: somebody's artists have changed
+NOW_FOLLOWED = FollowedArtist.unfollowed_at.is_(None)
+KNOWN_NAME = func.coalesce(Artist.name, ChosenArtist.name)  # the catalogue's is the newer one
+SERVER_ALONE = ""  # in place of an account: the choices of the server, and nobody's list
 
 Choice = Literal["watched", "ignored"]
 
@@ -36,8 +40,12 @@ class MyArtists:
     @property
     def wanted(self) -> dict[str, str | None]:
         """The artists whose releases are wanted: followed or watched, and not ignored."""
-        both = {**self.followed, **self.watched}
-        return {artist: name for artist, name in both.items() if artist not in self.ignored}
+        both = {**self.followed, **{each: self.followed.get(each) for each in self.watched}}
+        return {
+            artist: name or self.watched.get(artist)
+            for artist, name in both.items()
+            if artist not in self.ignored
+        }
 
 
 @dataclass(frozen=True)
@@ -53,34 +61,73 @@ class ListState:
 
 
 def read_mine(session: Session, account_id: str | None) -> MyArtists:
-    """Read the artists of an account with the choices of the server; those of all if it is None."""
-    followed = select(FollowedArtist.artist, FollowedArtist.name).where(
-        FollowedArtist.unfollowed_at.is_(None), _of(FollowedArtist.account_id, account_id)
-    )
-    ordered = followed.order_by(FollowedArtist.account_id, FollowedArtist.position)
-    known = func.coalesce(ChosenArtist.name, Artist.name)
-    chosen = (
-        select(ChosenArtist.artist, known.label("name"), ChosenArtist.choice)
-        .outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
-        .where(or_(ChosenArtist.account_id.is_(None), _of(ChosenArtist.account_id, account_id)))
-        # An account's own choice comes last, so that it wins over the server's.
-        .order_by(ChosenArtist.account_id.nulls_first(), ChosenArtist.chosen_at.desc())
-    )
-    latest = {row.artist: (row.choice, row.name) for row in session.execute(chosen)}
+    """Read the artists of an account with the choices of the server; those of all if it is None.
+
+    An account's own choice wins over the server's. Of all together, those artists are ignored that
+    somebody ignores and nobody wants.
+    """
+    followed = select(FollowedArtist.artist, FollowedArtist.name).where(NOW_FOLLOWED)
+    chosen = select(
+        ChosenArtist.artist, KNOWN_NAME.label("name"), ChosenArtist.choice, ChosenArtist.chosen_at
+    ).outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
+    if account_id is None:
+        return _read_everybodys(session, followed, chosen)
+    whose = ChosenArtist.account_id
+    followed = followed.where(FollowedArtist.account_id == account_id)
+    chosen = chosen.where(or_(whose.is_(None), whose == account_id)).order_by(whose.nulls_first())
+    latest = {row.artist: row for row in session.execute(chosen)}
+    ordered = sorted(latest.values(), key=lambda row: row.chosen_at, reverse=True)
     return MyArtists(
-        {row.artist: row.name for row in session.execute(ordered)},
-        {artist: name for artist, (choice, name) in latest.items() if choice == "watched"},
-        {artist: name for artist, (choice, name) in latest.items() if choice == "ignored"},
+        {row.artist: row.name for row in session.execute(followed.order_by("position"))},
+        {row.artist: row.name for row in ordered if row.choice == "watched"},
+        {row.artist: row.name for row in ordered if row.choice == "ignored"},
+    )
+
+
+def _read_everybodys(
+    session: Session, followed: Select[*tuple[Any, ...]], chosen: Select[*tuple[Any, ...]]
+) -> MyArtists:
+    by_owner = followed.order_by(FollowedArtist.account_id, FollowedArtist.position)
+    rows = session.execute(chosen.order_by(ChosenArtist.chosen_at.desc())).all()
+    somebody_wants = wanted(session)
+    return MyArtists(
+        {row.artist: row.name for row in session.execute(by_owner)},
+        {row.artist: row.name for row in rows if row.choice == "watched"},
+        {
+            row.artist: row.name
+            for row in rows
+            if row.choice == "ignored" and row.artist not in somebody_wants
+        },
     )
 
 
 def wanted(session: Session) -> dict[str, str | None]:
-    """Read the artists that any account or the server wants, with their names, None if unknown."""
-    followed, chosen = select(FollowedArtist.account_id), select(ChosenArtist.account_id)
-    accounts = session.scalars(followed.union(chosen)).all()
-    found = read_mine(session, "").wanted  # of no account: the choices of the server alone
-    for account_id in accounts:
-        found |= read_mine(session, account_id).wanted if account_id is not None else {}
+    """Read the artists that any account or the server wants, with their names, None if unknown.
+
+    One statement, whatever the number of accounts, because the leader calls it every minute.
+    """
+    own, of_server = aliased(ChosenArtist), aliased(ChosenArtist)
+    followed = (
+        select(FollowedArtist.artist, FollowedArtist.name)
+        .outerjoin(
+            own,
+            and_(own.artist == FollowedArtist.artist, own.account_id == FollowedArtist.account_id),
+        )
+        .outerjoin(
+            of_server,
+            and_(of_server.artist == FollowedArtist.artist, of_server.account_id.is_(None)),
+        )
+        .where(NOW_FOLLOWED)
+        .where(func.coalesce(own.choice, of_server.choice, "watched") != "ignored")
+    )
+    watched = (
+        select(ChosenArtist.artist, KNOWN_NAME)
+        .outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
+        .where(ChosenArtist.choice == "watched")
+    )
+    found: dict[str, str | None] = {}
+    for artist, name in session.execute(union_all(followed, watched)):
+        found[artist] = name or found.get(artist)
     return found
 
 
@@ -92,9 +139,10 @@ def choose(
     now: datetime,
     origin: str = "",
 ) -> int:
-    """Watch or ignore artists, given with their names if known; notify every process.
+    """Watch or ignore artists, given with their names if known; notify every process of changes.
 
-    A choice replaces the owner's earlier one of the same artist. Returns how many have changed.
+    A choice replaces the owner's earlier one of the same artist. Returns how many have changed,
+    none for an account that has been disconnected.
     """
     rows = [
         {
@@ -106,9 +154,9 @@ def choose(
         }
         for artist, name in sorted(artists.items())
     ]
-    if not rows:
+    if not rows or not exists(session, account_id):
         return 0
-    statement = _insert(ChosenArtist, rows)
+    statement = inserted(ChosenArtist, rows)
     changed = session.execute(
         statement.on_conflict_do_update(
             index_elements=[func.coalesce(ChosenArtist.account_id, ""), ChosenArtist.artist],
@@ -120,7 +168,8 @@ def choose(
             where=ChosenArtist.choice != statement.excluded.choice,
         ).returning(ChosenArtist.id)
     ).all()
-    _notify(session, origin)
+    if changed:
+        notify(session, origin)
     return len(changed)
 
 
@@ -131,94 +180,39 @@ def unchoose(
     choice: Choice,
     origin: str = "",
 ) -> int:
-    """Take an owner's choice of artists back, and notify every process; return how many had it."""
+    """Take an owner's choice of artists back, and notify every process of changes.
+
+    Returns how many had it.
+    """
     owner = func.coalesce(ChosenArtist.account_id, "") == (account_id or "")
     gone = delete(ChosenArtist).where(
         owner, is_any_of(ChosenArtist.artist, artists), ChosenArtist.choice == choice
     )
     found = session.execute(gone.returning(ChosenArtist.id), execution_options=IN_BULK).all()
-    _notify(session, origin)
+    if found:
+        notify(session, origin)
     return len(found)
-
-
-def record_followed(
-    session: Session,
-    account_id: str,
-    artists: Sequence[tuple[str, str]],
-    now: datetime,
-    origin: str = "",
-) -> None:
-    """Store an account's whole list on Spotify: ids with names, in order; notify every process.
-
-    Artists that are no longer in it are marked as unfollowed.
-    """
-    rows = [
-        {
-            "account_id": account_id,
-            "artist": artist,
-            "name": name,
-            "position": position,
-            "followed_at": now,
-        }
-        for position, (artist, name) in enumerate(dict(artists).items())
-    ]
-    if rows:
-        _upsert_followed(session, rows)
-    left = update(FollowedArtist).where(
-        FollowedArtist.account_id == account_id,
-        FollowedArtist.unfollowed_at.is_(None),
-        ~is_any_of(FollowedArtist.artist, [artist for artist, _ in artists]),
-    )
-    session.execute(left.values(unfollowed_at=now), execution_options=IN_BULK)
-    _record_state(session, account_id, {"read_at": now, "tried_at": now, "error": None})
-    _notify(session, origin)
-
-
-def record_failure(session: Session, account_id: str, error: str, now: datetime) -> None:
-    """Store why an account's list could not be read; the list stays as it was."""
-    _record_state(session, account_id, {"tried_at": now, "error": error})
 
 
 def list_state(session: Session, account_id: str) -> ListState:
     """Read when an account's list was last read and tried."""
-    row = session.get(FollowedList, account_id)
-    return ListState() if row is None else ListState(row.read_at, row.tried_at, row.error)
+    return list_states(session).get(account_id, ListState())
 
 
-def _upsert_followed(session: Session, rows: list[Row]) -> None:
-    statement = _insert(FollowedArtist, rows)
-    session.execute(
-        statement.on_conflict_do_update(
-            index_elements=[FollowedArtist.account_id, FollowedArtist.artist],
-            set_={
-                "name": statement.excluded.name,
-                "position": statement.excluded.position,
-                "unfollowed_at": None,
-            },
-        )
-    )
+def list_states(session: Session) -> dict[str, ListState]:
+    """Read the state of every account's list, by account."""
+    rows = session.scalars(select(FollowedList))
+    return {row.account_id: ListState(row.read_at, row.tried_at, row.error) for row in rows}
 
 
-def _insert(model: type[Base], rows: list[Row]) -> Insert:
-    """Make a statement that inserts rows, all of which have the same keys."""
-    table = cast(Table, model.__table__)
-    given = recordset(rows, [table.c[name] for name in rows[0]])
-    return insert(table).from_select(list(rows[0]), select(*given.c))
+def exists(session: Session, account_id: str | None) -> bool:
+    """Return whether an owner exists, and keep an account from being deleted until the commit."""
+    if account_id is None:
+        return True
+    known = select(Login.account_id).where(Login.account_id == account_id)
+    return session.scalar(known.with_for_update(read=True, key_share=True)) is not None
 
 
-def _record_state(
-    session: Session, account_id: str, values: dict[str, datetime | str | None]
-) -> None:
-    statement = insert(FollowedList).values(account_id=account_id, **values)
-    session.execute(
-        statement.on_conflict_do_update(index_elements=[FollowedList.account_id], set_=values)
-    )
-
-
-def _of(column: Any, account_id: str | None) -> ColumnElement[bool]:
-    """Select the rows of an account, or all of them."""
-    return true() if account_id is None else column == account_id
-
-
-def _notify(session: Session, origin: str) -> None:
+def notify(session: Session, origin: str) -> None:
+    """Notify every process but `origin`, when the transaction commits, that artists changed."""
     session.execute(select(func.pg_notify(CHANNEL, origin)))

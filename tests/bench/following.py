@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from models import Base, Login
 from server.database.engine import make_engine
+from server.following import list_store
 from server.storage import following, sweeps
 from tests.bench.catalogue import releases
 from tests.bench.measure import seconds
@@ -58,10 +59,10 @@ class Bench:
         sweeps.record_sweep(session, self.albums, AT, lambda: AT)
 
     def store(self, session: Session) -> None:
-        following.record_followed(session, ACCOUNT, self.followed, AT)
+        list_store.record_followed(session, ACCOUNT, self.followed, AT)
 
     def store_all_but_a_few(self, session: Session) -> None:
-        following.record_followed(session, ACCOUNT, self.followed[10:], AT)
+        list_store.record_followed(session, ACCOUNT, self.followed[10:], AT)
 
 
 def _artists(albums: list[dict[str, Any]], count: int) -> Followed:

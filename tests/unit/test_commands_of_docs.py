@@ -54,6 +54,17 @@ RUN_BY = {
     "::test_create_db_makes_the_schema_and_keeps_what_is_there",
     "python manage.py sync": f"{END}/test_commands.py"
     "::test_sync_brings_releases_in_and_tells_what_it_did",
+    **dict.fromkeys(
+        [
+            "python manage.py watch import FILE",
+            "python manage.py watch list",
+            "python manage.py watch add ARTIST...",
+            "python manage.py watch remove ARTIST...",
+            "python manage.py watch ignore ARTIST...",
+        ],
+        "tests/integration/following/test_watch_command.py"
+        "::test_artists_are_added_listed_ignored_and_removed",
+    ),
     "python manage.py doctor": DOCTOR,
     "python manage.py config": f"{END}/test_commands.py"
     "::test_config_prints_settings_with_secrets_masked",
