@@ -196,6 +196,7 @@ def login() -> None:
 
 
 main.add_command(groups.watch)
+main.add_command(groups.key)
 
 
 @main.command(

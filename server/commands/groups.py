@@ -62,3 +62,45 @@ def ignore_artists(artists: tuple[str, ...]) -> None:
     from server.commands.watch import choose
 
     choose(artists, "ignored")
+
+
+@click.group()
+def key() -> None:
+    """Make, list and revoke access keys of the server.
+
+    They act for the server itself, so they need no login.
+    """
+
+
+@key.command("create")
+@click.argument("name")
+@click.option(
+    "--scope",
+    "scopes",
+    type=click.Choice(["read", "sync", "manage"]),
+    multiple=True,
+    required=True,
+    help="What the key allows; may be repeated. `manage` includes `read`.",
+)
+def create_key(name: str, scopes: tuple[str, ...]) -> None:
+    """Make a key and print it, this once."""
+    from server.commands.key import make
+
+    make(name, scopes)
+
+
+@key.command("list")
+def list_keys() -> None:
+    """List the keys: names, scopes, last use."""
+    from server.commands.key import print_all
+
+    print_all()
+
+
+@key.command("revoke")
+@click.argument("identity", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+def revoke_key(identity: int) -> None:
+    """Revoke a key at once, on all servers."""
+    from server.commands.key import revoke
+
+    revoke(identity)

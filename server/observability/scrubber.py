@@ -17,20 +17,22 @@ SECRET_TEXT = re.compile(
     r"|(?P<name>\b(?:access_token|refresh_token|client_secret|code_verifier|password)"
     r"\\?[\"']?\s*[=:]\s*\\?[\"']?"
     # common words, which name a secret only in a query or as a JSON key
-    r"|(?:\b|%3F|%26)(?:code|state|token|secret)(?:=|%3D|\\?[\"']\s*:\s*\\?[\"']))"
+    r"|(?:\b|%3F|%26)(?:code|state|token|secret|key)(?:=|%3D|\\?[\"']\s*:\s*\\?[\"']))"
     r"[^\s&\"'\\,;})]+"
     r"|(?P<url>\w://[^\s:/@]*:)[^\s\"',]+(?=@)"
+    r"|(?P<key>fr_)[\w-]{43,}"  # an access key, whatever stands before it
 )
 
 EventDict = MutableMapping[str, Any]
 
 
 def scrub_text(text: str) -> str:
-    """Mask tokens, codes, states and passwords in a string."""
+    """Mask tokens, codes, states, access keys and passwords in a string."""
     if not text.isascii():
         text = text.encode("utf-8", "backslashreplace").decode()  # lone surrogates cannot be sent
     return SECRET_TEXT.sub(
-        lambda match: (match["scheme"] or match["name"] or match["url"]) + MASK, text
+        lambda match: (match["scheme"] or match["name"] or match["url"] or match["key"]) + MASK,
+        text,
     )
 
 

@@ -71,6 +71,14 @@ RUN_BY = {
     "python manage.py init": f"{END}/test_init.py"
     ""
     "::test_on_a_terminal_it_asks_hides_the_secret_and_ends_with_the_doctor",
+    **dict.fromkeys(
+        [
+            "python manage.py key create NAME --scope SCOPE",
+            "python manage.py key list",
+            "python manage.py key revoke ID",
+        ],
+        f"{END}/test_key_command.py::test_a_key_is_made_listed_and_revoked",
+    ),
     "python manage.py login": f"{END}/test_login_command.py"
     "::test_a_login_is_stored_by_what_was_pasted",
     POSTGRES: "tests/integration/database/test_backup.py"
