@@ -28,7 +28,9 @@ ORDER = (
     "alphabetically, ignoring case and accents. Artists are sorted by their releases or, with "
     f"`name`, by their own names. `released` and `name` cover the newest {HELD.overall} releases, "
     f"`seen` the {HELD.overall} that were added last; with `type`, at least {HELD.of_type} of "
-    f"those types. All of them also cover the {HELD.overall} nearest upcoming releases."
+    "those types; with `kind`, those among the releases of its types (for `ep` these are `ep` and "
+    "`single`, for `album` they are `album` and `single`). All of them also cover the "
+    f"{HELD.overall} nearest upcoming releases."
 )
 
 

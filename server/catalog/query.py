@@ -29,6 +29,7 @@ SHOWN = 100  # characters of an invalid value that an error repeats
 ARTIST_FIELDS = tuple(Artist.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
+Kind = Literal["single", "ep", "album", "compilation"]
 Exclusion = Literal["various_artists", "versions"]
 Upcoming = Literal["exclude", "include", "only"]
 Extra = Literal["markets"]
@@ -52,8 +53,15 @@ class ReleaseQuery(BaseModel):
     offset: Offset | None = Field(None, description="Number of items to skip; default: 0.")
     type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
         (),
-        description="Comma-separated types to include; default: all. A list of types leaves out "
-        "releases whose type is unknown.",
+        description="Comma-separated types to include, as reported by Spotify (`album_type`), "
+        "which calls nearly every EP a single; default: all. A list of types leaves out releases "
+        "whose type is unknown.",
+    )
+    kind: Annotated[tuple[Kind, ...], choices(Kind)] = Field(
+        (),
+        description="Comma-separated kinds to include, as listeners know them; default: all. The "
+        "`kind` of a release is its `album_type`, except that a `single` with 4 to 6 tracks or "
+        "with EP in its title counts as an `ep`, and one with more tracks as an `album`.",
     )
     exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),

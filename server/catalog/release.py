@@ -18,6 +18,12 @@ MAX_CREDITS = 20  # artists in a summary
 MAX_NAME_LENGTH = 200  # characters in a summary
 MAX_URL_LENGTH = 2000  # characters in a summary
 MIN_NOTIFICATION_WIDTH = 250  # pixels; the least width of a cover for a notification
+TYPES = {  # of Spotify, for each kind: a release of that kind has one of them
+    "single": ("single",),
+    "ep": ("ep", "single"),
+    "album": ("album", "single"),
+    "compilation": ("compilation",),
+}
 KINDS = {"album": "Album", "single": "Single", "ep": "EP", "compilation": "Compilation"}
 
 
@@ -26,7 +32,8 @@ class Release(NamedTuple):
 
     Texts are `clean`, but for `address` and `images`: Spotify's page of the release and its covers,
     widest first, as they are stored. `url` is `address` made clean, `cover` the address of the
-    widest cover. Times are as the API writes them; `updated` is the last significant change.
+    widest cover. `type` is Spotify's word for what it is, `kind` that of `kind_of`. Times are as
+    the API writes them; `updated` is the last significant change.
     """
 
     spotify_id: str
@@ -37,6 +44,7 @@ class Release(NamedTuple):
     url: str | None
     images: Sequence[Mapping[str, Any]]
     cover: str | None
+    type: str | None
     kind: str | None
     tracks: int | None
     release_date: str | None
@@ -61,7 +69,8 @@ class Release(NamedTuple):
             url=clean_if_any(address),
             images=images,
             cover=clean(images[0]["url"]) if images else None,
-            kind=clean_if_any(album["album_type"]),
+            type=clean_if_any(album["album_type"]),
+            kind=clean_if_any(album["kind"]),
             tracks=album["total_tracks"],
             release_date=album["release_date"],
             released_on=album["released_on"],

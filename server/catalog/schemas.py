@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 ID = "^[0-9A-Za-z]{22}$"
 OURS = "Freshet's own id; it changes when the database is created again."
 THEIRS = "Spotify's id; use it to refer to this object."
+KIND = (
+    "`album_type`, except that a `single` with 4 to 6 tracks or with EP in its title counts as an "
+    "`ep`, and one with more tracks as an `album`."
+)
 CREATED = "When Freshet first saw it."
 UPDATED = "When a field last changed here."
 SOURCE = "The Spotify list that releases are read from; null before the first sync."
@@ -53,6 +57,7 @@ class Album(Shape):
         description="`album`, `single`, `ep` or `compilation`, as reported by Spotify; others "
         "may be added."
     )
+    kind: str | None = Field(description=KIND)
     total_tracks: int | None = Field(description="Number of tracks.")
     images: list[Image] = Field(description="The cover in several sizes, widest first.")
     external_urls: dict[str, str] = Field(

@@ -4,7 +4,7 @@ A list is made in these steps: the part of an order that is completely in memory
 version of each release, the requested order, the first `release_limit`; then a page is cut.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import islice
@@ -12,7 +12,7 @@ from itertools import islice
 from server.catalog import titles, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
-from server.catalog.release import is_upcoming
+from server.catalog.release import TYPES, is_upcoming
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Depth, Snapshot
 
 Test = Callable[[AlbumEntry], bool]
@@ -93,15 +93,25 @@ def _covered(
     order: Sequence[AlbumEntry], depth: Depth | None, query: ReleaseQuery, day: str
 ) -> Sequence[AlbumEntry]:
     """Return the requested types of an order, as far as the snapshot has all of them."""
-    requested = query.type
-    typed = [album for album in order if album.album_type in requested] if requested else order
+    requested = _types(query)
+    typed = order
+    if requested is not None:
+        typed = [album for album in order if album.album_type in requested]
     if depth is None or query.upcoming == "only":
         return typed
     covered = order[: _end(order, depth.overall, day)]
-    if not requested:
+    if requested is None:
         return covered
     count = sum(album.album_type in requested for album in covered)
     return typed[: max(count, _end(typed, depth.of_type, day))]
+
+
+def _types(query: ReleaseQuery) -> Collection[str] | None:
+    """Return the types that a listed release may have; None for all, even unknown ones."""
+    if not query.kind:
+        return query.type or None
+    possible = {each for kind in query.kind for each in TYPES[kind]}
+    return possible.intersection(query.type) if query.type else possible
 
 
 def _end(order: Sequence[AlbumEntry], depth: int, day: str) -> int:
@@ -130,6 +140,8 @@ def _tests(query: ReleaseQuery, day: str) -> list[Test]:
     if query.upcoming != "include":
         only = query.upcoming == "only"
         tests.append(lambda album: is_upcoming(album.release_date, day) is only)
+    if kinds := query.kind:
+        tests.append(lambda album: album.release.kind in kinds)
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
     if after := query.released_after:

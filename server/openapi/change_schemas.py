@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from server.catalog.schemas import Credit, Problem, Shape
+from server.catalog.schemas import KIND, Credit, Problem, Shape
 
 
 class ChangedField(Shape):
@@ -26,10 +26,7 @@ class ReleaseSummary(Shape):
         max_length=20,
         description="The first 20 credited artists, their names cut off in the same way.",
     )
-    kind: str | None = Field(
-        description="`album_type`, except that a `single` with 4 to 6 tracks or with EP in its "
-        "title counts as an `ep`, and one with more tracks as an `album`."
-    )
+    kind: str | None = Field(description=KIND)
     release_date: str | None = Field(description="YYYY, YYYY-MM or YYYY-MM-DD.")
     url: str | None = Field(description="The page of the release on Spotify.")
     image: str | None = Field(

@@ -27,6 +27,7 @@ ALBUM: dict[str, Any] = {
     "uri": "spotify:album:1Xyo4u8uXC1ZmMpatF05PJ",
     "href": "https://api.spotify.com/v1/albums/1Xyo4u8uXC1ZmMpatF05PJ",
     "album_type": "single",
+    "kind": "single",
     "total_tracks": 3,
     "images": [
         {"url": "https://i.scdn.co/image/ab67616d0000b273", "height": 640, "width": 640},

@@ -16,7 +16,8 @@ VALIDATED = (
 )  # headers of responses that can be revalidated
 DATED = ("Last-Modified", "X-Last-Sync")  # of responses made from a sync: missing before the first
 LIVE = ("Cache-Control", "Link")  # of responses that are never cached
-LISTS = ("type", "exclude", "fields", "include")  # parameters written as comma-separated lists
+# Parameters written as comma-separated lists.
+LISTS = ("type", "kind", "exclude", "fields", "include")
 
 
 def parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from models.album import LATEST_FIRST, SEEN_FIRST
 from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType
-from server.catalog.release import Release
+from server.catalog.release import Release, kind_of
 from server.catalog.snapshot import (
     HELD,
     TIMES,
@@ -197,6 +197,7 @@ def _album_entry(
         "uri": album.uri,
         "href": album.href,
         "album_type": album.album_type,
+        "kind": kind_of(album.album_type, album.name, album.total_tracks),
         "total_tracks": album.total_tracks,
         "images": album.images,
         "external_urls": album.external_urls,

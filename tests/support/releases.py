@@ -22,6 +22,7 @@ def release(name: str = "Album", **fields: Any) -> Release:
             "released_on": "2026-11-20",
             "created_at": "2026-11-20T05:00:12Z",
             "updated_at": "2026-11-21T05:00:12Z",
+            "kind": fields.get("album_type", "album"),
             **fields,
         }
     )

@@ -1,12 +1,12 @@
 """The links of the release grid: to other filters, past days and feeds. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
-from typing import Any, ClassVar, NamedTuple, get_args
+from typing import Any, ClassVar, NamedTuple
 
 from handlers.pages.presenters.formatting import date_words
 from server.catalog.parameters import Limit
-from server.catalog.query import FEEDS, AlbumsQuery, AlbumType
+from server.catalog.query import FEEDS, AlbumsQuery
 from server.serving.feeds import FORMATS
 
 GRID_PAGE = 48  # releases
@@ -53,12 +53,12 @@ def _without_upcoming(query: ReleaseGridQuery, **changes: Any) -> str:
 
 
 def kinds(query: ReleaseGridQuery) -> Iterator[Link]:
-    """Link to the releases of all types, then to those of each type."""
-    only = query.upcoming == "only"
-    href = _without_upcoming(query, type=()) if only else _with(query, type=())
-    yield Link("All", href, not query.type and not only)
-    for kind in get_args(AlbumType):
-        yield Link(KINDS[kind], _with(query, type=(kind,)), query.type == (kind,))
+    """Link to the releases of all kinds, then to those of each kind."""
+    only, every = query.upcoming == "only", {"kind": (), "type": ()}
+    href = _without_upcoming(query, **every) if only else _with(query, **every)
+    yield Link("All", href, not (query.kind or query.type or only))
+    for kind, name in KINDS.items():
+        yield Link(name, _with(query, kind=(kind,), type=()), query.kind == (kind,))
 
 
 def upcoming(query: ReleaseGridQuery) -> Link:
@@ -71,9 +71,10 @@ def active_filters(query: ReleaseGridQuery, search_text: str) -> Iterator[Link]:
     """Name each filter in use; its link leads to the grid without it."""
     if query.q:
         yield Link(f"“{search_text or query.q}”", _with(query, q=None))
-    if len(query.type) > 1:
-        names = [KINDS[kind] for kind in query.type]
-        yield Link(" and ".join((", ".join(names[:-1]), names[-1])), _with(query, type=()))
+    if len(query.kind) > 1:
+        yield Link(_listed(query.kind), _with(query, kind=()))
+    if query.type:
+        yield Link(f"{_listed(query.type)} by Spotify’s type", _with(query, type=()))
     if query.market:
         yield Link(f"in {query.market}", _with(query, market=None))
     if query.at:
@@ -90,6 +91,12 @@ def active_filters(query: ReleaseGridQuery, search_text: str) -> Iterator[Link]:
     for each in query.exclude:
         rest = tuple(other for other in query.exclude if other != each)
         yield Link(LEFT_OUT[each], _with(query, exclude=rest))
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    """Name one kind or several: Albums, EPs and Singles."""
+    *names, last = (KINDS[kind] for kind in kinds)
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def days(query: ReleaseGridQuery, today: date, since: date | None = None) -> Iterator[Link]:

@@ -15,7 +15,7 @@ from server.catalog.isolation import LeftOut
 from server.catalog.snapshot import Snapshot
 from server.serving import payload
 
-LISTS = ("type", "exclude")  # forms send these by repeating the name
+LISTS = ("type", "kind", "exclude")  # forms send these by repeating the name
 SORTS = {
     "-released": "Newest first",
     "released": "Oldest first",

@@ -82,6 +82,7 @@ async def test_the_payload_has_every_field_of_the_contract(connect: START) -> No
         "uri",
         "href",
         "album_type",
+        "kind",
         "total_tracks",
         "images",
         "external_urls",

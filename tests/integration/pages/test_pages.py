@@ -172,20 +172,20 @@ def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     asked, written = release_grid.read(
-        "q=A&type=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
+        "q=A&type=album,ep&kind=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
         "&released_after=2026&released_before=2026-11&upcoming=only",
         TODAY,
     )
     assert (asked.q, written) == ("a", "A")
     shown = release_grid.empty(asked, TODAY, written)
     links = [*shown.kinds, shown.upcoming, *shown.active_filters, *shown.days]
-    assert len(links) == 6 + 8 + 3
+    assert len(links) == 6 + 9 + 3
     for link in links:
         assert asked_by(link.href.partition("?")[2]).href == link.href
         assert "offset" not in link.href, "another selection starts at its first page"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     hidden = dict(shown.hidden_fields)
-    assert hidden.keys() == {"type", "limit", "released_after", "released_before"}
+    assert hidden.keys() == {"type", "kind", "limit", "released_after", "released_before"}
     for feed in shown.feeds:
         assert feed.href.startswith("/feeds/albums.")
         assert "limit" not in feed.href
@@ -452,7 +452,7 @@ def test_a_picture_is_asked_for_in_a_size_that_looks_well() -> None:
 async def test_a_picture_says_what_it_is_of_and_leaves_the_name_to_the_text(synced: Any) -> None:
     items = [
         album(0, name="Blue", album_type="EP"),
-        album(1, name="Red", album_type="single"),
+        album(1, name="Red", album_type="single", total_tracks=2),
         album(2, name="<Q>", album_type="mixtape"),
     ]
     _, browser = await synced(items)

@@ -44,6 +44,7 @@ def made_up(die: random.Random, number: int) -> dict[str, Any]:
         name=die.choice(TITLES),
         artists=[artist(n) for n in die.sample(range(12), die.choice([1, 1, 2]))],
         album_type=die.choice(TYPES),
+        total_tracks=die.choice([1, 5, 9]),
         release_date=die.choice(DATES),
         available_markets=die.choice([None, ["DE"], ["DE", "US"]]),
     )
@@ -110,10 +111,26 @@ def descending(entries: list[AlbumEntry], read: Any) -> list[AlbumEntry]:
     return listed
 
 
+def kind_of(entry: AlbumEntry) -> str | None:
+    if entry.album_type != "single":
+        return entry.album_type
+    return {1: "single", 5: "ep", 9: "album"}[orjson.loads(entry.json)["total_tracks"]]
+
+
+def types_of(read: Any) -> set[str | None]:
+    """The types that releases of the kinds may have that are wanted; Spotify calls most singles."""
+    types = set(read.type or TYPES)
+    if read.kind:
+        types &= {*read.kind, *({"single"} if {"ep", "album"} & set(read.kind) else ())}
+    return types
+
+
 def passes(entry: AlbumEntry, read: Any, today: date) -> bool:
     if read.upcoming != "include" and is_upcoming(entry, today) != (read.upcoming == "only"):
         return False
     if read.market and entry.markets is not None and read.market not in entry.markets:
+        return False
+    if read.kind and kind_of(entry) not in read.kind:
         return False
     dated, after = entry.release_date or "0", read.released_after or ""
     if dated[: len(after)] < after[: len(dated)]:
@@ -132,14 +149,14 @@ def promised(
         return {id(each) for each in places[:end]}
 
     kept = last(descending(entries, read), depth.overall)
-    if read.type:
+    if read.type or read.kind:
         kept |= last(order, depth.of_type)
     return [each for each in order if id(each) in kept]
 
 
 def expected(entries: list[AlbumEntry], read: Any, today: date, depth: Depth) -> list[AlbumEntry]:
     """The answer by the whole table; beyond `depth` nothing is promised, so the list ends."""
-    typed = [each for each in entries if not read.type or each.album_type in read.type]
+    typed = [each for each in entries if each.album_type in types_of(read)]
     upcoming = [each for each in entries if is_upcoming(each, today)]
     nearest = [id(each) for each in upcoming[-depth.overall :]]
     known = [each for each in typed if not is_upcoming(each, today) or id(each) in nearest]
@@ -168,6 +185,7 @@ QUERIES = st.fixed_dictionaries(
     {},
     optional={
         "type": st.sampled_from(["album", "single", "ep", "ep,single", "album,compilation,single"]),
+        "kind": st.sampled_from(["album", "single", "ep", "ep,compilation", "single,album"]),
         "upcoming": st.sampled_from(["include", "only", "exclude"]),
         "exclude": st.just("versions"),
         "market": st.sampled_from(["DE", "US"]),
@@ -193,7 +211,7 @@ def test_every_list_is_what_the_whole_table_gives(
     assert listed == [each.spotify_id for each in whole]
     if read.sort.startswith("-") and not read.sort.endswith("name") and not read.exclude:
         without_end = expected(table.all, read, today, Depth(1000, 1000))
-        if read.upcoming == "exclude" or depth.overall > len(table.all):
+        if (read.upcoming == "exclude" and not read.kind) or depth.overall > len(table.all):
             assert whole == without_end[: len(whole)], "nothing is missing between"
 
 

@@ -92,6 +92,14 @@ def test_paging_out_of_bounds_is_a_fault(given_: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "given_", ["kind=", "kind=EP", "kind=ep,", "kind=mixtape", "kind=ep;single"]
+)
+def test_an_unknown_kind_is_a_fault(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(given_)] == ["kind"]
+    assert parse("kind=ep,single").href == "/api/artists/?kind=single,ep"
+
+
+@pytest.mark.parametrize(
     "given_", ["type=", "type=album,", "type=mixtape", "type=Album", "type=ep ep"]
 )
 def test_an_unknown_type_is_a_fault(given_: str) -> None:
