@@ -7,6 +7,7 @@ from handlers.pages.presenters import release_grid
 from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import day_words
 from handlers.pages.presenters.release_grid import ReleaseGrid
+from server.catalog.zones import day_in
 from server.errors import NoDataYet
 from server.serving.cache import PayloadCache
 from server.sync.status import Status
@@ -38,7 +39,7 @@ class HomeHandler(AccountHandler):
             grid=shown,
             sorts=release_grid.SORTS,
             upcoming=release_grid.UPCOMING,
-            today=status.now.date().isoformat(),
+            today=shown.today.isoformat(),
             day_words=day_words,
             freshness=status.freshness,
             condition=condition_of(status),
@@ -50,10 +51,11 @@ class HomeHandler(AccountHandler):
 
     async def _grid(self, status: Status) -> ReleaseGrid:
         """Return the grid that the query selects, or an empty one before the first sync."""
-        today, since = status.now.date(), status.watched_since
-        query, search_text = release_grid.read(self.request.query, today, since)
+        since = status.freshness.watched_since
+        query, search_text = release_grid.read(self.request.query, status.now, since)
+        today = day_in(status.now, query.zone)
         try:
-            snapshot = await self._cache.snapshot_for(query.at)
+            snapshot = await self._cache.snapshot_for(query.portion)
             shown = release_grid.build(snapshot, query, today, search_text)
         except NoDataYet:
             return release_grid.empty(query, today, search_text)

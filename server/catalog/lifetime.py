@@ -1,17 +1,18 @@
 """How long a response is valid: until midnight, until the data is stale or read again. Pure.
 
-A response that depends on the day must not be served after midnight (UTC), neither here nor by any
-cache on the way to a client. So it expires here early enough for caches to drop it by then.
+A response that depends on the day must not be served after midnight, neither here nor by any cache
+on the way to a client. So it expires here early enough for caches to drop it by then.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta, tzinfo
+
+from server.catalog.zones import seconds_to_midnight
 
 REVALIDATE = 60  # seconds for which a cache may serve an old response while it fetches a new one
 STALE_AFTER = 3  # sync intervals without a complete sync
-DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,15 @@ class BuildContext:
     stale: bool = False
     stale_since: datetime | None = None
 
-    def lifetime(self, max_age: int, *, depends_on_day: bool) -> Lifetime:
+    def lifetime(self, max_age: int, day_of: tzinfo | None) -> Lifetime:
         """Return the lifetime of a response that caches may store for `max_age` seconds.
 
-        One that depends on the day expires at midnight (UTC).
+        One that depends on the day in the zone `day_of` expires at the next midnight there.
         """
         left = self.good_until - self.at
-        if not depends_on_day:
+        if day_of is None:
             return Lifetime(left, max_age)
-        made = lifetime_before(seconds_to_midnight(self.now), max_age)
+        made = lifetime_before(seconds_to_midnight(self.now, day_of), max_age)
         return Lifetime(min(left, made.seconds), made.max_age, made.revalidate)
 
 
@@ -99,14 +100,3 @@ def lifetime_before(left: float, max_age: int) -> Lifetime:
         return Lifetime(max(left, 0.0), 0, 0)
     age = min(max_age, half)
     return Lifetime(left - half, age, min(REVALIDATE, half - age))
-
-
-def seconds_to_midnight(now: datetime) -> float:
-    """Return the seconds until midnight (UTC)."""
-    moment = now.astimezone(UTC)
-    return DAY.total_seconds() - (moment - start_of_day(moment)).total_seconds()
-
-
-def start_of_day(now: datetime) -> datetime:
-    """Return the last midnight (UTC)."""
-    return datetime.combine(now.astimezone(UTC).date(), time(), UTC)

@@ -1,13 +1,14 @@
 """Parsers and types of single query parameters; a ValueError says what is wrong. Pure."""
 
 import re
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT
 from server.catalog.titles import folded
+from server.catalog.zones import NAME, day_in, zone
 from server.countries import PATTERN, country
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
@@ -17,14 +18,16 @@ RELEASE_LIMIT = (
     "with `limit` or `offset`, all releases in memory (see `sort`)."
 )
 LISTED_ON = (
-    "A day (UTC) from `watched_since` in `/api/status` to today; returns the releases listed on it."
+    "A day (in `tz`) from `watched_since` in `/api/status` to today; returns the releases listed "
+    "on it."
 )
+MAX_DAYS = 90
 ORDER = (
     "Order of the items; a leading `-` means descending. `released`: by release date "
     "(`2026-11-20` after `2026-11` after `2026`), then by when Freshet first saw the release, by "
     "position in Spotify's list and by `spotify_id`. `seen`: by when Freshet first saw the "
     "release, then by position and `spotify_id`; if upcoming releases are excluded, one that was "
-    "seen before its release day counts as first seen when that day begins (UTC). `name`: "
+    "seen before its release day counts as first seen when that day begins (in `tz`). `name`: "
     "alphabetically, ignoring case and accents. Artists are sorted by their releases or, with "
     f"`name`, by their own names. `released` and `name` cover the newest {HELD.overall} releases, "
     f"`seen` the {HELD.overall} that were added last; with `type`, at least {HELD.of_type} of "
@@ -75,16 +78,29 @@ def _day(value: Any) -> Any:
 
 
 def _known(value: str, info: ValidationInfo) -> str:
-    """Refuse a day after the context's `today` or before `since`, each if it is given."""
-    context = info.context or {}
-    today: date | None = context.get("today")
-    since: date | None = context.get("since")
-    if today is not None and value > today.isoformat():
-        raise ValueError(f"must not be after today ({today} in UTC)")
-    if since is not None and value < since.isoformat():
+    """Refuse a day after today, or before the first one with listings, each if it is known.
+
+    The context has the time `now` and `watched_since`. A zone that is wrong is a fault by itself.
+    """
+    context, name = info.context or {}, info.data.get("tz")
+    now: datetime | None = context.get("now")
+    since: datetime | None = context.get("watched_since")
+    if now is None or name is None:
+        return value
+    today = day_in(now, zone(name))
+    if value > today.isoformat():
+        raise ValueError(f"must not be after today ({today} in {name})")
+    first = today if since is None else min(day_in(since, zone(name)), today)
+    if since is not None and value < first.isoformat():
         raise ValueError(
-            f"must not be before {since} (UTC), the first day that Freshet has recorded"
+            f"must not be before {first} ({name}), the first day that Freshet has recorded"
         )
+    return value
+
+
+def _zone(value: Any) -> Any:
+    if isinstance(value, str):
+        zone(value)
     return value
 
 
@@ -130,6 +146,8 @@ PartialDate = Annotated[
     str, BeforeValidator(_part_of_a_date), _described(pattern=f"^[1-9][0-9]{{3}}(-({MONTHS}))?$")
 ]
 Day = Annotated[str, BeforeValidator(_day), AfterValidator(_known), _described(format="date")]
+Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(digits)]
+Zone = Annotated[str, BeforeValidator(_zone), _described(pattern=f"^{NAME.pattern}$")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern=PATTERN)]
 Search = Annotated[
     str | None, BeforeValidator(_search), _described(minLength=1, maxLength=MAX_SEARCH_LENGTH)

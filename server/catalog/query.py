@@ -1,7 +1,7 @@
 """Query parameters of lists: parsed, validated and brought to a normal form. Pure."""
 
-from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,16 +11,19 @@ from server.catalog.parameters import (
     ORDER,
     RELEASE_LIMIT,
     Day,
+    Days,
     Limit,
     Market,
     Offset,
     PartialDate,
     ReleaseLimit,
     Search,
+    Zone,
     choices,
     comma_list,
 )
 from server.catalog.schemas import Artist
+from server.catalog.zones import zone
 from server.errors import InvalidParameters, ParameterFault
 from server.request_errors import UriTooLong
 
@@ -35,6 +38,16 @@ Upcoming = Literal["exclude", "include", "only"]
 Extra = Literal["markets"]
 Sort = Literal["released", "-released", "seen", "-seen", "name", "-name"]
 ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
+
+
+class Portion(NamedTuple):
+    """What a list needs besides the snapshot in memory: the releases that were listed on a day.
+
+    `at` is the day (YYYY-MM-DD) in the zone `tz`.
+    """
+
+    at: str
+    tz: str
 
 
 class ReleaseQuery(BaseModel):
@@ -71,8 +84,8 @@ class ReleaseQuery(BaseModel):
     )
     upcoming: Upcoming = Field(
         "exclude",
-        description="What to do with releases whose release day (UTC) is after today, also with "
-        "`at`: `exclude` them, `include` them, or list `only` them. A date without a day is "
+        description="What to do with releases whose release day is after today (in `tz`), also "
+        "with `at`: `exclude` them, `include` them, or list `only` them. A date without a day is "
         "upcoming until its month or year begins.",
     )
     released_after: PartialDate | None = Field(
@@ -82,6 +95,16 @@ class ReleaseQuery(BaseModel):
     )
     released_before: PartialDate | None = Field(
         None, description="Latest release date, inclusive; written as in `released_after`."
+    )
+    days: Days | None = Field(
+        None,
+        description="Only releases of the last so many days, today (in `tz`) included: the same as "
+        "`released_after` with the first of these days. `upcoming` decides about later ones.",
+    )
+    tz: Zone = Field(
+        "UTC",
+        description="IANA time zone in which days begin, for `days`, `upcoming`, `at` and the "
+        "order `seen`; such as Europe/Berlin.",
     )
     market: Market | None = Field(
         None,
@@ -102,13 +125,31 @@ class ReleaseQuery(BaseModel):
 
     @model_validator(mode="after")
     def _in_normal_form(self) -> Self:
-        """Drop parameters without effect: an offset of 0, the usual number of releases."""
-        changes: dict[str, None] = {}
+        """Drop parameters without effect: an offset of 0, the usual number, a zone of no day."""
+        changes: dict[str, str | None] = {}
         if self.offset == 0 and (self.limit or self.release_limit):
             changes["offset"] = None
         if self.release_limit == self.usual and not (self.limit or self.offset):
             changes["release_limit"] = None
+        if self.tz != "UTC" and not (depends_on_today(self) or self.at):
+            changes["tz"] = "UTC"
         return self.model_copy(update=changes) if changes else self
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone in which days begin."""
+        return zone(self.tz)
+
+    @property
+    def portion(self) -> Portion | None:
+        """The portion that the list is made of; None for the snapshot in memory."""
+        return None if self.at is None else Portion(self.at, self.tz)
+
+    def first_day(self, today: date) -> str | None:
+        """Return the first of the last `days` days, in the form of `released_after`, if any."""
+        if self.days is None:
+            return None
+        return (today - timedelta(days=self.days - 1)).isoformat()
 
     @property
     def bound(self) -> int | None:
@@ -198,11 +239,11 @@ def parse_href(href: str) -> ReleaseQuery:
 
 
 def depends_on_today(query: ReleaseQuery) -> bool:
-    """Return whether the response to `query` can differ from one day (UTC) to the next.
+    """Return whether the response to `query` can differ from one day to the next.
 
-    Such a response is valid until the next midnight (UTC) at the latest.
+    Such a response is valid until the next midnight, in the zone of `query`, at the latest.
     """
-    return query.upcoming != "include"
+    return query.upcoming != "include" or query.days is not None
 
 
 def check_length(query_string: str) -> None:
@@ -212,12 +253,15 @@ def check_length(query_string: str) -> None:
 
 
 def parse(
-    kind: type[AnyQuery], query_string: str, today: date | None = None, since: date | None = None
+    kind: type[AnyQuery],
+    query_string: str,
+    now: datetime | None = None,
+    watched_since: datetime | None = None,
 ) -> AnyQuery:
     """Parse a raw query string; unknown names are ignored.
 
-    `today` and `since` bound the days that may be requested; None sets no bound. Raises
-    InvalidParameters with every fault, or UriTooLong.
+    The days that may be requested are those from `watched_since` to `now`; None sets no bound.
+    Raises InvalidParameters with every fault, or UriTooLong.
     """
     check_length(query_string)
     given: dict[str, str] = {}
@@ -228,7 +272,8 @@ def parse(
         elif name in kind.model_fields:
             given[name] = value
     try:
-        query = kind.model_validate(given, context={"today": today, "since": since})
+        context = {"now": now, "watched_since": watched_since}
+        query = kind.model_validate(given, context=context)
     except ValidationError as error:
         reasons: dict[str, str] = {}
         for detail in error.errors():

@@ -6,14 +6,16 @@ version of each release, the requested order, the first `release_limit`; then a 
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date
 from itertools import islice
+from operator import methodcaller
 
 from server.catalog import titles, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
 from server.catalog.release import TYPES, is_upcoming
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Depth, Snapshot
+from server.catalog.zones import DAY
 
 Test = Callable[[AlbumEntry], bool]
 
@@ -35,7 +37,7 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
     """Return the artists of the listed releases, in the order of these or by name.
 
     An ascending order is the descending one reversed, so an artist is placed by the same release in
-    both. `today` is the day in UTC.
+    both. `today` is the day in the zone of the query.
     """
     chosen = albums(snapshot, query, today)
     descending = chosen if _is_descending(query) else chosen[::-1]
@@ -58,9 +60,9 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
 def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEntry]:
     """Return the listed releases: the first ones in the requested order.
 
-    `today` is the day in UTC.
+    `today` is the day in the zone of the query.
     """
-    releases = _filtered(snapshot, query, today.isoformat())
+    releases = _filtered(snapshot, query, today)
     if query.sort.endswith("name"):
         releases = sorted(releases, key=_album_name, reverse=_is_descending(query))
     elif not _is_descending(query):
@@ -68,11 +70,11 @@ def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEn
     return list(releases[: query.bound])
 
 
-def _filtered(snapshot: Snapshot, query: ReleaseQuery, day: str) -> Sequence[AlbumEntry]:
+def _filtered(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[AlbumEntry]:
     """Return the releases that pass every filter, in the descending order that `query` uses."""
     order = _order(snapshot, query)
-    releases = _covered(order, snapshot.depth, query, day)
-    tests = _tests(query, day)
+    releases = _covered(order, snapshot.depth, query, _latest_day(query, today).isoformat())
+    tests = _tests(query, today)
     if tests:
         releases = [album for album in releases if all(test(album) for test in tests)]
     if "versions" not in query.exclude:
@@ -86,7 +88,19 @@ def _order(snapshot: Snapshot, query: ReleaseQuery) -> Sequence[AlbumEntry]:
     """Return the releases, newest first or last seen first; without upcoming ones, last shown."""
     if not query.sort.endswith("seen"):
         return snapshot.albums
-    return snapshot.shown if query.upcoming == "exclude" else snapshot.seen
+    if query.upcoming != "exclude":
+        return snapshot.seen
+    if query.zone is UTC:
+        return snapshot.shown
+    return sorted(snapshot.seen, key=methodcaller("shown_at", query.zone), reverse=True)
+
+
+def _latest_day(query: ReleaseQuery, today: date) -> date:
+    """Return the latest day that it may be in UTC, where the snapshot was cut, while it is `today`.
+
+    A list that counted fewer releases as out than the snapshot did would reach beyond its depth.
+    """
+    return today if query.zone is UTC or today == date.max else today + DAY
 
 
 def _covered(
@@ -135,8 +149,9 @@ def _is_descending(query: ReleaseQuery) -> bool:
     return query.sort.startswith("-")
 
 
-def _tests(query: ReleaseQuery, day: str) -> list[Test]:
+def _tests(query: ReleaseQuery, today: date) -> list[Test]:
     tests: list[Test] = []
+    day, first = today.isoformat(), query.first_day(today)
     if query.upcoming != "include":
         only = query.upcoming == "only"
         tests.append(lambda album: is_upcoming(album.release_date, day) is only)
@@ -144,6 +159,8 @@ def _tests(query: ReleaseQuery, day: str) -> list[Test]:
         tests.append(lambda album: album.release.kind in kinds)
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
+    if first is not None:
+        tests.append(lambda album: _compared(album.release_date, first) in ("=", ">"))
     if after := query.released_after:
         tests.append(lambda album: _compared(album.release_date, after) in ("=", ">"))
     if before := query.released_before:

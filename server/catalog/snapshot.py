@@ -8,13 +8,14 @@ displace others.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from operator import attrgetter
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from operator import attrgetter, methodcaller
 from typing import NamedTuple
 
 import orjson
 
 from server.catalog.release import Release
+from server.catalog.zones import FIRST, day_in
 
 MAX_RELEASE_LIMIT = 200
 Pieces = Sequence[bytes]  # of JSON, joined at the very end, so that each is copied once
@@ -85,15 +86,15 @@ class AlbumEntry:
     markets: str | None = None
     position: int = 0
 
-    @property
-    def shown_at(self) -> str:
+    def shown_at(self, where: tzinfo = UTC) -> tuple[str, datetime]:
         """When lists without upcoming releases first show it: once it is seen and its day begins.
 
-        A date or a time in UTC, to be compared as text: any date sorts before the times of its day,
-        month or year, even an invalid one (`2026-13`, `0000`).
+        A day in the zone `where`, and a time. Days are compared as text: a month or year sorts
+        before its first day, and even an invalid date (`2026-13`, `0000`) has a place.
         """
-        seen = self.created_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return max(seen, self.release_date or "")
+        seen = self.created_at.astimezone(where).date().isoformat()
+        dated = self.release_date or ""
+        return (dated, FIRST) if dated > seen else (seen, self.created_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +119,14 @@ class Freshness:
     run: int | None = None
     watched_since: datetime | None = None
 
-    def watched_from(self, today: date) -> date | None:
-        """Return the first day (UTC) whose listings are known; None without any listing.
+    def watched_from(self, today: date, where: tzinfo = UTC) -> date | None:
+        """Return the first day in a zone whose listings are known; None without any listing.
 
         It is `today` at the latest, even if a clock that ran ahead has been corrected.
         """
         if self.watched_since is None:
             return None
-        return min(self.watched_since.astimezone(UTC).date(), today)
+        return min(day_in(self.watched_since, where), today)
 
 
 Found = tuple[bytes, Freshness]  # the JSON of one artist or release, and how fresh it is
@@ -150,7 +151,7 @@ class Snapshot:
         """Sort once rather than on each request."""
         listed = sorted(self.albums, key=attrgetter("position", "spotify_id"))
         seen = tuple(sorted(listed, key=attrgetter("created_at"), reverse=True))
-        shown = tuple(sorted(seen, key=attrgetter("shown_at"), reverse=True))
+        shown = tuple(sorted(seen, key=methodcaller("shown_at"), reverse=True))
         object.__setattr__(self, "seen", seen)  # the dataclass is frozen
         object.__setattr__(self, "shown", shown)
 
@@ -170,12 +171,6 @@ class Snapshot:
 def freshness_of(snapshot: Snapshot | None) -> Freshness:
     """Return the freshness of a snapshot; an empty one before the first."""
     return snapshot.freshness if snapshot else Freshness()
-
-
-def known_days(snapshot: Snapshot | None, now: datetime) -> tuple[date, date | None]:
-    """Return today and the first day (UTC) whose listings are known, if any."""
-    today = now.astimezone(UTC).date()
-    return today, freshness_of(snapshot).watched_from(today)
 
 
 def trimmed(json: bytes) -> bytes:

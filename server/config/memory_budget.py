@@ -22,7 +22,7 @@ class MemoryBudget:
     responses: int
     head_cache: int
     hot_queries: int
-    days: int
+    portions: int
     ring: int
     listeners: int
     waiting: int
@@ -43,7 +43,7 @@ SHARES = MemoryBudget(
     responses=21,
     head_cache=5,
     hot_queries=3,
-    days=5,
+    portions=5,
     ring=3,
     listeners=17,
     waiting=9,

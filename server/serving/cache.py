@@ -20,8 +20,8 @@ import structlog
 
 from server.catalog import query as queries
 from server.catalog.lifetime import REVALIDATE, Clocks
-from server.catalog.query import ArtistsQuery, ReleaseQuery
-from server.catalog.snapshot import Found, Snapshot, known_days
+from server.catalog.query import ArtistsQuery, Portion, ReleaseQuery
+from server.catalog.snapshot import Found, Snapshot, freshness_of
 from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.database.admission import Admission
 from server.errors import NoDataYet, NotFound
@@ -29,8 +29,8 @@ from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
 from server.serving.hot_queries import HotQueries
-from server.serving.past_days import PastDays
 from server.serving.payload import CODINGS, Coding, Representation
+from server.serving.portions import Portions
 from server.serving.response_builder import ResponseBuilder
 from server.serving.response_store import Key, ResponseStore, StoredResponse
 from server.tasks import SingleFlight, Tasks, attempt
@@ -46,15 +46,15 @@ log = structlog.get_logger()
 class PayloadCache:
     """Cache of serialised payloads, replaced as a whole by each sync.
 
-    `load` reads the current snapshot, `load_day` that of a past day; `compute` runs a function off
-    the event loop. `ttl`, `max_age` and `timer` are in seconds; `interval` returns the time between
-    syncs, zero if they are off; `root` is the URL of this server.
+    `load` reads the current snapshot, `load_portion` another part of the catalogue; `compute` runs
+    a function off the event loop. `ttl`, `max_age` and `timer` are in seconds; `interval` returns
+    the time between syncs, zero if they are off; `root` is the URL of this server.
     """
 
     def __init__(
         self,
         load: Callable[[], Awaitable[Snapshot]],
-        load_day: Callable[[str], Awaitable[Snapshot]],
+        load_portion: Callable[[Portion], Awaitable[Snapshot]],
         compute: Callable[..., Awaitable[Any]],
         *,
         ttl: float,
@@ -70,7 +70,7 @@ class PayloadCache:
         self._admission = admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
         self._load, self._compute = load, compute
-        self.days = PastDays(load_day, memory.days, admission)
+        self.portions = Portions(load_portion, memory.portions, admission)
         self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
         self._builder = ResponseBuilder(max_age, root, self._tally, self.omissions)
@@ -105,9 +105,10 @@ class PayloadCache:
         """Return the response to a raw query string; build it if it is not stored.
 
         Raises InvalidParameters, UriTooLong, NoDataYet before the first successful sync,
-        Overloaded, or a DatabaseError if a past day has to be read and cannot be.
+        Overloaded, or a DatabaseError if a portion has to be read and cannot be.
         """
-        query = queries.parse(kind, query_string, *known_days(self._snapshot, self._now()))
+        since = freshness_of(self._snapshot).watched_since
+        query = queries.parse(kind, query_string, self._now(), since)
         href = query.href
         ready = self._found((href, coding))
         if ready is None:
@@ -153,7 +154,7 @@ class PayloadCache:
             reload_at = self._timer() + self._ttl
             made = await self._warmed(snapshot, reload_at)
             self._snapshot, self._reload_at = snapshot, reload_at
-            self.days.clear()
+            self.portions.clear()
             self.responses.clear()
             self._warm_until = self.responses.fill(made)
             self.hot_queries.clear()
@@ -178,7 +179,7 @@ class PayloadCache:
             self._warm_until = self.responses.fill(made)
 
     async def _warmed(self, snapshot: Snapshot, good_until: float) -> dict[Key, StoredResponse]:
-        """Build the default response and the most requested ones in all codings; no past days."""
+        """Build the default response and the most requested ones in all codings; no portions."""
         context = self._clocks.context(snapshot.freshness.complete_at, good_until)
         self._warm_on = context.now.date()
         if snapshot.freshness.synced_at is None:
@@ -199,13 +200,13 @@ class PayloadCache:
         snapshot = self._snapshot
         return snapshot is not None and self._clocks.is_stale(snapshot.freshness.complete_at)
 
-    async def snapshot_for(self, day: str | None) -> Snapshot:
-        """Return the current snapshot, or that of a past day (YYYY-MM-DD, UTC).
+    async def snapshot_for(self, portion: Portion | None) -> Snapshot:
+        """Return the current snapshot, or a portion.
 
         Raises NoDataYet, Overloaded or a DatabaseError, as `get` does.
         """
         served = self._served()
-        return served if day is None else await self.days.read(day)
+        return served if portion is None else await self.portions.read(portion)
 
     def _served(self) -> Snapshot:
         """Return the current snapshot; start to read a new one if its time to live has ended."""
@@ -229,8 +230,9 @@ class PayloadCache:
             return await self._building.do(whose, make)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
-        day = nullcontext(snapshot) if query.at is None else self.days.open(query.at)
-        async with day as shown:
+        portion = query.portion
+        source = nullcontext(snapshot) if portion is None else self.portions.open(portion)
+        async with source as shown:
             context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
             built: StoredResponse = await self._compute(
                 self._builder.build_one, shown, query, key[1], context

@@ -19,7 +19,7 @@ Item = ListedArtist | AlbumEntry
 def select_items(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[Item]:
     """Return all items that a query selects, in order: artists with their releases, or releases.
 
-    `today` is the day in UTC.
+    `today` is the day in the zone of the query.
     """
     if isinstance(query, ArtistsQuery):
         return selection.artists(snapshot, query, today)

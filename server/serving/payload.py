@@ -4,7 +4,7 @@ import gzip
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from email.utils import format_datetime
 from typing import Literal
 
@@ -16,6 +16,7 @@ from server.catalog.isolation import LeftOut
 from server.catalog.lifetime import REVALIDATE
 from server.catalog.query import ReleaseQuery, depends_on_today
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
+from server.catalog.zones import start_of_day
 from server.serving import feeds, json_body
 from server.serving.feeds import Channel, Release
 from server.serving.json_body import Item
@@ -82,7 +83,7 @@ def build(
     revalidate: int = REVALIDATE,
     root: str = "",
 ) -> Payload:
-    """Build the response to `query` from `snapshot` on the day `today` (UTC).
+    """Build the response to `query` from `snapshot` on the day `today`, in the zone of the query.
 
     Releases that cannot be selected or written are left out. `max_age` and `revalidate` go into
     Cache-Control, in seconds (see `lifetime.Lifetime`); `stale_since` is when the data became
@@ -180,7 +181,7 @@ def uncacheable(body: bytes, freshness: Freshness, link: str) -> Payload:
 
 def _change_times(query: ReleaseQuery, today: date, stale_since: datetime | None) -> list[datetime]:
     """Return when a response changed though its data did not: at midnight, on becoming stale."""
-    midnight = datetime.combine(today, time(), UTC) if depends_on_today(query) else None
+    midnight = start_of_day(today, query.zone) if depends_on_today(query) else None
     return [each for each in (midnight, stale_since) if each]
 
 

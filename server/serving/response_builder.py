@@ -8,6 +8,7 @@ from server.catalog import query as queries
 from server.catalog.lifetime import BuildContext
 from server.catalog.query import ReleaseQuery
 from server.catalog.snapshot import Snapshot
+from server.catalog.zones import day_in
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
@@ -40,14 +41,14 @@ class ResponseBuilder:
     ) -> dict[Key, StoredResponse]:
         """Build the responses to queries, given in their normal form, in every coding.
 
-        Queries for a past day are skipped, because they need another snapshot. A response that
+        Queries for a portion are skipped, because they need another snapshot. A response that
         cannot be built is logged (`answer_failed`) and missing from the result.
         """
         built: dict[Key, StoredResponse] = {}
         for href in hrefs:
             try:
                 query = queries.parse_href(href)
-                if query.at is None:
+                if query.portion is None:
                     encoded = self._encoded(snapshot, query, CODINGS, context)
                     built |= {(href, coding): each for coding, each in encoded.items()}
             except Exception:
@@ -61,12 +62,13 @@ class ResponseBuilder:
         codings: Sequence[Coding],
         context: BuildContext,
     ) -> dict[Coding, StoredResponse]:
-        depends_on_day = queries.depends_on_today(query)
-        life = context.lifetime(self._max_age, depends_on_day=depends_on_day)
+        life = context.lifetime(
+            self._max_age, query.zone if queries.depends_on_today(query) else None
+        )
         payload = payloads.build(
             snapshot,
             query,
-            today=context.now.date(),
+            today=day_in(context.now, query.zone),
             stale=context.stale,
             stale_since=context.stale_since,
             max_age=life.max_age,

@@ -3,7 +3,7 @@
 Releases are read through indexes in their order, so the cost does not grow with the tables.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from functools import cache
 from typing import Any, get_args
 
@@ -26,7 +26,7 @@ from models import Album, AlbumArtist, Artist, Listing
 from models.album import LATEST_FIRST, SEEN_FIRST
 from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
-from server.catalog.query import AlbumType
+from server.catalog.query import AlbumType, Portion
 from server.catalog.release import Release, kind_of
 from server.catalog.snapshot import (
     HELD,
@@ -39,6 +39,7 @@ from server.catalog.snapshot import (
     trimmed,
     utc,
 )
+from server.catalog.zones import end_of_day, start_of_day, zone
 from server.observability.omissions import log_left_out
 from server.storage import freshness
 
@@ -98,13 +99,12 @@ def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     return Snapshot(albums, freshness.read(session), depth)
 
 
-def load_day(session: Session, day: str) -> Snapshot:
-    """Read the releases that were listed on a day (YYYY-MM-DD, UTC)."""
-    start = datetime.combine(date.fromisoformat(day), time(), UTC)
+def load_portion(session: Session, portion: Portion) -> Snapshot:
+    """Read the releases that were listed on a day."""
+    day, where = date.fromisoformat(portion.at), zone(portion.tz)
     listed = select(Listing.album_id).where(
-        Listing.since
-        < bindparam(None, start) + timedelta(days=1),  # in SQL, which has a year 10000
-        or_(Listing.until.is_(None), Listing.until > start),
+        Listing.since < end_of_day(day, where),
+        or_(Listing.until.is_(None), Listing.until > start_of_day(day, where)),
     )
     albums = read_entries(session, Album.id.in_(listed))
     return Snapshot(albums, freshness.read(session), None)

@@ -18,7 +18,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.orm import Session
 
 from models import Base
-from server.catalog.query import KINDS
+from server.catalog.query import KINDS, Portion
 from server.catalog.snapshot import Snapshot
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
@@ -48,6 +48,7 @@ VARIANTS = (
     "/api/artists/?sort=name&release_limit=200",
     "/api/artists/?include=markets",
     "/api/artists/?at=2026-11-20",
+    "/api/artists/?kind=ep&days=7&tz=America/New_York&release_limit=200",
     "/api/artists/?release_limit=200",
     "/api/artists/?include=markets&release_limit=200",
     "/api/albums/",
@@ -72,8 +73,8 @@ class Asking:
         self._threads = Threads(2)
         self.bytes: dict[str, int] = {}
 
-    async def _load(self, _day: str = "") -> Snapshot:
-        return self._day if _day else self._snapshot
+    async def _load(self, portion: Portion | None = None) -> Snapshot:
+        return self._snapshot if portion is None else self._day
 
     async def _compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
@@ -122,7 +123,8 @@ def main(url: URL, scale: Scale) -> list[str]:
         sweeps.record_sweep(session, sweep(releases(scale.variant_albums)), AT, lambda: AT)
     with Session(engine) as session:
         asking = Asking(
-            snapshots.load(session, AT.date()), snapshots.load_day(session, "2026-11-20")
+            snapshots.load(session, AT.date()),
+            snapshots.load_portion(session, Portion("2026-11-20", "UTC")),
         )
     engine.dispose()
     times = asyncio.run(measure(asking, scale.variant_rounds))

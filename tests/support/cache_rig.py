@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from server.catalog.query import ArtistsQuery
+from server.catalog.query import ArtistsQuery, Portion
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.errors import DatabaseUnavailable
@@ -30,8 +30,8 @@ class Source:
         self.complete_at = clock()
         self.days: list[str] = []
 
-    async def load_day(self, day: str) -> Snapshot:
-        self.days.append(day)
+    async def load_portion(self, portion: Portion) -> Snapshot:
+        self.days.append(portion.at)
         return await self.load()
 
     async def load(self) -> Snapshot:
@@ -84,7 +84,7 @@ class Rig:
         self.compute, self.timer = Compute(), Timer()
         self.cache = PayloadCache(
             self.source.load,
-            self.source.load_day,
+            self.source.load_portion,
             self.compute,
             ttl=300,
             max_age=15,

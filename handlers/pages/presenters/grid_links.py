@@ -10,8 +10,9 @@ from server.catalog.query import FEEDS, AlbumsQuery
 from server.serving.feeds import FORMATS
 
 GRID_PAGE = 48  # releases
-FORM_FIELDS = ("q", "market", "at", "sort", "exclude", "upcoming")  # visible ones
+FORM_FIELDS = ("q", "market", "at", "sort", "exclude", "upcoming", "days")  # visible ones
 KINDS = {"album": "Albums", "single": "Singles", "ep": "EPs", "compilation": "Compilations"}
+DAYS = {1: "Today", 7: "Last 7 days", 30: "Last 30 days", 90: "Last 90 days"}
 LEFT_OUT = {"various_artists": "no Various Artists", "versions": "one version of each"}
 FEED_NAMES = ("Atom", "JSON Feed", "Calendar", "CSV")
 NOT_IN_FEEDS = {"release_limit", "limit", "offset", "sort"}  # feeds have their own order
@@ -61,6 +62,12 @@ def kinds(query: ReleaseGridQuery) -> Iterator[Link]:
         yield Link(name, _with(query, kind=(kind,), type=()), query.kind == (kind,))
 
 
+def periods(query: ReleaseGridQuery) -> dict[int, str]:
+    """Name the periods that can be chosen by their days; the one in use is among them."""
+    own = {query.days: f"Last {query.days} days"} if query.days else {}
+    return dict(sorted({**own, **DAYS}.items()))
+
+
 def upcoming(query: ReleaseGridQuery) -> Link:
     """Link to the upcoming releases, nearest first."""
     href = _with(query, upcoming="only", sort="released")
@@ -88,6 +95,10 @@ def active_filters(query: ReleaseGridQuery, search_text: str) -> Iterator[Link]:
     if query.upcoming != "exclude":
         text = "upcoming only" if query.upcoming == "only" else "with upcoming"
         yield Link(text, _without_upcoming(query))
+    if query.days:
+        yield Link(periods(query)[query.days], _with(query, days=None))
+    if query.tz != "UTC":
+        yield Link(f"days in {query.tz}", _with(query, tz="UTC"))
     for each in query.exclude:
         rest = tuple(other for other in query.exclude if other != each)
         yield Link(LEFT_OUT[each], _with(query, exclude=rest))

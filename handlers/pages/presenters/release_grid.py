@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from urllib.parse import parse_qsl, urlencode
 
 from handlers.pages.presenters import grid_links
@@ -32,13 +32,15 @@ CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 class ReleaseGrid:
     """A page of the release grid.
 
-    `search_text` is the search as entered; the query has its normal form. `first` is the number of
-    the first card, from 1. `hidden_fields` are the parameters without a visible form field.
-    `has_markets` is true if the form offers a market: the markets of some release are known, or a
-    market is selected. `since` is the first day with listings.
+    `search_text` is the search as entered; the query has its normal form. `today` is the day in the
+    zone of the query. `first` is the number of the first card, from 1. `hidden_fields` are the
+    parameters without a visible form field. `has_markets` is true if the form offers a market: the
+    markets of some release are known, or a market is selected. `since` is the first day with
+    listings.
     """
 
     query: ReleaseGridQuery
+    today: date
     search_text: str
     cards: tuple[Card, ...]
     total: int
@@ -47,6 +49,7 @@ class ReleaseGrid:
     preceding: str | None
     kinds: tuple[Link, ...]
     upcoming: Link
+    periods: dict[int, str]
     active_filters: tuple[Link, ...]
     days: tuple[Link, ...]
     feeds: tuple[Feed, ...]
@@ -91,12 +94,14 @@ class ReleaseGrid:
         return query.at is None and query.start == 0 and query.sort in ("-released", "-seen")
 
 
-def read(query_string: str, today: date, since: date | None = None) -> tuple[ReleaseGridQuery, str]:
+def read(
+    query_string: str, now: datetime, watched_since: datetime | None = None
+) -> tuple[ReleaseGridQuery, str]:
     """Parse the query string of a link or a form; return the query and the search as entered.
 
     Forms send empty fields and repeat the names of lists, which the API refuses. Control characters
-    in the search become spaces. `today` is the day in UTC, `since` the first day that can be
-    requested. Raises InvalidParameters or UriTooLong.
+    in the search become spaces. The days that can be requested are those from `watched_since` to
+    `now`. Raises InvalidParameters or UriTooLong.
     """
     queries.check_length(query_string)
     lists: dict[str, list[str]] = {}
@@ -108,7 +113,7 @@ def read(query_string: str, today: date, since: date | None = None) -> tuple[Rel
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
     search_text = " ".join(CONTROLS.sub(" ", dict(pairs).get("q", "")).split())
-    return queries.parse(ReleaseGridQuery, urlencode(pairs), today, since), search_text
+    return queries.parse(ReleaseGridQuery, urlencode(pairs), now, watched_since), search_text
 
 
 def empty(query: ReleaseGridQuery, today: date, search_text: str = "") -> ReleaseGrid:
@@ -121,7 +126,7 @@ def build(
 ) -> ReleaseGrid:
     """Build the page for a query; a release that cannot be shown is left out.
 
-    `today` is the day in UTC.
+    `today` is the day in the zone of the query.
     """
     listed, unlisted = isolation.build_together(
         snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), query, today)
@@ -129,7 +134,7 @@ def build(
     page = listed[query.start : query.start + query.limit]
     cards, unshown = isolation.build_each(page, lambda entry: Card.of(entry.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
-    since = snapshot.freshness.watched_from(today)
+    since = snapshot.freshness.watched_from(today, query.zone)
     grid = _grid(
         query, tuple(cards), len(listed), today, search_text, since, has_markets=has_markets
     )
@@ -149,6 +154,7 @@ def _grid(
     following, preceding = payload.neighbours(query, total)
     return ReleaseGrid(
         query=query,
+        today=today,
         search_text=search_text,
         cards=cards,
         total=total,
@@ -157,6 +163,7 @@ def _grid(
         preceding=preceding,
         kinds=tuple(grid_links.kinds(query)),
         upcoming=grid_links.upcoming(query),
+        periods=grid_links.periods(query),
         active_filters=tuple(grid_links.active_filters(query, search_text)),
         days=tuple(grid_links.days(query, today, since)),
         feeds=tuple(grid_links.feeds(query)),

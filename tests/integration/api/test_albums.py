@@ -160,6 +160,29 @@ async def test_a_day_gone_by_shows_what_was_listed_then(
 
 
 @pytest.mark.gen_test
+async def test_a_day_gone_by_begins_and_ends_in_the_zone_that_is_asked_for(
+    set_catalogue_stage: SetCatalogueStage, clock: Clock
+) -> None:
+    stage = await set_catalogue_stage()
+    clock.moment = START + timedelta(days=5)
+    await stage.take([album(1)], START)  # noon in UTC
+    await stage.take([album(2)], START + timedelta(days=2, hours=6))
+    days = {
+        "at=2026-11-02&tz=Pacific/Kiritimati": ["Album 1"],
+        "at=2026-11-03&tz=Pacific/Kiritimati": ["Album 1"],
+        "at=2026-11-04&tz=Pacific/Kiritimati": ["Album 1", "Album 2"],
+        "at=2026-11-05&tz=Pacific/Kiritimati": ["Album 2"],
+        "at=2026-11-01&tz=America/New_York": ["Album 1"],
+        "at=2026-11-03&tz=America/New_York": ["Album 1", "Album 2"],
+        "at=2026-11-04&tz=America/New_York": ["Album 2"],
+    }
+    for wanted, names in days.items():
+        assert sorted(await stage.names(f"/api/albums/?upcoming=include&{wanted}")) == names, wanted
+    early = await stage.client.fetch("/api/albums/?at=2026-11-01&tz=Pacific/Kiritimati")
+    assert early.code == 400, "where it was the second when Freshet began"
+
+
+@pytest.mark.gen_test
 async def test_of_a_day_to_come_nothing_is_known(
     set_catalogue_stage: SetCatalogueStage, clock: Clock
 ) -> None:

@@ -37,7 +37,8 @@ from tests.support.rate_limiters import STORE
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
-TODAY = date(2026, 11, 20)
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TODAY = NOW.date()
 RELEASES = "/browse/new-releases"
 AS_BROWSERS = "text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8"
 FILTERS = [
@@ -50,6 +51,9 @@ FILTERS = [
     "?limit=2&offset=3",
     "?exclude=versions,various_artists",
     "?released_after=2026-11&released_before=2026",
+    "?kind=ep,album",
+    "?days=1&tz=Pacific/Kiritimati&upcoming=include",
+    "?at=2026-11-20&tz=America/New_York",
 ]
 
 
@@ -154,7 +158,7 @@ async def test_a_search_for_nothing_has_no_place_in_the_title(synced: Any) -> No
 
 
 def asked_by(query_string: str) -> ReleaseGridQuery:
-    query, _ = release_grid.read(query_string, TODAY)
+    query, _ = release_grid.read(query_string, NOW)
     return query
 
 
@@ -165,27 +169,28 @@ def test_an_empty_form_is_the_wall_itself_and_a_repeated_name_a_list() -> None:
     )
     for repeated in ("q=a&q=b", "at=2026-11-20&at=2026-11-21"):
         with pytest.raises(InvalidParameters):
-            release_grid.read(repeated, TODAY)
+            release_grid.read(repeated, NOW)
     with pytest.raises(UriTooLong):
-        release_grid.read("q=" + "a" * 5000, TODAY)
+        release_grid.read("q=" + "a" * 5000, NOW)
 
 
 def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
     asked, written = release_grid.read(
         "q=A&type=album,ep&kind=album,ep&market=de&at=2026-11-18&exclude=versions&sort=name&limit=5&offset=10"
-        "&released_after=2026&released_before=2026-11&upcoming=only",
-        TODAY,
+        "&released_after=2026&released_before=2026-11&upcoming=only"
+        "&days=7&tz=Asia/Tokyo",
+        NOW,
     )
     assert (asked.q, written) == ("a", "A")
     shown = release_grid.empty(asked, TODAY, written)
     links = [*shown.kinds, shown.upcoming, *shown.active_filters, *shown.days]
-    assert len(links) == 6 + 9 + 3
+    assert len(links) == 6 + 11 + 3
     for link in links:
         assert asked_by(link.href.partition("?")[2]).href == link.href
         assert "offset" not in link.href, "another selection starts at its first page"
     assert [link.text for link in shown.days] == ["‹ 17 Nov 2026", "19 Nov 2026 ›", "Now"]
     hidden = dict(shown.hidden_fields)
-    assert hidden.keys() == {"type", "kind", "limit", "released_after", "released_before"}
+    assert hidden.keys() == {"type", "kind", "limit", "released_after", "released_before", "tz"}
     for feed in shown.feeds:
         assert feed.href.startswith("/feeds/albums.")
         assert "limit" not in feed.href
@@ -517,7 +522,7 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
         assert (upcoming in page) is ("only" in query)
     only = release_grid.empty(asked_by("upcoming=only&sort=released"), TODAY)
     assert only.kinds[0] == ("All", "/", False), "which is not what is shown"
-    assert only.kinds[1].href == "/?type=album&upcoming=only&sort=released"
+    assert only.kinds[1].href == "/?kind=album&upcoming=only&sort=released"
     (back,) = only.active_filters
     assert back.href == "/"
     assert asked_by("upcoming=&sort=").href == "/", "as the form sends it"

@@ -6,13 +6,13 @@ from dataclasses import replace
 import brotli
 import pytest
 
-from server.catalog.query import AlbumsQuery
+from server.catalog.query import AlbumsQuery, Portion
 from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
 from server.errors import DatabaseUnavailable, InvalidParameters, NoDataYet
 from server.request_errors import Overloaded
-from server.serving.past_days import MAX_CONCURRENT
 from server.serving.payload import CODINGS
+from server.serving.portions import MAX_CONCURRENT
 from tests.support.cache_rig import Rig, read
 from tests.support.clock import Clock
 from tests.support.waiting import until
@@ -261,11 +261,11 @@ async def test_a_day_gone_by_is_read_once_and_again_after_a_sync(cache_rig: Rig)
 async def test_days_gone_by_are_held_in_so_many_bytes(cache_rig: Rig) -> None:
     await cache_rig.cache.refresh()
     cache_rig.source.releases = 200
-    days = cache_rig.cache.days
+    portions = cache_rig.cache.portions
     for day in range(1, 29):
         await cache_rig.get(f"at=2026-02-{day:02}")
-        assert days.size <= DEFAULT.days
-    assert 2 < len(days) < 28
+        assert portions.size <= DEFAULT.portions
+    assert 2 < len(portions) < 28
 
 
 @pytest.mark.gen_test
@@ -273,7 +273,7 @@ async def test_a_day_larger_than_all_that_is_held_is_answered_and_not_held(cache
     await cache_rig.cache.refresh()
     cache_rig.source.releases = 4000
     assert read(await cache_rig.get("at=2026-02-01&release_limit=1"))["count"] == 1
-    assert len(cache_rig.cache.days) == 0
+    assert len(cache_rig.cache.portions) == 0
 
 
 @pytest.mark.gen_test
@@ -301,7 +301,7 @@ async def test_more_requests_than_may_wait_are_refused_and_what_is_ready_is_sent
         with pytest.raises(Overloaded):
             await cache_rig.get(refused)
     with pytest.raises(Overloaded):
-        await cache_rig.cache.snapshot_for("2026-11-01")
+        await cache_rig.cache.snapshot_for(Portion("2026-11-01", "UTC"))
     assert cache_rig.peek("") is not None
     assert (await cache_rig.get("spelling=another")).body
     cache_rig.compute.goes_on.set()

@@ -43,7 +43,7 @@ BOUNDS = {
     "serving/response_store": DEFAULT.responses,
     "http/head_cache": DEFAULT.head_cache,
     "serving/hot_queries": DEFAULT.hot_queries,
-    "serving/past_days": DEFAULT.days,
+    "serving/portions": DEFAULT.portions,
     "serving/streams/ring": DEFAULT.ring,
     "serving/streams/broadcast": DEFAULT.listeners,
     "database/admission": DEFAULT.waiting,
@@ -84,7 +84,7 @@ def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:
     budget = divide(400)
     cache, broadcast = freshet.cache, freshet.broadcast
     assert cache.responses._max_bytes == budget.responses
-    assert cache.days._max_bytes == budget.days
+    assert cache.portions._max_bytes == budget.portions
     assert cache.hot_queries._max_count_bytes == budget.hot_queries // 2
     assert broadcast._max_bytes == budget.ring
     assert broadcast._audience._max_streams == budget.listeners // LISTENER_BYTES

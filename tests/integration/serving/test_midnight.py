@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.app.application import Application
-from server.catalog import lifetime
+from server.catalog import lifetime, zones
 from server.catalog.lifetime import REVALIDATE, Clocks
 from server.catalog.query import AlbumsQuery
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
@@ -68,8 +68,8 @@ def test_few_answers_have_to_be_made_before_midnight(left: int, max_age: int) ->
 @pytest.mark.parametrize("hours", [-11, 0, 5.5, 14])
 def test_a_day_ends_at_midnight_in_utc_whatever_zone_the_clock_is_in(hours: float) -> None:
     moment = EVENING.astimezone(timezone(timedelta(hours=hours)))
-    assert lifetime.seconds_to_midnight(moment) == 3600
-    assert lifetime.start_of_day(moment) == MIDNIGHT - timedelta(days=1)
+    assert zones.seconds_to_midnight(moment) == 3600
+    assert zones.start_of_day(zones.day_in(moment, UTC), UTC) == MIDNIGHT - timedelta(days=1)
 
 
 def test_data_turns_stale_at_a_moment_that_is_known(clock: Clock) -> None:
@@ -230,6 +230,50 @@ async def test_an_answer_is_modified_when_the_day_begins_and_when_it_turns_stale
     assert read(await some.ask("upcoming=include"))["stale"] is True
     stale = "Sat, 21 Nov 2026 00:25:00 GMT"
     assert await modified() == await modified("upcoming=include") == stale
+
+
+@pytest.mark.gen_test
+async def test_a_day_begins_at_midnight_in_the_zone_that_is_asked_for() -> None:
+    some, azores = Evening(), "tz=Atlantic/Azores"  # an hour behind UTC in November
+    await some.cache.refresh()
+    some.down = True
+    one = MIDNIGHT + timedelta(hours=1)
+    for moment, expected in (
+        (MIDNIGHT - timedelta(seconds=1), [20]),
+        (MIDNIGHT + timedelta(seconds=1), [20]),
+        (one - timedelta(seconds=1), [20]),
+        (one, [21, 20]),
+    ):
+        some.at(moment)
+        await some.cache.tick()
+        made = await some.ask(azores)
+        assert days(made) == expected, moment
+        if moment < one:
+            assert moment + timedelta(seconds=sum(ages(made.headers))) < one
+    assert dict(made.headers)["Last-Modified"] == "Sat, 21 Nov 2026 01:00:00 GMT"
+    tokyo = await some.ask("tz=Asia/Tokyo&days=1")
+    assert days(tokyo) == [21], "whose day began ten hours before"
+    some.at(one + timedelta(hours=14, seconds=-1))
+    assert days(await some.ask("tz=Asia/Tokyo&days=1")) == [21]
+    some.at(one + timedelta(hours=14))
+    assert days(await some.ask("tz=Asia/Tokyo&days=1")) == [22]
+
+
+@pytest.mark.gen_test
+async def test_what_is_in_demand_is_ready_when_the_day_begins_in_its_zone() -> None:
+    some, azores = Evening(), "tz=Atlantic/Azores"
+    await some.cache.refresh()
+    some.at(MIDNIGHT + timedelta(seconds=1))
+    await some.cache.tick()
+    await some.ask(azores)
+    await some.cache.refresh()
+    await some.ask(azores)
+    some.down = True
+    one = MIDNIGHT + timedelta(hours=1)
+    for seconds in range(-80, 3):
+        some.at(one + timedelta(seconds=seconds))
+        await some.cache.tick()
+        assert days(some.ready(azores)) == ([21, 20] if seconds >= 0 else [20]), seconds
 
 
 class Running:

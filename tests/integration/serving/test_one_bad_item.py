@@ -14,7 +14,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.catalog.journal import JournalPage
-from server.catalog.query import AtomQuery, CalendarQuery, ReleaseQuery, TableQuery
+from server.catalog.query import AtomQuery, CalendarQuery, Portion, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
 from server.database.executor import Database
@@ -229,14 +229,14 @@ async def test_a_watcher_of_the_shelf_that_raises_keeps_no_other_from_hearing(
 async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> None:
     some = Rig(clock)
     await some.cache.refresh()
-    good = some.source.load_day
+    good = some.source.load_portion
 
-    async def one_is_bad(day: str) -> Snapshot:
-        if day == "2026-11-02":
+    async def one_is_bad(portion: Portion) -> Snapshot:
+        if portion.at == "2026-11-02":
             raise ValueError("nobody foresaw this")
-        return await good(day)
+        return await good(portion)
 
-    some.cache.days._load = one_is_bad
+    some.cache.portions._load = one_is_bad
     days = [some.get(f"at=2026-11-0{number}") for number in (1, 2, 3)]
     first, second, third = await asyncio.gather(*days, return_exceptions=True)
     assert isinstance(second, ValueError)
@@ -245,7 +245,7 @@ async def test_a_day_gone_by_that_cannot_be_read_fails_alone(clock: Clock) -> No
         assert read(each)["total"] == 3
     await some.cache.refresh()
     assert read(some.peek(""))["total"] == 3
-    some.cache.days._load = good
+    some.cache.portions._load = good
     assert read(await some.get("at=2026-11-02"))["total"] == 3
 
 

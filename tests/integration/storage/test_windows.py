@@ -5,13 +5,14 @@ The reference here knows every release of the table and none of the server's win
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache, partial
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import true
 from sqlalchemy.orm import Session
@@ -88,15 +89,15 @@ def is_upcoming(entry: AlbumEntry, today: date) -> bool:
     return text > today.isoformat()[: len(text)]
 
 
-def first_shown(entry: AlbumEntry) -> datetime:
+def first_shown(entry: AlbumEntry, where: tzinfo) -> datetime:
     """When it is known and out. A month that no year has comes after all that are in it."""
     text = entry.release_date or "0000"
     if text == "2026-13":
-        begins = datetime(2026, 12, 31, 23, 59, tzinfo=UTC)
+        begins = datetime(2026, 12, 31, 23, 59, tzinfo=where)
     elif text == "0000":
         begins = datetime.min.replace(tzinfo=UTC)
     else:
-        begins = datetime.fromisoformat(text + "-01-01"[len(text) - 4 :]).replace(tzinfo=UTC)
+        begins = datetime.fromisoformat(text + "-01-01"[len(text) - 4 :]).replace(tzinfo=where)
     return max(entry.created_at, begins)
 
 
@@ -107,7 +108,7 @@ def descending(entries: list[AlbumEntry], read: Any) -> list[AlbumEntry]:
     listed = sorted(entries, key=lambda each: (each.position, each.spotify_id))
     listed.sort(key=lambda each: each.created_at, reverse=True)
     if read.upcoming == "exclude":
-        listed.sort(key=first_shown, reverse=True)
+        listed.sort(key=lambda each: first_shown(each, read.zone), reverse=True)
     return listed
 
 
@@ -135,6 +136,10 @@ def passes(entry: AlbumEntry, read: Any, today: date) -> bool:
     dated, after = entry.release_date or "0", read.released_after or ""
     if dated[: len(after)] < after[: len(dated)]:
         return False
+    if read.days:
+        first = str(today - timedelta(days=read.days - 1))
+        if dated < first[: len(dated)]:
+            return False
     return not read.q or read.q in entry.text
 
 
@@ -190,6 +195,7 @@ QUERIES = st.fixed_dictionaries(
         "exclude": st.just("versions"),
         "market": st.sampled_from(["DE", "US"]),
         "q": st.sampled_from(["tides", "artist 3", "olaf"]),
+        "days": st.sampled_from(["1", "7", "30", "90"]),
         "released_after": st.sampled_from(["2026", "2026-11", "2026-11-10"]),
         "sort": st.sampled_from(["released", "-released", "seen", "-seen", "name", "-name"]),
         "release_limit": st.integers(1, 60).map(str),
@@ -213,6 +219,29 @@ def test_every_list_is_what_the_whole_table_gives(
         without_end = expected(table.all, read, today, Depth(1000, 1000))
         if (read.upcoming == "exclude" and not read.kind) or depth.overall > len(table.all):
             assert whole == without_end[: len(whole)], "nothing is missing between"
+
+
+ZONES = st.sampled_from(["Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12"])
+
+
+@settings(max_examples=150)
+@given(QUERIES, ZONES, st.sampled_from(DAYS), st.sampled_from(DEPTHS), st.integers(-1, 1))
+def test_in_a_zone_a_list_is_what_the_whole_table_gives_as_far_as_it_reaches(
+    table: Table, wanted: str, place: str, today: date, depth: Depth, ahead: int
+) -> None:
+    """The snapshot is of the day in UTC, which may be another one.
+
+    What is out in the zone already is held as upcoming, so there must not be more than that.
+    """
+    assume(ahead < 1 or sum(each.release_date == str(today) for each in table.all) <= depth.overall)
+    read = asked(f"{wanted}&tz={quote(place)}".removeprefix("&"))
+    snapshot = table.snapshot(today - timedelta(days=ahead), depth)
+    listed = [each.spotify_id for each in selection.albums(snapshot, read, today)]
+    whole = [each.spotify_id for each in expected(table.all, read, today, Depth(1000, 1000))]
+    if depth.overall > len(table.all):
+        assert listed == whole
+    elif read.upcoming == "exclude" and read.sort in ("-released", "-seen") and not read.exclude:
+        assert listed == whole[: len(listed)]
 
 
 @settings(max_examples=100)

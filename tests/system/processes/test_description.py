@@ -24,6 +24,7 @@ RUNS = 2 if LONG else 1  # side by side
 EXAMPLES = 500 if LONG else 3  # an operation
 PHASES = "fuzzing" if LONG else "coverage,fuzzing"  # the long form does not repeat what is the same
 STREAM = "/api/events"
+ZONES = ["UTC", "Europe/Berlin", "America/Argentina/Ushuaia"]
 CHECKED = """
 [checks]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 414]
@@ -66,6 +67,8 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
         for parameter in (each for way in item.values() for each in way.get("parameters", ())):
             if parameter["name"] == "at":  # no schema can say which days Freshet has watched
                 parameter["schema"] = {"type": "string", "enum": [first_day]}
+            if parameter["name"] == "tz":  # nor which zones there are
+                parameter["schema"] = {"type": "string", "enum": ZONES}
     for path in set(paths) & set(ids):
         parameter = document["paths"][path]["get"]["parameters"][0]
         parameter["examples"] = {"known": {"value": ids[path]}}

@@ -1,6 +1,7 @@
 """A query string is read once, checked whole, and brought to a normal form."""
 
 import re
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from string import ascii_letters
 from urllib.parse import urlencode
@@ -171,6 +172,62 @@ def test_the_pattern_of_a_market_is_what_is_accepted() -> None:
 @pytest.mark.parametrize("given_", ["sort=", "sort=date", "sort=--name", "sort=+name"])
 def test_an_unknown_order_is_a_fault(given_: str) -> None:
     assert [parameter for parameter, _ in faults(given_)] == ["sort"]
+
+
+@pytest.mark.parametrize("given_", ["days=0", "days=91", "days=", "days=-1", "days=7d", "days=1.5"])
+def test_days_are_a_number_from_1_to_90(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(given_)] == ["days"]
+    assert parse("days=090").href == "/api/artists/?days=90"
+
+
+@pytest.mark.parametrize("given_", ["tz=", "tz=Mars/Base", "tz=europe/berlin", "tz=America"])
+def test_a_zone_that_is_not_known_is_a_fault_and_no_other_is_told_of_the_day(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(f"{given_}&at=9999-12-31")] == ["tz"]
+
+
+@pytest.mark.parametrize(
+    ("given_", "href"),
+    [
+        ("tz=UTC", ""),
+        ("tz=Asia/Tokyo", "?tz=Asia/Tokyo"),
+        ("tz=Asia/Tokyo&upcoming=include", "?upcoming=include"),
+        ("tz=Asia/Tokyo&upcoming=include&days=7", "?upcoming=include&days=7&tz=Asia/Tokyo"),
+        ("tz=Asia/Tokyo&upcoming=include&at=2026-11-20", "?upcoming=include&tz=Asia/Tokyo&at="),
+    ],
+)
+def test_a_zone_is_part_of_the_normal_form_where_a_day_matters(given_: str, href: str) -> None:
+    assert parse(given_).href.replace("%2F", "/").startswith(f"/api/artists/{href}")
+    assert parse(parse(given_).href.partition("?")[2]) == parse(given_)
+
+
+@pytest.mark.parametrize(
+    ("place", "first", "last"),
+    [
+        ("UTC", "2026-11-02", "2026-11-20"),
+        ("Asia/Tokyo", "2026-11-03", "2026-11-21"),
+        ("America/New_York", "2026-11-02", "2026-11-20"),
+        ("Pacific/Pago_Pago", "2026-11-02", "2026-11-20"),
+    ],
+)
+def test_the_days_that_may_be_asked_for_begin_and_end_in_the_zone(
+    place: str, first: str, last: str
+) -> None:
+    since, now = datetime(2026, 11, 2, 18, tzinfo=UTC), datetime(2026, 11, 20, 18, tzinfo=UTC)
+
+    def may(day: date) -> bool:
+        try:
+            query.parse(ArtistsQuery, f"at={day}&tz={place}", now, since)
+        except InvalidParameters as error:
+            (fault,) = error.faults
+            assert place in fault["reason"]
+            return False
+        return True
+
+    one = timedelta(days=1)
+    assert may(date.fromisoformat(first))
+    assert may(date.fromisoformat(last))
+    assert not may(date.fromisoformat(first) - one)
+    assert not may(date.fromisoformat(last) + one)
 
 
 def test_every_fault_is_named_at_once_in_the_order_of_the_parameters() -> None:

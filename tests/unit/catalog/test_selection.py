@@ -1,5 +1,6 @@
 """Which releases a query wants: dates at the coarser precision, markets, words, all together."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.pages.presenters.formatting import coming_words
-from server.catalog import query, selection
+from server.catalog import query, selection, zones
 from server.catalog.parameters import searchable
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
@@ -111,6 +112,71 @@ def test_only_what_leaves_nothing_upcoming_out_is_the_same_on_every_day() -> Non
     for query_string in ("", "sort=-seen", "at=2026-11-01", "q=x", "upcoming=only"):
         assert query.depends_on_today(parse(query_string)), query_string
     assert not query.depends_on_today(parse("upcoming=include&sort=-seen&type=ep"))
+    assert query.depends_on_today(parse("upcoming=include&days=7"))
+
+
+@pytest.mark.parametrize(
+    ("date", "today", "week", "month"),
+    [
+        ("2026-11-20", True, True, True),
+        ("2026-11-19", False, True, True),
+        ("2026-11-14", False, True, True),
+        ("2026-11-13", False, False, True),
+        ("2026-10-22", False, False, True),
+        ("2026-10-21", False, False, False),
+        ("2026-11", True, True, True),
+        ("2026-10", False, False, True),
+        ("2026-09", False, False, False),
+        ("2026", True, True, True),
+        ("2025", False, False, False),
+        ("2026-11-21", False, False, False),
+        (None, False, False, False),
+    ],
+)
+def test_the_last_days_include_today_and_dates_without_a_day_that_may_be_among_them(
+    date: str | None, today: bool, week: bool, month: bool
+) -> None:
+    listed = [bool(chosen([release(1, date)], f"days={days}")) for days in (1, 7, 30)]
+    assert listed == [today, week, month]
+    coming = date == "2026-11-21"
+    assert bool(chosen([release(1, date)], "days=1&upcoming=include")) is (today or coming)
+
+
+def test_the_last_days_reach_into_the_year_before() -> None:
+    albums = [release(1, "2027-01-01"), release(2, "2026-12-31"), release(3, "2026-12-30")]
+    read, new_year = parse("days=2"), datetime(2027, 1, 1).date()
+    listed = selection.albums(Snapshot(tuple(albums), FRESH), read, new_year)
+    assert [orjson.loads(album.json)["n"] for album in listed] == [1, 2]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, "2026", "2026-11", "2026-12", "2026-13", "2026-11-01"])
+            | st.dates(datetime(2026, 10, 30).date(), datetime(2026, 11, 3).date()).map(str),
+            st.datetimes(datetime(2026, 10, 30), datetime(2026, 11, 3)),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from(["America/New_York", "Asia/Tokyo", "America/Havana", "Pacific/Kiritimati"]),
+)
+def test_in_a_feed_a_release_comes_in_at_the_top_when_its_day_begins_in_the_zone(
+    rows: list[tuple[str | None, datetime]], place: str
+) -> None:
+    """Whoever looks each hour finds what is new above what was there, when clocks change, too."""
+    albums = tuple(
+        replace(release(n, date), created_at=seen.replace(tzinfo=UTC))
+        for n, (date, seen) in enumerate(rows)
+    )
+    read = parse(f"sort=-seen&limit=500&tz={place}")
+    before: list[AlbumEntry] = []
+    for hour in range(24 * 6):
+        now = datetime(2026, 10, 29, tzinfo=UTC) + timedelta(hours=hour)
+        snapshot = Snapshot(tuple(each for each in albums if each.created_at <= now), FRESH)
+        listed = selection.albums(snapshot, read, zones.day_in(now, read.zone))
+        added = [each for each in listed if each not in before]
+        assert listed == added + before
+        before = listed
 
 
 def test_a_market_shows_what_is_there_and_what_is_unknown() -> None:
