@@ -15,13 +15,8 @@ from typing import Any
 import structlog
 
 from server.app import heap, routes
-from server.app.metrics import (
-    add_clients,
-    count_sync,
-    make_access_log,
-    make_count,
-    make_metrics,
-)
+from server.app.following import Following
+from server.app.metrics import add_clients, count_sync, make_access_log, make_count, make_metrics
 from server.app.serving import (
     make_admission,
     make_backlog,
@@ -43,7 +38,7 @@ from server.login.consent_monitor import ConsentMonitor
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
 from server.spotify.auth import token_store
-from server.storage import sweeps
+from server.storage import following, sweeps
 from server.sync import sync_lock
 from server.sync.jobs import LeaderJobs
 from server.sync.report import Report
@@ -127,11 +122,16 @@ class Application:
         )
         keep = timedelta(days=settings.retention_days)
         self.retention = Retention(database, self._data_changed, keep, now, self._origin)
-        self.jobs = LeaderJobs(database, self.syncer, self.details, self.retention)
+        parts = self.upstream, self.syncer, self._data_changed, now, self._origin
+        self.following = Following(database, *parts)
+        self.jobs = LeaderJobs(
+            database, self.syncer, self.details, self.retention, self.following.jobs
+        )
         on_notice: dict[str, Callable[[], Awaitable[None]]] = {
             sweeps.CHANNEL: self._others_changed_data,
             sync_lock.CHANNEL: self.upstream_status.refresh,
             token_store.CHANNEL: self._logins_changed,
+            following.CHANNEL: self.following.changed,
         }
         self.listener = NotificationListener(database, on_notice, self._origin)
 

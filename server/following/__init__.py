@@ -1,6 +1,7 @@
 """The artists that a person follows, watches or ignores, and the releases of these artists.
 
 Followed artists are those of the owner's list on Spotify; others are watched or ignored by hand.
-Their SQL is in `storage/following.py`. May import `storage`, `spotify`, `serving`, `database` and
-`catalog`; syncs know nothing of this chapter.
+Their SQL is in `storage/following.py`. `checker.py` checks them for new releases, in the order of
+`rotation.py`. May import `storage`, `spotify`, `serving`, `database` and `catalog`; syncs know
+nothing of this chapter.
 """

@@ -96,13 +96,19 @@ def plan_checks(session: Session, artists: Collection[str], now: datetime) -> di
     return known | fresh
 
 
+def none_stored(session: Session, albums: Collection[str]) -> bool:
+    """Return whether no album with one of these ids of Spotify's is stored."""
+    return not session.scalar(select(exists().where(is_any_of(Album.spotify_id, albums))))
+
+
 def record_check(
     session: Session, check: Check, before: Scheduled, clock: Callable[[], datetime], plan: Plan
-) -> CheckTally:
+) -> tuple[CheckTally, Scheduled]:
     """Store what a check has found, the check itself, and when the artist is checked next.
 
-    `before` is the artist's schedule, and `plan` returns the one after the check. The clock is read
-    once the writers' lock is held, so that times do not go back.
+    `before` is the artist's schedule, and `plan` returns the one after the check, which is returned
+    with what has changed. The clock is read once the writers' lock is held, so that times do not go
+    back.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     at = clock()
@@ -110,8 +116,10 @@ def record_check(
     if check.not_modified and before.checked_at is not None:
         _see_again(session, check.artist, before.checked_at, at)
     newest = max(filter(None, (before.newest_release, *_dates(check.releases))), default=None)
-    after = replace(before, newest_release=newest, error=check.error)
-    _store(session, [plan(after, tally, at)])
+    etags = before.etags if check.error or check.way == "search" else check.etags
+    after = replace(before, newest_release=newest, etags=etags, error=check.error)
+    after = replace(plan(after, tally, at), error=check.error)
+    _store(session, [after])
     session.execute(
         insert_row(ArtistCheck).values(
             artist=check.artist,
@@ -125,7 +133,7 @@ def record_check(
             error=check.error,
         )
     )
-    return tally
+    return tally, after
 
 
 def close_listings(session: Session, wanted: Collection[str], now: datetime) -> int:

@@ -1,6 +1,7 @@
 """The jobs that only the leading process runs: syncs, artists' details, retention."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 
 from server.database import advisory_lock
 from server.database.advisory_lock import SessionLock
@@ -18,7 +19,10 @@ RETENTION_TICK = 3600.0  # seconds
 
 
 class LeaderJobs:
-    """Runs the jobs while this process leads; otherwise its schedule follows the leader's."""
+    """Runs the jobs while this process leads; otherwise its schedule follows the leader's.
+
+    `extra` are further jobs, each with the seconds from one start to the next.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,7 @@ class LeaderJobs:
         syncer: Syncer,
         details: ArtistDetailsFetcher,
         retention: Retention,
+        extra: Iterable[tuple[Callable[[], Awaitable[None]], float]] = (),
     ) -> None:
         self._syncer = syncer
         self._details = details
@@ -37,6 +42,7 @@ class LeaderJobs:
                 (syncer.tick, SYNC_TICK),
                 (details.tick, DETAILS_TICK),
                 (retention.tick, RETENTION_TICK),
+                *extra,
             )
         )
 

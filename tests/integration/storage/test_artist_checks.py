@@ -36,7 +36,8 @@ class Checks(Copy):
         before = self.schedule()
         self.at += self.every
         check = Check(HER, "albums", parse_items(items).releases, 2, **fields)
-        tally = self.run(artist_checks.record_check, check, before, lambda: self.at, planned)
+        tally, after = self.run(artist_checks.record_check, check, before, lambda: self.at, planned)
+        assert after == self.schedule()
         assert isinstance(tally, CheckTally)
         return tally
 

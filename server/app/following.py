@@ -1,0 +1,45 @@
+"""Builds what looks after the artists that people want: the checks for their releases."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from server.app.upstream import Upstream
+from server.database.executor import Database
+from server.following.checker import ArtistChecker
+from server.spotify.api.artist_albums import ArtistAlbums
+from server.sync.syncer import Syncer
+
+CHECK_TICK = 3.0  # seconds between two looks whether a check is due
+
+
+class Following:
+    """The parts that serve wanted artists; `jobs` are those of the leading process."""
+
+    def __init__(
+        self,
+        database: Database,
+        upstream: Upstream,
+        syncer: Syncer,
+        announce: Callable[[], Awaitable[None]],
+        now: Callable[[], datetime],
+        origin: str = "",
+    ) -> None:
+        self._limiter = upstream.limiter
+        self.checker = ArtistChecker(
+            ArtistAlbums(upstream.client("background")),
+            database,
+            announce,
+            lambda: syncer.is_running,
+            self.calls_a_day,
+            now,
+            origin,
+        )
+        self.jobs = ((self.checker.tick, CHECK_TICK),)
+
+    def calls_a_day(self) -> int:
+        """Return how many calls checks may make in 24 hours."""
+        return self._limiter.allowance.limit("background")
+
+    async def changed(self) -> None:
+        """Follow a change of somebody's artists, whichever process stored it."""
+        self.checker.wake()

@@ -1,0 +1,205 @@
+"""Checks wanted artists for new releases, one at a time, by the lists of their albums.
+
+The leading process makes at most one check per tick and none while a sync runs. Which artist comes
+next is decided in `rotation.py`; what a check finds is stored by `storage/artist_checks.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import structlog
+
+from server.database.executor import Database
+from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, SpotifyError
+from server.errors import SpotifyUnavailable as Unavailable
+from server.following import rotation
+from server.spotify.api.artist_albums import ArtistAlbums, Found
+from server.storage import artist_checks, artists, following
+from server.storage.artist_checks import Check, CheckTally, Plan, Scheduled
+from server.tasks import attempt
+
+RELOAD_AFTER = timedelta(minutes=5)  # even without notice that somebody's artists have changed
+CLOSE_AFTER = timedelta(hours=1)  # between two looks for listings that have ended
+ANNOUNCE_AFTER = timedelta(minutes=1)  # as each announcement makes all processes read their data
+ETAGS_FOR = timedelta(days=14)  # shorter than any RETENTION_DAYS, or 304 would leave releases out
+PATIENCE = 3  # failures or refusals in a row, after which all artists wait
+RETRY = timedelta(minutes=10)  # after PATIENCE failures in a row, doubled after each further one
+MAX_RETRY = timedelta(hours=6)
+REFUSED_FOR = timedelta(days=1)
+MAX_PAUSE = timedelta(hours=48)
+
+log = structlog.get_logger()
+
+
+class ArtistChecker:
+    """Checks the artists that anybody wants, as often as the calls of a day allow.
+
+    `busy` says whether a sync runs, `calls_a_day` how many calls checks may make in 24 hours.
+    `announce` is awaited when stored releases have changed; `origin` names this process to the
+    others.
+    """
+
+    def __init__(
+        self,
+        albums: ArtistAlbums,
+        database: Database,
+        announce: Callable[[], Awaitable[None]],
+        busy: Callable[[], bool],
+        calls_a_day: Callable[[], int],
+        now: Callable[[], datetime],
+        origin: str = "",
+    ) -> None:
+        self._albums = albums
+        self._database = database
+        self._announce = announce
+        self._busy = busy
+        self._calls_a_day = calls_a_day
+        self._now = now
+        self._origin = origin
+        self._schedules: dict[str, Scheduled] = {}
+        self._ticking = self._changed = False
+        self._failures = self._refusals = 0
+        self._loaded_at: datetime | None = None
+        self._closed_at: datetime | None = None
+        self._announced_at: datetime | None = None
+        self._resume_at: datetime | None = None
+
+    def wake(self) -> None:
+        """Read again who is wanted, at the next tick: somebody's artists have changed."""
+        self._loaded_at = self._closed_at = None
+
+    async def tick(self) -> None:
+        """Check one artist, unless none is due, a pause lasts or a sync runs."""
+        if self._ticking or self._busy():
+            return
+        self._ticking = True
+        try:
+            await self._step()
+        except DatabaseError as error:
+            log.warning("artist_checks_failed", reason=str(error))
+        finally:
+            self._ticking = False
+
+    async def _step(self) -> None:
+        if self._is_over(self._loaded_at, RELOAD_AFTER):
+            await self._load()
+        if self._changed and self._is_over(self._announced_at, ANNOUNCE_AFTER):
+            self._changed, self._announced_at = False, self._now()
+            await self._database.run(artists.announce, self._origin)
+            await attempt(self._announce)
+        if self._is_waiting():
+            return
+        schedule = rotation.next_artist(self._schedules.values(), self._now())
+        if schedule is not None and self._has_its_turn(schedule):
+            await self._check(schedule)
+
+    def _is_over(self, since: datetime | None, period: timedelta) -> bool:
+        """Whether a period has passed; a start in the future is of a clock put back since."""
+        return since is None or not timedelta(0) <= self._now() - since < period
+
+    def _is_waiting(self) -> bool:
+        """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
+        if self._resume_at is None:
+            return False
+        return timedelta(0) < self._resume_at - self._now() <= MAX_PAUSE
+
+    async def _load(self) -> None:
+        """Read who is wanted and when each is checked; close the listings that have ended."""
+        now = self._now()
+        wanted = await self._database.run(following.wanted)
+        self._schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
+        if self._is_over(self._closed_at, CLOSE_AFTER):
+            closed = await self._database.run(artist_checks.close_listings, list(wanted), now)
+            self._changed, self._closed_at = self._changed or closed > 0, now
+        self._loaded_at = now
+
+    def _has_its_turn(self, schedule: Scheduled) -> bool:
+        """Whether enough time has passed since the last check; first checks follow at once."""
+        if schedule.checked_at is None:
+            return True
+        checked = (each.checked_at for each in self._schedules.values())
+        last = max((at for at in checked if at is not None), default=None)
+        return self._is_over(last, rotation.spacing(self._calls_a_day()))
+
+    async def _check(self, schedule: Scheduled) -> None:
+        """Look up one artist; a failure is stored, and concerns no other one."""
+        artist = schedule.artist
+        try:
+            found = await self._albums.fetch(
+                artist, self._etags_of(schedule), self._all_unknown if schedule.checked_at else None
+            )
+        except Paused as error:
+            self._wait(timedelta(seconds=error.seconds))
+        except EndpointRestricted as error:
+            self._refusals += not error.missing
+            await self._record_failure(schedule, error, rotation.after_refusal)
+            if self._refusals >= PATIENCE:
+                log.warning("artist_checks_refused", reason=str(error))
+                self._wait(REFUSED_FOR)
+        except (Unavailable, BadAnswer) as error:
+            await self._record_failure(schedule, error, rotation.after_failure)
+            self._count_failure(error, PATIENCE)
+        except SpotifyError as error:  # such as refused credentials, which concern all alike
+            self._count_failure(error, 1)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.exception("task_crashed", task="ArtistChecker.tick", artists=[artist])
+            await self._record_failure(schedule, error, rotation.after_failure)
+        else:
+            self._failures = self._refusals = 0
+            await self._record(schedule, found)
+
+    def _etags_of(self, schedule: Scheduled) -> Mapping[str, str]:
+        """Return the ETags to send: none where retention may have deleted what they stand for."""
+        at = schedule.checked_at
+        return {} if at is None or self._is_over(at, ETAGS_FOR) else schedule.etags
+
+    async def _all_unknown(self, albums: Sequence[str]) -> bool:
+        return await self._database.run(artist_checks.none_stored, albums)
+
+    async def _record(self, schedule: Scheduled, found: Found) -> None:
+        check = Check(
+            schedule.artist,
+            "albums",
+            list(found.releases.values()),
+            len(found.statuses),
+            found.statuses.count(304),
+            found.etags,
+        )
+        tally = await self._store(check, schedule, rotation.after_check)
+        log.info(
+            "artist_checked",
+            artist=schedule.artist,
+            way="albums",
+            statuses=found.statuses,
+            token_age=self._albums.token_age,
+            seen=len(found.releases),
+            skipped=found.skipped,
+            added=tally.added,
+        )
+
+    async def _record_failure(self, schedule: Scheduled, error: Exception, plan: Plan) -> None:
+        reason = str(error) or type(error).__name__
+        log.info("artist_check_failed", artist=schedule.artist, reason=reason)
+        await self._store(Check(schedule.artist, "albums", error=reason), schedule, plan)
+
+    async def _store(self, check: Check, before: Scheduled, plan: Plan) -> CheckTally:
+        """Store a check, and remember when its artist is checked next."""
+        tally, after = await self._database.run(
+            artist_checks.record_check, check, before, self._now, plan
+        )
+        if after.artist in self._schedules:
+            self._schedules[after.artist] = after
+        self._changed = self._changed or tally.changed
+        return tally
+
+    def _count_failure(self, error: SpotifyError, patience: int) -> None:
+        """Let all artists wait after `patience` failures in a row, ever longer."""
+        self._failures += 1
+        if self._failures >= patience:
+            log.warning("artist_checks_failed", reason=str(error))
+            self._wait(min(RETRY * 2 ** min(self._failures - patience, 16), MAX_RETRY))
+
+    def _wait(self, pause: timedelta) -> None:
+        self._resume_at = self._now() + min(pause, MAX_PAUSE)
