@@ -48,12 +48,19 @@ class AccountHandler(PageHandler):
 
     def account(self, visitor: Visitor | None, status: Status) -> dict[str, Any]:
         """Return the values that `account.html` shows."""
+        consent, scopes = status.consent, self._login_service.scopes
+        is_theirs = visitor and consent and consent.account_id == visitor.account_id
+        lacking = consent.lacks(scopes) if consent and is_theirs else []
         return {
             "visitor": visitor,
+            "scopes": scopes,
+            "lacking": lacking,
             "known": status.consent_is_known,
-            "consent": status.consent,
+            "consent": consent,
             "days_left": status.days_to_reconsent,
-            "action": self._action(visitor, status.consent),
+            "action": "Log in again"
+            if lacking and not self.obstacle
+            else self._action(visitor, consent),
             "owned": self._owned,
             "obstacle": self.obstacle,
             "moment": moment,

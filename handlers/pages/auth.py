@@ -80,6 +80,7 @@ class LoginHandler(AuthHandler):
             title="Log in by copy and paste",
             obstacle=self.obstacle,
             consent_url=consent_url,
+            scopes=self._login_service.scopes,
             redirect_uri=self._login_service.redirect_uri,
             loopback=self._address.loopback,
             port=urlsplit(self._login_service.redirect_uri).port,

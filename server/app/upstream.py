@@ -205,6 +205,7 @@ def make_login_service(
         browsers=Encryption(settings.secret.get_secret_value(), "browsers"),
         redirect_uri=settings.redirect_uri,
         allowed=settings.allowed_users,
+        scopes=settings.scopes,
         on_change=on_change,
         now=now,
         timer=time.monotonic,

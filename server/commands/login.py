@@ -17,13 +17,16 @@ from server.spotify.consent import end_of_consent
 
 STEPS = """\
 1. Check that your Spotify app lists this redirect URI: {redirect_uri}
-2. Open this address in a browser on any computer, and agree:
+2. Open this address in a browser on any computer, and agree{permission}:
 
 {consent_url}
 
 3. The browser then shows an address that begins with {redirect_uri}?code=
    An error there is expected. Copy the whole address from the address bar.
 """
+PERMISSION = (
+    " that Freshet may see\n   which artists you follow (the only scope is user-follow-read)"
+)
 
 
 def log_in() -> None:
@@ -47,7 +50,13 @@ async def _log_in(settings: Settings) -> Visitor:
     async with one_off(settings) as (database, upstream):
         login_service = make_login_service(settings, database, upstream, announce_nothing)
         started = login_service.begin("/")
-        click.echo(STEPS.format(redirect_uri=login_service.redirect_uri, consent_url=started.url))
+        click.echo(
+            STEPS.format(
+                redirect_uri=login_service.redirect_uri,
+                consent_url=started.url,
+                permission=PERMISSION if settings.scopes else "",
+            )
+        )
         address = click.prompt("Address", prompt_suffix=": ")
         admitted = await login_service.finish(read_address(address), started.cookie)
         visitor = await login_service.visitor(admitted.session)

@@ -38,6 +38,7 @@ from server.config.validators import (
 from server.errors import SettingsError
 
 ENV_FILE = ROOT / ".env"
+FOLLOW_READ = "user-follow-read"  # the scope of GET /me/following
 CREDENTIALS = ("CLIENT_ID", "CLIENT_SECRET")
 NOT_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # controls, bytes that are not UTF-8
 
@@ -93,6 +94,9 @@ class Settings(DatabaseSettings):
     allowed_users: AccountIds = ()
     trusted_proxies: Networks = ()
     metrics_key: Annotated[SecretStr, AfterValidator(check_metrics_key)] | None = None
+    following: Annotated[
+        Literal["on", "off"], BeforeValidator(lambda value: str(value).lower())
+    ] = "on"
     sync_interval: Annotated[int, AfterValidator(check_sync_interval)] = 1800
     sync_source: Literal["auto", "new-releases", "search"] = "auto"
     sync_markets: Markets = ()
@@ -132,6 +136,11 @@ class Settings(DatabaseSettings):
     def budget(self) -> memory_budget.MemoryBudget:
         """The most memory that each part may use, by MEMORY_MB."""
         return memory_budget.divide(self.memory_mb)
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that a login asks for: what FOLLOWING needs, and else none."""
+        return (FOLLOW_READ,) if self.following == "on" else ()
 
     @property
     def login_obstacle(self) -> str | None:

@@ -6,13 +6,14 @@ from datetime import datetime
 from server.config.settings import Settings
 from server.doctor.report import Finding
 from server.spotify.auth.token_store import LOG_IN_AGAIN, SECRET_CHANGED
-from server.spotify.consent import REMIND_FROM, SCOPES, Consent
+from server.spotify.consent import REMIND_FROM, Consent
 
 RENEW = "log in again at /auth/login/"
+RENEW_OR_OFF = f"{RENEW}, or set FOLLOWING=off if nobody's followed artists matter here"
 
 
-def of_consent(consent: Consent | None, now: datetime) -> Finding:
-    """Report how long the consent of the newest login lasts."""
+def of_consent(consent: Consent | None, now: datetime, scopes: Sequence[str] = ()) -> Finding:
+    """Report how long the consent of the newest login lasts, and which of `scopes` it lacks."""
     if consent is None:
         text = "no account has logged in; syncs use the app's own token"
         return Finding("ok", "login", text)
@@ -20,9 +21,8 @@ def of_consent(consent: Consent | None, now: datetime) -> Finding:
         return Finding("fault", "login", "its tokens cannot be read", SECRET_CHANGED)
     if consent.has_ended(now):
         return Finding("note", "login", "Spotify no longer accepts its consent", LOG_IN_AGAIN)
-    missing = set(SCOPES) - set(consent.scopes)
-    if missing:
-        return Finding("note", "login", f"lacks the scope {', '.join(missing)}", RENEW)
+    if missing := consent.lacks(scopes):
+        return Finding("note", "login", f"lacks the scope {', '.join(missing)}", RENEW_OR_OFF)
     days = consent.days_left(now)
     text = f"consent of {consent.authorized_at:%Y-%m-%d}, valid for {days} more days"
     if days <= REMIND_FROM:

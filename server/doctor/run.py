@@ -100,7 +100,7 @@ async def _upstream(
         if database_answers:
             watch = ConsentMonitor(database, upstream.encryption, settings.allowed_users, now)
             await watch.load()
-            yield login.of_consent(watch.consent, now())
+            yield login.of_consent(watch.consent, now(), settings.scopes)
             mistaken = await database.run(token_store.mistaken_entries, settings.allowed_users)
             yield login.who_may_in(settings, watch.consent, mistaken)
             async for finding in spotify.limits(settings, database, upstream, now):

@@ -1,7 +1,7 @@
 """The browser login: start it, complete it, log out, disconnect."""
 
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hmac import compare_digest
 
@@ -30,7 +30,7 @@ from server.login.session_store import Visitor
 from server.spotify.api.client import SpotifyClient
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Accounts
-from server.spotify.consent import SCOPES, end_of_consent
+from server.spotify.consent import end_of_consent
 from server.spotify.limits.quota import unknown_browsers_bucket
 from server.spotify.profile import Profile, read_profile
 from server.spotify.types import Grant
@@ -63,6 +63,7 @@ class CompletedLogin:
 class LoginService:
     """Runs logins. `allowed` lists the accounts that may log in; if empty, the first one owns all.
 
+    `scopes` are those that Spotify is asked for; an empty list asks for the account's name alone.
     `tokens` encrypts stored tokens, `cookies` logins in progress, `browsers` the cookies of known
     browsers. `on_change` is awaited after a login is stored or deleted. `timer` is a monotonic
     clock in seconds.
@@ -79,6 +80,7 @@ class LoginService:
         browsers: Encryption,
         redirect_uri: str,
         allowed: Collection[str],
+        scopes: Sequence[str],
         on_change: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
         timer: Callable[[], float],
@@ -93,6 +95,7 @@ class LoginService:
         self._browsers = browsers
         self.redirect_uri = redirect_uri
         self._allowed = allowed
+        self.scopes = scopes
         self._on_change = on_change
         self._now = now
         self._budget = LoginBudget(timer)
@@ -103,7 +106,7 @@ class LoginService:
         """Start a login that returns to the local path `target`, without any call or query."""
         attempt = Attempt(local_path(target), self._now())
         url = self._accounts.consent_url(
-            self.redirect_uri, SCOPES, attempt.state, attempt.challenge
+            self.redirect_uri, self.scopes, attempt.state, attempt.challenge
         )
         return StartedLogin(url, attempt.state, seal(attempt, self._cookies))
 
@@ -192,6 +195,10 @@ class LoginService:
             )
             if grant.refresh_token is None:
                 raise errors.SpotifyFailed("the response to a code has no refresh token")
+            if (
+                grant.scopes is None
+            ):  # RFC 6749 section 5.1: then they are those that were requested
+                grant = replace(grant, scopes=tuple(self.scopes))
             answer = await self._client.get_as(grant.access_token, ME, bucket=bucket)
             return grant, read_profile(answer)
         except SpotifyError as error:

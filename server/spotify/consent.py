@@ -4,13 +4,13 @@ Source: developer.spotify.com/documentation/web-api/tutorials/refreshing-tokens 
 """
 
 from calendar import monthrange
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 MONTHS = 6
 REMIND_FROM = 30  # days before the end
-SCOPES = ("user-follow-read",)  # the least that identifies an account and is useful
 
 ConsentState = Literal["active", "consent_needed", "unreadable"]
 
@@ -32,6 +32,10 @@ class Consent:
     def ends_at(self) -> datetime:
         """When the consent expires."""
         return end_of_consent(self.authorized_at)
+
+    def lacks(self, scopes: Collection[str]) -> list[str]:
+        """Return those of `scopes` that the user has not granted."""
+        return [scope for scope in scopes if scope not in self.scopes]
 
     def has_ended(self, now: datetime) -> bool:
         """Whether Spotify has ended the consent, or its six months are over."""

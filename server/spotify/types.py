@@ -60,12 +60,15 @@ ENDPOINTS: dict[SourceName, Endpoint] = {
 
 @dataclass(frozen=True)
 class Grant:
-    """The answer to a token request: tokens, masked in `repr`; `expires_in` is in seconds."""
+    """The answer to a token request: tokens, masked in `repr`; `expires_in` is in seconds.
+
+    `scopes` is None if the answer named none.
+    """
 
     access_token: str = field(repr=False)
     expires_in: int
     refresh_token: str | None = field(default=None, repr=False)
-    scopes: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
 
     @property
     def lifetime(self) -> timedelta:

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import URL, select, text
 
 from models import Login
+from server.config.settings import FOLLOW_READ
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.spotify.auth import token_store
 from server.spotify.auth.oauth import Accounts
 from server.spotify.auth.token_provider import TokenProvider
 from server.spotify.auth.token_refresh import TokenRefresher
-from server.spotify.consent import SCOPES
 from server.spotify.profile import Profile, read_profile
 from server.spotify.transport import Transport
 from server.spotify.types import Grant
@@ -221,7 +221,7 @@ async def consent_to(
     standin.listener = listener
     accounts = accounts_of(standin, transport)
     verifier = "v" * 43
-    asked = accounts.consent_url(REDIRECT_URI, SCOPES, "state", challenge_of(verifier))
+    asked = accounts.consent_url(REDIRECT_URI, [FOLLOW_READ], "state", challenge_of(verifier))
     browser = new_client()
     back = await browser.fetch(
         asked, method="POST", body="answer=agree", follow_redirects=False, raise_error=False

@@ -64,7 +64,7 @@ class Accounts:
             "client_id": self._client_id,
             "response_type": "code",
             "redirect_uri": redirect_uri,
-            "scope": " ".join(scopes),
+            **({"scope": " ".join(scopes)} if scopes else {}),
             "state": state,
             "code_challenge_method": "S256",
             "code_challenge": challenge,
@@ -153,10 +153,10 @@ def _read_grant(content: dict[str, Any]) -> Grant:
     refresh, scope = content.get("refresh_token"), content.get("scope")
     if isinstance(refresh, str) and len(refresh) > MAX_TOKEN_LENGTH:
         raise BadAnswer("the accounts service sent a refresh token that is too long")
-    words = scope[:MAX_TOKEN_LENGTH].split() if isinstance(scope, str) else ()
+    words = scope[:MAX_TOKEN_LENGTH].split() if isinstance(scope, str) else None
     return Grant(
         access_token=token,
         expires_in=min(seconds, MAX_LIFETIME),
         refresh_token=refresh if isinstance(refresh, str) and refresh else None,
-        scopes=tuple(filter(TOKEN.fullmatch, words)),
+        scopes=None if words is None else tuple(filter(TOKEN.fullmatch, words)),
     )

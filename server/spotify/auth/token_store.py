@@ -173,7 +173,7 @@ def record_consent(
     row.user_id = profile.user_id or row.user_id
     if row.user_id == row.account_id:  # or it would look untyped
         row.user_id = None
-    row.display_name, row.scopes = profile.display_name, list(grant.scopes)
+    row.display_name, row.scopes = profile.display_name, list(grant.scopes or ())
     row.authorized_at, row.state, row.reason, row.reminded_at = at, ACTIVE, None, None
     store_grant(row, grant, at + grant.lifetime, encryption)
     session.flush()

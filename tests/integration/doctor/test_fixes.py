@@ -71,7 +71,7 @@ CARRIED_OUT_BY = {
     "doctor/run.py:_reach text -> fix": SETTING,
     "doctor/login.py:of_consent Spotify no longer accepts its consent -> LOG_IN_AGAIN": LOGIN,
     "doctor/login.py:of_consent its tokens cannot be read -> SECRET_CHANGED": LOGIN,
-    "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW": LOGIN,
+    "doctor/login.py:of_consent lacks the scope {', '.join(missing)} -> RENEW_OR_OFF": LOGIN,
     "doctor/login.py:of_consent text -> RENEW": LOGIN,
     "doctor/login.py:who_may_in text -> fix": "tests/integration/doctor/test_doctor.py"
     "::test_an_older_id_in_allowed_users_is_found_with_what_to_write_instead",

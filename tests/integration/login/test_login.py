@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 import pytest
 
-from server.standin import Listener
+from server.standin import Answer, Listener
 from tests.support.login_browser import SetStage, Stage, parameters, read_page
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -43,6 +44,54 @@ async def test_the_login_sends_the_browser_to_spotify(set_stage: SetStage, path:
         "code_challenge_method": "S256",
         "show_dialog": "true",
     }
+
+
+@pytest.mark.gen_test
+async def test_without_following_no_scope_is_asked_for_and_the_page_says_so(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(following="off")
+    browser = stage.browser()
+    assert "scope" not in parameters(await browser.begin())
+    assert "no permission beyond your account’s name" in read_page(await browser.get("/"))
+    assert (await browser.log_in()).code == 303
+    page = read_page(await browser.get("/"))
+    assert "You are logged in as" in page
+    assert "does not allow" not in page
+
+
+@pytest.mark.gen_test
+async def test_a_login_of_a_time_without_following_is_told_to_log_in_again(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    assert "<code>user-follow-read</code>" in read_page(await browser.get("/"))
+    await browser.log_in()
+    page = read_page(await browser.get("/"))
+    assert "user-follow-read" not in page, "they have allowed it"
+    await stage.execute("UPDATE logins SET scopes = '{}' WHERE authorized_at IS NOT NULL")
+    await stage.freshet.consent_monitor.load()
+    page = read_page(await browser.get("/"))
+    assert "does not allow Freshet to see which artists you follow" in page
+    assert "Log in again</a>" in page
+    await browser.log_in()
+    assert "does not allow" not in read_page(await browser.get("/"))
+
+
+@pytest.mark.gen_test
+async def test_a_grant_that_names_no_scope_has_those_that_were_asked_for(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    grant = b'{"access_token": "BQa", "expires_in": 3600, "refresh_token": "AQb"}'
+    stage.standin.answer_next("/api/token", Answer(200, grant))
+    stage.standin.answer_next("/v1/me", Answer(200, b'{"id": "robin", "account_id": "account-1"}'))
+    assert (await stage.browser().log_in()).code == 303
+    await until(lambda: stage.freshet.consent_monitor.consent)
+    consent = stage.freshet.consent_monitor.consent
+    assert consent is not None
+    assert consent.scopes == ("user-follow-read",)
 
 
 @pytest.mark.gen_test

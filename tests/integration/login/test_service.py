@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from server.config.addresses import client_network
+from server.config.settings import FOLLOW_READ
 from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import (
@@ -134,6 +135,7 @@ def front_of(
             browsers=Encryption(SECRET, "browsers"),
             redirect_uri=REDIRECT_URI,
             allowed=allowed,
+            scopes=[FOLLOW_READ],
             on_change=changed,
             now=clock,
             timer=lambda: front.seconds,

@@ -45,7 +45,7 @@ async def test_client_credentials_bring_a_token_for_an_hour(
     assert grant.access_token
     assert grant.expires_in == 3600
     assert grant.refresh_token is None
-    assert grant.scopes == ()
+    assert grant.scopes is None
 
 
 @pytest.mark.gen_test
@@ -222,4 +222,4 @@ async def test_scopes_that_are_no_text_are_none(
     standin = start_standin()
     body = b'{"access_token": "BQa", "expires_in": 9, "scope": ' + scope + b"}"
     standin.answer_next(TOKEN, Answer(200, body))
-    assert (await accounts_of(standin).client_credentials()).scopes == ()
+    assert (await accounts_of(standin).client_credentials()).scopes is None

@@ -53,6 +53,7 @@ DEFAULTS = {
     "CACHE_MAX_AGE": 15,
     "EVENTS_PER_CLIENT": 100,
     "ACCESS_LOG": "summary",
+    "FOLLOWING": "on",
     "SPOTIFY_API_URL": "https://api.spotify.com/v1",
     "SPOTIFY_ACCOUNTS_URL": "https://accounts.spotify.com",
 }
@@ -97,6 +98,7 @@ GOOD: dict[str, list[Any]] = {
     "CACHE_TTL": [("1", 1), ("86400", 86400)],
     "CACHE_MAX_AGE": [("0", 0), ("60", 60)],
     "EVENTS_PER_CLIENT": [("1", 1), ("1000", 1000)],
+    "FOLLOWING": [("on", "on"), ("off", "off"), ("OFF", "off")],
     "ACCESS_LOG": [(mode, mode) for mode in ("all", "summary", "errors", "off")],
     "SPOTIFY_API_URL": [("http://127.0.0.1:5001/v1/", "http://127.0.0.1:5001/v1")],
     "SPOTIFY_ACCOUNTS_URL": [("https://proxy.example/spotify", "https://proxy.example/spotify")],
@@ -167,6 +169,7 @@ BAD = {
     "CACHE_MAX_AGE": ["-1", "9" * 400],
     "EVENTS_PER_CLIENT": ["0", "-1", "many"],
     "ACCESS_LOG": ["none", "ALL"],
+    "FOLLOWING": ["yes", "true", "0"],
     "SPOTIFY_API_URL": BAD_URLS,
     "SPOTIFY_ACCOUNTS_URL": BAD_URLS,
 }
