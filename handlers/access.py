@@ -73,11 +73,11 @@ class AccessHandler(SessionHandler):
             if scope not in owner.scopes:
                 raise KeyLacksScope(scope)
             return Caller(owner.account_id, owner.scopes, "key")
-        if self.request.method not in READING:
-            self.refuse_foreign_posts()
         visitor = await self._login_service.visitor(self.session_token)
         if visitor is None:
             raise LoginRequired
+        if self.request.method not in READING:
+            self.refuse_foreign_posts()
         return Caller(visitor.account_id, frozenset(SCOPES), "session")
 
     def _sent_key(self, *, in_query: bool) -> str | None:
@@ -100,11 +100,43 @@ class AccessHandler(SessionHandler):
         super().write_error(status_code, **kwargs)
 
 
-class NoRouteHandler(AccessHandler):
+class OwnerHandler(AccessHandler):
+    """Base of what belongs to an owner: everything needs a session or a key.
+
+    Strangers get the same 401, whatever the path and the method: they learn nothing of what exists.
+    Reading needs the scope `read`, everything else `manage`. `by_query` accepts `?key=`.
+    """
+
+    by_query = False
+    _caller: Caller | None = None
+
+    async def prepare(self) -> None:
+        """Find out who sent the request, before anything else of it is looked at.
+
+        Raises what `caller` raises.
+        """
+        super().prepare()
+        scope: Scope = "read" if self.request.method in READING else "manage"
+        self._caller = await self.caller(scope, in_query=self.by_query)
+
+    @property
+    def owner(self) -> str | None:
+        """The account for which the request is; None is the server itself."""
+        assert self._caller is not None
+        return self._caller.account_id
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem, for strangers also where the method is unknown."""
+        if status_code == 405 and self._caller is None:
+            kwargs["exc_info"] = (LoginRequired, LoginRequired(), None)
+        super().write_error(status_code, **kwargs)
+
+
+class NoRouteHandler(OwnerHandler):
     """Answers private addresses that do not exist; strangers get the 401 of those that do."""
 
     async def prepare(self) -> None:
         """Raise NotFound for a key or a session, else LoginRequired or ForeignOrigin."""
-        super().prepare()
-        await self.caller("read", in_query=self.request.path.startswith("/feeds/"))
+        self.by_query = self.request.path.startswith("/feeds/")
+        await super().prepare()
         raise NotFound(NOWHERE)

@@ -18,6 +18,7 @@ from server.serving.negotiation import SHARED, matches, strict_transport
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
 ANY_HEADER = "*, Authorization"
 LARGE_BYTES = 4096  # bodies from this size are not copied for each client
+TIMES = orjson.OPT_UTC_Z | orjson.OPT_OMIT_MICROSECONDS  # 2026-11-20T05:00:12Z
 CORS_SECONDS = "86400"  # how long a browser may remember a preflight
 
 log = structlog.get_logger()
@@ -29,7 +30,7 @@ class BaseHandler(RequestHandler):
     _root = ""
     warm = False
     shared = True  # readable by scripts of other origins
-    caching = "no-store"  # of what `write_json` sends
+    caching = "no-store"  # of what `write_json` and errors send
     _request_id: str | None = None
 
     def initialize(self, root: str = "") -> None:
@@ -123,7 +124,7 @@ class BaseHandler(RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.set_header("Cache-Control", self.caching)
         self.set_header("X-Content-Type-Options", "nosniff")
-        self.finish(orjson.dumps(content))
+        self.finish(orjson.dumps(content, option=TIMES))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem, without a traceback or text from outside."""
@@ -131,7 +132,7 @@ class BaseHandler(RequestHandler):
         problem = self._problem(status_code, error)
         self.set_status(problem["status"])
         self.set_header("Content-Type", "application/problem+json")
-        self.set_header("Cache-Control", "no-store")
+        self.set_header("Cache-Control", self.caching)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.share()
         if problem["status"] == 405:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
-from handlers.access import AccessHandler
+from handlers.access import OwnerHandler
 from server.catalog.snapshot import utc
 from server.errors import NotFound, ParameterFault
 from server.login.key_store import KeyEntry
@@ -16,7 +16,7 @@ LONGEST_VALUE = 100  # characters of an invalid value that the answer repeats
 NO_KEY = "You have no key with this id."
 
 
-class KeysHandler(AccessHandler):
+class KeysHandler(OwnerHandler):
     """The keys of the caller: of an account, or those that commands made for the server."""
 
     async def get(self) -> None:
@@ -47,7 +47,7 @@ class KeysHandler(AccessHandler):
             raise InvalidBody([ParameterFault("body", None, "is not JSON")]) from None
 
 
-class KeyHandler(AccessHandler):
+class KeyHandler(OwnerHandler):
     """One key of the caller."""
 
     async def delete(self, identity: str) -> None:

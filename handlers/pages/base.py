@@ -84,7 +84,7 @@ class PageHandler(SessionHandler):
         """Answer with a rendered template, which caches do not store."""
         self.set_status(status)
         self.set_page_headers(policy)
-        self.set_header("Cache-Control", "no-store")
+        self.set_header("Cache-Control", self.caching)
         self.finish(self._pages.render(name, **values))
 
     def set_page_headers(self, policy: str = POLICY) -> None:

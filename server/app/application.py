@@ -17,6 +17,7 @@ import structlog
 from server.app import heap, routes
 from server.app.following import Following
 from server.app.metrics import add_clients, count_sync, make_access_log, make_count, make_metrics
+from server.app.own_artists import OwnArtists
 from server.app.serving import (
     make_admission,
     make_backlog,
@@ -98,9 +99,8 @@ class Application:
         self._build_status()
         self._build_http()
         self.timers = self._make_timers()
-        self.loaded = asyncio.Event()
+        self.loaded, self.port = asyncio.Event(), settings.port
         self.tasks, self._first_tasks = Tasks(), Tasks()
-        self.port = settings.port
 
     def _build_sync(self) -> None:
         """Build what fetches, stores and deletes releases, and what learns of it."""
@@ -124,6 +124,10 @@ class Application:
         self.retention = Retention(database, self._data_changed, keep, now, self._origin)
         parts = self.upstream, self.syncer, self._data_changed, now, self._origin
         self.following = Following(database, *parts)
+        served = self.cache, self.builders, self.admission
+        self.own = OwnArtists(
+            settings, database, *served, now, self._origin, self.following.changed
+        )
         self.jobs = LeaderJobs(
             database, self.syncer, self.details, self.retention, self.following.jobs
         )
@@ -131,19 +135,18 @@ class Application:
             sweeps.CHANNEL: self._others_changed_data,
             sync_lock.CHANNEL: self.upstream_status.refresh,
             token_store.CHANNEL: self._logins_changed,
-            following.CHANNEL: self.following.changed,
+            following.CHANNEL: self.own.changed,
         }
         self.listener = NotificationListener(database, on_notice, self._origin)
 
     def _build_login(self) -> None:
         settings, database, upstream = self.settings, self.database, self.upstream
-        self.consent_monitor = ConsentMonitor(
-            database, upstream.encryption, settings.allowed_users, self._now
-        )
+        allowed = settings.allowed_users
+        self.consent_monitor = ConsentMonitor(database, upstream.encryption, allowed, self._now)
         self.login_service = make_login_service(
             settings, database, upstream, self._logins_changed, self._now, self.admission
         )
-        self.keys = AccessKeys(database, settings.allowed_users, self._now, self.admission)
+        self.keys = AccessKeys(database, allowed, self._now, self.admission)
 
     def _build_status(self) -> None:
         """Build what reports the state of the other parts."""
@@ -199,6 +202,7 @@ class Application:
             builders=self.builders,
             admission=self.admission,
             pages=self.pages,
+            own=self.own,
         )
 
     def _interval(self) -> timedelta:

@@ -8,6 +8,11 @@ from handlers.access import NoRouteHandler
 from handlers.api.changes import ChangesHandler
 from handlers.api.events import EventsHandler
 from handlers.api.keys import KeyHandler, KeysHandler
+from handlers.api.my import (
+    ChoiceHandler,
+    FollowingHandler,
+    MyListHandler,
+)
 from handlers.api.releases import QueryHandler, SingleHandler
 from handlers.api.status import StatusHandler
 from handlers.api.sync import SyncHandler
@@ -30,6 +35,8 @@ from handlers.pages.problems import ProblemHandler
 from handlers.pages.reference_builder import ReferenceBuilder
 from handlers.pages.status import StatusPageHandler
 from handlers.session import PublicAddress
+from server.app.own_artists import OwnArtists
+from server.catalog.my_queries import MY_FEEDS, MY_LISTS
 from server.catalog.query import KINDS
 from server.catalog.snapshot import Found
 from server.config.settings import Settings
@@ -69,6 +76,7 @@ def table(
     builders: Threads,
     admission: Admission,
     pages: Pages,
+    own: OwnArtists,
 ) -> list[Any]:
     """Return all routes; `not_found` answers at other addresses."""
 
@@ -85,8 +93,7 @@ def table(
     served = {"cache": cache, **root}
     login = {**page, "login_service": login_service}
     access = {"address": pages.address, "login_service": login_service, "keys": keys}
-    status = {"read_status": read_status}
-    account = {**login, **status, "owned": not settings.allowed_users}
+    account = {**login, "read_status": read_status, "owned": not settings.allowed_users}
     shown = {**account, "cache": cache}
     return [
         (r"/", HomeHandler, shown),
@@ -103,15 +110,35 @@ def table(
         (r"/api/changes/?", ChangesHandler, {"database": admitted, **root}),
         (r"/api/events", EventsHandler, {"broadcast": broadcast, **root}),
         (r"/api/sync/?", SyncHandler, {**access, "syncer": syncer}),
-        *_of_the_keys(access),
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**page, **described}),
-        (r"/api/status", StatusHandler, {**status, **root}),
+        (r"/api/status", StatusHandler, {"read_status": read_status, **root}),
+        *_of_owners(access, own),
         (r"/problems/([a-z-]+)", ProblemHandler, page),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
         (r"/readyz", ReadyHandler, {**served, "probe": probe, "lag": lag}),
         *(_of_the_demo(settings, page) if settings.demo else ()),
+    ]
+
+
+def _of_owners(access: dict[str, Any], own: OwnArtists) -> list[Any]:
+    """Return the routes of owners' own artists; strangers get 401 for all of them alike."""
+    listed = {**access, "my_releases": own.my_releases}
+    chosen = {**access, "choices": own.choices}
+    return [
+        *_of_the_keys(access),
+        *[
+            (_pattern(kind.path), MyListHandler, {**listed, "kind": kind})
+            for kind in (*MY_LISTS, *MY_FEEDS)
+        ],
+        (
+            r"/api/my/following/?",
+            FollowingHandler,
+            {**access, "artist_list": own.artist_list},
+        ),
+        (rf"/api/my/watched/{ID}/?", ChoiceHandler, {**chosen, "choice": "watched"}),
+        (rf"/api/my/ignored/{ID}/?", ChoiceHandler, {**chosen, "choice": "ignored"}),
     ]
 
 

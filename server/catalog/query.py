@@ -54,12 +54,15 @@ class ReleaseQuery(BaseModel):
     """The parameters of every list of releases or of their artists, under `path`.
 
     `usual` is the number of releases in a list without `release_limit`, `limit` and `offset`.
+    `title` and `home` are the title of a feed and the path of the page that shows the same.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     path: ClassVar[str]
     usual: ClassVar[int] = 20
+    title: ClassVar[str] = "New releases on Spotify"
+    home: ClassVar[str] = "/"
 
     release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=20))
     limit: Limit | None = Field(None, description="Maximum number of items; default: all.")

@@ -23,6 +23,7 @@ class MemoryBudget:
     head_cache: int
     hot_queries: int
     portions: int
+    mine: int
     ring: int
     listeners: int
     waiting: int
@@ -40,10 +41,11 @@ class MemoryBudget:
 
 # Percent.
 SHARES = MemoryBudget(
-    responses=21,
+    responses=17,
     head_cache=5,
     hot_queries=3,
     portions=5,
+    mine=4,
     ring=3,
     listeners=17,
     waiting=9,

@@ -19,6 +19,8 @@ NAMES = (
     ("/albums/", "{spotify_id}"),
     ("/problems/", "{kind}"),
     ("/keys/", "{id}"),
+    ("/watched/", "{id}"),
+    ("/ignored/", "{id}"),
 )
 BLANK = " "  # replaces path parameters; no path contains one
 

@@ -104,6 +104,33 @@ STATUS: dict[str, Any] = {
         "days_to_reconsent": None,
     },
 }
+FOLLOWING: dict[str, Any] = {
+    "items": [
+        {
+            **CREDIT,
+            "followed": True,
+            "choice": None,
+            "checked_at": AT,
+            "next_check_at": "2026-11-22T05:00:12Z",
+            "newest_release": "2026-11-20",
+            "error": None,
+        }
+    ],
+    "count": 1,
+    "total": 160,
+    "limit": 1,
+    "offset": 0,
+    "href": f"{ROOT}/api/my/following/?limit=1",
+    "next": f"{ROOT}/api/my/following/?limit=1&offset=1",
+    "previous": None,
+    "followed": 158,
+    "watched": 2,
+    "ignored": 3,
+    "wanted": 157,
+    "checked": 157,
+    "next_check_at": "2026-11-20T10:03:40Z",
+    "spotify_list": {"read_at": AT, "tried_at": AT, "error": None},
+}
 ERRORS: dict[int, type[errors.FreshetError]] = {
     400: errors.InvalidParameters,
     401: request_errors.LoginRequired,
@@ -153,6 +180,7 @@ JSON: dict[str, dict[str, Any]] = {
     "KeyWish": {"name": KEY["name"], "scopes": KEY["scopes"]},
     "NewAccessKey": {**KEY, "key": f"{KEY['hint']}{'…' * 39}"},
     "AccessKeys": {"items": [{**KEY, "last_used_at": "2026-11-20T09:30:00Z"}]},
+    "Following": FOLLOWING,
 }
 
 

@@ -25,8 +25,9 @@ from server.openapi.operations import (
     problem,
     temporary_problem,
 )
-from server.openapi.private import key_operations, security
+from server.openapi.private import key_operations, my_operations, security
 from server.openapi.private.key_schemas import AccessKeys, KeyWish, NewAccessKey
+from server.openapi.private.my_schemas import Following
 from server.openapi.status_schemas import Status
 from server.serving import feeds
 
@@ -40,6 +41,7 @@ MODELS = (
     KeyWish,
     NewAccessKey,
     AccessKeys,
+    Following,
     Problem,
     OutOfReach,
 )
@@ -107,6 +109,7 @@ def _paths(root: str) -> dict[str, Any]:
         "/api/my/keys/{id}/": key_operations.one_key(),
         "/api/status": {"get": _status()},
         **{kind.path: {"get": _feed(kind)} for kind in FEEDS},
+        **my_operations.paths(),
     }
     examples.add_problems(paths)
     return paths

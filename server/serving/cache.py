@@ -20,7 +20,7 @@ import structlog
 
 from server.catalog import query as queries
 from server.catalog.lifetime import REVALIDATE, Clocks
-from server.catalog.query import ArtistsQuery, Portion, ReleaseQuery
+from server.catalog.query import AnyQuery, ArtistsQuery, Portion, ReleaseQuery
 from server.catalog.snapshot import Found, Snapshot, freshness_of
 from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.database.admission import Admission
@@ -107,14 +107,35 @@ class PayloadCache:
         Raises InvalidParameters, UriTooLong, NoDataYet before the first successful sync,
         Overloaded, or a DatabaseError if a portion has to be read and cannot be.
         """
-        since = freshness_of(self._snapshot).watched_since
-        query = queries.parse(kind, query_string, self._now(), since)
+        query = self.parse(kind, query_string)
         href = query.href
         ready = self._found((href, coding))
         if ready is None:
             ready = await self._build_shared(query, (href, coding))
         self.hot_queries.record_hit(kind.path, query_string, href)
         return ready
+
+    def parse(self, kind: type[AnyQuery], query_string: str) -> AnyQuery:
+        """Parse a raw query string; days without stored data are refused.
+
+        Raises InvalidParameters or UriTooLong.
+        """
+        since = freshness_of(self._snapshot).watched_since
+        return queries.parse(kind, query_string, self._now(), since)
+
+    async def build_unshared(
+        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding
+    ) -> Representation:
+        """Build the response to a query from another snapshot; it is stored nowhere.
+
+        Raises Overloaded.
+        """
+        context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
+        with self._admission.enter():
+            built: StoredResponse = await self._compute(
+                self._builder.build_one, snapshot, query, coding, context
+            )
+        return built.ready
 
     async def get_object(self, path: str, coding: Coding, load: Load) -> Representation:
         """Return the response with one object by its path; `load` reads its JSON from the database.

@@ -100,7 +100,8 @@ def build(
     link = links(root, following, preceding)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
-        channel = Channel(root + query.href, f"{root}/", freshness.as_of, following)
+        home = root + query.home
+        channel = Channel(root + query.href, home, freshness.as_of, following, query.title)
         body, unwritten = isolation.build_together(
             page, lambda part: form.write(channel, _releases(part))
         )

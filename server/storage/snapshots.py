@@ -3,6 +3,7 @@
 Releases are read through indexes in their order, so the cost does not grow with the tables.
 """
 
+from collections.abc import Collection
 from datetime import date
 from functools import cache
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from typing import Any, get_args
 import orjson
 from sqlalchemy import (
     ARRAY,
+    CTE,
     BigInteger,
     ColumnElement,
     Select,
@@ -42,6 +44,7 @@ from server.catalog.snapshot import (
 from server.catalog.zones import end_of_day, start_of_day, zone
 from server.observability.omissions import log_left_out
 from server.storage import freshness
+from server.storage.bulk import is_any_of
 
 NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
     Album.release_date.nulls_first(),
@@ -110,6 +113,23 @@ def load_portion(session: Session, portion: Portion) -> Snapshot:
     return Snapshot(albums, freshness.read(session), None)
 
 
+def load_of_artists(
+    session: Session, artists: Collection[str], today: date, depth: Depth = HELD
+) -> Snapshot:
+    """Read the releases of artists, given by Spotify's ids, down to `depth` in each order.
+
+    `today` is the day in UTC. Each order is cut as in `load`, so that the snapshot stays as small
+    however many artists there are.
+    """
+    credited = select(AlbumArtist.album_id.label("id")).join(
+        Artist, Artist.id == AlbumArtist.artist_id
+    )
+    theirs = credited.where(is_any_of(Artist.spotify_id, artists)).distinct().cte("theirs")
+    latest = _latest(_held(depth, theirs))
+    albums = _entries(session, latest, today=today.isoformat())
+    return Snapshot(albums, freshness.read(session), depth)
+
+
 def read_entries(session: Session, condition: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:
     """Read the releases that satisfy `condition`, with artists, latest first, in two statements.
 
@@ -146,15 +166,18 @@ def _entries(session: Session, latest: Select[Any], **parameters: str) -> tuple[
     return tuple(entries)
 
 
-def _held(depth: Depth) -> ColumnElement[bool]:
+def _held(depth: Depth, among: CTE | None = None) -> ColumnElement[bool]:
     """Select the first releases in each order on the day `today`, of all types and of each type.
 
     Each part is read through one index. Upcoming releases have a window of their own, the nearest
-    first.
+    first. With `among`, only the releases whose `id` is in it are selected.
     """
     day = bindparam("today", type_=Album.release_date.type)
-    out = select(Album.id).where(or_(Album.release_date.is_(None), Album.release_date <= day))
-    upcoming = select(Album.id).where(Album.release_date > day).order_by(*NEAREST_FIRST)
+    every = select(Album.id)
+    if among is not None:
+        every = every.where(Album.id.in_(select(among.c.id)))
+    out = every.where(or_(Album.release_date.is_(None), Album.release_date <= day))
+    upcoming = every.where(Album.release_date > day).order_by(*NEAREST_FIRST)
     windows = [upcoming.limit(depth.overall)]
     for order in (LATEST_FIRST, SEEN_FIRST):
         windows.append(out.order_by(*order).limit(depth.overall))

@@ -60,7 +60,16 @@ TABLE: dict[str, tuple[str, ...]] = {
         "catalog",
         "models",
     ),
-    "presenters": ("sync", "storage", "serving", "serving.feeds", "openapi", "login", "catalog"),
+    "presenters": (
+        "following",
+        "sync",
+        "storage",
+        "serving",
+        "serving.feeds",
+        "openapi",
+        "login",
+        "catalog",
+    ),
     "handlers": (
         "presenters",
         "openapi",
@@ -74,6 +83,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "handlers.api": (
         "handlers",
         "presenters",
+        "following",
         "sync",
         "storage",
         "login",
@@ -93,6 +103,7 @@ TABLE: dict[str, tuple[str, ...]] = {
         "handlers",
         "presenters",
         "openapi",
+        "following",
         "sync",
         "storage",
         "login",

@@ -17,5 +17,6 @@ FORMATS = {
         csv_table.write, "text/csv; charset=utf-8; header=present", csv_table.FILENAME
     ),
 }
+FORMATS |= {path.replace("/feeds/", "/feeds/my/"): each for path, each in FORMATS.items()}
 
 __all__ = ["FORMATS", "Channel", "Format", "Release"]

@@ -44,6 +44,7 @@ BOUNDS = {
     "http/head_cache": DEFAULT.head_cache,
     "serving/hot_queries": DEFAULT.hot_queries,
     "serving/portions": DEFAULT.portions,
+    "following/my_releases": DEFAULT.mine,
     "serving/streams/ring": DEFAULT.ring,
     "serving/streams/broadcast": DEFAULT.listeners,
     "database/admission": DEFAULT.waiting,
@@ -85,6 +86,7 @@ def test_each_owner_is_given_its_share(make_settings: MakeSettings) -> None:
     cache, broadcast = freshet.cache, freshet.broadcast
     assert cache.responses._max_bytes == budget.responses
     assert cache.portions._max_bytes == budget.portions
+    assert freshet.own.my_releases._max_bytes == budget.mine
     assert cache.hot_queries._max_count_bytes == budget.hot_queries // 2
     assert broadcast._max_bytes == budget.ring
     assert broadcast._audience._max_streams == budget.listeners // LISTENER_BYTES

@@ -1,0 +1,44 @@
+"""Builds what serves the artists of owners, and their releases."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from server.config.settings import Settings
+from server.database.admission import Admission, AdmittedDatabase
+from server.database.executor import Database
+from server.following.artist_list import ArtistList
+from server.following.choices import Choices
+from server.following.my_releases import MyReleases
+from server.serving.cache import PayloadCache
+from server.threads import Threads
+
+
+class OwnArtists:
+    """The releases of each owner's artists, the list of these, and the choices that change it.
+
+    `also` is called when somebody's artists have changed; `origin` names this process in
+    notifications.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        cache: PayloadCache,
+        builders: Threads,
+        admission: Admission,
+        now: Callable[[], datetime],
+        origin: str,
+        also: Callable[[], Awaitable[None]],
+    ) -> None:
+        admitted = AdmittedDatabase(database, admission)
+        most = settings.budget.mine
+        self._also = also
+        self.my_releases = MyReleases(database, cache, builders.call, now, most, admission)
+        self.artist_list = ArtistList(admitted, settings.public_url)
+        self.choices = Choices(admitted, self.changed, now, origin)
+
+    async def changed(self) -> None:
+        """Follow a change of somebody's artists, whichever process stored it."""
+        self.my_releases.forget()
+        await self._also()

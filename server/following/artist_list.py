@@ -1,0 +1,79 @@
+"""The list of an owner's artists: why each is in it, and when its releases are looked up."""
+
+from dataclasses import asdict
+from typing import Any
+
+from server.catalog.my_queries import FollowingQuery
+from server.database.admission import AdmittedDatabase
+from server.storage import following, my_releases
+from server.storage.following import MyArtists
+from server.storage.my_releases import ArtistCheckState
+
+
+class ArtistList:
+    """Reads the artists of owners from the database; `root` is this server's URL."""
+
+    def __init__(self, database: AdmittedDatabase, root: str) -> None:
+        self._database, self._root = database, root
+
+    async def page(self, owner: str | None, query: FollowingQuery) -> dict[str, Any]:
+        """Return a page of an owner's artists. Raises Overloaded or a DatabaseError."""
+        return await self._database.run(self._read, owner, query)
+
+    def _read(self, session: Any, owner: str | None, query: FollowingQuery) -> dict[str, Any]:
+        mine = following.read_mine(session, owner)
+        listed = _in_state(mine, query.state)
+        page = list(listed.items())[query.offset : query.offset + query.limit]
+        states = my_releases.check_states(session, [artist for artist, _ in page])
+        following_page, preceding = self._neighbours(query, len(listed))
+        return {
+            "items": [_item(mine, artist, name, states.get(artist)) for artist, name in page],
+            "count": len(page),
+            "total": len(listed),
+            "limit": query.limit,
+            "offset": query.offset,
+            "href": self._root + query.href,
+            "next": following_page,
+            "previous": preceding,
+            "followed": len(mine.followed),
+            "watched": len(mine.watched),
+            "ignored": len(mine.ignored),
+            **asdict(my_releases.progress(session, list(mine.wanted))),
+            "spotify_list": asdict(
+                following.ListState() if owner is None else following.list_state(session, owner)
+            ),
+        }
+
+    def _neighbours(self, query: FollowingQuery, total: int) -> tuple[str | None, str | None]:
+        """Return the addresses of the next and of the previous page, if any."""
+        after, before = query.offset + query.limit, max(query.offset - query.limit, 0)
+        following_page = query.model_copy(update={"offset": after}).href if after < total else None
+        preceding = query.model_copy(update={"offset": before}).href if query.offset else None
+        following_url, preceding_url = (
+            path and self._root + path for path in (following_page, preceding)
+        )
+        return following_url, preceding_url
+
+
+def _in_state(mine: MyArtists, state: str | None) -> dict[str, str | None]:
+    if state is not None:
+        chosen: dict[str, str | None] = dict(getattr(mine, state))
+        return chosen
+    every: dict[str, str | None] = {}
+    for artists in (mine.followed, mine.watched, mine.ignored):
+        for artist, name in artists.items():
+            every[artist] = every.get(artist) or name
+    return every
+
+
+def _item(
+    mine: MyArtists, artist: str, name: str | None, state: ArtistCheckState | None
+) -> dict[str, Any]:
+    choice = "ignored" if artist in mine.ignored else "watched" if artist in mine.watched else None
+    return {
+        "spotify_id": artist,
+        "name": name,
+        "followed": artist in mine.followed,
+        "choice": choice,
+        **asdict(state or ArtistCheckState()),
+    }

@@ -1,0 +1,137 @@
+"""The releases of each owner's own artists, in memory and as responses that no cache may store.
+
+An owner is an account, or the server itself (None), which sees the artists of everybody.
+"""
+
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from server.catalog.query import Portion, ReleaseQuery
+from server.catalog.snapshot import Snapshot
+from server.database.admission import Admission
+from server.database.executor import Database
+from server.errors import NoDataYet
+from server.serving.cache import PayloadCache
+from server.serving.lru import ByteLRU
+from server.serving.payload import Coding, Representation
+from server.storage import my_releases
+from server.storage.my_releases import Mine
+from server.tasks import SingleFlight
+
+MOST_OWNERS = 8  # whose releases are in memory
+NAME_BYTES = 200  # of an artist in memory
+PRIVATE = "private, no-store"
+
+
+class MyReleases:
+    """LRU cache of what owners see, for up to MOST_OWNERS of them and in up to `max_bytes`.
+
+    It is dropped whenever `cache` replaces its responses, and by `forget`. `compute` runs a
+    function off the event loop; `now` is the wall clock.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        cache: PayloadCache,
+        compute: Callable[..., Awaitable[Any]],
+        now: Callable[[], datetime],
+        max_bytes: int,
+        admission: Admission,
+    ) -> None:
+        self._database, self._cache, self._compute, self._now = database, cache, compute, now
+        self._max_bytes, self._admission = max_bytes, admission
+        self._held = self._empty()
+        self._loading = SingleFlight[Mine]()
+        cache.responses.watch(self.forget)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    @property
+    def size(self) -> int:
+        """Estimated bytes in memory, of which a single owner is counted as `max_bytes` at most."""
+        return self._held.size
+
+    def forget(self) -> None:
+        """Drop everything: releases, or the artists of an owner, may have changed."""
+        self._held = self._empty()
+
+    async def read(self, owner: str | None) -> Mine:
+        """Return the artists of an owner with their releases.
+
+        Raises Overloaded or a DatabaseError.
+        """
+        held = self._held  # so that what was read before `forget` is not kept after it
+        found = held.get(owner)
+        if found is None:
+            with self._admission.enter():
+                found = await self._loading.do((id(held), owner), lambda: self._load(owner))
+            held.put(owner, found)
+        return found
+
+    async def snapshot(self, owner: str | None, portion: Portion | None = None) -> Snapshot:
+        """Return the current releases of an owner's artists, or those in a portion.
+
+        Raises NoDataYet before the first sync, Overloaded or a DatabaseError.
+        """
+        mine = await self.read(owner)
+        if mine.snapshot.freshness.synced_at is None and not mine.snapshot.albums:
+            raise NoDataYet
+        if portion is None:
+            return mine.snapshot
+        listed = await self._cache.snapshot_for(portion)
+        return await self._chosen(listed, mine.artists.wanted)
+
+    async def respond(
+        self, owner: str | None, kind: type[ReleaseQuery], query_string: str, coding: Coding
+    ) -> Representation:
+        """Return the response to a raw query string, made for this request alone.
+
+        Raises what `snapshot` raises, InvalidParameters or UriTooLong.
+        """
+        query = self._cache.parse(kind, query_string)
+        snapshot = await self.snapshot(owner, query.portion)
+        return private(await self._cache.build_unshared(snapshot, query, coding))
+
+    async def _load(self, owner: str | None) -> Mine:
+        mine = await self._database.run(my_releases.load, owner, self._now().date())
+        return replace(mine, snapshot=await self._chosen(mine.snapshot, mine.artists.wanted))
+
+    async def _chosen(self, snapshot: Snapshot, wanted: Collection[str]) -> Snapshot:
+        chosen: Snapshot = await self._compute(of_artists, snapshot, wanted)
+        return chosen
+
+    def _empty(self) -> ByteLRU[str | None, Mine]:
+        least, most = self._max_bytes // MOST_OWNERS, self._max_bytes
+        return ByteLRU(most, lambda _owner, mine: min(max(_size(mine), least), most))
+
+
+def of_artists(snapshot: Snapshot, artists: Collection[str]) -> Snapshot:
+    """Return the releases on which one of these artists is credited.
+
+    Lists of artists name only these; each release still shows all that are credited.
+    """
+    chosen = []
+    for album in snapshot.albums:
+        theirs = tuple(each for each in album.artists if each.spotify_id in artists)
+        if theirs:
+            chosen.append(replace(album, artists=theirs))
+    return snapshot.only(chosen)
+
+
+def private(made: Representation) -> Representation:
+    """Return a response with headers that keep it out of every cache.
+
+    `Last-Modified` is left out, because the date does not tell when the artists were chosen.
+    """
+    kept = tuple(each for each in made.headers if each[0] not in ("Cache-Control", "Last-Modified"))
+    return replace(made, headers=(*kept, ("Cache-Control", PRIVATE)))
+
+
+def _size(mine: Mine) -> int:
+    artists = mine.artists
+    count = len(artists.followed) + len(artists.watched) + len(artists.ignored)
+    return mine.snapshot.size + NAME_BYTES * count
