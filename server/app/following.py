@@ -6,6 +6,8 @@ from datetime import datetime
 from server.app.upstream import Upstream
 from server.database.executor import Database
 from server.following.checker import ArtistChecker
+from server.following.outlook import read_outlook
+from server.following.rotation import RotationOutlook
 from server.spotify.api.artist_albums import ArtistAlbums
 from server.sync.syncer import Syncer
 
@@ -24,7 +26,7 @@ class Following:
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
-        self._limiter = upstream.limiter
+        self._database, self._limiter, self._now = database, upstream.limiter, now
         self.checker = ArtistChecker(
             ArtistAlbums(upstream.client("background")),
             database,
@@ -39,6 +41,13 @@ class Following:
     def calls_a_day(self) -> int:
         """Return how many calls checks may make in 24 hours."""
         return self._limiter.allowance.limit("background")
+
+    async def outlook(self, account_id: str | None) -> RotationOutlook:
+        """Read how often the artists of an account, or of all, are checked.
+
+        Raises DatabaseError.
+        """
+        return await read_outlook(self._database, account_id, self.calls_a_day(), self._now())
 
     async def changed(self) -> None:
         """Follow a change of somebody's artists, whichever process stored it."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from itertools import islice
 
 from server.spotify.limits.quota import COUNTED_FOR
 from server.storage.artist_checks import CheckTally, Scheduled
@@ -143,24 +144,41 @@ class RotationOutlook:
 
 
 def outlook(
-    wanted: Collection[str],
+    mine: Collection[str],
     schedules: Mapping[str, Scheduled],
     calls_a_day: int,
     now: datetime,
 ) -> RotationOutlook:
-    """Return how often the `wanted` artists are checked, by their schedules and the ceiling."""
-    known = [schedules[each] for each in wanted if each in schedules]
+    """Return how often the artists `mine` are checked, by the ceiling.
+
+    `schedules` are those of all wanted artists, who share the calls of a day.
+    """
+    known = [schedules[each] for each in mine if each in schedules]
     checked = [each.checked_at for each in known if each.checked_at is not None]
-    upcoming = sorted((max(each.next_check_at, now), each.artist) for each in known)
+    intervals = [each.interval_days for each in schedules.values()]
     return RotationOutlook(
-        artists=len(wanted),
+        artists=len(mine),
         checked=len(checked),
         recently=sum(now - LATE <= at for at in checked),
         failing=sum(each.error is not None for each in known),
         calls_a_day=calls_a_day,
-        days_between=days_between([each.interval_days for each in known], calls_a_day),
-        upcoming=tuple((artist, at) for at, artist in upcoming[:NEXT]),
+        days_between=days_between(intervals, calls_a_day),
+        upcoming=_upcoming(schedules.values(), set(mine), spacing(calls_a_day), now),
     )
+
+
+def _upcoming(
+    schedules: Collection[Scheduled], mine: Collection[str], apart: timedelta, now: datetime
+) -> tuple[tuple[str, datetime], ...]:
+    """Return the next checks of the artists `mine`; those that are due come one after the other."""
+    due = [each for each in schedules if is_due(each, now)]
+    later = [each for each in schedules if not is_due(each, now)]
+    due.sort(key=lambda each: _urgency(each, now))
+    later.sort(key=lambda each: each.next_check_at)
+    turns = [(each.artist, now + place * apart) for place, each in enumerate(due)]
+    free = now + len(due) * apart
+    turns += [(each.artist, max(each.next_check_at, free)) for each in later]
+    return tuple(islice((turn for turn in turns if turn[0] in mine), NEXT))
 
 
 def days_between(intervals: Collection[int], calls_a_day: int) -> float:

@@ -310,3 +310,17 @@ async def test_what_a_sync_has_stored_is_no_news_to_a_check(rig: Callable[..., R
     await checks.watch(1)
     logs = await checks.ticks(1)
     assert [each["added"] for each in logs if each["event"] == "artist_checked"] == [0]
+
+
+@pytest.mark.gen_test
+async def test_the_outlook_counts_first_checks_and_names_the_next_ones(
+    rig: Callable[..., Rig],
+) -> None:
+    checks = rig([each for number in range(1, 4) for each in records(number, *DAYS)])
+    await checks.watch(1, 2, 3)
+    await checks.ticks(2)
+    outlook = await checks.following.outlook(None)
+    assert (outlook.artists, outlook.checked, outlook.every) == (3, 2, "every day")
+    (waiting,) = (number for number in (1, 2, 3) if not checks.calls(number))
+    assert outlook.upcoming[0] == (her(waiting), checks.clock())
+    assert {name for name, _ in outlook.upcoming} == {her(1), her(2), her(3)}

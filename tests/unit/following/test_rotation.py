@@ -108,8 +108,19 @@ def test_the_outlook_says_how_often_each_artist_is_checked() -> None:
     outlook = rotation.outlook(names, schedules, 80, NOW)
     assert (outlook.artists, outlook.checked, outlook.recently) == (120, 110, 90)
     assert outlook.completeness == 0.75
-    assert outlook.upcoming[0][1] == NOW
     assert len(outlook.upcoming) == 10
+    apart = rotation.spacing(80)
+    assert [at for _, at in outlook.upcoming] == [NOW + place * apart for place in range(10)]
+
+
+def test_the_outlook_of_one_owner_counts_the_artists_of_the_others() -> None:
+    schedules = {f"artist{number}": scheduled(f"artist{number}") for number in range(160)}
+    outlook = rotation.outlook(["artist0"], schedules, 80, NOW)
+    assert (outlook.artists, outlook.sentence) == (
+        1,
+        "every 4 days with 1 artist and 80 calls a day",
+    )
+    assert [artist for artist, _ in outlook.upcoming] == ["artist0"]
 
 
 @pytest.mark.parametrize(
