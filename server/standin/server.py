@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from socket import AF_INET, AF_INET6, create_server
 
 from tornado.httpserver import HTTPServer
@@ -66,7 +66,7 @@ class StandIn:
             client_id=client_id,
             client_secret=client_secret,
             redirect_uris=redirect_uris,
-            catalogue=catalogue or Catalogue.generate(today=clock().astimezone(UTC).date()),
+            catalogue=catalogue or _generated(clock().astimezone(UTC).date()),
             clock=clock,
             tokens=TokenIssuer(client_secret, clock),
             faults=ActiveFaults(seed, faults),
@@ -256,6 +256,12 @@ class StandIn:
             default_handler_args=world,
             log_function=self._record,
         )
+
+
+def _generated(today: date) -> Catalogue:
+    catalogue = Catalogue.generate(today=today)
+    catalogue.invent_records(today)
+    return catalogue
 
 
 def _reachable(host: str) -> str:

@@ -42,8 +42,13 @@ class Catalogue:
         self.discographies = Discographies(seed)
         self.following = Following()
         self._last_published: tuple[str, int] = ("", 0)
+        self._records_until: date | None = None
         self._released = 0
         self._reconsidered = 0
+
+    def invent_records(self, today: date) -> None:
+        """Give the listing's artists of now and later older records, and some that it lacks."""
+        self._records_until = today
 
     @classmethod
     def generate(cls, *, today: date, seed: int = 1, size: int = 120, quirks: bool = True) -> Self:
@@ -107,6 +112,7 @@ class Catalogue:
 
         `name` is part of an artist's name, in lower case.
         """
+        self._invent_for(*self._listed_artists())
         known = [self.albums, *map(self.discographies.of, self.discographies.named(name))]
         return [
             album
@@ -125,7 +131,10 @@ class Catalogue:
     def album(self, identifier: str) -> Json | None:
         """Return the simplified album with that id, None if there is none."""
         listed = (album for album in self._valid_albums() if album.get("id") == identifier)
-        return next(listed, None) or self.discographies.album(identifier)
+        found = next(listed, None)
+        if found is None:
+            self._invent_for(*self._listed_artists())
+        return found or self.discographies.album(identifier)
 
     def artists(self) -> dict[str, Json]:
         """Return every artist by id, with the name from the newest album in the listing."""
@@ -141,12 +150,20 @@ class Catalogue:
 
     def discography(self, artist_id: str) -> list[Json]:
         """Return the albums that credit the artist in Spotify's order, with `album_group`."""
+        self._invent_for(artist_id)
         listed = (
             album
             for album in self._valid_albums()
             if any(artist.get("id") == artist_id for artist in credited(album))
         )
         return grouped(_each_once(chain(listed, self.discographies.of(artist_id))), artist_id)
+
+    def _invent_for(self, *artist_ids: str) -> None:
+        if self._records_until is not None:
+            listed = self._listed_artists()
+            for artist_id in artist_ids:
+                if artist_id in listed:
+                    self.discographies.invent_records(listed[artist_id], self._records_until)
 
     def followed(self, account_id: str | None = None) -> list[Json]:
         """Return the artists that an account follows, sorted by id; None is any account."""

@@ -10,10 +10,13 @@ from server.standin.catalogue.spotify_objects import Json, credited, simplified_
 
 GROUPS: Final = ("album", "single", "compilation", "appears_on")
 """The values of `include_groups`, in the order in which Spotify sends them."""
-_RECENT: Final = 31
+_OLD: Final = date(2026, 1, 1)
+"""The day before which an artist's older records came out, whatever day it is now."""
 _OLDEST: Final = 6000
-_CURRENT: Final = 0.15
-"""The part of the artists whose last record is less than `_RECENT` days old."""
+"""The most days between an older record and `_OLD`."""
+_RECENT: Final = 60
+_OUTPUT: Final = 0.006
+"""The probability of a record on each of the last `_RECENT` days."""
 
 
 class Discographies:
@@ -22,7 +25,7 @@ class Discographies:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._artists: dict[str, Json] = {}
-        self._since: dict[str, date] = {}
+        self._until: dict[str, date] = {}
         self._records: dict[str, dict[str, Json]] = {}
         self._albums: dict[str, Json] = {}
 
@@ -39,11 +42,19 @@ class Discographies:
         added = []
         for place in range(len(self._artists), len(self._artists) + number):
             rng = seeded_random(self._seed, "invented", place)
-            identifier = spotify_id(self._seed, "invented", place)
-            self.add(simplified_artist(identifier, band(rng)[1]))
-            self._since[identifier] = today
-            added.append(identifier)
+            artist = simplified_artist(spotify_id(self._seed, "invented", place), band(rng)[1])
+            self.invent_records(artist, today)
+            added.append(artist["id"])
         return added
+
+    def invent_records(self, artist: Json, today: date) -> None:
+        """Give an artist invented records until `today`, unless it is known already.
+
+        Each has the same id and the same day after a restart.
+        """
+        if artist["id"] not in self._artists:
+            self.add(artist)
+            self._until[artist["id"]] = today
 
     def add(self, artist: Json, records: Iterable[Json] = ()) -> None:
         """Add an artist with these records, or records to an artist that is known."""
@@ -54,13 +65,16 @@ class Discographies:
 
     def of(self, identifier: str) -> list[Json]:
         """Return the records of an artist, in no particular order."""
-        since = self._since.pop(identifier, None)
-        if since is not None:
-            self.add(self._artists[identifier], self._older(identifier, since))
+        until = self._until.pop(identifier, None)
+        if until is not None:
+            self.add(self._artists[identifier], self._invented(identifier, until))
         return list(self._records.get(identifier, {}).values())
 
     def album(self, identifier: str) -> Json | None:
-        """Return the record with that id, None if there is none or it was never asked for."""
+        """Return the record with that id, None if there is none."""
+        if identifier not in self._albums:
+            for artist in [*self._until]:
+                self.of(artist)
         return self._albums.get(identifier)
 
     def named(self, name: str) -> list[str]:
@@ -71,16 +85,19 @@ class Discographies:
             if name in str(artist.get("name")).casefold()
         ]
 
-    def _older(self, identifier: str, today: date) -> list[Json]:
+    def _invented(self, identifier: str, today: date) -> list[Json]:
         rng = seeded_random(self._seed, "records", identifier)
         number = int(10 ** rng.uniform(0.3, 1.8))
-        ages = [rng.randint(_RECENT, _OLDEST) for _ in range(number)]
-        if rng.random() < _CURRENT:
-            ages[0] = rng.randint(0, _RECENT - 1)
+        old = [_OLD - timedelta(days=rng.randint(1, _OLDEST)) for _ in range(number)]
+        days = [today - timedelta(days=age) for age in range(_RECENT)]
+        recent = [day for day in days if self._has_record(identifier, day)]
         return [
-            self.record(identifier, ("older", place), today - timedelta(days=age))
-            for place, age in enumerate(ages)
+            *(self.record(identifier, ("old", place), day) for place, day in enumerate(old)),
+            *(self.record(identifier, ("recent", day), day) for day in recent),
         ]
+
+    def _has_record(self, identifier: str, day: date) -> bool:
+        return seeded_random(self._seed, "recent", identifier, day).random() < _OUTPUT
 
     def record(self, identifier: str, key: tuple[object, ...], released: date) -> Json:
         """Return an invented record of `key` by a known artist, first of those credited."""

@@ -1,7 +1,7 @@
 """The stand-in has followed artists and their records, as a new app meets them."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -61,6 +61,10 @@ def prolific(app: App) -> tuple[str, list[dict[str, Any]]]:
     known = app.standin.catalogue.discographies
     most = max(known.artists, key=lambda each: len(known.of(each)))
     return most, known.of(most)
+
+
+def without_group(albums: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: album[name] for name in album if name != "album_group"} for album in albums]
 
 
 # Whom somebody follows
@@ -294,6 +298,29 @@ def test_invented_artists_and_their_records_are_the_same_after_a_restart() -> No
     days = [record["release_date"] for records in made[0] for record in records]
     assert max(days) <= TODAY.isoformat()
     assert min(days) < "2020"
+
+
+@pytest.mark.gen_test
+async def test_the_listings_artists_have_records_that_the_listing_lacks(open_app: OpenApp) -> None:
+    catalogue = Catalogue.generate(today=TODAY)
+    listed = {album["id"] for album in catalogue.albums if album}
+    app = await open_app(catalogue=catalogue)
+    artist = (await followed(app))[0]
+    path = f"/artists/{artist}/albums?limit=10"
+    assert {item["id"] for item in (await app.json(path))["items"]} <= listed
+    catalogue.invent_records(TODAY)
+    assert {item["id"] for item in (await app.json(path))["items"]} - listed
+    for each in await followed(app):
+        await app.json(f"/artists/{each}/albums?limit=10")
+    known = [album for each in catalogue.artists() for album in catalogue.discography(each)]
+    lacking = [album for album in known if album["id"] not in listed]
+    assert any(album["release_date"] > "2026-11-01" for album in lacking)
+    restarted = Catalogue.generate(today=TODAY + timedelta(days=1))
+    restarted.invent_records(TODAY + timedelta(days=1))
+    again = {album["id"]: restarted.album(album["id"]) for album in lacking}
+    assert all(catalogue.album(album["id"]) for album in lacking)
+    assert all(again[album["id"]] in (album, None) for album in without_group(lacking))
+    assert sum(each is not None for each in again.values()) > len(lacking) / 2
 
 
 # Search for what is new of one artist
