@@ -4,17 +4,49 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from handlers.pages.base import PageHandler, Pages
+from handlers.access import READING
+from handlers.pages.base import NOWHERE, PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
-from server.errors import DatabaseError
+from server.errors import DatabaseError, NotFound
 from server.login.login_budget import KNOWN_COOKIE, KNOWN_LIFE
 from server.login.service import LoginService
 from server.login.session_store import Visitor
-from server.request_errors import Overloaded
+from server.request_errors import LoginRequired, Overloaded
 from server.spotify.consent import Consent
 from server.sync.status import Status
 
 VISITOR_SECONDS = 2.0  # how long a page waits for the database
+
+
+class PrivateHandler(PageHandler):
+    """Base of the pages that only a logged-in account has; strangers get the same 401 at each."""
+
+    def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
+        """Take the login service from the routes."""
+        super().initialize(pages)
+        self._login_service = login_service
+
+    async def owner(self) -> str:
+        """Return the id of the logged-in account.
+
+        Raises LoginRequired, ForeignOrigin for a form of another site, Overloaded or a
+        DatabaseError.
+        """
+        if self.request.method not in READING:
+            self.refuse_foreign_posts()
+        visitor = await self._login_service.visitor(self.session_token)
+        if visitor is None:
+            raise LoginRequired
+        return visitor.account_id
+
+
+class NoPageHandler(PrivateHandler):
+    """Answers at private addresses without a page."""
+
+    async def prepare(self) -> None:
+        """Raise NotFound for a logged-in account, LoginRequired or ForeignOrigin for others."""
+        await self.owner()
+        raise NotFound(NOWHERE)
 
 
 class AccountHandler(PageHandler):

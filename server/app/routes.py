@@ -18,6 +18,7 @@ from handlers.api.status import StatusHandler
 from handlers.api.sync import SyncHandler
 from handlers.health import HealthHandler, ReadyHandler
 from handlers.metrics import MetricsHandler
+from handlers.pages.account import NoPageHandler
 from handlers.pages.artist import ArtistHandler
 from handlers.pages.auth import (
     CallbackHandler,
@@ -31,6 +32,7 @@ from handlers.pages.demo import CoverHandler, OpenHandler, SetupHandler
 from handlers.pages.docs import DocsHandler, OpenApiHandler
 from handlers.pages.files import ApiRootHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.pages.home import HomeHandler
+from handlers.pages.keys import KeysPageHandler, RevokeHandler
 from handlers.pages.problems import ProblemHandler
 from handlers.pages.reference_builder import ReferenceBuilder
 from handlers.pages.status import StatusPageHandler
@@ -113,7 +115,7 @@ def table(
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**page, **described}),
         (r"/api/status", StatusHandler, {"read_status": read_status, **root}),
-        *_of_owners(access, own),
+        *_of_owners(access, login, own),
         (r"/problems/([a-z-]+)", ProblemHandler, page),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
@@ -122,12 +124,12 @@ def table(
     ]
 
 
-def _of_owners(access: dict[str, Any], own: OwnArtists) -> list[Any]:
+def _of_owners(access: dict[str, Any], login: dict[str, Any], own: OwnArtists) -> list[Any]:
     """Return the routes of owners' own artists; strangers get 401 for all of them alike."""
     listed = {**access, "my_releases": own.my_releases}
     chosen = {**access, "choices": own.choices}
     return [
-        *_of_the_keys(access),
+        *_of_the_keys(access, login),
         *[
             (_pattern(kind.path), MyListHandler, {**listed, "kind": kind})
             for kind in (*MY_LISTS, *MY_FEEDS)
@@ -169,8 +171,15 @@ def _of_the_demo(settings: Settings, page: dict[str, Any]) -> list[Any]:
 
 def unlisted(pages: Pages, login_service: LoginService, keys: AccessKeys) -> list[Any]:
     """Return what answers at private addresses without a route, after all routes."""
-    access = {"address": pages.address, "login_service": login_service, "keys": keys}
-    return [(r"/(?:api|feeds)/my(?:/.*)?", NoRouteHandler, access)]
+    login = {"login_service": login_service}
+    return [
+        (r"/my(?:/.*)?", NoPageHandler, {"pages": pages, **login}),
+        (
+            r"/(?:api|feeds)/my(?:/.*)?",
+            NoRouteHandler,
+            {"address": pages.address, "keys": keys, **login},
+        ),
+    ]
 
 
 def not_found(pages: Pages) -> tuple[type[NotFoundHandler], dict[str, Any]]:
@@ -198,9 +207,12 @@ def _of_the_login(login: dict[str, Any], *, by_hand: bool) -> list[Any]:
     ]
 
 
-def _of_the_keys(access: dict[str, Any]) -> list[Any]:
-    """Return the routes of access keys."""
+def _of_the_keys(access: dict[str, Any], login: dict[str, Any]) -> list[Any]:
+    """Return the routes of access keys: the page, and the API."""
+    pages = {**login, "keys": access["keys"]}
     return [
+        (r"/my/keys/?", KeysPageHandler, pages),
+        (rf"/my/keys/{NUMBER}/revoke/?", RevokeHandler, pages),
         (r"/api/my/keys/?", KeysHandler, access),
         (rf"/api/my/keys/{NUMBER}/?", KeyHandler, access),
     ]

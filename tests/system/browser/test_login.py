@@ -77,6 +77,17 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     press(page, "Agree")
     expect(page.get_by_text(LOGGED_IN)).to_be_visible()
     yield "logged-in"
+    press(page, "Access keys")
+    yield "keys"
+    page.get_by_label("Name").fill("feed reader")
+    page.get_by_label("sync").check()
+    press(page, "Make the key")
+    expect(page.locator("code.key")).to_have_text(re.compile(r"^fr_[\w-]{43}$"))
+    yield "key-made"
+    page.get_by_role("button", name="Revoke feed reader").click()
+    expect(page.get_by_role("status")).to_contain_text("The key is revoked.")
+    yield "key-revoked"
+    press(page, "Back to your account")
     page.get_by_text("Disconnect…").click()
     expect(page.get_by_role("button", name="Delete and disconnect")).to_be_visible()
     yield "disconnecting"
