@@ -12,7 +12,10 @@ from models.base import Base
 
 
 class Quota(Base):
-    """The calls that all processes made for one app to `bucket` in the hour from `window` on."""
+    """The calls that all processes made for one app to `bucket` in the hour from `window` on.
+
+    `following` is how many of them looked for the releases of followed artists.
+    """
 
     __tablename__ = "quota"
 
@@ -20,6 +23,7 @@ class Quota(Base):
     bucket: Mapped[str] = mapped_column(primary_key=True)
     window: Mapped[datetime] = mapped_column("window", primary_key=True)
     calls: Mapped[int]
+    following: Mapped[int] = mapped_column(server_default=text("0"))
 
 
 class Cooldown(Base):

@@ -12,6 +12,7 @@ FreshetError                     500
 │   └── EmbeddedPostgresError    503  the embedded PostgreSQL cannot be created or started
 ├── SpotifyError                 502
 │   ├── SpotifyUnavailable       502  5xx, lost or refused connection
+│   │   ├── ConnectionCut        502  the connection ended before the answer was complete
 │   │   └── SpotifyTimeout       504  no answer in time
 │   ├── BadAnswer                502  not JSON, too long, or of another shape
 │   ├── TokenRejected            502  401: the access token is invalid or has expired
@@ -22,8 +23,8 @@ FreshetError                     500
 │   ├── AppRefused               502  403 with another cause: Premium, scope
 │   │   └── UserRefused          502  the user is not registered with this app
 │   └── Paused                   503  no call may be made for some seconds
-│       ├── RateLimited          503  429: Spotify asks for a pause
-│       └── QuotaSpent           503  QUOTA_PER_DAY is reached
+│       ├── RateLimited          503  429, or cut connections: Spotify needs a pause
+│       └── QuotaSpent           503  the calls of a day are used up
 ├── LoginFailed                  4xx, 5xx: a class for each cause: `server/login/errors.py`
 └── RequestError                 4xx; those of single routes: `server/request_errors.py`
 """
@@ -110,6 +111,10 @@ class SpotifyUnavailable(SpotifyError):
     """A 5xx or a broken connection; transient."""
 
 
+class ConnectionCut(SpotifyUnavailable):
+    """A connection that ended before the answer was complete; transient."""
+
+
 class SpotifyTimeout(SpotifyUnavailable):
     """No response within the timeout; transient."""
 
@@ -171,11 +176,11 @@ class Paused(SpotifyError):
 
 
 class RateLimited(Paused):
-    """A 429, now or earlier: further calls before the end of the pause would prolong it."""
+    """A 429 or a series of cut connections, now or earlier; more calls could prolong the pause."""
 
 
 class QuotaSpent(Paused):
-    """The calls that QUOTA_PER_DAY allows within 24 hours are used up."""
+    """The calls that a bucket may have within 24 hours, or a purpose of them, are used up."""
 
     kind = "quota-spent"
     title = "The daily quota of calls to Spotify is used up"

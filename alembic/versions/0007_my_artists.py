@@ -49,6 +49,9 @@ def upgrade() -> None:
         )
         op.drop_constraint(f"pk_{table}", table)
         op.create_primary_key(op.f(f"pk_{table}"), table, ["client_id", *columns])
+    op.add_column(
+        "quota", sa.Column("following", sa.Integer(), server_default=sa.text("0"), nullable=False)
+    )
     op.create_table(
         "ceilings",
         sa.Column("client_id", sa.Text(), nullable=False),
@@ -158,3 +161,4 @@ def downgrade() -> None:
         op.drop_constraint(f"pk_{table}", table)
         op.drop_column(table, "client_id")
         op.create_primary_key(op.f(f"pk_{table}"), table, list(columns))
+    op.drop_column("quota", "following")

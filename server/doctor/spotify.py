@@ -1,5 +1,6 @@
 """Checks of Spotify: proxy, clock, credentials, sources, markets, quota and time between syncs."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -19,13 +20,14 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.errors import OwnerWithoutPremium
+from server.spotify.limits.ceiling import starting
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import ENDPOINTS, SourceName
 from server.sync.pacing import Pacing
 
 MOST_SKEW = timedelta(seconds=30)
-WIDE = 1.5  # times SYNC_INTERVAL; a longer time between syncs is worth a note
+WIDE = 2.5  # times SYNC_INTERVAL; a longer time between syncs is worth a note
 
 
 async def clock(settings: Settings, upstream: Upstream, now: Callable[[], datetime]) -> Finding:
@@ -129,9 +131,7 @@ async def _source(
         return Finding("note", source, text)
     except QuotaSpent as error:
         text = f"{error}; calls are allowed again in {duration(error.seconds)}"
-        return Finding(
-            "note", source, text, "wait, or raise QUOTA_PER_DAY (Spotify's limit is about 600)"
-        )
+        return Finding("note", source, text, _more_calls(settings, upstream, source))
     except EndpointRestricted:
         if source == settings.sync_source == "new-releases":
             text = "not available to this app, and SYNC_SOURCE allows no other source"
@@ -149,20 +149,35 @@ async def _source(
     return Finding("ok", source, "available to this app")
 
 
+def _more_calls(settings: Settings, upstream: Upstream, source: SourceName) -> str:
+    """Return how a source gets more calls a day."""
+    bucket, most = ENDPOINTS[source].path, settings.quota_per_day
+    if upstream.limiter.limit(bucket, "interactive") < most:
+        return "wait: its ceiling rises by a tenth after each week in which Spotify refuses no call"
+    more = max(starting(bucket, sys.maxsize), most + most // 10)
+    return f"wait, or raise QUOTA_PER_DAY (for example to {more}; Spotify's limits are not known)"
+
+
 async def limits(
     settings: Settings, database: Database, upstream: Upstream, now: Callable[[], datetime]
 ) -> AsyncIterator[Finding]:
     """Report the quota used, the pauses, and the time between syncs that the quota allows."""
     usages = await database.run(upstream.limiter.store.read_all, now())
-    most = upstream.limiter.allowance.per_day
-    spent = [f"{bucket} {used(usage.calls_by_hour, now())}" for bucket, usage in usages.items()]
-    text = f"calls in the last 24 hours, of {most} for each endpoint: {', '.join(spent) or 'none'}"
-    yield Finding("ok", "quota", text)
+    budget, spent = upstream.limiter.budget, []
+    for bucket, usage in usages.items():
+        calls = f"{bucket} {used(usage.calls_by_hour, now())}"
+        if budget.has_ceiling(bucket):
+            calls += f" of {budget.calls_a_day(bucket, usage, now())}"
+        if usage.ceiling and usage.ceiling.refused_at:
+            at = f"{usage.ceiling.refused_at:%Y-%m-%d}"
+            calls += f" (refused after {usage.ceiling.refused_calls} on {at})"
+        spent.append(calls)
+    yield Finding("ok", "quota", f"calls in the last 24 hours: {', '.join(spent) or 'none'}")
     for bucket, usage in usages.items():
         if usage.cooldown and (seconds := usage.cooldown.seconds_left(now())):
             until = now() + timedelta(seconds=seconds)
             text = f"{bucket} until {until:%Y-%m-%d %H:%M} UTC: {usage.cooldown.reason}"
-            yield Finding("note", f"pause {bucket}", text, "wait: further calls would prolong it")
+            yield Finding("note", f"pause {bucket}", text, "wait: further calls could prolong it")
     yield await _pace(settings, make_pacing(settings, database, upstream, now))
 
 

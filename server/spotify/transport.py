@@ -15,7 +15,7 @@ from tornado.simple_httpclient import (
 )
 
 from server import __version__
-from server.errors import BadAnswer, SpotifyTimeout, SpotifyUnavailable
+from server.errors import BadAnswer, ConnectionCut, SpotifyTimeout, SpotifyUnavailable
 from server.observability.scrubber import MASK, SECRET_FIELDS
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
@@ -68,6 +68,15 @@ class Response:
         if message is None:
             return ""
         return self.quote(message) if isinstance(message, str) else self.text()
+
+    def code(self) -> str:
+        """Return Spotify's code in `{"error": {"reason"}}`, such as QUOTA_EXCEEDED; else ""."""
+        try:
+            error = self.json().get("error")
+        except BadAnswer:
+            return ""
+        code = error.get("reason") if isinstance(error, dict) else None
+        return self.quote(code) if isinstance(code, str) else ""
 
     def text(self) -> str:
         """Return the start of the body, for an operator to read."""
@@ -126,8 +135,8 @@ class Transport:
     ) -> Response:
         """Send one request, and return the response, whatever its status.
 
-        Raises SpotifyTimeout, or SpotifyUnavailable if the connection breaks or the answer is not
-        HTTP.
+        Raises SpotifyTimeout; ConnectionCut if the connection breaks or the answer is not HTTP;
+        SpotifyUnavailable if there is no connection.
         """
         request = HTTPRequest(
             url,
@@ -142,7 +151,7 @@ class Transport:
         try:
             answer = await self._http.fetch(request, raise_error=False)
         except HTTPStreamClosedError as error:
-            raise SpotifyUnavailable("connection cut, or not HTTP, or over 2 MiB") from error
+            raise ConnectionCut("connection cut, or not HTTP, or over 2 MiB") from error
         except HTTPTimeoutError as error:
             raise SpotifyTimeout(f"no answer in {self._seconds:g} s") from error
         except ssl.SSLCertVerificationError as error:
@@ -151,6 +160,8 @@ class Transport:
                 f"({error.verify_message}); behind a company's proxy, SSL_CERT_FILE names a file "
                 "with its certificates"
             ) from error
+        except (ConnectionResetError, ConnectionAbortedError, BrokenPipeError) as error:
+            raise ConnectionCut(str(error)) from error
         except FAILURES as error:
             raise SpotifyUnavailable(str(error) or type(error).__name__) from error
         return Response(answer.code, answer.headers, answer.body, _secrets_of(headers, body))

@@ -8,7 +8,7 @@ from typing import Literal
 SourceName = Literal["new-releases", "search"]
 SourceSetting = Literal["auto", "new-releases", "search"]  # SYNC_SOURCE
 # What a call is for: it decides how much of the quota it may use.
-Purpose = Literal["interactive", "background", "tokens", "login"]
+Purpose = Literal["interactive", "background", "following", "tokens", "login"]
 SOURCE_ORDER: tuple[SourceName, ...] = ("new-releases", "search")  # the better source first
 
 PROBE_AGAIN = timedelta(days=1)

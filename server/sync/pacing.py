@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from server.database.executor import Database
 from server.spotify.api.markets import served
-from server.spotify.limits.quota import room_at, spacing
+from server.spotify.limits.budget import BucketUsage
+from server.spotify.limits.quota import SEARCH, CallsByHour, room_at, spacing
 from server.spotify.limits.rate_limiter import RateLimiter
 from server.spotify.types import ENDPOINTS, SourceName, Verdict
 from server.storage import sync_runs
@@ -63,8 +64,22 @@ class Pacing:
         if self._markets:
             known = await self._database.run(sync_runs.load_markets, store.client_id)
         cost, now = pages or self.max_calls(source, known), self._now()
-        usage = await self._database.run(store.read, ENDPOINTS[source].path, now)
-        most = self._limiter.allowance.limit("background")
-        room = room_at(usage.calls_by_hour, now, cost, most) or now + BUSY
-        apart = spacing(usage.calls_by_hour, now, cost, most)
+        bucket = ENDPOINTS[source].path
+        usage = await self._database.run(store.read, bucket, now)
+        calls_by_hour, most = self._share(bucket, usage, now)
+        room = room_at(calls_by_hour, now, cost, most) or now + BUSY
+        apart = spacing(calls_by_hour, now, cost, most)
         return Outlook(apart.total_seconds(), (room - now).total_seconds(), cost)
+
+    def _share(self, bucket: str, usage: BucketUsage, now: datetime) -> tuple[CallsByHour, int]:
+        """Return the calls that count for syncs, and how many of them syncs may use.
+
+        While followed artists are searched for, their calls are not counted, and their share is
+        left to them.
+        """
+        limiter = self._limiter
+        most = limiter.budget.limit(bucket, usage, "background", now)
+        if bucket != SEARCH or not limiter.searches_artists:
+            return usage.calls_by_hour, most
+        share = limiter.budget.limit(bucket, usage, "following", now)
+        return usage.without_following(), most - share

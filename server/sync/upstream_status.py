@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from server.database import advisory_lock
 from server.database.executor import Database
 from server.errors import DatabaseError
+from server.spotify.limits.budget import BucketUsage
 from server.spotify.limits.quota import used
 from server.spotify.limits.rate_limiter import RateLimiter
-from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.types import ENDPOINTS, SOURCE_ORDER, Verdict
 from server.storage import sync_runs
 from server.storage.sync_runs import Day, SyncHistory
@@ -21,10 +21,11 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Bucket:
-    """One endpoint: its calls of the last 24 hours, its quota `per_day`, and its pause.
+    """One endpoint: its calls of the last 24 hours, its ceiling `per_day`, and its pause.
 
     `forecast` is the number of calls in the coming 24 hours if nothing changes; `reason` is why
-    Spotify asked for the pause.
+    Spotify asked for the pause. `refused_at` is when Spotify last refused a call because its quota
+    was spent, after `refused_calls` calls; both are None if it never did.
     """
 
     name: str
@@ -34,6 +35,8 @@ class Bucket:
     forecast: int
     paused_until: datetime | None
     reason: str | None
+    refused_at: datetime | None = None
+    refused_calls: int | None = None
 
 
 class UpstreamStatus:
@@ -93,7 +96,7 @@ class UpstreamStatus:
         return {market: self.history.markets.get(market) for market in self._markets}
 
     def buckets(self, source: str | None, pages: int, interval: timedelta) -> list[Bucket]:
-        """List the endpoints that were called lately or are paused.
+        """List the endpoints that were called lately, are paused, or have been refused before.
 
         The forecast assumes that `source` is swept every `interval`, with `pages` calls each time.
         """
@@ -102,12 +105,14 @@ class UpstreamStatus:
         return [
             self._bucket(name, usage, sweeps if name == swept else None)
             for name, usage in self.usage.items()
+            if usage.calls_by_hour or usage.cooldown or usage.was_refused
         ]
 
     def _bucket(self, name: str, usage: BucketUsage, sweeps: int | None) -> Bucket:
-        now, per_day = self.now(), self._limiter.allowance.per_day
-        calls, cooldown = used(usage.calls_by_hour, now), usage.cooldown
-        paused = cooldown is not None and cooldown.seconds_left(now) > 0
+        now = self.now()
+        per_day = self._limiter.budget.calls_a_day(name, usage, now)
+        calls, cooldown, ceiling = used(usage.calls_by_hour, now), usage.cooldown, usage.ceiling
+        paused = usage.is_paused(now)
         return Bucket(
             name,
             calls,
@@ -116,4 +121,6 @@ class UpstreamStatus:
             calls if sweeps is None else sweeps,
             cooldown.until if cooldown and paused else None,
             cooldown.reason if cooldown and paused else None,
+            ceiling.refused_at if ceiling else None,
+            ceiling.refused_calls if ceiling else None,
         )

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from server.spotify.limits.quota import CallsByHour, hour_of
+from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH, CallsByHour, hour_of
 
-ARTIST_ALBUMS = "/artists/{id}/albums"
-STARTING: Mapping[str, int] = {ARTIST_ALBUMS: 80, "/search": 300}
+STARTING: Mapping[str, int] = {ARTIST_ALBUMS: 80, SEARCH: 300}
 OTHERS = 450
 WINDOW = timedelta(hours=24)
+SPENT = "QUOTA_EXCEEDED"  # the code of a 429 in development mode (observed)
 LEAST_SPENT = timedelta(hours=1)  # a longer Retry-After means that the quota is spent
 LEAST_KNOWN = 10  # calls of our own; fewer mean that another app of the account has used it up
 KEPT = 0.8  # of the calls that went through
@@ -52,15 +52,22 @@ def starting(bucket: str, most: int) -> int:
 def means_spent(reason: str, retry_after: int | None) -> bool:
     """Return whether a 429 says that the quota is spent: by its reason, or by its length.
 
-    `retry_after` is in seconds. A short pause says nothing about the quota.
+    `reason` is the code in the answer; `retry_after` is in seconds. A short pause without that
+    code says nothing about the quota.
     """
     long = retry_after is not None and retry_after > LEAST_SPENT.total_seconds()
-    return long or "QUOTA_EXCEEDED" in reason
+    return long or reason == SPENT
 
 
-def window_start(now: datetime, retry_after: int) -> datetime:
-    """Return when the window of a spent quota began: 24 hours before `retry_after` is over."""
-    return min(now - (WINDOW - timedelta(seconds=retry_after)), now)
+def window_start(now: datetime, retry_after: int | None) -> datetime:
+    """Return when the window of a spent quota began: 24 hours before `retry_after` is over.
+
+    A pause of 24 hours or longer, or one without a length, does not say it; the window is then the
+    last 24 hours.
+    """
+    if retry_after is None or retry_after >= WINDOW.total_seconds():
+        return now - WINDOW
+    return now - (WINDOW - timedelta(seconds=retry_after))
 
 
 def lowered(
@@ -73,17 +80,28 @@ def lowered(
 ) -> Ceiling | None:
     """Return the ceiling after Spotify has refused a call because the quota is spent.
 
-    It is 80 % of our own calls in the window, and never higher than before. Without a
-    `retry_after`, the window is the last 24 hours. Returns None if our own calls are too few to
-    have spent it.
+    It is 80 % of our own calls in the window, and never higher than before. `calls_by_hour`
+    includes the refused call. Returns None if our own calls are too few to have spent it.
     """
-    named = WINDOW.total_seconds() if retry_after is None else retry_after
-    start = hour_of(window_start(now, int(named)) if retry_after else now - WINDOW)
-    calls = sum(number for hour, number in calls_by_hour.items() if hour >= start)
+    start = hour_of(window_start(now, retry_after))
+    calls = sum(number for hour, number in calls_by_hour.items() if hour >= start) - 1
     if calls < LEAST_KNOWN:
         return None
-    before = known.per_day if known else starting(bucket, most)
+    before = current(known, bucket, now, most).per_day
     return Ceiling(min(before, max(math.floor(calls * KEPT), 1)), now, now, calls)
+
+
+def current(known: Ceiling | None, bucket: str, now: datetime, most: int) -> Ceiling:
+    """Return the ceiling that holds now: the known one, raised where that is due.
+
+    Until Spotify has refused a call, it is no lower than the starting value.
+    """
+    start = starting(bucket, most)
+    if known is None:
+        return Ceiling(start, now)
+    if known.refused_at is None and known.per_day < start:  # QUOTA_PER_DAY was lower before
+        known = replace(known, per_day=start)
+    return raised(known, now, most)
 
 
 def raised(known: Ceiling, now: datetime, most: int) -> Ceiling:

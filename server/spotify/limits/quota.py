@@ -2,50 +2,38 @@
 
 A bucket is one of Spotify's endpoints. Calls are counted by the hour, and an hour counts as long as
 any of it lies within the last 24 hours, so the true number over any 24 hours is never higher than
-the sum. Source: Spotify blocks a bucket for a day after about 600 calls (observed, undocumented).
+the sum. Source: Spotify blocks a bucket for a day after too many calls, whose number differs from
+bucket to bucket (observed, undocumented).
 """
 
-import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-
-from server.spotify.types import Purpose
 
 HOUR = timedelta(hours=1)
 COUNTED_FOR = timedelta(hours=25)  # how long an hour counts after its start
 SILENCE = timedelta(hours=3)  # without a call; the clock may have been put forward in it
-RESERVED = 10  # one call in ten is reserved for syncs that people start
+SEARCH = "/search"
+ARTIST_ALBUMS = "/artists/{id}/albums"
+PARTS_OF_ME = ("following", "library", "playlists")
 
 CallsByHour = Mapping[datetime, int]  # start of an hour → calls
 
 
-@dataclass(frozen=True)
-class Allowance:
-    """The quota: a bucket may have `per_day` calls in 24 hours."""
-
-    per_day: int
-
-    def limit(self, purpose: Purpose) -> int:
-        """Return the calls in 24 hours that a purpose may use; background work leaves a reserve.
-
-        Logins of unknown and of known browsers are two buckets of one endpoint, each of which may
-        use half. Token requests are counted, but not limited: the accounts service is not part of
-        the Web API.
-        """
-        if purpose == "tokens":
-            return sys.maxsize
-        if purpose == "login":
-            return self.per_day // 2
-        reserve = self.per_day // RESERVED if purpose == "background" else 0
-        return self.per_day - reserve
-
-
 def bucket_of(path: str) -> str:
-    """Return the bucket of a path: its endpoint, without an id such as in /artists/{id}."""
-    first, _, rest = path.lstrip("/").partition("/")
-    return f"/{first}/{rest}" if first == "browse" else f"/{first}"
+    """Return the bucket of a path: its endpoint, without an id such as in /artists/{id}.
+
+    Neighbours may be counted apart: an artist's albums, and parts of /me (observed).
+    """
+    parts = path.strip("/").split("/")
+    match parts:
+        case ["artists", _, "albums", *_]:
+            return ARTIST_ALBUMS
+        case ["browse", *_]:
+            return "/" + "/".join(parts)
+        case ["me", part, *_] if part in PARTS_OF_ME:
+            return f"/me/{part}"
+    return f"/{parts[0]}"
 
 
 def unknown_browsers_bucket(bucket: str) -> str:
@@ -66,18 +54,21 @@ def used(calls_by_hour: CallsByHour, now: datetime) -> int:
     return sum(calls for start, calls in calls_by_hour.items() if start + COUNTED_FOR > now)
 
 
-def corrected(calls_by_hour: CallsByHour, now: datetime) -> CallsByHour:
+def corrected(
+    calls_by_hour: CallsByHour, now: datetime, among: CallsByHour | None = None
+) -> CallsByHour:
     """Move calls out of the future, where a clock that has since been put back counted them.
 
     The newest calls are moved to this hour, the others by the same distance. Calls from before a
     SILENCE are moved only if they lie in the future as well, because the clock may have been right
-    until then.
+    until then. If the calls are some of others, `among` has all of them, and they move alike.
     """
-    first = newest = max(calls_by_hour, default=now)
+    every = calls_by_hour if among is None else among
+    first = newest = max(every, default=now)
     ahead = newest - hour_of(now)
     if ahead < HOUR:
         return calls_by_hour
-    for start in sorted(calls_by_hour, reverse=True):
+    for start in sorted(every, reverse=True):
         if first - start > SILENCE:
             break
         first = start

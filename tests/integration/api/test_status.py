@@ -151,7 +151,7 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
     )
     quota = {row["bucket"]: row for row in status["quota"]}
     assert quota["/browse/new-releases"]["used"] == 1
-    assert (quota["/search"]["used"], quota["/search"]["left"]) == (4, 496)
+    assert (quota["/search"]["used"], quota["/search"]["left"]) == (4, 296)
     assert quota["/search"]["forecast"] == 4 * 48
     assert status["cooldowns"] == []
     assert status["newest_release"] == "2026-11-20"
@@ -219,7 +219,7 @@ async def test_metrics_tell_of_quota_and_freshness(
     await freshet.upstream_status.load()
     samples = await samples_of(freshet)
     assert samples["freshet_quota_used_calls[/search]"] == 4
-    assert samples["freshet_quota_left_calls[/search]"] == 496
+    assert samples["freshet_quota_left_calls[/search]"] == 296
     assert samples["freshet_quota_forecast_calls[/search]"] == 4 * 48
     assert samples["freshet_cooldown_seconds[/search]"] == 0
     assert samples["freshet_feed_stuck"] == 0

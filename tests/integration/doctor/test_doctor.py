@@ -90,8 +90,8 @@ async def test_all_is_well(report: Report, start_standin: StartStandIn) -> None:
         "pace": "ok",
     }
     assert found["quota"].text == (
-        "calls in the last 24 hours, of 500 for each endpoint: "
-        "/api/token/client_credentials 1, /browse/new-releases 1, /search 1"
+        "calls in the last 24 hours: "
+        "/api/token/client_credentials 1, /browse/new-releases 1 of 450, /search 1 of 300"
     )
     assert found["pace"].text.startswith(
         "a sync from search takes up to 10 calls; the quota allows "
@@ -422,7 +422,7 @@ async def test_a_spent_quota_is_told_with_when_there_is_room_again(
     await database.run(STORE.count, {("/search", hour): 500})
     found = await report(standin)
     assert found["search"].level == "note"
-    assert "500 calls of 500 in 24 hours are used up; calls are allowed again in" in (
+    assert "500 calls of 300 in 24 hours are used up; calls are allowed again in" in (
         found["search"].text
     )
     assert standin.calls_to("/v1/search") == 0
@@ -481,7 +481,7 @@ async def test_many_markets_make_syncs_rare_and_that_is_told(
     found = await report(start_standin(), SYNC_MARKETS="DE,US,SE,FR")
     assert found["pace"].level == "note"
     assert "takes up to 40 calls" in found["pace"].text
-    assert found["pace"].text.endswith("the quota allows one every 2 h 16 min, not every 30 min")
+    assert found["pace"].text.endswith("the quota allows one every 4 h 10 min, not every 30 min")
 
 
 @pytest.mark.gen_test

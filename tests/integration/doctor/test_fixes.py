@@ -81,14 +81,14 @@ CARRIED_OUT_BY = {
     "doctor/spotify.py:_pace {text}, not every {duration(settings.syn -> fix": PACE,
     "doctor/spotify.py:_source str(error) -> try again later": AGAIN,
     "doctor/spotify.py:_source text -> set SYNC_SOURCE=auto": SETTING,
-    "doctor/spotify.py:_source text -> wait, or raise QUOTA_PER_DAY (Spotify's": HERE
+    "doctor/spotify.py:_source text -> _more_calls(settings, upstream, source)": HERE
     + "::test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised",
     "doctor/spotify.py:clock cannot be reached: {error} -> fix": SETTING,
     "doctor/spotify.py:clock text -> set it, or use NTP: timedatectl set-ntp": HERE
     + "::test_a_clock_that_is_set_is_right",
     "doctor/spotify.py:credentials str(error) -> try again later": AGAIN,
     "doctor/spotify.py:credentials text -> fix": SETTING,
-    "doctor/spotify.py:limits text -> wait: further calls would prolong it": HERE
+    "doctor/spotify.py:limits text -> wait: further calls could prolong it": HERE
     + "::test_a_pause_that_is_waited_out_is_over",
     "doctor/spotify.py:proxy str(error) -> fix": PROXY,
     "database/embedded/ownership.py:lock_error {self._path} is locked by {holder}; {but"
@@ -375,10 +375,11 @@ async def test_a_failure_of_spotifys_is_gone_at_the_next_try(
 async def test_a_spent_quota_has_room_after_a_day_or_when_it_is_raised(
     report: Examine, database: Database
 ) -> None:
-    await database.run(STORE.count, {("/search", hour_of(utc_now())): 500})
-    fix = proposed(await report(), "search")
-    (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(Spotify's limit is about (\d+)\)", fix)
+    await database.run(STORE.count, {("/search", hour_of(utc_now())): 299})
+    fix = proposed(await report(QUOTA_PER_DAY="100"), "search")
+    (more,) = re.findall(r"wait, or raise QUOTA_PER_DAY \(for example to (\d+);", fix)
     assert is_gone(await report(QUOTA_PER_DAY=more), "search")
+    assert proposed(await report(), "search").startswith("wait: its ceiling rises by a tenth")
     assert is_gone(await report(timedelta(hours=25)), "search")
 
 

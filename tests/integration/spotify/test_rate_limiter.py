@@ -16,9 +16,9 @@ from models import Quota
 from server.database.executor import Database
 from server.errors import Paused, QuotaSpent, RateLimited
 from server.spotify.limits import usage_store
+from server.spotify.limits.budget import BucketUsage
 from server.spotify.limits.cooldown import MAX_COOLDOWN, Cooldown
 from server.spotify.limits.rate_limiter import RateLimiter
-from server.spotify.limits.usage_store import BucketUsage
 from server.spotify.transport import Response
 from tests.support.clock import Clock
 from tests.support.rate_limiters import APP, STORE, limiter_in_memory

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.spotify.limits.ceiling import (
-    ARTIST_ALBUMS,
     Ceiling,
+    current,
     lowered,
     means_spent,
     raised,
     starting,
 )
-from server.spotify.limits.quota import hour_of
+from server.spotify.limits.quota import ARTIST_ALBUMS, hour_of
 
 NOW = datetime(2026, 11, 20, 5, 30, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -42,12 +42,13 @@ def test_each_bucket_starts_low_and_never_above_the_setting(
 @pytest.mark.parametrize(
     ("reason", "retry_after", "expected"),
     [
-        ("429 Too many requests", 35, False),
-        ("429 Too many requests", 3600, False),
-        ("429 Too many requests", 3601, True),
-        ("429 API rate limit exceeded", None, False),
-        ("429 QUOTA_EXCEEDED", None, True),
-        ("429 QUOTA_EXCEEDED", 11, True),
+        ("", 35, False),
+        ("", 3600, False),
+        ("", 3601, True),
+        ("", None, False),
+        ("QUOTA_EXCEEDED", None, True),
+        ("QUOTA_EXCEEDED", 11, True),
+        ("RATE_LIMITED", 11, False),
     ],
 )
 def test_a_long_pause_or_its_reason_means_that_the_quota_is_spent(
@@ -57,7 +58,7 @@ def test_a_long_pause_or_its_reason_means_that_the_quota_is_spent(
 
 
 def test_a_refusal_teaches_four_fifths_of_the_calls_since_the_window_began() -> None:
-    ledger = calls(10, 20, 30, 40, 500)  # the window began three hours ago, in its own hour
+    ledger = calls(11, 20, 30, 40, 500)  # the window began three hours ago, in its own hour
     learnt = lowered(None, "/artists", ledger, 86_400 - 3 * 3600, NOW, 500)
     assert learnt == Ceiling(80, NOW, NOW, 100)
 
@@ -65,26 +66,47 @@ def test_a_refusal_teaches_four_fifths_of_the_calls_since_the_window_began() -> 
 def test_without_a_retry_after_the_window_is_the_last_day() -> None:
     learnt = lowered(None, "/artists", calls(*[10] * 30), None, NOW, 500)
     assert learnt is not None
-    assert learnt.refused_calls == 250  # 24 whole hours, and the one that has begun
+    assert learnt.refused_calls == 249  # 24 whole hours, the one that has begun, one refused call
 
 
 def test_a_refusal_never_raises_a_ceiling() -> None:
-    known = Ceiling(60, NOW - WEEK)
-    learnt = lowered(known, ARTIST_ALBUMS, calls(100), 86_400, NOW, 500)
+    known = Ceiling(60, NOW, NOW, 75)
+    learnt = lowered(known, ARTIST_ALBUMS, calls(100), 86_399, NOW, 500)
     assert learnt is not None
     assert learnt.per_day == 60
 
 
 def test_a_refusal_after_a_handful_of_own_calls_teaches_nothing() -> None:
-    assert lowered(None, "/search", calls(9), 80_000, NOW, 500) is None
+    assert lowered(None, "/search", calls(10), 80_000, NOW, 500) is None
     assert lowered(None, "/search", {}, 80_000, NOW, 500) is None
-    assert lowered(None, "/search", calls(10), 80_000, NOW, 500) is not None
+    assert lowered(None, "/search", calls(11), 80_000, NOW, 500) is not None
 
 
-def test_a_pause_longer_than_a_day_counts_from_now() -> None:
-    learnt = lowered(None, "/search", calls(50, 50), 172_800, NOW, 500)
+@pytest.mark.parametrize("retry_after", [86_400, 86_401, 172_800])
+def test_a_pause_of_a_day_or_longer_does_not_say_when_the_window_began(retry_after: int) -> None:
+    learnt = lowered(None, "/search", calls(51, *[10] * 30), retry_after, NOW, 500)
     assert learnt is not None
-    assert learnt.refused_calls == 50
+    assert learnt.refused_calls == 50 + 24 * 10
+
+
+def test_a_short_pause_for_a_spent_quota_means_that_its_window_is_nearly_over() -> None:
+    learnt = lowered(None, "/search", calls(1, *[10] * 30), 1, NOW, 500)
+    assert learnt is not None
+    assert (learnt.refused_calls, learnt.per_day) == (240, 192)
+
+
+def test_a_refusal_lowers_what_the_ceiling_has_risen_to() -> None:
+    known = Ceiling(80, NOW - WEEK)
+    learnt = lowered(known, ARTIST_ALBUMS, calls(201), 80_000, NOW, 500)
+    assert learnt is not None
+    assert learnt.per_day == 88
+
+
+def test_a_ceiling_that_was_never_refused_is_no_lower_than_the_starting_value() -> None:
+    assert current(None, "/search", NOW, 500) == Ceiling(300, NOW)
+    assert current(Ceiling(100, NOW), "/search", NOW, 500).per_day == 300
+    assert current(Ceiling(100, NOW, NOW, 125), "/search", NOW, 500).per_day == 100
+    assert current(Ceiling(300, NOW), "/search", NOW, 100).per_day == 300, "kept, but not used"
 
 
 def test_after_each_week_without_a_refusal_it_rises_by_a_tenth_up_to_the_setting() -> None:

@@ -1,6 +1,5 @@
 """Counting calls by the hour: never too many, and never hoarded."""
 
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from server.spotify.limits.quota import (
     COUNTED_FOR,
     HOUR,
-    Allowance,
     bucket_of,
     corrected,
     hour_of,
@@ -32,7 +30,15 @@ HOURS = st.dictionaries(st.integers(0, 30), st.integers(0, 60)).map(
         ("/browse/new-releases", "/browse/new-releases"),
         ("/artists", "/artists"),
         ("/artists/0LyfQWJT6nXafLPZqxe9Of", "/artists"),
+        ("/artists/0LyfQWJT6nXafLPZqxe9Of/albums", "/artists/{id}/albums"),
+        ("/artists/albums", "/artists"),
         ("/me", "/me"),
+        ("/me/following", "/me/following"),
+        ("/me/following/contains", "/me/following"),
+        ("/me/library/contains", "/me/library"),
+        ("/me/playlists", "/me/playlists"),
+        ("/me/tracks", "/me"),
+        ("/playlists/37i9dQZF1DXcBWIGoYBM5M/items", "/playlists"),
         ("me/", "/me"),
         ("/browse/new-releases/x", "/browse/new-releases/x"),
     ],
@@ -45,20 +51,6 @@ def test_an_hour_counts_as_long_as_any_of_it_lies_in_the_last_day() -> None:
     start = hour_of(NOW)
     assert used({start - 24 * HOUR: 5, start - 25 * HOUR: 7, start: 1}, NOW) == 6
     assert used({start - 24 * HOUR: 5}, start + HOUR) == 0
-
-
-def test_a_tenth_is_kept_for_people() -> None:
-    assert Allowance(500).limit("interactive") == 500
-    assert Allowance(500).limit("background") == 450
-
-
-@pytest.mark.parametrize(("per_day", "most"), [(9, 9), (10, 9), (19, 18), (20, 18), (25, 23)])
-def test_what_is_kept_is_rounded_down(per_day: int, most: int) -> None:
-    assert Allowance(per_day).limit("background") == most
-
-
-def test_tokens_have_no_limit() -> None:
-    assert Allowance(1).limit("tokens") == sys.maxsize
 
 
 def test_an_hour_starts_at_its_first_instant() -> None:
