@@ -59,10 +59,7 @@ class Upstream:
         self.login_transport = Transport(
             TOKEN_SECONDS, proxies
         )  # so that no refresh waits for logins
-        # The demo's stand-in has no quota, and the demo syncs too often for a ceiling.
-        self.limiter = RateLimiter(
-            database, client_id, settings.quota_per_day, now, on_call, learns=not settings.demo
-        )
+        self.limiter = RateLimiter(database, client_id, settings.quota_per_day, now, on_call)
         accounts_url = settings.spotify_accounts_url
         self.accounts = Accounts(
             self.short_transport, self.limiter, accounts_url, client_id, secret

@@ -21,12 +21,12 @@ def real_now() -> datetime:
 
 
 def limiter_in_memory(
-    now: Callable[[], datetime] = real_now, per_day: int = 1_000_000, *, learns: bool = False
+    now: Callable[[], datetime] = real_now, per_day: int = 1_000_000
 ) -> RateLimiter:
     """Return a limiter without a database, which counts in memory."""
     database = Database(URL.create("postgresql+psycopg2"))
     database.close()
-    return RateLimiter(database, APP, per_day, now, learns=learns)
+    return RateLimiter(database, APP, per_day, now)
 
 
 def accounts_of(

@@ -56,16 +56,15 @@ class BucketUsage:
 class Budget:
     """The calls that each bucket may have: at most `per_day`, which is QUOTA_PER_DAY, in 24 hours.
 
-    Within that number each bucket has a learnt ceiling, unless `learns` is False. The accounts
-    service has none, because it is not part of the Web API.
+    Within that number each bucket has a learnt ceiling. Those of the accounts service have none,
+    because it is not part of the Web API.
     """
 
     per_day: int
-    learns: bool = True
 
     def has_ceiling(self, bucket: str) -> bool:
         """Whether the bucket has a learnt ceiling."""
-        return self.learns and not bucket.startswith(ACCOUNTS)
+        return not bucket.startswith(ACCOUNTS)
 
     def ceiling(self, bucket: str, usage: BucketUsage, now: datetime) -> Ceiling | None:
         """Return the ceiling that holds now, raised since it was stored where that is due."""

@@ -31,10 +31,10 @@ log = structlog.get_logger()
 class RateLimiter:
     """Limits the calls that one app makes in 24 hours: each bucket to its ceiling.
 
-    `client_id` is the app's, to which everything stored belongs; `per_day` is the highest ceiling,
-    and the only one if `learns` is False. `count` is called with the bucket and the status of each
-    response. `searches_artists` says whether followed artists are searched for, so that syncs leave
-    their share of the calls to search.
+    `client_id` is the app's, to which everything stored belongs; `per_day` is the highest ceiling.
+    `count` is called with the bucket and the status of each response. `searches_artists` says
+    whether followed artists are searched for, so that syncs leave their share of the calls to
+    search.
     """
 
     def __init__(
@@ -44,13 +44,11 @@ class RateLimiter:
         per_day: int,
         now: Callable[[], datetime],
         count: Callable[[str, int], None] = lambda bucket, status: None,
-        *,
-        learns: bool = True,
     ) -> None:
         self._database = database
         self.store = UsageStore(client_id)
         self._count = count
-        self.budget = Budget(per_day, learns)
+        self.budget = Budget(per_day)
         self.searches_artists = False
         self._now = now
         self._usages: dict[str, BucketUsage] = {}

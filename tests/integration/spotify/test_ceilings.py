@@ -181,7 +181,7 @@ async def test_a_bucket_teaches_no_other_and_a_client_id_no_other(
 async def test_what_was_learnt_without_a_database_is_used_at_once_and_stored_later(
     database: Database, clock: Clock, process: Start
 ) -> None:
-    alone = Process(limiter_in_memory(clock, 500, learns=True))
+    alone = Process(limiter_in_memory(clock, 500))
     await alone.calls(50)
     await alone.refuse(spent("80000"))
     assert alone.limiter.limit(SEARCH, "interactive") == 40
@@ -198,7 +198,7 @@ async def test_what_was_learnt_without_a_database_is_used_at_once_and_stored_lat
 async def test_of_two_processes_that_learn_at_once_the_lower_ceiling_stays(
     database: Database, clock: Clock
 ) -> None:
-    one, two = (Process(limiter_in_memory(clock, 500, learns=True)) for _ in range(2))
+    one, two = (Process(limiter_in_memory(clock, 500)) for _ in range(2))
     for each, number in ((one, 50), (two, 100)):
         await each.calls(number)
         await each.refuse(spent("80000"))
@@ -295,7 +295,7 @@ async def test_the_share_of_followed_artists_is_kept_when_a_clock_is_put_back(
 async def test_calls_for_followed_artists_made_without_a_database_are_stored_later(
     database: Database, clock: Clock
 ) -> None:
-    alone = Process(limiter_in_memory(clock, 500, learns=True))
+    alone = Process(limiter_in_memory(clock, 500))
     await alone.calls(30, purpose="following")
     await alone.calls(20)
     alone.limiter._database = database

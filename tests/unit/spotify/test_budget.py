@@ -51,11 +51,6 @@ def test_a_learnt_ceiling_counts_up_to_the_setting() -> None:
     assert limit("/search", "interactive", 50, learnt) == 50
 
 
-def test_without_learning_the_setting_is_the_only_limit() -> None:
-    assert Budget(5000, learns=False).limit("/search", UNUSED, "interactive", NOW) == 5000
-    assert Budget(5000, learns=False).ceiling("/search", UNUSED, NOW) is None
-
-
 @pytest.mark.parametrize(
     ("calls", "following", "room"),
     [(0, 0, 100), (60, 60, 40), (100, 100, 0), (150, 0, 100), (200, 0, 70), (270, 0, 0)],

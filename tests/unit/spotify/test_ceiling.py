@@ -31,6 +31,8 @@ def calls(*numbers: int, now: datetime = NOW) -> dict[datetime, int]:
         ("/artists", 500, 450),
         ("/artists", 200, 200),
         (ARTIST_ALBUMS, 20, 20),
+        ("/search", 3000, 300),
+        ("/search", 3001, 3001),
     ],
 )
 def test_each_bucket_starts_low_and_never_above_the_setting(
@@ -107,6 +109,12 @@ def test_a_ceiling_that_was_never_refused_is_no_lower_than_the_starting_value() 
     assert current(Ceiling(100, NOW), "/search", NOW, 500).per_day == 300
     assert current(Ceiling(100, NOW, NOW, 125), "/search", NOW, 500).per_day == 100
     assert current(Ceiling(300, NOW), "/search", NOW, 100).per_day == 300, "kept, but not used"
+
+
+def test_a_setting_for_extended_quota_mode_is_the_ceiling_until_a_refusal() -> None:
+    assert current(Ceiling(300, NOW), "/search", NOW, 100_000).per_day == 100_000
+    assert current(Ceiling(400, NOW, NOW, 500), "/search", NOW, 100_000).per_day == 400
+    assert current(Ceiling(100_000, NOW), "/search", NOW, 500).per_day == 300
 
 
 def test_after_each_week_without_a_refusal_it_rises_by_a_tenth_up_to_the_setting() -> None:
