@@ -9,6 +9,7 @@ from server.following.checker import ArtistChecker
 from server.following.outlook import read_outlook
 from server.following.rotation import RotationOutlook
 from server.spotify.api.artist_albums import ArtistAlbums
+from server.spotify.limits.quota import ARTIST_ALBUMS
 from server.sync.syncer import Syncer
 
 CHECK_TICK = 3.0  # seconds between two looks whether a check is due
@@ -28,7 +29,7 @@ class Following:
     ) -> None:
         self._database, self._limiter, self._now = database, upstream.limiter, now
         self.checker = ArtistChecker(
-            ArtistAlbums(upstream.client("background")),
+            ArtistAlbums(upstream.client("following")),
             database,
             announce,
             lambda: syncer.is_running,
@@ -40,7 +41,7 @@ class Following:
 
     def calls_a_day(self) -> int:
         """Return how many calls checks may make in 24 hours."""
-        return self._limiter.allowance.limit("background")
+        return self._limiter.limit(ARTIST_ALBUMS, "following")
 
     async def outlook(self, account_id: str | None) -> RotationOutlook:
         """Read how often the artists of an account, or of all, are checked.

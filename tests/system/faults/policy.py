@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from server.following import rotation
-from server.spotify.limits import ceiling, quota
+from server.spotify.limits import budget, ceiling, quota
 from server.spotify.limits.ceiling import Ceiling
 from server.spotify.limits.quota import hour_of, room_at, used
 from server.standin import AppKind
@@ -88,7 +88,8 @@ class Bucket:
             wait = int(str(refusal.retry_after))
             self.lockouts += 1
             self.paused_until = now + timedelta(seconds=wait)
-            self.known = ceiling.lowered(self.known, self.name, self.calls_by_hour, wait, now, MOST)
+            learnt = ceiling.lowered(self.known, self.name, self.calls_by_hour, wait, now, MOST)
+            self.known = learnt or self.known
             raise Refused(self.paused_until)
         if self.die.random() < FAULTY:
             raise Refused(now)
@@ -224,4 +225,4 @@ class Month:
 
 
 def _background(per_day: int) -> int:
-    return per_day - per_day // quota.RESERVED
+    return per_day - per_day // budget.RESERVED
