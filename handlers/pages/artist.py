@@ -4,7 +4,9 @@ from typing import Any
 
 from handlers.api.releases import Load
 from handlers.pages.account import AccountHandler
+from handlers.pages.presenters import grid_links
 from handlers.pages.presenters.cards import ArtistCard
+from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.serving.cache import PayloadCache
 
 
@@ -31,6 +33,7 @@ class ArtistHandler(AccountHandler):
             policy=self._pages.pictured,
             title=artist.name,
             artist=artist,
+            feeds=tuple(grid_links.feeds(ReleaseGridQuery(artist=(artist.spotify_id,)))),
             **self.account(visitor, status),
         )
 

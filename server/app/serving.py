@@ -47,7 +47,7 @@ def make_cache(
     """Build the cache of serialised responses; the threads of `builders` serialise them."""
     return PayloadCache(
         lambda: database.run(snapshots.load, now().date()),
-        lambda portion: database.run(snapshots.load_portion, portion),
+        lambda portion: database.run(snapshots.load_portion, portion, now().date()),
         builders.call,
         ttl=settings.cache_ttl,
         max_age=settings.cache_max_age,

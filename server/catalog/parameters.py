@@ -6,6 +6,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
+from server.catalog.schemas import ID
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT
 from server.catalog.titles import folded
 from server.catalog.zones import NAME, day_in, zone
@@ -22,6 +23,7 @@ LISTED_ON = (
     "on it."
 )
 MAX_DAYS = 90
+MAX_ARTISTS = 50
 ORDER = (
     "Order of the items; a leading `-` means descending. `released`: by release date "
     "(`2026-11-20` after `2026-11` after `2026`), then by when Freshet first saw the release, by "
@@ -104,6 +106,18 @@ def _zone(value: Any) -> Any:
     return value
 
 
+def _artists(value: Any) -> Any:
+    """Parse Spotify ids of artists; the result is sorted, each once."""
+    if not isinstance(value, str):
+        return value
+    ids = sorted(set(value.split(",")))
+    if not all(re.fullmatch(ID, each) for each in ids):
+        raise ValueError("must be a comma-separated list of Spotify ids, each of 22 characters")
+    if len(ids) > MAX_ARTISTS:
+        raise ValueError(f"must not have more than {MAX_ARTISTS} ids")
+    return tuple(ids)
+
+
 def _market(value: Any) -> Any:
     return country(value) if isinstance(value, str) else value
 
@@ -130,6 +144,13 @@ def _described(**schema: Any) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **schema})
 
 
+ARTIST_IDS = {
+    "type": "array",
+    "items": {"type": "string", "pattern": ID},
+    "maxItems": MAX_ARTISTS,
+}
+
+
 WholeNumber = Annotated[int, BeforeValidator(digits)]
 ReleaseLimit = Annotated[int, Field(ge=1, le=MAX_RELEASE_LIMIT), BeforeValidator(digits)]
 Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
@@ -146,6 +167,7 @@ PartialDate = Annotated[
     str, BeforeValidator(_part_of_a_date), _described(pattern=f"^[1-9][0-9]{{3}}(-({MONTHS}))?$")
 ]
 Day = Annotated[str, BeforeValidator(_day), AfterValidator(_known), _described(format="date")]
+Artists = Annotated[tuple[str, ...], BeforeValidator(_artists), WithJsonSchema(ARTIST_IDS)]
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS), BeforeValidator(digits)]
 Zone = Annotated[str, BeforeValidator(_zone), _described(pattern=f"^{NAME.pattern}$")]
 Market = Annotated[str, BeforeValidator(_market), _described(pattern=PATTERN)]

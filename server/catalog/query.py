@@ -10,6 +10,7 @@ from server.catalog.parameters import (
     LISTED_ON,
     ORDER,
     RELEASE_LIMIT,
+    Artists,
     Day,
     Days,
     Limit,
@@ -22,7 +23,7 @@ from server.catalog.parameters import (
     choices,
     comma_list,
 )
-from server.catalog.schemas import Artist
+from server.catalog.schemas import KIND, Artist
 from server.catalog.zones import zone
 from server.errors import InvalidParameters, ParameterFault
 from server.request_errors import UriTooLong
@@ -41,13 +42,15 @@ ArtistField = Literal[ARTIST_FIELDS]  # type: ignore[valid-type]
 
 
 class Portion(NamedTuple):
-    """What a list needs besides the snapshot in memory: the releases that were listed on a day.
+    """What a list needs besides the snapshot in memory, so that it is read from the database.
 
-    `at` is the day (YYYY-MM-DD) in the zone `tz`.
+    It is the releases that were listed on a day, `at` (YYYY-MM-DD) in the zone `tz`, or else all
+    releases of `artists`, which are ids of Spotify's.
     """
 
-    at: str
-    tz: str
+    at: str | None = None
+    tz: str = "UTC"
+    artists: tuple[str, ...] = ()
 
 
 class ReleaseQuery(BaseModel):
@@ -69,15 +72,18 @@ class ReleaseQuery(BaseModel):
     offset: Offset | None = Field(None, description="Number of items to skip; default: 0.")
     type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
         (),
-        description="Comma-separated types to include, as reported by Spotify (`album_type`), "
-        "which calls nearly every EP a single; default: all. A list of types leaves out releases "
-        "whose type is unknown.",
+        description="Comma-separated types to include, as reported by Spotify (`album_type`); "
+        "default: all. A list of types leaves out releases whose type is unknown.",
     )
     kind: Annotated[tuple[Kind, ...], choices(Kind)] = Field(
         (),
         description="Comma-separated kinds to include, as listeners know them; default: all. The "
-        "`kind` of a release is its `album_type`, except that a `single` with 4 to 6 tracks or "
-        "with EP in its title counts as an `ep`, and one with more tracks as an `album`.",
+        f"`kind` of a release is its {KIND}",
+    )
+    artist: Artists = Field(
+        (),
+        description="Comma-separated Spotify ids of artists: only releases that they are credited "
+        "on, of all that are stored; a list of artists has no others.",
     )
     exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),
@@ -87,9 +93,9 @@ class ReleaseQuery(BaseModel):
     )
     upcoming: Upcoming = Field(
         "exclude",
-        description="What to do with releases whose release day is after today (in `tz`), also "
-        "with `at`: `exclude` them, `include` them, or list `only` them. A date without a day is "
-        "upcoming until its month or year begins.",
+        description="What to do with releases whose day (in `tz`) has not come, also with `at`: "
+        "`exclude` them, `include` them, or list `only` them. A date without a day is upcoming "
+        "until its month or year begins.",
     )
     released_after: PartialDate | None = Field(
         None,
@@ -106,8 +112,7 @@ class ReleaseQuery(BaseModel):
     )
     tz: Zone = Field(
         "UTC",
-        description="IANA time zone in which days begin, for `days`, `upcoming`, `at` and the "
-        "order `seen`; such as Europe/Berlin.",
+        description="IANA time zone in which days begin, such as Europe/Berlin.",
     )
     market: Market | None = Field(
         None,
@@ -146,7 +151,9 @@ class ReleaseQuery(BaseModel):
     @property
     def portion(self) -> Portion | None:
         """The portion that the list is made of; None for the snapshot in memory."""
-        return None if self.at is None else Portion(self.at, self.tz)
+        if self.at is not None:
+            return Portion(self.at, self.tz)
+        return Portion(artists=self.artist) if self.artist else None
 
     def first_day(self, today: date) -> str | None:
         """Return the first of the last `days` days, in the form of `released_after`, if any."""

@@ -46,15 +46,22 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
         newest_first = _arranged(chosen, snapshot.albums)
     listed: dict[str, ListedArtist] = {}
     for album in descending:
-        for artist in album.artists:
+        for artist in _listed(album, query):
             listed.setdefault(artist.spotify_id, ListedArtist(artist, []))
     for album in newest_first:
-        for artist in album.artists:
+        for artist in _listed(album, query):
             listed[artist.spotify_id].albums.append(album)
     found = list(listed.values())
     if query.sort.endswith("name"):
         return sorted(found, key=_artist_name, reverse=_is_descending(query))
     return found if _is_descending(query) else found[::-1]
+
+
+def _listed(album: AlbumEntry, query: ReleaseQuery) -> Iterable[ArtistEntry]:
+    """Return the artists of a release that a list of artists has: all, or those asked for."""
+    if not query.artist:
+        return album.artists
+    return [each for each in album.artists if each.spotify_id in query.artist]
 
 
 def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEntry]:
@@ -68,6 +75,14 @@ def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEn
     elif not _is_descending(query):
         releases = releases[::-1]
     return list(releases[: query.bound])
+
+
+def artist_name(snapshot: Snapshot, query: ReleaseQuery) -> str | None:
+    """Return the name of the artist that is asked for, if it is one with a release here."""
+    if len(query.artist) != 1:
+        return None
+    credited = (artist for album in snapshot.albums for artist in album.artists)
+    return next((each.name for each in credited if each.spotify_id in query.artist), None)
 
 
 def _filtered(snapshot: Snapshot, query: ReleaseQuery, today: date) -> Sequence[AlbumEntry]:
@@ -157,6 +172,8 @@ def _tests(query: ReleaseQuery, today: date) -> list[Test]:
         tests.append(lambda album: is_upcoming(album.release_date, day) is only)
     if kinds := query.kind:
         tests.append(lambda album: album.release.kind in kinds)
+    if artists := frozenset(query.artist):
+        tests.append(lambda album: any(each.spotify_id in artists for each in album.artists))
     if "various_artists" in query.exclude:
         tests.append(lambda album: not album.various_artists)
     if first is not None:

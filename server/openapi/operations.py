@@ -17,7 +17,7 @@ VALIDATED = (
 DATED = ("Last-Modified", "X-Last-Sync")  # of responses made from a sync: missing before the first
 LIVE = ("Cache-Control", "Link")  # of responses that are never cached
 # Parameters written as comma-separated lists.
-LISTS = ("type", "kind", "exclude", "fields", "include")
+LISTS = ("type", "kind", "artist", "exclude", "fields", "include")
 
 
 def parameters(kind: type[BaseModel]) -> list[dict[str, Any]]:

@@ -11,10 +11,11 @@ from typing import Literal
 import brotli
 import orjson
 
-from server.catalog import isolation
+from server.catalog import isolation, selection
 from server.catalog.isolation import LeftOut
 from server.catalog.lifetime import REVALIDATE
 from server.catalog.query import ReleaseQuery, depends_on_today
+from server.catalog.release import clean
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 from server.catalog.zones import start_of_day
 from server.serving import feeds, json_body
@@ -100,8 +101,8 @@ def build(
     link = links(root, following, preceding)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
-        home = root + query.home
-        channel = Channel(root + query.href, home, freshness.as_of, following, query.title)
+        artist = selection.artist_name(snapshot, query)
+        channel = _channel(root, query, freshness.as_of, following, artist)
         body, unwritten = isolation.build_together(
             page, lambda part: form.write(channel, _releases(part))
         )
@@ -129,6 +130,21 @@ def build(
 
     body, unwritten = isolation.build_together(page, write)
     return with_headers(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
+
+
+def _channel(
+    root: str,
+    query: ReleaseQuery,
+    updated: datetime | None,
+    following: str | None,
+    artist: str | None,
+) -> Channel:
+    """Describe a feed; one of a single artist has its name and leads to its page."""
+    channel = Channel(root + query.href, root + query.home, updated, following, query.title)
+    if artist is None:
+        return channel
+    home = f"{root}/artists/{query.artist[0]}/"
+    return replace(channel, home=home, title=f"{clean(artist)} – {query.title}")
 
 
 def _releases(page: Sequence[Item]) -> list[Release]:

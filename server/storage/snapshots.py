@@ -52,6 +52,7 @@ NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
     Album.position.desc(),
     Album.spotify_id.desc(),
 )
+OF_ARTISTS = Depth(2000, 1000)  # releases of the artists of one query
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
     Album.id,
@@ -102,14 +103,28 @@ def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     return Snapshot(albums, freshness.read(session), depth)
 
 
-def load_portion(session: Session, portion: Portion) -> Snapshot:
-    """Read the releases that were listed on a day."""
+def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
+    """Read the releases that were listed on a day, or those of artists.
+
+    `today` is the day in UTC.
+    """
+    if portion.at is None:
+        return _of_artists(session, portion.artists, today)
     day, where = date.fromisoformat(portion.at), zone(portion.tz)
     listed = select(Listing.album_id).where(
         Listing.since < end_of_day(day, where),
         or_(Listing.until.is_(None), Listing.until > start_of_day(day, where)),
     )
     albums = read_entries(session, Album.id.in_(listed))
+    return Snapshot(albums, freshness.read(session), None)
+
+
+def _of_artists(session: Session, artists: Collection[str], today: date) -> Snapshot:
+    """Read all releases of artists; of artists with more than OF_ARTISTS, down to that depth."""
+    found = session.scalars(_credited(artists).limit(OF_ARTISTS.overall + 1)).all()
+    if len(found) > OF_ARTISTS.overall:
+        return load_of_artists(session, artists, today, OF_ARTISTS)
+    albums = read_entries(session, Album.id == any_(bindparam(None, found, ARRAY(BigInteger))))
     return Snapshot(albums, freshness.read(session), None)
 
 
@@ -121,13 +136,17 @@ def load_of_artists(
     `today` is the day in UTC. Each order is cut as in `load`, so that the snapshot stays as small
     however many artists there are.
     """
+    latest = _latest(_held(depth, _credited(artists).cte("theirs")))
+    albums = _entries(session, latest, today=today.isoformat())
+    return Snapshot(albums, freshness.read(session), depth)
+
+
+def _credited(artists: Collection[str]) -> Select[Any]:
+    """Select the ids of the releases that artists are credited on, each once."""
     credited = select(AlbumArtist.album_id.label("id")).join(
         Artist, Artist.id == AlbumArtist.artist_id
     )
-    theirs = credited.where(is_any_of(Artist.spotify_id, artists)).distinct().cte("theirs")
-    latest = _latest(_held(depth, theirs))
-    albums = _entries(session, latest, today=today.isoformat())
-    return Snapshot(albums, freshness.read(session), depth)
+    return credited.where(is_any_of(Artist.spotify_id, artists)).distinct()
 
 
 def read_entries(session: Session, condition: ColumnElement[bool]) -> tuple[AlbumEntry, ...]:

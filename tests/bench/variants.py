@@ -124,7 +124,7 @@ def main(url: URL, scale: Scale) -> list[str]:
     with Session(engine) as session:
         asking = Asking(
             snapshots.load(session, AT.date()),
-            snapshots.load_portion(session, Portion("2026-11-20", "UTC")),
+            snapshots.load_portion(session, Portion("2026-11-20"), AT.date()),
         )
     engine.dispose()
     times = asyncio.run(measure(asking, scale.variant_rounds))

@@ -31,7 +31,7 @@ class Source:
         self.days: list[str] = []
 
     async def load_portion(self, portion: Portion) -> Snapshot:
-        self.days.append(portion.at)
+        self.days.append(portion.at or ",".join(portion.artists))
         return await self.load()
 
     async def load(self) -> Snapshot:

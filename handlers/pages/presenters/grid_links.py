@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any, ClassVar, NamedTuple
 
-from handlers.pages.presenters.formatting import date_words
+from handlers.pages.presenters.formatting import counted, date_words
 from server.catalog.parameters import Limit
 from server.catalog.query import FEEDS, AlbumsQuery
 from server.serving.feeds import FORMATS
@@ -74,14 +74,21 @@ def upcoming(query: ReleaseGridQuery) -> Link:
     return Link("Upcoming", href, query.upcoming == "only")
 
 
-def active_filters(query: ReleaseGridQuery, search_text: str) -> Iterator[Link]:
-    """Name each filter in use; its link leads to the grid without it."""
+def active_filters(
+    query: ReleaseGridQuery, search_text: str, artist: str | None = None
+) -> Iterator[Link]:
+    """Name each filter in use; its link leads to the grid without it.
+
+    `artist` is the name of the artist that is asked for, if it is one and known.
+    """
     if query.q:
         yield Link(f"“{search_text or query.q}”", _with(query, q=None))
     if len(query.kind) > 1:
         yield Link(_listed(query.kind), _with(query, kind=()))
     if query.type:
         yield Link(f"{_listed(query.type)} by Spotify’s type", _with(query, type=()))
+    if query.artist:
+        yield Link(f"of {artist or counted(len(query.artist), 'artist')}", _with(query, artist=()))
     if query.market:
         yield Link(f"in {query.market}", _with(query, market=None))
     if query.at:

@@ -12,6 +12,7 @@ from handlers.pages.presenters.grid_links import Feed, Link, ReleaseGridQuery
 from server.catalog import isolation, selection
 from server.catalog import query as queries
 from server.catalog.isolation import LeftOut
+from server.catalog.release import clean_if_any
 from server.catalog.snapshot import Snapshot
 from server.serving import payload
 
@@ -135,8 +136,9 @@ def build(
     cards, unshown = isolation.build_each(page, lambda entry: Card.of(entry.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today, query.zone)
+    artist = clean_if_any(selection.artist_name(snapshot, query))
     grid = _grid(
-        query, tuple(cards), len(listed), today, search_text, since, has_markets=has_markets
+        query, tuple(cards), len(listed), today, search_text, since, artist, has_markets=has_markets
     )
     return replace(grid, left_out=(*unlisted, *unshown))
 
@@ -148,6 +150,7 @@ def _grid(
     today: date,
     search_text: str,
     since: date | None = None,
+    artist: str | None = None,
     *,
     has_markets: bool,
 ) -> ReleaseGrid:
@@ -164,7 +167,7 @@ def _grid(
         kinds=tuple(grid_links.kinds(query)),
         upcoming=grid_links.upcoming(query),
         periods=grid_links.periods(query),
-        active_filters=tuple(grid_links.active_filters(query, search_text)),
+        active_filters=tuple(grid_links.active_filters(query, search_text, artist)),
         days=tuple(grid_links.days(query, today, since)),
         feeds=tuple(grid_links.feeds(query)),
         hidden_fields=tuple(grid_links.hidden_fields(query)),

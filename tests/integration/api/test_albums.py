@@ -203,6 +203,30 @@ async def test_of_a_day_to_come_nothing_is_known(
 
 
 @pytest.mark.gen_test
+async def test_of_artists_everything_is_listed_even_what_is_not_in_memory(
+    set_catalogue_stage: SetCatalogueStage, clock: Clock
+) -> None:
+    stage = await set_catalogue_stage()
+    both = [artist(9001), artist(9002)]
+    old = [album(5000 + n, artists=both[: 1 + n % 2], release_date=f"201{n}") for n in range(6)]
+    await stage.take(old, START)
+    await stage.take(albums(HELD.overall), START + timedelta(days=1))
+    assert "Album 5001" not in await stage.names("/api/albums/?limit=500&sort=released")
+    one, two, none = (spotify_id("artist", number) for number in (9001, 9002, 9003))
+    names = [f"Album 500{n}" for n in (5, 4, 3, 2, 1, 0)]
+    assert await stage.names(f"/api/albums/?artist={one}") == names
+    assert await stage.names(f"/api/albums/?artist={two}") == names[::2]
+    assert await stage.names(f"/api/albums/?artist={two},{none}&limit=2") == names[:4:2]
+    assert await stage.names(f"/api/albums/?artist={one}&released_before=2012") == names[3:]
+    assert await stage.names(f"/api/albums/?artist={none}") == []
+    page = await stage.get(f"/api/artists/?artist={two}")
+    assert [item["name"] for item in page["items"]] == ["Artist 9002"], "not who is beside it"
+    ArtistsPage.model_validate(page)
+    await stage.take([*old, album(6000, artists=both)], START + timedelta(days=2))
+    assert (await stage.names(f"/api/albums/?artist={two}"))[0] == "Album 6000"
+
+
+@pytest.mark.gen_test
 async def test_one_album_tells_its_markets_and_when_it_was_listed(
     set_catalogue_stage: SetCatalogueStage,
 ) -> None:

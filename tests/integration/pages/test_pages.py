@@ -52,6 +52,7 @@ FILTERS = [
     "?exclude=versions,various_artists",
     "?released_after=2026-11&released_before=2026",
     "?kind=ep,album",
+    f"?artist={spotify_id('artist', 1)},{spotify_id('artist', 2)}",
     "?days=1&tz=Pacific/Kiritimati&upcoming=include",
     "?at=2026-11-20&tz=America/New_York",
 ]
@@ -93,6 +94,9 @@ async def test_the_wall_understands_what_the_api_understands(synced: Any) -> Non
         answer = orjson.loads((await browser.get(f"/api/albums/{query}")).body)
         assert hung(page) == [each["spotify_id"] for each in answer["items"]], query
     assert "No releases match" in read_page(await browser.get("/?q=nothing"))
+    one = spotify_id("artist", 1)
+    assert "</span>of Artist 1 <" in read_page(await browser.get(f"/?artist={one}"))
+    assert "</span>of 2 artists <" in read_page(await browser.get(f"/?artist={one},{one[1:]}x"))
 
 
 def fields(page: str) -> list[str | None]:
@@ -202,8 +206,9 @@ def test_every_link_of_the_wall_is_an_address_in_normal_form() -> None:
 @pytest.mark.gen_test
 async def test_every_page_leads_readers_to_every_feed_of_its_releases(synced: Any) -> None:
     _, browser = await synced()
-    artist_card = f"/artists/{spotify_id('artist', 0)}/"
-    paths = {"/": "", "/?q=album+1&limit=3": "?q=album+1", artist_card: "", "/api/docs/": ""}
+    one = spotify_id("artist", 0)
+    paths = {"/": "", "/?q=album+1&limit=3": "?q=album+1", "/api/docs/": ""}
+    paths[f"/artists/{one}/"] = f"?artist={one}"
     for path, query in paths.items():
         page = (await browser.get(path)).body.decode()
         links = [

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 
+from server.catalog.query import FEEDS
 from server.serving.feeds import FORMATS, Channel, Release
 from server.serving.feeds.csv_table import COLUMNS, MARK
 from tests.support.catalog_server import START, SetCatalogueStage, Stage
@@ -18,6 +19,8 @@ from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id
 from tests.support.feed_formats import ATOM, CHANNEL, HOSTILE, faults_of, rows
 from tests.support.releases import release
+
+PATHS = [each.path for each in FEEDS]
 
 
 def written(ending: str, *releases: Release) -> bytes:
@@ -40,7 +43,8 @@ async def test_every_feed_is_served_with_its_type_and_as_conditional_as_the_api(
 ) -> None:
     stage: Stage = await set_catalogue_stage()
     await stage.take(albums(3), START)
-    for path, form in FORMATS.items():
+    for path in PATHS:
+        form = FORMATS[path]
         answer = await stage.client.fetch(path)
         assert (answer.code, answer.headers["Content-Type"]) == (200, form.content_type)
         assert answer.headers["X-Last-Sync"] == "2026-11-01T12:00:00Z"
@@ -73,6 +77,28 @@ async def test_a_feed_takes_every_filter_and_names_its_own_address(
     assert titles == ["New releases on Spotify", "Artist 1 – Album 1"]
 
 
+@pytest.mark.gen_test
+async def test_a_feed_of_one_artist_has_its_name_and_leads_to_its_page(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
+    stage: Stage = await set_catalogue_stage()
+    items = [album(n, artists=[artist(n, name=f"{n} <&> {n}")]) for n in range(3)]
+    await stage.take(items, START)
+    one = artist(1)["id"]
+    root = stage.freshet.settings.public_url
+    feed = await stage.get(f"/feeds/albums.json?artist={one}")
+    assert feed["title"] == "1 <&> 1 – New releases on Spotify"
+    assert feed["home_page_url"] == f"{root}/artists/{one}/"
+    assert feed["feed_url"] == f"{root}/feeds/albums.json?artist={one}"
+    assert [item["title"] for item in feed["items"]] == ["1 <&> 1 – Album 1"]
+    answer = await stage.client.fetch(f"/feeds/albums.atom?artist={one}")
+    titles = [each.text for each in Xml.fromstring(answer.body).iter(f"{ATOM}title")]
+    assert titles == [feed["title"], "1 <&> 1 – Album 1"]
+    for several in (f"{one},{artist(2)['id']}", artist(7)["id"]):
+        feed = await stage.get(f"/feeds/albums.json?artist={several}")
+        assert (feed["title"], feed["home_page_url"]) == ("New releases on Spotify", f"{root}/")
+
+
 async def numbers(stage: Stage, path: str) -> list[int]:
     """The releases of a feed in its order."""
     body = (await stage.client.fetch(path)).body.decode()
@@ -89,7 +115,7 @@ async def test_what_was_seen_last_comes_first_in_every_feed_however_old_it_is(
     newest = [album(n, release_date="2026-11-01") for n in range(60)]
     await stage.take(newest, START)
     await stage.take([album(70, release_date="1999-12-31"), *newest], START + timedelta(hours=1))
-    for path in FORMATS:
+    for path in PATHS:
         listed = await numbers(stage, path)
         assert listed == [70, *range(49)], path
         assert await numbers(stage, f"{path}?release_limit=3") == [70, 0, 1], path
@@ -123,7 +149,7 @@ async def test_no_reader_of_a_feed_misses_a_release_that_was_upcoming_when_it_wa
 @pytest.mark.gen_test
 async def test_a_feed_before_the_first_sync_is_503(set_catalogue_stage: SetCatalogueStage) -> None:
     stage: Stage = await set_catalogue_stage()
-    for path in FORMATS:
+    for path in PATHS:
         assert (await stage.client.fetch(path)).code == 503
 
 
@@ -223,7 +249,7 @@ async def test_only_significant_changes_move_the_times_of_feeds(
         return [re.sub("[-:]", "", each) for each in (*atom, item["date_modified"], *stamps)]
 
     async def etags() -> list[str]:
-        return [(await stage.client.fetch(path)).headers["ETag"] for path in FORMATS]
+        return [(await stage.client.fetch(path)).headers["ETag"] for path in PATHS]
 
     await stage.take([album(1)], START)
     assert set(await times()) == {"20261101T120000Z"}

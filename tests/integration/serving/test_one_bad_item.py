@@ -14,12 +14,11 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from server.catalog.journal import JournalPage
-from server.catalog.query import AtomQuery, CalendarQuery, Portion, ReleaseQuery, TableQuery
+from server.catalog.query import FEEDS, AtomQuery, CalendarQuery, Portion, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
 from server.database.executor import Database
 from server.serving import payload
-from server.serving.feeds import FORMATS
 from server.serving.streams.broadcast import Broadcast
 from server.serving.streams.follower import Follower
 from server.storage import changes, sweeps
@@ -32,7 +31,7 @@ from tests.support.feed_formats import rows
 from tests.support.releases import release
 
 DEEP = "[" * 300 + "]" * 300  # deeper than orjson writes, which reads it all the same
-LISTS = ("/api/albums/", "/api/artists/", *FORMATS)
+LISTS = ("/api/albums/", "/api/artists/", *(each.path for each in FEEDS))
 BAD = spotify_id("album", 1)
 
 

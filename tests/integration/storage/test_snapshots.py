@@ -9,6 +9,7 @@ from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
 from models import Album, Artist
+from server.catalog.query import Portion
 from server.catalog.release import Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database.executor import Database
@@ -118,6 +119,33 @@ def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
     for index in ("latest", "latest_of_type", "seen", "seen_of_type"):
         assert f"using ix_albums_{index} " in plan, index
     assert "Incremental Sort" not in plan
+
+
+def test_the_releases_of_artists_are_found_through_indexes_alone(database: Database) -> None:
+    take(database, [album(n, artists=[artist(n % 100), artist(n % 7)]) for n in range(1000)])
+    portion = Portion(artists=tuple(spotify_id("artist", n) for n in range(20, 40)))
+    asked: list[tuple[str, Any]] = []
+    event.listen(
+        database.engine, "before_cursor_execute", lambda *args: asked.append((args[2], args[3]))
+    )
+    with Session(database.engine) as session:
+        found = snapshots.load_portion(session, portion, TODAY)
+    assert len(found.albums) == 200
+    assert len(asked) == 4
+    read = asked[:3]  # the last one reads how fresh the data is
+    with database.engine.begin() as connection:
+        for table in ("albums", "artists", "album_artists"):
+            connection.execute(text(f"ANALYZE {table}"))
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plans = [
+            "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {query}", given))
+            for query, given in read
+        ]
+    for plan in plans:
+        assert "Seq Scan" not in plan
+    for index in ("artists_spotify_id", "album_artists_artist_id"):
+        assert index in plans[0]
+    assert "albums_pkey" in plans[1] or "pk_albums" in plans[1]
 
 
 @pytest.mark.parametrize(

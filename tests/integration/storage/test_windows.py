@@ -4,7 +4,7 @@ The reference here knows every release of the table and none of the server's win
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache, partial
 from typing import Any
@@ -24,7 +24,7 @@ from server.database.executor import Database
 from server.serving import payload
 from server.storage import snapshots, sweeps
 from tests.support.databases import NewDatabase
-from tests.support.examples import album, artist, sweep
+from tests.support.examples import album, artist, spotify_id, sweep
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
 SYNCS, EACH = 8, 24
@@ -65,6 +65,12 @@ class Table:
         with Session(database.engine) as session:
             self.all = list(snapshots.read_entries(session, true()))
         self.snapshot = cache(self._read)
+        self.portion = cache(partial(self._run, snapshots.load_portion))
+        self.of_artists = cache(partial(self._run, snapshots.load_of_artists))
+
+    def _run(self, load: Callable[..., Snapshot], *arguments: Any) -> Snapshot:
+        with Session(self._database.engine) as session:
+            return load(session, *arguments)
 
     def _read(self, today: date, depth: Depth) -> Snapshot:
         with Session(self._database.engine) as session:
@@ -136,6 +142,8 @@ def passes(entry: AlbumEntry, read: Any, today: date) -> bool:
     dated, after = entry.release_date or "0", read.released_after or ""
     if dated[: len(after)] < after[: len(dated)]:
         return False
+    if read.artist and not {one.spotify_id for one in entry.artists} & set(read.artist):
+        return False
     if read.days:
         first = str(today - timedelta(days=read.days - 1))
         if dated < first[: len(dated)]:
@@ -186,6 +194,9 @@ def expected(entries: list[AlbumEntry], read: Any, today: date, depth: Depth) ->
     return listed[:bound]
 
 
+ARTISTS = st.lists(
+    st.integers(0, 12).map(lambda number: spotify_id("artist", number)), min_size=1, max_size=4
+)
 QUERIES = st.fixed_dictionaries(
     {},
     optional={
@@ -195,6 +206,7 @@ QUERIES = st.fixed_dictionaries(
         "exclude": st.just("versions"),
         "market": st.sampled_from(["DE", "US"]),
         "q": st.sampled_from(["tides", "artist 3", "olaf"]),
+        "artist": ARTISTS.map(",".join),
         "days": st.sampled_from(["1", "7", "30", "90"]),
         "released_after": st.sampled_from(["2026", "2026-11", "2026-11-10"]),
         "sort": st.sampled_from(["released", "-released", "seen", "-seen", "name", "-name"]),
@@ -244,6 +256,33 @@ def test_in_a_zone_a_list_is_what_the_whole_table_gives_as_far_as_it_reaches(
         assert listed == whole[: len(listed)]
 
 
+@settings(max_examples=150)
+@given(QUERIES, ARTISTS, st.sampled_from(DAYS))
+def test_of_artists_that_are_asked_for_everything_is_listed(
+    table: Table, wanted: str, artists: list[str], today: date
+) -> None:
+    read = asked(wanted).model_copy(update={"artist": tuple(sorted(set(artists)))})
+    portion = read.portion
+    assert portion is not None
+    snapshot = table.portion(portion, today)
+    listed = [each.spotify_id for each in selection.albums(snapshot, read, today)]
+    whole = expected(table.all, read, today, Depth(1000, 1000))
+    assert listed == [each.spotify_id for each in whole]
+
+
+@settings(max_examples=100)
+@given(QUERIES, ARTISTS, st.sampled_from(DAYS), st.sampled_from(DEPTHS))
+def test_of_artists_with_many_releases_as_much_is_read_as_of_all(
+    table: Table, wanted: str, artists: list[str], today: date, depth: Depth
+) -> None:
+    read = asked(wanted).model_copy(update={"artist": tuple(sorted(set(artists)))})
+    snapshot = table.of_artists(read.artist, today, depth)
+    theirs = [each for each in table.all if {one.spotify_id for one in each.artists} & set(artists)]
+    assert {each.spotify_id for each in snapshot.albums} <= {each.spotify_id for each in theirs}
+    listed = [each.spotify_id for each in selection.albums(snapshot, read, today)]
+    assert listed == [each.spotify_id for each in expected(theirs, read, today, depth)]
+
+
 @settings(max_examples=100)
 @given(QUERIES, st.sampled_from(DAYS), st.sampled_from(DEPTHS))
 def test_artists_are_those_of_the_same_releases_each_with_its_own_newest_first(
@@ -253,6 +292,8 @@ def test_artists_are_those_of_the_same_releases_each_with_its_own_newest_first(
     window = expected(table.all, read, today, depth)
     listed = selection.artists(table.snapshot(today, depth), read, today)
     places = {each.spotify_id: place for place, each in enumerate(table.all)}
+    if read.artist:
+        assert {each.spotify_id for each in listed} <= set(read.artist)
     for each in listed:
         own = [one.spotify_id for one in window if each.artist in one.artists]
         dates = [one.release_date or "" for one in each.albums]
@@ -263,6 +304,7 @@ def test_artists_are_those_of_the_same_releases_each_with_its_own_newest_first(
             assert found == sorted(found)
     order = window if read.sort.startswith("-") else window[::-1]
     by_release = list(dict.fromkeys(one.spotify_id for each in order for one in each.artists))
+    by_release = [each for each in by_release if not read.artist or each in read.artist]
     ids = [each.artist.spotify_id for each in listed]
     if read.sort.endswith("name"):
         assert set(ids) == set(by_release)

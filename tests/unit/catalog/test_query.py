@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog import query
-from server.catalog.query import FEEDS, KINDS, ArtistsQuery, ReleaseQuery
+from server.catalog.query import FEEDS, KINDS, ArtistsQuery, Portion, ReleaseQuery
 from server.countries import CODES, MISTAKEN, PATTERN
 from server.errors import InvalidParameters
 from server.request_errors import UriTooLong
 from server.standin.catalogue.releases import MARKETS
+from tests.support.examples import spotify_id
 
 
 def parse(query_string: str) -> ArtistsQuery:
@@ -172,6 +173,38 @@ def test_the_pattern_of_a_market_is_what_is_accepted() -> None:
 @pytest.mark.parametrize("given_", ["sort=", "sort=date", "sort=--name", "sort=+name"])
 def test_an_unknown_order_is_a_fault(given_: str) -> None:
     assert [parameter for parameter, _ in faults(given_)] == ["sort"]
+
+
+def test_artists_are_a_list_of_ids_in_an_order_of_its_own() -> None:
+    one, two = spotify_id("artist", 1), spotify_id("artist", 2)
+    read = parse(f"artist={two},{one},{two}")
+    assert read.href == f"/api/artists/?artist={one},{two}"
+    assert parse(read.href.partition("?")[2]) == read
+    assert read.portion == Portion(artists=(one, two))
+    assert parse(f"artist={one}&at=2026-11-20").portion == Portion("2026-11-20", "UTC")
+    assert parse("").portion is None
+    fifty = [spotify_id("artist", number) for number in range(50)]
+    assert parse(f"artist={','.join(fifty)}").artist == tuple(fifty)
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        "",
+        ",",
+        "x",
+        "17",
+        spotify_id("artist", 1) + ",",
+        spotify_id("artist", 1)[1:],
+        spotify_id("artist", 1) + "0",
+        spotify_id("artist", 1) + "%0A",
+        f"spotify:artist:{spotify_id('artist', 1)}",
+        spotify_id("artíst", 1),
+        ",".join(spotify_id("artist", number) for number in range(51)),
+    ],
+)
+def test_what_is_no_list_of_up_to_fifty_ids_is_a_fault(given_: str) -> None:
+    assert [parameter for parameter, _ in faults(f"artist={given_}")] == ["artist"]
 
 
 @pytest.mark.parametrize("given_", ["days=0", "days=91", "days=", "days=-1", "days=7d", "days=1.5"])
