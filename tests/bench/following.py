@@ -5,8 +5,13 @@
 
 import gc
 import logging
+import os
+import subprocess
+import sys
+import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
@@ -16,17 +21,30 @@ from sqlalchemy import URL, Engine, text
 from sqlalchemy.orm import Session
 
 from models import Base, Login
+from server.config.addresses import ROOT
 from server.database.engine import make_engine
 from server.following import list_store
+from server.login import key_store
 from server.storage import following, sweeps
 from tests.bench.catalogue import releases
+from tests.bench.http.process import await_answer, fetch, resident, stop
 from tests.bench.measure import seconds
 from tests.bench.scale import Scale
 from tests.bench.variants import alone
 from tests.support.examples import sweep
+from tests.support.ports import free_port
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 ACCOUNT = "bench-account"
+KEY = "fr_" + "b" * 43
+PRIVATE = (
+    "/api/my/albums/",
+    "/api/my/artists/",
+    "/api/my/following/",
+    "/feeds/my/albums.atom",
+)
+OK = 200
+LEAST = 1000  # bytes of an answer that holds something
 
 Followed = list[tuple[str, str]]
 
@@ -44,7 +62,8 @@ class Bench:
         names = ", ".join(table.name for table in Base.metadata.sorted_tables)
         with self._engine.begin() as connection:
             connection.execute(text(f"TRUNCATE {names}"))
-        self.do(lambda session: session.add(Login(account_id=ACCOUNT, scopes=[], state="active")))
+        login = Login(account_id=ACCOUNT, scopes=[], state="active", authorized_at=AT)
+        self.do(lambda session: session.add(login))
 
     def do(self, work: Callable[[Session], Any]) -> Any:
         with Session(self._engine) as session, session.begin():
@@ -54,6 +73,17 @@ class Bench:
         """The median of some rounds, the first of which does not count."""
         times = [seconds(lambda: self.do(work)) * 1000 for _ in range(1 + self._rounds)]
         return median(times[1:])
+
+    def syncs(self) -> tuple[float, float]:
+        """Milliseconds of a sync while nobody follows anyone, and while somebody does, by turns."""
+        times: tuple[list[float], list[float]] = [], []
+        for _ in range(1 + self._rounds):
+            self.clear()
+            self.do(self.sync)
+            times[0].append(seconds(lambda: self.do(self.sync)) * 1000)
+            self.do(self.store)
+            times[1].append(seconds(lambda: self.do(self.sync)) * 1000)
+        return median(times[0][1:]), median(times[1][1:])
 
     def sync(self, session: Session) -> None:
         sweeps.record_sweep(session, self.albums, AT, lambda: AT)
@@ -92,8 +122,9 @@ def main(url: URL, scale: Scale) -> list[str]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     engine = make_engine(url)
     bench = Bench(engine, scale)
+    alone, followed = bench.syncs()
     bench.clear()
-    alone = bench.milliseconds(bench.sync)
+    bench.do(bench.sync)
     rows = {"a list is stored for the first time": seconds(lambda: bench.do(bench.store)) * 1000}
     rows |= {
         "the same list a day later": bench.milliseconds(bench.store),
@@ -105,17 +136,70 @@ def main(url: URL, scale: Scale) -> list[str]:
             lambda session: following.read_mine(session, ACCOUNT)
         ),
         "the wanted artists of all owners are read": bench.milliseconds(following.wanted),
-        f"a sync of {scale.sync_albums} albums": bench.milliseconds(bench.sync),
+        f"a sync of {scale.sync_albums} albums": followed,
         "… and if nobody followed anyone": alone,
     }
     held = megabytes(lambda: bench.do(lambda session: following.read_mine(session, ACCOUNT)))
     found = len(bench.do(following.wanted))
+    bench.do(_allow)
     engine.dispose()
     print(f"{scale.followed} followed artists, ms (medians of {scale.sync_rounds} rounds)")
     for label, took in rows.items():
         print(f"  {took:9.1f}  {label}")
-    print(f"  {held:9.1f}  MB of memory for the artists of one owner\n")
-    return [] if found == scale.followed else [f"{found} of {scale.followed} artists are wanted"]
+    print(f"  {held:9.1f}  MB of memory for the artists of one owner")
+    faults = asked(url, scale.sync_rounds)
+    return [*faults, *([] if found == scale.followed else [f"{found} artists are wanted"])]
+
+
+def _allow(session: Session) -> None:
+    """Make a key with which the owner's releases are read."""
+    key_store.insert(session, ACCOUNT, "bench", ["read"], KEY, KEY[:7], AT)
+
+
+def asked(url: URL, rounds: int) -> list[str]:
+    """Print how long a server takes for the owner's releases, and its memory; what is wrong."""
+    with server(url) as process:
+        port, pid = int(process.args[-1]), process.pid
+        fetch(port, "/api/albums/")
+        before, faults = resident(pid), []
+        for path in (*PRIVATE, "/api/albums/"):
+            times = []
+            for _ in range(1 + 10 * rounds):
+                started = time.perf_counter()
+                status, _, body = fetch(port, path, Authorization=f"Bearer {KEY}")
+                times.append((time.perf_counter() - started) * 1000)
+            faults += [] if status == OK and len(body) > LEAST else [f"{path}: {status}"]
+            print(f"  {median(times[1:]):9.1f}  {path} (the first time {times[0]:.1f})")
+        print(f"  {resident(pid):9.1f}  MB held by the process, {before:.1f} before\n")
+    return faults
+
+
+@contextmanager
+def server(url: URL) -> Iterator[Any]:
+    """Run a server that neither syncs nor checks, on a free port, its last argument."""
+    port = str(free_port())
+    settings = {
+        "CLIENT_ID": "bench",
+        "CLIENT_SECRET": "bench",
+        "SECRET": "a secret for the bench that is long enough",
+        "DATABASE_URL": url.render_as_string(hide_password=False),
+        "HOST": "127.0.0.1",
+        "SYNC_INTERVAL": "0",
+        # Nobody listens there.
+        "SPOTIFY_API_URL": f"http://127.0.0.1:{free_port()}/v1",
+        "SPOTIFY_ACCOUNTS_URL": f"http://127.0.0.1:{free_port()}",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "run", "-p", port],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        await_answer(process, int(port), "/api/albums/")
+        yield process
+    finally:
+        stop(process)
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def alone(part: Callable[[URL, Scale], list[str]]) -> None:
             engine = make_engine(postgres.url)
             schema.create(engine)
             engine.dispose()
-            part(postgres.url, FULL)
+            print("\n".join(part(postgres.url, FULL)))
         finally:
             postgres.stop()
 
