@@ -1,4 +1,4 @@
-"""Builds what looks after the artists that people want: the checks for their releases."""
+"""Builds what looks after the artists that people want: the two ways of checking their releases."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -8,8 +8,9 @@ from server.database.executor import Database
 from server.following.checker import ArtistChecker
 from server.following.outlook import read_outlook
 from server.following.rotation import RotationOutlook
+from server.following.search_way import SearchWay
 from server.spotify.api.artist_albums import ArtistAlbums
-from server.spotify.limits.quota import ARTIST_ALBUMS
+from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH
 from server.sync.syncer import Syncer
 
 CHECK_TICK = 3.0  # seconds between two looks whether a check is due
@@ -37,11 +38,28 @@ class Following:
             now,
             origin,
         )
-        self.jobs = ((self.checker.tick, CHECK_TICK),)
+        self.search = SearchWay(
+            upstream.client("following"),
+            database,
+            lambda: syncer.is_running,
+            self.searches_a_day,
+            now,
+            self._use_search,
+            self.checker.take_over,
+        )
+        self.jobs = (self.checker.tick, CHECK_TICK), (self.search.tick, CHECK_TICK)
 
     def calls_a_day(self) -> int:
         """Return how many calls checks may make in 24 hours."""
         return self._limiter.limit(ARTIST_ALBUMS, "following")
+
+    def searches_a_day(self) -> int:
+        """Return how many searches for artists may be made in 24 hours."""
+        return self._limiter.limit(SEARCH, "following")
+
+    def _use_search(self, used: bool) -> None:
+        """Let syncs leave a part of the searches of a day, while artists are searched for."""
+        self._limiter.searches_artists = used
 
     async def outlook(self, account_id: str | None) -> RotationOutlook:
         """Read how often the artists of an account, or of all, are checked.
@@ -53,3 +71,4 @@ class Following:
     async def changed(self) -> None:
         """Follow a change of somebody's artists, whichever process stored it."""
         self.checker.wake()
+        self.search.wake()

@@ -2,6 +2,6 @@
 
 Followed artists are those of the owner's list on Spotify; others are watched or ignored by hand.
 Their SQL is in `storage/following.py`. `checker.py` checks them for new releases, in the order of
-`rotation.py`. May import `storage`, `spotify`, `serving`, `database` and `catalog`; syncs know
-nothing of this chapter.
+`rotation.py`; `search_way.py` searches for these where that works. May import `storage`, `spotify`,
+`serving`, `database` and `catalog`; syncs know nothing of this chapter.
 """

@@ -68,6 +68,12 @@ class ArtistChecker:
         """Read again who is wanted, at the next tick: somebody's artists have changed."""
         self._loaded_at = self._closed_at = None
 
+    def take_over(self, tally: CheckTally, after: Scheduled) -> None:
+        """Take note of a check: when its artist is checked next, and what is to be announced."""
+        if after.artist in self._schedules:
+            self._schedules[after.artist] = after
+        self._changed = self._changed or tally.changed
+
     async def tick(self) -> None:
         """Check one artist, unless none is due, a pause lasts or a sync runs."""
         if self._ticking or self._busy():
@@ -189,9 +195,7 @@ class ArtistChecker:
         tally, after = await self._database.run(
             artist_checks.record_check, check, before, self._now, plan
         )
-        if after.artist in self._schedules:
-            self._schedules[after.artist] = after
-        self._changed = self._changed or tally.changed
+        self.take_over(tally, after)
         return tally
 
     def _count_failure(self, error: SpotifyError, patience: int) -> None:

@@ -106,19 +106,21 @@ def record_check(
 ) -> tuple[CheckTally, Scheduled]:
     """Store what a check has found, the check itself, and when the artist is checked next.
 
-    `before` is the artist's schedule, and `plan` returns the one after the check, which is returned
-    with what has changed. The clock is read once the writers' lock is held, so that times do not go
-    back.
+    `before` is the artist's schedule unless one is stored, and `plan` returns the one after the
+    check, which is returned with what has changed. The clock is read once the writers' lock is
+    held, so that times do not go back.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     at = clock()
+    before = read_schedules(session, [check.artist]).get(check.artist, before)
     tally = _record_releases(session, check.releases, at, first=before.checked_at is None)
     if check.not_modified and before.checked_at is not None:
         _see_again(session, check.artist, before.checked_at, at)
     newest = max(filter(None, (before.newest_release, *_dates(check.releases))), default=None)
     etags = before.etags if check.error or check.way == "search" else check.etags
-    after = replace(before, newest_release=newest, etags=etags, error=check.error)
-    after = replace(plan(after, tally, at), error=check.error)
+    after = replace(before, newest_release=newest, etags=etags)
+    failed = before.error if check.way == "search" else check.error
+    after = replace(plan(after, tally, at), error=failed)
     _store(session, [after])
     session.execute(
         insert_row(ArtistCheck).values(

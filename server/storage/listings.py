@@ -1,17 +1,20 @@
 """The intervals in which albums are listed: opened and closed by each sweep."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Text, bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, Listing
+from models import Album, AlbumArtist, Artist, Listing
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.storage.bulk import IN_BULK, recordset
 from server.storage.changes import AlbumChange
+from server.storage.snapshots import VARIOUS_ARTISTS
 
 FOLLOWED = "followed"  # the source of what checks of artists find, which no sync opens or closes
+NEW_LISTED = timedelta(days=7)  # half of the time for which tag:new lists an album
 OPEN = (
     Listing.id,
     Listing.source,
@@ -25,6 +28,33 @@ MISSED_FOR: dict[Proof, timedelta] = {  # how long weaker proofs of absence have
     "weak": timedelta(hours=24),
     "refused": timedelta(days=7),  # half of the time for which tag:new lists an album
 }
+
+
+@dataclass(frozen=True)
+class Known:
+    """A release in a list of new ones, with the artist that is credited first."""
+
+    artist: str
+    name: str
+    album: str
+
+
+def newest_listed(session: Session, now: datetime, most: int) -> list[Known]:
+    """Read releases of the last NEW_LISTED that Spotify lists as new, each of another artist."""
+    today = now.date()
+    rows = session.execute(
+        select(Artist.spotify_id.label("artist"), Artist.name, Album.spotify_id.label("album"))
+        .join(AlbumArtist, AlbumArtist.artist_id == Artist.id)
+        .join(Album, Album.id == AlbumArtist.album_id)
+        .join(Listing, Listing.album_id == Album.id)
+        .where(AlbumArtist.position == 0, Listing.until.is_(None), Listing.source != FOLLOWED)
+        .where(Album.released_on.between(today - NEW_LISTED, today))
+        .where(Artist.spotify_id != VARIOUS_ARTISTS)
+        .order_by(Album.released_on.desc(), Album.id.desc())
+        .limit(10 * most)
+    )
+    found = {row.artist: Known(row.artist, row.name, row.album) for row in rows}
+    return list(found.values())[:most]
 
 
 def record_listings(
