@@ -1,5 +1,6 @@
 vcl 4.1;
 # Varnish in front of Freshet, see docs/operating.md; check it with `varnishd -C -f FILE`. Needs varnish-modules.
+# Queries of feeds can have access keys, so log requests without: `varnishncsa -F '%h %t "%m %U" %s %b'`.
 
 import std;
 import vsthrottle;

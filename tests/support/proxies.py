@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import pytest
@@ -66,6 +66,7 @@ class Front(HttpClient):
 
     _command: Sequence[str]
     _checking: Sequence[str]
+    log: Path | None = None  # where its output goes; None for that of the tests
 
     def check(self) -> None:
         done = subprocess.run(
@@ -75,7 +76,11 @@ class Front(HttpClient):
         assert "[warn" not in done.stderr.lower()
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(*self._command)
+        with self.log.open("ab") if self.log else nullcontext() as file:
+            errors = subprocess.STDOUT if file else None
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdout=file, stderr=errors
+            )
         await until(lambda: is_open(self.port))
 
     async def stop(self) -> None:

@@ -95,7 +95,7 @@ def test_queries_pages_and_refusals_are_those_of_the_server(proxied: ProxiedServ
             if path.startswith(LIST) and code == 200:
                 assert answer.body == expected.body, path
         posted = await proxied.front.get("/api/sync/", "POST")
-        assert posted.code == 403
+        assert posted.code == 401
 
     proxied.run(ask())
 

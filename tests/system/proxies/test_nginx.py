@@ -149,7 +149,7 @@ async def test_what_is_not_for_caches_is_not_kept(
         refused = await nginx.get("/api/artists/?limit=x")
         assert (refused.code, refused.headers["X-Cache"]) == (400, "MISS")
     posted = await nginx.get("/api/sync/", "POST")
-    assert posted.code == 403
+    assert posted.code == 401
 
 
 @pytest.mark.gen_test
