@@ -24,16 +24,20 @@ class Release:
 
 
 def planned(
-    artists: Sequence[str], start: datetime, days: float, die: random.Random
+    artists: Sequence[str],
+    start: datetime,
+    days: float,
+    die: random.Random,
+    mean: float = MEAN_A_YEAR,
 ) -> list[Release]:
-    """Return what the artists release in these days, in order of time.
+    """Return what the artists release in these days, in order of time; `mean` is for a year.
 
     Few artists release much and many little; most releases come out on Fridays.
     """
     plan = []
     for artist in artists:
         # The mean of a lognormal distribution is exp(mu + sigma²/2).
-        a_year = min(die.lognormvariate(0, SPREAD) * MEAN_A_YEAR / 1.5, 40)
+        a_year = min(die.lognormvariate(0, SPREAD) * mean / 1.5, 8 * mean)
         left = days * a_year / 365
         while die.random() < left:
             plan.append(Release(artist, _moment(start, days, die), die.random() < LISTED))

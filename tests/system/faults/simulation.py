@@ -26,6 +26,23 @@ from server.sync.report import Report
 from tests.support.clock import Clock
 
 SOME_TIME = timedelta(seconds=3)
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("502", {}),
+    ("503", {}),
+    ("cut", {}),
+    ("truncated", {}),
+    ("cut-json", {}),
+    ("not-json", {}),
+    ("token-missing", {}),
+    ("null-items", {}),
+    ("short-page", {}),
+    ("lying-total", {}),
+    ("foreign-next", {}),
+    ("too-many-requests", {"retry_after": 35}),
+    ("rate-limit", {"retry_after": 11}),
+    ("too-many-requests", {}),
+]
+RATE = 0.02
 
 
 @dataclass(frozen=True)
@@ -252,3 +269,9 @@ def new_app(start: Callable[..., StandIn], kind: AppKind, clock: Clock, size: in
         quota=600,
         calls_kept=1_000_000,
     )
+
+
+def fail_often(standin: StandIn) -> None:
+    """Let two of a hundred calls fail, in every way that was seen."""
+    for name, options in FAULTS:
+        standin.misbehave(name, times=None, rate=RATE / len(FAULTS), **options)

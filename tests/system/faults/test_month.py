@@ -2,7 +2,6 @@
 
 import random
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -12,30 +11,13 @@ from tests.support.clock import Clock
 from tests.support.loops import Closing
 from tests.support.settings import MakeSettings
 from tests.support.standins import StartStandIn
-from tests.system.faults.simulation import Simulation, live, new_app, settle
+from tests.system.faults.simulation import Simulation, fail_often, live, new_app, settle
 
 pytestmark = pytest.mark.slow
 
-FAULTS: list[tuple[str, dict[str, Any]]] = [
-    ("502", {}),
-    ("503", {}),
-    ("cut", {}),
-    ("truncated", {}),
-    ("cut-json", {}),
-    ("not-json", {}),
-    ("token-missing", {}),
-    ("null-items", {}),
-    ("short-page", {}),
-    ("lying-total", {}),
-    ("foreign-next", {}),
-    ("too-many-requests", {"retry_after": 35}),
-    ("rate-limit", {"retry_after": 11}),
-    ("too-many-requests", {}),
-]
-RATE = 0.02
-INTERVAL = {  # as it was asked for, or as nine tenths of 300 calls a day allow for sweeps of 10
+INTERVAL = {  # as it was asked for, or as 450 calls a day allow for sweeps of 10
     AppKind.EXTENDED: timedelta(seconds=1800),
-    AppKind.RESTRICTED: timedelta(seconds=3334),
+    AppKind.RESTRICTED: timedelta(seconds=2000),
 }
 
 
@@ -51,8 +33,7 @@ async def test_a_month_without_a_lock_out_and_with_nothing_missed(
     kind: AppKind,
 ) -> None:
     standin = new_app(start_standin, kind, clock, size=120 if long else 60)
-    for name, options in FAULTS:
-        standin.misbehave(name, times=None, rate=RATE / len(FAULTS), **options)
+    fail_often(standin)
     simulation = Simulation(standin, database, make_settings(standin), clock)
     closing(simulation.stop)
     await live(simulation, 30 if long else 0.25, random.Random(7))
