@@ -116,6 +116,8 @@ def _limits(status: Status) -> dict[str, Any]:
                 "left": bucket.left,
                 "per_day": bucket.per_day,
                 "forecast": bucket.forecast,
+                "refused_at": utc(bucket.refused_at),
+                "refused_calls": bucket.refused_calls,
             }
             for bucket in status.buckets
         ],

@@ -63,8 +63,13 @@ def of_buckets(status: Status) -> Iterator[Gauge]:
     )
     yield Gauge(
         "freshet_quota_left_calls",
-        "Calls left until QUOTA_PER_DAY is reached.",
+        "Calls left until the ceiling of an endpoint is reached.",
         by_bucket={each.name: each.left for each in buckets},
+    )
+    yield Gauge(
+        "freshet_quota_ceiling_calls",
+        "Calls that an endpoint may have in 24 hours: learnt, and at most QUOTA_PER_DAY.",
+        by_bucket={each.name: each.per_day for each in buckets},
     )
     yield Gauge(
         "freshet_quota_forecast_calls",

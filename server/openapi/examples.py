@@ -80,7 +80,7 @@ STATUS: dict[str, Any] = {
     "last_sync": {"at": "2026-11-20T09:30:08Z", "outcome": "complete", "error": None},
     "running": False,
     "next_sync_at": "2026-11-20T10:00:05Z",
-    "sync_interval": 1800,
+    "sync_interval": 3333,
     "newest_release": "2026-11-20",
     "watched_since": "2026-11-01",
     "new_at": AT,
@@ -95,7 +95,17 @@ STATUS: dict[str, Any] = {
         }
     ],
     "markets": [],
-    "quota": [{"bucket": "/search", "used": 190, "left": 310, "per_day": 500, "forecast": 480}],
+    "quota": [
+        {
+            "bucket": "/search",
+            "used": 190,
+            "left": 110,
+            "per_day": 300,
+            "forecast": 260,
+            "refused_at": None,
+            "refused_calls": None,
+        }
+    ],
     "cooldowns": [],
     "login": {
         "state": "none",

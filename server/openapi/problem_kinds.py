@@ -127,8 +127,9 @@ OF_THE_API = (
     ),
     explain(
         errors.QuotaSpent,
-        "The calls to Spotify that Freshet allows itself within 24 hours (`QUOTA_PER_DAY`) are "
-        "used up. Stored releases are still served.",
+        "The calls to this endpoint of Spotify that Freshet allows itself within 24 hours are used "
+        "up. Their number is learnt from Spotify's refusals, up to `QUOTA_PER_DAY`. Stored "
+        "releases are still served.",
         f"{RETRY} Scheduled syncs resume automatically. `/api/status` shows the calls left under "
         "`quota`.",
         request_errors.SyncPaused.status,

@@ -68,10 +68,17 @@ class Bucket(Shape):
     bucket: str = Field(description=BUCKET)
     used: int = Field(description="Calls in the last 24 hours.")
     left: int = Field(
-        description="Calls left of QUOTA_PER_DAY, a tenth of which is reserved for users' requests."
+        description="Calls left of `per_day`, a tenth of which is reserved for users' requests."
     )
-    per_day: int = Field(description="Calls allowed in 24 hours (QUOTA_PER_DAY).")
+    per_day: int = Field(
+        description="Calls that the endpoint may have in 24 hours: its ceiling, which is learnt "
+        "from Spotify's refusals and never exceeds QUOTA_PER_DAY."
+    )
     forecast: int = Field(description="Expected calls in the next 24 hours at the current rate.")
+    refused_at: datetime | None = Field(
+        description="When Spotify last refused a call because its own quota was used up."
+    )
+    refused_calls: int | None = Field(description="The calls that it had allowed before.")
 
 
 class Cooldown(Shape):
@@ -121,6 +128,8 @@ class Status(Shape):
     )
     sources: list[Source] = Field(description="All sources, whether allowed or not.")
     markets: list[Market] = Field(description="The markets of SYNC_MARKETS, in its order.")
-    quota: list[Bucket] = Field(description="The endpoints that were called recently.")
+    quota: list[Bucket] = Field(
+        description="The endpoints that were called recently, or of which Spotify refused a call."
+    )
     cooldowns: list[Cooldown] = Field(description="The endpoints that are paused.")
     login: Login = Field(description="The login that syncs use.")

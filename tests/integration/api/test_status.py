@@ -153,6 +153,7 @@ async def test_the_status_tells_sources_quota_and_the_next_sync(
     assert quota["/browse/new-releases"]["used"] == 1
     assert (quota["/search"]["used"], quota["/search"]["left"]) == (4, 296)
     assert quota["/search"]["forecast"] == 4 * 48
+    assert (quota["/search"]["per_day"], quota["/search"]["refused_at"]) == (300, None)
     assert status["cooldowns"] == []
     assert status["newest_release"] == "2026-11-20"
     assert (status["new_at"], status["stuck"]) == (status["last_sync_at"], False)
@@ -220,6 +221,7 @@ async def test_metrics_tell_of_quota_and_freshness(
     samples = await samples_of(freshet)
     assert samples["freshet_quota_used_calls[/search]"] == 4
     assert samples["freshet_quota_left_calls[/search]"] == 296
+    assert samples["freshet_quota_ceiling_calls[/search]"] == 300
     assert samples["freshet_quota_forecast_calls[/search]"] == 4 * 48
     assert samples["freshet_cooldown_seconds[/search]"] == 0
     assert samples["freshet_feed_stuck"] == 0

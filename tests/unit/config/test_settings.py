@@ -13,9 +13,12 @@ from sqlalchemy import URL
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from server.config import libpq
+from server.config import settings as config
 from server.config.addresses import EmbeddedDatabase
-from server.config.settings import DatabaseSettings, Settings, describe, load
+from server.config.settings import STARTING, DatabaseSettings, Settings, describe, load
 from server.errors import SettingsError
+from server.spotify.limits import ceiling
+from server.spotify.types import ENDPOINTS, SOURCE_ORDER, SourceName
 from tests.support.paths import ROOT
 from tests.support.server_processes import Manage
 from tests.support.settings import NEEDED, LoadWith, lines
@@ -769,3 +772,38 @@ def test_every_wrong_market_is_named_with_the_right_code_where_that_is_known() -
         "must be comma-separated country codes of ISO 3166-1 alpha-2 (DE,US), "
         "not uk (use GB), ZZ, el (use GR), Germany"
     )
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"SYNC_MARKETS": "DE,US,SE", "SYNC_MAX_RELEASES": "900"}, None),
+        ({"SYNC_MARKETS": "DE,US,SE", "SYNC_MAX_RELEASES": "910"}, "allows 300 calls to search"),
+        ({"SYNC_MAX_RELEASES": "910", "QUOTA_PER_DAY": "100"}, "or raise it"),
+        ({"SYNC_MARKETS": "DE,US,SE", "SYNC_MAX_RELEASES": "1000"}, "raise it above 3000"),
+        (
+            {"SYNC_MARKETS": "DE,US,SE,FR", "SYNC_MAX_RELEASES": "1000", "QUOTA_PER_DAY": "3001"},
+            None,
+        ),
+        ({"SYNC_SOURCE": "new-releases", "SYNC_MAX_RELEASES": "1000"}, None),
+        (
+            {"SYNC_SOURCE": "new-releases", "SYNC_MAX_RELEASES": "1000", "QUOTA_PER_DAY": "20"},
+            "allows 20 calls to new-releases at first, but one sync takes 20 calls",
+        ),
+    ],
+)
+def test_a_sync_that_never_fits_the_calls_of_its_source_is_a_wrong_setting(
+    load_with: LoadWith, settings: dict[str, str], words: str | None
+) -> None:
+    if words is None:
+        load_with(**settings)
+        return
+    faults = faults_of(lambda: load_with(**settings))
+    assert words in faults["QUOTA_PER_DAY"]
+
+
+@pytest.mark.parametrize("source", SOURCE_ORDER)
+def test_the_settings_know_the_ceilings_that_sources_start_with(source: SourceName) -> None:
+    assert STARTING[source] == ceiling.starting(ENDPOINTS[source].path, config.DEVELOPMENT)
+    more = config.DEVELOPMENT + 1
+    assert ceiling.starting(ENDPOINTS[source].path, more) == more
