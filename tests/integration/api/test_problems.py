@@ -146,7 +146,7 @@ async def test_the_type_of_a_problem_leads_to_its_page_and_has_its_title(
         ("GET", f"/api/albums/?x={'y' * 5000}", "uri-too-long"),
         ("GET", "/api/artists/", "nothing-yet"),
         ("DELETE", "/api/artists/", "method-not-allowed"),
-        ("POST", "/api/sync/", "foreign-origin"),
+        ("POST", "/api/sync/", "login-required"),
         ("GET", "/api/docs/?_operation=%ff", "bad-request"),
     ):
         problem = orjson.loads((await client.fetch(path, method)).body)
