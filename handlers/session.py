@@ -104,7 +104,7 @@ class SessionHandler(BaseHandler):
         """Redirect to a path of this server, whose page then reports once that `done` is done."""
         if done is not None:
             self.set_private_cookie("done", done, DONE_SECONDS)
-        self.set_header("Cache-Control", "no-store")
+        self.set_header("Cache-Control", self.caching)
         base = self._address.loopback if self.at_loopback else self._address.url
         self.redirect(f"{base}{path}", status=303)
 

@@ -3,14 +3,14 @@
 from typing import Any
 
 from handlers.api.releases import Load
-from handlers.pages.account import AccountHandler
+from handlers.pages.choosing import ChoosingHandler
 from handlers.pages.presenters import grid_links
 from handlers.pages.presenters.cards import ArtistCard
 from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.serving.cache import PayloadCache
 
 
-class ArtistHandler(AccountHandler):
+class ArtistHandler(ChoosingHandler):
     """Shows the response of `/api/artists/{id}/`, which comes from the same cache."""
 
     def initialize(  # type: ignore[override]
@@ -25,6 +25,7 @@ class ArtistHandler(AccountHandler):
         ready = await self._cache.get_object(
             f"/api/artists/{identity}", "identity", lambda: self._load(identity)
         )
+        done = self.pop_done()
         visitor, status = await self.visitor(), self._read_status()
         artist = ArtistCard.read(ready.body, status.now.date())
         self._cache.omissions.log("/artists/{spotify_id}/", artist.left_out)
@@ -33,6 +34,8 @@ class ArtistHandler(AccountHandler):
             policy=self._pages.pictured,
             title=artist.name,
             artist=artist,
+            done=self.chosen(visitor, done),
+            **await self.choosing(visitor),
             feeds=tuple(grid_links.feeds(ReleaseGridQuery(artist=(artist.spotify_id,)))),
             **self.account(visitor, status),
         )

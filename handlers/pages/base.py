@@ -57,7 +57,7 @@ class Pages:
 
     def render(self, name: str, **values: Any) -> bytes:
         """Return a page as UTF-8; the values put into it are escaped."""
-        values |= {"root": self.address.root, "version": __version__}
+        values = {"visitor": None, **values, "root": self.address.root, "version": __version__}
         return self._loader.load(name).generate(demo=self._demo, local=self.local, **values)
 
     def local(self, addresses: str) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from handlers.pages.account import AccountHandler
+from handlers.pages.choosing import ChoosingHandler
 from handlers.pages.presenters import release_grid
 from handlers.pages.presenters.condition import condition_of
 from handlers.pages.presenters.formatting import day_words
@@ -18,7 +18,7 @@ DONE = {
 }
 
 
-class HomeHandler(AccountHandler):
+class HomeHandler(ChoosingHandler):
     """Public. Reads the database only for past days and for browsers with a session."""
 
     def initialize(self, cache: PayloadCache, **account: Any) -> None:  # type: ignore[override]
@@ -28,7 +28,7 @@ class HomeHandler(AccountHandler):
 
     async def get(self) -> None:
         """Send the page."""
-        done = DONE.get(self.pop_done() or "")
+        done = self.pop_done() or ""
         visitor = await self.visitor()
         status = self._read_status()  # after the session, so that the login shown is not older
         shown = await self._grid(status)
@@ -43,7 +43,8 @@ class HomeHandler(AccountHandler):
             day_words=day_words,
             freshness=status.freshness,
             condition=condition_of(status),
-            done=None if visitor else done,
+            done=self.chosen(visitor, done) if visitor else DONE.get(done),
+            **await self.choosing(visitor),
             **self.account(visitor, status),
         )
 

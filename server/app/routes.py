@@ -28,11 +28,13 @@ from handlers.pages.auth import (
     PastedHandler,
 )
 from handlers.pages.base import STATIC, NotFoundHandler, Pages
+from handlers.pages.choosing import ChooseHandler
 from handlers.pages.demo import CoverHandler, OpenHandler, SetupHandler
 from handlers.pages.docs import DocsHandler, OpenApiHandler
 from handlers.pages.files import ApiRootHandler, IconHandler, RobotsHandler, StaticHandler
 from handlers.pages.home import HomeHandler
 from handlers.pages.keys import KeysPageHandler, RevokeHandler
+from handlers.pages.my import MyPageHandler
 from handlers.pages.problems import ProblemHandler
 from handlers.pages.reference_builder import ReferenceBuilder
 from handlers.pages.status import StatusPageHandler
@@ -96,7 +98,7 @@ def table(
     login = {**page, "login_service": login_service}
     access = {"address": pages.address, "login_service": login_service, "keys": keys}
     account = {**login, "read_status": read_status, "owned": not settings.allowed_users}
-    shown = {**account, "cache": cache}
+    shown = {**account, "cache": cache, "my_releases": own.my_releases}
     return [
         (r"/", HomeHandler, shown),
         (rf"/artists/{ANY_ID}/?", ArtistHandler, {**shown, "load": artist}),
@@ -115,7 +117,7 @@ def table(
         (r"/api/openapi\.json", OpenApiHandler, {**described, **root}),
         (r"/api/docs/?", DocsHandler, {**page, **described}),
         (r"/api/status", StatusHandler, {"read_status": read_status, **root}),
-        *_of_owners(access, login, own),
+        *_of_owners(access, login, shown, own),
         (r"/problems/([a-z-]+)", ProblemHandler, page),
         (r"/metrics", MetricsHandler, {"metrics": metrics, **_of_metrics(settings), **root}),
         (r"/healthz", HealthHandler, root),
@@ -124,12 +126,15 @@ def table(
     ]
 
 
-def _of_owners(access: dict[str, Any], login: dict[str, Any], own: OwnArtists) -> list[Any]:
+def _of_owners(
+    access: dict[str, Any], login: dict[str, Any], shown: dict[str, Any], own: OwnArtists
+) -> list[Any]:
     """Return the routes of owners' own artists; strangers get 401 for all of them alike."""
     listed = {**access, "my_releases": own.my_releases}
     chosen = {**access, "choices": own.choices}
     return [
         *_of_the_keys(access, login),
+        *_of_owners_pages(shown, login, own),
         *[
             (_pattern(kind.path), MyListHandler, {**listed, "kind": kind})
             for kind in (*MY_LISTS, *MY_FEEDS)
@@ -141,6 +146,15 @@ def _of_owners(access: dict[str, Any], login: dict[str, Any], own: OwnArtists) -
         ),
         (rf"/api/my/watched/{ID}/?", ChoiceHandler, {**chosen, "choice": "watched"}),
         (rf"/api/my/ignored/{ID}/?", ChoiceHandler, {**chosen, "choice": "ignored"}),
+    ]
+
+
+def _of_owners_pages(shown: dict[str, Any], login: dict[str, Any], own: OwnArtists) -> list[Any]:
+    """Return the page of an owner's artists, and what receives the buttons of all pages."""
+    chosen = {**login, "choices": own.choices, "my_releases": own.my_releases}
+    return [
+        (r"/my/?", MyPageHandler, {**shown, "artist_list": own.artist_list}),
+        (rf"/my/artists/{ID}/?", ChooseHandler, chosen),
     ]
 
 

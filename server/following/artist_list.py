@@ -1,13 +1,22 @@
 """The list of an owner's artists: why each is in it, and when its releases are looked up."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from server.catalog.my_queries import FollowingQuery
 from server.database.admission import AdmittedDatabase
 from server.storage import following, my_releases
-from server.storage.following import MyArtists
-from server.storage.my_releases import ArtistCheckState
+from server.storage.following import ListState, MyArtists
+from server.storage.my_releases import ArtistCheckState, Progress
+
+
+@dataclass(frozen=True)
+class OwnState:
+    """The artists of an owner, how far their look-ups are, and its list on Spotify."""
+
+    artists: MyArtists
+    progress: Progress
+    spotify_list: ListState
 
 
 class ArtistList:
@@ -20,8 +29,13 @@ class ArtistList:
         """Return a page of an owner's artists. Raises Overloaded or a DatabaseError."""
         return await self._database.run(self._read, owner, query)
 
+    async def state(self, owner: str | None) -> OwnState:
+        """Return how far Freshet is with an owner's artists. Raises as `page` does."""
+        return await self._database.run(_state, owner)
+
     def _read(self, session: Any, owner: str | None, query: FollowingQuery) -> dict[str, Any]:
-        mine = following.read_mine(session, owner)
+        state = _state(session, owner)
+        mine = state.artists
         listed = _in_state(mine, query.state)
         page = list(listed.items())[query.offset : query.offset + query.limit]
         states = my_releases.check_states(session, [artist for artist, _ in page])
@@ -38,10 +52,8 @@ class ArtistList:
             "followed": len(mine.followed),
             "watched": len(mine.watched),
             "ignored": len(mine.ignored),
-            **asdict(my_releases.progress(session, list(mine.wanted))),
-            "spotify_list": asdict(
-                following.ListState() if owner is None else following.list_state(session, owner)
-            ),
+            **asdict(state.progress),
+            "spotify_list": asdict(state.spotify_list),
         }
 
     def _neighbours(self, query: FollowingQuery, total: int) -> tuple[str | None, str | None]:
@@ -53,6 +65,13 @@ class ArtistList:
             path and self._root + path for path in (following_page, preceding)
         )
         return following_url, preceding_url
+
+
+def _state(session: Any, owner: str | None) -> OwnState:
+    mine = following.read_mine(session, owner)
+    progress = my_releases.progress(session, list(mine.wanted))
+    listed = ListState() if owner is None else following.list_state(session, owner)
+    return OwnState(mine, progress, listed)
 
 
 def _in_state(mine: MyArtists, state: str | None) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from handlers.pages.presenters.formatting import counted, date_words
 from server.catalog.parameters import Limit
-from server.catalog.query import FEEDS, AlbumsQuery
+from server.catalog.query import FEEDS, AlbumsQuery, ReleaseQuery
 from server.serving.feeds import FORMATS
 
 GRID_PAGE = 48  # releases
@@ -19,9 +19,13 @@ NOT_IN_FEEDS = {"release_limit", "limit", "offset", "sort"}  # feeds have their 
 
 
 class ReleaseGridQuery(AlbumsQuery):
-    """The parameters of `GET /`: those of `/api/albums/`, with a default page size."""
+    """The parameters of `GET /`: those of `/api/albums/`, with a default page size.
+
+    `feeds` are the queries of the feeds of the same releases.
+    """
 
     path: ClassVar[str] = "/"
+    feeds: ClassVar[tuple[type[ReleaseQuery], ...]] = FEEDS
 
     limit: Limit = GRID_PAGE
 
@@ -136,7 +140,7 @@ def days(query: ReleaseGridQuery, today: date, since: date | None = None) -> Ite
 def feeds(query: ReleaseGridQuery) -> Iterator[Feed]:
     """Link to the same releases as feeds."""
     parameters = query.model_dump(exclude_defaults=True, exclude=NOT_IN_FEEDS)
-    for name, kind in zip(FEED_NAMES, FEEDS, strict=True):
+    for name, kind in zip(FEED_NAMES, query.feeds, strict=True):
         media_type = FORMATS[kind.path].content_type.partition(";")[0]
         yield Feed(name, kind.model_validate(parameters).href, media_type)
 

@@ -92,11 +92,16 @@ class ReleaseGrid:
     def is_live(self) -> bool:
         """Whether new releases appear at the top of this page."""
         query = self.query
+        if query.path != ReleaseGridQuery.path:  # the events are of all releases
+            return False
         return query.at is None and query.start == 0 and query.sort in ("-released", "-seen")
 
 
 def read(
-    query_string: str, now: datetime, watched_since: datetime | None = None
+    query_string: str,
+    now: datetime,
+    watched_since: datetime | None = None,
+    kind: type[ReleaseGridQuery] = ReleaseGridQuery,
 ) -> tuple[ReleaseGridQuery, str]:
     """Parse the query string of a link or a form; return the query and the search as entered.
 
@@ -114,7 +119,7 @@ def read(
             pairs.append((name, value))
     pairs += [(name, ",".join(values)) for name, values in lists.items()]
     search_text = " ".join(CONTROLS.sub(" ", dict(pairs).get("q", "")).split())
-    return queries.parse(ReleaseGridQuery, urlencode(pairs), now, watched_since), search_text
+    return queries.parse(kind, urlencode(pairs), now, watched_since), search_text
 
 
 def empty(query: ReleaseGridQuery, today: date, search_text: str = "") -> ReleaseGrid:

@@ -309,3 +309,11 @@ async def test_the_releases_of_a_few_owners_are_in_memory(stage: Stage) -> None:
     assert await held.read(OWNERS[-1]) is await held.read(OWNERS[-1])
     await stage.freshet.cache.refresh()
     assert len(held) == 0
+
+
+@pytest.mark.gen_test
+async def test_single_artists_can_be_asked_for_among_the_owners_own(stage: Stage) -> None:
+    mine = await owner(stage, 11)
+    await mine.follow(1, 2)
+    assert await mine.names(f"{MY_ALBUMS}?artist={ARTISTS[2]}") == {"Album 2"}
+    assert await mine.names(f"{MY_ALBUMS}?artist={ARTISTS[7]}") == set(), "it is not among them"

@@ -30,7 +30,12 @@ HTML_LINKS = ("href", "src", "action", "formaction", "data-live", "data-path", "
 JSON_LINKS = ("href", "next", "previous", "next_url", "feed_url", "home_page_url", "type")
 MOST_ALIKE = 4  # queries of one path that are followed
 STREAM = "/api/events"
-BY_FORM = ("/auth/", "/api/sync/", "/api/my/")  # which lead away, answer buttons, or need a login
+BY_FORM = (
+    "/auth/",
+    "/api/sync/",
+    "/api/my/",
+    "/feeds/my/",
+)  # which lead away, answer buttons, or need a login
 
 
 class Proxy(RequestHandler):

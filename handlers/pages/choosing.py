@@ -1,0 +1,85 @@
+"""Watching and ignoring artists by the buttons on covers and on artists' pages."""
+
+import asyncio
+from typing import Any, get_args
+
+from handlers.pages.account import VISITOR_SECONDS, AccountHandler, PrivateHandler
+from handlers.pages.presenters import choice_buttons
+from handlers.pages.presenters.choice_buttons import Action
+from server.errors import DatabaseError, InvalidParameters, ParameterFault
+from server.following.choices import Choices
+from server.following.my_releases import MyReleases
+from server.login.attempt import local_path
+from server.login.session_store import Visitor
+from server.request_errors import Overloaded
+from server.storage.following import Choice, MyArtists
+
+
+class ChoosingHandler(AccountHandler):
+    """Base of pages with covers, which have buttons for owners only."""
+
+    def initialize(self, my_releases: MyReleases, **account: Any) -> None:  # type: ignore[override]
+        """Take the artists of owners from the routes."""
+        super().initialize(**account)
+        self._my_releases = my_releases
+
+    async def choosing(self, visitor: Visitor | None) -> dict[str, Any]:
+        """Return the values that the buttons need: `mine` is None where there are none."""
+        mine: MyArtists | None = None
+        if visitor is not None:
+            try:
+                async with asyncio.timeout(VISITOR_SECONDS):
+                    mine = (await self._my_releases.read(visitor.account_id)).artists
+            except (DatabaseError, Overloaded, TimeoutError):
+                mine = None
+        return {
+            "mine": mine,
+            "buttons": choice_buttons,
+            "here": self.request.uri,
+            "stays": True,  # whether a release stays on the page, whatever is chosen
+        }
+
+    def chosen(self, visitor: Visitor | None, done: str | None) -> str | None:
+        """Return the message about a button that has just been pressed, if any."""
+        return choice_buttons.DONE.get(done or "") if visitor else None
+
+
+class ChooseHandler(PrivateHandler):
+    """Receives the buttons, and sends the browser back to where it was."""
+
+    def initialize(  # type: ignore[override]
+        self, choices: Choices, my_releases: MyReleases, **login: Any
+    ) -> None:
+        """Take the choices and the artists of owners from the routes."""
+        super().initialize(**login)
+        self._choices, self._my_releases = choices, my_releases
+
+    async def post(self, artist: str) -> None:
+        """Do what the button says; `next` is the local path to go to afterwards.
+
+        Raises LoginRequired, ForeignOrigin, InvalidParameters, Overloaded or a DatabaseError.
+        """
+        owner = await self.owner()
+        action = self.get_body_argument("do", "")
+        if action not in get_args(Action):
+            fault = ParameterFault(
+                "do", action[:100], f"must be one of {', '.join(get_args(Action))}"
+            )
+            raise InvalidParameters([fault])
+        if action == "watch":
+            await self._choices.choose(owner, {artist: None}, "watched")
+        elif action == "ignore":
+            await self._choices.choose(owner, {artist: None}, "ignored")
+        else:
+            await self._take_back(owner, artist, action)
+        self.redirect_to(local_path(self.get_body_argument("next", "/my/")), done=action)
+
+    async def _take_back(self, owner: str, artist: str, action: str) -> None:
+        """Take a choice back; if the server has made it too, choose the opposite instead."""
+        choice: Choice = "watched" if action == "unwatch" else "ignored"
+        await self._choices.unchoose(owner, [artist], choice)
+        mine = (await self._my_releases.read(owner)).artists
+        if choice == "watched" and artist in mine.watched:
+            await self._choices.choose(owner, {artist: None}, "ignored")
+        if choice == "ignored" and artist in mine.ignored:
+            await self._choices.choose(owner, {artist: None}, "watched")

@@ -1,0 +1,81 @@
+"""`/my/`: the releases of the artists that the logged-in account follows or watches."""
+
+from typing import Any
+
+from handlers.access import PRIVATE
+from handlers.pages.choosing import ChoosingHandler
+from handlers.pages.presenters import choice_buttons, my_artists, release_grid
+from handlers.pages.presenters.condition import condition_of
+from handlers.pages.presenters.formatting import day_words
+from handlers.pages.presenters.my_artists import MyGridQuery
+from handlers.pages.presenters.release_grid import ReleaseGrid
+from server.catalog.zones import day_in
+from server.errors import NoDataYet
+from server.following.artist_list import ArtistList
+from server.request_errors import LoginRequired
+from server.serving.cache import PayloadCache
+from server.sync.status import Status
+
+
+class MyPageHandler(ChoosingHandler):
+    """Shows the upcoming releases as a row, then the others with the filters of `/`."""
+
+    def initialize(  # type: ignore[override]
+        self, cache: PayloadCache, artist_list: ArtistList, **parts: Any
+    ) -> None:
+        """Take the releases and the list of artists from the routes."""
+        super().initialize(**parts)
+        self._cache, self._artist_list = cache, artist_list
+
+    async def get(self) -> None:
+        """Send the page.
+
+        Raises LoginRequired, InvalidParameters, UriTooLong, Overloaded or a DatabaseError.
+        """
+        visitor = await self._login_service.visitor(self.session_token)
+        if visitor is None:
+            raise LoginRequired
+        self.caching = PRIVATE["Cache-Control"]
+        done = self.chosen(visitor, self.pop_done())
+        status = self._read_status()
+        wall, row = await self._grids(visitor.account_id, status)
+        state = await self._artist_list.state(visitor.account_id)
+        watched, ignored = choice_buttons.chosen(state.artists)
+        choosing = {**await self.choosing(visitor), "stays": False}
+        self.send_page(
+            "my.html",
+            policy=self._pages.pictured,
+            title="My artists",
+            grid=wall,
+            row=row,
+            sorts=release_grid.SORTS,
+            upcoming=release_grid.UPCOMING,
+            today=wall.today.isoformat(),
+            day_words=day_words,
+            condition=condition_of(status),
+            done=done,
+            state=state,
+            watched=watched,
+            ignored=ignored,
+            texts=my_artists,
+            now=status.now,
+            **choosing,
+            **self.account(visitor, status),
+        )
+
+    head = get
+
+    async def _grids(self, owner: str, status: Status) -> tuple[ReleaseGrid, ReleaseGrid | None]:
+        """Return the wall that the query selects, and the row of upcoming releases if any."""
+        since = status.freshness.watched_since
+        query, search_text = release_grid.read(self.request.query, status.now, since, MyGridQuery)
+        today = day_in(status.now, query.zone)
+        try:
+            snapshot = await self._my_releases.snapshot(owner, query.portion)
+        except NoDataYet:
+            return release_grid.empty(query, today, search_text), None
+        wall = release_grid.build(snapshot, query, today, search_text)
+        self._cache.omissions.log(query.path, wall.left_out)
+        above = my_artists.upcoming_row(query)
+        row = above and release_grid.build(snapshot, above, today, search_text)
+        return wall, row if row and row.cards else None

@@ -1,0 +1,75 @@
+"""What `/my/` says of an owner's artists: how many there are, and how far Freshet is. Pure."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from handlers.pages.presenters.formatting import counted, duration, grouped, moment
+from handlers.pages.presenters.grid_links import ReleaseGridQuery
+from server.catalog.my_queries import HOME, MY_FEEDS
+from server.catalog.query import ReleaseQuery
+from server.storage.following import ListState, MyArtists
+from server.storage.my_releases import Progress
+
+MOST_UPCOMING = 6  # releases in the row above the wall
+NOBODY_YET = (
+    "Follow artists on Spotify, or watch them here by the buttons on covers and on their pages."
+)
+
+
+class MyGridQuery(ReleaseGridQuery):
+    """The parameters of `GET /my/`: those of `/`."""
+
+    path: ClassVar[str] = HOME
+    feeds: ClassVar[tuple[type[ReleaseQuery], ...]] = MY_FEEDS
+
+
+def upcoming_row(query: ReleaseGridQuery) -> ReleaseGridQuery | None:
+    """Return the query of the upcoming releases above the wall; None where no row is shown.
+
+    It has the filters of the wall, and is shown on its first page only.
+    """
+    if query.upcoming != "exclude" or query.start or query.at:
+        return None
+    changes = {"upcoming": "only", "sort": "released", "limit": MOST_UPCOMING, "offset": None}
+    return query.model_copy(update=changes)
+
+
+def summary(mine: MyArtists) -> str:
+    """Count the artists: 160 followed, 2 watched, 1 ignored."""
+    parts = [
+        f"{grouped(len(artists))} {word}"
+        for artists, word in (
+            (mine.followed, "followed"),
+            (mine.watched, "watched"),
+            (mine.ignored, "ignored"),
+        )
+        if artists
+    ]
+    return ", ".join(parts) or "none yet"
+
+
+def state_of_list(state: ListState, mine: MyArtists) -> str:
+    """Say what is known of the account's list on Spotify."""
+    if state.error is not None:
+        since = f"; it is as of {moment(state.read_at)}" if state.read_at else ""
+        return f"Your list on Spotify could not be read: {state.error}{since}."
+    if state.read_at is None:
+        return "Your list on Spotify has not been read yet."
+    follows = "nobody" if not mine.followed else counted(len(mine.followed), "artist")
+    return f"You follow {follows} on Spotify, as of {moment(state.read_at)}."
+
+
+def state_of_checks(progress: Progress, now: datetime) -> str:
+    """Say how many artists were looked up, and when the next one is; "" without any artist."""
+    if not progress.wanted:
+        return ""
+    if progress.checked < progress.wanted:
+        done = f"{grouped(progress.checked)} of {counted(progress.wanted, 'artist')}"
+        text = f"The releases of {done} have been looked up so far; the others follow."
+    else:
+        text = f"The releases of all {counted(progress.wanted, 'artist')} have been looked up."
+    if progress.next_check_at is None:
+        return text
+    left = (progress.next_check_at - now).total_seconds()
+    when = f"in {duration(left)}" if left > 0 else "as soon as Spotify’s limits allow"
+    return f"{text} The next look-up is {when}."

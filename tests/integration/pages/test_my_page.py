@@ -1,0 +1,187 @@
+"""`/my/`, and the buttons by which its owner watches and ignores artists."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from server.following import list_store
+from server.storage import sweeps
+from tests.support.examples import album, albums, artist, spotify_id, sweep
+from tests.support.login_browser import Browser, SetStage, Stage, landing
+from tests.support.standins import StartStandIn
+
+NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
+ARTIST = [spotify_id("artist", number) for number in range(9)]
+
+
+def names(page: str) -> list[str]:
+    """The releases that a page shows, the upcoming ones first."""
+    return re.findall(r'<bdi class="name">([^<]+)</bdi>', page)
+
+
+def actions(page: str) -> list[str]:
+    return re.findall(r'name="do" value="(\w+)"', page)
+
+
+async def take(stage: Stage, *items: dict[str, Any]) -> None:
+    at = stage.clock()
+    await stage.freshet.database.run(sweeps.record_sweep, sweep(list(items)), at, lambda: at)
+    await stage.freshet.cache.refresh()
+
+
+async def follow(stage: Stage, *numbers: int) -> None:
+    (account,) = await stage.all("SELECT account_id FROM logins")
+    followed = [(ARTIST[number], f"Artist {number}") for number in numbers]
+    at = stage.clock()
+    await stage.freshet.database.run(list_store.record_followed, account, followed, at, "x")
+    stage.freshet.own.my_releases.forget()
+
+
+async def press(browser: Browser, page: str, action: str, artist_id: str) -> str:
+    """Press a button of a page; returns the page to which the browser is sent."""
+    form = re.search(
+        rf'action="(/my/artists/{artist_id}/)"><input type="hidden" name="next" value="([^"]+)">'
+        rf'<button class="chip" name="do" value="{action}">',
+        page,
+    )
+    assert form is not None, f"no button to {action} {artist_id}"
+    answer = await browser.post(form[1], {"do": action, "next": form[2]})
+    assert answer.code == 303, answer.body
+    shown = await browser.get(landing(browser.home, answer.headers["Location"]).partition("#")[0])
+    return str(shown.body.decode())
+
+
+@pytest.mark.gen_test
+async def test_the_page_needs_a_login_and_says_what_to_do_without_artists(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    stranger, nowhere = await browser.get("/my/"), await browser.get("/my/nothing/")
+    assert stranger.code == nowhere.code == 401
+    assert "You are not logged in" in stranger.body.decode()
+    admitted = await browser.log_in("/my/")
+    assert landing(stage.url, admitted.headers["Location"]) == f"{stage.url}/my/"
+    mine = await browser.get("/my/")
+    assert (mine.code, mine.headers["Cache-Control"]) == (200, "private, no-store")
+    assert "No artists yet" in mine.body.decode()
+    assert (await browser.get("/my/nothing/")).code == 404
+
+
+@pytest.mark.gen_test
+async def test_upcoming_releases_come_first_in_a_row_of_their_own(
+    set_stage: SetStage, start_standin: StartStandIn
+) -> None:
+    stage = await set_stage()
+    coming = [
+        album(20 + day, artists=[artist(1)], release_date=f"2027-12-{day:02}", name=f"Day {day}")
+        for day in range(1, 9)
+    ]
+    await take(stage, *albums(5), *coming)
+    browser = stage.browser()
+    await browser.log_in()
+    await follow(stage, 1, 2)
+    page = (await browser.get("/my/")).body.decode()
+    assert names(page) == [*(f"Day {day}" for day in range(1, 7)), "Album 1", "Album 2"]
+    assert "8 releases" in page
+    assert "All upcoming releases" in page
+    assert "2 followed" in page
+    only = (await browser.get("/my/?upcoming=only&sort=released")).body.decode()
+    assert names(only) == [f"Day {day}" for day in range(1, 9)]
+    found = (await browser.get("/my/?q=album+2")).body.decode()
+    assert names(found) == ["Album 2"]
+    assert 'action="/my/"' in found, "the form stays on the page"
+    assert "/feeds/my/albums.atom?q=album+2" in found
+    assert (await browser.get("/my/?limit=x")).code == 400
+
+
+@pytest.mark.gen_test
+async def test_buttons_watch_and_ignore_and_lead_back(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await take(stage, *albums(4))
+    browser = stage.browser()
+    await browser.log_in()
+    await follow(stage, 1)
+    home = (await browser.get("/?q=album")).body.decode()
+    assert sorted(actions(home)) == ["ignore", "watch", "watch", "watch"]
+    assert f'value="/?q=album#r-{spotify_id("album", 2)}"' in home
+    watching = await press(browser, home, "watch", ARTIST[2])
+    assert "You watch this artist now" in watching
+    assert "“album”" in watching, "it is the page from which the button was pressed"
+    mine = (await browser.get("/my/")).body.decode()
+    assert names(mine) == ["Album 1", "Album 2"]
+    assert "You watch this artist now" not in mine, "that is said once"
+    mine = await press(browser, mine, "ignore", ARTIST[1])
+    assert names(mine) == ["Album 2"]
+    mine = await press(browser, mine, "unignore", ARTIST[1])
+    mine = await press(browser, mine, "unwatch", ARTIST[2])
+    assert names(mine) == ["Album 1"]
+    page = (await browser.get(f"/artists/{ARTIST[3]}/")).body.decode()
+    page = await press(browser, page, "watch", ARTIST[3])
+    assert "Artist 3" in page
+    assert "unwatch" in actions(page)
+
+
+@pytest.mark.gen_test
+async def test_what_the_server_watches_can_be_ignored_by_an_account(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    await take(stage, *albums(3))
+    browser = stage.browser()
+    await browser.log_in()
+    await stage.freshet.own.choices.choose(None, {ARTIST[1]: None}, "watched")
+    mine = (await browser.get("/my/")).body.decode()
+    assert names(mine) == ["Album 1"]
+    mine = await press(browser, mine, "unwatch", ARTIST[1])
+    assert names(mine) == []
+    mine = await press(browser, mine, "unignore", ARTIST[1])
+    assert names(mine) == ["Album 1"]
+
+
+@pytest.mark.gen_test
+async def test_public_pages_are_the_same_for_all_strangers_and_have_no_buttons(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    await take(stage, *albums(3))
+    paths = ("/", f"/artists/{ARTIST[1]}/", "/status")
+    owner, stranger = stage.browser(), stage.browser()
+    await owner.log_in()
+    await follow(stage, 1)
+    before = [(await stranger.get(path)).body for path in paths[:2]]
+    for path in paths:
+        page = (await owner.get(path)).body.decode()
+        assert 'href="/my/"' in page
+        assert "My artists" not in (await stranger.get(path)).body.decode()
+    await stage.freshet.own.choices.choose(None, {ARTIST[2]: None}, "watched")
+    assert [(await stranger.get(path)).body for path in paths[:2]] == before
+    assert actions(before[0].decode()) == []
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "@evil.example", "/\\evil.example", ""]
+)
+@pytest.mark.gen_test
+async def test_a_button_leads_to_no_other_server(set_stage: SetStage, target: str) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    await browser.log_in()
+    answer = await browser.post(f"/my/artists/{ARTIST[1]}/", {"do": "watch", "next": target})
+    assert answer.code == 303
+    assert landing(stage.url, answer.headers["Location"]) in (f"{stage.url}/", f"{stage.url}/my/")
+
+
+@pytest.mark.gen_test
+async def test_forms_of_other_pages_and_unknown_buttons_change_nothing(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    path, form = f"/my/artists/{ARTIST[1]}/", {"do": "watch", "next": "/"}
+    assert (await browser.post(path, form)).code == 401
+    await browser.log_in()
+    foreign = await browser.post(path, form, origin="https://evil.example", site="cross-site")
+    assert foreign.code == 403
+    assert (await browser.post(path, {"do": "x"})).code == 400
+    assert await stage.all("SELECT * FROM chosen_artists") == []
