@@ -4,6 +4,7 @@
 const SHOWN_CHARACTERS = 100000; // of a response body
 const TIMEOUT = 30000; // milliseconds
 const HEADERS = ["Content-Type", "ETag", "Last-Modified", "Cache-Control", "X-Last-Sync", "Link", "Retry-After"];
+const KEY = document.querySelector("#access-key"); // its value goes nowhere but into requests
 const TEXT = /^text\/|json|xml|javascript|yaml|calendar|csv/;
 
 const make = (tag, text = "", attributes = {}) => {
@@ -46,14 +47,16 @@ function readRequest(card) {
     } else if (place === "header") headers[name] = values[0];
     else for (const each of values) pairs.append(name, each);
   }
+  if ("key" in card.dataset && KEY.value.trim()) headers.Authorization = `Bearer ${KEY.value.trim()}`;
   const query = String(pairs).replaceAll("%2C", ",");
   return { url: new URL(path + (query && `?${query}`), location.origin).href, headers, gaps };
 }
 
-function curl({ url, headers, gaps }, stream) {
+function curl({ url, headers, gaps }, { stream, key }) {
+  if (key !== undefined) headers = { ...headers, Authorization: "Bearer …" };
   for (const name of gaps) url = url.replaceAll(`%7B${name}%7D`, `{${name}}`);
   const words = Object.entries(headers).map(([name, value]) => `-H ${quoted(`${name}: ${value}`)}`);
-  return ["curl", ...(stream ? ["-N"] : []), ...words, quoted(url)].join(" ");
+  return ["curl", ...(stream !== undefined ? ["-N"] : []), ...words, quoted(url)].join(" ");
 }
 
 async function copy(pre, button) {
@@ -127,7 +130,7 @@ class RequestForm {
     this.pre.after(button);
     if (!this.form) return;
     const stream = "stream" in this.card.dataset;
-    const updateCommand = () => { this.pre.textContent = curl(readRequest(this.card), stream); };
+    const updateCommand = () => { this.pre.textContent = curl(readRequest(this.card), this.card.dataset); };
     this.form.addEventListener("input", updateCommand);
     this.form.addEventListener("reset", () => setTimeout(updateCommand));
     updateCommand();
@@ -152,7 +155,8 @@ class RequestForm {
     this.setState("Sending…");
     try {
       const startedAt = performance.now();
-      const response = await fetch(url, { headers: sent, cache: "no-store", signal: running.signal });
+      const credentials = headers.Authorization ? "omit" : "same-origin"; // with a key, no session
+      const response = await fetch(url, { headers: sent, credentials, cache: "no-store", signal: running.signal });
       const body = await response.arrayBuffer();
       this.show(response, body, Math.round(performance.now() - startedAt), url, etag);
     } catch (error) {
@@ -194,4 +198,5 @@ class RequestForm {
   }
 }
 
+if (KEY) KEY.closest("p").hidden = false;
 for (const card of document.querySelectorAll(".operation")) new RequestForm(card).start();

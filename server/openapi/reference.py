@@ -28,7 +28,8 @@ class Operation:
     """One method of one path; `anchor` is the id of its section in the page.
 
     `same_as` is an earlier operation that has all these fields. `cookies` are the names of the
-    cookies that authenticate a client, `takes_key` says whether a key does (RFC 6750).
+    cookies that authenticate a client, `takes_key` says whether a key does (RFC 6750), and `scopes`
+    are those that the key needs.
     """
 
     anchor: str
@@ -44,6 +45,7 @@ class Operation:
     same_as: "Operation | None"
     cookies: tuple[str, ...] = ()
     takes_key: bool = False
+    scopes: tuple[str, ...] = ()
 
     @property
     def can_be_tried(self) -> bool:
@@ -133,11 +135,12 @@ def _operations(document: dict[str, Any], schemas: Schemas) -> Iterator[Operatio
         item = schemas.resolve(item)
         for method in (each for each in METHODS if each in item):
             shared = item.get("parameters", [])
-            credentials = _credentials(document, item[method], schemas)
+            credentials, scopes = _credentials(document, item[method], schemas)
             operation = replace(
                 _operation(path, method, item[method], shared, schemas, known),
                 cookies=tuple(each["name"] for each in credentials if each.get("in") == "cookie"),
                 takes_key=any(map(_is_key, credentials)),
+                scopes=tuple(scopes),
             )
             known.append(operation)
             yield operation
@@ -181,14 +184,18 @@ def _operation(
 
 def _credentials(
     document: dict[str, Any], described: dict[str, Any], schemas: Schemas
-) -> list[dict[str, Any]]:
-    """Return the security schemes of the simplest way for a script to authenticate: by a key."""
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the simplest way for a script to authenticate: security schemes, and their scopes."""
     schemes = document.get("components", {}).get("securitySchemes", {})
-    ways = [
-        [schemas.resolve(schemes.get(name, {})) for name in way]
+    ways: list[tuple[list[dict[str, Any]], list[str]]] = [
+        (
+            [schemas.resolve(schemes.get(name, {})) for name in way],
+            [scope for needed in way.values() for scope in needed],
+        )
         for way in described.get("security", document.get("security", []))
     ]
-    return next((way for way in ways if any(map(_is_key, way))), ways[0] if ways else [])
+    by_key = (way for way in ways if any(map(_is_key, way[0])))
+    return next(by_key, ways[0] if ways else ([], []))
 
 
 def _is_key(scheme: dict[str, Any]) -> bool:

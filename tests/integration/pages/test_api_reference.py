@@ -320,7 +320,7 @@ def test_servers_load_it_when_it_is_first_asked_for() -> None:
 
 def test_the_script_is_small_and_asks_nobody_else() -> None:
     script = (STATIC / "docs.js").read_bytes()
-    assert len(script) <= 8000
+    assert len(script) <= 8500
     for banned in (b"http://", b"https://", b"innerHTML", b"eval(", b"import", b"insertAdjacent"):
         assert banned not in script
     styles = (STATIC / "docs.css").read_bytes()

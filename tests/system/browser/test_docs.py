@@ -3,11 +3,14 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from sqlalchemy.orm import Session
 
+from server.login import key_store
 from server.openapi import reference
 from server.openapi.spec import openapi
 from tests.support.browser_actions import CONTRASTS, SCHEMES
@@ -43,8 +46,8 @@ def docs(page: Page, place: Place) -> Page:
 def test_a_call_is_tried_in_place_and_a_second_time_is_a_304(docs: Page, place: Place) -> None:
     here = card(docs, "listArtists")
     here.get_by_label(re.compile("^limit")).fill("1")
-    here.get_by_label("single", exact=True).check()
-    here.get_by_label("album", exact=True).check()
+    here.get_by_label("single", exact=True).first.check()
+    here.get_by_label("album", exact=True).first.check()
     address = f"{place.url}api/artists/?limit=1&type=album,single"
     expect(here.locator(".command pre")).to_have_text(f"curl '{address}'")
     with docs.expect_response(re.compile("/api/artists/")) as answer:
@@ -134,6 +137,39 @@ def test_the_command_is_copied(new_context: Callable[..., BrowserContext], place
     assert copied == f"curl '{place.url}api/status'"
 
 
+def test_a_key_is_sent_with_private_calls_alone_and_kept_nowhere(
+    docs: Page, place: Place, expected: list[str]
+) -> None:
+    expected.append("the server responded with a status of 401")
+    key = f"fr_{'k' * 43}"
+    with Session(place.engine) as session, session.begin():
+        key_store.insert(session, None, "docs", ["manage"], key, key[:7], datetime.now(UTC))
+    here = card(docs, "listKeys")
+    expect(here.locator(".needs")).to_contain_text("an access key with the scope manage")
+    expect(here.locator(".command pre")).to_contain_text("-H 'Authorization: Bearer …'")
+    submit(docs, "listKeys")
+    expect(state(docs, "listKeys")).to_contain_text("401 Unauthorized")
+    field = docs.get_by_label("Access key", exact=True)
+    assert field.get_attribute("type") == "password"
+    field.fill(f" {key} ")
+    submit(docs, "listKeys")
+    expect(state(docs, "listKeys")).to_contain_text("200 OK")
+    shown = json.loads(here.get_by_role("region", name="Response").inner_text())
+    assert [each["name"] for each in shown["items"]] == ["docs"]
+    with docs.expect_request(re.compile("/api/status")) as sent:
+        submit(docs, "getStatus")
+    assert "authorization" not in sent.value.headers
+    assert key not in docs.content()
+    assert docs.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [
+        *(0, 0, "")
+    ]
+    docs.reload()
+    assert docs.get_by_label("Access key", exact=True).input_value() == ""
+    with Session(place.engine) as session, session.begin():
+        (entry,) = key_store.entries(session, None)
+        assert key_store.revoke(session, None, entry.id)
+
+
 def test_every_call_can_be_tried_without_scripts(
     new_context: Callable[..., BrowserContext], place: Place, expected: list[str]
 ) -> None:
@@ -142,8 +178,8 @@ def test_every_call_can_be_tried_without_scripts(
     page.goto(f"{place.url}api/docs/")
     here = card(page, "listArtists")
     here.get_by_label(re.compile("^limit")).fill("1")
-    here.get_by_label("album", exact=True).check()
-    here.get_by_label("single", exact=True).check()
+    here.get_by_label("album", exact=True).first.check()
+    here.get_by_label("single", exact=True).first.check()
     submit(page, "listArtists")
     assert page.url == f"{place.url}api/artists/?limit=1&type=album,single"
     spotify_id = json.loads(page.locator("body").inner_text())["items"][0]["spotify_id"]
