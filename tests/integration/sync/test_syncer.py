@@ -10,7 +10,9 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from models import Album, Listing, Login, Source, SyncRun
+from server.database.executor import Database
 from server.request_errors import SyncRunning
+from server.spotify.limits.ceiling import Ceiling
 from server.standin import Answer, AppKind
 from server.standin.faults.definitions import TEXTS
 from server.sync import sync_lock
@@ -473,6 +475,39 @@ async def test_a_spent_quota_is_waited_for_and_costs_no_call(rig: Callable[..., 
     for _ in range(3):
         await some.syncer.tick()
     assert len(some.standin.calls) == calls + 8
+
+
+@pytest.mark.gen_test
+async def test_syncs_leave_a_third_of_search_while_artists_are_searched_for(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    some = rig(albums(100), kind=AppKind.RESTRICTED)
+    await some.syncer.tick()
+    assert some.syncer.schedule.interval == pytest.approx(25 * 3600 / 27, rel=0.01)
+    client = some.upstream.client("following")
+    for _ in range(30):
+        await client.get("/search", q="tag:new", type="album", limit=1)
+    some.upstream.limiter.searches_artists = True
+    clock.forward(hours=1)
+    outlook = await some.syncer._pacing.outlook("search", 10)
+    assert outlook.spacing == pytest.approx(25 * 3600 / 17, rel=0.05)
+    assert outlook.room_in == 0
+    some.upstream.limiter.searches_artists = False
+    assert (await some.syncer._pacing.outlook("search", 10)).spacing < outlook.spacing
+
+
+@pytest.mark.gen_test
+async def test_a_ceiling_below_the_calls_of_a_sync_leaves_partial_syncs(
+    rig: Callable[..., Rig], database: Database, clock: Clock
+) -> None:
+    some = rig(albums(100), kind=AppKind.RESTRICTED, sync_source="search")
+    learnt = Ceiling(8, clock(), clock(), 10)
+    await database.run(some.upstream.limiter.store.lower_ceiling, "/search", learnt)
+    report, _ = await some.sync()
+    assert (report.outcome, some.standin.calls_to(SEARCH)) == ("partial", 8)
+    assert len(some.rows(Album)) == 80
+    clock.forward(hours=26)
+    assert (await some.sync())[0].outcome == "partial"
 
 
 @pytest.mark.gen_test
