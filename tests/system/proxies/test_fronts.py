@@ -75,6 +75,26 @@ def test_what_a_client_has_is_not_sent_again(proxied: ProxiedServer) -> None:
     proxied.run(ask())
 
 
+def test_nothing_private_is_kept_and_each_key_gets_its_own(proxied: ProxiedServer) -> None:
+    async def ask() -> None:
+        keys = proxied.freshet.keys
+        key = (await keys.create(None, "test", ["read", "manage"])).key
+        with_key = {"Authorization": f"Bearer {key}", "Accept_Encoding": "identity"}
+        watched = f"/api/my/watched/{spotify_id('artist', 2)}/"
+        for method, total in (("PUT", 1), ("DELETE", 0), ("PUT", 1), ("DELETE", 0)):
+            assert (await proxied.front.get(watched, method, **with_key)).code == 204
+            for path in ("/api/my/albums/", "/api/my/artists/"):
+                answer = await proxied.front.get(path, **with_key)
+                assert answer.headers["Cache-Control"] == "private, no-store"
+                assert orjson.loads(answer.body)["total"] == total, (path, method)
+                assert (await proxied.front.get(path)).code == 401
+            feed = await proxied.front.get(f"/feeds/my/albums.json?key={key}")
+            assert len(orjson.loads(feed.body)["items"]) == total, method
+            assert (await proxied.front.get("/feeds/my/albums.json")).code == 401
+
+    proxied.run(ask())
+
+
 def test_queries_pages_and_refusals_are_those_of_the_server(proxied: ProxiedServer) -> None:
     async def ask() -> None:
         for path, code in (

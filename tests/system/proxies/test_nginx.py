@@ -4,13 +4,14 @@ import asyncio
 import io
 import os
 import re
+from pathlib import Path
 
 import brotli
 import orjson
 import pytest
 
 from server.observability.log import configure
-from tests.support.examples import albums
+from tests.support.examples import albums, spotify_id
 from tests.support.paths import ROOT
 from tests.support.proxies import LIST, Start
 from tests.support.servers import StartFreshet
@@ -150,6 +151,40 @@ async def test_what_is_not_for_caches_is_not_kept(
         assert (refused.code, refused.headers["X-Cache"]) == (400, "MISS")
     posted = await nginx.get("/api/sync/", "POST")
     assert posted.code == 401
+
+
+@pytest.mark.gen_test
+async def test_nothing_private_is_kept_and_each_key_gets_its_own(
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start, tmp_path: Path
+) -> None:
+    freshet = await start_freshet(start_standin(albums(6)))
+    nginx = await start_nginx(freshet)
+    server = (await freshet.keys.create(None, "test", ["read", "manage"])).key
+    with_key = {"Authorization": f"Bearer {server}", "Accept_Encoding": "identity"}
+    watched = f"/api/my/watched/{spotify_id('artist', 3)}/"
+    assert (await nginx.get(watched, "PUT", **with_key)).code == 204
+    paths = ["/api/my/albums/", "/api/my/artists/", "/api/my/following/", "/api/my/albums/?limit=5"]
+    paths += [
+        f"/feeds/my/albums.{ending}?key={server}" for ending in ("atom", "json", "ics", "csv")
+    ]
+    for path in paths:
+        for _ in range(3):
+            answer = await nginx.get(path, **with_key)
+            assert answer.code == 200, path
+            assert answer.headers["Cache-Control"] == "private, no-store", path
+            assert "X-Cache" not in answer.headers, path
+        stranger = await nginx.get(path.partition("?")[0], Accept_Encoding="identity")
+        assert stranger.code == 401, path
+    for odd in ("//api//my/albums/", "/api/artists/../my/albums/", "/api/%6dy/albums/"):
+        for _ in range(3):
+            assert "X-Cache" not in (await nginx.get(odd, **with_key)).headers, odd
+    assert (await nginx.get(watched, "DELETE", **with_key)).code == 204
+    emptied = await nginx.get("/api/my/albums/", **with_key)
+    assert orjson.loads(emptied.body)["total"] == 0
+    await nginx.keep(LIST)
+    kept = [each.read_bytes() for each in (tmp_path / "cache").rglob("*") if each.is_file()]
+    assert len(kept) == 1, "the public list, which shows that this is where answers are kept"
+    assert b"/my/" not in kept[0]
 
 
 @pytest.mark.gen_test

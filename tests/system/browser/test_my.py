@@ -1,0 +1,118 @@
+"""`/my/` in Chromium: with scripts and without, at three widths, and with axe-core."""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
+
+from playwright.sync_api import BrowserContext, Page, expect
+from sqlalchemy.orm import Session
+
+from server.following import list_store
+from server.standin.world import Listener
+from tests.support.browser_actions import (
+    SCROLLED,
+    VIOLATIONS,
+    is_sound,
+    log_in,
+    novelty,
+    press,
+    take,
+)
+from tests.support.browser_fixtures import PATIENCE, Looks, Place
+from tests.support.examples import album, artist, spotify_id
+
+WALL = "#cards > li"
+
+
+def follow(place: Place, *artists: tuple[str, str]) -> None:
+    """Store whom the account follows, as another server on the same database would."""
+    with Session(place.engine) as session, session.begin():
+        list_store.record_followed(
+            session, Listener.account_id, list(artists), datetime.now(UTC), "another"
+        )
+
+
+def artists_of_the_wall(place: Place) -> list[tuple[str, str]]:
+    """The artists of the first releases of the start page."""
+    page = place.server.get("/?limit=20")[2].decode()
+    return re.findall(r'href="/artists/(\w{22})/"><bdi>([^<]+)</bdi>', page)
+
+
+def coming(number: int, name: str) -> dict[str, object]:
+    day = datetime.now(UTC).date() + timedelta(days=number)
+    who = [artist(900, name=name)]
+    return album(900 + number, artists=who, name=f"Not Yet {number}", release_date=str(day))
+
+
+def stations(page: Page, place: Place) -> Iterator[str]:
+    """Go through the states of the page; the name of each once it is there."""
+    page.goto(f"{place.url}my/")
+    expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
+    yield "my-stranger"
+    log_in(page, place)
+    page.goto(f"{place.url}my/")
+    expect(page.get_by_text("No artists yet")).to_be_visible()
+    yield "my-nobody"
+    take(place, *(coming(number, "Herald of Tomorrow") for number in range(1, 9)))
+    follow(place, (spotify_id("artist", 900), "Herald of Tomorrow"), *artists_of_the_wall(place))
+    wait_for(page, "8 releases")
+    yield "my-artists"
+    page.goto(f"{place.url}my/?q=a&kind=album,single&exclude=versions")
+    yield "my-filtered"
+    page.goto(f"{place.url}?limit=12")
+    expect(page.get_by_role("button", name=re.compile("^Ignore")).first).to_be_visible()
+    yield "releases-of-owner"
+    page.goto(f"{place.url}artists/{spotify_id('artist', 900)}/")
+    yield "artist-of-owner"
+
+
+def wait_for(page: Page, text: str) -> None:
+    """Load the page until it has this text: notices of the database take a moment."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while page.reload() and not page.get_by_text(text).count():
+        assert time.monotonic() < deadline, text
+
+
+def test_the_page_is_for_everybody_at_every_width(
+    looks: Looks,
+    page: Page,
+    place: Place,
+    expected: list[str],
+    photograph: Callable[[Page, str], None],
+) -> None:
+    expected += ["the server responded with a status of 401", "status of 404", "ERR_"]
+    for number, station in enumerate(stations(page, place)):
+        assert page.locator("h1").count() == 1, station
+        for width, scheme in looks(number):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{station} is {wide} wide"
+            assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
+            if width != 768 or scheme == "dark":
+                is_sound(page, f"{station} at {width} in {scheme}", VIOLATIONS)
+            photograph(page, f"{station}-{width}-{scheme}")
+
+
+def test_without_scripts_artists_are_watched_and_ignored(
+    new_context: Callable[..., BrowserContext], place: Place, expected: list[str]
+) -> None:
+    expected += ["ERR_", "status of 404"]
+    take(place, novelty(970))
+    page = new_context(java_script_enabled=False).new_page()
+    log_in(page, place)
+    page.goto(f"{place.url}?q=novelty+970")
+    press(page, "Watch Late Comer")
+    expect(page.get_by_role("status")).to_contain_text("You watch this artist now")
+    assert urlsplit(page.url).query == "q=novelty+970", "back to where it was"
+    assert urlsplit(page.url).fragment == f"r-{spotify_id('album', 970)}"
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="My artists").click()
+    expect(page.locator(WALL)).to_have_count(1)
+    page.get_by_label("Artist or release").fill("nothing like it")
+    press(page, "Search")
+    expect(page.get_by_text("No releases match")).to_be_visible()
+    press(page, "All releases of my artists")
+    page.locator(WALL).get_by_role("button", name="Stop watching").click()
+    expect(page.get_by_text("No artists yet")).to_be_visible()
