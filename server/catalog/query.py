@@ -82,8 +82,8 @@ class ReleaseQuery(BaseModel):
     )
     artist: Artists = Field(
         (),
-        description="Comma-separated Spotify ids of artists: only releases that they are credited "
-        "on, of all that are stored; a list of artists has no others.",
+        description="Comma-separated Spotify ids of artists: only their releases, of all that are "
+        "stored (of over 1000, the newest and those seen last); a list of artists has no others.",
     )
     exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
         (),
@@ -180,7 +180,7 @@ class ReleaseQuery(BaseModel):
             name: ",".join(value) if isinstance(value, tuple) else value
             for name, value in self.model_dump(exclude_defaults=True).items()
         }
-        return self.path + ("?" + urlencode(values, safe=",") if values else "")
+        return self.path + ("?" + urlencode(values, safe=",/") if values else "")
 
     def page(self, offset: int, limit: int) -> Self:
         """Return the query of another page."""

@@ -52,7 +52,7 @@ NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
     Album.position.desc(),
     Album.spotify_id.desc(),
 )
-OF_ARTISTS = Depth(2000, 1000)  # releases of the artists of one query
+OF_ARTISTS = Depth(1000, 500)  # for the artists of one query: 20 releases of each of 50
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
     Album.id,

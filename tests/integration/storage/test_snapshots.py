@@ -148,6 +148,24 @@ def test_the_releases_of_artists_are_found_through_indexes_alone(database: Datab
     assert "albums_pkey" in plans[1] or "pk_albums" in plans[1]
 
 
+def test_of_artists_all_releases_are_read_up_to_a_number_that_memory_bears(
+    database: Database,
+) -> None:
+    whole = snapshots.OF_ARTISTS.overall
+    own = [album(n, artists=[artist(1), *[artist(2)] * (n < 3)]) for n in range(whole)]
+    take(database, own)
+    with Session(database.engine) as session:
+        one, two = Portion(artists=(artist(1)["id"],)), Portion(artists=(artist(2)["id"],))
+        found = snapshots.load_portion(session, one, TODAY)
+        assert (len(found.albums), found.depth) == (whole, None)
+        assert numbers(snapshots.load_portion(session, two, TODAY)) == [0, 1, 2]
+    take(database, [album(5000, artists=[artist(1)])], hours=1)
+    with Session(database.engine) as session:
+        found = snapshots.load_portion(session, one, TODAY)
+        assert (len(found.albums), found.depth) == (whole, snapshots.OF_ARTISTS)
+        assert numbers(found)[0] == 5000
+
+
 @pytest.mark.parametrize(
     ("outcomes", "partial", "complete_hour", "synced_hour"),
     [(["complete"], False, 0, 0), (["complete", "partial"], True, 0, 1)],

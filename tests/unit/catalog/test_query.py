@@ -229,7 +229,7 @@ def test_a_zone_that_is_not_known_is_a_fault_and_no_other_is_told_of_the_day(giv
     ],
 )
 def test_a_zone_is_part_of_the_normal_form_where_a_day_matters(given_: str, href: str) -> None:
-    assert parse(given_).href.replace("%2F", "/").startswith(f"/api/artists/{href}")
+    assert parse(given_).href.startswith(f"/api/artists/{href}")
     assert parse(parse(given_).href.partition("?")[2]) == parse(given_)
 
 
