@@ -123,7 +123,7 @@ class Application:
         keep = timedelta(days=settings.retention_days)
         self.retention = Retention(database, self._data_changed, keep, now, self._origin)
         parts = self.upstream, self.syncer, self._data_changed, now, self._origin
-        self.following = Following(database, *parts)
+        self.following = Following(database, *parts, self.instruments.check)
         served = self.cache, self.builders, self.admission
         self.own = OwnArtists(
             settings, database, *served, now, self._origin, self.following.changed

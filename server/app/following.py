@@ -5,7 +5,7 @@ from datetime import datetime
 
 from server.app.upstream import Upstream
 from server.database.executor import Database
-from server.following.checker import ArtistChecker
+from server.following.checker import ArtistChecker, Count
 from server.following.outlook import read_outlook
 from server.following.rotation import RotationOutlook
 from server.following.search_way import SearchWay
@@ -17,7 +17,10 @@ CHECK_TICK = 3.0  # seconds between two looks whether a check is due
 
 
 class Following:
-    """The parts that serve wanted artists; `jobs` are those of the leading process."""
+    """The parts that serve wanted artists; `jobs` are those of the leading process.
+
+    `count` is called with the way and the outcome of each check.
+    """
 
     def __init__(
         self,
@@ -27,6 +30,7 @@ class Following:
         announce: Callable[[], Awaitable[None]],
         now: Callable[[], datetime],
         origin: str = "",
+        count: Count = lambda way, outcome: None,
     ) -> None:
         self._database, self._limiter, self._now = database, upstream.limiter, now
         self.checker = ArtistChecker(
@@ -37,6 +41,7 @@ class Following:
             self.calls_a_day,
             now,
             origin,
+            count,
         )
         self.search = SearchWay(
             upstream.client("following"),
@@ -46,6 +51,7 @@ class Following:
             now,
             self._use_search,
             self.checker.take_over,
+            count,
         )
         self.jobs = (self.checker.tick, CHECK_TICK), (self.search.tick, CHECK_TICK)
 

@@ -31,12 +31,22 @@ MAX_PAUSE = timedelta(hours=48)
 log = structlog.get_logger()
 
 
+Count = Callable[[str, str], None]
+
+
+def outcome_of(check: Check, tally: CheckTally) -> str:
+    """Return how a check ended: failed, changed or unchanged."""
+    if check.error is not None:
+        return "failed"
+    return "changed" if tally.changed else "unchanged"
+
+
 class ArtistChecker:
     """Checks the artists that anybody wants, as often as the calls of a day allow.
 
     `busy` says whether a sync runs, `calls_a_day` how many calls checks may make in 24 hours.
     `announce` is awaited when stored releases have changed; `origin` names this process to the
-    others.
+    others. `count` is called with the way and the outcome of each check.
     """
 
     def __init__(
@@ -48,6 +58,7 @@ class ArtistChecker:
         calls_a_day: Callable[[], int],
         now: Callable[[], datetime],
         origin: str = "",
+        count: Count = lambda way, outcome: None,
     ) -> None:
         self._albums = albums
         self._database = database
@@ -56,7 +67,10 @@ class ArtistChecker:
         self._calls_a_day = calls_a_day
         self._now = now
         self._origin = origin
+        self._count = count
         self._schedules: dict[str, Scheduled] = {}
+        self._last: datetime | None = None  # of all checks
+        self._first_ones = False  # whether some artist was never checked
         self._ticking = self._changed = False
         self._failures = self._refusals = 0
         self._loaded_at: datetime | None = None
@@ -72,6 +86,7 @@ class ArtistChecker:
         """Take note of a check: when its artist is checked next, and what is to be announced."""
         if after.artist in self._schedules:
             self._schedules[after.artist] = after
+            self._take_stock()
         self._changed = self._changed or tally.changed
 
     async def tick(self) -> None:
@@ -83,6 +98,7 @@ class ArtistChecker:
             await self._step()
         except DatabaseError as error:
             log.warning("artist_checks_failed", reason=str(error))
+            self._loaded_at = None  # no call is made before the database answers again
         finally:
             self._ticking = False
 
@@ -94,6 +110,8 @@ class ArtistChecker:
             await self._database.run(artists.announce, self._origin)
             await attempt(self._announce)
         if self._is_waiting():
+            return
+        if not (self._first_ones or self._is_over(self._last, self._spacing())):
             return
         schedule = rotation.next_artist(self._schedules.values(), self._now())
         if schedule is not None and self._has_its_turn(schedule):
@@ -117,15 +135,22 @@ class ArtistChecker:
         if self._is_over(self._closed_at, CLOSE_AFTER):
             closed = await self._database.run(artist_checks.close_listings, list(wanted), now)
             self._changed, self._closed_at = self._changed or closed > 0, now
+        self._take_stock()
         self._loaded_at = now
+
+    def _take_stock(self) -> None:
+        """Find out whether first checks are left, and when the last check was."""
+        checked = [each.checked_at for each in self._schedules.values() if each.checked_at]
+        self._last = max(checked, default=None)
+        waiting = (each for each in self._schedules.values() if each.checked_at is None)
+        self._first_ones = any(not each.failures for each in waiting)
+
+    def _spacing(self) -> timedelta:
+        return rotation.spacing(self._calls_a_day())
 
     def _has_its_turn(self, schedule: Scheduled) -> bool:
         """Whether enough time has passed since the last check; first checks follow at once."""
-        if schedule.checked_at is None:
-            return True
-        checked = (each.checked_at for each in self._schedules.values())
-        last = max((at for at in checked if at is not None), default=None)
-        return self._is_over(last, rotation.spacing(self._calls_a_day()))
+        return schedule.checked_at is None or self._is_over(self._last, self._spacing())
 
     async def _check(self, schedule: Scheduled) -> None:
         """Look up one artist; a failure is stored, and concerns no other one."""
@@ -195,6 +220,7 @@ class ArtistChecker:
         tally, after = await self._database.run(
             artist_checks.record_check, check, before, self._now, plan
         )
+        self._count(check.way, outcome_of(check, tally))
         self.take_over(tally, after)
         return tally
 

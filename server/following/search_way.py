@@ -15,6 +15,7 @@ import structlog
 from server.database.executor import Database
 from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.following import rotation
+from server.following.checker import Count, outcome_of
 from server.spotify.api.client import SpotifyClient
 from server.spotify.limits.quota import COUNTED_FOR
 from server.spotify.list_parser import parse_items
@@ -74,13 +75,14 @@ class _Round:
     names: Mapping[str, str] = field(default_factory=dict)
     schedules: dict[str, Scheduled] = field(default_factory=dict)
     loaded_at: datetime | None = None
+    last: datetime | None = None  # of all searches
 
 
 class SearchWay:
     """Makes at most one search per tick, and none while a sync runs.
 
     `calls_a_day` is how many searches may be made in 24 hours. `on_use` is called with whether the
-    search is in use, `on_check` with the outcome of each check.
+    search is in use, `on_check` with what each check brought, `count` with its way and outcome.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class SearchWay:
         now: Callable[[], datetime],
         on_use: Callable[[bool], None],
         on_check: Callable[[CheckTally, Scheduled], None],
+        count: Count = lambda way, outcome: None,
     ) -> None:
         self._client = client
         self._database = database
@@ -100,6 +103,7 @@ class SearchWay:
         self._now = now
         self._on_use = on_use
         self._on_check = on_check
+        self._count = count
         self._round = _Round()
         self._verdict: Verdict | None = None
         self._ticking = False
@@ -123,6 +127,7 @@ class SearchWay:
             self._wait(RETRY)
         except DatabaseError as error:
             log.warning("artist_search_failed", reason=str(error))
+            self._round.loaded_at = None  # no call is made before the database answers again
         finally:
             self._ticking = False
 
@@ -151,7 +156,8 @@ class SearchWay:
         self._verdict = await self._database.run(
             sync_runs.load_verdict, self._client.client_id, ARTIST_SEARCH
         )
-        self._round = _Round(names, schedules, now)
+        searched = [each.searched_at for each in schedules.values() if each.searched_at]
+        self._round = _Round(names, schedules, now, max(searched, default=None))
 
     async def _probe(self, now: datetime) -> None:
         """Try the search with artists of whom it has to find a release; store the verdict."""
@@ -189,13 +195,10 @@ class SearchWay:
 
     def _next(self, now: datetime) -> Scheduled | None:
         """Return the artist that was searched for the longest ago, if it is time for the next."""
-        known = self._round.schedules
-        waiting = [known[artist] for artist in self._round.names if artist in known]
-        searched = [each.searched_at for each in waiting if each.searched_at is not None]
-        if not self._is_over(
-            max(searched, default=None), COUNTED_FOR / max(self._calls_a_day(), 1)
-        ):
+        known, last = self._round.schedules, self._round.last
+        if not self._is_over(last, COUNTED_FOR / max(self._calls_a_day(), 1)):
             return None
+        waiting = [known[artist] for artist in self._round.names if artist in known]
         due = [each for each in waiting if self._is_over(each.searched_at, SEARCH_AFTER)]
         return min(due, key=_searched, default=None)
 
@@ -215,7 +218,9 @@ class SearchWay:
             artist_checks.record_check, check, schedule, self._now, rotation.after_search
         )
         self._round.schedules[artist] = after
+        self._round.last = after.searched_at
         self._on_check(tally, after)
+        self._count("search", outcome_of(check, tally))
         log.info(
             "artist_checked",
             artist=artist,

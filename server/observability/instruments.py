@@ -1,5 +1,7 @@
 """Counters and histograms for Prometheus, summed over all processes."""
 
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -9,6 +11,7 @@ from server.observability.process_metrics import ProcessGauges
 from server.tasks import attempt_now
 
 CLOSED = ("slow", "memory", "descriptors")  # see `server.http.connections.backlog`
+CHECK_WAYS, CHECK_OUTCOMES = ("albums", "search"), ("changed", "unchanged", "failed")
 SYNC_SECONDS = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -63,6 +66,12 @@ class Instruments:
             ["change"],
             registry=registry,
         )
+        self._checks = Counter(
+            "freshet_artist_checks",
+            "Checks of wanted artists for new releases, by way and outcome.",
+            ["way", "outcome"],
+            registry=registry,
+        )
         self._calls = Counter(
             "freshet_spotify_calls",
             "Calls to an endpoint of Spotify that got a response, by status.",
@@ -75,20 +84,26 @@ class Instruments:
             ["reason"],
             registry=registry,
         )
-        for reason in CLOSED:
-            self._closed.labels(reason)
-        for change in ("added", "updated", "gone"):
-            self._releases.labels(change)
-        for outcome in ("complete", "partial", "failed"):
-            self._outcomes.labels(outcome)
-        for grant in ("refresh_token", "client_credentials"):
-            self._renewals.labels(grant)
+        self._start_at_zero()
         self.scraped = registry
         self._files = files
         if files is not None:
             self.scraped = CollectorRegistry()
             MultiProcessCollector(self.scraped)  # type: ignore[no-untyped-call]
             files.restore()
+
+    def _start_at_zero(self) -> None:
+        """Make every known combination of labels appear before it is first counted."""
+        for reason in CLOSED:
+            self._closed.labels(reason)
+        for way, outcome in product(CHECK_WAYS, CHECK_OUTCOMES):
+            self._checks.labels(way, outcome)
+        for change in ("added", "updated", "gone"):
+            self._releases.labels(change)
+        for outcome in ("complete", "partial", "failed"):
+            self._outcomes.labels(outcome)
+        for grant in ("refresh_token", "client_credentials"):
+            self._renewals.labels(grant)
 
     def restore_files(self) -> None:
         """Recreate the files that all processes count in, if they were deleted."""
@@ -105,6 +120,10 @@ class Instruments:
     def call(self, bucket: str, status: int) -> None:
         """Count a response of Spotify's."""
         attempt_now(lambda: self._calls.labels(bucket, str(status)).inc(), None)
+
+    def check(self, way: str, outcome: str) -> None:
+        """Count a check of an artist."""
+        attempt_now(lambda: self._checks.labels(way, outcome).inc(), None)
 
     def closed(self, reason: str) -> None:
         """Count a connection that the server closed for one of the reasons in CLOSED."""

@@ -7,7 +7,7 @@ caller's transaction; an artist is an id of Spotify's throughout.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, cast
 
@@ -51,6 +51,9 @@ class Scheduled:
     searched_at: datetime | None = None
 
 
+FIELDS = tuple(each.name for each in fields(Scheduled))
+
+
 @dataclass(frozen=True)
 class Check:
     """One check of an artist: the releases found, each once, and the calls that it took.
@@ -83,9 +86,9 @@ Plan = Callable[[Scheduled, CheckTally, datetime], Scheduled]
 
 def read_schedules(session: Session, artists: Collection[str]) -> dict[str, Scheduled]:
     """Read when each of `artists` is checked; those that were never planned are left out."""
-    rows = session.scalars(select(ArtistSchedule).where(is_any_of(ArtistSchedule.artist, artists)))
-    names = Scheduled.__dataclass_fields__
-    return {row.artist: Scheduled(**{name: getattr(row, name) for name in names}) for row in rows}
+    columns = [getattr(ArtistSchedule, name) for name in FIELDS]
+    rows = session.execute(select(*columns).where(is_any_of(ArtistSchedule.artist, artists)))
+    return {row.artist: Scheduled(*row) for row in rows}
 
 
 def plan_checks(session: Session, artists: Collection[str], now: datetime) -> dict[str, Scheduled]:
@@ -256,12 +259,11 @@ def _store(session: Session, rows: list[Scheduled]) -> None:
     if not rows:
         return
     table = cast(Table, ArtistSchedule.__table__)
-    names = list(Scheduled.__dataclass_fields__)
-    given = recordset([asdict(row) for row in rows], [table.c[name] for name in names])
-    statement = insert(table).from_select(names, select(*given.c))
+    given = recordset([asdict(row) for row in rows], [table.c[name] for name in FIELDS])
+    statement = insert(table).from_select(FIELDS, select(*given.c))
     session.execute(
         statement.on_conflict_do_update(
             index_elements=[table.c.artist],
-            set_={name: statement.excluded[name] for name in names if name != "artist"},
+            set_={name: statement.excluded[name] for name in FIELDS if name != "artist"},
         )
     )
