@@ -5,24 +5,33 @@ is the stand-in's own count of calls, with ceilings that the rules do not know.
 """
 
 import random
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from server.following import rotation
-from server.spotify.limits import budget, ceiling, quota
-from server.spotify.limits.ceiling import Ceiling
-from server.spotify.limits.quota import hour_of, room_at, used
+from server.following.search_way import SEARCH_AFTER
+from server.spotify.limits.budget import BucketUsage, Budget
+from server.spotify.limits.ceiling import lowered
+from server.spotify.limits.quota import (
+    ARTIST_ALBUMS,
+    COUNTED_FOR,
+    SEARCH,
+    CallsByHour,
+    hour_of,
+    room_at,
+    spacing,
+)
+from server.spotify.types import Purpose
 from server.standin import AppKind
 from server.standin.faults.quotas import PauseModel, Quotas
 from server.storage.artist_checks import CheckTally, Scheduled
 from tests.system.faults.fans import Figures, Release, most_in_a_day
 
-ALBUMS, SEARCH, LISTING = "/artists/{id}/albums", "/search", "/browse/new-releases"
-HIDDEN = {ALBUMS: 100, SEARCH: 450, LISTING: 450}
-PATHS = {ALBUMS: "/v1/artists/x/albums", SEARCH: "/v1/search", LISTING: "/v1/browse/new-releases"}
-MOST = 500  # QUOTA_PER_DAY
+LISTING = "/browse/new-releases"
+HIDDEN = {ARTIST_ALBUMS: 100, SEARCH: 450, LISTING: 450}
+PATHS = {ARTIST_ALBUMS: "/v1/artists/x/albums", SEARCH: "/v1/search", LISTING: f"/v1{LISTING}"}
+BUDGET = Budget(500)  # the default of QUOTA_PER_DAY
 FAULTY = 0.02  # of all calls
 INTERVAL = timedelta(minutes=30)
 A_WHILE = timedelta(minutes=1)
@@ -48,51 +57,56 @@ class Clock:
 
 @dataclass
 class Bucket:
-    """What the rules know of one bucket: its calls, its ceiling, its pause."""
+    """What the rules know of one bucket, and the calls that were made to it."""
 
     name: str
     clock: Clock
     spotify: Quotas
     die: random.Random
-    calls_by_hour: Counter[datetime] = field(default_factory=Counter)
-    known: Ceiling | None = None
+    usage: BucketUsage = field(default_factory=BucketUsage)
     paused_until: datetime | None = None
     made: list[datetime] = field(default_factory=list)
     lockouts: int = 0
 
-    @property
-    def per_day(self) -> int:
-        """The ceiling as it is known now, raised if it is time."""
-        if self.known is None:
-            self.known = Ceiling(ceiling.starting(self.name, MOST), self.clock())
-        self.known = ceiling.raised(self.known, self.clock(), MOST)
-        return self.known.per_day
+    def a_day(self, purpose: Purpose) -> int:
+        """Return how many calls a purpose may make in 24 hours."""
+        return BUDGET.limit(self.name, self.usage, purpose, self.clock())
 
-    def room(self, calls: int, most: int) -> None:
-        """Raise Refused if `calls` more calls are not possible now."""
+    def enter(self, calls: int, purpose: Purpose) -> None:
+        """Raise Refused if so many calls are not possible now."""
         now = self.clock()
         if self.paused_until is not None and now < self.paused_until:
             raise Refused(self.paused_until)
-        if used(self.calls_by_hour, now) + calls > most:
-            again = room_at(self.calls_by_hour, now, calls, most)
+        self.usage = replace(self.usage, ceiling=BUDGET.ceiling(self.name, self.usage, now))
+        if BUDGET.room(self.name, self.usage, purpose, now) < calls:
+            calls_by_hour, most = BUDGET.tightest(self.name, self.usage, purpose, now)
+            again = room_at(calls_by_hour, now, calls, most)
             raise Refused(again or now + timedelta(hours=1))
 
-    def call(self, most: int) -> None:
+    def call(self, purpose: Purpose) -> None:
         """Make a call, and learn from its refusal. Raises Refused."""
-        self.room(1, most)
+        self.enter(1, purpose)
         now = self.clock()
-        self.calls_by_hour[hour_of(now)] += 1
+        usage = self.usage.with_call(hour_of(now), purpose)
+        self.usage = replace(
+            usage,
+            calls_by_hour=_counted(usage.calls_by_hour, now),
+            following_by_hour=_counted(usage.following_by_hour, now),
+        )
         self.made.append(now)
         refusal = self.spotify.admit(PATHS[self.name])
         if refusal is not None:
-            wait = int(str(refusal.retry_after))
-            self.lockouts += 1
-            self.paused_until = now + timedelta(seconds=wait)
-            learnt = ceiling.lowered(self.known, self.name, self.calls_by_hour, wait, now, MOST)
-            self.known = learnt or self.known
-            raise Refused(self.paused_until)
+            self._learn(int(str(refusal.retry_after)), now)
         if self.die.random() < FAULTY:
             raise Refused(now)
+
+    def _learn(self, seconds: int, now: datetime) -> None:
+        self.lockouts += 1
+        self.paused_until = now + timedelta(seconds=seconds)
+        known, calls = self.usage.ceiling, self.usage.calls_by_hour
+        learnt = lowered(known, self.name, calls, seconds, now, BUDGET.per_day)
+        self.usage = replace(self.usage, ceiling=learnt or known)
+        raise Refused(self.paused_until)
 
 
 class Month:
@@ -123,7 +137,8 @@ class Month:
             self._of[release.artist].append(release)
         self._source = LISTING if kind is AppKind.EXTENDED else SEARCH
         self._sync_at = self._check_at = self._search_at = start
-        self.checks = 0
+        self._checked_at = start
+        self.checks = self.searches = 0
 
     def run(self, days: float) -> None:
         """Let the days go by: each job runs when it is due."""
@@ -148,40 +163,44 @@ class Month:
             {bucket.name: bucket.lockouts for bucket in buckets if bucket.lockouts},
             {bucket.name: most_in_a_day(bucket.made) for bucket in buckets},
             {bucket.name: len(bucket.made) / days for bucket in buckets},
-            self.checks,
+            self.checks + self.searches,
         )
 
     def _sync(self) -> datetime:
         """Sweep the list; return when the next sync is due."""
         bucket, now = self.buckets[self._source], self.clock()
         cost = 2 if self._source == LISTING else 10
-        shared = self._search_works and self._source == SEARCH
-        most = _background(bucket.per_day * 2 // 3 if shared else bucket.per_day)
+        most, calls_by_hour = bucket.a_day("background"), bucket.usage.calls_by_hour
+        if self._search_works and self._source == SEARCH:
+            most, calls_by_hour = most - bucket.a_day("following"), bucket.usage.without_following()
+        again = room_at(calls_by_hour, now, cost, most)
+        if again is not None and again > now:
+            return again
         try:
-            bucket.room(cost, most)
             for _ in range(cost):
-                bucket.call(most)
+                bucket.call("background")
         except Refused as refused:
             return max(refused.again, now + INTERVAL)
         self._notice(release for release in self.releases if release.listed)
-        spacing = quota.spacing(bucket.calls_by_hour, now, cost, most)
-        return now + max(spacing, INTERVAL)
+        return now + max(spacing(calls_by_hour, now, cost, most), INTERVAL)
 
     def _check(self) -> datetime:
         """Read the lists of the most urgent artist; return when the next check may be made."""
-        bucket, now = self.buckets[ALBUMS], self.clock()
+        bucket, now = self.buckets[ARTIST_ALBUMS], self.clock()
         artist = rotation.next_artist(self.schedules.values(), now)
         if artist is None:
             return min(each.next_check_at for each in self.schedules.values())
-        most = _background(bucket.per_day)
+        apart = rotation.spacing(bucket.a_day("following"))
+        if artist.checked_at is not None and now < self._checked_at + apart:
+            return self._checked_at + apart
         try:
-            bucket.room(rotation.CALLS, most)
+            bucket.enter(rotation.CALLS, "following")
         except Refused as refused:
             return refused.again
-        self.checks += 1
+        self.checks, self._checked_at = self.checks + 1, now
         try:
             for _ in range(rotation.CALLS):
-                bucket.call(most)
+                bucket.call("following")
         except Refused as refused:
             failed = replace(artist, error="failed")
             self.schedules[artist.artist] = rotation.after_failure(failed, CheckTally(), now)
@@ -194,19 +213,17 @@ class Month:
     def _search(self) -> datetime:
         """Search for what is new of the artist that waits longest; return when the next may be."""
         bucket, now = self.buckets[SEARCH], self.clock()
-        artist = min(self.schedules.values(), key=lambda each: each.searched_at or each.added_at)
-        last = artist.searched_at or artist.added_at - timedelta(days=1)
-        if now - last < timedelta(days=1):
-            return last + timedelta(days=1)
+        artist = min(self.schedules.values(), key=_searched)
+        if artist.searched_at is not None and now < artist.searched_at + SEARCH_AFTER:
+            return artist.searched_at + SEARCH_AFTER
         try:
-            bucket.room(1, bucket.per_day)
-            bucket.call(bucket.per_day)
+            bucket.call("following")
         except Refused as refused:
             return max(refused.again, now + A_WHILE)
+        self.searches += 1
         tally = self._found(artist.artist)
         self.schedules[artist.artist] = rotation.after_search(artist, tally, now)
-        # A third of the ceiling, spread over the day.
-        return now + quota.COUNTED_FOR / max(bucket.per_day // 3, 1)
+        return now + COUNTED_FOR / max(bucket.a_day("following"), 1)
 
     def _found(self, artist: str) -> CheckTally:
         added = self._notice(self._of[artist])
@@ -224,5 +241,10 @@ class Month:
         return max(known).date().isoformat() if known else self.schedules[artist].newest_release
 
 
-def _background(per_day: int) -> int:
-    return per_day - per_day // budget.RESERVED
+def _counted(calls_by_hour: CallsByHour, now: datetime) -> CallsByHour:
+    """Leave hours out that no longer count."""
+    return {hour: calls for hour, calls in calls_by_hour.items() if hour > now - COUNTED_FOR}
+
+
+def _searched(schedule: Scheduled) -> datetime:
+    return schedule.searched_at or schedule.added_at - SEARCH_AFTER

@@ -46,7 +46,7 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     kind: AppKind,
     pauses: PauseModel,
 ) -> None:
-    days, after, mean = (30, 15, MEAN_A_YEAR) if LONG else (0.5, 4, 1000)
+    days, after, mean = (30, 15, MEAN_A_YEAR) if LONG else (0.5, 1, 1000)
     # `after` is long enough for each artist to be checked once more.
     standin = followed_by(start_standin, kind, clock, artists, quota=HIDDEN, pause_model=pauses)
     fail_often(standin)
