@@ -1,5 +1,6 @@
 """`/api/my/keys/`: list, make and revoke access keys."""
 
+import re
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from server.openapi.private.key_schemas import KeyWish
 from server.request_errors import InvalidBody, SessionRequired
 
 LONGEST_VALUE = 100  # characters of an invalid value that the answer repeats
+SUBJECT = re.compile(r"^(Input|String|List|Field) (?!cannot)")  # of what pydantic says
 NO_KEY = "You have no key with this id."
 
 
@@ -70,7 +72,7 @@ def _fault(error: Any) -> ParameterFault:
     """Return a fault as the API words it; the reason is pydantic's, from its own text alone."""
     place = ".".join(map(str, error["loc"])) or "body"
     value = error["input"] if isinstance(error["input"], str) else None
-    reason = str(error["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    reason = SUBJECT.sub("", str(error["msg"])).replace("required", "is required")
     if error["type"] == "string_pattern_mismatch":
         reason = "should have a letter or another visible character, and no control character"
     return ParameterFault(place, value and value[:LONGEST_VALUE], reason)

@@ -5,7 +5,7 @@ from tornado.web import StaticFileHandler
 from handlers.base import BaseHandler
 
 # Private, or useless in a search engine; `/?*` are the countless filters of the start page.
-PRIVATE = ("/?*", "/api/", "/auth/", "/feeds/", "/metrics", "/healthz", "/readyz")
+PRIVATE = ("/?*", "/api/", "/auth/", "/feeds/", "/my/", "/metrics", "/healthz", "/readyz")
 
 
 class StaticHandler(BaseHandler, StaticFileHandler):

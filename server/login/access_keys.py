@@ -5,6 +5,7 @@ A key is `fr_` and 256 random bits, so it cannot be guessed, and a fast hash suf
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,8 +14,10 @@ import structlog
 
 from server.database.admission import Admission
 from server.database.executor import Database
+from server.errors import DatabaseError
 from server.login import key_store
 from server.login.key_store import KeyEntry, KeyOwner, Scope
+from server.request_errors import Overloaded
 
 PREFIX = "fr_"
 HINT_LENGTH = 7  # characters of the key by which its owner recognises it
@@ -63,10 +66,17 @@ class AccessKeys:
         return NewKey(key, entry)
 
     async def find(self, key: str) -> KeyOwner | None:
-        """Return whose key this is; None for an unknown or revoked one, or another text."""
+        """Return whose key this is; None for an unknown or revoked one, or another text.
+
+        Its use is noted once a minute. A database that can only be read, as a standby or with a
+        full disk, still lets it in.
+        """
         if len(key) != KEY_LENGTH or not key.startswith(PREFIX) or not key.isascii():
             return None
         owner: KeyOwner | None = await self._run(key_store.find, key, self._allowed, self._now())
+        if owner is not None and not owner.use_is_noted:
+            with suppress(DatabaseError, Overloaded):
+                await self._run(key_store.note_use, key, self._now())
         return owner
 
     async def entries(self, account_id: str | None) -> list[KeyEntry]:

@@ -1,7 +1,7 @@
 """SQL of access keys; each function runs in its caller's transaction."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -33,10 +33,14 @@ class KeyEntry:
 
 @dataclass(frozen=True)
 class KeyOwner:
-    """Whose key it is, None for the server's own, and what it allows: `manage` includes `read`."""
+    """Whose key it is, None for the server's own, and what it allows: `manage` includes `read`.
+
+    `use_is_noted` says whether the stored time of its last use is recent enough.
+    """
 
     account_id: str | None
     scopes: frozenset[str]
+    use_is_noted: bool = field(default=True, compare=False)
 
 
 def insert(
@@ -75,12 +79,12 @@ def insert(
 
 
 def find(session: Session, key: str, allowed: Collection[str], now: datetime) -> KeyOwner | None:
-    """Return whose key this is, and note its use; None for an unknown or revoked one.
+    """Return whose key this is; None for an unknown or revoked one.
 
     A key of an account that is not allowed to log in is none.
     """
     row = session.execute(
-        select(AccessKey.id, AccessKey.account_id, AccessKey.scopes, AccessKey.last_used_at)
+        select(AccessKey.account_id, AccessKey.scopes, AccessKey.last_used_at)
         .outerjoin(Login, Login.account_id == AccessKey.account_id)
         .where(AccessKey.key_hash == fingerprint(key))
         .where(or_(AccessKey.account_id.is_(None), token_store.is_allowed(allowed)))
@@ -88,10 +92,15 @@ def find(session: Session, key: str, allowed: Collection[str], now: datetime) ->
     if row is None:
         return None
     last = row.last_used_at
-    if last is None or not timedelta(0) <= now - last < USE_NOTED_EVERY:
-        session.execute(update(AccessKey).where(AccessKey.id == row.id).values(last_used_at=now))
+    is_noted = last is not None and timedelta(0) <= now - last < USE_NOTED_EVERY
     implied = {"read"} if "manage" in row.scopes else set()
-    return KeyOwner(row.account_id, frozenset(row.scopes) | implied)
+    return KeyOwner(row.account_id, frozenset(row.scopes) | implied, is_noted)
+
+
+def note_use(session: Session, key: str, now: datetime) -> None:
+    """Store when a key was last used; does nothing if it has been revoked meanwhile."""
+    used = AccessKey.key_hash == fingerprint(key)
+    session.execute(update(AccessKey).where(used).values(last_used_at=now))
 
 
 def entries(session: Session, account_id: str | None) -> list[KeyEntry]:

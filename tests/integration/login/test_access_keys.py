@@ -71,6 +71,23 @@ async def test_the_last_use_is_stored_once_a_minute(keys: AccessKeys, clock: Clo
 
 
 @pytest.mark.gen_test
+async def test_a_database_that_can_only_be_read_still_lets_a_key_in(
+    keys: AccessKeys, database: Database
+) -> None:
+    made = await keys.create("a", "x", ["read"])
+    sql = 'ALTER DATABASE "{}" {} default_transaction_read_only {}'
+    name = database.engine.url.database
+    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(sql.format(name, "SET", "= on")))
+        try:
+            database.engine.dispose()
+            assert await keys.find(made.key) == KeyOwner("a", frozenset({"read"}))
+            assert (await keys.entries("a"))[0].last_used_at is None
+        finally:
+            connection.execute(text(sql.format(name, "RESET", "")))
+
+
+@pytest.mark.gen_test
 async def test_keys_end_with_their_account_and_with_its_permission_to_log_in(
     keys: AccessKeys, database: Database, clock: Clock
 ) -> None:

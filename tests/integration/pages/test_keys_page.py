@@ -63,10 +63,10 @@ async def test_names_are_shown_as_text(set_stage: SetStage) -> None:
 async def test_a_wrong_form_makes_nothing_and_says_what_is_wrong(set_stage: SetStage) -> None:
     stage, browser = await logged_in(set_stage)
     for form, told in (
-        ("", "<code>name</code> String should have at least 1 character"),
-        ("name=x", "<code>scopes</code> List should have at least 1 item"),
+        ("", "<code>name</code> should have at least 1 character"),
+        ("name=x", "<code>scopes</code> should have at least 1 item"),
         ("name=x&scope=root", "<code>scopes.0</code> should be"),
-        (f"name={'a' * 101}&scope=read", "<code>name</code> String should have at most 100"),
+        (f"name={'a' * 101}&scope=read", "<code>name</code> should have at most 100"),
     ):
         assert told in unescape(read_page(await submit(browser, form), 400)), form
     assert (await submit(browser, "name=%ff&scope=read")).code == 400
