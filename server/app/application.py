@@ -125,9 +125,7 @@ class Application:
         parts = self.upstream, self.syncer, self._data_changed, now, self._origin
         self.following = Following(database, *parts, self.instruments.check)
         served = self.cache, self.builders, self.admission
-        self.own = OwnArtists(
-            settings, database, *served, now, self._origin, self.following.changed
-        )
+        self.own = OwnArtists(settings, database, *served, now, self._origin, self.following)
         self.jobs = LeaderJobs(
             database, self.syncer, self.details, self.retention, self.following.jobs
         )

@@ -1,8 +1,9 @@
 """Builds what serves the artists of owners, and their releases."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 
+from server.app.following import Following
 from server.config.settings import Settings
 from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
@@ -16,8 +17,7 @@ from server.threads import Threads
 class OwnArtists:
     """The releases of each owner's artists, the list of these, and the choices that change it.
 
-    `also` is called when somebody's artists have changed; `origin` names this process in
-    notifications.
+    `following` looks the artists up; `origin` names this process in notifications.
     """
 
     def __init__(
@@ -29,16 +29,16 @@ class OwnArtists:
         admission: Admission,
         now: Callable[[], datetime],
         origin: str,
-        also: Callable[[], Awaitable[None]],
+        following: Following,
     ) -> None:
         admitted = AdmittedDatabase(database, admission)
         most = settings.budget.mine
-        self._also = also
+        self._following = following
         self.my_releases = MyReleases(database, cache, builders.call, now, most, admission)
-        self.artist_list = ArtistList(admitted, settings.public_url)
+        self.artist_list = ArtistList(admitted, settings.public_url, following.calls_a_day, now)
         self.choices = Choices(admitted, self.changed, now, origin)
 
     async def changed(self) -> None:
         """Follow a change of somebody's artists, whichever process stored it."""
         self.my_releases.forget()
-        await self._also()
+        await self._following.changed()

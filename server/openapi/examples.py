@@ -138,6 +138,10 @@ FOLLOWING: dict[str, Any] = {
     "ignored": 3,
     "wanted": 157,
     "checked": 157,
+    "checked_within_a_week": 157,
+    "failing": 0,
+    "calls_a_day": 80,
+    "days_between_checks": 3.9,
     "next_check_at": "2026-11-20T10:03:40Z",
     "spotify_list": {"read_at": AT, "tried_at": AT, "error": None},
 }

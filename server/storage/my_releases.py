@@ -40,15 +40,6 @@ class ArtistCheckState:
     error: str | None = None
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How many of the wanted artists have been checked, and when the next check is due."""
-
-    wanted: int
-    checked: int
-    next_check_at: datetime | None
-
-
 def load(session: Session, account_id: str | None, today: date, depth: Depth = HELD) -> Mine:
     """Read an owner's artists and their releases; `today` is the day in UTC."""
     artists = following.read_mine(session, account_id)
@@ -84,13 +75,3 @@ def check_states(session: Session, artists: Sequence[str]) -> dict[str, ArtistCh
         )
         for row in rows
     }
-
-
-def progress(session: Session, artists: Sequence[str]) -> Progress:
-    """Read how far the checks of wanted artists are."""
-    checked, following_at = session.execute(
-        select(func.count(ArtistSchedule.checked_at), func.min(ArtistSchedule.next_check_at)).where(
-            is_any_of(ArtistSchedule.artist, artists)
-        )
-    ).one()
-    return Progress(len(artists), checked, following_at)

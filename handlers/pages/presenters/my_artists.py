@@ -7,10 +7,10 @@ from handlers.pages.presenters.formatting import counted, duration, grouped, mom
 from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.catalog.my_queries import HOME, MY_FEEDS
 from server.catalog.query import ReleaseQuery
+from server.following.artist_list import OwnState
 from server.storage.following import ListState, MyArtists
-from server.storage.my_releases import Progress
 
-MOST_UPCOMING = 6  # releases in the row above the wall
+MOST_UPCOMING = 5  # releases in the row above the wall
 NOBODY_YET = (
     "Follow artists on Spotify, or watch them here by the buttons on covers and on their pages."
 )
@@ -59,17 +59,27 @@ def state_of_list(state: ListState, mine: MyArtists) -> str:
     return f"You follow {follows} on Spotify, as of {moment(state.read_at)}."
 
 
-def state_of_checks(progress: Progress, now: datetime) -> str:
-    """Say how many artists were looked up, and when the next one is; "" without any artist."""
-    if not progress.wanted:
+def state_of_checks(state: OwnState, now: datetime) -> str:
+    """Say how often artists are looked up, and how complete that is; "" without any artist."""
+    outlook = state.outlook
+    if not outlook.artists:
         return ""
-    if progress.checked < progress.wanted:
-        done = f"{grouped(progress.checked)} of {counted(progress.wanted, 'artist')}"
+    done = f"{grouped(outlook.checked)} of {counted(outlook.artists, 'artist')}"
+    late = outlook.artists - outlook.recently
+    if outlook.checked < outlook.artists:
         text = f"The releases of {done} have been looked up so far; the others follow."
+    elif late:
+        text = f"{counted(late, 'artist')} not looked up within the last week."
     else:
-        text = f"The releases of all {counted(progress.wanted, 'artist')} have been looked up."
-    if progress.next_check_at is None:
-        return text
-    left = (progress.next_check_at - now).total_seconds()
-    when = f"in {duration(left)}" if left > 0 else "as soon as Spotify’s limits allow"
-    return f"{text} The next look-up is {when}."
+        text = "All of them were looked up within the last week."
+    if outlook.failing:
+        text += f" The last look-up of {counted(outlook.failing, 'artist')} failed."
+    return f"Each artist is looked up {outlook.sentence}. {text}{_next(state, now)}"
+
+
+def _next(state: OwnState, now: datetime) -> str:
+    at = state.next_check_at
+    if at is None:
+        return ""
+    left = (at - now).total_seconds()
+    return f" Next: in {duration(left)}." if left >= 1 else " Next: now."

@@ -58,6 +58,14 @@ class Following(Shape):
         description="How many artists' releases the caller gets: followed or watched, not ignored."
     )
     checked: int = Field(description="How many of the wanted artists have been looked up.")
+    checked_within_a_week: int = Field(description="How many of them in the last seven days.")
+    failing: int = Field(description="How many of them could not be looked up the last time.")
+    calls_a_day: int = Field(
+        description="How many calls to Spotify look-ups may make in 24 hours, for all owners."
+    )
+    days_between_checks: float = Field(
+        description="The mean number of days between two look-ups of an artist."
+    )
     next_check_at: datetime | None = Field(
         description="When the next of the wanted artists is looked up."
     )
