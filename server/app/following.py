@@ -63,8 +63,7 @@ class Following:
             database,
             upstream.scopes,
             upstream.allowed,
-            now,
-            origin,
+            now,  # and no origin, so that this process is notified as well
         )
         self.timers = ((self.lists.serve, SERVE_SECONDS),)
         self.jobs = (

@@ -1,5 +1,6 @@
 """The login as it should go, over HTTP: to Spotify and back, stored, used, shown and logged."""
 
+import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
@@ -103,6 +104,12 @@ async def following_of(browser: Browser) -> dict[str, Any]:
     return found
 
 
+async def known_to_memory(stage: Stage) -> list[str]:
+    """Return the artists of the account by which its releases are selected."""
+    mine = await stage.freshet.own.my_releases.read(Listener().account_id)
+    return list(mine.artists.followed)
+
+
 @pytest.mark.gen_test
 async def test_after_a_login_the_followed_artists_are_read_and_the_status_says_so(
     set_stage: SetStage, start_standin: StartStandIn, clock: Clock
@@ -119,6 +126,13 @@ async def test_after_a_login_the_followed_artists_are_read_and_the_status_says_s
     assert expected
     rows = await stage.all("SELECT artist FROM followed_artists ORDER BY position")
     assert rows == expected
+    while await known_to_memory(stage) != expected:
+        await asyncio.sleep(0.05)
+    standin.catalogue.following.unfollow(expected[0])
+    clock.forward(minutes=2)
+    assert await stage.freshet.following.lists.refresh(Listener().account_id)
+    while await known_to_memory(stage) != expected[1:]:
+        await asyncio.sleep(0.05)
     assert (await following_of(browser))["error"] is None
     assert "<dd>read " in (await browser.get("/status")).body.decode()
     await browser.post("/auth/disconnect/")
