@@ -63,7 +63,10 @@ def stations(page: Page, place: Place, *, whole_wall: bool) -> Iterator[str]:
     """Go to each kind of page in each of its states; its name once it is there."""
     for name, path in (
         ("releases", "" if whole_wall else "?limit=24"),
-        ("releases-filtered", "?limit=12&q=a&market=DE&exclude=versions&type=album,single"),
+        (
+            "releases-filtered",
+            "?limit=12&q=a&market=DE&exclude=versions&type=album,single&days=90&tz=America/New_York",
+        ),
         ("releases-nothing", "?q=nothing+like+it"),
         ("releases-long-ago", "?at=2020-01-01"),
         ("releases-wrong", "?at=2020&sort=up"),
@@ -190,17 +193,19 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     expect(page.locator("#count")).to_have_text(re.compile("^[1-9] releases?$"))
     page.get_by_role("link", name="Remove: “").click()
     assert page.url == few
-    page.get_by_role("navigation", name="Types").get_by_role("link", name="Singles").click()
-    assert page.url == f"{few}&type=single"
+    page.get_by_role("navigation", name="Kinds").get_by_role("link", name="Singles").click()
+    assert page.url == f"{few}&kind=single"
     about = page.locator(f"{RELEASES} .about").all_inner_texts()
     assert about
     assert all("Single" in each for each in about)
     page.get_by_text("More filters").click()
     page.get_by_label("Order").select_option("A to Z")
+    page.get_by_label("Released", exact=True).select_option("Last 30 days")
     page.get_by_label("Other versions").check()
     page.get_by_label("Various Artists").check()
     press(page, "Search")
-    expect(page.get_by_role("list", name="Filters in use").get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("list", name="Filters in use").get_by_role("listitem")).to_have_count(3)
+    assert "&days=30" in page.url
     assert all("Single" in each for each in page.locator(f"{RELEASES} .about").all_inner_texts())
     page.goto(few)
     shown = page.locator(f"{RELEASES} .name").all_inner_texts()
