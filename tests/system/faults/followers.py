@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
-from models import ArtistCheck, Change, Login
+from models import ArtistCheck, Change
 from server.app.following import Following
-from server.following import list_store
 from server.spotify.limits.quota import bucket_of
 from server.standin import AppKind, Catalogue, StandIn
+from server.storage import following as storage
 from tests.support.clock import Clock
 from tests.support.standins import StartStandIn
 from tests.system.faults.fans import Figures, Release, most_in_a_day, planned
@@ -21,6 +20,8 @@ from tests.system.faults.simulation import SOME_TIME, Simulation
 
 ACCOUNT = "standin-account-1"
 A_STEP = timedelta(minutes=30)  # at most, between two looks whether something is due
+RECONSIDERED = timedelta(hours=8)  # between two changes of the followed artists
+A_READ = timedelta(hours=26)  # in which the list is read again
 A_LOCK_OUT = timedelta(hours=1)  # a pause that is longer
 
 
@@ -35,19 +36,15 @@ class Followers(Simulation):
             self.database, self.upstream, self.syncer, self._announce, self.clock
         )
 
-    async def follow(self) -> None:
-        """Store whom the account follows on the stand-in, as its list says it now."""
-        artists = [
-            (artist["id"], artist["name"]) for artist in self.standin.catalogue.followed(ACCOUNT)
-        ]
-        await self.database.run(_store_followed, artists, self.clock())
-        await self.following.changed()
-
     async def live_with(self, releases: Sequence[Release], days: float) -> None:
         """Let days go by, in which these releases come out."""
         self.releases = releases
         end, coming = self.clock() + timedelta(days=days), [*releases]
+        second_thoughts = self.clock() + RECONSIDERED
         while self.clock() < end:
+            if second_thoughts <= self.clock() < end - A_READ:
+                second_thoughts += RECONSIDERED
+                self._reconsider()
             while coming and coming[0].out_at <= self.clock():
                 self._bring_out(coming.pop(0))
             await self.tick()
@@ -56,6 +53,21 @@ class Followers(Simulation):
                 soon = [timedelta(seconds=max(self.syncer.schedule.seconds_left(), 0)) + SOME_TIME]
                 soon += [coming[0].out_at - self.clock()] if coming else []
                 self.clock.moment += min(max(min(soon), SOME_TIME), A_STEP)
+
+    def _reconsider(self) -> None:
+        """Unfollow an artist that releases nothing, or follow one again."""
+        following = self.standin.catalogue.following
+        quiet = sorted(self.standin.catalogue.discographies.artists)
+        quiet = [each for each in quiet if each not in {item.artist for item in self.releases}]
+        artist = quiet[len(self.standin.calls) % len(quiet)]
+        followed = following.follows(ACCOUNT, artist)
+        (following.unfollow if followed else following.follow)(artist)
+
+    async def stored(self) -> tuple[set[str], set[str]]:
+        """Return whom the account follows by the database, and by the stand-in."""
+        known = await self.database.run(storage.read_mine, ACCOUNT)
+        followed = self.standin.catalogue.followed(ACCOUNT)
+        return set(known.followed), {artist["id"] for artist in followed}
 
     def _bring_out(self, release: Release) -> None:
         album = self.standin.catalogue.release(
@@ -101,13 +113,6 @@ class Followers(Simulation):
         return Counter(
             pause.bucket for pause in self.record.pauses if pause.until - pause.since > A_LOCK_OUT
         )
-
-
-def _store_followed(session: Session, artists: list[tuple[str, str]], now: Any) -> None:
-    if session.get(Login, ACCOUNT) is None:
-        session.add(Login(account_id=ACCOUNT, scopes=["user-follow-read"], state="active"))
-        session.flush()
-    list_store.record_followed(session, ACCOUNT, artists, now)
 
 
 def followed_by(

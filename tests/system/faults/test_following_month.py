@@ -14,6 +14,7 @@ from tests.support.clock import Clock
 from tests.support.loops import Closing
 from tests.support.settings import MakeSettings
 from tests.support.standins import StartStandIn
+from tests.support.tokens import LogIn
 from tests.system.faults.fans import MEAN_A_YEAR
 from tests.system.faults.followers import Followers, followed_by, releases_of
 from tests.system.faults.simulation import fail_often
@@ -42,6 +43,7 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     database: Database,
     clock: Clock,
     closing: Closing,
+    log_in: LogIn,
     artists: int,
     kind: AppKind,
     pauses: PauseModel,
@@ -53,13 +55,15 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     settings = make_settings(standin, sync_interval=1800 if LONG else 14_400)
     simulation = Followers(standin, database, settings, clock)
     closing(simulation.stop)
-    await simulation.follow()
+    await log_in(standin)
     releases = releases_of(standin, days, mean)
     await simulation.live_with(releases, days + after)
     figures = await simulation.figures(f"{artists} artists, {kind.value}, {pauses}", days + after)
     print(f"\n{figures}")  # for whoever wants to see them
     assert releases
     assert figures.missed == []
+    stored, followed = await simulation.stored()
+    assert stored == followed
     assert standin.prolonged == 0
     assert simulation.calls_in_pauses() == []
     assert simulation.record.falsely_gone == []
