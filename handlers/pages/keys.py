@@ -14,6 +14,7 @@ from server.login.service import LoginService
 PATH = "/my/keys/"
 NO_KEY = "You have no such key; it may have been revoked already."
 REVOKED = "key-revoked"
+FEEDS = frozenset({"read", "manage"})  # scopes with which a key opens private feeds
 MEANINGS = {
     "read": "read private lists and feeds",
     "sync": "start a sync",
@@ -51,7 +52,7 @@ class KeysPageHandler(KeyPagesHandler):
         form = {"name": self.get_body_argument("name", ""), "scopes": self.scopes}
         wish = read_wish(form)
         made = await self._keys.create(owner, wish.name, wish.scopes)
-        await self._show(owner, made=made)
+        await self._show(owner, made=made, feeds=not FEEDS.isdisjoint(wish.scopes))
 
     @property
     def scopes(self) -> list[str]:
@@ -60,7 +61,7 @@ class KeysPageHandler(KeyPagesHandler):
 
     async def _show(self, owner: str, **values: Any) -> None:
         entries = await self._keys.entries(owner)
-        shown = {"made": None, "revoked": False, **values}
+        shown = {"made": None, "revoked": False, "feeds": False, **values}
         self.send_page(
             "keys.html",
             title="Access keys",

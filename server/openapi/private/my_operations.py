@@ -124,6 +124,7 @@ def _choice(operation: str, summary: str, place: dict[str, Any]) -> dict[str, An
                 "description": "Done; every server of the database knows it.",
                 "headers": headers_of(HEADERS),
             },
+            "404": problem("This is no id of an artist."),
             **refusals(lacks("manage")),
         },
     }

@@ -31,7 +31,9 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(set_stage: SetS
     assert f'href="{PATH}"' in read_page(await browser.get("/"))
     assert "You have no keys yet" in read_page(await browser.get(PATH))
     page = read_page(await submit(browser, WISH))
-    (key,) = re.findall(r"fr_[\w-]{43}", page)
+    key, *in_addresses = re.findall(r"fr_[\w-]{43}", page)
+    assert in_addresses == [key, key]
+    assert f'<code class="key">{stage.url}/feeds/my/albums.ics?key={key}</code>' in page
     for again in (read_page(await browser.get(PATH)), read_page(await browser.get("/"))):
         assert key not in again
     listed = read_page(await browser.get(PATH))
@@ -40,6 +42,9 @@ async def test_a_key_is_shown_once_and_works_until_it_is_revoked(set_stage: SetS
 
     script = Client(stage.freshet)
     assert (await script.fetch("/feeds/my/none", Authorization=f"Bearer {key}")).code == 404
+    await stage.freshet.syncer.sync()
+    feed = await script.fetch(f"/feeds/my/albums.ics?key={key}")
+    assert (feed.code, key in feed.body.decode()) == (200, False)
     assert "Last used on" in read_page(await browser.get(PATH))
     (revoke,) = re.findall(r'action="(/my/keys/\d+/revoke/)"', listed)
     response = await browser.post(revoke)

@@ -5,8 +5,11 @@ from typing import Any
 
 import orjson
 from playwright.sync_api import Page
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from tests.support.browser_actions import old_news, take
+from models import AccessKey
+from tests.support.browser_actions import log_in, old_news, take
 from tests.support.browser_fixtures import Place
 
 SENT = {
@@ -67,6 +70,30 @@ def test_a_script_of_another_origin_reads_no_page_and_starts_no_sync(
     assert page.evaluate(ASK, [f"{place.url}api/sync/", asked]) == refused
     simple = {"method": "POST", "credentials": "include"}
     assert page.evaluate(ASK, [f"{place.url}api/sync/", simple]) == refused
+
+
+def test_a_script_of_another_origin_reads_nothing_private_and_makes_no_key(
+    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
+) -> None:
+    log_in(page, place)
+    keys = f"{place.url}api/my/keys/"
+    known = page.evaluate(ASK, [keys, {}])
+    assert known[0] == 200, "a page of ours reads it"
+    page.goto(foreign_page("<p>Elsewhere"))
+    expected += ["blocked by CORS policy", "Failed to load resource"]
+    refused = [0, {"refused": "TypeError"}]
+    body = '{"name": "theirs", "scopes": ["manage"]}'
+    for options in (
+        {"credentials": "include"},
+        {"headers": {"Authorization": f"Bearer fr_{'x' * 43}"}},
+        {"method": "POST", "credentials": "include", "body": body},
+        {"method": "DELETE", "credentials": "include"},
+    ):
+        assert page.evaluate(ASK, [keys, options]) == refused, options
+    blind = {"method": "POST", "mode": "no-cors", "credentials": "include", "body": body}
+    page.evaluate(ASK, [keys, blind])
+    with Session(place.engine) as session:
+        assert session.scalar(select(func.count()).select_from(AccessKey)) == 0
 
 
 def test_the_example_of_the_stream_tells_of_a_release_in_a_page_of_another_origin(

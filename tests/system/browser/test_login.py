@@ -82,7 +82,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     page.get_by_label("Name").fill("feed reader")
     page.get_by_label("sync").check()
     press(page, "Make the key")
-    expect(page.locator("code.key")).to_have_text(re.compile(r"^fr_[\w-]{43}$"))
+    expect(page.locator("p > code.key")).to_have_text(re.compile(r"^fr_[\w-]{43}$"))
     yield "key-made"
     page.get_by_role("button", name="Revoke feed reader").click()
     expect(page.get_by_role("status")).to_contain_text("The key is revoked.")

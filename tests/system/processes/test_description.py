@@ -17,7 +17,7 @@ from sqlalchemy import URL
 
 from server.openapi.spec import openapi
 from tests.support.paths import ROOT
-from tests.support.server_processes import NOTHING, Server, environment, standin_settings
+from tests.support.server_processes import NOTHING, Manage, Server, environment, standin_settings
 
 LONG = bool(os.environ.get("FRESHET_SOAK"))
 RUNS = 2 if LONG else 1  # side by side
@@ -78,12 +78,22 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(RUNS))
 def test_whatever_schemathesis_asks_the_answers_are_as_described(
-    number: int, run: Callable[..., Server], database_url: URL, spotify: str, tmp_path: Path
+    number: int,
+    run: Callable[..., Server],
+    manage: Manage,
+    database_url: URL,
+    spotify: str,
+    tmp_path: Path,
 ) -> None:
     paths = shares()[number]
-    server = run(env=environment(database_url, **standin_settings(spotify)))
+    env = environment(database_url, **standin_settings(spotify))
+    server = run(env=env)
     server.event("sync_finished")
-    (tmp_path / "schemathesis.toml").write_text(CHECKED)
+    scopes = [f"--scope={each}" for each in ("read", "sync", "manage")]
+    key = manage("key", "create", "fuzz", *scopes, env=env).stdout.strip()
+    (tmp_path / "schemathesis.toml").write_text(
+        f'{CHECKED}\n[auth.openapi.key]\nbearer = "{key}"\n'
+    )
     describe(server, paths, tmp_path / "openapi.json")
     command = [
         str(Path(sys.executable).with_name("st")),
@@ -95,7 +105,6 @@ def test_whatever_schemathesis_asks_the_answers_are_as_described(
         f"--max-examples={EXAMPLES}",
         "--checks=all",
         "--exclude-operation-id=streamChanges",
-        "--header=Sec-Fetch-Site: same-origin",  # or a POST would not get beyond its 403
         "--suppress-health-check=all",
         "--generation-database=none",
         "--seed=1",
@@ -112,6 +121,8 @@ def test_whatever_schemathesis_asks_the_answers_are_as_described(
     )
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
     assert not [line for line in server.lines() if line["event"] == "request_crashed"]
+    private = [line for line in server.events("http_request") if "/api/my/" in line["path"]]
+    assert {200, 401} <= {line["status"] for line in private}, "with the key, and without"
     described = openapi()["paths"]
     varied = [path for path in paths if parameters(described[path])]
     (generated,) = re.findall(r"(\d+) generated", result.stdout)
