@@ -172,9 +172,10 @@ def definitions(file: str) -> set[str]:
 
 
 def test_each_step_of_the_walks_exists() -> None:
-    walks = ARCHITECTURE.partition("\n## Three walks\n")[2].partition("\n## ")[0]
+    walks = ARCHITECTURE.partition("\n## Four walks\n")[2].partition("\n## ")[0]
     assert re.findall(r"^### (.+)", walks, re.MULTILINE) == [
         "A release, from Spotify to a client",
+        "A check of an artist",
         "A login",
         "A warm request",
     ]
