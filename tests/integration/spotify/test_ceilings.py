@@ -195,6 +195,44 @@ async def test_what_was_learnt_without_a_database_is_used_at_once_and_stored_lat
 
 
 @pytest.mark.gen_test
+async def test_a_database_that_is_lost_during_the_refused_call_gets_what_it_taught_afterwards(
+    database: Database, clock: Clock, process: Start
+) -> None:
+    one = process()
+    await one.calls(50)
+    away = limiter_in_memory(clock)._database
+
+    async def refused() -> Response:
+        one.limiter._database = away
+        return spent("80000")
+
+    with pytest.raises(RateLimited):
+        await one.limiter.call(refused, SEARCH, "background")
+    assert await stored(database) == {SEARCH: (300, None)}
+    assert one.limiter.limit(SEARCH, "interactive") == 40
+    assert await one.calls(1) == 0
+    one.limiter._database = database
+    await one.limiter.save()
+    assert await stored(database) == {SEARCH: (40, 50)}
+    assert await process().calls(1) == 0
+
+
+@pytest.mark.gen_test
+async def test_hosts_whose_clocks_differ_keep_the_ceiling(
+    database: Database, clock: Clock, process: Start
+) -> None:
+    """A day apart, either way, is more than any host should be."""
+    behind = Process(RateLimiter(database, APP, 500, lambda: clock() - timedelta(days=1)))
+    await process().calls(50)
+    await process().refuse(spent("80000"))
+    assert await behind.calls(100) == 0
+    for _ in range(4):
+        clock.forward(hours=30)
+        assert await behind.calls(100) + await process().calls(100) <= 40
+    assert await stored(database) == {SEARCH: (40, 50)}
+
+
+@pytest.mark.gen_test
 async def test_of_two_processes_that_learn_at_once_the_lower_ceiling_stays(
     database: Database, clock: Clock
 ) -> None:
@@ -315,6 +353,22 @@ async def test_only_old_ceilings_of_buckets_no_longer_used_are_deleted(
     clock.forward(days=60)
     await database.run(usage_store.prune, clock())
     assert set(await stored(database)) == {"/newer"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (orjson.dumps(SPENT), "QUOTA_EXCEEDED"),
+        (b"Too many requests", ""),
+        (b"", ""),
+        (b"[]", ""),
+        (b'{"error": "QUOTA_EXCEEDED"}', ""),
+        (b'{"error": {"reason": ["QUOTA_EXCEEDED"]}}', ""),
+        (b'{"error": {"status": 429}}', ""),
+    ],
+)
+def test_the_code_of_a_refusal_is_read_or_empty(body: bytes, code: str) -> None:
+    assert Response(429, HTTPHeaders(), body).code() == code
 
 
 # Connections that are cut
