@@ -1,6 +1,9 @@
 """An owner's own artists: their releases and feeds, and which artists they are."""
 
+from dataclasses import asdict
 from typing import Any
+
+from tornado.web import stream_request_body
 
 from handlers.access import OwnerHandler
 from handlers.api.releases import PayloadHandler
@@ -8,7 +11,9 @@ from server.catalog.my_queries import FollowingQuery
 from server.catalog.query import ReleaseQuery, parse
 from server.following.artist_list import ArtistList
 from server.following.choices import Choices
+from server.following.import_parser import MOST_BYTES
 from server.following.my_releases import MyReleases
+from server.request_errors import ImportRefused
 from server.storage.following import Choice
 
 
@@ -50,6 +55,40 @@ class FollowingHandler(OwnerHandler):
         self.write_json(await self._artist_list.page(self.owner, query))
 
     head = get
+
+
+@stream_request_body
+class ImportHandler(OwnerHandler):
+    """Watches the artists that a text or a table (CSV) names.
+
+    The body may be longer than those of other routes, so it is only read for owners.
+    """
+
+    def initialize(self, choices: Choices, **access: Any) -> None:  # type: ignore[override]
+        """Take the choices from the routes."""
+        super().initialize(**access)
+        self._choices, self._received = choices, bytearray()
+
+    async def prepare(self) -> None:
+        """Find out who sent the request, before its body is read. Raises ImportRefused too."""
+        await super().prepare()
+        length = self.request.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > MOST_BYTES:
+            raise ImportRefused(f"The body is larger than {MOST_BYTES} bytes.")
+        connection: Any = self.request.connection
+        connection.set_max_body_size(MOST_BYTES)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body."""
+        self._received += chunk
+
+    async def post(self) -> None:
+        """Watch the artists, and say which lines were not understood.
+
+        Raises ImportRefused, Overloaded or a DatabaseError.
+        """
+        content = bytes(self._received)
+        self.write_json(asdict(await self._choices.import_artists(self.owner, content)))
 
 
 class ChoiceHandler(OwnerHandler):

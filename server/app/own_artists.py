@@ -36,7 +36,7 @@ class OwnArtists:
         self._following = following
         self.my_releases = MyReleases(database, cache, builders.call, now, most, admission)
         self.artist_list = ArtistList(admitted, settings.public_url, following.calls_a_day, now)
-        self.choices = Choices(admitted, self.changed, now, origin)
+        self.choices = Choices(admitted, self.changed, builders.call, now, origin)
 
     async def changed(self) -> None:
         """Follow a change of somebody's artists, whichever process stored it."""

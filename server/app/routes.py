@@ -11,6 +11,7 @@ from handlers.api.keys import KeyHandler, KeysHandler
 from handlers.api.my import (
     ChoiceHandler,
     FollowingHandler,
+    ImportHandler,
     MyListHandler,
 )
 from handlers.api.releases import QueryHandler, SingleHandler
@@ -144,6 +145,7 @@ def _of_owners(
             FollowingHandler,
             {**access, "artist_list": own.artist_list},
         ),
+        (r"/api/my/import/?", ImportHandler, chosen),
         (rf"/api/my/watched/{ID}/?", ChoiceHandler, {**chosen, "choice": "watched"}),
         (rf"/api/my/ignored/{ID}/?", ChoiceHandler, {**chosen, "choice": "ignored"}),
     ]

@@ -1,32 +1,60 @@
 """Watching and ignoring artists by hand, known to every process at once."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
 
 from server.database.admission import AdmittedDatabase
+from server.following import import_parser
+from server.following.import_parser import ImportedArtists, NotUnderstood
 from server.storage import following
 from server.storage.following import Choice
 
+MOST_FAULTS = 1000  # lines that an answer lists
+
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import brought: artists named, newly watched, and lines that were not understood.
+
+    `not_understood` has the first MOST_FAULTS of `lines_not_understood`.
+    """
+
+    artists: int
+    newly_watched: int
+    lines_not_understood: int
+    not_understood: Sequence[NotUnderstood]
 
 
 class Choices:
     """Stores choices; `changed` is called in this process, others are notified as from `origin`.
 
-    Every method may raise Overloaded or a DatabaseError.
+    `compute` runs a function off the event loop. Every method may raise Overloaded or a
+    DatabaseError.
     """
 
     def __init__(
         self,
         database: AdmittedDatabase,
         changed: Callable[[], Awaitable[None]],
+        compute: Callable[..., Awaitable[Any]],
         now: Callable[[], datetime],
         origin: str = "",
     ) -> None:
-        self._database, self._changed = database, changed
+        self._database, self._changed, self._compute = database, changed, compute
         self._now, self._origin = now, origin
+
+    async def import_artists(self, owner: str | None, content: bytes) -> Imported:
+        """Watch the artists that a text or a table names. Raises ImportRefused."""
+        found: ImportedArtists = await self._compute(import_parser.parse, content)
+        count = await self.choose(owner, found.artists, "watched") if found.artists else 0
+        faults = found.faults
+        return Imported(len(found.artists), count, len(faults), faults[:MOST_FAULTS])
 
     async def choose(
         self, owner: str | None, artists: Mapping[str, str | None], choice: Choice

@@ -114,6 +114,21 @@ STATUS: dict[str, Any] = {
         "days_to_reconsent": None,
     },
 }
+IMPORT = """\
+# My artists
+7dGJo4pcD2V6oG8kP0tJRR
+spotify:artist:1vCWHaC5f2uS3yhpwWbIA6
+https://open.spotify.com/artist/4tZwfgrHOc3mvqYlEYSvVi?si=0a1b2c
+Northern Harbour
+"""
+IMPORTED: dict[str, Any] = {
+    "artists": 3,
+    "newly_watched": 2,
+    "lines_not_understood": 1,
+    "not_understood": [
+        {"line": 5, "text": "Northern Harbour", "reason": "names no artist by id or address"}
+    ],
+}
 FOLLOWING: dict[str, Any] = {
     "items": [
         {
@@ -195,6 +210,7 @@ JSON: dict[str, dict[str, Any]] = {
     "NewAccessKey": {**KEY, "key": f"{KEY['hint']}{'…' * 39}"},
     "AccessKeys": {"items": [{**KEY, "last_used_at": "2026-11-20T09:30:00Z"}]},
     "Following": FOLLOWING,
+    "ImportResult": IMPORTED,
 }
 
 

@@ -27,7 +27,7 @@ from server.openapi.operations import (
 )
 from server.openapi.private import key_operations, my_operations, security
 from server.openapi.private.key_schemas import AccessKeys, KeyWish, NewAccessKey
-from server.openapi.private.my_schemas import Following
+from server.openapi.private.my_schemas import Following, ImportResult
 from server.openapi.status_schemas import Status
 from server.serving import feeds
 
@@ -42,6 +42,7 @@ MODELS = (
     NewAccessKey,
     AccessKeys,
     Following,
+    ImportResult,
     Problem,
     OutOfReach,
 )
@@ -53,7 +54,8 @@ ABOUT = (
     "Scripts from any origin may GET everything here, with any headers, except what needs a "
     "session or a key: no other origin may read that, and it is never cached. A request that is "
     "too slow or too large is answered with 408, 413, 414 or 431 and a problem: the limits are "
-    "16 KiB, 100 header lines and 10 seconds for the head, 16 KiB and 10 seconds for the body."
+    "16 KiB, 100 header lines and 10 seconds for the head, 16 KiB (of an import 1 MiB) and 10 "
+    "seconds for the body."
 )
 ABOUT_SYNC = (
     "Send an access key with the scope `sync`; in a browser that has logged in, `/status` has a "

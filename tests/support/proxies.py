@@ -42,10 +42,13 @@ class HttpClient:
         self.port = port
         self._http = new_client(max_clients=100)
 
-    async def get(self, path: str, method: str = "GET", **headers: str) -> HTTPResponse:
+    async def get(
+        self, path: str, method: str = "GET", body: str | None = None, **headers: str
+    ) -> HTTPResponse:
         return await self._http.fetch(
             f"http://127.0.0.1:{self.port}{path}",
             method=method,
+            body=body,
             headers={name.replace("_", "-"): value for name, value in headers.items()},
             raise_error=False,
             decompress_response=False,

@@ -39,11 +39,17 @@ def paths() -> dict[str, Any]:
             "get": _listing(MyAlbumsQuery, "listMyAlbums", "The releases of my artists")
         },
         "/api/my/following/": {"get": _following()},
+        "/api/my/import/": {"post": _import()},
         **{f"/api/my/{name}/{{id}}/": _choices(name, verb) for name, verb in CHOICES.items()},
         **{kind.path: {"get": _feed(kind)} for kind in MY_FEEDS},
     }
 
 
+IMPORT = (
+    "The body is a text with an artist on each line, or a table (CSV) that has them in any column: "
+    "ids, URIs or addresses of artists at open.spotify.com. Comments begin with `#`. At most 1 MiB "
+    "and 20,000 lines. Lines that are not understood are listed, and the others are imported."
+)
 CHOICES = {"watched": "Watch", "ignored": "Ignore"}
 
 
@@ -93,6 +99,22 @@ def _following() -> dict[str, Any]:
             "400": problem("A parameter has an invalid value, or is repeated."),
             **refusals(lacks("read")),
             "414": problem("The query string is too long."),
+        },
+    }
+
+
+def _import() -> dict[str, Any]:
+    text = {"schema": {"type": "string"}, "example": examples.IMPORT}
+    return {
+        "operationId": "importArtists",
+        "summary": "Watch the artists that a list names",
+        "description": IMPORT,
+        "security": secured("manage"),
+        "requestBody": {"required": True, "content": {"text/plain": text, "text/csv": text}},
+        "responses": {
+            "200": json_response("What the import has brought.", "ImportResult", HEADERS),
+            "400": problem("The body is too long, or no text at all; nothing was imported."),
+            **refusals(lacks("manage")),
         },
     }
 

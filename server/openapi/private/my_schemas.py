@@ -70,3 +70,20 @@ class Following(Shape):
         description="When the next of the wanted artists is looked up."
     )
     spotify_list: FollowedList = Field(description="The state of the account's list on Spotify.")
+
+
+class LineNotUnderstood(Shape):
+    """A line of an import that names no artist."""
+
+    line: int = Field(description="Its number, from 1.")
+    text: str = Field(description="Its text, cut off after 100 characters.")
+    reason: str = Field(description="Why it was not understood.")
+
+
+class ImportResult(Shape):
+    """What an import has brought."""
+
+    artists: int = Field(description="How many artists the body names.")
+    newly_watched: int = Field(description="How many of them were not watched before.")
+    lines_not_understood: int = Field(description="How many lines were not understood.")
+    not_understood: list[LineNotUnderstood] = Field(description="The first 1,000 of them.")

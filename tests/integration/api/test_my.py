@@ -317,3 +317,52 @@ async def test_single_artists_can_be_asked_for_among_the_owners_own(stage: Stage
     await mine.follow(1, 2)
     assert await mine.names(f"{MY_ALBUMS}?artist={ARTISTS[2]}") == {"Album 2"}
     assert await mine.names(f"{MY_ALBUMS}?artist={ARTISTS[7]}") == set(), "it is not among them"
+
+
+async def send(mine: Owner, body: bytes, kind: str = "text/plain") -> HTTPResponse:
+    """Import a text for an owner, or for a stranger without a key."""
+    return await mine.stage.client.http.fetch(
+        f"http://127.0.0.1:{mine.stage.freshet.port}/api/my/import",
+        method="POST",
+        body=body,
+        headers={"Authorization": f"Bearer {mine.key}", "Content-Type": kind},
+        raise_error=False,
+    )
+
+
+@pytest.mark.gen_test
+async def test_a_list_of_artists_is_imported_and_says_which_lines_it_did_not_understand(
+    stage: Stage,
+) -> None:
+    mine = await owner(stage, 12)
+    await mine.fetch(f"/api/my/watched/{ARTISTS[1]}", "PUT")
+    text = f"# mine\n{ARTISTS[1]}\nspotify:artist:{ARTISTS[2]}\nLost in Transit\n"
+    answer = await send(mine, text.encode())
+    result = orjson.loads(answer.body)
+    assert (answer.code, answer.headers["Cache-Control"]) == (200, PRIVATE)
+    assert (result["artists"], result["newly_watched"]) == (2, 1)
+    (fault,) = result["not_understood"]
+    assert (fault["line"], fault["text"]) == (4, "Lost in Transit")
+    assert fault["reason"]
+    assert await mine.names() == {"Album 1", "Album 2", "Album 12"}
+    table = f"name,link\r\nThree,https://open.spotify.com/artist/{ARTISTS[3]}?si=x\r\n"
+    assert orjson.loads((await send(mine, table.encode(), "text/csv")).body)["newly_watched"] == 1
+
+
+@pytest.mark.gen_test
+async def test_an_import_may_be_long_but_not_too_long_and_a_strangers_is_not_read(
+    stage: Stage,
+) -> None:
+    mine, stranger = await owner(stage, 13), Owner(stage, None)
+    reader = await owner(stage, 13, ["read"])
+    long = "\n".join(f"{number:022d}" for number in range(5000)).encode()
+    assert len(long) > 100_000
+    assert (await send(stranger, long)).code == 401
+    assert (await send(reader, long)).code == 403
+    answer = await send(mine, long)
+    assert orjson.loads(answer.body)["newly_watched"] == 5000
+    for wrong in (b"x" * 1_100_000, b"x\n" * 20_001, b"PK\x03\x04 is a spreadsheet"):
+        refused = await send(mine, wrong)
+        assert refused.code == 400
+        assert orjson.loads(refused.body)["type"] == "/problems/import-refused"
+    assert (await send(stranger, b"x" * 1_100_000)).code == 401

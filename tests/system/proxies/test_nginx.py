@@ -188,6 +188,21 @@ async def test_nothing_private_is_kept_and_each_key_gets_its_own(
 
 
 @pytest.mark.gen_test
+async def test_a_long_list_of_artists_is_passed_on(
+    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
+) -> None:
+    freshet = await start_freshet(start_standin(albums(1)))
+    nginx = await start_nginx(freshet)
+    key = (await freshet.keys.create(None, "test", ["manage"])).key
+    text = "\n".join(spotify_id("artist", number) for number in range(8000))
+    assert len(text) > 150_000
+    answer = await nginx.get(
+        "/api/my/import/", "POST", text, Authorization=f"Bearer {key}", Content_Type="text/plain"
+    )
+    assert orjson.loads(answer.body)["newly_watched"] == 8000
+
+
+@pytest.mark.gen_test
 async def test_events_are_passed_on_as_they_come(
     start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
 ) -> None:
