@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from handlers.access import READING
+from handlers.access import PRIVATE, READING
 from handlers.pages.base import NOWHERE, PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError, NotFound
@@ -18,26 +18,50 @@ from server.sync.status import Status
 VISITOR_SECONDS = 2.0  # how long a page waits for the database
 
 
-class PrivateHandler(PageHandler):
-    """Base of the pages that only a logged-in account has; strangers get the same 401 at each."""
+class OwnersHandler(PageHandler):
+    """Base of the pages that only a logged-in account has.
 
-    def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
-        """Take the login service from the routes."""
-        super().initialize(pages)
-        self._login_service = login_service
+    Strangers get the same answer, whatever the path and the method: they learn nothing of what
+    exists.
+    """
 
-    async def owner(self) -> str:
-        """Return the id of the logged-in account.
+    caching = PRIVATE["Cache-Control"]
+    _login_service: LoginService
+    _owner: Visitor | None = None
+
+    async def prepare(self) -> None:
+        """Find out who sent the request, before anything else of it is looked at.
 
         Raises LoginRequired, ForeignOrigin for a form of another site, Overloaded or a
         DatabaseError.
         """
         if self.request.method not in READING:
             self.refuse_foreign_posts()
-        visitor = await self._login_service.visitor(self.session_token)
-        if visitor is None:
+        self._owner = await self._login_service.visitor(self.session_token)
+        if self._owner is None:
             raise LoginRequired
-        return visitor.account_id
+
+    @property
+    def owner(self) -> Visitor:
+        """The logged-in account."""
+        assert self._owner is not None
+        return self._owner
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with an error page, for strangers also where the method is unknown."""
+        if status_code == 405 and self._owner is None:
+            kwargs["exc_info"] = (LoginRequired, LoginRequired(), None)
+            status_code = LoginRequired.status
+        super().write_error(status_code, **kwargs)
+
+
+class PrivateHandler(OwnersHandler):
+    """Base of the private pages without the login panel."""
+
+    def initialize(self, pages: Pages, login_service: LoginService) -> None:  # type: ignore[override]
+        """Take the login service from the routes."""
+        super().initialize(pages)
+        self._login_service = login_service
 
 
 class NoPageHandler(PrivateHandler):
@@ -45,7 +69,7 @@ class NoPageHandler(PrivateHandler):
 
     async def prepare(self) -> None:
         """Raise NotFound for a logged-in account, LoginRequired or ForeignOrigin for others."""
-        await self.owner()
+        await super().prepare()
         raise NotFound(NOWHERE)
 
 

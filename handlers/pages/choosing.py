@@ -57,9 +57,9 @@ class ChooseHandler(PrivateHandler):
     async def post(self, artist: str) -> None:
         """Do what the button says; `next` is the local path to go to afterwards.
 
-        Raises LoginRequired, ForeignOrigin, InvalidParameters, Overloaded or a DatabaseError.
+        Raises InvalidParameters, Overloaded or a DatabaseError.
         """
-        owner = await self.owner()
+        owner = self.owner.account_id
         action = self.get_body_argument("do", "")
         if action not in get_args(Action):
             fault = ParameterFault(

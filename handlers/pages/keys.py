@@ -37,8 +37,8 @@ class KeysPageHandler(KeyPagesHandler):
     """Shows the keys of the account, and makes one from the page's form."""
 
     async def get(self) -> None:
-        """Send the page. Raises LoginRequired."""
-        owner = await self.owner()
+        """Send the page. Raises Overloaded or a DatabaseError."""
+        owner = self.owner.account_id
         await self._show(owner, revoked=self.pop_done() == REVOKED)
 
     head = get
@@ -46,9 +46,9 @@ class KeysPageHandler(KeyPagesHandler):
     async def post(self) -> None:
         """Make a key, and show it in this answer alone.
 
-        Raises LoginRequired, ForeignOrigin, InvalidBody or TooManyKeys.
+        Raises InvalidBody or TooManyKeys.
         """
-        owner = await self.owner()
+        owner = self.owner.account_id
         form = {"name": self.get_body_argument("name", ""), "scopes": self.scopes}
         wish = read_wish(form)
         made = await self._keys.create(owner, wish.name, wish.scopes)
@@ -78,11 +78,8 @@ class RevokeHandler(KeyPagesHandler):
     """Revokes one key of the account."""
 
     async def post(self, identity: str) -> None:
-        """Revoke the key, and return to the page.
-
-        Raises LoginRequired, ForeignOrigin or NotFound.
-        """
-        owner = await self.owner()
+        """Revoke the key, and return to the page. Raises NotFound."""
+        owner = self.owner.account_id
         if not await self._keys.revoke(owner, int(identity)):
             raise NotFound(NO_KEY)
         self.redirect_to(PATH, done=REVOKED)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from handlers.access import PRIVATE
+from handlers.pages.account import OwnersHandler
 from handlers.pages.choosing import ChoosingHandler
 from handlers.pages.presenters import choice_buttons, my_artists, release_grid
 from handlers.pages.presenters.condition import condition_of
@@ -12,12 +12,11 @@ from handlers.pages.presenters.release_grid import ReleaseGrid
 from server.catalog.zones import day_in
 from server.errors import NoDataYet
 from server.following.artist_list import ArtistList
-from server.request_errors import LoginRequired
 from server.serving.cache import PayloadCache
 from server.sync.status import Status
 
 
-class MyPageHandler(ChoosingHandler):
+class MyPageHandler(OwnersHandler, ChoosingHandler):
     """Shows the upcoming releases as a row, then the others with the filters of `/`."""
 
     def initialize(  # type: ignore[override]
@@ -30,12 +29,9 @@ class MyPageHandler(ChoosingHandler):
     async def get(self) -> None:
         """Send the page.
 
-        Raises LoginRequired, InvalidParameters, UriTooLong, Overloaded or a DatabaseError.
+        Raises InvalidParameters, UriTooLong, Overloaded or a DatabaseError.
         """
-        visitor = await self._login_service.visitor(self.session_token)
-        if visitor is None:
-            raise LoginRequired
-        self.caching = PRIVATE["Cache-Control"]
+        visitor = self.owner
         done = self.chosen(visitor, self.pop_done())
         status = self._read_status()
         wall, row = await self._grids(visitor.account_id, status)

@@ -277,6 +277,7 @@ class Application:
     async def _logins_changed(self) -> None:
         """Forget the token and load the consent, because a login was added, removed or refused."""
         self.upstream.tokens.forget()
+        await attempt(self.own.changed)  # with an account, its artists are gone
         await attempt(self.consent_monitor.load)
 
     async def stop(self) -> None:

@@ -293,7 +293,9 @@ def set_stage(
 def read_page(response: HTTPResponse, status: int = 200) -> str:
     """Check the status and headers of a page; returns its HTML."""
     assert response.code == status, (response.code, response.body)
-    for name, value in SAFE_HEADERS.items():
+    is_private = urlsplit(response.request.url).path.startswith("/my")
+    caching = {"Cache-Control": "private, no-store"} if is_private else {}
+    for name, value in {**SAFE_HEADERS, **caching}.items():
         assert response.headers.get_list(name) == [value], name
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
