@@ -141,4 +141,25 @@ def _login(status: Status) -> dict[str, Any]:
     }
 
 
-PARTS = (_freshness, _syncs, _releases, _sources, _limits, _login)  # in the order of their keys
+def _following(status: Status) -> dict[str, Any]:
+    """Return the state of the list; of its error only the kind, as of a sync's."""
+    listed = status.followed_list
+    return {
+        "following": {
+            "state": status.list_condition,
+            "read_at": utc(listed.read_at),
+            "tried_at": utc(listed.tried_at),
+            "error": listed.error.partition(":")[0] if listed.error else None,
+        }
+    }
+
+
+PARTS = (
+    _freshness,
+    _syncs,
+    _releases,
+    _sources,
+    _limits,
+    _login,
+    _following,
+)  # in the order of their keys

@@ -40,6 +40,7 @@ class StatusPageHandler(AccountHandler):
             title="Status",
             done=done if visitor else None,
             state=status,
+            listed=status.list_condition,
             freshness=status.freshness,
             last=status.history,
             source=SOURCES.get(status.freshness.source or ""),

@@ -150,9 +150,8 @@ class Application:
         """Build what reports the state of the other parts."""
         counted = self.instruments
         self.lag = make_lag(self.cache, self.upstream_status, self._timer)
-        self.status = StatusReader(
-            self.cache, self.upstream_status, self.syncer, self.consent_monitor, self._now
-        )
+        parts = self.syncer, self.consent_monitor, self.following, self._now
+        self.status = StatusReader(self.cache, self.upstream_status, *parts)
         self.backlog = make_backlog(self.settings, counted.closed)
         self.metrics = make_metrics(counted, self.database, self.status.read, self.jobs, self.lag)
         add_clients(counted.process_gauges, self.broadcast, self.backlog)
@@ -176,6 +175,7 @@ class Application:
             (
                 (self.access_log.summarise, SUMMARY_SECONDS),
                 (self.upstream.save, RETRY_SECONDS),
+                *self.following.timers,
                 (self.consent_monitor.tick, CONSENT_SECONDS),
                 (self._catch_up, CATCH_UP_SECONDS),
                 (self.cache.tick, CACHE_SECONDS),

@@ -1,4 +1,4 @@
-"""Builds what looks after the artists that people want: the two ways of checking their releases."""
+"""Builds what looks after wanted artists: their lists, and the two ways of checking them."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from server.app.upstream import Upstream
 from server.database.executor import Database
 from server.following.checker import ArtistChecker, Count
+from server.following.list_reader import FollowedListReader
 from server.following.outlook import read_outlook
 from server.following.rotation import RotationOutlook
 from server.following.search_way import SearchWay
@@ -14,12 +15,15 @@ from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH
 from server.sync.syncer import Syncer
 
 CHECK_TICK = 3.0  # seconds between two looks whether a check is due
+SERVE_SECONDS = 1.0  # between two looks whether somebody asked for a list
+LISTS_TICK = 1.0  # seconds between two looks whether a list of followed artists is due
 
 
 class Following:
-    """The parts that serve wanted artists; `jobs` are those of the leading process.
+    """The parts that serve wanted artists, with their periodic jobs and the seconds between them.
 
-    `count` is called with the way and the outcome of each check.
+    `jobs` are for the leading process, `timers` for each. `count` is called with the way and the
+    outcome of each check.
     """
 
     def __init__(
@@ -53,7 +57,20 @@ class Following:
             self.checker.take_over,
             count,
         )
-        self.jobs = (self.checker.tick, CHECK_TICK), (self.search.tick, CHECK_TICK)
+        self.lists = FollowedListReader(
+            upstream.client("background"),
+            upstream.tokens,
+            database,
+            upstream.scopes,
+            upstream.allowed,
+            now,  # and no origin, so that this process is notified as well
+        )
+        self.timers = ((self.lists.serve, SERVE_SECONDS),)
+        self.jobs = (
+            (self.checker.tick, CHECK_TICK),
+            (self.search.tick, CHECK_TICK),
+            (self.lists.tick, LISTS_TICK),
+        )
 
     def calls_a_day(self) -> int:
         """Return how many calls checks may make in 24 hours."""
@@ -78,3 +95,4 @@ class Following:
         """Follow a change of somebody's artists, whichever process stored it."""
         self.checker.wake()
         self.search.wake()
+        self.lists.wake()

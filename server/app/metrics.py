@@ -29,7 +29,7 @@ from server.tasks import attempt_now
 def read_gauges(read_status: Callable[[], Status]) -> list[Gauge]:
     """Return the gauges of the current status; a group that raises is logged and left out."""
     status = read_status()
-    groups = of_login, of_buckets, of_freshness
+    groups = of_login, of_followed_list, of_buckets, of_freshness
     return [each for group in groups for each in attempt_now(partial(_listed, group, status), [])]
 
 
@@ -50,6 +50,16 @@ def of_login(status: Status) -> Iterator[Gauge]:
             "freshet_consent_expires_timestamp_seconds",
             "End of the login's consent, in Unix seconds; absent without a login.",
             status.consent.ends_at.timestamp(),
+        )
+
+
+def of_followed_list(status: Status) -> Iterator[Gauge]:
+    """Yield when the list of followed artists was last read; nothing before it ever was."""
+    if status.followed_list.read_at is not None:
+        yield Gauge(
+            "freshet_followed_list_read_timestamp_seconds",
+            "When the list of followed artists was last read, in Unix seconds; absent before.",
+            status.followed_list.read_at.timestamp(),
         )
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from server.app.following import Following
 from server.catalog.snapshot import Freshness
 from server.login.consent_monitor import ConsentMonitor
 from server.serving.cache import PayloadCache
+from server.storage.following import ListState
 from server.storage.sync_runs import SyncHistory
 from server.sync.status import Status
 from server.sync.syncer import Syncer
@@ -22,12 +24,14 @@ class StatusReader:
         upstream_status: UpstreamStatus,
         syncer: Syncer,
         consent_monitor: ConsentMonitor,
+        following: Following,
         now: Callable[[], datetime],
     ) -> None:
         self._cache = cache
         self._upstream_status = upstream_status
         self._syncer = syncer
         self._consent_monitor = consent_monitor
+        self._following = following
         self._now = now
 
     def read(self) -> Status:
@@ -50,9 +54,16 @@ class StatusReader:
             days=attempt_now(lambda: upstream.days, None),
             markets=attempt_now(lambda: upstream.markets, {}),
             buckets=attempt_now(lambda: self._buckets(freshness.source, history, interval), ()),
+            scopes=attempt_now(lambda: tuple(self._following.lists.scopes), ()),
+            followed_list=attempt_now(self._followed_list, ListState()),
             consent=attempt_now(lambda: monitor.consent, None),
             consent_is_known=attempt_now(lambda: monitor.known, False),
         )
+
+    def _followed_list(self) -> ListState:
+        """Return the state of the list of the account whose login is used."""
+        states, consent = self._following.lists.states, self._consent_monitor.consent
+        return ListState() if consent is None else states.get(consent.account_id, ListState())
 
     def _buckets(
         self, source: str | None, history: SyncHistory, interval: float

@@ -39,7 +39,10 @@ def utc_now() -> datetime:
 
 
 class Upstream:
-    """The parts that call Spotify, built once for a server or for a command."""
+    """The parts that call Spotify, built once for a server or for a command.
+
+    `scopes` are those that a login asks for, and `allowed` the accounts whose logins may be used.
+    """
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class Upstream:
         )
         self.tokens = TokenProvider(self.refresher, now)
         self._api_url = settings.spotify_api_url
+        self.scopes, self.allowed = settings.scopes, settings.allowed_users
 
     def client(self, purpose: Purpose, transport: Transport | None = None) -> SpotifyClient:
         """Return a client of the Web API; `purpose` decides how much of the quota it may use."""

@@ -21,6 +21,7 @@ CALLS = 2  # of a check: one for albums, one for singles
 RECENT = timedelta(days=90)
 LATE = timedelta(days=LONGEST)  # by which no artist waits for those with recent releases
 RETRY = timedelta(hours=1)  # after a failed check, doubled after each further one
+RETRIES = 3  # failures in a row after which an artist is tried again before all others
 REFUSED_FOR = timedelta(days=1)  # after a refusal, such as of an unknown id; doubled likewise
 MAX_REFUSED_FOR = timedelta(days=30)
 NEXT = 10  # checks that an outlook names
@@ -94,12 +95,15 @@ def is_due(schedule: Scheduled, now: datetime) -> bool:
 
 
 def _urgency(schedule: Scheduled, now: datetime) -> tuple[int, datetime]:
+    # Behind all others a retry would wait for a whole round, which can take weeks.
+    if 0 < schedule.failures <= RETRIES:
+        return 0, schedule.next_check_at
     if schedule.checked_at is None and not schedule.failures:
-        return 0, schedule.added_at
+        return 1, schedule.added_at
     since = (now - RECENT).date().isoformat()
     recent = (schedule.newest_release or "") >= since
     urgent = recent or now - schedule.next_check_at >= LATE
-    return 1 if urgent else 2, schedule.next_check_at
+    return 2 if urgent else 3, schedule.next_check_at
 
 
 def spacing(calls_a_day: int) -> timedelta:

@@ -113,6 +113,7 @@ STATUS: dict[str, Any] = {
         "reconsent_by": None,
         "days_to_reconsent": None,
     },
+    "following": {"state": "login_missing", "read_at": None, "tried_at": None, "error": None},
 }
 IMPORT = """\
 # My artists

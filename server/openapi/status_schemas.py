@@ -29,6 +29,20 @@ class Login(Shape):
     )
 
 
+class ListStatus(Shape):
+    """The list of artists that the account of the login follows on Spotify, read once a day."""
+
+    state: Literal["off", "login_missing", "scope_missing", "unread", "failed", "current"] = Field(
+        description="`off`: FOLLOWING is off; `scope_missing`: the login does not allow it, so log "
+        "in again; `unread`: not read yet; `failed`: the last read failed, see `error`."
+    )
+    read_at: datetime | None = Field(description="When it was last read whole.")
+    tried_at: datetime | None = Field(description="When reading it was last tried.")
+    error: str | None = Field(
+        description="The kind of error of the last try; `Incomplete`: it may not be whole."
+    )
+
+
 class LastSync(Shape):
     """The last sync and its outcome."""
 
@@ -133,3 +147,4 @@ class Status(Shape):
     )
     cooldowns: list[Cooldown] = Field(description="The endpoints that are paused.")
     login: Login = Field(description="The login that syncs use.")
+    following: ListStatus = Field(description="The list of followed artists of that login.")

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Literal
 
 from server.catalog.snapshot import Freshness, is_stuck
 from server.spotify.consent import Consent
 from server.spotify.types import SOURCE_ORDER, SourceName, Verdict
+from server.storage.following import ListState
 from server.storage.sync_runs import Day, SyncHistory
 from server.sync.upstream_status import Bucket
+
+ListCondition = Literal["off", "login_missing", "scope_missing", "unread", "failed", "current"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +25,8 @@ class Status:
     seconds, 0 while scheduled syncs are off. `history` is the result of past syncs, and `days`
     counts them per day (None until the database has answered). `markets` are those of SYNC_MARKETS.
     `consent` belongs to the newest login; it is None both without a login and, while
-    `consent_is_known` is False, before the database has answered.
+    `consent_is_known` is False, before the database has answered. `scopes` are those that a login
+    asks for; `followed_list` is the state of the list of artists that its account follows.
     """
 
     now: datetime
@@ -36,6 +41,8 @@ class Status:
     days: tuple[Day, ...] | None = None
     markets: Mapping[str, Verdict | None] = field(default_factory=dict)
     buckets: Sequence[Bucket] = ()
+    scopes: tuple[str, ...] = ()
+    followed_list: ListState = field(default_factory=ListState)
     consent: Consent | None = None
     consent_is_known: bool = False
 
@@ -53,6 +60,19 @@ class Status:
     def sources(self) -> dict[SourceName, Verdict | None]:
         """Every source of new releases, with Spotify's last verdict on it."""
         return {name: self.history.verdicts.get(name) for name in SOURCE_ORDER}
+
+    @property
+    def list_condition(self) -> ListCondition:
+        """How the list of followed artists is: why it is not read, or whether that went well."""
+        if not self.scopes:
+            return "off"
+        if self.consent is None or self.consent.state != "active":
+            return "login_missing"
+        if self.consent.lacks(self.scopes):
+            return "scope_missing"
+        if self.followed_list.error is not None:
+            return "failed"
+        return "unread" if self.followed_list.read_at is None else "current"
 
     @property
     def days_to_reconsent(self) -> int | None:

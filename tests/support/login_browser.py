@@ -252,7 +252,7 @@ class Stage:
         tables = await self.all(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         )
-        counted = sorted(set(tables) - {"spent_states", "quota", "cooldowns"})
+        counted = sorted(set(tables) - {"spent_states", "quota", "cooldowns", "ceilings"})
         counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in counted)
         (numbers,) = await self.all(f"SELECT {counts}")
         return dict(zip(counted, numbers, strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.app.application import Application
+from server.following import list_store
 from server.spotify.auth import token_store
 from server.spotify.profile import Profile
 from server.spotify.types import Grant
@@ -50,5 +51,7 @@ async def complete(start_standin: Any, start_freshet: Any) -> Application:
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
     await until(lambda: freshet.consent_monitor.consent)
     await freshet.upstream_status.load()
+    await freshet.database.run(list_store.record_followed, "account-1", [], datetime.now(UTC))
+    await until(lambda: freshet.status.read().followed_list.read_at)
     await Client(freshet).fetch("/api/artists/?limit=1")
     return freshet

@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import Any
 
-from server.errors import DatabaseError
+from server.errors import DatabaseError, TokenRejected
 from server.spotify.auth.access_token import AccessToken
 from server.spotify.auth.token_refresh import TokenRefresher
 
@@ -28,7 +29,7 @@ class TokenProvider:
         self._token: AccessToken | None = None
         self._rejected: deque[str] = deque(maxlen=REMEMBERED)
         self._refreshing: asyncio.Task[AccessToken] | None = None
-        self._tasks: set[asyncio.Task[AccessToken]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def access_token(self) -> str:
         """Return a token that is valid for another minute: a person's, or the app's own.
@@ -50,6 +51,20 @@ class TokenProvider:
         if self._token is None:
             return None
         return max(round((self._now() - self._token.expires_at + LIFETIME).total_seconds()), 0)
+
+    async def token_of(self, account_id: str) -> str:
+        """Return a token of this very account, refreshed if need be.
+
+        Raises TokenRejected if its login gives none, or the errors of `Accounts.refresh`.
+        """
+        rejected = tuple(self._rejected)
+        refreshing = asyncio.create_task(self._refresher.refresh_account(account_id, rejected))
+        self._tasks.add(refreshing)
+        refreshing.add_done_callback(self._tasks.discard)
+        token = await asyncio.shield(refreshing)
+        if token is None:
+            raise TokenRejected("the login gives no token", expired=False)
+        return token.value
 
     def reject(self, value: str) -> None:
         """Stop using a token that Spotify has refused with 401.

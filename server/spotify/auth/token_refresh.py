@@ -89,6 +89,17 @@ class TokenRefresher:
             grant = await self._accounts.client_credentials()
             return self._issued(self._app_id, grant, "client_credentials")
 
+    async def refresh_account(
+        self, account_id: str, rejected: Collection[str]
+    ) -> AccessToken | None:
+        """Return a token of one login, but none of `rejected`; None if the login gives none.
+
+        Raises the errors of `Accounts.refresh`, or a DatabaseError.
+        """
+        async with self._slots:
+            await self.save()
+            return await self._locked(self._of_user, account_id, rejected)
+
     async def mark_consent_needed(self, refused: AccessToken, reason: str) -> None:
         """Mark the login behind a token as in need of a new consent, unless it has a new one."""
         if await self._database.run(self._mark_consent_needed, refused, reason):

@@ -53,6 +53,17 @@ def usable_accounts(session: Session, allowed: Collection[str]) -> list[str]:
     return list(session.scalars(_usable(tuple(allowed))))
 
 
+def accounts_with(
+    session: Session, allowed: Collection[str], scopes: Collection[str]
+) -> dict[str, datetime]:
+    """Return the accounts whose tokens may be used and have all `scopes`, and when each agreed."""
+    usable = select(Login.account_id, Login.authorized_at).where(
+        is_allowed(allowed), Login.state == ACTIVE, Login.refresh_token.is_not(None)
+    )
+    rows = session.execute(usable.where(Login.scopes.contains(list(scopes))))
+    return {account_id: at for account_id, at in rows if at is not None}
+
+
 @lru_cache(OPERATORS)
 def _usable(allowed: tuple[str, ...]) -> Select[str]:
     chosen = select(Login.account_id).where(

@@ -24,6 +24,7 @@ from server.app.status_reader import StatusReader
 from server.database.executor import Database
 from server.database.leader_election import Leadership
 from server.errors import DatabaseUnavailable
+from server.following import list_store
 from server.http.server import WebServer
 from server.observability.access_log import AccessLog
 from server.observability.instruments import Instruments
@@ -256,8 +257,10 @@ class Faulty:
         crash()
 
 
-QUOTA = {f"freshet_quota_{each}_calls" for each in ("used", "left", "forecast")}
+QUOTA = {f"freshet_quota_{each}_calls" for each in ("used", "left", "forecast", "ceiling")}
 QUOTA |= {"freshet_cooldown_seconds"}
+
+LIST_READ = "freshet_followed_list_read_timestamp_seconds"
 
 # By the part that fails: what differs in the JSON then, and which metrics are missing.
 LOST: dict[str, tuple[set[str], set[str]]] = {
@@ -269,9 +272,10 @@ LOST: dict[str, tuple[set[str], set[str]]] = {
     "upstream_status": ({"last_sync", "sources", "quota"}, QUOTA),
     "syncer": ({"next_sync_at", "sync_interval", "quota"}, QUOTA),
     "consent_monitor": (
-        {"login"},
-        {"freshet_days_to_reconsent", "freshet_consent_expires_timestamp_seconds"},
+        {"login", "following"},
+        {"freshet_days_to_reconsent", "freshet_consent_expires_timestamp_seconds", LIST_READ},
     ),
+    "following": ({"following"}, {LIST_READ}),
 }
 
 
@@ -285,6 +289,9 @@ async def test_a_part_of_the_status_that_raises_leaves_the_others(
     await log_in(freshet, datetime.now(UTC) - timedelta(days=10))
     await freshet.consent_monitor.load()
     await freshet.upstream_status.load()
+    await freshet.database.run(list_store.record_followed, "account-1", [], datetime.now(UTC))
+    freshet.following.lists.wake()
+    await freshet.following.lists.serve()
     parts = {name: getattr(freshet, name) for name in LOST}
     at = datetime.now(UTC)
     whole, without = (
@@ -293,11 +300,12 @@ async def test_a_part_of_the_status_that_raises_leaves_the_others(
     site = Pages(PublicAddress("http://127.0.0.1:5000"))
     account = {"pages": site, "login_service": freshet.login_service, "owned": True}
     account["read_status"] = without
+    mine = {"my_releases": freshet.own.my_releases}
     routes = [
         (r"/whole", StatusHandler, {"read_status": whole, "root": ""}),
         (r"/api/status", StatusHandler, {"read_status": without, "root": ""}),
         (r"/status", StatusPageHandler, {**account, "syncer": freshet.syncer}),
-        (r"/", HomeHandler, {**account, "cache": freshet.cache}),
+        (r"/", HomeHandler, {**account, "cache": freshet.cache, **mine}),
     ]
     server = WebServer(routes, AccessLog("off"), (NotFoundHandler, {"pages": site}))
     port = server.listen("127.0.0.1", 0)

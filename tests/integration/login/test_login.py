@@ -1,5 +1,6 @@
 """The login as it should go, over HTTP: to Spotify and back, stored, used, shown and logged."""
 
+import asyncio
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +12,10 @@ import orjson
 import pytest
 
 from server.standin import Answer, Listener
-from tests.support.login_browser import SetStage, Stage, parameters, read_page
+from tests.support.clock import Clock
+from tests.support.examples import albums
+from tests.support.login_browser import Browser, SetStage, Stage, parameters, read_page
+from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -92,6 +96,86 @@ async def test_a_grant_that_names_no_scope_has_those_that_were_asked_for(
     consent = stage.freshet.consent_monitor.consent
     assert consent is not None
     assert consent.scopes == ("user-follow-read",)
+
+
+async def following_of(browser: Browser) -> dict[str, Any]:
+    status = orjson.loads((await browser.get("/api/status")).body)
+    found: dict[str, Any] = status["following"]
+    return found
+
+
+async def known_to_memory(stage: Stage) -> list[str]:
+    """Return the artists of the account by which its releases are selected."""
+    mine = await stage.freshet.own.my_releases.read(Listener().account_id)
+    return list(mine.artists.followed)
+
+
+@pytest.mark.gen_test
+async def test_after_a_login_the_followed_artists_are_read_and_the_status_says_so(
+    set_stage: SetStage, start_standin: StartStandIn, clock: Clock
+) -> None:
+    standin = start_standin(albums(30), clock=clock)
+    stage = await set_stage(standin, sync_interval=3600)
+    browser = stage.browser()
+    nothing = {"read_at": None, "tried_at": None, "error": None}
+    assert await following_of(browser) == {"state": "login_missing", **nothing}
+    assert "read once somebody has logged in" in (await browser.get("/status")).body.decode()
+    await browser.log_in()
+    await until(lambda: stage.freshet.status.read().list_condition == "current")
+    expected = [each["id"] for each in standin.catalogue.followed()]
+    assert expected
+    rows = await stage.all("SELECT artist FROM followed_artists ORDER BY position")
+    assert rows == expected
+    while await known_to_memory(stage) != expected:
+        await asyncio.sleep(0.05)
+    standin.catalogue.following.unfollow(expected[0])
+    clock.forward(minutes=2)
+    assert await stage.freshet.following.lists.refresh(Listener().account_id)
+    while await known_to_memory(stage) != expected[1:]:
+        await asyncio.sleep(0.05)
+    assert (await following_of(browser))["error"] is None
+    assert "<dd>read " in (await browser.get("/status")).body.decode()
+    await browser.post("/auth/disconnect/")
+    assert await stage.all("SELECT artist FROM followed_artists") == []
+    await until(lambda: stage.freshet.status.read().list_condition == "login_missing")
+    assert await following_of(browser) == {"state": "login_missing", **nothing}
+
+
+@pytest.mark.gen_test
+async def test_a_list_that_cannot_be_read_is_told_without_spotifys_words(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(sync_interval=3600)
+    stage.standin.misbehave("forbidden", "/v1/me/following", times=None)
+    browser = stage.browser()
+    await browser.log_in()
+    await until(lambda: stage.freshet.status.read().list_condition == "failed")
+    told = await following_of(browser)
+    assert (told["state"], told["error"], told["read_at"]) == ("failed", "EndpointRestricted", None)
+    page = (await browser.get("/status")).body.decode()
+    assert "could not be read" in page
+    assert "Forbidden" not in page
+
+
+@pytest.mark.parametrize(
+    ("scopes", "following", "state", "words"),
+    [
+        ("'{}'", "on", "scope_missing", "does not allow to read them"),
+        ("'{user-follow-read}'", "off", "off", "<code>FOLLOWING</code> is off"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_the_status_says_why_no_list_is_read(
+    set_stage: SetStage, scopes: str, following: str, state: str, words: str
+) -> None:
+    stage = await set_stage(following=following)
+    browser = stage.browser()
+    await browser.log_in()
+    await stage.execute(f"UPDATE logins SET scopes = {scopes} WHERE authorized_at IS NOT NULL")
+    await stage.freshet.consent_monitor.load()
+    assert (await following_of(browser))["state"] == state
+    assert words in (await browser.get("/status")).body.decode()
+    assert stage.standin.calls_to("/v1/me/following") == 0
 
 
 @pytest.mark.gen_test

@@ -1,7 +1,7 @@
 """What is not seen for long is deleted, in small batches, told, and never by mistake."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,8 @@ from models import (
     Album,
     AlbumArtist,
     Artist,
+    ArtistCheck,
+    ArtistSchedule,
     Change,
     JournalFloor,
     Listing,
@@ -89,6 +91,55 @@ async def test_each_deletion_is_journalled(keeper: Keeper, clock: Clock) -> None
     assert [each.album for each in deleted] == [spotify_id("album", number) for number in range(3)]
     assert [each.release["name"] for each in deleted] == ["Album 0", "Album 1", "Album 2"]
     assert [each.release["artists"][0]["name"] for each in deleted][:1] == ["Artist 0"]
+
+
+@pytest.mark.gen_test
+async def test_old_checks_go_but_the_last_that_changed_anything_and_plans_that_nobody_uses(
+    keeper: Keeper, clock: Clock
+) -> None:
+    start = clock()
+    await keeper.take(albums(1))
+    for changed, days in ((True, 0), (True, 1), (False, 2), (False, 80)):
+        at = start + timedelta(days=days)
+        await keeper.database.run(_record_check, at, changed)
+    plans = {"unused": 5, "used": 95}
+    for artist_id, days in plans.items():
+        due = start + timedelta(days=days)
+        await keeper.database.run(_plan_check, artist_id, start, due)
+    await keeper.pass_days(100, albums(1))
+    await keeper.retention.clear()
+    kept = await keeper.all(select(ArtistCheck.at).order_by(ArtistCheck.id))
+    assert kept == [start + timedelta(days=1), start + timedelta(days=80)]
+    assert await keeper.all(select(ArtistSchedule.artist)) == ["used"]
+
+
+def _plan_check(session: Session, artist_id: str, added_at: datetime, due: datetime) -> None:
+    session.add(
+        ArtistSchedule(
+            artist=artist_id,
+            added_at=added_at,
+            checked_at=due - timedelta(days=7),
+            next_check_at=due,
+            interval_days=7,
+            etags={},
+            failures=0,
+        )
+    )
+
+
+def _record_check(session: Session, at: datetime, changed: bool) -> None:
+    session.add(
+        ArtistCheck(
+            artist="x",
+            at=at,
+            way="albums",
+            calls=2,
+            not_modified=0,
+            seen=0,
+            added=0,
+            changed=changed,
+        )
+    )
 
 
 @pytest.mark.gen_test

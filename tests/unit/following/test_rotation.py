@@ -69,6 +69,16 @@ def test_who_is_a_week_late_waits_for_nobody() -> None:
     assert found.artist == "quiet"
 
 
+def test_a_failed_check_is_tried_again_before_all_others_but_only_so_often() -> None:
+    new = Scheduled("new", NOW - DAY, NOW)
+    for failures in range(rotation.RETRIES + 2):
+        failed = scheduled("failed", failures=failures)
+        found = rotation.next_artist([new, failed], NOW)
+        assert found is (failed if 0 < failures <= rotation.RETRIES else new)
+    waiting = scheduled("failed", timedelta(minutes=1), failures=1)
+    assert rotation.next_artist([new, waiting], NOW) is new
+
+
 def test_failures_are_tried_again_ever_later_and_refusals_later_still() -> None:
     schedule, waits = scheduled(), []
     for _ in range(9):
