@@ -12,7 +12,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -20,12 +20,13 @@ import structlog
 from sqlalchemy import URL, Engine, text
 from sqlalchemy.orm import Session
 
-from models import Base, Login
+from models import Base, BrowserSession, Login
 from server.config.addresses import ROOT
 from server.database.engine import make_engine
 from server.following import list_store
 from server.login import key_store
-from server.storage import following, sweeps
+from server.login.attempt import fingerprint
+from server.storage import artist_checks, following, sweeps
 from tests.bench.catalogue import releases
 from tests.bench.http.process import await_answer, fetch, resident, stop
 from tests.bench.measure import seconds
@@ -42,7 +43,9 @@ PRIVATE = (
     "/api/my/artists/",
     "/api/my/following/",
     "/feeds/my/albums.atom",
+    "/my/",
 )
+ALLOWED = {"Authorization": f"Bearer {KEY}", "Cookie": f"freshet_session={KEY}"}
 OK = 200
 LEAST = 1000  # bytes of an answer that holds something
 
@@ -87,6 +90,10 @@ class Bench:
 
     def sync(self, session: Session) -> None:
         sweeps.record_sweep(session, self.albums, AT, lambda: AT)
+
+    def plan(self, session: Session) -> dict[str, Any]:
+        """Plan the checks of all wanted artists, as a server does at its start; return them."""
+        return artist_checks.plan_checks(session, list(following.wanted(session)), AT)
 
     def store(self, session: Session) -> None:
         list_store.record_followed(session, ACCOUNT, self.followed, AT)
@@ -136,11 +143,12 @@ def main(url: URL, scale: Scale) -> list[str]:
             lambda session: following.read_mine(session, ACCOUNT)
         ),
         "the wanted artists of all owners are read": bench.milliseconds(following.wanted),
+        "… and when each is checked": bench.milliseconds(bench.plan),
         f"a sync of {scale.sync_albums} albums": followed,
         "… and if nobody followed anyone": alone,
     }
     held = megabytes(lambda: bench.do(lambda session: following.read_mine(session, ACCOUNT)))
-    found = len(bench.do(following.wanted))
+    found = len(bench.do(bench.plan))
     bench.do(_allow)
     engine.dispose()
     print(f"{scale.followed} followed artists, ms (medians of {scale.sync_rounds} rounds)")
@@ -152,8 +160,14 @@ def main(url: URL, scale: Scale) -> list[str]:
 
 
 def _allow(session: Session) -> None:
-    """Make a key with which the owner's releases are read."""
+    """Make a key and a session with which the owner's releases are read."""
     key_store.insert(session, ACCOUNT, "bench", ["read"], KEY, KEY[:7], AT)
+    later = datetime.now(UTC) + timedelta(days=1)
+    session.add(
+        BrowserSession(
+            token_hash=fingerprint(KEY), account_id=ACCOUNT, created_at=AT, expires_at=later
+        )
+    )
 
 
 def asked(url: URL, rounds: int) -> list[str]:
@@ -166,7 +180,7 @@ def asked(url: URL, rounds: int) -> list[str]:
             times = []
             for _ in range(1 + 10 * rounds):
                 started = time.perf_counter()
-                status, _, body = fetch(port, path, Authorization=f"Bearer {KEY}")
+                status, _, body = fetch(port, path, **ALLOWED)
                 times.append((time.perf_counter() - started) * 1000)
             faults += [] if status == OK and len(body) > LEAST else [f"{path}: {status}"]
             print(f"  {median(times[1:]):9.1f}  {path} (the first time {times[0]:.1f})")
