@@ -1,11 +1,13 @@
 """Watching and ignoring artists by the buttons on covers and on artists' pages."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, get_args
 
 from handlers.pages.account import VISITOR_SECONDS, AccountHandler, PrivateHandler
 from handlers.pages.presenters import choice_buttons
 from handlers.pages.presenters.choice_buttons import Action
+from handlers.pages.presenters.formatting import counted
 from server.errors import DatabaseError, InvalidParameters, ParameterFault
 from server.following.choices import Choices
 from server.following.my_releases import MyReleases
@@ -83,3 +85,43 @@ class ChooseHandler(PrivateHandler):
             await self._choices.choose(owner, {artist: None}, "ignored")
         if choice == "ignored" and artist in mine.ignored:
             await self._choices.choose(owner, {artist: None}, "watched")
+
+
+class ImportPageHandler(PrivateHandler):
+    """Receives the form that imports a list of artists."""
+
+    def initialize(  # type: ignore[override]
+        self, choices: Choices, my_releases: MyReleases, **login: Any
+    ) -> None:
+        """Take the choices from the routes."""
+        super().initialize(**login)
+        self._choices = choices
+
+    async def post(self) -> None:
+        """Watch the artists, and show which lines were not understood, if any.
+
+        Raises ImportRefused, Overloaded or a DatabaseError.
+        """
+        owner = self.owner.account_id
+        text = self.get_body_argument("list", "", strip=False)
+        imported = await self._choices.import_artists(owner, text.encode())
+        if not imported.lines_not_understood:
+            self.redirect_to("/my/", done="import")
+            return
+        self.send_page("imported.html", title="Import", imported=imported, counted=counted)
+
+
+class RefreshHandler(PrivateHandler):
+    """Has the account's list on Spotify read again."""
+
+    def initialize(  # type: ignore[override]
+        self, refresh: Callable[[str], Awaitable[bool]], **login: Any
+    ) -> None:
+        """Take from the routes what requests a read, and says whether that is possible now."""
+        super().initialize(**login)
+        self._refresh = refresh
+
+    async def post(self) -> None:
+        """Request a read, and go back to the page. Raises DatabaseError."""
+        requested = await self._refresh(self.owner.account_id)
+        self.redirect_to("/my/", done="refresh" if requested else "refresh-later")

@@ -34,6 +34,7 @@ class OwnArtists:
         admitted = AdmittedDatabase(database, admission)
         most = settings.budget.mine
         self._following = following
+        self.refresh_list = following.lists.refresh
         self.my_releases = MyReleases(database, cache, builders.call, now, most, admission)
         self.artist_list = ArtistList(admitted, settings.public_url, following.calls_a_day, now)
         self.choices = Choices(admitted, self.changed, builders.call, now, origin)

@@ -29,7 +29,7 @@ from handlers.pages.auth import (
     PastedHandler,
 )
 from handlers.pages.base import STATIC, NotFoundHandler, Pages
-from handlers.pages.choosing import ChooseHandler
+from handlers.pages.choosing import ChooseHandler, ImportPageHandler, RefreshHandler
 from handlers.pages.demo import CoverHandler, OpenHandler, SetupHandler
 from handlers.pages.docs import DocsHandler, OpenApiHandler
 from handlers.pages.files import ApiRootHandler, IconHandler, RobotsHandler, StaticHandler
@@ -157,6 +157,8 @@ def _of_owners_pages(shown: dict[str, Any], login: dict[str, Any], own: OwnArtis
     return [
         (r"/my/?", MyPageHandler, {**shown, "artist_list": own.artist_list}),
         (rf"/my/artists/{ID}/?", ChooseHandler, chosen),
+        (r"/my/import/?", ImportPageHandler, chosen),
+        (r"/my/refresh/?", RefreshHandler, {**login, "refresh": own.refresh_list}),
     ]
 
 

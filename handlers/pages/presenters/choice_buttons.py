@@ -18,6 +18,9 @@ DONE: dict[str, str] = {
     "unwatch": "You no longer watch this artist.",
     "ignore": "You ignore this artist now: its releases no longer appear under “My artists”.",
     "unignore": "You no longer ignore this artist.",
+    "refresh": "Your list on Spotify is being read. Reload this page in a moment.",
+    "refresh-later": "Your list on Spotify cannot be read right now. Try again in a minute.",
+    "import": "You watch all artists of the list now.",
 }
 MOST_LISTED = 200  # artists with a button of their own
 

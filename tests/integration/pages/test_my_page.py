@@ -11,6 +11,7 @@ from server.storage import sweeps
 from tests.support.examples import album, albums, artist, spotify_id, sweep
 from tests.support.login_browser import Browser, SetStage, Stage, landing
 from tests.support.standins import StartStandIn
+from tests.support.waiting import until
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
 ARTIST = [spotify_id("artist", number) for number in range(9)]
@@ -187,3 +188,44 @@ async def test_forms_of_other_pages_and_unknown_buttons_change_nothing(
     assert foreign.code == 403
     assert (await browser.post(path, {"do": "x"})).code == 400
     assert await stage.all("SELECT * FROM chosen_artists") == []
+
+
+@pytest.mark.gen_test
+async def test_a_list_is_imported_by_a_form_that_shows_what_was_not_understood(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage()
+    await take(stage, *albums(4))
+    browser = stage.browser()
+    assert (await browser.post("/my/import/", {"list": ARTIST[1]})).code == 401
+    await browser.log_in()
+    text = f"{ARTIST[1]}\r\nLost <b>in</b> Transit\r\nspotify:artist:{ARTIST[2]}"
+    shown = await browser.post("/my/import/", {"list": text})
+    page = shown.body.decode()
+    assert "The list names 2 artists" in page
+    assert "Line 2" in page
+    assert "Lost &lt;b&gt;in&lt;/b&gt; Transit" in page
+    whole = await browser.post("/my/import/", {"list": ARTIST[3]})
+    assert whole.code == 303
+    mine = (await browser.get(landing(stage.url, whole.headers["Location"]))).body.decode()
+    assert "You watch all artists of the list now" in mine
+    assert names(mine) == ["Album 1", "Album 2", "Album 3"]
+
+
+@pytest.mark.gen_test
+async def test_the_list_on_spotify_is_read_again_on_demand(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    assert (await browser.post("/my/refresh/")).code == 401
+    await browser.log_in()
+    said = []
+    for _ in range(2):
+        answer = await browser.post("/my/refresh/")
+        assert answer.code == 303
+        mine = await browser.get(landing(stage.url, answer.headers["Location"]))
+        (note,) = re.findall(r'<p class="note done" role="status">([^<]+)<', mine.body.decode())
+        said.append(note)
+        await until(lambda: stage.standin.calls_to("/v1/me/following"))
+        await until(lambda: stage.freshet.following.lists.states)
+    assert "is being read" in said[0]
+    assert "cannot be read right now" in said[1], "it was read a moment ago"
