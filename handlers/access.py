@@ -107,9 +107,10 @@ class OwnerHandler(AccessHandler):
     """Base of what belongs to an owner: everything needs a session or a key.
 
     Strangers get the same 401, whatever the path and the method: they learn nothing of what exists.
-    Reading needs the scope `read`, everything else `manage`. `by_query` accepts `?key=`.
+    Reading needs the scope `reading`, everything else `manage`. `by_query` accepts `?key=`.
     """
 
+    reading: Scope = "read"
     by_query = False
     _caller: Caller | None = None
 
@@ -119,14 +120,19 @@ class OwnerHandler(AccessHandler):
         Raises what `caller` raises.
         """
         super().prepare()
-        scope: Scope = "read" if self.request.method in READING else "manage"
+        scope: Scope = self.reading if self.request.method in READING else "manage"
         self._caller = await self.caller(scope, in_query=self.by_query)
+
+    @property
+    def sender(self) -> Caller:
+        """Who sent the request; known once `prepare` has returned."""
+        assert self._caller is not None
+        return self._caller
 
     @property
     def owner(self) -> str | None:
         """The account for which the request is; None is the server itself."""
-        assert self._caller is not None
-        return self._caller.account_id
+        return self.sender.account_id
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with a problem, for strangers also where the method is unknown."""

@@ -21,10 +21,11 @@ NO_KEY = "You have no key with this id."
 class KeysHandler(OwnerHandler):
     """The keys of the caller: of an account, or those that commands made for the server."""
 
+    reading = "manage"
+
     async def get(self) -> None:
-        """List the keys, without their secrets. Raises LoginRequired or KeyLacksScope."""
-        caller = await self.caller("manage")
-        entries = await self._keys.entries(caller.account_id)
+        """List the keys, without their secrets. Raises Overloaded or a DatabaseError."""
+        entries = await self._keys.entries(self.owner)
         self.write_json({"items": [shown(entry) for entry in entries]})
 
     head = get
@@ -32,13 +33,12 @@ class KeysHandler(OwnerHandler):
     async def post(self) -> None:
         """Make a key, which this answer alone contains.
 
-        Raises LoginRequired, ForeignOrigin, SessionRequired, InvalidBody or TooManyKeys.
+        Raises SessionRequired, InvalidBody, TooManyKeys, Overloaded or a DatabaseError.
         """
-        caller = await self.caller("manage")
-        if caller.by == "key":
+        if self.sender.by == "key":
             raise SessionRequired
         wish = read_wish(self._members())
-        made = await self._keys.create(caller.account_id, wish.name, wish.scopes)
+        made = await self._keys.create(self.owner, wish.name, wish.scopes)
         self.write_json({**shown(made.entry), "key": made.key}, 201)
 
     def _members(self) -> Any:
@@ -53,9 +53,8 @@ class KeyHandler(OwnerHandler):
     """One key of the caller."""
 
     async def delete(self, identity: str) -> None:
-        """Revoke the key. Raises LoginRequired, KeyLacksScope, ForeignOrigin or NotFound."""
-        caller = await self.caller("manage")
-        if not await self._keys.revoke(caller.account_id, int(identity)):
+        """Revoke the key. Raises NotFound, Overloaded or a DatabaseError."""
+        if not await self._keys.revoke(self.owner, int(identity)):
             raise NotFound(NO_KEY)
         self.set_status(204)
 

@@ -180,6 +180,9 @@ async def test_strangers_get_the_same_answer_at_every_private_address(set_stage:
             answers.add(orjson.dumps([problem, shown], option=orjson.OPT_SORT_KEYS))
         assert (await script.fetch(f"{path}?key={key}")).code == (404 if "feeds" in path else 401)
     assert len(answers) == 1
+    for path in (PATH, f"{PATH}1/", *NOWHERE):
+        for method in ("HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
+            assert (await script.fetch(path, method)).code == 401, (path, method)
     for path in NOWHERE:
         assert kind_of(await script.fetch(path, **bearer(key))) == (404, "not-found")
         assert kind_of(await browser.get(path)) == (404, "not-found")
