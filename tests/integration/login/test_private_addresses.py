@@ -8,6 +8,8 @@ import pytest
 from tornado.httpclient import HTTPResponse
 
 from server.following import list_store
+from server.login.access_keys import SCOPES
+from server.standin import Listener
 from tests.support.client import Client
 from tests.support.examples import spotify_id
 from tests.support.login_browser import SetStage
@@ -23,6 +25,7 @@ ROUTES = (
     *("/api/my/keys/1", "/api/my/none", "/feeds/my/albums.atom", "/feeds/my/none"),
 )
 METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS BREW".split()
+KEYS = "/api/my/keys/"
 NOT_UTF_8 = "/feeds/my/albums.ics?key=%ff"
 
 
@@ -99,3 +102,39 @@ async def test_an_account_that_logs_in_again_after_it_disconnected_has_nothing_o
     assert (listed["total"], listed["spotify_list"]["read_at"]) == (0, None)
     for each in servers:
         assert (await each.read(account)).artists.wanted == {}
+
+
+@pytest.mark.gen_test
+async def test_accounts_see_and_revoke_only_their_own_keys_and_only_while_they_are_allowed(
+    set_stage: SetStage,
+) -> None:
+    stage = await set_stage(allowed_users="account-1,account-2")
+    for number in (1, 2):
+        stage.standin.listener = Listener(f"account-{number}", f"listener-{number}", "")
+        assert (await stage.browser().log_in()).code == 303
+    keys, script = stage.freshet.keys, Client(stage.freshet)
+    one = await keys.create("account-1", "one", SCOPES)
+    two = await keys.create("account-2", "two", SCOPES)
+    theirs, ours = ({"Authorization": f"Bearer {made.key}"} for made in (one, two))
+    listed = orjson.loads((await script.fetch(KEYS, **ours)).body)["items"]
+    assert [each["name"] for each in listed] == ["two"]
+    revoked = await script.fetch(f"{KEYS}{one.entry.id}/", "DELETE", **ours)
+    never = await script.fetch(f"{KEYS}999/", "DELETE", **ours)
+    assert (revoked.code, shown(revoked)) == (404, shown(never)), "it does not say whose it is"
+    assert (await script.fetch(f"/api/my/watched/{ARTIST}", "PUT", **theirs)).code == 204
+    for headers, watched in ((theirs, 1), (ours, 0)):
+        answer = await script.fetch("/api/my/following/", **headers)
+        assert orjson.loads(answer.body)["watched"] == watched
+    assert (await script.fetch(f"/api/my/watched/{ARTIST}", "DELETE", **ours)).code == 204
+    assert await stage.all("SELECT account_id FROM chosen_artists") == ["account-1"]
+
+    script.http.close()
+
+    later = await set_stage(stage.standin, allowed_users="account-2")
+    script = Client(later.freshet)
+    for path, method in ((KEYS, "GET"), ("/api/sync/", "POST"), (f"{KEYS}1", "DELETE")):
+        assert (await script.fetch(path, method, **theirs)).code == 401
+    assert (await script.fetch(f"/feeds/my/none?key={one.key}")).code == 401
+    assert (await script.fetch(f"/feeds/my/none?key={two.key}")).code == 404
+    assert await stage.all("SELECT count(*) FROM access_keys") == [2]
+    script.http.close()
