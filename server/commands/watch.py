@@ -42,10 +42,14 @@ def import_file(file: BinaryIO) -> int:
 
 
 def show(choice: Choice) -> None:
-    """Print the artists that are watched or ignored: id, tab, name; `import` reads this."""
+    """Print the artists that are watched or ignored: id, tab, name; `import` reads this.
+
+    Names come from Spotify or from files; characters that terminals obey become spaces.
+    """
     mine = _run(following.read_mine, SERVER_ALONE)
     for artist, name in (mine.watched if choice == "watched" else mine.ignored).items():
-        click.echo(f"{artist}\t{name}" if name else artist)
+        shown = "".join(c if c.isprintable() else " " for c in name or "").strip()
+        click.echo(f"{artist}\t{shown}" if shown else artist)
 
 
 def choose(artists: Sequence[str], choice: Choice) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine, text
 
 from server.cli import main
 
@@ -53,6 +53,16 @@ def test_a_list_can_be_imported_again(watch: Watch) -> None:
     watch("remove", A, B)
     assert watch("import", "-", given=listed.encode()).exit_code == 0
     assert set(watch("list").stdout.split()) >= {A, B}
+
+
+def test_names_cannot_command_the_terminal_or_add_lines(watch: Watch, database_url: URL) -> None:
+    watch("add", A)
+    name = f"One\n{B}\tTwo\x1b[2J\x9b2J\u202e"
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE chosen_artists SET name = :name"), {"name": name})
+    engine.dispose()
+    assert ended(watch("list")) == (0, f"{A}\tOne {B} Two [2J 2J\n")
 
 
 def test_lines_that_are_not_understood_are_listed_and_the_others_imported(watch: Watch) -> None:
