@@ -1,6 +1,5 @@
 """Checks of Spotify: proxy, clock, credentials, sources, markets, quota and time between syncs."""
 
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -20,7 +19,7 @@ from server.errors import (
     SpotifyError,
 )
 from server.login.errors import OwnerWithoutPremium
-from server.spotify.limits.ceiling import starting
+from server.spotify.limits.ceiling import DEVELOPMENT, starting
 from server.spotify.limits.quota import used
 from server.spotify.proxy import ProxyFailed
 from server.spotify.types import ENDPOINTS, SourceName
@@ -154,7 +153,7 @@ def _more_calls(settings: Settings, upstream: Upstream, source: SourceName) -> s
     bucket, most = ENDPOINTS[source].path, settings.quota_per_day
     if upstream.limiter.limit(bucket, "interactive") < most:
         return "wait: its ceiling rises by a tenth after each week in which Spotify refuses no call"
-    more = max(starting(bucket, sys.maxsize), most + most // 10)
+    more = max(starting(bucket, DEVELOPMENT), most + most // 10)
     return f"wait, or raise QUOTA_PER_DAY (for example to {more}; Spotify's limits are not known)"
 
 
