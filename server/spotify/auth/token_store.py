@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
-from models import Login
+from models import AccessKey, ChosenArtist, Login
 from server.encryption import Encryption
 from server.errors import DecryptionFailed
 from server.spotify.profile import USER_PREFIX, Profile, name_of_user
@@ -177,6 +177,7 @@ def record_consent(
     row, *others = rows
     for other in others:
         if other.user_id is not None and other.account_id == name_of_user(other.user_id):
+            _hand_over(session, other.account_id, row.account_id)
             session.delete(other)
     session.flush()
     session.add(row)
@@ -190,6 +191,19 @@ def record_consent(
     session.flush()
     notify(session)
     return row.account_id
+
+
+def _hand_over(session: Session, old: str, new: str) -> None:
+    """Give what an account has made by hand under its older name to its row that stays."""
+    mine = select(ChosenArtist.artist).where(ChosenArtist.account_id == new)
+    chosen = update(ChosenArtist).where(
+        ChosenArtist.account_id == old, ChosenArtist.artist.not_in(mine)
+    )
+    keys = update(AccessKey).where(AccessKey.account_id == old)
+    for statement in (chosen, keys):
+        session.execute(
+            statement.values(account_id=new), execution_options={"synchronize_session": False}
+        )
 
 
 def is_taken_by_others(session: Session, profile: Profile) -> bool:

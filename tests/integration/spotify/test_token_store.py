@@ -13,12 +13,13 @@ from sqlalchemy.orm import Session
 from models import BrowserSession, Login
 from server.database.executor import Database
 from server.encryption import Encryption
-from server.login import session_store
+from server.login import key_store, session_store
 from server.spotify.auth import token_store
 from server.spotify.profile import Profile
 from server.spotify.transport import Transport
 from server.spotify.types import Grant
 from server.standin import Answer
+from server.storage import following
 from tests.support.grants import GRANT, ROBIN
 from tests.support.rate_limiters import accounts_of
 from tests.support.settings import SECRET
@@ -65,6 +66,22 @@ def add_app(session: Session) -> None:
     row = token_store.lock_app(session, APP)
     token_store.store_grant(row, Grant("BQ-of-the-app", 3600), NOW + timedelta(hours=1), RING)
     session.flush()
+
+
+def test_choices_and_keys_of_an_older_name_stay_when_its_row_is_replaced(
+    session: Session, table: Table
+) -> None:
+    record(session, Profile("account-robin", None, "Robin"))
+    record(session, Profile(None, "robin", "Robin"), at=LATER)
+    assert ids(table()) == [("account-robin", None), ("id:robin", "robin")]
+    following.choose(session, "account-robin", {"x": None}, "watched", NOW)
+    following.choose(session, "id:robin", {"x": None, "y": None}, "ignored", NOW)
+    key_store.insert(session, "id:robin", "script", ["read"], "fr_key", "fr_k", NOW)
+    record(session, ROBIN, at=LATER)
+    assert ids(table()) == [("account-robin", "robin")]
+    mine = following.read_mine(session, "account-robin")
+    assert (set(mine.watched), set(mine.ignored)) == ({"x"}, {"y"})
+    assert [key.name for key in key_store.entries(session, "account-robin")] == ["script"]
 
 
 def test_a_first_login_is_kept_whole(session: Session, table: Table) -> None:
