@@ -193,9 +193,8 @@ def _record_releases(
     _list(session, new, at)
     added = [AlbumChange(each.spotify_id, "added") for each in new]
     journal.record(session, added + written.updates, _summaries(session, added, written), at)
-    updated = len(written.updates)
-    changed = bool(unknown or updated or written.artists_changed)
-    return CheckTally(len(new), len(unknown) - len(new), updated, changed)
+    changed = bool(unknown or written.updated or written.artists_changed)
+    return CheckTally(len(new), len(unknown) - len(new), written.updated, changed)
 
 
 def _summaries(

@@ -17,7 +17,7 @@ from sqlalchemy import Row, Select, Text, and_, bindparam, cast, delete, func, o
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Change, JournalFloor
+from models import Album, AlbumArtist, Artist, Change, JournalFloor, Listing
 from server.catalog.journal import JournalEntry, JournalPage, JournalReach
 from server.catalog.release import MAX_CREDITS, summary
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of
@@ -92,6 +92,19 @@ def read_summaries(session: Session, albums: Collection[str]) -> dict[str, dict[
         except Exception:
             log.exception("item_left_out", place="changes", spotify_ids=[spotify_id])
     return found
+
+
+def ever_listed(session: Session, albums: Collection[str]) -> set[str]:
+    """Return those of `albums`, by Spotify's id, that are or were in any list.
+
+    Only these have been added in the journal, so only these can be updated or deleted there.
+    """
+    if not albums:
+        return set()
+    listed = select(Listing.id).where(Listing.album_id == Album.id).exists()
+    return set(
+        session.scalars(select(Album.spotify_id).where(is_any_of(Album.spotify_id, albums), listed))
+    )
 
 
 def record(

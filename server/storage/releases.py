@@ -16,7 +16,7 @@ from models import Album, AlbumArtist, Artist
 from server.catalog.release import significant, summary
 from server.spotify.object_parser import Credit, ParsedRelease
 from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
-from server.storage.changes import AlbumChange
+from server.storage.changes import AlbumChange, ever_listed
 
 ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
 IDENTITY = {"spotify_id", "artists"}
@@ -38,11 +38,13 @@ ALBUM_FIELDS = (
 class Written:
     """What writing releases has changed, by Spotify's ids of albums.
 
-    `known` were stored before. `updates` are entries for the journal, `summaries` those of the
+    `known` were stored before, `updated` of them have changed. `updates` are the entries of the
+    journal about these, except for albums that never were in a list. `summaries` are those of the
     albums that were written.
     """
 
     known: frozenset[str]
+    updated: int
     updates: list[AlbumChange]
     summaries: dict[str, Row]
     artists_changed: int
@@ -64,7 +66,9 @@ def write_releases(
     updates, summaries = _record_albums(
         session, releases, known, credited, artist_ids, at, first_seen or (lambda release: at)
     )
-    return Written(frozenset(known), updates, summaries, artists_changed)
+    listed = ever_listed(session, [change.album for change in updates])
+    told = [change for change in updates if change.album in listed]
+    return Written(frozenset(known), len(updates), told, summaries, artists_changed)
 
 
 def _first_credits(releases: list[ParsedRelease]) -> dict[str, Credit]:

@@ -74,14 +74,15 @@ def _is_steady(session: Session, now: datetime) -> bool:
 
 
 def _delete_albums(session: Session, before: datetime, now: datetime) -> int:
-    """Delete old albums with their credits and listings; write a summary of each to the journal."""
+    """Delete old albums with their credits and listings; journal those that were ever listed."""
     old = select(Album.spotify_id).where(Album.last_seen_at < before)
     albums = sorted(session.scalars(old.order_by(Album.last_seen_at).limit(BATCH)))
     if albums:
-        described = changes.read_summaries(session, albums)
+        told = changes.ever_listed(session, albums)
+        described = changes.read_summaries(session, told)
         statement = delete(Album).where(is_any_of(Album.spotify_id, albums))
         session.execute(statement, execution_options=IN_BULK)
-        deleted = [AlbumChange(album, "deleted") for album in albums]
+        deleted = [AlbumChange(album, "deleted") for album in albums if album in told]
         changes.record(session, deleted, described, now)
     return len(albums)
 

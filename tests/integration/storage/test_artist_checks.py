@@ -110,6 +110,17 @@ def test_a_known_release_is_updated_and_not_added_again(copy: Checks) -> None:
     assert copy.all(select(Album.last_seen_at)) == [copy.at]
 
 
+def test_a_release_that_was_stored_silently_is_in_the_journal_only_once_a_list_has_it(
+    copy: Checks,
+) -> None:
+    copy.check([hers(1, "2019-01-01")])
+    tally = copy.check([hers(1, "2019-01-01", name="Album 1 (Deluxe)")])
+    assert tally == CheckTally(updated=1, changed=True)
+    assert copy.journal() == []
+    copy.take([hers(1, "2019-01-01", name="Album 1 (Live)")])
+    assert copy.journal() == [("added", id_of(1))]
+
+
 def test_a_sync_neither_closes_the_listing_of_a_check_nor_adds_its_release_again(
     copy: Checks,
 ) -> None:

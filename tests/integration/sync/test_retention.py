@@ -22,8 +22,11 @@ from models import (
     SyncRun,
 )
 from server.database.executor import Database
+from server.following import rotation
 from server.spotify.limits.cooldown import Cooldown
-from server.storage import retention, sweeps
+from server.spotify.list_parser import parse_items
+from server.storage import artist_checks, retention, sweeps
+from server.storage.artist_checks import Check, Scheduled
 from server.sync.retention import Retention
 from tests.support.clock import Clock
 from tests.support.examples import album, albums, artist, spotify_id, sweep
@@ -91,6 +94,22 @@ async def test_each_deletion_is_journalled(keeper: Keeper, clock: Clock) -> None
     assert [each.album for each in deleted] == [spotify_id("album", number) for number in range(3)]
     assert [each.release["name"] for each in deleted] == ["Album 0", "Album 1", "Album 2"]
     assert [each.release["artists"][0]["name"] for each in deleted][:1] == ["Artist 0"]
+
+
+@pytest.mark.gen_test
+async def test_the_deletion_of_a_release_that_was_never_added_is_not_journalled(
+    keeper: Keeper, clock: Clock
+) -> None:
+    silent = album(1, release_date="2019-01-01")
+    found = Check(spotify_id("artist", 1), "albums", parse_items([silent]).releases, 2)
+    before = Scheduled(found.artist, clock(), clock())
+    await keeper.take(albums(1, 7))
+    await keeper.database.run(
+        artist_checks.record_check, found, before, clock, rotation.after_check
+    )
+    await keeper.pass_days(91, albums(1, 7))
+    assert (await keeper.retention.clear()).albums == 1
+    assert await keeper.all(select(Change.kind)) == []  # the addition of the other one is old, too
 
 
 @pytest.mark.gen_test
