@@ -1,5 +1,6 @@
 """An owner's own artists: their releases and feeds, and which artists they are."""
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import Any
 
@@ -67,16 +68,29 @@ class ImportHandler(OwnerHandler):
     def initialize(self, choices: Choices, **access: Any) -> None:  # type: ignore[override]
         """Take the choices from the routes."""
         super().initialize(**access)
-        self._choices, self._received = choices, bytearray()
+        self._choices, self._received, self._place = choices, bytearray(), ExitStack()
 
     async def prepare(self) -> None:
-        """Find out who sent the request, before its body is read. Raises ImportRefused too."""
+        """Find out who sent the request, before its body is read.
+
+        Raises what `caller` raises, ImportRefused, or Overloaded while too many others arrive.
+        """
         await super().prepare()
         length = self.request.headers.get("Content-Length", "0")
         if not length.isdigit() or int(length) > MOST_BYTES:
             raise ImportRefused(f"The body is larger than {MOST_BYTES} bytes.")
+        self._place.enter_context(self._choices.importing())
         connection: Any = self.request.connection
         connection.set_max_body_size(MOST_BYTES)
+
+    def on_finish(self) -> None:
+        """Let another import in."""
+        self._place.close()
+
+    def on_connection_close(self) -> None:
+        """Let another import in; Tornado calls this again if `prepare` was still under way."""
+        super().on_connection_close()
+        self._place.close()
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body."""

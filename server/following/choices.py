@@ -1,6 +1,7 @@
 """Watching and ignoring artists by hand, known to every process at once."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +11,12 @@ import structlog
 from server.database.admission import AdmittedDatabase
 from server.following import import_parser
 from server.following.import_parser import ImportedArtists, NotUnderstood
+from server.request_errors import Overloaded
 from server.storage import following
 from server.storage.following import Choice
 
 MOST_FAULTS = 1000  # lines that an answer lists
+MOST_IMPORTS = 8  # at a time, because their bodies are long
 
 log = structlog.get_logger()
 
@@ -48,6 +51,18 @@ class Choices:
     ) -> None:
         self._database, self._changed, self._compute = database, changed, compute
         self._now, self._origin = now, origin
+        self._importing = 0
+
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Count an import while its body is in memory. Raises Overloaded if there are too many."""
+        if self._importing >= MOST_IMPORTS:
+            raise Overloaded
+        self._importing += 1
+        try:
+            yield
+        finally:
+            self._importing -= 1
 
     async def import_artists(self, owner: str | None, content: bytes) -> Imported:
         """Watch the artists that a text or a table names. Raises ImportRefused."""

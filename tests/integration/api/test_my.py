@@ -13,6 +13,7 @@ from tornado.platform.asyncio import AsyncIOLoop
 from models import Login
 from server.app.application import Application
 from server.following import list_store
+from server.following.choices import MOST_IMPORTS
 from server.following.my_releases import MOST_OWNERS
 from server.storage import following
 from tests.support.catalog_server import Stage
@@ -347,6 +348,37 @@ async def test_a_list_of_artists_is_imported_and_says_which_lines_it_did_not_und
     assert await mine.names() == {"Album 1", "Album 2", "Album 12"}
     table = f"name,link\r\nThree,https://open.spotify.com/artist/{ARTISTS[3]}?si=x\r\n"
     assert orjson.loads((await send(mine, table.encode(), "text/csv")).body)["newly_watched"] == 1
+
+
+@pytest.mark.gen_test
+async def test_few_long_imports_may_arrive_at_a_time_whatever_becomes_of_them(stage: Stage) -> None:
+    mine = await owner(stage, 14)
+    port, small = stage.freshet.port, ARTISTS[1].encode()
+    head = f"POST /api/my/import/ HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {mine.key}\r\n"
+    begun = f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"x" * 1000
+
+    async def begin(sent: bytes) -> asyncio.StreamWriter:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(sent)
+        await writer.drain()
+        return writer
+
+    choices = stage.freshet.own.choices
+    slow = [await begin(begun) for _ in range(MOST_IMPORTS)]
+    await until(lambda: choices._importing == MOST_IMPORTS)
+    busy = await send(mine, small)
+    assert (busy.code, busy.headers["Retry-After"]) == (503, "2")
+    assert (await send(Owner(stage, None), small)).code == 401, "strangers take no place"
+    for each in slow:
+        each.close()
+    await until(lambda: choices._importing == 0)
+    for sent in [begun, begun[:-500], head.encode()] * MOST_IMPORTS:
+        (await begin(sent)).close()
+    assert (await send(mine, small)).code == 200
+    await until(lambda: choices._importing == 0)
+    for wrong in (b"x" * 1_100_000, b"PK\x03\x04", small):
+        await send(mine, wrong)
+        assert choices._importing == 0
 
 
 @pytest.mark.gen_test
