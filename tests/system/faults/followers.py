@@ -19,7 +19,6 @@ from tests.system.faults.fans import Figures, Release, most_in_a_day, planned
 from tests.system.faults.simulation import SOME_TIME, Simulation
 
 ACCOUNT = "standin-account-1"
-A_STEP = timedelta(minutes=30)  # at most, between two looks whether something is due
 RECONSIDERED = timedelta(hours=8)  # between two changes of the followed artists
 A_READ = timedelta(hours=26)  # in which the list is read again
 A_LOCK_OUT = timedelta(hours=1)  # a pause that is longer
@@ -36,8 +35,11 @@ class Followers(Simulation):
             self.database, self.upstream, self.syncer, self._announce, self.clock
         )
 
-    async def live_with(self, releases: Sequence[Release], days: float) -> None:
-        """Let days go by, in which these releases come out."""
+    async def live_with(self, releases: Sequence[Release], days: float, step: timedelta) -> None:
+        """Let days go by, in which these releases come out; `step` is the longest idle time.
+
+        Searches are made every quarter of an hour, and no more often than once in a step.
+        """
         self.releases = releases
         end, coming = self.clock() + timedelta(days=days), [*releases]
         second_thoughts = self.clock() + RECONSIDERED
@@ -52,7 +54,7 @@ class Followers(Simulation):
             if not await self._work():
                 soon = [timedelta(seconds=max(self.syncer.schedule.seconds_left(), 0)) + SOME_TIME]
                 soon += [coming[0].out_at - self.clock()] if coming else []
-                self.clock.moment += min(max(min(soon), SOME_TIME), A_STEP)
+                self.clock.moment += min(max(min(soon), SOME_TIME), step)
 
     def _reconsider(self) -> None:
         """Unfollow an artist that releases nothing, or follow one again."""

@@ -4,6 +4,7 @@ FRESHET_SOAK=1 lets a whole month go by and not just a day; -s shows the figures
 """
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -57,7 +58,8 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     closing(simulation.stop)
     await log_in(standin)
     releases = releases_of(standin, days, mean)
-    await simulation.live_with(releases, days + after)
+    step = timedelta(minutes=5 if LONG else 30)
+    await simulation.live_with(releases, days + after, step)
     figures = await simulation.figures(f"{artists} artists, {kind.value}, {pauses}", days + after)
     print(f"\n{figures}")  # for whoever wants to see them
     assert releases
