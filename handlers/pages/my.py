@@ -54,6 +54,7 @@ class MyPageHandler(OwnersHandler, ChoosingHandler):
             watched=watched,
             ignored=ignored,
             texts=my_artists,
+            base=self._address.url,
             now=status.now,
             **choosing,
             **self.account(visitor, status),

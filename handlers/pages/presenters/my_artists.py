@@ -45,7 +45,7 @@ def summary(mine: MyArtists) -> str:
         )
         if artists
     ]
-    return ", ".join(parts) or "none yet"
+    return ", ".join(parts) or "None yet"
 
 
 def state_of_list(state: ListState, mine: MyArtists) -> str:
