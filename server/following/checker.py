@@ -179,7 +179,7 @@ class ArtistChecker:
             await self._record_failure(schedule, error, rotation.after_failure)
         else:
             self._failures = self._refusals = 0
-            await self._record(schedule, found)
+            await self._record_or_set_aside(schedule, found)
 
     def _etags_of(self, schedule: Scheduled) -> Mapping[str, str]:
         """Return the ETags to send: none where retention may have deleted what they stand for."""
@@ -188,6 +188,19 @@ class ArtistChecker:
 
     async def _all_unknown(self, albums: Sequence[str]) -> bool:
         return await self._database.run(artist_checks.none_stored, albums)
+
+    async def _record_or_set_aside(self, schedule: Scheduled, found: Found) -> None:
+        """Store what a check found; what cannot be stored sets its artist aside.
+
+        Otherwise the artist would be asked for again at every tick.
+        """
+        try:
+            await self._record(schedule, found)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.exception("task_crashed", task="ArtistChecker.tick", artists=[schedule.artist])
+            await self._record_failure(schedule, error, rotation.after_failure)
 
     async def _record(self, schedule: Scheduled, found: Found) -> None:
         check = Check(
@@ -211,15 +224,23 @@ class ArtistChecker:
         )
 
     async def _record_failure(self, schedule: Scheduled, error: Exception, plan: Plan) -> None:
-        reason = str(error) or type(error).__name__
+        told = str(error) if isinstance(error, SpotifyError) else ""  # owners read it
+        reason = told or type(error).__name__
         log.info("artist_check_failed", artist=schedule.artist, reason=reason)
         await self._store(Check(schedule.artist, "albums", error=reason), schedule, plan)
 
     async def _store(self, check: Check, before: Scheduled, plan: Plan) -> CheckTally:
-        """Store a check, and remember when its artist is checked next."""
-        tally, after = await self._database.run(
-            artist_checks.record_check, check, before, self._now, plan
-        )
+        """Store a check, and remember when its artist is checked next.
+
+        A database that takes no writes makes all wait, as each check would be made in vain.
+        """
+        try:
+            tally, after = await self._database.run(
+                artist_checks.record_check, check, before, self._now, plan
+            )
+        except DatabaseError:
+            self._wait(RETRY)
+            raise
         self._count(check.way, outcome_of(check, tally))
         self.take_over(tally, after)
         return tally

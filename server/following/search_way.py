@@ -128,6 +128,7 @@ class SearchWay:
         except DatabaseError as error:
             log.warning("artist_search_failed", reason=str(error))
             self._round.loaded_at = None  # no call is made before the database answers again
+            self._wait(RETRY)  # it may answer, but take no writes
         finally:
             self._ticking = False
 
@@ -214,9 +215,14 @@ class SearchWay:
                 each for each in found if artist in {credit.spotify_id for credit in each.artists}
             ]
             check = Check(artist, "search", theirs, 1)
-        tally, after = await self._database.run(
-            artist_checks.record_check, check, schedule, self._now, rotation.after_search
-        )
+        try:
+            tally, after = await self._store(check, schedule)
+        except DatabaseError:
+            raise
+        except Exception as error:  # of this artist alone, or it would be searched for for ever
+            log.exception("task_crashed", task="SearchWay.tick", artists=[artist])
+            check = Check(artist, "search", calls=1, error=type(error).__name__)
+            tally, after = await self._store(check, schedule)
         self._round.schedules[artist] = after
         self._round.last = after.searched_at
         self._on_check(tally, after)
@@ -228,6 +234,11 @@ class SearchWay:
             seen=len(check.releases),
             added=tally.added,
             error=check.error,
+        )
+
+    async def _store(self, check: Check, before: Scheduled) -> tuple[CheckTally, Scheduled]:
+        return await self._database.run(
+            artist_checks.record_check, check, before, self._now, rotation.after_search
         )
 
     def _is_over(self, since: datetime | None, period: timedelta) -> bool:

@@ -14,6 +14,7 @@ from server.app.upstream import Upstream, make_syncer
 from server.database.executor import Database
 from server.standin import Answer, AppKind, StandIn
 from server.storage import following, sweeps
+from tests.support.broken_tables import allow_writes, refuse_writes
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.loops import Closing
@@ -271,6 +272,31 @@ async def test_an_outage_pauses_all_checks_and_sets_nobody_aside_for_days(
     assert sum(len(checks.calls(number)) for number in numbers) == 3
     await checks.ticks(48, minutes=30)
     assert {(await checks.schedule(number)).error for number in numbers} == {None}
+
+
+@pytest.mark.gen_test
+async def test_what_cannot_be_stored_sets_its_artist_aside_and_no_other(
+    rig: Callable[..., Rig],
+) -> None:
+    checks = rig([*records(1, *DAYS), *records(2, *DAYS)])
+    await checks.database.run(refuse_writes, "albums", "P0001", spotify_id("album", 100))
+    await checks.watch(1, 2)
+    await checks.ticks(20)
+    assert len(checks.calls(1)) == len(checks.calls(2)) == 2
+    assert (await checks.schedule(1)).error == "InternalError"
+    assert (await checks.schedule(2)).error is None
+
+
+@pytest.mark.gen_test
+async def test_a_database_that_takes_no_writes_costs_few_calls(rig: Callable[..., Rig]) -> None:
+    checks = rig(records(1, *DAYS))
+    await checks.watch(1)
+    await checks.database.run(refuse_writes, "artist_checks", "25006", her(1))
+    await checks.ticks(20)
+    assert len(checks.calls(1)) == 2
+    await checks.database.run(allow_writes, "artist_checks")
+    await checks.ticks(2, minutes=10)
+    assert (await checks.schedule(1)).checked_at is not None
 
 
 @pytest.mark.gen_test

@@ -15,6 +15,7 @@ from server.database.executor import Database
 from server.standin import Answer, AppKind, StandIn
 from server.standin.world import ArtistSearch
 from server.storage import following, sweeps
+from tests.support.broken_tables import refuse_writes
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.loops import Closing
@@ -186,3 +187,16 @@ async def test_without_a_new_release_to_look_for_nothing_is_probed(
     await search.ticks(10)
     assert search.searched() == []
     assert await search.verdict() is None
+
+
+@pytest.mark.parametrize("code", ["P0001", "25006"])
+@pytest.mark.gen_test
+async def test_what_cannot_be_stored_is_not_searched_for_again_and_again(
+    rig: Callable[..., Rig], code: str
+) -> None:
+    search = rig([*LISTED, album(50, artists=[artist(9)], release_date="2026-11-20")])
+    await search.sync(LISTED)
+    await search.watch(9)
+    await search.database.run(refuse_writes, "albums", code, spotify_id("album", 50))
+    await search.ticks(150)
+    assert search.searched().count('tag:new artist:"Artist 9"') == 1

@@ -1,0 +1,24 @@
+"""Tables that refuse some rows, as a full disk, a standby or a foreign trigger does."""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+
+def refuse_writes(session: Session, table: str, code: str, containing: str) -> None:
+    """Let new rows of `table` whose text contains `containing` fail, by a code of PostgreSQL."""
+    body = f"BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '{code}'; END"
+    session.execute(
+        text(f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ {body} $$")
+    )
+    session.execute(
+        text(
+            f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW"
+            f" WHEN (NEW::text LIKE '%{containing}%') EXECUTE FUNCTION refuse()"
+        )
+    )
+
+
+def allow_writes(session: Session, table: str) -> None:
+    """Undo `refuse_writes`."""
+    session.execute(text(f"DROP TRIGGER refuse ON {table}"))
+    session.execute(text("DROP FUNCTION refuse"))
