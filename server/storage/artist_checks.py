@@ -21,7 +21,7 @@ from server.spotify.object_parser import ParsedRelease
 from server.storage import changes as journal
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
-from server.storage.listings import FOLLOWED
+from server.storage.listings import FOLLOWED, list_again
 from server.storage.releases import Written, write_releases
 from server.storage.sweeps import WRITERS_LOCK
 
@@ -119,6 +119,8 @@ def record_check(
     tally = _record_releases(session, check.releases, at, first=before.checked_at is None)
     if check.not_modified and before.checked_at is not None:
         _see_again(session, check.artist, before.checked_at, at)
+    if not check.error:
+        tally = _list_again(session, check.artist, tally, at)
     newest = max(filter(None, (before.newest_release, *_dates(check.releases))), default=None)
     etags = before.etags if check.error or check.way == "search" else check.etags
     after = replace(before, newest_release=newest, etags=etags)
@@ -244,6 +246,16 @@ def _list(session: Session, releases: list[ParsedRelease], at: datetime) -> None
         for position, each in enumerate(releases)
     ]
     insert_rows(session, Listing, opened)
+
+
+def _list_again(session: Session, artist: str, tally: CheckTally, at: datetime) -> CheckTally:
+    """List what is new and in no list, though it was stored before; return the new tally."""
+    added = list_again(session, artist, (at - NEW_FOR).date(), at)
+    if not added:
+        return tally
+    summaries = journal.read_summaries(session, [change.album for change in added])
+    journal.record(session, added, summaries, at)
+    return replace(tally, added=tally.added + len(added), changed=True)
 
 
 def _see_again(session: Session, artist: str, since: datetime, at: datetime) -> None:

@@ -1,15 +1,15 @@
 """The intervals in which albums are listed: opened and closed by each sweep."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, insert, select, update
+from sqlalchemy import Row, Text, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from server.spotify.sweep import MarketList, Proof, Sweep
-from server.storage.bulk import IN_BULK, recordset
+from server.storage.bulk import IN_BULK, insert_rows, recordset
 from server.storage.changes import AlbumChange
 from server.storage.snapshots import VARIOUS_ARTISTS
 
@@ -55,6 +55,28 @@ def newest_listed(session: Session, now: datetime, most: int) -> list[Known]:
     )
     found = {row.artist: Known(row.artist, row.name, row.album) for row in rows}
     return list(found.values())[:most]
+
+
+def list_again(
+    session: Session, artist: str, released_after: date, at: datetime
+) -> list[AlbumChange]:
+    """List releases of an artist under FOLLOWED that a check has seen at `at`, but no list has.
+
+    They left it because nobody wanted the artist for a while, or never entered it because of a
+    wrong clock or an older date. Those that a sync has listed stay as the sync left them.
+    """
+    other = or_(Listing.until.is_(None), Listing.source != FOLLOWED)
+    theirs = select(AlbumArtist.album_id).join(Artist).where(Artist.spotify_id == artist)
+    rows = session.execute(
+        select(Album.id, Album.spotify_id)
+        .where(Album.id.in_(theirs), Album.last_seen_at == at, Album.released_on > released_after)
+        .where(~select(Listing.id).where(Listing.album_id == Album.id, other).exists())
+        .order_by(Album.id)
+    ).all()
+    common = {"source": FOLLOWED, "market": "", "since": at}
+    opened = [{"album_id": row.id, "position": place, **common} for place, row in enumerate(rows)]
+    insert_rows(session, Listing, opened)
+    return [AlbumChange(row.spotify_id, "added") for row in rows]
 
 
 def record_listings(

@@ -156,6 +156,45 @@ def test_the_release_of_an_artist_nobody_wants_is_gone_unless_another_list_has_i
     assert copy.journal().count(("gone", id_of(2))) == 0
 
 
+@pytest.mark.parametrize("unchanged", [False, True])
+def test_a_new_release_is_listed_again_once_somebody_wants_its_artist_again(
+    copy: Checks, unchanged: bool
+) -> None:
+    items = [hers(1), hers(2, "2026-12-24"), hers(3, "2019-01-01")]
+    copy.check(items)
+    assert copy.close("somebodyelse") == 2
+    tally = copy.check([], not_modified=2) if unchanged else copy.check(items)
+    assert tally == CheckTally(added=2, changed=True)
+    assert copy.listed("followed") == [id_of(1), id_of(2)]
+    assert copy.journal()[-2:] == [("added", id_of(1)), ("added", id_of(2))]
+    assert copy.check(items) == CheckTally()
+    assert copy.close(HER) == 0
+
+
+def test_what_a_sync_has_listed_and_lost_is_not_added_a_second_time(copy: Checks) -> None:
+    copy.take([hers(1)])
+    assert copy.take([album(9)]).gone == 1
+    assert copy.check([hers(1)]) == CheckTally()
+    assert copy.listed("followed") == []
+
+
+def test_a_clock_that_was_a_year_ahead_hides_no_new_release_for_good(copy: Checks) -> None:
+    copy.check([hers(1)])
+    copy.at += timedelta(days=365)
+    copy.close(HER)
+    copy.check([hers(1), hers(2, "2026-11-20")])
+    assert copy.listed("followed") == []
+    copy.at -= timedelta(days=365)
+    copy.check([hers(1), hers(2, "2026-11-20")])
+    assert copy.listed("followed") == [id_of(1), id_of(2)]
+
+
+def test_an_old_release_whose_date_turns_out_to_be_ahead_is_new(copy: Checks) -> None:
+    copy.check([hers(1, "2016")])
+    assert copy.check([hers(1, "2026-12-24")]).added == 1
+    assert copy.listed("followed") == [id_of(1)]
+
+
 def test_what_a_check_changed_moves_the_time_of_the_data_and_other_checks_do_not(
     copy: Checks,
 ) -> None:
