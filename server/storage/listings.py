@@ -1,5 +1,6 @@
 """The intervals in which albums are listed: opened and closed by each sweep."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from server.spotify.sweep import MarketList, Proof, Sweep
-from server.storage.bulk import IN_BULK, insert_rows, recordset
+from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
 from server.storage.snapshots import VARIOUS_ARTISTS
 
@@ -73,6 +74,7 @@ def list_again(
         .where(~select(Listing.id).where(Listing.album_id == Album.id, other).exists())
         .order_by(Album.id)
     ).all()
+    _see_as_new(session, [row.spotify_id for row in rows], at)
     common = {"source": FOLLOWED, "market": "", "since": at}
     opened = [{"album_id": row.id, "position": place, **common} for place, row in enumerate(rows)]
     insert_rows(session, Listing, opened)
@@ -89,15 +91,29 @@ def record_listings(
     """
     opened = session.execute(OPENED).all()
     incoming = [row for each in sweep.lists for row in _incoming(each, sweep, opened)]
+    added = dict.fromkeys(str(row["spotify_id"]) for row in incoming)
+    _see_as_new(session, added, at)
     _open_listings(session, incoming, sweep, at)
     listed_before = {row.spotify_id for row in opened}
-    added = dict.fromkeys(str(row["spotify_id"]) for row in incoming)
     changes = [AlbumChange(album, "added") for album in added if album not in listed_before]
     closed = _close_listings(session, opened, sweep, started_at, at)
     listed = {row.spotify_id for row in opened if row.id not in closed} | set(added)
     listed |= {album for each in sweep.lists for album in each.present}
     gone = dict.fromkeys(row.spotify_id for row in opened if row.spotify_id not in listed)
     return changes + [AlbumChange(album, "gone") for album in gone]
+
+
+def _see_as_new(session: Session, albums: Collection[str], at: datetime) -> None:
+    """Let albums that enter the first list ever count as first seen now, so that feeds show them.
+
+    A check that has stored one silently has left an earlier time.
+    """
+    if not albums:
+        return
+    unlisted = ~select(Listing.id).where(Listing.album_id == Album.id).exists()
+    silent = update(Album).where(is_any_of(Album.spotify_id, albums), unlisted)
+    times = {"created_at": at, "significant_at": at}
+    session.execute(silent.where(Album.created_at < at).values(times), execution_options=IN_BULK)
 
 
 def _incoming(found: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any]]:

@@ -193,6 +193,17 @@ def test_an_old_release_whose_date_turns_out_to_be_ahead_is_new(copy: Checks) ->
     copy.check([hers(1, "2016")])
     assert copy.check([hers(1, "2026-12-24")]).added == 1
     assert copy.listed("followed") == [id_of(1)]
+    assert copy.all(select(Album.created_at)) == [copy.at]
+
+
+def test_a_release_that_was_stored_silently_is_first_seen_when_a_sync_lists_it(
+    copy: Checks,
+) -> None:
+    copy.check([hers(1, "2016"), hers(2)])
+    first_seen = copy.at
+    copy.take([hers(1, "2016"), hers(2)])
+    seen = dict(copy.rows(select(Album.spotify_id, Album.created_at)))
+    assert seen == {id_of(1): copy.at, id_of(2): first_seen}
 
 
 def test_what_a_check_changed_moves_the_time_of_the_data_and_other_checks_do_not(
