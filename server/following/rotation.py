@@ -89,7 +89,8 @@ def next_artist(schedules: Iterable[Scheduled], now: datetime) -> Scheduled | No
 
 def is_due(schedule: Scheduled, now: datetime) -> bool:
     """Return whether a check is due; one later than any plan was made by a clock put back since."""
-    if schedule.next_check_at - now > MAX_REFUSED_FOR + DAY:
+    longest = MAX_REFUSED_FOR if schedule.failures else max(schedule.interval_days, 1) * DAY
+    if schedule.next_check_at - now > longest + DAY:
         return True
     return schedule.next_check_at <= now
 

@@ -97,7 +97,9 @@ def test_failures_are_tried_again_ever_later_and_refusals_later_still() -> None:
 
 def test_a_plan_from_a_clock_that_ran_ahead_is_due_now() -> None:
     assert rotation.next_artist([scheduled(due=400 * DAY)], NOW) is not None
-    assert rotation.next_artist([scheduled(due=30 * DAY)], NOW) is None
+    assert rotation.next_artist([scheduled(due=9 * DAY, interval_days=7)], NOW) is not None
+    assert rotation.next_artist([scheduled(due=7.5 * DAY, interval_days=7)], NOW) is None
+    assert rotation.next_artist([scheduled(due=30 * DAY, failures=9)], NOW) is None
 
 
 def test_a_search_leaves_the_plan_unless_it_found_a_release() -> None:
