@@ -6,7 +6,7 @@ count as first seen on their day, so that no feed shows them as new. Each functi
 caller's transaction; an artist is an id of Spotify's throughout.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, cast
@@ -121,7 +121,7 @@ def record_check(
         _see_again(session, check.artist, before.checked_at, at)
     if not check.error:
         tally = _list_again(session, check.artist, tally, at)
-    newest = max(filter(None, (before.newest_release, *_dates(check.releases))), default=None)
+    newest = _newest(check, before)
     etags = before.etags if check.error or check.way == "search" else check.etags
     after = replace(before, newest_release=newest, etags=etags)
     failed = before.error if check.way == "search" else check.error
@@ -229,8 +229,16 @@ def _start_of(release: ParsedRelease) -> datetime:
     return max(datetime.combine(day, time(), UTC), EARLIEST)
 
 
-def _dates(releases: Iterable[ParsedRelease]) -> list[str | None]:
-    return [release.release_date for release in releases]
+def _newest(check: Check, before: Scheduled) -> str | None:
+    """Return the newest release date after a check.
+
+    One that read all lists anew replaces the known date, which may have been put forward or wrong.
+    """
+    dates = [each.release_date for each in check.releases if each.release_date]
+    in_part = check.way == "search" or check.error or check.not_modified
+    if before.newest_release and (in_part or not dates):
+        dates.append(before.newest_release)
+    return max(dates, default=None)
 
 
 def _list(session: Session, releases: list[ParsedRelease], at: datetime) -> None:

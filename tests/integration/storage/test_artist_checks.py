@@ -206,6 +206,15 @@ def test_a_release_that_was_stored_silently_is_first_seen_when_a_sync_lists_it(
     assert seen == {id_of(1): copy.at, id_of(2): first_seen}
 
 
+def test_a_release_that_is_brought_forward_takes_its_former_date_along(copy: Checks) -> None:
+    copy.check([hers(1, "2027-02-01"), hers(2, "2019-01-01")])
+    assert copy.schedule().newest_release == "2027-02-01"
+    copy.check([hers(2, "2019-01-01")], not_modified=1)
+    assert copy.schedule().newest_release == "2027-02-01"
+    copy.check([hers(1, "2026-11-19"), hers(2, "2019-01-01")])
+    assert copy.schedule().newest_release == "2026-11-19"
+
+
 def test_what_a_check_changed_moves_the_time_of_the_data_and_other_checks_do_not(
     copy: Checks,
 ) -> None:
