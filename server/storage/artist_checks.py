@@ -92,9 +92,17 @@ def read_schedules(session: Session, artists: Collection[str]) -> dict[str, Sche
 
 
 def plan_checks(session: Session, artists: Collection[str], now: datetime) -> dict[str, Scheduled]:
-    """Read when each of `artists` is checked; one that was never planned is due now."""
+    """Read when each of `artists` is checked; one that was never planned is due now.
+
+    Plans are made under the writers' lock, so that none replaces that of a check meanwhile.
+    """
     known = read_schedules(session, artists)
-    fresh = {each: Scheduled(each, now, now) for each in artists if each not in known}
+    missing = set(artists) - known.keys()
+    if not missing:
+        return known
+    session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
+    known |= read_schedules(session, missing)
+    fresh = {each: Scheduled(each, now, now) for each in missing - known.keys()}
     _store(session, list(fresh.values()))
     return known | fresh
 

@@ -1,6 +1,7 @@
 """What a check of an artist finds: new releases are listed and journalled, older ones are not."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -235,6 +236,16 @@ def test_an_answer_that_nothing_changed_keeps_what_the_last_check_saw_from_getti
     assert copy.all(select(Album.last_seen_at)) == [copy.at]
     last = copy.all(select(ArtistCheck).order_by(ArtistCheck.id))[-1]
     assert (last.calls, last.not_modified, last.seen, last.changed) == (2, 2, 0, False)
+
+
+def test_two_ways_that_plan_the_same_artists_at_once_wait_for_each_other(copy: Checks) -> None:
+    artists = [spotify_id("artist", number) for number in range(10_000)]
+    with ThreadPoolExecutor(2) as both:
+        plans = [
+            both.submit(copy.run, artist_checks.plan_checks, order, copy.at)
+            for order in (artists, artists[::-1])
+        ]
+    assert plans[0].result() == plans[1].result()
 
 
 def test_a_failed_check_is_recorded_with_its_reason(copy: Checks) -> None:
