@@ -106,9 +106,7 @@ class ArtistChecker:
         if self._is_over(self._loaded_at, RELOAD_AFTER):
             await self._load()
         if self._changed and self._is_over(self._announced_at, ANNOUNCE_AFTER):
-            self._changed, self._announced_at = False, self._now()
-            await self._database.run(artists.announce, self._origin)
-            await attempt(self._announce)
+            await self._tell()
         if self._is_waiting():
             return
         if not (self._first_ones or self._is_over(self._last, self._spacing())):
@@ -116,6 +114,17 @@ class ArtistChecker:
         schedule = rotation.next_artist(self._schedules.values(), self._now())
         if schedule is not None and self._has_its_turn(schedule):
             await self._check(schedule)
+
+    async def _tell(self) -> None:
+        """Announce changes to all processes; they stay to be announced if the database is away."""
+        before = self._announced_at
+        self._changed, self._announced_at = False, self._now()
+        try:
+            await self._database.run(artists.announce, self._origin)
+        except DatabaseError:
+            self._changed, self._announced_at = True, before
+            raise
+        await attempt(self._announce)
 
     def _is_over(self, since: datetime | None, period: timedelta) -> bool:
         """Whether a period has passed; a start in the future is of a clock put back since."""

@@ -18,6 +18,7 @@ from tests.support.broken_tables import allow_writes, refuse_writes
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.loops import Closing
+from tests.support.rate_limiters import limiter_in_memory
 from tests.support.settings import MakeSettings
 from tests.support.standins import StartStandIn
 
@@ -136,6 +137,21 @@ async def test_changes_are_announced_at_most_once_a_minute(rig: Callable[..., Ri
     assert checks.announced == 2
     await checks.ticks(3, seconds=60)
     assert checks.announced == 2
+
+
+@pytest.mark.gen_test
+async def test_changes_are_announced_once_the_database_is_back(
+    rig: Callable[..., Rig], clock: Clock
+) -> None:
+    checks = rig(records(1, *DAYS))
+    await checks.watch(1)
+    await checks.ticks(1)
+    checks.checker._database = limiter_in_memory(clock)._database  # which is away
+    await checks.ticks(2)
+    assert checks.announced == 0
+    checks.checker._database = checks.database
+    await checks.ticks(2)
+    assert checks.announced == 1
 
 
 @pytest.mark.gen_test
