@@ -102,6 +102,8 @@ class ImportHandler(OwnerHandler):
         Raises ImportRefused, Overloaded or a DatabaseError.
         """
         content = bytes(self._received)
+        if not content:
+            raise ImportRefused("The body is empty: it needs a line for each artist.")
         self.write_json(asdict(await self._choices.import_artists(self.owner, content)))
 
 

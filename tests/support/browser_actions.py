@@ -6,10 +6,12 @@ from typing import Any, Literal
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from models import Album, ChosenArtist
 from server.standin.world import Listener
-from server.storage import sweeps
+from server.storage import following, sweeps
 from tests.support.browser_fixtures import Place
 from tests.support.examples import album, artist, sweep
 
@@ -76,6 +78,15 @@ def take(place: Place, *items: dict[str, Any]) -> None:
     now = datetime.now(UTC)
     with Session(place.engine) as session, session.begin():
         sweeps.record_sweep(session, sweep(list(items), complete=False), now, lambda: now)
+
+
+def remove(place: Place) -> None:
+    """Delete the releases and choices of a test, as another server on the same database would."""
+    with Session(place.engine) as session, session.begin():
+        session.execute(delete(ChosenArtist))
+        session.execute(delete(Album).where(Album.spotify_id.startswith("album0")))
+        for channel in (following.CHANNEL, sweeps.CHANNEL):
+            session.execute(select(func.pg_notify(channel, "another")))
 
 
 def novelty(number: int) -> dict[str, Any]:

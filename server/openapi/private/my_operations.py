@@ -104,7 +104,7 @@ def _following() -> dict[str, Any]:
 
 
 def _import() -> dict[str, Any]:
-    text = {"schema": {"type": "string"}, "example": examples.IMPORT}
+    text = {"schema": {"type": "string", "minLength": 1}, "example": examples.IMPORT}
     return {
         "operationId": "importArtists",
         "summary": "Watch the artists that a list names",
@@ -113,7 +113,7 @@ def _import() -> dict[str, Any]:
         "requestBody": {"required": True, "content": {"text/plain": text, "text/csv": text}},
         "responses": {
             "200": json_response("What the import has brought.", "ImportResult", HEADERS),
-            "400": problem("The body is too long, or no text at all; nothing was imported."),
+            "400": problem("The body is empty, too long, or no text at all; nothing was imported."),
             **refusals(lacks("manage")),
         },
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 from sqlalchemy.orm import Session
 
@@ -18,12 +19,24 @@ from tests.support.browser_actions import (
     log_in,
     novelty,
     press,
+    remove,
     take,
 )
 from tests.support.browser_fixtures import PATIENCE, Looks, Place
 from tests.support.examples import album, artist, spotify_id
 
 WALL = "#cards > li"
+
+
+@pytest.fixture(autouse=True)
+def removed(place: Place) -> Iterator[None]:
+    """Leave the server that all browser tests share as it was."""
+    yield
+    remove(place)
+    deadline = time.monotonic() + PATIENCE / 1000
+    while b'"album0' in place.server.get("/api/albums/?release_limit=200&upcoming=include")[2]:
+        assert time.monotonic() < deadline, "the server still lists the releases of the test"
+        time.sleep(0.1)
 
 
 def watch(place: Place, artist_id: str) -> None:
