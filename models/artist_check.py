@@ -34,7 +34,8 @@ class ArtistSchedule(Base):
 class ArtistCheck(Surrogate, Base):
     """One check of an artist's releases.
 
-    `way` is `albums` (the artist's own lists) or `search`. `not_modified` counts the calls that
+    `way` is `albums` (the artist's own lists) or `search`; `retention`, without an artist, is the
+    deletion of releases that only checks have seen. `not_modified` counts the calls that
     were answered by 304, `seen` the releases found, `added` those that were new. `changed` is true
     if any content changed.
     """

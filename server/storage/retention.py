@@ -6,7 +6,7 @@ Spotify's terms do not let its content be kept indefinitely (developer.spotify.c
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
@@ -84,7 +84,16 @@ def _delete_albums(session: Session, before: datetime, now: datetime) -> int:
         session.execute(statement, execution_options=IN_BULK)
         deleted = [AlbumChange(album, "deleted") for album in albums if album in told]
         changes.record(session, deleted, described, now)
+        if not told:
+            _note_change(session, now)
     return len(albums)
+
+
+def _note_change(session: Session, now: datetime) -> None:
+    """Store that the data changes without an entry of the journal, as freshness is read."""
+    values = {"artist": "", "at": now, "way": "retention", "changed": True}
+    counts = dict.fromkeys(("calls", "not_modified", "seen", "added"), 0)
+    session.execute(insert(ArtistCheck).values(**values, **counts))
 
 
 def _delete_artists(session: Session) -> int:

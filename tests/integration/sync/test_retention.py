@@ -60,6 +60,10 @@ class Keeper:
     async def all(self, statement: Any) -> list[Any]:
         return await self.database.run(lambda session: list(session.scalars(statement)))
 
+    async def rows(self, statement: Any) -> list[Any]:
+        ordered = statement.order_by(ArtistCheck.id)
+        return await self.database.run(lambda session: list(map(tuple, session.execute(ordered))))
+
     async def count(self, model: Any) -> int:
         return int((await self.all(select(func.count()).select_from(model)))[0])
 
@@ -109,6 +113,8 @@ async def test_the_deletion_of_a_release_that_was_never_added_is_not_journalled(
     )
     await keeper.pass_days(91, albums(1, 7))
     assert (await keeper.retention.clear()).albums == 1
+    changed = select(ArtistCheck.at, ArtistCheck.way).where(ArtistCheck.changed)
+    assert (await keeper.rows(changed))[-1] == (clock(), "retention")  # which moves `as_of`
     assert await keeper.all(select(Change.kind)) == []  # the addition of the other one is old, too
 
 
