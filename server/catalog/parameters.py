@@ -110,10 +110,11 @@ def _artists(value: Any) -> Any:
     """Parse Spotify ids of artists; the result is sorted, each once."""
     if not isinstance(value, str):
         return value
-    ids = sorted(set(value.split(",")))
+    given = value.split(",")
+    ids = sorted(set(given))
     if not all(re.fullmatch(ID, each) for each in ids):
         raise ValueError("must be a comma-separated list of Spotify ids, each of 22 characters")
-    if len(ids) > MAX_ARTISTS:
+    if len(given) > MAX_ARTISTS:
         raise ValueError(f"must not have more than {MAX_ARTISTS} ids")
     return tuple(ids)
 

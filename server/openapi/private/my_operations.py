@@ -104,7 +104,8 @@ def _following() -> dict[str, Any]:
 
 
 def _import() -> dict[str, Any]:
-    text = {"schema": {"type": "string", "minLength": 1}, "example": examples.IMPORT}
+    schema = {"type": "string", "pattern": "^[^\\u0000]+$"}  # no text has such a character
+    text = {"schema": schema, "example": examples.IMPORT}
     return {
         "operationId": "importArtists",
         "summary": "Watch the artists that a list names",

@@ -134,7 +134,9 @@ def test_whatever_schemathesis_asks_the_answers_are_as_described(
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
     assert not [line for line in server.lines() if line["event"] == "request_crashed"]
     private = [line for line in server.events("http_request") if "/api/my/" in line["path"]]
-    assert {200, 401} <= {line["status"] for line in private}, "with the key, and without"
+    statuses = {line["status"] for line in private}
+    assert 401 in statuses, "without the key"
+    assert statuses & {200, 204}, "with the key"
     described = openapi()["paths"]
     varied = [path for path in paths if parameters(described[path])]
     (generated,) = re.findall(r"(\d+) generated", result.stdout)
