@@ -306,3 +306,11 @@ def test_no_query_string_is_an_unforeseen_error(text: str) -> None:
     except (InvalidParameters, UriTooLong):
         return
     assert parse(read.href.partition("?")[2]) == read
+
+
+def test_artists_that_come_twice_count_twice_for_the_most_that_a_query_may_have() -> None:
+    ids = [f"{number:022}" for number in range(30)]
+    chosen = query.parse(ArtistsQuery, f"artist={','.join(ids + ids[:20])}")
+    assert chosen.artist == tuple(ids)
+    with pytest.raises(InvalidParameters, match="artist"):
+        query.parse(ArtistsQuery, f"artist={','.join(ids + ids[:21])}")
