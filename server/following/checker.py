@@ -14,6 +14,7 @@ from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, 
 from server.errors import SpotifyUnavailable as Unavailable
 from server.following import rotation
 from server.spotify.api.artist_albums import ArtistAlbums, Found
+from server.spotify.waiting import Pause, has_passed
 from server.storage import artist_checks, artists, following
 from server.storage.artist_checks import Check, CheckTally, Plan, Scheduled
 from server.tasks import attempt
@@ -26,7 +27,6 @@ PATIENCE = 3  # failures or refusals in a row, after which all artists wait
 RETRY = timedelta(minutes=10)  # after PATIENCE failures in a row, doubled after each further one
 MAX_RETRY = timedelta(hours=6)
 REFUSED_FOR = timedelta(days=1)
-MAX_PAUSE = timedelta(hours=48)
 
 log = structlog.get_logger()
 
@@ -76,7 +76,7 @@ class ArtistChecker:
         self._loaded_at: datetime | None = None
         self._closed_at: datetime | None = None
         self._announced_at: datetime | None = None
-        self._resume_at: datetime | None = None
+        self._pause = Pause(now)
 
     def wake(self) -> None:
         """Read again who is wanted, at the next tick: somebody's artists have changed."""
@@ -107,7 +107,7 @@ class ArtistChecker:
             await self._load()
         if self._changed and self._is_over(self._announced_at, ANNOUNCE_AFTER):
             await self._tell()
-        if self._is_waiting():
+        if self._pause.lasts:
             return
         if not (self._first_ones or self._is_over(self._last, self._spacing())):
             return
@@ -127,14 +127,7 @@ class ArtistChecker:
         await attempt(self._announce)
 
     def _is_over(self, since: datetime | None, period: timedelta) -> bool:
-        """Whether a period has passed; a start in the future is of a clock put back since."""
-        return since is None or not timedelta(0) <= self._now() - since < period
-
-    def _is_waiting(self) -> bool:
-        """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
-        if self._resume_at is None:
-            return False
-        return timedelta(0) < self._resume_at - self._now() <= MAX_PAUSE
+        return has_passed(since, period, self._now())
 
     async def _load(self) -> None:
         """Read who is wanted and when each is checked; close the listings that have ended."""
@@ -169,13 +162,13 @@ class ArtistChecker:
                 artist, self._etags_of(schedule), self._all_unknown if schedule.checked_at else None
             )
         except Paused as error:
-            self._wait(timedelta(seconds=error.seconds))
+            self._pause.start(timedelta(seconds=error.seconds))
         except EndpointRestricted as error:
             self._refusals += not error.missing
             await self._record_failure(schedule, error, rotation.after_refusal)
             if self._refusals >= PATIENCE:
                 log.warning("artist_checks_refused", reason=str(error))
-                self._wait(REFUSED_FOR)
+                self._pause.start(REFUSED_FOR)
         except (Unavailable, BadAnswer) as error:
             await self._record_failure(schedule, error, rotation.after_failure)
             self._count_failure(error, PATIENCE)
@@ -248,7 +241,7 @@ class ArtistChecker:
                 artist_checks.record_check, check, before, self._now, plan
             )
         except DatabaseError:
-            self._wait(RETRY)
+            self._pause.start(RETRY)
             raise
         self._count(check.way, outcome_of(check, tally))
         self.take_over(tally, after)
@@ -259,7 +252,4 @@ class ArtistChecker:
         self._failures += 1
         if self._failures >= patience:
             log.warning("artist_checks_failed", reason=str(error))
-            self._wait(min(RETRY * 2 ** min(self._failures - patience, 16), MAX_RETRY))
-
-    def _wait(self, pause: timedelta) -> None:
-        self._resume_at = self._now() + min(pause, MAX_PAUSE)
+            self._pause.start(min(RETRY * 2 ** min(self._failures - patience, 16), MAX_RETRY))

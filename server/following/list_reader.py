@@ -12,6 +12,7 @@ from server.spotify.api.client import SpotifyClient
 from server.spotify.api.followed import PACE, FollowedWalk
 from server.spotify.auth import token_store
 from server.spotify.auth.token_provider import TokenProvider
+from server.spotify.waiting import has_passed
 from server.storage import following
 from server.storage.following import ListState
 
@@ -72,7 +73,7 @@ class FollowedListReader:
     async def tick(self) -> None:
         """Read the lists that are due; the leader's job. Raises DatabaseError."""
         now = self._now()
-        if not _is_over(self._looked_at, LOOK_AGAIN, now):
+        if not has_passed(self._looked_at, LOOK_AGAIN, now):
             return
         self._looked_at = now
         if not self.scopes:
@@ -84,7 +85,7 @@ class FollowedListReader:
             state = states.get(account_id, ListState())
             tried = self._tried.get(account_id)
             if is_due(state, authorized_at, now) and (
-                authorized_at > (tried or authorized_at) or _is_over(tried, RETRY, now)
+                authorized_at > (tried or authorized_at) or has_passed(tried, RETRY, now)
             ):
                 await self._read(account_id)
 
@@ -96,7 +97,7 @@ class FollowedListReader:
         for account_id in tuple(self._requested):
             self._requested.discard(account_id)
             await self._read(account_id)
-        if _is_over(self._loaded_at, RELOAD_AFTER, self._now()):
+        if has_passed(self._loaded_at, RELOAD_AFTER, self._now()):
             self._loaded_at = self._now()
             self.states = await self._database.run(following.list_states)
 
@@ -109,7 +110,7 @@ class FollowedListReader:
         if not self.scopes or account_id not in await self._accounts():
             return False
         state = (await self._database.run(following.list_states)).get(account_id, ListState())
-        if not _is_over(state.tried_at, REFRESH_AFTER, self._now()):
+        if not has_passed(state.tried_at, REFRESH_AFTER, self._now()):
             return False
         self._requested.add(account_id)
         return True
@@ -179,9 +180,4 @@ def is_due(state: ListState, authorized_at: datetime, now: datetime) -> bool:
     if tried is None or tried < authorized_at <= now:
         return True
     kind = (state.error or "").partition(":")[0]
-    return _is_over(tried, EVERY if not kind or kind in REFUSED else RETRY, now)
-
-
-def _is_over(since: datetime | None, period: timedelta, now: datetime) -> bool:
-    """Return whether a period has passed; a start in the future counts as if it had."""
-    return since is None or not timedelta(0) <= now - since < period
+    return has_passed(tried, EVERY if not kind or kind in REFUSED else RETRY, now)

@@ -21,6 +21,7 @@ from server.spotify.limits.quota import COUNTED_FOR
 from server.spotify.list_parser import parse_items
 from server.spotify.object_parser import ParsedRelease
 from server.spotify.types import Verdict
+from server.spotify.waiting import Pause, has_passed
 from server.storage import artist_checks, following, listings, sync_runs
 from server.storage.artist_checks import Check, CheckTally, Scheduled
 from server.storage.listings import Known
@@ -36,7 +37,6 @@ NEW_FOR = timedelta(days=30)  # twice as long as tag:new lists an album
 SEARCH_AFTER = timedelta(hours=6)  # the least time between two searches for an artist
 RELOAD_AFTER = timedelta(minutes=5)
 RETRY = timedelta(minutes=10)
-MAX_PAUSE = timedelta(hours=48)
 
 log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ class SearchWay:
         self._round = _Round()
         self._verdict: Verdict | None = None
         self._ticking = False
-        self._resume_at: datetime | None = None
+        self._pause = Pause(now)
 
     def wake(self) -> None:
         """Read again who is wanted, at the next tick."""
@@ -115,20 +115,20 @@ class SearchWay:
 
     async def tick(self) -> None:
         """Search for one artist, or probe; unless nothing is due, a pause lasts or a sync runs."""
-        if self._ticking or self._busy() or self._is_waiting():
+        if self._ticking or self._busy() or self._pause.lasts:
             return
         self._ticking = True
         try:
             await self._step()
         except Paused as error:
-            self._wait(timedelta(seconds=error.seconds))
+            self._pause.start(timedelta(seconds=error.seconds))
         except SpotifyError as error:
             log.warning("artist_search_failed", reason=str(error))
-            self._wait(RETRY)
+            self._pause.start(RETRY)
         except DatabaseError as error:
             log.warning("artist_search_failed", reason=str(error))
             self._round.loaded_at = None  # no call is made before the database answers again
-            self._wait(RETRY)  # it may answer, but take no writes
+            self._pause.start(RETRY)  # it may answer, but take no writes
         finally:
             self._ticking = False
 
@@ -164,7 +164,7 @@ class SearchWay:
         """Try the search with artists of whom it has to find a release; store the verdict."""
         candidates = await self._database.run(listings.newest_listed, now, PROBES)
         if not candidates:
-            self._wait(RETRY * 6)
+            self._pause.start(RETRY * 6)
             return
         reason: str | None = None
         for known in candidates:
@@ -242,17 +242,7 @@ class SearchWay:
         )
 
     def _is_over(self, since: datetime | None, period: timedelta) -> bool:
-        """Whether a period has passed; a start in the future is of a clock put back since."""
-        return since is None or not timedelta(0) <= self._now() - since < period
-
-    def _is_waiting(self) -> bool:
-        """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
-        if self._resume_at is None:
-            return False
-        return timedelta(0) < self._resume_at - self._now() <= MAX_PAUSE
-
-    def _wait(self, pause: timedelta) -> None:
-        self._resume_at = self._now() + min(pause, MAX_PAUSE)
+        return has_passed(since, period, self._now())
 
 
 def _searched(schedule: Scheduled) -> tuple[bool, datetime]:

@@ -12,6 +12,7 @@ from models import AccessKey, Login
 from server.login.attempt import fingerprint
 from server.request_errors import LoginRequired, TooManyKeys
 from server.spotify.auth import token_store
+from server.spotify.waiting import has_passed
 
 Scope = Literal["read", "sync", "manage"]
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -91,8 +92,7 @@ def find(session: Session, key: str, allowed: Collection[str], now: datetime) ->
     ).first()
     if row is None:
         return None
-    last = row.last_used_at
-    is_noted = last is not None and timedelta(0) <= now - last < USE_NOTED_EVERY
+    is_noted = not has_passed(row.last_used_at, USE_NOTED_EVERY, now)
     implied = {"read"} if "manage" in row.scopes else set()
     return KeyOwner(row.account_id, frozenset(row.scopes) | implied, is_noted)
 

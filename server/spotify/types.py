@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from server.spotify.waiting import has_passed
+
 SourceName = Literal["new-releases", "search"]
 SourceSetting = Literal["auto", "new-releases", "search"]  # SYNC_SOURCE
 # What a call is for: it decides how much of the quota it may use.
@@ -28,7 +30,7 @@ class Verdict:
 
     def is_due(self, now: datetime, again: timedelta = PROBE_AGAIN) -> bool:
         """Whether to ask again; a verdict from the future, by a clock since put back, is due."""
-        return not timedelta(0) <= now - self.probed_at < again
+        return has_passed(self.probed_at, again, now)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from server.database.executor import Database
 from server.errors import DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.spotify.api.artists import MAX_IDS, ArtistLookup
 from server.spotify.types import Verdict
+from server.spotify.waiting import Pause, has_passed
 from server.storage import artists, sync_runs
 from server.tasks import attempt
 
@@ -20,7 +21,6 @@ PATIENCE = 3  # failures in a row that end a round, refusals in a row that pause
 SOURCE = "artists"  # the name of its verdict in the table `sources`
 REFUSED_FOR = timedelta(days=1)
 RETRY = timedelta(seconds=10)  # the shortest first pause; doubled after each further one
-MAX_PAUSE = timedelta(hours=48)
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ class ArtistDetailsFetcher:
         self._awake = self._ticking = False
         self._stored: Verdict | None = None
         self._failed: dict[str, int] = {}  # artist → size of the group to request it in
-        self._resume_at: datetime | None = None
+        self._pause = Pause(now)
         self._refused: dict[str, datetime] = {}
         self._failures = self._refusals = self._changed = self._pauses = 0
 
@@ -62,7 +62,7 @@ class ArtistDetailsFetcher:
 
     async def tick(self) -> None:
         """Make one call to Spotify, unless nothing is due, a pause lasts or a sync runs."""
-        if self._ticking or self._is_waiting() or self._busy() or not (self._queue or self._awake):
+        if self._ticking or self._pause.lasts or self._busy() or not (self._queue or self._awake):
             return
         self._ticking = True
         try:
@@ -72,12 +72,6 @@ class ArtistDetailsFetcher:
             self._end_round()
         finally:
             self._ticking = False
-
-    def _is_waiting(self) -> bool:
-        """Whether a pause lasts; one of over 48 hours means that the clock was put back."""
-        if self._resume_at is None:
-            return False
-        return timedelta(0) < self._resume_at - self._now() <= MAX_PAUSE
 
     async def _step(self) -> None:
         if not self._queue:
@@ -124,7 +118,7 @@ class ArtistDetailsFetcher:
         except Paused as error:
             self._pauses += 1  # a short pause that recurs gets longer
             patience = RETRY * 2 ** min(self._pauses - 1, 12)
-            self._wait(min(max(timedelta(seconds=error.seconds), patience), MAX_PAUSE))
+            self._wait(max(timedelta(seconds=error.seconds), patience))
             return
         except EndpointRestricted as error:
             self._leave_out(group, error)
@@ -150,7 +144,7 @@ class ArtistDetailsFetcher:
             self._stored = verdict
 
     def _is_recent(self, refusal: datetime) -> bool:
-        return timedelta(0) <= self._now() - refusal < REFUSED_FOR
+        return not has_passed(refusal, REFUSED_FOR, self._now())
 
     def _leave_out(self, group: list[str], error: EndpointRestricted) -> None:
         """Leave refused artists out for a day; after PATIENCE refusals in a row, all artists."""
@@ -175,7 +169,7 @@ class ArtistDetailsFetcher:
         """Pause, then continue with a new round."""
         self._end_round()
         self._awake = True
-        self._resume_at = self._now() + pause
+        self._pause.start(pause)
 
     def _end_round(self) -> None:
         self._queue.clear()

@@ -11,6 +11,7 @@ import structlog
 from server.catalog.snapshot import is_stuck
 from server.spotify.sweep import Sweep, Tally
 from server.spotify.types import Purpose, SourceName, SourceSetting, Verdict
+from server.spotify.waiting import has_passed
 
 REMIND = timedelta(hours=24)
 
@@ -105,7 +106,7 @@ class StuckFeed:
         """Take note of a sync; `new_at` is when a sync last brought new albums."""
         if not complete or new_at is None or not is_stuck(new_at, now):
             return
-        if self._logged_at is None or not timedelta(0) <= now - self._logged_at < REMIND:
+        if has_passed(self._logged_at, REMIND, now):
             self._logged_at = now
             hours = round((now - new_at).total_seconds() / 3600)
             log.warning("feed_stuck", new_at=new_at, hours=hours)
