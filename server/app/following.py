@@ -15,7 +15,7 @@ from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH
 from server.sync.syncer import Syncer
 
 CHECK_TICK = 3.0  # seconds between two looks whether a check is due
-SERVE_SECONDS = 1.0  # between two looks whether somebody asked for a list
+SERVE_SECONDS = 1.0  # between two looks whether a list was requested
 LISTS_TICK = 1.0  # seconds between two looks whether a list of followed artists is due
 
 
@@ -92,7 +92,7 @@ class Following:
         return await read_outlook(self._database, account_id, self.calls_a_day(), self._now())
 
     async def changed(self) -> None:
-        """Follow a change of somebody's artists, whichever process stored it."""
+        """Follow a change of an owner's artists, whichever process stored it."""
         self.checker.wake()
         self.search.wake()
         self.lists.wake()

@@ -40,6 +40,6 @@ class OwnArtists:
         self.choices = Choices(admitted, self.changed, builders.call, now, origin)
 
     async def changed(self) -> None:
-        """Follow a change of somebody's artists, whichever process stored it."""
+        """Follow a change of an owner's artists, whichever process stored it."""
         self.my_releases.forget()
         await self._following.changed()

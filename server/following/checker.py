@@ -19,7 +19,7 @@ from server.storage import artist_checks, artists, following
 from server.storage.artist_checks import Check, CheckTally, Plan, Scheduled
 from server.tasks import attempt
 
-RELOAD_AFTER = timedelta(minutes=5)  # even without notice that somebody's artists have changed
+RELOAD_AFTER = timedelta(minutes=5)  # even without notice that an owner's artists have changed
 CLOSE_AFTER = timedelta(hours=1)  # between two looks for listings that have ended
 ANNOUNCE_AFTER = timedelta(minutes=1)  # as each announcement makes all processes read their data
 ETAGS_FOR = timedelta(days=14)  # shorter than any RETENTION_DAYS, or 304 would leave releases out
@@ -42,7 +42,7 @@ def outcome_of(check: Check, tally: CheckTally) -> str:
 
 
 class ArtistChecker:
-    """Checks the artists that anybody wants, as often as the calls of a day allow.
+    """Checks all wanted artists, as often as the calls of a day allow.
 
     `busy` says whether a sync runs, `calls_a_day` how many calls checks may make in 24 hours.
     `announce` is awaited when stored releases have changed; `origin` names this process to the
@@ -79,7 +79,7 @@ class ArtistChecker:
         self._pause = Pause(now)
 
     def wake(self) -> None:
-        """Read again who is wanted, at the next tick: somebody's artists have changed."""
+        """Read the wanted artists again at the next tick, because an owner's artists have changed."""
         self._loaded_at = self._closed_at = None
 
     def take_over(self, tally: CheckTally, after: Scheduled) -> None:

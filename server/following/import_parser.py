@@ -1,4 +1,4 @@
-"""Artists named in a text or a table that somebody imports: ids, URIs and addresses. Pure.
+"""Artists named in an imported text or table: ids, URIs and addresses. Pure.
 
 A text has an artist on each line; a table (CSV) may have them in any column, with or without a
 header. Every line is read by itself, so that one with an open quote spoils no other.

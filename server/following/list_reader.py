@@ -36,7 +36,7 @@ class FollowedListReader:
     between two pages in seconds.
 
     A list that is read in part only adds artists. So does one that has reasons to be doubted, until
-    the next read has found the same artists: a wrong answer of Spotify unfollows nobody.
+    the next read has found the same artists: a wrong answer of Spotify unfollows no artist.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class FollowedListReader:
         self._doubted: dict[str, int] = {}  # account → hash of the artists of a doubted read
 
     def wake(self) -> None:
-        """Look at once what is due: somebody has logged in, or a list has changed."""
+        """Look at once what is due, because an account has logged in or a list has changed."""
         self._looked_at = self._loaded_at = None
 
     async def tick(self) -> None:

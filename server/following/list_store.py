@@ -58,7 +58,7 @@ def record_failure(
 ) -> None:
     """Store why an account's list could not be read whole.
 
-    The artists `seen` until then are added; nobody is marked as unfollowed.
+    The artists `seen` until then are added; none is marked as unfollowed.
     """
     if not exists(session, account_id):
         return
@@ -71,7 +71,7 @@ def record_failure(
 def forget_followed(session: Session, origin: str = "") -> bool:
     """Delete all lists that were read from Spotify; choices stay. Returns whether there were any.
 
-    For servers that no longer ask for the scope, so that nobody is followed unnoticed.
+    For servers that no longer ask for the scope, so that no list is used without notice.
     """
     artists = session.execute(delete(FollowedArtist).returning(FollowedArtist.artist)).first()
     lists = session.execute(delete(FollowedList).returning(FollowedList.account_id)).first()

@@ -70,7 +70,7 @@ def works(known: Known, found: Sequence[ParsedRelease], now: datetime) -> bool:
 
 @dataclass
 class _Round:
-    """Who is wanted, by name, and when each was searched for."""
+    """The wanted artists with their names, and when each was searched for."""
 
     names: Mapping[str, str] = field(default_factory=dict)
     schedules: dict[str, Scheduled] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class SearchWay:
         self._pause = Pause(now)
 
     def wake(self) -> None:
-        """Read again who is wanted, at the next tick."""
+        """Read the wanted artists again at the next tick."""
         self._round.loaded_at = None
 
     async def tick(self) -> None:
@@ -150,7 +150,7 @@ class SearchWay:
         return allowed and bool(self._round.names)
 
     async def _load(self, now: datetime) -> None:
-        """Read the verdict, who is wanted, and when each was searched for."""
+        """Read the verdict, the wanted artists, and when each was searched for."""
         wanted = await self._database.run(following.wanted)
         schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
         names = {artist: name for artist, name in wanted.items() if name and query_for(name)}

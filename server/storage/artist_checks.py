@@ -154,7 +154,7 @@ def record_check(
 def close_listings(session: Session, wanted: Collection[str], now: datetime) -> int:
     """Close the listings of `followed` that have ended; return how many.
 
-    One ends NEW_FOR after it began and after the release's day, or as soon as nobody wants any of
+    One ends NEW_FOR after it began and after the release's day, or as soon as no owner wants any of
     the release's artists. A release that leaves its last list is gone.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
@@ -240,7 +240,7 @@ def _start_of(release: ParsedRelease) -> datetime:
 def _newest(check: Check, before: Scheduled) -> str | None:
     """Return the newest release date after a check.
 
-    One that read all lists anew replaces the known date, which may have been put forward or wrong.
+    One that read all lists in full replaces the known date, which may have been put forward or wrong.
     """
     dates = [each.release_date for each in check.releases if each.release_date]
     in_part = check.way == "search" or check.error or check.not_modified

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session, aliased
 from models import Artist, ChosenArtist, FollowedArtist, FollowedList, Login
 from server.storage.bulk import IN_BULK, inserted, is_any_of
 
-CHANNEL = "freshet_following"  # of NOTIFY: somebody's artists have changed
+CHANNEL = "freshet_following"  # of NOTIFY: an owner's artists have changed
 NOW_FOLLOWED = FollowedArtist.unfollowed_at.is_(None)
 KNOWN_NAME = func.coalesce(Artist.name, ChosenArtist.name)  # the catalogue's is the newer one
-SERVER_ALONE = ""  # in place of an account: the choices of the server, and nobody's list
+SERVER_ALONE = ""  # in place of an account: the choices of the server, and no list
 
 Choice = Literal["watched", "ignored"]
 
@@ -64,14 +64,14 @@ def read_mine(session: Session, account_id: str | None) -> MyArtists:
     """Read the artists of an account with the choices of the server; those of all if it is None.
 
     An account's own choice wins over the server's. Of all together, those artists are ignored that
-    somebody ignores and nobody wants.
+    some owner ignores and none wants.
     """
     followed = select(FollowedArtist.artist, FollowedArtist.name).where(NOW_FOLLOWED)
     chosen = select(
         ChosenArtist.artist, KNOWN_NAME.label("name"), ChosenArtist.choice, ChosenArtist.chosen_at
     ).outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
     if account_id is None:
-        return _read_everybodys(session, followed, chosen)
+        return _read_all(session, followed, chosen)
     whose = ChosenArtist.account_id
     followed = followed.where(FollowedArtist.account_id == account_id)
     chosen = chosen.where(or_(whose.is_(None), whose == account_id)).order_by(whose.nulls_first())
@@ -84,19 +84,19 @@ def read_mine(session: Session, account_id: str | None) -> MyArtists:
     )
 
 
-def _read_everybodys(
+def _read_all(
     session: Session, followed: Select[*tuple[Any, ...]], chosen: Select[*tuple[Any, ...]]
 ) -> MyArtists:
     by_owner = followed.order_by(FollowedArtist.account_id, FollowedArtist.position)
     rows = session.execute(chosen.order_by(ChosenArtist.chosen_at.desc())).all()
-    somebody_wants = wanted(session)
+    wanted_by_any = wanted(session)
     return MyArtists(
         {row.artist: row.name for row in session.execute(by_owner)},
         {row.artist: row.name for row in rows if row.choice == "watched"},
         {
             row.artist: row.name
             for row in rows
-            if row.choice == "ignored" and row.artist not in somebody_wants
+            if row.choice == "ignored" and row.artist not in wanted_by_any
         },
     )
 

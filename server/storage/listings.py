@@ -63,7 +63,7 @@ def list_again(
 ) -> list[AlbumChange]:
     """List releases of an artist under FOLLOWED that a check has seen at `at`, but no list has.
 
-    They left it because nobody wanted the artist for a while, or never entered it because of a
+    They left it because no owner wanted the artist for a while, or never entered it because of a
     wrong clock or an older date. Those that a sync has listed stay as the sync left them.
     """
     other = or_(Listing.until.is_(None), Listing.source != FOLLOWED)

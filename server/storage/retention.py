@@ -130,7 +130,7 @@ def _delete_checks(session: Session, before: datetime) -> int:
 
 
 def _delete_schedules(session: Session, before: datetime) -> int:
-    """Delete the schedules of artists that nobody has wanted for long: no check has used them."""
+    """Delete the schedules of artists that no owner has wanted for long: no check has used them."""
     last = func.greatest(ArtistSchedule.added_at, ArtistSchedule.checked_at)
     unused = select(ArtistSchedule.artist).where(
         last < before, ArtistSchedule.next_check_at < before

@@ -11,7 +11,7 @@ from server.following.artist_list import OwnState
 from server.storage.following import ListState, MyArtists
 
 MOST_UPCOMING = 5  # releases in the row above the wall
-NOBODY_YET = (
+NO_ARTISTS_YET = (
     "Follow artists on Spotify, or watch them here by the buttons on covers and on their pages."
 )
 
