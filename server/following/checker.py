@@ -79,7 +79,7 @@ class ArtistChecker:
         self._pause = Pause(now)
 
     def wake(self) -> None:
-        """Read the wanted artists again at the next tick, because an owner's artists have changed."""
+        """Read the wanted artists again at the next tick, because an owner's have changed."""
         self._loaded_at = self._closed_at = None
 
     def take_over(self, tally: CheckTally, after: Scheduled) -> None:

@@ -240,7 +240,7 @@ def _start_of(release: ParsedRelease) -> datetime:
 def _newest(check: Check, before: Scheduled) -> str | None:
     """Return the newest release date after a check.
 
-    One that read all lists in full replaces the known date, which may have been put forward or wrong.
+    One that read all lists replaces the known date, which may have been put forward or wrong.
     """
     dates = [each.release_date for each in check.releases if each.release_date]
     in_part = check.way == "search" or check.error or check.not_modified
