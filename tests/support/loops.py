@@ -35,6 +35,14 @@ def io_loop() -> Iterator[AsyncIOLoop]:
     asyncio.set_event_loop(None)
 
 
+@contextmanager
+def shared_io_loop() -> Iterator[AsyncIOLoop]:
+    """One loop for all tests of a module, which share a server."""
+    made = AsyncIOLoop(make_current=False)
+    with own_loop(lambda: made.asyncio_loop):
+        yield made
+
+
 Closing = Callable[[Callable[[], Awaitable[Any]]], None]
 
 

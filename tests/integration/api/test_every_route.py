@@ -23,7 +23,7 @@ from tests.support.clock import Clock
 from tests.support.databases import NewDatabase
 from tests.support.description import openapi
 from tests.support.examples import albums, spotify_id
-from tests.support.loops import own_loop
+from tests.support.loops import shared_io_loop
 from tests.support.servers import LaunchFreshet
 from tests.support.settings import PUBLIC_URL, MakeSettings, settings_for
 from tests.support.waiting import until
@@ -133,9 +133,8 @@ async def ask(stage: Stage, path: str, method: str = "GET", **headers: str) -> H
 @pytest.fixture(scope="module")
 def io_loop() -> Iterator[AsyncIOLoop]:
     """One loop for all tests of this module, which share a server."""
-    made = AsyncIOLoop(make_current=False)
-    with own_loop(lambda: made.asyncio_loop):
-        yield made
+    with shared_io_loop() as loop:
+        yield loop
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from tests.support.clock import Clock
 from tests.support.databases import NewDatabase
 from tests.support.description import openapi
 from tests.support.examples import album, albums, artist, spotify_id
-from tests.support.loops import own_loop
+from tests.support.loops import shared_io_loop
 from tests.support.settings import PUBLIC_URL, settings_for
 from tests.support.waiting import until
 
@@ -37,9 +37,8 @@ PRIVATE = "private, no-store"
 @pytest.fixture(scope="module")
 def io_loop() -> Iterator[AsyncIOLoop]:
     """One loop for all tests of this module, which share a server."""
-    made = AsyncIOLoop(make_current=False)
-    with own_loop(lambda: made.asyncio_loop):
-        yield made
+    with shared_io_loop() as loop:
+        yield loop
 
 
 @pytest.fixture(scope="module")
