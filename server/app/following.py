@@ -7,8 +7,6 @@ from server.app.upstream import Upstream
 from server.database.executor import Database
 from server.following.checker import ArtistChecker, Count
 from server.following.list_reader import FollowedListReader
-from server.following.outlook import read_outlook
-from server.following.rotation import RotationOutlook
 from server.following.search_way import SearchWay
 from server.spotify.api.artist_albums import ArtistAlbums
 from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH
@@ -36,7 +34,7 @@ class Following:
         origin: str = "",
         count: Count = lambda way, outcome: None,
     ) -> None:
-        self._database, self._limiter, self._now = database, upstream.limiter, now
+        self._limiter = upstream.limiter
         self.checker = ArtistChecker(
             ArtistAlbums(upstream.client("following")),
             database,
@@ -83,13 +81,6 @@ class Following:
     def _use_search(self, used: bool) -> None:
         """Let syncs leave a part of the searches of a day, while artists are searched for."""
         self._limiter.searches_artists = used
-
-    async def outlook(self, account_id: str | None) -> RotationOutlook:
-        """Read how often the artists of an account, or of all, are checked.
-
-        Raises DatabaseError.
-        """
-        return await read_outlook(self._database, account_id, self.calls_a_day(), self._now())
 
     async def changed(self) -> None:
         """Follow a change of an owner's artists, whichever process stored it."""

@@ -11,7 +11,9 @@ from structlog.testing import capture_logs
 from models import Album, ArtistCheck, ArtistSchedule, Change, Listing
 from server.app.following import Following
 from server.app.upstream import Upstream, make_syncer
+from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
+from server.following.artist_list import ArtistList
 from server.standin import Answer, AppKind, StandIn
 from server.storage import following, sweeps
 from tests.support.broken_tables import allow_writes, refuse_writes
@@ -361,7 +363,9 @@ async def test_the_outlook_counts_first_checks_and_names_the_next_ones(
     checks = rig([each for number in range(1, 4) for each in records(number, *DAYS)])
     await checks.watch(1, 2, 3)
     await checks.ticks(2)
-    outlook = await checks.following.outlook(None)
+    database = AdmittedDatabase(checks.database, Admission())
+    artists = ArtistList(database, "", checks.following.calls_a_day, checks.clock)
+    outlook = (await artists.state(None)).outlook
     assert (outlook.artists, outlook.checked, outlook.every) == (3, 2, "every day")
     (waiting,) = (number for number in (1, 2, 3) if not checks.calls(number))
     assert outlook.upcoming[0] == (her(waiting), checks.clock())
