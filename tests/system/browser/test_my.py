@@ -109,6 +109,8 @@ def test_without_scripts_artists_are_watched_and_ignored(
     take(place, novelty(970))
     page = new_context(java_script_enabled=False).new_page()
     log_in(page, place)
+    page.goto(f"{place.url}my/")
+    wait_for(page, "You follow")  # or nothing is listed once the artist is no longer watched
     page.goto(f"{place.url}?q=novelty+970")
     press(page, "Watch Late Comer")
     expect(page.get_by_role("status")).to_contain_text("You watch this artist now")
