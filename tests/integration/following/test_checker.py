@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from structlog.testing import capture_logs
 
 from models import Album, ArtistCheck, ArtistSchedule, Change, Listing
-from server.app.following import Following
-from server.app.upstream import Upstream, make_syncer
 from server.database.admission import Admission, AdmittedDatabase
 from server.database.executor import Database
 from server.following.artist_list import ArtistList
-from server.standin import Answer, AppKind, StandIn
+from server.following.checker import ArtistChecker
+from server.standin import Answer
 from server.storage import following, sweeps
 from tests.support.broken_tables import allow_writes, refuse_writes
+from tests.support.check_rig import CheckRig, rig_maker
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.loops import Closing
@@ -48,34 +47,15 @@ def records(number: int, *days: str, kind: str = "album", first: int = 0) -> lis
     ]
 
 
-class Rig:
-    """A checker on the stand-in, a real database, and a clock that tests move."""
+class Rig(CheckRig):
+    """The checks by artists' own lists."""
 
-    def __init__(self, standin: StandIn, database: Database, settings: Any, clock: Clock) -> None:
-        self.standin, self.database, self.clock = standin, database, clock
-        self.upstream = Upstream(settings, database, clock)
-        syncer = make_syncer(settings, database, self.upstream, self._announce, clock)
-        self.announced = 0
-        self.following = Following(database, self.upstream, syncer, self._announce, clock)
-        self.checker = self.following.checker
+    async def job(self) -> None:
+        await self.checker.tick()
 
-    async def _announce(self) -> None:
-        self.announced += 1
-
-    async def watch(self, *numbers: int) -> None:
-        artists = {her(number): f"Artist {number}" for number in numbers}
-        await self.database.run(following.choose, None, artists, "watched", self.clock())
-        self.checker.wake()
-
-    async def ticks(self, number: int, **apart: float) -> list[Any]:
-        with capture_logs() as logs:
-            for _ in range(number):
-                await self.checker.tick()
-                self.clock.forward(**(apart or {"seconds": 3}))
-        return logs
-
-    async def all(self, statement: Any) -> list[Any]:
-        return await self.database.run(lambda session: list(session.scalars(statement)))
+    @property
+    def checker(self) -> ArtistChecker:
+        return self.following.checker
 
     async def schedule(self, number: int) -> ArtistSchedule:
         rows = await self.all(select(ArtistSchedule).where(ArtistSchedule.artist == her(number)))
@@ -99,13 +79,7 @@ def rig(
     clock: Clock,
     closing: Closing,
 ) -> Callable[..., Rig]:
-    def make(items: list[Any], overrides: dict[str, Any] | None = None, **options: Any) -> Rig:
-        standin = start_standin(items, kind=AppKind.RESTRICTED, clock=clock, **options)
-        rig = Rig(standin, database, make_settings(standin, **(overrides or {})), clock)
-        closing(rig.upstream.stop)
-        return rig
-
-    return make
+    return rig_maker(Rig, start_standin, make_settings, database, clock, closing)
 
 
 @pytest.mark.gen_test

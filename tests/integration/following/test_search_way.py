@@ -6,16 +6,15 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from structlog.testing import capture_logs
 
 from models import Album, ArtistCheck, ArtistSchedule, Listing, Source
-from server.app.following import Following
-from server.app.upstream import Upstream, make_syncer
 from server.database.executor import Database
-from server.standin import Answer, AppKind, StandIn
+from server.following.search_way import SearchWay
+from server.standin import Answer
 from server.standin.world import ArtistSearch
-from server.storage import following, sweeps
+from server.storage import sweeps
 from tests.support.broken_tables import refuse_writes
+from tests.support.check_rig import CheckRig, rig_maker
 from tests.support.clock import Clock
 from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.loops import Closing
@@ -25,36 +24,18 @@ from tests.support.standins import StartStandIn
 LISTED = [album(number, release_date="2026-11-19") for number in range(1, 6)]
 
 
-class Rig:
-    """The search on a stand-in, a real database, and a clock that tests move."""
-
-    def __init__(self, standin: StandIn, database: Database, settings: Any, clock: Clock) -> None:
-        self.standin, self.database, self.clock = standin, database, clock
-        self.upstream = Upstream(settings, database, clock)
-        syncer = make_syncer(settings, database, self.upstream, self._announce, clock)
-        self.following = Following(database, self.upstream, syncer, self._announce, clock)
-        self.search = self.following.search
-
-    async def _announce(self) -> None:
-        """The test reads the database itself."""
+class Rig(CheckRig):
+    """The checks by search."""
 
     async def sync(self, items: list[Any]) -> None:
         await self.database.run(sweeps.record_sweep, sweep(items), self.clock(), self.clock)
 
-    async def watch(self, *numbers: int) -> None:
-        artists = {spotify_id("artist", number): f"Artist {number}" for number in numbers}
-        await self.database.run(following.choose, None, artists, "watched", self.clock())
-        await self.following.changed()
+    async def job(self) -> None:
+        await self.search.tick()
 
-    async def ticks(self, number: int, **apart: float) -> list[Any]:
-        with capture_logs() as logs:
-            for _ in range(number):
-                await self.search.tick()
-                self.clock.forward(**(apart or {"seconds": 3}))
-        return logs
-
-    async def all(self, statement: Any) -> list[Any]:
-        return await self.database.run(lambda session: list(session.scalars(statement)))
+    @property
+    def search(self) -> SearchWay:
+        return self.following.search
 
     async def verdict(self) -> Source | None:
         rows = await self.all(select(Source).where(Source.name == "search:artist"))
@@ -72,13 +53,7 @@ def rig(
     clock: Clock,
     closing: Closing,
 ) -> Callable[..., Rig]:
-    def make(items: list[Any], **options: Any) -> Rig:
-        standin = start_standin(items, kind=AppKind.RESTRICTED, clock=clock, **options)
-        rig = Rig(standin, database, make_settings(standin), clock)
-        closing(rig.upstream.stop)
-        return rig
-
-    return make
+    return rig_maker(Rig, start_standin, make_settings, database, clock, closing)
 
 
 @pytest.mark.gen_test
