@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from handlers.session import PublicAddress, SessionHandler
 from server.errors import NotFound
-from server.login.access_keys import SCOPES, AccessKeys
+from server.login.access_keys import PREFIX, SCOPES, AccessKeys
 from server.login.key_store import Scope
 from server.login.service import LoginService
 from server.request_errors import KeyLacksScope, LoginRequired
@@ -84,10 +84,14 @@ class AccessHandler(SessionHandler):
         return Caller(visitor.account_id, frozenset(SCOPES), "session")
 
     def _sent_key(self, *, in_query: bool) -> str | None:
-        """Return the key that the request carries, None without one."""
+        """Return the key that the request carries, None without one.
+
+        A token that is no key is not meant for Freshet: a proxy that asks for a login adds it.
+        """
         header = self.request.headers.get("Authorization", "")
-        if header[: len(BEARER)].lower() == BEARER:
-            return header[len(BEARER) :].strip()
+        token = header[len(BEARER) :].strip()
+        if header[: len(BEARER)].lower() == BEARER and token.startswith(PREFIX):
+            return token
         given = IN_QUERY.findall(self.request.query) if in_query else []
         return unquote(given[-1]) if given else None
 

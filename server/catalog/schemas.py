@@ -18,6 +18,11 @@ KIND = (
     "`ep`, and one with more tracks as an `album`."
 )
 CREATED = "When Freshet first saw it."
+FIRST_SEEN = (
+    f"{CREATED} A release that was over 30 days old when a check of its artist found it (source "
+    "`followed`) counts as first seen when its day, month or year began (UTC), or in 1900 if its "
+    "date is unknown. It is not in the journal. Both change once a list of new releases has it."
+)
 UPDATED = "When a field last changed here."
 SOURCE = "The Spotify list that releases are read from; null before the first sync."
 STALE = "True if no sync has completed for three intervals."
@@ -70,9 +75,11 @@ class Album(Shape):
     released_on: date | None = Field(
         description="`release_date` if it is exact to the day, else null."
     )
-    created_at: datetime = Field(description=CREATED)
+    created_at: datetime = Field(description=FIRST_SEEN)
     updated_at: datetime = Field(description=UPDATED)
-    last_seen_at: datetime = Field(description="When a sync last found it in a list of Spotify's.")
+    last_seen_at: datetime = Field(
+        description="When a sync or a check of an artist last found it in a list of Spotify's."
+    )
     various_artists: bool = Field(description="True if it is credited to Various Artists.")
     artists: list[Credit] = Field(description="The credited artists, in Spotify's order.")
     available_markets: list[str] | None = Field(

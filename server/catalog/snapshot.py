@@ -105,7 +105,8 @@ class Freshness:
     whose id is `run`, which read `source` for the reason `why` and was `partial` if it missed
     pages; `complete_at` the end of the last complete one. `new_at` is when releases were last
     added, `newest_release` the newest release date, of 4, 7 or 10 characters, and `watched_since`
-    the start of the oldest stored listing.
+    the start of the oldest stored listing. `seen_at` is when a check of an artist last found a
+    release, whose `last_seen_at` it moved even if nothing else has changed.
     """
 
     as_of: datetime | None = None
@@ -118,6 +119,7 @@ class Freshness:
     newest_release: str | None = None
     run: int | None = None
     watched_since: datetime | None = None
+    seen_at: datetime | None = None
 
     def watched_from(self, today: date, where: tzinfo = UTC) -> date | None:
         """Return the first day in a zone whose listings are known; None without any listing.

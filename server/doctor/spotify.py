@@ -181,13 +181,20 @@ async def limits(
 
 
 async def _pace(settings: Settings, pace: Pacing) -> Finding:
+    if not settings.sync_interval:
+        text = (
+            "SYNC_INTERVAL=0: this server syncs when asked to, and leaves to others what is done "
+            "by the clock: syncs, checks of artists, followed lists, deletion of old data"
+        )
+        fix = "set SYNC_INTERVAL=1800, unless another server on this database has an interval"
+        return Finding("note", "pace", text, fix)
     source: SourceName = "new-releases" if settings.sync_source == "new-releases" else "search"
     outlook = await pace.outlook(source)
     apart = max(settings.sync_interval, round(outlook.spacing))
     every = duration(apart)
     calls = f"a sync from {source} takes up to {outlook.calls} calls"
     text = f"{calls}; the quota allows one every {every}"
-    if settings.sync_interval and apart > WIDE * settings.sync_interval:
+    if apart > WIDE * settings.sync_interval:
         fix = f"shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES, or set SYNC_INTERVAL={apart}"
         return Finding("note", "pace", f"{text}, not every {duration(settings.sync_interval)}", fix)
     return Finding("ok", "pace", text)

@@ -205,8 +205,9 @@ def _change_times(query: ReleaseQuery, today: date, stale_since: datetime | None
 def _dates(freshness: Freshness, since: Sequence[datetime] = ()) -> list[tuple[str, str]]:
     if freshness.synced_at is None:
         return []
-    dates = [each for each in (freshness.synced_at, freshness.as_of, *since) if each]
-    return [  # the body has `last_seen_at`, so it changes with every sync
+    known = freshness.synced_at, freshness.as_of, freshness.seen_at, *since
+    dates = [each for each in known if each]
+    return [  # the body has `last_seen_at`, which every sync moves, and each check that found it
         ("Last-Modified", format_datetime(max(dates), usegmt=True)),
         ("X-Last-Sync", str(utc(freshness.synced_at))),
     ]

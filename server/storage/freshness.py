@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ScalarSelect, Select, Text, cast, func, select
+from sqlalchemy import ColumnExpressionArgument, ScalarSelect, Select, Text, cast, func, or_, select
 from sqlalchemy.orm import Session
 
 from models import Album, Artist, ArtistCheck, Change, Listing, SyncRun
@@ -28,7 +28,7 @@ def _statement() -> Select[Any]:
     changed = func.greatest(
         latest_at(SyncRun.changed),
         _artists_at(),
-        _checks_at(),
+        _checks_at(ArtistCheck.changed),
         select(Change.at).order_by(Change.seq.desc()).limit(1).scalar_subquery(),
     )
     return select(
@@ -42,6 +42,7 @@ def _statement() -> Select[Any]:
         new_at().label("new_at"),
         _newest_release().label("newest_release"),
         select(func.min(Listing.since)).scalar_subquery().label("watched_since"),
+        _checks_at(or_(ArtistCheck.seen > 0, ArtistCheck.not_modified > 0)).label("seen_at"),
     )
 
 
@@ -51,9 +52,9 @@ def _artists_at() -> ScalarSelect[Any]:
     return at.where(Artist.updated_at <= func.now() + SKEW).scalar_subquery()
 
 
-def _checks_at() -> ScalarSelect[datetime]:
-    """Select when a check of an artist last changed anything, except for times in the future."""
-    at = select(func.max(ArtistCheck.at)).where(ArtistCheck.changed)
+def _checks_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetime]:
+    """Select when the latest check that satisfies `condition` was, ignoring times in the future."""
+    at = select(func.max(ArtistCheck.at)).where(condition)
     return at.where(ArtistCheck.at <= func.now() + SKEW).scalar_subquery()
 
 

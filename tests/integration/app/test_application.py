@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
@@ -15,9 +16,10 @@ from structlog.testing import capture_logs
 from server.app.application import Application
 from server.database.executor import Database
 from server.process import main
+from server.storage import following
 from tests.support.client import Client
 from tests.support.databases import CopyCluster
-from tests.support.examples import album, albums
+from tests.support.examples import album, albums, spotify_id
 from tests.support.loops import Closing
 from tests.support.servers import LaunchFreshet, StartFreshet
 from tests.support.settings import MakeSettings
@@ -141,14 +143,21 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
 
 
 @pytest.mark.gen_test
-async def test_no_sync_runs_where_the_interval_is_0(
-    make_settings: MakeSettings, start_standin: StartStandIn, launch_freshet: LaunchFreshet
+async def test_nothing_is_done_by_the_clock_where_the_interval_is_0(
+    make_settings: MakeSettings,
+    start_standin: StartStandIn,
+    launch_freshet: LaunchFreshet,
+    database: Database,
 ) -> None:
     standin = start_standin(albums(3))
+    watched = {spotify_id("artist", 1): None}
+    await database.run(following.choose, None, watched, "watched", datetime.now(UTC))
     freshet = launch_freshet(make_settings(standin, sync_interval=0))
     await until(lambda: freshet.cache.snapshot)
     await asyncio.sleep(0.2)
     assert list(standin.calls) == []
+    assert not freshet.jobs.leadership.leads
+    assert not freshet.jobs._timers.are_running, "which look for syncs, checks and old data"
 
 
 @pytest.mark.gen_test

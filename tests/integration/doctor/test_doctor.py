@@ -482,6 +482,10 @@ async def test_many_markets_make_syncs_rare_and_that_is_told(
     assert found["pace"].level == "note"
     assert "takes up to 40 calls" in found["pace"].text
     assert found["pace"].text.endswith("the quota allows one every 4 h 10 min, not every 30 min")
+    by_hand = (await report(start_standin(), SYNC_INTERVAL="0"))["pace"]
+    assert by_hand.level == "note"
+    assert "leaves to others what is done by the clock" in by_hand.text
+    assert "SYNC_INTERVAL=1800" in (by_hand.fix or "")
 
 
 @pytest.mark.gen_test

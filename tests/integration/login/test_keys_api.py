@@ -201,6 +201,22 @@ async def test_a_key_wins_over_a_session(set_stage: SetStage) -> None:
 
 
 @pytest.mark.gen_test
+async def test_a_token_that_a_proxy_adds_for_its_own_login_is_no_key(set_stage: SetStage) -> None:
+    stage, browser, script = await logged_in(set_stage)
+    key = (await stage.freshet.keys.create(None, "reader", ["read"])).key
+    theirs = bearer("eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl")
+    assert (await browser.get(PATH, **theirs)).code == 200, "the session counts"
+    assert (await script.fetch(f"/feeds/my/albums.atom?key={key}", **theirs)).code != 401
+    assert kind_of(await script.fetch(PATH, **theirs)) == (401, "login-required")
+    foreign = {"Origin": "https://evil.example", "Sec_Fetch_Site": "cross-site"}
+    posted = await browser.request("POST", "/api/sync/", "", **theirs, **foreign)
+    assert kind_of(posted)[0] == 403, "a session is asked for more than a key"
+    for path in ("/healthz", "/api/status", "/api/changes/", "/"):
+        assert (await script.fetch(path, **theirs)).code == 200
+    script.http.close()
+
+
+@pytest.mark.gen_test
 async def test_a_wrong_wish_makes_no_key_and_names_every_fault(set_stage: SetStage) -> None:
     _, browser, script = await logged_in(set_stage)
     for wish, members in (

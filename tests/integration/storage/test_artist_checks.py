@@ -225,7 +225,10 @@ def test_what_a_check_changed_moves_the_time_of_the_data_and_other_checks_do_not
     assert copy.run(freshness.read).as_of == changed_at
     copy.check([hers(1, "2019-01-01")])
     assert copy.at > changed_at
-    assert copy.run(freshness.read).as_of == changed_at
+    fresh = copy.run(freshness.read)
+    assert (fresh.as_of, fresh.seen_at) == (changed_at, copy.at)
+    copy.check([], error="503")
+    assert copy.run(freshness.read).seen_at == fresh.seen_at
 
 
 def test_an_answer_that_nothing_changed_keeps_what_the_last_check_saw_from_getting_old(

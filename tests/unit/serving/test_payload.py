@@ -4,7 +4,8 @@ import gc
 import gzip
 import re
 import tracemalloc
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import brotli
@@ -232,6 +233,14 @@ def test_headers_are_those_of_the_contract() -> None:
         "ETag": coded.etag,
         "Content-Encoding": "gzip",
     }
+
+
+def test_a_check_that_moves_when_a_release_was_last_seen_moves_the_date_of_the_answer() -> None:
+    seen_at = AT + timedelta(minutes=36)
+    fresh = replace(FRESH, seen_at=seen_at)
+    headers = dict(payload.with_headers(b"{}", fresh, (15, 60), "").headers)
+    assert headers["Last-Modified"] == "Fri, 20 Nov 2026 05:36:12 GMT"
+    assert headers["X-Last-Sync"] == "2026-11-20T05:00:12Z"
 
 
 def test_every_link_is_under_the_address_of_the_server() -> None:
