@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, cast
 
-from sqlalchemy import Table, exists, func, or_, select, update
+from sqlalchemy import Table, exists, false, func, or_, select, update
 from sqlalchemy import insert as insert_row
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -24,6 +24,7 @@ from server.storage.changes import AlbumChange
 from server.storage.listings import FOLLOWED, list_again
 from server.storage.releases import Written, write_releases
 from server.storage.sweeps import WRITERS_LOCK
+from server.storage.sync_runs import is_steady
 
 NEW_FOR = timedelta(days=30)
 EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)  # when a release without a usable date was first seen
@@ -154,8 +155,9 @@ def record_check(
 def close_listings(session: Session, wanted: Collection[str], now: datetime) -> int:
     """Close the listings of `followed` that have ended; return how many.
 
-    One ends NEW_FOR after it began and after the release's day, or as soon as no owner wants any of
-    the release's artists. A release that leaves its last list is gone.
+    One ends NEW_FOR after it began and after the release's day, unless the clock may be wrong; or
+    as soon as no owner wants any of the release's artists. A release that leaves its last list is
+    gone.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     credited = exists().where(
@@ -165,11 +167,12 @@ def close_listings(session: Session, wanted: Collection[str], now: datetime) -> 
     )
     past = now - NEW_FOR
     out = or_(Album.released_on.is_(None), Album.released_on <= past.date())
+    is_over = (Listing.since <= past) & out if is_steady(session, now) else false()
     ended = (
         select(Listing.id, Album.id.label("album_id"), Album.spotify_id)
         .join(Album, Album.id == Listing.album_id)
         .where(Listing.until.is_(None), Listing.source == FOLLOWED)
-        .where(or_((Listing.since <= past) & out, ~credited))
+        .where(or_(is_over, ~credited))
     )
     rows = session.execute(ended).all()
     if not rows:

@@ -10,14 +10,12 @@ from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
-from server.storage import changes
+from server.storage import changes, sync_runs
 from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
 from server.storage.sweeps import CHANNEL, WRITERS_LOCK
-from server.storage.sync_runs import latest_at
 
 BATCH = 500  # rows of a table that one transaction deletes
-RECENT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def delete_batch(session: Session, now: datetime, keep: timedelta, origin: str =
     was written. If albums or artists were deleted, every process is notified, with `origin`.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
-    if not _is_steady(session, now):
+    if not sync_runs.is_steady(session, now, SyncRun.outcome == "complete"):
         return Deleted()
     albums = _delete_albums(session, now - keep, now)
     artists = _delete_artists(session)
@@ -58,19 +56,6 @@ def delete_batch(session: Session, now: datetime, keep: timedelta, origin: str =
     entries = changes.prune(session, before, BATCH), _delete_runs(session, before)
     checks = _delete_checks(session, before), _delete_schedules(session, before)
     return Deleted(albums, artists, max(*entries, *checks))
-
-
-def _is_steady(session: Session, now: datetime) -> bool:
-    """Whether syncs were complete both today and the day before, the latest one today.
-
-    A clock that has just jumped ahead makes everything look old, but not for two days in a row. A
-    clock that was behind and has been corrected does so until the next sync has seen everything.
-    """
-    complete = select(SyncRun.id).where(SyncRun.outcome == "complete")
-    today = complete.where(SyncRun.finished_at.between(now - RECENT, now)).exists()
-    before = complete.where(SyncRun.finished_at.between(now - 2 * RECENT, now - RECENT)).exists()
-    latest = latest_at(SyncRun.outcome == "complete")
-    return bool(session.scalar(select(today & before & latest.between(now - RECENT, now))))
 
 
 def _delete_albums(session: Session, before: datetime, now: datetime) -> int:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, aliased
@@ -29,6 +30,7 @@ from server.spotify.types import SOURCE_ORDER, SourceName, Verdict, Verdicts
 
 MARKET = "search:"  # prefix of the names of markets in the table `sources`
 ARTIST_SEARCH = "search:artist"  # the search for one artist's new releases, not a market
+DAY = timedelta(days=1)
 DAYS = 30  # that `read_days` covers
 APP = bindparam("client_id", type_=Source.client_id.type)
 VERDICTS = (  # those from before client ids were stored come first, so that newer ones replace them
@@ -192,6 +194,23 @@ def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetim
     """
     at = select(SyncRun.finished_at).where(condition)
     return at.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
+
+
+def is_steady(
+    session: Session, now: datetime, condition: ColumnExpressionArgument[bool] | None = None
+) -> bool:
+    """Return whether syncs that satisfy `condition` ended both today and the day before.
+
+    The latest one has to be of today. A clock that has just jumped ahead makes everything look old,
+    but not for two days in a row. A clock that was behind and has been corrected does so until the
+    next sync. Whatever deletes or closes by age asks this first.
+    """
+    counted = true() if condition is None else condition
+    ended = select(SyncRun.id).where(counted)
+    today = ended.where(SyncRun.finished_at.between(now - DAY, now)).exists()
+    before = ended.where(SyncRun.finished_at.between(now - 2 * DAY, now - DAY)).exists()
+    latest = latest_at(counted).between(now - DAY, now)
+    return bool(session.scalar(select(today & before & latest)))
 
 
 def new_at() -> ScalarSelect[datetime]:

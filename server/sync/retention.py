@@ -12,7 +12,7 @@ import structlog
 from server.database.executor import Database
 from server.errors import DatabaseError
 from server.spotify.limits import usage_store
-from server.storage import retention
+from server.storage import retention, sync_runs
 from server.storage.retention import Deleted
 from server.tasks import attempt
 
@@ -20,10 +20,11 @@ log = structlog.get_logger()
 
 
 class Retention:
-    """Deletes in small batches; `keep` is how long an album stays after a sync last saw it.
+    """Deletes in small batches; `keep` is how long an album stays after it was last seen.
 
-    Nothing of the catalogue is deleted unless syncs have been complete for two days: an album that
-    no sync could see is not an album that is gone. `announce` is awaited when albums or artists
+    Nothing is deleted unless there were syncs on two days in a row, as the clock may be wrong; and
+    nothing of the catalogue unless they were complete: an album that no sync could see is not an
+    album that is gone. `announce` is awaited when albums or artists
     were deleted; `origin` names this process to the others.
     """
 
@@ -48,7 +49,8 @@ class Retention:
 
     async def clear(self) -> Deleted:
         """Delete everything that is due, and return the numbers of rows. Raises DatabaseError."""
-        await self._database.run(usage_store.prune, self._now())
+        if await self._database.run(sync_runs.is_steady, self._now()):
+            await self._database.run(usage_store.prune, self._now())
         total, more = Deleted(), True
         while more:
             batch = await self._database.run(

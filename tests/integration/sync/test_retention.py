@@ -238,6 +238,16 @@ async def test_hours_that_no_longer_count_are_forgotten(
             session.add(Quota(bucket="/search", window=window, calls=1))
 
     await database.run(count)
+    clock.forward(days=365)
+    await keeper.take(albums(1))
+    await keeper.retention.clear()
+    assert await keeper.count(Quota) == 4, "the clock may be wrong"
+    clock.forward(days=-365)
+    await keeper.take(albums(1))
+    clock.forward(days=-1)
+    await keeper.take(albums(1))
+    clock.forward(days=1)
+    await keeper.take(albums(1))
     await keeper.retention.clear()
     assert await keeper.count(Quota) == 3
 
@@ -336,6 +346,8 @@ async def test_a_pause_that_is_long_over_is_forgotten_and_no_other(
     for bucket, days in (("/old", -31), ("/recent", -29), ("/api/token", 1)):
         cooldown = Cooldown(clock() - timedelta(days=40), clock() + timedelta(days=days), "429", 1)
         await keeper.database.run(STORE.store_cooldown, bucket, cooldown)
+    clock.forward(days=-1)
+    await keeper.pass_days(1, albums(1))
     await keeper.retention.clear()
     assert await keeper.all(select(models.Cooldown.bucket).order_by(models.Cooldown.bucket)) == [
         "/api/token",
