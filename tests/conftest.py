@@ -97,7 +97,13 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """In CI no test may be skipped, for there everything that tests need is installed."""
+    """Print what tests note. In CI none may be skipped: all that they need is installed there."""
+    told = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    noted = [(each.nodeid, *pair) for each in told for pair in each.user_properties]
+    if noted:
+        terminalreporter.section("noted by tests")
+        for test, kind, note in noted:
+            terminalreporter.line(f"{test}: {kind}: {note}")
     skipped = terminalreporter.stats.get("skipped", [])
     if os.environ.get("CI") and skipped:
         terminalreporter.section("skips that CI does not expect")

@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Error,
     Page,
     ViewportSize,
     WebError,
@@ -37,7 +38,9 @@ WIDTHS = (360, 768, 1440)
 THIS_MACHINE = "127.0.0.1"
 HOME_NAME = "raspberrypi.local"  # which the browser finds on this machine
 KEEPING_PAGES = ["--disable-back-forward-cache"]  # what Playwright adds, and people do not have
-PATIENCE = 15_000  # milliseconds, for a machine that has other things to do
+PATIENCE = 60_000  # milliseconds, for a machine that has other things to do
+TALLEST = 4_000  # pixels of a page that a screenshot shows; there are pages of 80,000
+HEIGHT = "document.documentElement.scrollHeight"
 Looks = Callable[[int], Iterator[tuple[int, Literal["light", "dark"]]]]
 
 
@@ -258,17 +261,28 @@ def looks(long: bool) -> Looks:
 
 
 @pytest.fixture
-def photograph(long: bool) -> Callable[[Page, str], None]:
+def photograph(long: bool, request: pytest.FixtureRequest) -> Callable[[Page, str], None]:
     """Load all images of a page, and save a screenshot if FRESHET_SCREENSHOTS or _SOAK is set.
 
-    FRESHET_SCREENSHOTS is the folder; with FRESHET_SOAK alone it is build/screenshots.
+    FRESHET_SCREENSHOTS is the folder; with FRESHET_SOAK alone it is build/screenshots. The viewport
+    grows for it: to take what is beyond a viewport takes Chromium many times as long. A screenshot
+    is for people to look at: one that cannot be taken fails no test, and the run names it at its
+    end.
     """
     folder = Path(os.environ.get("FRESHET_SCREENSHOTS") or ROOT / "build" / "screenshots")
     asked = long or "FRESHET_SCREENSHOTS" in os.environ
 
     def save(page: Page, name: str) -> None:
         page.evaluate(LOAD_IMAGES)
-        if asked:
-            page.screenshot(path=folder / f"{name}.png", full_page=True)
+        if not asked:
+            return
+        size = page.viewport_size or SIZE
+        height = max(size["height"], min(page.evaluate(HEIGHT), TALLEST))
+        try:
+            page.set_viewport_size({"width": size["width"], "height": height})
+            page.screenshot(path=folder / f"{name}.png")
+        except Error as error:
+            request.node.user_properties.append(("no screenshot", f"{name}: {error.message}"))
+        page.set_viewport_size(size)
 
     return save
