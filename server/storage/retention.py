@@ -3,6 +3,7 @@
 Spotify's terms do not let its content be kept indefinitely (developer.spotify.com/terms, IV.3).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,12 +11,13 @@ from sqlalchemy import delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
-from server.storage import changes, sync_runs
+from server.storage import changes, following, sync_runs
 from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
 from server.storage.sweeps import CHANNEL, WRITERS_LOCK
 
 BATCH = 500  # rows of a table that one transaction deletes
+UNCHECKED_FOR = timedelta(days=365)
 
 
 @dataclass(frozen=True)
@@ -42,25 +44,40 @@ class Deleted:
 def delete_batch(session: Session, now: datetime, keep: timedelta, origin: str = "") -> Deleted:
     """Delete one batch from each table, in the caller's transaction; syncs wait for it.
 
-    `keep` is how long an album stays after a sync last saw it, and an entry of a journal after it
-    was written. If albums or artists were deleted, every process is notified, with `origin`.
+    `keep` is how long an album stays after it was last seen, and an entry of a journal after it was
+    written. If albums or artists were deleted, every process is notified, with `origin`.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     if not sync_runs.is_steady(session, now, SyncRun.outcome == "complete"):
         return Deleted()
-    albums = _delete_albums(session, now - keep, now)
+    wanted = list(following.wanted(session))
+    albums = _delete_albums(session, wanted, now - keep, now)
     artists = _delete_artists(session)
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
     before = now - keep
     entries = changes.prune(session, before, BATCH), _delete_runs(session, before)
-    checks = _delete_checks(session, before), _delete_schedules(session, before)
+    checks = _delete_checks(session, before), _delete_schedules(session, wanted, before)
     return Deleted(albums, artists, max(*entries, *checks))
 
 
-def _delete_albums(session: Session, before: datetime, now: datetime) -> int:
-    """Delete old albums with their credits and listings; journal those that were ever listed."""
-    old = select(Album.spotify_id).where(Album.last_seen_at < before)
+def _delete_albums(
+    session: Session, wanted: Collection[str], before: datetime, now: datetime
+) -> int:
+    """Delete old albums with their credits and listings; journal those that were ever listed.
+
+    One of a wanted artist stays until the next check of it, however rare these are, for
+    UNCHECKED_FOR at most: it would be found again, as new.
+    """
+    unchecked = exists().where(
+        AlbumArtist.album_id == Album.id,
+        Artist.id == AlbumArtist.artist_id,
+        ArtistSchedule.artist == Artist.spotify_id,
+        ArtistSchedule.checked_at <= Album.last_seen_at,
+        is_any_of(ArtistSchedule.artist, wanted),
+    )
+    stays = unchecked & (Album.last_seen_at >= now - UNCHECKED_FOR)
+    old = select(Album.spotify_id).where(Album.last_seen_at < before, ~stays)
     albums = sorted(session.scalars(old.order_by(Album.last_seen_at).limit(BATCH)))
     if albums:
         told = changes.ever_listed(session, albums)
@@ -114,11 +131,13 @@ def _delete_checks(session: Session, before: datetime) -> int:
     return len(session.scalars(old.returning(ArtistCheck.id), execution_options=IN_BULK).all())
 
 
-def _delete_schedules(session: Session, before: datetime) -> int:
-    """Delete the schedules of artists that no owner has wanted for long: no check has used them."""
+def _delete_schedules(session: Session, wanted: Collection[str], before: datetime) -> int:
+    """Delete the schedules of artists that no owner wants, and no check has used for long."""
     last = func.greatest(ArtistSchedule.added_at, ArtistSchedule.checked_at)
     unused = select(ArtistSchedule.artist).where(
-        last < before, ArtistSchedule.next_check_at < before
+        last < before,
+        ArtistSchedule.next_check_at < before,
+        ~is_any_of(ArtistSchedule.artist, wanted),
     )
     old = delete(ArtistSchedule).where(
         ArtistSchedule.artist.in_(unused.limit(BATCH).scalar_subquery())

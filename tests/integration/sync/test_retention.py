@@ -25,7 +25,7 @@ from server.database.executor import Database
 from server.following import rotation
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.list_parser import parse_items
-from server.storage import artist_checks, retention, sweeps
+from server.storage import artist_checks, following, retention, sweeps
 from server.storage.artist_checks import Check, Scheduled
 from server.sync.retention import Retention
 from tests.support.clock import Clock
@@ -136,6 +136,54 @@ async def test_old_checks_go_but_the_last_that_changed_anything_and_plans_that_n
     kept = await keeper.all(select(ArtistCheck.at).order_by(ArtistCheck.id))
     assert kept == [start + timedelta(days=1), start + timedelta(days=80)]
     assert await keeper.all(select(ArtistSchedule.artist)) == ["used"]
+
+
+@pytest.mark.gen_test
+async def test_releases_of_artists_that_are_rarely_checked_do_not_come_and_go(
+    keeper: Keeper, clock: Clock, database: Database
+) -> None:
+    """A thousand artists are checked every 25 days each, and releases may go after 15."""
+    her, start = spotify_id("artist", 1), clock()
+    keeper.retention = Retention(database, keeper._announce, timedelta(days=15), clock)
+    await database.run(following.choose, None, {her: None}, "watched", start)
+    dates = {1: "2026", 2: "2019-01-01", 3: "2026-11-19", 4: "2027-02-01", 5: "2026-12"}
+    theirs = {
+        number: album(number, artists=[artist(1)], release_date=day)
+        for number, day in dates.items()
+    }
+    told: list[tuple[int, str, str]] = []
+
+    async def check(*numbers: int) -> None:
+        items = [theirs[number] for number in numbers]
+        found = Check(her, "albums", parse_items(items).releases, 2)
+        before = (await database.run(artist_checks.plan_checks, [her], clock()))[her]
+        assert (before.checked_at is None) == (clock() == start), "its plan stays while wanted"
+        await database.run(artist_checks.record_check, found, before, clock, rotation.after_check)
+
+    async def pass_days(days: int) -> list[tuple[str, str]]:
+        """Return what the journal has told meanwhile, as it does not keep it for long."""
+        seen = select(Change.seq, Change.kind, Change.album).order_by(Change.seq)
+        for _ in range(0, days, 5):
+            await keeper.pass_days(5, [album(9)])
+            await database.run(artist_checks.close_listings, [her], clock())
+            await keeper.retention.clear()
+            rows = await database.run(lambda session: session.execute(seen).all())
+            last = max(told)[0] if told else 0
+            told.extend((row.seq, row.kind, row.album) for row in rows if row.seq > last)
+        return [(kind, each[-1]) for _, kind, each in told if each != spotify_id("album", 9)]
+
+    await check(1, 2, 3, 4)
+    await pass_days(25)
+    await check(1, 2, 3, 4, 5)
+    once = [("added", "3"), ("added", "4"), ("added", "5")]
+    assert await pass_days(25) == [*once, ("gone", "3")]
+    assert await keeper.count(Album) == 6
+    await check(1, 2, 3, 5)
+    ended = [*once, ("gone", "3"), ("gone", "5"), ("deleted", "4")]
+    assert await pass_days(10) == ended, "a check has not found it"
+    await database.run(following.unchoose, None, [her], "watched")
+    await pass_days(10)
+    assert await keeper.count(Album) == 1, "nobody wants her any more"
 
 
 def _plan_check(session: Session, artist_id: str, added_at: datetime, due: datetime) -> None:
