@@ -1,6 +1,6 @@
 """Query parameters of lists: parsed, validated and brought to a normal form. Pure."""
 
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, tzinfo
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -159,7 +159,7 @@ class ReleaseQuery(BaseModel):
         """Return the first of the last `days` days, in the form of `released_after`, if any."""
         if self.days is None:
             return None
-        return (today - timedelta(days=self.days - 1)).isoformat()
+        return date.fromordinal(max(today.toordinal() - self.days + 1, 1)).isoformat()
 
     @property
     def bound(self) -> int | None:
