@@ -13,6 +13,7 @@ from server.catalog.zones import day_in
 from server.errors import NoDataYet
 from server.following.artist_list import ArtistList
 from server.serving.cache import PayloadCache
+from server.storage.following import MyArtists
 from server.sync.status import Status
 
 
@@ -36,8 +37,8 @@ class MyPageHandler(OwnersHandler, ChoosingHandler):
         status = self._read_status()
         wall, row = await self._grids(visitor.account_id, status)
         state = await self._artist_list.state(visitor.account_id)
-        watched, ignored = choice_buttons.chosen(state.artists)
         choosing = {**await self.choosing(visitor), "stays": False}
+        watched, ignored = choice_buttons.chosen(choosing["mine"] or MyArtists())
         self.send_page(
             "my.html",
             policy=self._pages.pictured,

@@ -44,6 +44,7 @@ class Following:
             now,
             origin,
             count,
+            upstream.allowed,
         )
         self.search = SearchWay(
             upstream.client("following"),
@@ -54,6 +55,7 @@ class Following:
             self._use_search,
             self.checker.take_over,
             count,
+            upstream.allowed,
         )
         self.lists = FollowedListReader(
             upstream.client("background"),

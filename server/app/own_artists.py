@@ -35,8 +35,11 @@ class OwnArtists:
         most = settings.budget.mine
         self._following = following
         self.refresh_list = following.lists.refresh
-        self.my_releases = MyReleases(database, cache, builders.call, now, most, admission)
-        self.artist_list = ArtistList(admitted, settings.public_url, following.calls_a_day, now)
+        allowed = settings.allowed_users
+        self.my_releases = MyReleases(database, cache, allowed, builders.call, now, most, admission)
+        self.artist_list = ArtistList(
+            admitted, settings.public_url, allowed, following.calls_a_day, now
+        )
         self.choices = Choices(admitted, self.changed, builders.call, now, origin)
 
     async def changed(self) -> None:

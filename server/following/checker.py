@@ -4,7 +4,7 @@ The leading process makes at most one check per tick and none while a sync runs.
 next is decided in `rotation.py`; what a check finds is stored by `storage/artist_checks.py`.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -46,7 +46,8 @@ class ArtistChecker:
 
     `busy` says whether a sync runs, `calls_a_day` how many calls checks may make in 24 hours.
     `announce` is awaited when stored releases have changed; `origin` names this process to the
-    others. `count` is called with the way and the outcome of each check.
+    others. `count` is called with the way and the outcome of each check. `allowed` are the accounts
+    whose artists are wanted, empty for all.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class ArtistChecker:
         now: Callable[[], datetime],
         origin: str = "",
         count: Count = lambda way, outcome: None,
+        allowed: Collection[str] = (),
     ) -> None:
         self._albums = albums
         self._database = database
+        self._allowed = allowed
         self._announce = announce
         self._busy = busy
         self._calls_a_day = calls_a_day
@@ -132,7 +135,7 @@ class ArtistChecker:
     async def _load(self) -> None:
         """Read who is wanted and when each is checked; close the listings that have ended."""
         now = self._now()
-        wanted = await self._database.run(following.wanted)
+        wanted = await self._database.run(following.wanted, self._allowed)
         self._schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
         if self._is_over(self._closed_at, CLOSE_AFTER):
             closed = await self._database.run(artist_checks.close_listings, list(wanted), now)

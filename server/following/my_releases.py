@@ -28,21 +28,23 @@ PRIVATE = "private, no-store"
 class MyReleases:
     """LRU cache of what owners see, for up to MOST_OWNERS of them and in up to `max_bytes`.
 
-    It is dropped whenever `cache` replaces its responses, and by `forget`. `compute` runs a
-    function off the event loop; `now` is the wall clock.
+    It is dropped whenever `cache` replaces its responses, and by `forget`. `allowed` are the
+    accounts that may log in, empty for all. `compute` runs a function off the event loop; `now` is
+    the wall clock.
     """
 
     def __init__(
         self,
         database: Database,
         cache: PayloadCache,
+        allowed: Collection[str],
         compute: Callable[..., Awaitable[Any]],
         now: Callable[[], datetime],
         max_bytes: int,
         admission: Admission,
     ) -> None:
         self._database, self._cache, self._compute, self._now = database, cache, compute, now
-        self._max_bytes, self._admission = max_bytes, admission
+        self._max_bytes, self._admission, self._allowed = max_bytes, admission, allowed
         self._held = self._empty()
         self._loading = SingleFlight[Mine]()
         cache.responses.watch(self.forget)
@@ -97,7 +99,8 @@ class MyReleases:
         return private(await self._cache.build_unshared(snapshot, query, coding))
 
     async def _load(self, owner: str | None) -> Mine:
-        mine = await self._database.run(my_releases.load, owner, self._now().date())
+        today = self._now().date()
+        mine = await self._database.run(my_releases.load, owner, today, self._allowed)
         return replace(mine, snapshot=await self._chosen(mine.snapshot, mine.artists.wanted))
 
     async def _chosen(self, snapshot: Snapshot, wanted: Collection[str]) -> Snapshot:

@@ -6,11 +6,9 @@ When calls do not suffice for all, artists with recent releases come first.
 """
 
 import hashlib
-import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
-from itertools import islice
 
 from server.spotify.limits.quota import COUNTED_FOR
 from server.storage.artist_checks import CheckTally, Scheduled
@@ -148,52 +146,68 @@ class RotationOutlook:
         return f"{self.every} with {artists} and {self.calls_a_day} calls a day"
 
 
-def outlook(
-    mine: Collection[str],
-    schedules: Mapping[str, Scheduled],
-    calls_a_day: int,
-    now: datetime,
-) -> RotationOutlook:
-    """Return how often the artists `mine` are checked, by the ceiling.
+@dataclass(frozen=True)
+class Turn:
+    """An artist that waits to be checked; its `place` among all that wait counts from 0."""
 
-    `schedules` are those of all wanted artists, who share the calls of a day.
+    artist: str
+    place: int
+    next_check_at: datetime
+
+
+@dataclass(frozen=True)
+class Queue:
+    """All wanted artists, who share the calls of a day, and which of them are one owner's.
+
+    Of the owner's, `mine` in number, `checked` have been checked once or more, `recently` in the
+    last 7 days, and `failing` could not be checked the last time. Of all, a check is `planned`, and
+    of some it is `due`; `due_a_day` is how many checks a day the intervals of all ask for. `next`
+    are the first turns of the owner's artists.
     """
-    known = [schedules[each] for each in mine if each in schedules]
-    checked = [each.checked_at for each in known if each.checked_at is not None]
-    intervals = [each.interval_days for each in schedules.values()]
+
+    mine: int = 0
+    checked: int = 0
+    recently: int = 0
+    failing: int = 0
+    planned: int = 0
+    due: int = 0
+    due_a_day: float = 0.0
+    next: tuple[Turn, ...] = ()
+
+
+def outlook(queue: Queue, calls_a_day: int, now: datetime) -> RotationOutlook:
+    """Return how often the artists of an owner are checked, by the ceiling."""
     return RotationOutlook(
-        artists=len(mine),
-        checked=len(checked),
-        recently=sum(now - LATE <= at for at in checked),
-        failing=sum(each.error is not None for each in known),
+        artists=queue.mine,
+        checked=queue.checked,
+        recently=queue.recently,
+        failing=queue.failing,
         calls_a_day=calls_a_day,
-        days_between=days_between(intervals, calls_a_day),
-        upcoming=_upcoming(schedules.values(), set(mine), spacing(calls_a_day), now),
+        days_between=days_between(queue.planned, queue.due_a_day, calls_a_day),
+        upcoming=_upcoming(queue, calls_a_day, now),
     )
 
 
-def _upcoming(
-    schedules: Collection[Scheduled], mine: Collection[str], apart: timedelta, now: datetime
-) -> tuple[tuple[str, datetime], ...]:
-    """Return the next checks of the artists `mine`; those that are due come one after the other."""
-    due = [each for each in schedules if is_due(each, now)]
-    later = [each for each in schedules if not is_due(each, now)]
-    due.sort(key=lambda each: _urgency(each, now))
-    later.sort(key=lambda each: each.next_check_at)
-    turns = [(each.artist, now + place * apart) for place, each in enumerate(due)]
-    free = now + len(due) * apart
-    turns += [(each.artist, max(each.next_check_at, free)) for each in later]
-    return tuple(islice((turn for turn in turns if turn[0] in mine), NEXT))
+def _upcoming(queue: Queue, calls_a_day: int, now: datetime) -> tuple[tuple[str, datetime], ...]:
+    """Return when the next artists are checked; those that are due come one after the other."""
+    apart = spacing(calls_a_day)
+    free = now + queue.due * apart
+    return tuple(
+        (
+            each.artist,
+            now + each.place * apart if each.place < queue.due else max(each.next_check_at, free),
+        )
+        for each in queue.next
+    )
 
 
-def days_between(intervals: Collection[int], calls_a_day: int) -> float:
+def days_between(artists: int, due_a_day: float, calls_a_day: int) -> float:
     """Return the mean number of days between two checks of an artist.
 
-    `intervals` are the days after which each artist is due; where the calls do not suffice, it
-    takes as long as a round of all artists.
+    `due_a_day` is how many checks a day the intervals of the artists ask for; where the calls do
+    not suffice, it takes as long as a round of all artists.
     """
-    if not intervals:
+    if not artists:
         return 1.0
-    due_a_day = math.fsum(1 / max(days, 1) for days in intervals)
     capacity = max(calls_a_day / CALLS, 1 / LONGEST)
-    return len(intervals) / min(due_a_day, capacity)
+    return artists / min(due_a_day, capacity)

@@ -6,7 +6,7 @@ artist is searched for several times a day if the calls suffice; their own lists
 same, by `checker.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -83,6 +83,7 @@ class SearchWay:
 
     `calls_a_day` is how many searches may be made in 24 hours. `on_use` is called with whether the
     search is in use, `on_check` with what each check brought, `count` with its way and outcome.
+    `allowed` are the accounts whose artists are wanted, empty for all.
     """
 
     def __init__(
@@ -95,9 +96,11 @@ class SearchWay:
         on_use: Callable[[bool], None],
         on_check: Callable[[CheckTally, Scheduled], None],
         count: Count = lambda way, outcome: None,
+        allowed: Collection[str] = (),
     ) -> None:
         self._client = client
         self._database = database
+        self._allowed = allowed
         self._busy = busy
         self._calls_a_day = calls_a_day
         self._now = now
@@ -151,7 +154,7 @@ class SearchWay:
 
     async def _load(self, now: datetime) -> None:
         """Read the verdict, the wanted artists, and when each was searched for."""
-        wanted = await self._database.run(following.wanted)
+        wanted = await self._database.run(following.wanted, self._allowed)
         schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
         names = {artist: name for artist, name in wanted.items() if name and query_for(name)}
         self._verdict = await self._database.run(

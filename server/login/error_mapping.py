@@ -12,7 +12,7 @@ from server.errors import (
 )
 from server.login import errors
 from server.login.errors import LoginFailed
-from server.spotify.transport import quotable
+from server.spotify.quotation import quotable
 
 BY_CLASS: list[tuple[type[SpotifyError], type[LoginFailed]]] = [  # the narrower class first
     (CredentialsRejected, errors.ClientRefused),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.errors import BadAnswer
-from server.spotify.transport import quotable
+from server.spotify.quotation import quotable
 
 APP_PREFIX = "app:"  # of the account_id in the row of the app's own token; reserved for it
 USER_PREFIX = "id:"  # distinguishes an older id from an account_id, which may be the same text

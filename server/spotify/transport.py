@@ -19,12 +19,12 @@ from server.errors import BadAnswer, ConnectionCut, SpotifyTimeout, SpotifyUnava
 from server.observability.scrubber import MASK, SECRET_FIELDS
 from server.spotify import lenient_json
 from server.spotify.proxy import Proxies, Proxy, TunnelClient
+from server.spotify.quotation import MAX_QUOTE_LENGTH, quotable
 
 MAX_BODY_BYTES = 2 * 1024 * 1024  # decompressed; five times the longest page of Spotify
 MAX_HEAD_BYTES = 16 * 1024
 REQUEST_SECONDS = 20.0
 CONNECT_SECONDS = 5.0
-MAX_QUOTE_LENGTH = 200  # characters
 MAX_SECRET_LENGTH = 4096  # characters; longer tokens are refused
 USUAL_PORTS = {"http": 80, "https": 443}
 
@@ -98,12 +98,6 @@ def _secrets_of(headers: dict[str, str], body: str | None) -> tuple[str, ...]:
     given = [headers.get("Authorization", "").partition(" ")[2]]
     given += [form[name] for name in SECRET_FIELDS & form.keys()]
     return tuple(each for each in given if each)
-
-
-def quotable(text: str) -> str:
-    """Return the start of a foreign text on one line, without unprintable characters."""
-    shown = "".join(c if c.isprintable() else " " for c in text[:MAX_QUOTE_LENGTH])
-    return " ".join(shown.split())
 
 
 class _Client(SimpleAsyncHTTPClient):

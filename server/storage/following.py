@@ -7,15 +7,16 @@ Choices belong to an account, or to the server itself: those made by a command, 
 belongs to no account. They count for every account. An artist is an id of Spotify's throughout.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Select, and_, delete, func, or_, select, union_all
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, CompoundSelect, and_, delete, func, or_, select, union_all
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from models import Artist, ChosenArtist, FollowedArtist, FollowedList, Login
+from server.spotify.auth.token_store import is_allowed
 from server.storage.bulk import IN_BULK, inserted, is_any_of
 
 CHANNEL = "freshet_following"  # of NOTIFY: an owner's artists have changed
@@ -40,12 +41,13 @@ class MyArtists:
     @property
     def wanted(self) -> dict[str, str | None]:
         """The artists whose releases are wanted: followed or watched, and not ignored."""
-        both = {**self.followed, **{each: self.followed.get(each) for each in self.watched}}
-        return {
-            artist: name or self.watched.get(artist)
-            for artist, name in both.items()
-            if artist not in self.ignored
-        }
+        both = dict.fromkeys((*self.followed, *self.watched))
+        return {artist: self.name_of(artist) for artist in both if artist not in self.ignored}
+
+    def name_of(self, artist: str) -> str | None:
+        """Return the name of one of the artists, by whichever reason it is known."""
+        named = (each.get(artist) for each in (self.followed, self.watched, self.ignored))
+        return next(filter(None, named), None)
 
 
 @dataclass(frozen=True)
@@ -60,55 +62,80 @@ class ListState:
     error: str | None = None
 
 
-def read_mine(session: Session, account_id: str | None) -> MyArtists:
+def read_mine(session: Session, account_id: str | None, allowed: Collection[str] = ()) -> MyArtists:
     """Read the artists of an account with the choices of the server; those of all if it is None.
 
     An account's own choice wins over the server's. Of all together, those artists are ignored that
-    some owner ignores and none wants.
+    some owner ignores and none wants. `allowed` are the accounts that count, empty for all.
     """
     followed = select(FollowedArtist.artist, FollowedArtist.name).where(NOW_FOLLOWED)
     chosen = select(
         ChosenArtist.artist, KNOWN_NAME.label("name"), ChosenArtist.choice, ChosenArtist.chosen_at
     ).outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
-    if account_id is None:
-        return _read_all(session, followed, chosen)
     whose = ChosenArtist.account_id
+    if account_id is None:
+        ours = FollowedArtist.account_id, FollowedArtist.position
+        return _read_all(
+            session,
+            session.execute(followed.where(counts(ours[0], allowed)).order_by(*ours)),
+            session.execute(
+                chosen.where(counts(whose, allowed)).order_by(ChosenArtist.chosen_at.desc())
+            ),
+            allowed,
+        )
     followed = followed.where(FollowedArtist.account_id == account_id)
     chosen = chosen.where(or_(whose.is_(None), whose == account_id)).order_by(whose.nulls_first())
     latest = {row.artist: row for row in session.execute(chosen)}
     ordered = sorted(latest.values(), key=lambda row: row.chosen_at, reverse=True)
     return MyArtists(
         {row.artist: row.name for row in session.execute(followed.order_by("position"))},
-        {row.artist: row.name for row in ordered if row.choice == "watched"},
-        {row.artist: row.name for row in ordered if row.choice == "ignored"},
+        _named(row for row in ordered if row.choice == "watched"),
+        _named(row for row in ordered if row.choice == "ignored"),
     )
 
 
 def _read_all(
-    session: Session, followed: Select[*tuple[Any, ...]], chosen: Select[*tuple[Any, ...]]
+    session: Session, followed: Iterable[Any], chosen: Iterable[Any], allowed: Collection[str]
 ) -> MyArtists:
-    by_owner = followed.order_by(FollowedArtist.account_id, FollowedArtist.position)
-    rows = session.execute(chosen.order_by(ChosenArtist.chosen_at.desc())).all()
-    wanted_by_any = wanted(session)
-    return MyArtists(
-        {row.artist: row.name for row in session.execute(by_owner)},
-        {row.artist: row.name for row in rows if row.choice == "watched"},
-        {
-            row.artist: row.name
-            for row in rows
-            if row.choice == "ignored" and row.artist not in wanted_by_any
-        },
-    )
+    rows, wanted_by_any = list(chosen), wanted(session, allowed)
+    ignored = [row for row in rows if row.choice == "ignored" and row.artist not in wanted_by_any]
+    watched = [row for row in rows if row.choice == "watched"]
+    return MyArtists(_named(followed), _named(watched), _named(ignored))
 
 
-def wanted(session: Session) -> dict[str, str | None]:
+def _named(rows: Iterable[Any]) -> dict[str, str | None]:
+    """Return the names of artists in the order of the rows; any name is better than none."""
+    found: dict[str, str | None] = {}
+    for row in rows:
+        found[row.artist] = row.name or found.get(row.artist)
+    return found
+
+
+def counts(
+    whose: InstrumentedAttribute[str | None] | InstrumentedAttribute[str], allowed: Collection[str]
+) -> ColumnElement[bool]:
+    """Make the condition for what the server itself or an account has chosen that may log in."""
+    admitted = select(Login.account_id).where(is_allowed(allowed))
+    return or_(whose.is_(None), whose.in_(admitted))
+
+
+def wanted(session: Session, allowed: Collection[str] = ()) -> dict[str, str | None]:
     """Read the artists that any account or the server wants, with their names, None if unknown.
 
-    One statement, whatever the number of accounts, because the leader calls it every minute.
+    `allowed` are the accounts that may log in, empty for all: what others follow or watch is not
+    wanted. One statement, whatever the number of accounts, because the leader calls it often.
     """
+    found: dict[str, str | None] = {}
+    for artist, name, _ in session.execute(select_wanted(allowed)):
+        found[artist] = name or found.get(artist)
+    return found
+
+
+def select_wanted(allowed: Collection[str]) -> CompoundSelect[Any]:
+    """Make the statement for wanted artists with names and owners; the server's owner is null."""
     own, of_server = aliased(ChosenArtist), aliased(ChosenArtist)
     followed = (
-        select(FollowedArtist.artist, FollowedArtist.name)
+        select(FollowedArtist.artist, FollowedArtist.name, FollowedArtist.account_id.label("owner"))
         .outerjoin(
             own,
             and_(own.artist == FollowedArtist.artist, own.account_id == FollowedArtist.account_id),
@@ -117,18 +144,15 @@ def wanted(session: Session) -> dict[str, str | None]:
             of_server,
             and_(of_server.artist == FollowedArtist.artist, of_server.account_id.is_(None)),
         )
-        .where(NOW_FOLLOWED)
+        .where(NOW_FOLLOWED, counts(FollowedArtist.account_id, allowed))
         .where(func.coalesce(own.choice, of_server.choice, "watched") != "ignored")
     )
     watched = (
-        select(ChosenArtist.artist, KNOWN_NAME)
+        select(ChosenArtist.artist, KNOWN_NAME, ChosenArtist.account_id)
         .outerjoin(Artist, Artist.spotify_id == ChosenArtist.artist)
-        .where(ChosenArtist.choice == "watched")
+        .where(ChosenArtist.choice == "watched", counts(ChosenArtist.account_id, allowed))
     )
-    found: dict[str, str | None] = {}
-    for artist, name in session.execute(union_all(followed, watched)):
-        found[artist] = name or found.get(artist)
-    return found
+    return union_all(followed, watched)
 
 
 def choose(

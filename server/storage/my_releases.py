@@ -4,7 +4,7 @@ Each function runs in its caller's transaction. An owner is an account, or the s
 which sees the artists of everybody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -40,9 +40,18 @@ class ArtistCheckState:
     error: str | None = None
 
 
-def load(session: Session, account_id: str | None, today: date, depth: Depth = HELD) -> Mine:
-    """Read an owner's artists and their releases; `today` is the day in UTC."""
-    artists = following.read_mine(session, account_id)
+def load(
+    session: Session,
+    account_id: str | None,
+    today: date,
+    allowed: Collection[str] = (),
+    depth: Depth = HELD,
+) -> Mine:
+    """Read an owner's artists and their releases; `today` is the day in UTC.
+
+    `allowed` are the accounts that count, empty for all.
+    """
+    artists = following.read_mine(session, account_id, allowed)
     wanted = list(artists.wanted)
     return Mine(artists, snapshots.load_of_artists(session, wanted, today, depth))
 

@@ -23,7 +23,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "spotify.limits": ("spotify", "database", "models"),
     "spotify.auth": ("spotify", "spotify.limits", "database", "models", "config"),
     "spotify.api": ("spotify", "spotify.limits", "spotify.auth", "database", "models", "config"),
-    "storage": ("spotify", "catalog", "models", "observability"),
+    "storage": ("spotify", "spotify.auth", "catalog", "models", "observability"),
     "following": (
         "storage",
         "spotify",

@@ -66,9 +66,8 @@ def chosen(mine: MyArtists) -> tuple[list[ChoiceButton], list[ChoiceButton]]:
 
 
 def _listed(mine: MyArtists, artists: Iterable[str]) -> list[ChoiceButton]:
-    every = {**mine.followed, **mine.watched, **mine.ignored}
     return [
-        ChoiceButton(artist, every.get(artist) or artist, _action(mine, artist))
+        ChoiceButton(artist, mine.name_of(artist) or artist, _action(mine, artist))
         for artist in list(artists)[:MOST_LISTED]
     ]
 

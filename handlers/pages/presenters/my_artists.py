@@ -8,7 +8,8 @@ from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from server.catalog.my_queries import HOME, MY_FEEDS
 from server.catalog.query import ReleaseQuery
 from server.following.artist_list import OwnState
-from server.storage.following import ListState, MyArtists
+from server.following.overview_store import ArtistCounts
+from server.storage.following import ListState
 
 MOST_UPCOMING = 5  # releases in the row above the wall
 NO_ARTISTS_YET = (
@@ -34,28 +35,28 @@ def upcoming_row(query: ReleaseGridQuery) -> ReleaseGridQuery | None:
     return query.model_copy(update=changes)
 
 
-def summary(mine: MyArtists) -> str:
+def summary(counts: ArtistCounts) -> str:
     """Count the artists: 160 followed, 2 watched, 1 ignored."""
     parts = [
-        f"{grouped(len(artists))} {word}"
-        for artists, word in (
-            (mine.followed, "followed"),
-            (mine.watched, "watched"),
-            (mine.ignored, "ignored"),
+        f"{grouped(number)} {word}"
+        for number, word in (
+            (counts.followed, "followed"),
+            (counts.watched, "watched"),
+            (counts.ignored, "ignored"),
         )
-        if artists
+        if number
     ]
     return ", ".join(parts) or "None yet"
 
 
-def state_of_list(state: ListState, mine: MyArtists) -> str:
+def state_of_list(state: ListState, counts: ArtistCounts) -> str:
     """Say what is known of the account's list on Spotify."""
     if state.error is not None:
         since = f"; it is as of {moment(state.read_at)}" if state.read_at else ""
         return f"Your list on Spotify could not be read: {state.error}{since}."
     if state.read_at is None:
         return "Your list on Spotify has not been read yet."
-    follows = "nobody" if not mine.followed else counted(len(mine.followed), "artist")
+    follows = "nobody" if not counts.followed else counted(counts.followed, "artist")
     return f"You follow {follows} on Spotify, as of {moment(state.read_at)}."
 
 

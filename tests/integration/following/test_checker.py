@@ -338,7 +338,7 @@ async def test_the_outlook_counts_first_checks_and_names_the_next_ones(
     await checks.watch(1, 2, 3)
     await checks.ticks(2)
     database = AdmittedDatabase(checks.database, Admission())
-    artists = ArtistList(database, "", checks.following.calls_a_day, checks.clock)
+    artists = ArtistList(database, "", (), checks.following.calls_a_day, checks.clock)
     outlook = (await artists.state(None)).outlook
     assert (outlook.artists, outlook.checked, outlook.every) == (3, 2, "every day")
     (waiting,) = (number for number in (1, 2, 3) if not checks.calls(number))

@@ -105,7 +105,7 @@ async def test_an_account_that_logs_in_again_after_it_disconnected_has_nothing_o
 
 
 @pytest.mark.gen_test
-async def test_accounts_see_and_revoke_only_their_own_keys_and_only_while_they_are_allowed(
+async def test_accounts_have_keys_and_artists_of_their_own_and_only_while_they_are_allowed(
     set_stage: SetStage,
 ) -> None:
     stage = await set_stage(allowed_users="account-1,account-2")
@@ -138,3 +138,11 @@ async def test_accounts_see_and_revoke_only_their_own_keys_and_only_while_they_a
     assert (await script.fetch(f"/feeds/my/none?key={two.key}")).code == 404
     assert await stage.all("SELECT count(*) FROM access_keys") == [2]
     script.http.close()
+    for allowed, checked in (("account-2", []), ("account-1,account-2", [ARTIST])):
+        again = await set_stage(stage.standin, allowed_users=allowed)
+        for job in (again.freshet.following.checker, again.freshet.following.search):
+            await job.tick()
+        assert await stage.all("SELECT artist FROM artist_schedules") == checked
+        everybodys = await again.freshet.own.artist_list.state(None)
+        held = await again.freshet.own.my_releases.read(None)
+        assert everybodys.outlook.artists == len(held.artists.wanted) == len(checked)

@@ -172,6 +172,27 @@ def test_after_a_disconnect_everything_of_the_account_is_gone_and_no_other(run: 
     assert run(following.list_state, "a").read_at is None
 
 
+def test_what_an_account_wants_that_may_not_log_in_is_not_wanted_meanwhile(run: Run) -> None:
+    for account, artist in (("a", "x"), ("b", "y")):
+        run(list_store.record_followed, account, [(artist, artist.upper())], NOW)
+        run(following.choose, account, {f"{artist}2": None}, "watched", NOW)
+    run(following.choose, "a", {"y": None}, "ignored", NOW)
+    run(following.choose, None, {"z": None}, "watched", NOW)
+    assert set(run(following.wanted, ["b"])) == {"y", "y2", "z"}
+    mine = run(following.read_mine, None, ["b"])
+    assert (set(mine.wanted), mine.ignored) == ({"y", "y2", "z"}, {})
+    assert set(run(following.wanted, ["a", "b"])) == {"x", "x2", "y", "y2", "z"}
+
+
+def test_any_name_of_an_artist_is_better_than_none(run: Run) -> None:
+    run(list_store.record_followed, "a", [("x", "Xi")], NOW)
+    for account, name in (("a", None), ("b", "Xi of b"), (None, None)):
+        run(following.choose, account, {"x": name}, "watched", NOW)
+    mine, everybodys = run(following.read_mine, "a"), run(following.read_mine, None)
+    assert (mine.wanted, mine.name_of("x"), mine.name_of("y")) == ({"x": "Xi"}, "Xi", None)
+    assert everybodys.watched == {"x": "Xi of b"}
+
+
 def test_without_any_account_the_servers_choices_are_wanted(run: Run) -> None:
     run(following.choose, None, {"z": "Zed"}, "watched", NOW)
     run(token_store.delete_login, "a")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from server.following import rotation
-from server.following.rotation import DAY
+from server.following.rotation import DAY, Queue, Turn
 from server.storage.artist_checks import CheckTally, Scheduled
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -111,28 +111,19 @@ def test_a_search_leaves_the_plan_unless_it_found_a_release() -> None:
     assert after.next_check_at <= NOW + 1.5 * DAY
 
 
-def test_the_outlook_says_how_often_each_artist_is_checked() -> None:
-    names = [f"artist{number}" for number in range(120)]
-    schedules = {name: scheduled(name) for name in names[:90]}
-    schedules |= {
-        name: scheduled(name, checked_at=NOW - 8 * DAY, due=-DAY) for name in names[90:110]
-    }
-    outlook = rotation.outlook(names, schedules, 80, NOW)
-    assert (outlook.artists, outlook.checked, outlook.recently) == (120, 110, 90)
-    assert outlook.completeness == 0.75
-    assert len(outlook.upcoming) == 10
+def test_who_is_due_is_checked_one_after_the_other_and_later_ones_after_that() -> None:
+    soon, late = NOW + timedelta(minutes=5), NOW + 3 * DAY
+    turns = (Turn("x", 0, NOW), Turn("y", 2, NOW - DAY), Turn("z", 5, soon), Turn("w", 6, late))
     apart = rotation.spacing(80)
-    assert [at for _, at in outlook.upcoming] == [NOW + place * apart for place in range(10)]
-
-
-def test_the_outlook_of_one_owner_counts_the_artists_of_the_others() -> None:
-    schedules = {f"artist{number}": scheduled(f"artist{number}") for number in range(160)}
-    outlook = rotation.outlook(["artist0"], schedules, 80, NOW)
-    assert (outlook.artists, outlook.sentence) == (
-        1,
-        "every 4 days with 1 artist and 80 calls a day",
+    queue = Queue(mine=4, checked=3, planned=80, due=5, due_a_day=80.0, next=turns)
+    outlook = rotation.outlook(queue, 80, NOW)
+    assert (outlook.artists, outlook.checked, outlook.every) == (4, 3, "every 2 days")
+    assert outlook.upcoming == (
+        ("x", NOW),
+        ("y", NOW + 2 * apart),
+        ("z", NOW + 5 * apart),
+        ("w", late),
     )
-    assert [artist for artist, _ in outlook.upcoming] == ["artist0"]
 
 
 @pytest.mark.parametrize(
@@ -148,15 +139,15 @@ def test_the_outlook_of_one_owner_counts_the_artists_of_the_others() -> None:
 def test_the_days_between_two_checks_follow_from_the_plan_and_the_ceiling(
     artists: int, interval: int, calls: int, every: str
 ) -> None:
-    days = rotation.days_between([interval] * artists, calls)
+    days = rotation.days_between(artists, artists / interval, calls)
     assert rotation.RotationOutlook(artists, days_between=days).every == every
 
 
 def test_nobody_wanted_is_no_division_by_zero() -> None:
-    outlook = rotation.outlook([], {}, 0, NOW)
+    outlook = rotation.RotationOutlook(days_between=rotation.days_between(0, 0, 0))
     assert outlook.completeness == 1
     assert outlook.sentence == "every day with 0 artists and 0 calls a day"
-    assert rotation.days_between([1], 0) == 7
+    assert rotation.days_between(1, 1, 0) == 7
 
 
 def test_the_calls_of_a_day_are_spread() -> None:
