@@ -65,8 +65,22 @@ class TooManyKeys(RequestError):
         super().__init__(f"An account can have {most} keys. Revoke one that is no longer used.")
 
 
+class TooManyArtists(RequestError):
+    """More artists than one owner may watch, or ignore; nothing of the request was stored."""
+
+    status = 409
+    kind = "too-many-artists"
+    title = "There are too many artists"
+
+    def __init__(self, choice: str, most: int, asked: int) -> None:
+        super().__init__(
+            f"At most {most:,} artists can be {choice}; with these it would be {asked:,}. "
+            "Nothing was changed."
+        )
+
+
 class ImportRefused(RequestError):
-    """A file of artists that is too long, or no text at all; nothing of it was imported."""
+    """A file of artists that is empty, too long, or no text at all; nothing of it was imported."""
 
     kind = "import-refused"
     title = "The file cannot be imported"

@@ -99,11 +99,9 @@ class ImportHandler(OwnerHandler):
     async def post(self) -> None:
         """Watch the artists, and say which lines were not understood.
 
-        Raises ImportRefused, Overloaded or a DatabaseError.
+        Raises ImportRefused, TooManyArtists, Overloaded or a DatabaseError.
         """
         content = bytes(self._received)
-        if not content:
-            raise ImportRefused("The body is empty: it needs a line for each artist.")
         self.write_json(asdict(await self._choices.import_artists(self.owner, content)))
 
 
@@ -118,7 +116,7 @@ class ChoiceHandler(OwnerHandler):
         self._choices, self._choice = choices, choice
 
     async def put(self, artist: str) -> None:
-        """Choose the artist. Raises Overloaded or a DatabaseError."""
+        """Choose the artist. Raises TooManyArtists, Overloaded or a DatabaseError."""
         await self._choices.choose(self.owner, {artist: None}, self._choice)
         self.set_status(204)
 

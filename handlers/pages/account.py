@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from handlers.access import PRIVATE, READING
-from handlers.pages.base import NOWHERE, PageHandler, Pages
+from handlers.pages.base import NOWHERE, POLICY, PageHandler, Pages
 from handlers.pages.presenters.formatting import counted, moment
 from server.errors import DatabaseError, NotFound
 from server.login.login_budget import KNOWN_COOKIE, KNOWN_LIFE
@@ -15,6 +15,7 @@ from server.request_errors import LoginRequired, Overloaded
 from server.spotify.consent import Consent
 from server.sync.status import Status
 
+LOGIN = "/auth/login/?next=/my/"  # the same for all private pages
 VISITOR_SECONDS = 2.0  # how long a page waits for the database
 
 
@@ -47,12 +48,30 @@ class OwnersHandler(PageHandler):
         assert self._owner is not None
         return self._owner
 
+    def send_page(self, name: str, status: int = 200, policy: str = POLICY, **values: Any) -> None:
+        """Answer with a page, which leads the logged-in account to its artists."""
+        super().send_page(name, status, policy, **{"visitor": self._owner, **values})
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error page, for strangers also where the method is unknown."""
-        if status_code == 405 and self._owner is None:
-            kwargs["exc_info"] = (LoginRequired, LoginRequired(), None)
-            status_code = LoginRequired.status
-        super().write_error(status_code, **kwargs)
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        if isinstance(error, LoginRequired) or (status_code == 405 and self._owner is None):
+            self._invite()
+        else:
+            super().write_error(status_code, **kwargs)
+
+    def _invite(self) -> None:
+        """Answer a stranger: what is here, and how to log in, whatever the path."""
+        self.set_header("WWW-Authenticate", self.login_challenge())
+        self.send_page(
+            "stranger.html",
+            LoginRequired.status,
+            title=LoginRequired.title,
+            scopes=self._login_service.scopes,
+            obstacle=self.obstacle,
+            login=LOGIN,
+            request_id=self.request_id,
+        )
 
 
 class PrivateHandler(OwnersHandler):

@@ -13,7 +13,6 @@ from server import __version__
 from server.config.addresses import origin_of
 from server.errors import FreshetError, InvalidParameters, NotFound
 from server.login.errors import LoginFailed
-from server.request_errors import LoginRequired
 from server.serving.negotiation import prefers_page
 
 HERE = Path(__file__).parents[1]
@@ -114,9 +113,6 @@ class PageHandler(SessionHandler):
             self.set_header("Allow", self.allowed_methods())
             advice = "This address only accepts the forms of Freshet's own pages."
         again = error.again if isinstance(error, LoginFailed) else None
-        if isinstance(error, LoginRequired):
-            again = "Log in"
-            self.set_header("WWW-Authenticate", self.login_challenge())
         faults = error.faults if isinstance(error, InvalidParameters) else ()
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
         self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)

@@ -9,11 +9,11 @@ from handlers.pages.presenters import choice_buttons
 from handlers.pages.presenters.choice_buttons import Action
 from handlers.pages.presenters.formatting import counted
 from server.errors import DatabaseError, InvalidParameters, ParameterFault
-from server.following.choices import Choices
+from server.following.choices import EMPTY, Choices
 from server.following.my_releases import MyReleases
 from server.login.attempt import local_path
 from server.login.session_store import Visitor
-from server.request_errors import Overloaded
+from server.request_errors import ImportRefused, Overloaded
 from server.storage.following import Choice, MyArtists
 
 
@@ -59,7 +59,7 @@ class ChooseHandler(PrivateHandler):
     async def post(self, artist: str) -> None:
         """Do what the button says; `next` is the local path to go to afterwards.
 
-        Raises InvalidParameters, Overloaded or a DatabaseError.
+        Raises InvalidParameters, TooManyArtists, Overloaded or a DatabaseError.
         """
         owner = self.owner.account_id
         action = self.get_body_argument("do", "")
@@ -100,11 +100,13 @@ class ImportPageHandler(PrivateHandler):
     async def post(self) -> None:
         """Watch the artists, and show which lines were not understood, if any.
 
-        Raises ImportRefused, Overloaded or a DatabaseError.
+        Raises ImportRefused, TooManyArtists, Overloaded or a DatabaseError.
         """
         owner = self.owner.account_id
         text = self.get_body_argument("list", "", strip=False)
         imported = await self._choices.import_artists(owner, text.encode())
+        if not imported.artists and not imported.lines_not_understood:
+            raise ImportRefused(EMPTY)  # comments alone
         if not imported.lines_not_understood:
             self.redirect_to("/my/", done="import")
             return

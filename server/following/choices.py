@@ -11,10 +11,11 @@ import structlog
 from server.database.admission import AdmittedDatabase
 from server.following import import_parser
 from server.following.import_parser import ImportedArtists, NotUnderstood
-from server.request_errors import Overloaded
+from server.request_errors import ImportRefused, Overloaded
 from server.storage import following
 from server.storage.following import Choice
 
+EMPTY = "The list is empty: it needs a line for each artist."
 MOST_FAULTS = 1000  # lines that an answer lists
 MOST_IMPORTS = 8  # at a time, because their bodies are long
 
@@ -65,7 +66,12 @@ class Choices:
             self._importing -= 1
 
     async def import_artists(self, owner: str | None, content: bytes) -> Imported:
-        """Watch the artists that a text or a table names. Raises ImportRefused."""
+        """Watch the artists that a text or a table names.
+
+        Raises ImportRefused or TooManyArtists.
+        """
+        if not content.strip():
+            raise ImportRefused(EMPTY)
         found: ImportedArtists = await self._compute(import_parser.parse, content)
         count = await self.choose(owner, found.artists, "watched") if found.artists else 0
         faults = found.faults
@@ -74,7 +80,10 @@ class Choices:
     async def choose(
         self, owner: str | None, artists: Mapping[str, str | None], choice: Choice
     ) -> int:
-        """Watch or ignore artists, given with their names if known; return how many changed."""
+        """Watch or ignore artists, given with their names if known; return how many changed.
+
+        Raises TooManyArtists.
+        """
         count = await self._database.run(
             following.choose, owner, artists, choice, self._now(), self._origin
         )

@@ -16,6 +16,7 @@ from server.serving.feeds import FORMATS, Channel
 PROBLEM = "application/problem+json"
 EVENTS = "/api/events"
 KEYS = "/api/my/keys/"
+CHOOSING = ("/api/my/import/", "/api/my/watched/{id}/", "/api/my/ignored/{id}/")
 ROOT = "http://127.0.0.1:5000"
 AT = "2026-11-20T05:00:12Z"
 CREDIT = {"spotify_id": "7dGJo4pcD2V6oG8kP0tJRR", "name": "Northern Harbour"}
@@ -177,6 +178,10 @@ ERRORS_OF_KEYS = ERRORS | {
     409: request_errors.TooManyKeys,
     413: errors.RequestError,
 }
+ERRORS_OF_ARTISTS = ERRORS | {
+    400: request_errors.ImportRefused,
+    409: request_errors.TooManyArtists,
+}
 ERRORS_OF_EVENTS = ERRORS | {
     429: request_errors.TooManyOfOneClient,
     503: request_errors.TooManyListeners,
@@ -230,6 +235,7 @@ def event() -> str:
 def add_problems(paths: dict[str, Any]) -> None:
     """Add an example to every error response in the `paths` of an OpenAPI document."""
     others = {EVENTS: ERRORS_OF_EVENTS, KEYS: ERRORS_OF_KEYS}
+    others |= dict.fromkeys(CHOOSING, ERRORS_OF_ARTISTS)
     for path, item in paths.items():
         errors_by_status = others.get(path, ERRORS)
         for status, response in (each for of in item.values() for each in of["responses"].items()):

@@ -158,8 +158,14 @@ OF_THE_API = (
         "Revoke a key that is no longer used, then try again.",
     ),
     explain(
+        request_errors.TooManyArtists,
+        "An owner can watch 10 000 artists and ignore as many. Nothing of the request was stored.",
+        "Take back some of the choices first. Artists that you follow on Spotify do not count, and "
+        "need not be watched.",
+    ),
+    explain(
         request_errors.ImportRefused,
-        "A file of artists to import is too long, or is not text. Nothing of it was imported.",
+        "A list of artists to import is empty, too long, or not text. Nothing of it was imported.",
         "Send text or CSV in UTF-8, of 1 MiB and 20 000 lines at most.",
     ),
     explain(
@@ -255,16 +261,8 @@ OF_LOGINS = tuple(
         (failures.SpotifySlow, "Spotify did not respond within the time limit."),
     )
 )
-ALL = (
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    BAD_REQUEST,
-    REQUEST_TIMEOUT,
-    HEAD_TOO_LARGE,
-    *OF_THE_API,
-    INTERNAL_ERROR,
-    *OF_LOGINS,
-)
+GENERAL = (NOT_FOUND, METHOD_NOT_ALLOWED, BAD_REQUEST, REQUEST_TIMEOUT, HEAD_TOO_LARGE)
+ALL = (*GENERAL, *OF_THE_API, INTERNAL_ERROR, *OF_LOGINS)
 BY_KIND = {each.kind: each for each in ALL}
 OF_TORNADO = {
     404: NOT_FOUND,

@@ -16,12 +16,15 @@ from sqlalchemy import ColumnElement, CompoundSelect, and_, delete, func, or_, s
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from models import Artist, ChosenArtist, FollowedArtist, FollowedList, Login
+from server.request_errors import TooManyArtists
 from server.spotify.auth.token_store import is_allowed
 from server.storage.bulk import IN_BULK, inserted, is_any_of
 
 CHANNEL = "freshet_following"  # of NOTIFY: an owner's artists have changed
 NOW_FOLLOWED = FollowedArtist.unfollowed_at.is_(None)
 KNOWN_NAME = func.coalesce(Artist.name, ChosenArtist.name)  # the catalogue's is the newer one
+MOST_CHOSEN = 10_000  # artists that one owner watches, and as many that it ignores
+CHOOSING_LOCK = 0x43686F6F  # arbitrary; choices at the same time cannot exceed the bound together
 SERVER_ALONE = ""  # in place of an account: the choices of the server, and no list
 
 Choice = Literal["watched", "ignored"]
@@ -166,7 +169,7 @@ def choose(
     """Watch or ignore artists, given with their names if known; notify every process of changes.
 
     A choice replaces the owner's earlier one of the same artist. Returns how many have changed,
-    none for an account that has been disconnected.
+    none for an account that has been disconnected. Raises TooManyArtists.
     """
     rows = [
         {
@@ -180,6 +183,7 @@ def choose(
     ]
     if not rows or not exists(session, account_id):
         return 0
+    session.execute(select(func.pg_advisory_xact_lock(CHOOSING_LOCK)))
     statement = inserted(ChosenArtist, rows)
     changed = session.execute(
         statement.on_conflict_do_update(
@@ -193,8 +197,21 @@ def choose(
         ).returning(ChosenArtist.id)
     ).all()
     if changed:
+        _refuse_too_many(session, account_id, choice)
         notify(session, origin)
     return len(changed)
+
+
+def _refuse_too_many(session: Session, account_id: str | None, choice: Choice) -> None:
+    counted = select(func.count()).select_from(ChosenArtist).where(_made_by(account_id))
+    count = session.scalar(counted.where(ChosenArtist.choice == choice)) or 0
+    if count > MOST_CHOSEN:
+        raise TooManyArtists(choice, MOST_CHOSEN, count)
+
+
+def _made_by(account_id: str | None) -> ColumnElement[bool]:
+    """Make the condition for the choices of one owner."""
+    return func.coalesce(ChosenArtist.account_id, "") == (account_id or "")
 
 
 def unchoose(
@@ -208,9 +225,8 @@ def unchoose(
 
     Returns how many had it.
     """
-    owner = func.coalesce(ChosenArtist.account_id, "") == (account_id or "")
     gone = delete(ChosenArtist).where(
-        owner, is_any_of(ChosenArtist.artist, artists), ChosenArtist.choice == choice
+        _made_by(account_id), is_any_of(ChosenArtist.artist, artists), ChosenArtist.choice == choice
     )
     found = session.execute(gone.returning(ChosenArtist.id), execution_options=IN_BULK).all()
     if found:

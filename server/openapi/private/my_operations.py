@@ -104,7 +104,8 @@ def _following() -> dict[str, Any]:
 
 
 def _import() -> dict[str, Any]:
-    schema = {"type": "string", "pattern": "^[^\\u0000]+$"}  # no text has such a character
+    # Something to read, and no U+0000, which text does not have.
+    schema = {"type": "string", "pattern": "^[^\\u0000]*[^\\u0000\\t-\\r ][^\\u0000]*$"}
     text = {"schema": schema, "example": examples.IMPORT}
     return {
         "operationId": "importArtists",
@@ -115,6 +116,7 @@ def _import() -> dict[str, Any]:
         "responses": {
             "200": json_response("What the import has brought.", "ImportResult", HEADERS),
             "400": problem("The body is empty, too long, or no text at all; nothing was imported."),
+            "409": problem("With these you would watch over 10,000 artists; nothing was imported."),
             **refusals(lacks("manage")),
         },
     }
@@ -129,12 +131,19 @@ def _choices(name: str, verb: str) -> dict[str, Any]:
         "schema": {"type": "string", "pattern": "^[0-9A-Za-z]{22}$"},
     }
     return {
-        "put": _choice(f"{verb.lower()}Artist", f"{verb} an artist", place),
+        "put": _choice(
+            f"{verb.lower()}Artist",
+            f"{verb} an artist",
+            place,
+            ("409", problem(f"You {verb.lower()} 10,000 artists, the most that one owner can.")),
+        ),
         "delete": _choice(f"un{verb.lower()}Artist", f"No longer {verb.lower()} an artist", place),
     }
 
 
-def _choice(operation: str, summary: str, place: dict[str, Any]) -> dict[str, Any]:
+def _choice(
+    operation: str, summary: str, place: dict[str, Any], *more: tuple[str, Any]
+) -> dict[str, Any]:
     return {
         "operationId": operation,
         "summary": summary,
@@ -148,6 +157,7 @@ def _choice(operation: str, summary: str, place: dict[str, Any]) -> dict[str, An
                 "headers": headers_of(HEADERS),
             },
             "404": problem("This is no id of an artist."),
+            **dict(more),
             **refusals(lacks("manage")),
         },
     }

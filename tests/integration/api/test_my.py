@@ -16,6 +16,7 @@ from server.following import list_store
 from server.following.choices import MOST_IMPORTS
 from server.following.my_releases import MOST_OWNERS
 from server.storage import following
+from server.storage.following import MOST_CHOSEN
 from tests.support.catalog_server import Stage
 from tests.support.clock import Clock
 from tests.support.databases import NewDatabase
@@ -392,8 +393,15 @@ async def test_an_import_may_be_long_but_not_too_long_and_a_strangers_is_not_rea
     assert (await send(reader, long)).code == 403
     answer = await send(mine, long)
     assert orjson.loads(answer.body)["newly_watched"] == 5000
-    for wrong in (b"x" * 1_100_000, b"x\n" * 20_001, b"PK\x03\x04 is a spreadsheet"):
+    for wrong in (b"x" * 1_100_000, b"x\n" * 20_001, b"PK\x03\x04 is a spreadsheet", b"", b" \n"):
         refused = await send(mine, wrong)
         assert refused.code == 400
         assert orjson.loads(refused.body)["type"] == "/problems/import-refused"
     assert (await send(stranger, b"x" * 1_100_000)).code == 401
+    rest = "\n".join(f"{number:022d}" for number in range(MOST_CHOSEN + 1)).encode()
+    for body, watched in ((rest, 5000), (rest[23:], 5000), (rest[:-23], MOST_CHOSEN)):
+        answer = await send(mine, body)
+        assert answer.code == (200 if watched == MOST_CHOSEN else 409)
+        assert (await mine.get("/api/my/following/?limit=1"))["watched"] == watched
+    assert (await mine.fetch(WATCHED, "PUT")).code == 409
+    assert (await mine.fetch(f"/api/my/ignored/{ARTISTS[5]}", "PUT")).code == 204

@@ -86,7 +86,7 @@ async def test_strangers_and_pages_of_other_sites_get_no_further(set_stage: SetS
         response = await stranger.get(path)
         page = read_page(response, 401)
         assert "You are not logged in" in page
-        assert 'href="/auth/login/"' in page
+        assert 'href="/auth/login/?next=/my/"' in page
         assert response.headers["WWW-Authenticate"].startswith("Cookie ")
         assert read_page(await browser.get("/my/none"), 404)
     for path in (PATH, "/my/keys/1/revoke/", "/my/none"):

@@ -9,7 +9,7 @@ import pytest
 from server.following import list_store
 from server.storage import sweeps
 from tests.support.examples import album, albums, artist, spotify_id, sweep
-from tests.support.login_browser import Browser, SetStage, Stage, landing
+from tests.support.login_browser import Browser, SetStage, Stage, landing, read_page
 from tests.support.standins import StartStandIn
 from tests.support.waiting import until
 
@@ -62,13 +62,20 @@ async def test_the_page_needs_a_login_and_says_what_to_do_without_artists(
     browser = stage.browser()
     stranger, nowhere = await browser.get("/my/"), await browser.get("/my/nothing/")
     assert stranger.code == nowhere.code == 401
-    assert "You are not logged in" in stranger.body.decode()
-    admitted = await browser.log_in("/my/")
+    page = read_page(stranger, 401)
+    assert "You are not logged in" in page
+    assert "<code>user-follow-read</code>" in page
+    (link,) = re.findall(r'href="(/auth/login/\?[^"]+)"', page)
+    consent = (await browser.get(link)).headers["Location"]
+    admitted = await browser.get(await browser.agree(consent))
     assert landing(stage.url, admitted.headers["Location"]) == f"{stage.url}/my/"
     mine = await browser.get("/my/")
     assert (mine.code, mine.headers["Cache-Control"]) == (200, "private, no-store")
     assert "No artists yet" in mine.body.decode()
-    assert (await browser.get("/my/nothing/")).code == 404
+    nowhere = await browser.get("/my/nothing/")
+    for private in (await browser.get("/my/keys/"), nowhere):
+        assert 'href="/my/">My artists' in private.body.decode()
+    assert nowhere.code == 404
 
 
 @pytest.mark.gen_test
@@ -205,6 +212,11 @@ async def test_a_list_is_imported_by_a_form_that_shows_what_was_not_understood(
     assert "The list names 2 artists" in page
     assert "Line 2" in page
     assert "Lost &lt;b&gt;in&lt;/b&gt; Transit" in page
+    for nothing in ({}, {"list": " \r\n"}, {"list": "# nobody"}):
+        refused = await browser.post("/my/import/", nothing)
+        assert "The list is empty" in read_page(refused, 400)
+    unknown = (await browser.post("/my/import/", {"list": "Lost"})).body.decode()
+    assert "Nothing was imported. 1 line was not understood" in " ".join(unknown.split())
     whole = await browser.post("/my/import/", {"list": ARTIST[3]})
     assert whole.code == 303
     mine = (await browser.get(landing(stage.url, whole.headers["Location"]))).body.decode()
