@@ -121,7 +121,8 @@ class Application:
             database, self.upstream, self.syncer, self.cache.refresh, now, self._origin
         )
         keep = timedelta(days=settings.retention_days)
-        self.retention = Retention(database, self._data_changed, keep, now, self._origin)
+        deleting = self._data_changed, keep, now, self._origin, settings.allowed_users
+        self.retention = Retention(database, *deleting)
         parts = self.upstream, self.syncer, self._data_changed, now, self._origin
         self.following = Following(database, *parts, self.instruments.check)
         served = self.cache, self.builders, self.admission

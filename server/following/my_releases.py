@@ -3,7 +3,9 @@
 An owner is an account, or the server itself (None), which sees the artists of everybody.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -21,6 +23,7 @@ from server.storage.my_releases import Mine
 from server.tasks import SingleFlight
 
 MOST_OWNERS = 8  # whose releases are in memory
+MAX_CONCURRENT = 2  # owners whose releases are read at a time, and portions in use for owners
 NAME_BYTES = 200  # of an artist in memory
 PRIVATE = "private, no-store"
 
@@ -47,6 +50,8 @@ class MyReleases:
         self._max_bytes, self._admission, self._allowed = max_bytes, admission, allowed
         self._held = self._empty()
         self._loading = SingleFlight[Mine]()
+        self._loads = asyncio.Semaphore(MAX_CONCURRENT)
+        self._portions = asyncio.Semaphore(MAX_CONCURRENT)
         cache.responses.watch(self.forget)
 
     def __len__(self) -> int:
@@ -95,13 +100,25 @@ class MyReleases:
         Raises what `snapshot` raises, InvalidParameters or UriTooLong.
         """
         query = self._cache.parse(kind, query_string)
-        snapshot = await self.snapshot(owner, query.portion)
-        return private(await self._cache.build_unshared(snapshot, query, coding))
+        async with nullcontext() if query.portion is None else self._turn():
+            snapshot = await self.snapshot(owner, query.portion)
+            return private(await self._cache.build_unshared(snapshot, query, coding))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Wait until fewer than MAX_CONCURRENT portions are in use. Raises Overloaded."""
+        with self._admission.enter():
+            await self._portions.acquire()
+        try:
+            yield
+        finally:
+            self._portions.release()
 
     async def _load(self, owner: str | None) -> Mine:
         today = self._now().date()
-        mine = await self._database.run(my_releases.load, owner, today, self._allowed)
-        return replace(mine, snapshot=await self._chosen(mine.snapshot, mine.artists.wanted))
+        async with self._loads:
+            mine = await self._database.run(my_releases.load, owner, today, self._allowed)
+            return replace(mine, snapshot=await self._chosen(mine.snapshot, mine.artists.wanted))
 
     async def _chosen(self, snapshot: Snapshot, wanted: Collection[str]) -> Snapshot:
         chosen: Snapshot = await self._compute(of_artists, snapshot, wanted)

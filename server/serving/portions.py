@@ -11,6 +11,8 @@ from server.database.admission import Admission
 from server.serving.lru import ByteLRU
 
 MAX_CONCURRENT = 2  # portions in use by builds at a time
+PORTION_BYTES = 1500  # of a portion beside its releases
+ID_BYTES = 80  # of an artist's id
 
 
 class Portions:
@@ -61,4 +63,9 @@ class Portions:
         self._held = self._empty()
 
     def _empty(self) -> ByteLRU[Portion, Snapshot]:
-        return ByteLRU(self._max_bytes, lambda _portion, snapshot: snapshot.size)
+        return ByteLRU(self._max_bytes, _size)
+
+
+def _size(portion: Portion, snapshot: Snapshot) -> int:
+    """Estimate the bytes of a portion in memory, which may hold no release at all."""
+    return PORTION_BYTES + ID_BYTES * len(portion.artists) + snapshot.size

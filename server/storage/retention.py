@@ -41,16 +41,23 @@ class Deleted:
         return BATCH in (self.albums, self.artists, self.entries)
 
 
-def delete_batch(session: Session, now: datetime, keep: timedelta, origin: str = "") -> Deleted:
+def delete_batch(
+    session: Session,
+    now: datetime,
+    keep: timedelta,
+    origin: str = "",
+    allowed: Collection[str] = (),
+) -> Deleted:
     """Delete one batch from each table, in the caller's transaction; syncs wait for it.
 
     `keep` is how long an album stays after it was last seen, and an entry of a journal after it was
-    written. If albums or artists were deleted, every process is notified, with `origin`.
+    written. If albums or artists were deleted, every process is notified, with `origin`. `allowed`
+    are the accounts that may log in, empty for all.
     """
     session.execute(select(func.pg_advisory_xact_lock(WRITERS_LOCK)))
     if not sync_runs.is_steady(session, now, SyncRun.outcome == "complete"):
         return Deleted()
-    wanted = list(following.wanted(session))
+    wanted = list(following.wanted(session, allowed))
     albums = _delete_albums(session, wanted, now - keep, now)
     artists = _delete_artists(session)
     if albums or artists:

@@ -3,7 +3,7 @@
 Its statements are in `server.storage.retention`.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 
@@ -25,7 +25,8 @@ class Retention:
     Nothing is deleted unless there were syncs on two days in a row, as the clock may be wrong; and
     nothing of the catalogue unless they were complete: an album that no sync could see is not an
     album that is gone. `announce` is awaited when albums or artists
-    were deleted; `origin` names this process to the others.
+    were deleted; `origin` names this process to the others. `allowed` are the accounts whose
+    artists are wanted, empty for all.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class Retention:
         keep: timedelta,
         now: Callable[[], datetime],
         origin: str = "",
+        allowed: Collection[str] = (),
     ) -> None:
         self._database = database
         self._announce = announce
         self._keep = keep
         self._now = now
         self._origin = origin
+        self._allowed = allowed
 
     async def tick(self) -> None:
         """Delete what is due; a database that cannot be reached is tried again next time."""
@@ -54,7 +57,7 @@ class Retention:
         total, more = Deleted(), True
         while more:
             batch = await self._database.run(
-                retention.delete_batch, self._now(), self._keep, self._origin
+                retention.delete_batch, self._now(), self._keep, self._origin, self._allowed
             )
             total, more = total + batch, batch.more
         if total.albums or total.artists:

@@ -14,7 +14,7 @@ from models import Login
 from server.app.application import Application
 from server.following import list_store
 from server.following.choices import MOST_IMPORTS
-from server.following.my_releases import MOST_OWNERS
+from server.following.my_releases import MAX_CONCURRENT, MOST_OWNERS
 from server.storage import following
 from server.storage.following import MOST_CHOSEN
 from tests.support.catalog_server import Stage
@@ -310,6 +310,26 @@ async def test_the_releases_of_a_few_owners_are_in_memory(stage: Stage) -> None:
     assert await held.read(OWNERS[-1]) is await held.read(OWNERS[-1])
     await stage.freshet.cache.refresh()
     assert len(held) == 0
+
+
+@pytest.mark.gen_test
+async def test_few_owners_and_few_portions_are_in_memory_at_a_time(stage: Stage) -> None:
+    mine, held = await owner(stage, 13), stage.freshet.own.my_releases
+    await mine.follow(1, 2)
+    alone = f"{MY_ALBUMS}?artist={ARTISTS[2]}"
+    for turns, path, other in ((held._portions, alone, MY_ALBUMS), (held._loads, alone, None)):
+        for _ in range(MAX_CONCURRENT):
+            await turns.acquire()
+        if other is None:
+            held.forget()
+        asked = asyncio.create_task(mine.names(path))
+        if other is not None:
+            assert await mine.names(other) == {"Album 1", "Album 2"}, "which needs no turn"
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        for _ in range(MAX_CONCURRENT):
+            turns.release()
+        assert await asked == {"Album 2"}
 
 
 @pytest.mark.gen_test

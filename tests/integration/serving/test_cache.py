@@ -1,6 +1,7 @@
 """The cache answers without the database, replaces all at once, and survives everything."""
 
 import asyncio
+import tracemalloc
 from dataclasses import replace
 
 import brotli
@@ -11,6 +12,7 @@ from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
 from server.errors import DatabaseUnavailable, InvalidParameters, NoDataYet
 from server.request_errors import Overloaded
+from server.serving import portions as portions_of
 from server.serving.payload import CODINGS
 from server.serving.portions import MAX_CONCURRENT
 from tests.support.cache_rig import Rig, read
@@ -266,6 +268,27 @@ async def test_days_gone_by_are_held_in_so_many_bytes(cache_rig: Rig) -> None:
         await cache_rig.get(f"at=2026-02-{day:02}")
         assert portions.size <= DEFAULT.portions
     assert 2 < len(portions) < 28
+
+
+@pytest.mark.gen_test
+async def test_lists_of_artists_without_any_release_are_held_in_so_many_bytes(
+    cache_rig: Rig,
+) -> None:
+    await cache_rig.cache.refresh()
+    cache_rig.source.releases = 0
+    portions = cache_rig.cache.portions
+    most = 300  # lists of 50 ids, so few that a test may ask for more
+    portions._max_bytes = most * (portions_of.PORTION_BYTES + 50 * portions_of.ID_BYTES)
+    portions.clear()
+    tracemalloc.start()
+    for number in range(most + 200):
+        ids = tuple(f"{number:04}{each:018}" for each in range(50))
+        await portions.read(Portion(artists=ids))
+        cache_rig.source.days.clear()
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(portions) == most
+    assert taken <= portions.size <= portions._max_bytes
 
 
 @pytest.mark.gen_test

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 
 from server.config.memory_budget import DEFAULT
 from server.database.admission import REQUEST_BYTES
+from tests.support.examples import spotify_id
 
 AHEAD = date(2100, 1, 1)  # no release is kept out by that
 LOCAL = 200  # addresses of loopback that connections come from, for limits go by address
@@ -66,6 +67,33 @@ class Filler:
         """Fill the days gone by."""
         days = [today - timedelta(days=each) for each in range(1, count + 1)]
         self.read(f"/api/artists/?limit=1&at={day}" for day in days)
+
+    def artists(self, count: int, known: int) -> None:
+        """Fill the lists of artists: at once, of those with the most releases and of nobody."""
+        lists = [
+            ",".join(spotify_id("artist", (first + each) % known) for each in range(50))
+            for first in range(count)
+        ]
+        lists += [
+            ",".join(f"{number:04}{each:018}" for each in range(50)) for number in range(count)
+        ]
+        wires = [self.connect() for _ in range(AT_ONCE // 4)]
+        for start in range(0, len(lists), len(wires)):
+            asked = list(zip(wires, lists[start : start + len(wires)], strict=False))
+            for wire, ids in asked:
+                wire.sendall(head(f"/api/albums/?limit=1&artist={ids}"))
+            for wire, _ in asked:
+                _read_one(wire)
+
+    def mine(self, key: str) -> None:
+        """Read the lists of an owner of many artists, and some of the artists alone, at once."""
+        ids = [",".join(spotify_id("artist", each + step) for each in range(50)) for step in (0, 9)]
+        targets = ["albums/", "artists/", *(f"albums/?artist={each}" for each in ids)]
+        wires = [self.connect() for _ in range(8)]
+        for number, wire in enumerate(wires):
+            wire.sendall(head(f"/api/my/{targets[number % len(targets)]}", key=key))
+        for wire in wires:
+            _read_one(wire)
 
     def heads(self) -> None:
         """Fill what is kept of heads that do not end."""
@@ -129,9 +157,10 @@ class Filler:
             count += 1
 
 
-def head(target: str, size: int = 0) -> bytes:
-    """A plain request; with `size`, one with a header of so many bytes."""
+def head(target: str, size: int = 0, key: str = "") -> bytes:
+    """A plain request; with `size`, one with a header of so many bytes; with `key`, of an owner."""
     more = b"X-Long: " + size * b"x" + b"\r\n" if size else b""
+    more += f"Authorization: Bearer {key}\r\n".encode() if key else b""
     return b"GET " + target.encode() + b" HTTP/1.1\r\nHost: test\r\n" + more + b"\r\n"
 
 

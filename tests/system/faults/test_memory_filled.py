@@ -11,15 +11,22 @@ from sqlalchemy.orm import Session
 
 from server.config.memory_budget import DEFAULT, DEFAULT_MB
 from server.database.engine import make_engine
+from server.login import key_store
 from server.serving.streams.broadcast import LISTENER_BYTES
+from server.spotify.list_parser import parse_items
 from server.standin import Catalogue
-from server.storage import sweeps
+from server.storage import following, sweeps
+from server.storage.releases import write_releases
 from tests.bench.http.process import resident
-from tests.support.examples import sweep
+from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.server_processes import Server, environment
 from tests.system.faults.fill import Filler
 
 RELEASES = 500
+PROLIFIC, EACH = 60, 40  # artists, and releases of each: more than lists of 50 artists may read
+KINDS = "album", "single", "compilation"
+WATCHED = 10_000  # artists, most of which have no release here
+KEY = "fr_" + 43 * "k"
 AFTERWARDS = 1.1  # of what it takes with full caches, which are meant to be kept
 
 
@@ -35,9 +42,17 @@ def filled(database_url: URL) -> URL:
     engine = make_engine(database_url)
     now = datetime.now(UTC)
     albums = Catalogue.generate(today=date.today(), size=RELEASES, quirks=False).albums
+    theirs = [
+        album(number, artists=[artist(number % PROLIFIC)], album_type=KINDS[number % len(KINDS)])
+        for number in range(PROLIFIC * EACH)
+    ]
     with Session(engine) as session, session.begin():
+        write_releases(session, parse_items(theirs).releases, now)
         sweeps.record_sweep(session, sweep(albums), now, lambda: now)
         session.execute(text("UPDATE listings SET since = now() - interval '60 days'"))
+        key_store.insert(session, None, "reader", ["read"], KEY, KEY[:7], now)
+        watched = [spotify_id("artist", number) for number in range(WATCHED)]
+        following.choose(session, None, dict.fromkeys(watched), "watched", now)
     engine.dispose()
     return database_url
 
@@ -69,6 +84,10 @@ def test_every_owner_of_memory_is_filled_to_its_bound_and_the_process_stays_with
     note("spellings")
     filler.past_days(10, date.today())
     note("past days")
+    filler.artists(200 if long else 20, PROLIFIC)
+    note("lists of artists")
+    filler.mine(KEY)
+    note("an owner")
     filler.heads()
     note("heads")
     streams = filler.listeners()
