@@ -7,6 +7,7 @@ from server.app.upstream import Upstream
 from server.database.executor import Database
 from server.following.checker import ArtistChecker, Count
 from server.following.list_reader import FollowedListReader
+from server.following.plans import Plans
 from server.following.search_way import SearchWay
 from server.spotify.api.artist_albums import ArtistAlbums
 from server.spotify.limits.quota import ARTIST_ALBUMS, SEARCH
@@ -35,8 +36,10 @@ class Following:
         count: Count = lambda way, outcome: None,
     ) -> None:
         self._limiter = upstream.limiter
+        self.plans = Plans(database, upstream.allowed, now)
         self.checker = ArtistChecker(
             ArtistAlbums(upstream.client("following")),
+            self.plans,
             database,
             announce,
             lambda: syncer.is_running,
@@ -44,18 +47,17 @@ class Following:
             now,
             origin,
             count,
-            upstream.allowed,
         )
         self.search = SearchWay(
             upstream.client("following"),
+            self.plans,
             database,
             lambda: syncer.is_running,
             self.searches_a_day,
             now,
             self._use_search,
-            self.checker.take_over,
+            self.checker.note,
             count,
-            upstream.allowed,
         )
         self.lists = FollowedListReader(
             upstream.client("background"),
@@ -86,6 +88,6 @@ class Following:
 
     async def changed(self) -> None:
         """Follow a change of an owner's artists, whichever process stored it."""
+        self.plans.wake()
         self.checker.wake()
-        self.search.wake()
         self.lists.wake()

@@ -4,7 +4,7 @@ The leading process makes at most one check per tick and none while a sync runs.
 next is decided in `rotation.py`; what a check finds is stored by `storage/artist_checks.py`.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,13 +13,13 @@ from server.database.executor import Database
 from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.errors import SpotifyUnavailable as Unavailable
 from server.following import rotation
+from server.following.plans import Plans
 from server.spotify.api.artist_albums import ArtistAlbums, Found
 from server.spotify.waiting import Pause, has_passed
-from server.storage import artist_checks, artists, following
+from server.storage import artist_checks, artists
 from server.storage.artist_checks import Check, CheckTally, Plan, Scheduled
 from server.tasks import attempt
 
-RELOAD_AFTER = timedelta(minutes=5)  # even without notice that an owner's artists have changed
 CLOSE_AFTER = timedelta(hours=1)  # between two looks for listings that have ended
 ANNOUNCE_AFTER = timedelta(minutes=1)  # as each announcement makes all processes read their data
 ETAGS_FOR = timedelta(days=14)  # shorter than any RETENTION_DAYS, or 304 would leave releases out
@@ -42,17 +42,17 @@ def outcome_of(check: Check, tally: CheckTally) -> str:
 
 
 class ArtistChecker:
-    """Checks all wanted artists, as often as the calls of a day allow.
+    """Checks all wanted artists by the `plans`, as often as the calls of a day allow.
 
     `busy` says whether a sync runs, `calls_a_day` how many calls checks may make in 24 hours.
     `announce` is awaited when stored releases have changed; `origin` names this process to the
-    others. `count` is called with the way and the outcome of each check. `allowed` are the accounts
-    whose artists are wanted, empty for all.
+    others. `count` is called with the way and the outcome of each check.
     """
 
     def __init__(
         self,
         albums: ArtistAlbums,
+        plans: Plans,
         database: Database,
         announce: Callable[[], Awaitable[None]],
         busy: Callable[[], bool],
@@ -60,36 +60,28 @@ class ArtistChecker:
         now: Callable[[], datetime],
         origin: str = "",
         count: Count = lambda way, outcome: None,
-        allowed: Collection[str] = (),
     ) -> None:
         self._albums = albums
+        self._plans = plans
         self._database = database
-        self._allowed = allowed
         self._announce = announce
         self._busy = busy
         self._calls_a_day = calls_a_day
         self._now = now
         self._origin = origin
         self._count = count
-        self._schedules: dict[str, Scheduled] = {}
-        self._last: datetime | None = None  # of all checks
-        self._first_ones = False  # whether some artist was never checked
         self._ticking = self._changed = False
         self._failures = self._refusals = 0
-        self._loaded_at: datetime | None = None
         self._closed_at: datetime | None = None
         self._announced_at: datetime | None = None
         self._pause = Pause(now)
 
     def wake(self) -> None:
-        """Read the wanted artists again at the next tick, because an owner's have changed."""
-        self._loaded_at = self._closed_at = None
+        """Look for listings that have ended, because an owner's artists have changed."""
+        self._closed_at = None
 
-    def take_over(self, tally: CheckTally, after: Scheduled) -> None:
-        """Take note of a check: when its artist is checked next, and what is to be announced."""
-        if after.artist in self._schedules:
-            self._schedules[after.artist] = after
-            self._take_stock()
+    def note(self, tally: CheckTally) -> None:
+        """Take note of what a check has changed, which is to be announced."""
         self._changed = self._changed or tally.changed
 
     async def tick(self) -> None:
@@ -101,22 +93,28 @@ class ArtistChecker:
             await self._step()
         except DatabaseError as error:
             log.warning("artist_checks_failed", reason=str(error))
-            self._loaded_at = None  # no call is made before the database answers again
+            self._plans.wake()  # no call is made before the database answers again
         finally:
             self._ticking = False
 
     async def _step(self) -> None:
-        if self._is_over(self._loaded_at, RELOAD_AFTER):
-            await self._load()
+        await self._plans.refresh()
+        if self._is_over(self._closed_at, CLOSE_AFTER):
+            await self._close_listings()
         if self._changed and self._is_over(self._announced_at, ANNOUNCE_AFTER):
             await self._tell()
         if self._pause.lasts:
             return
-        if not (self._first_ones or self._is_over(self._last, self._spacing())):
-            return
-        schedule = rotation.next_artist(self._schedules.values(), self._now())
-        if schedule is not None and self._has_its_turn(schedule):
+        schedule = self._next()
+        if schedule is not None:
             await self._check(schedule)
+
+    def _next(self) -> Scheduled | None:
+        """Return the artist whose turn it is, if it is time for a check."""
+        plans, calls_a_day, now = self._plans, self._calls_a_day(), self._now()
+        if not (plans.first_ones or self._is_over(plans.last_check, rotation.spacing(calls_a_day))):
+            return None
+        return rotation.next_artist(plans.schedules.values(), plans.last_check, calls_a_day, now)
 
     async def _tell(self) -> None:
         """Announce changes to all processes; they stay to be announced if the database is away."""
@@ -132,30 +130,16 @@ class ArtistChecker:
     def _is_over(self, since: datetime | None, period: timedelta) -> bool:
         return has_passed(since, period, self._now())
 
-    async def _load(self) -> None:
-        """Read who is wanted and when each is checked; close the listings that have ended."""
-        now = self._now()
-        wanted = await self._database.run(following.wanted, self._allowed)
-        self._schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
-        if self._is_over(self._closed_at, CLOSE_AFTER):
-            closed = await self._database.run(artist_checks.close_listings, list(wanted), now)
-            self._changed, self._closed_at = self._changed or closed > 0, now
-        self._take_stock()
-        self._loaded_at = now
-
-    def _take_stock(self) -> None:
-        """Find out whether first checks are left, and when the last check was."""
-        checked = [each.checked_at for each in self._schedules.values() if each.checked_at]
-        self._last = max(checked, default=None)
-        waiting = (each for each in self._schedules.values() if each.checked_at is None)
-        self._first_ones = any(not each.failures for each in waiting)
-
-    def _spacing(self) -> timedelta:
-        return rotation.spacing(self._calls_a_day())
-
-    def _has_its_turn(self, schedule: Scheduled) -> bool:
-        """Whether enough time has passed since the last check; first checks follow at once."""
-        return schedule.checked_at is None or self._is_over(self._last, self._spacing())
+    async def _close_listings(self) -> None:
+        """Close the listings that have ended; a call of `wake` meanwhile leads to another look."""
+        now = self._closed_at = self._now()
+        try:
+            wanted = list(self._plans.names)
+            closed = await self._database.run(artist_checks.close_listings, wanted, now)
+        except DatabaseError:
+            self._closed_at = None
+            raise
+        self._changed = self._changed or closed > 0
 
     async def _check(self, schedule: Scheduled) -> None:
         """Look up one artist; a failure is stored, and concerns no other one."""
@@ -247,7 +231,8 @@ class ArtistChecker:
             self._pause.start(RETRY)
             raise
         self._count(check.way, outcome_of(check, tally))
-        self.take_over(tally, after)
+        self._plans.take(after)
+        self.note(tally)
         return tally
 
     def _count_failure(self, error: SpotifyError, patience: int) -> None:

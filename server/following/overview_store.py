@@ -97,7 +97,7 @@ def queue(
 ) -> Queue:
     """Read who waits to be checked: how many, and the next of this owner's with their places.
 
-    The order is that of `rotation.next_artist`.
+    The order is that of `rotation.most_urgent`, then of the times at which checks are due.
     """
     planned = _planned(account_id, allowed, now)
     key = planned.c.urgency, planned.c.since, planned.c.artist
@@ -110,9 +110,10 @@ def queue(
         "planned": func.count(planned.c.next_check_at),
         "due": func.count().filter(planned.c.urgency < LATER),
         "due_a_day": func.coalesce(func.sum(1.0 / planned.c.interval_days), 0.0),
+        "last": func.max(checked),
     }
     first = (
-        select(*key, planned.c.next_check_at)
+        select(*key, planned.c.next_check_at, checked, planned.c.failures)
         .where(is_mine, planned.c.next_check_at.is_not(None))
         .order_by(*key)
         .limit(rotation.NEXT)
@@ -126,7 +127,13 @@ def queue(
         .subquery("ahead")
     )
     turns = (
-        select(first.c.artist, ahead.c.place - 1, first.c.next_check_at)
+        select(
+            first.c.artist,
+            ahead.c.place - 1,
+            first.c.next_check_at,
+            first.c.checked_at,
+            first.c.failures,
+        )
         .join(ahead, ahead.c.artist == first.c.artist)
         .order_by(ahead.c.place)
         .subquery("turns")
@@ -134,7 +141,7 @@ def queue(
     sums = select(*(each.label(name) for name, each in totals.items())).subquery("sums")
     rows = session.execute(select(sums, turns).outerjoin(turns, literal(True))).all()
     told: dict[str, Any] = dict(zip(totals, rows[0], strict=False))
-    told["next"] = tuple(Turn(*row[-3:]) for row in rows if row[-1] is not None)
+    told["next"] = tuple(Turn(*row[len(totals) :]) for row in rows if row[-1] is not None)
     return Queue(**told)
 
 
@@ -162,6 +169,7 @@ def _planned(account_id: str | None, allowed: Collection[str], now: datetime) ->
             plan.next_check_at,
             plan.checked_at,
             plan.error,
+            plan.failures,
             case((plan.interval_days < 1, 1), else_=plan.interval_days).label("interval_days"),
         )
         .outerjoin(plan, plan.artist == wanted.c.artist)

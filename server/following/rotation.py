@@ -1,16 +1,18 @@
 """Which artist is checked next, when it is due again, and how often each one is checked. Pure.
 
-An artist is checked after a day at first; the interval doubles to a week while nothing changes, and
-is a day again after a release. Each has an hour of its own, so that checks spread over the day.
-When calls do not suffice for all, artists with recent releases come first.
+An artist is due after a day at first; the interval doubles to a week while nothing changes, and is
+a day again after a release. Each has an hour of its own, so that checks spread over the day. When
+calls do not suffice for all, artists with recent releases come first. When calls are left, artists
+are checked early, those that are due next first, but none more than twice a day.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from server.spotify.limits.quota import COUNTED_FOR
+from server.spotify.waiting import has_passed
 from server.storage.artist_checks import CheckTally, Scheduled
 
 DAY = timedelta(days=1)
@@ -18,6 +20,8 @@ LONGEST = 7  # days between two checks while nothing changes
 CALLS = 2  # of a check: one for albums, one for singles
 RECENT = timedelta(days=90)
 LATE = timedelta(days=LONGEST)  # by which no artist waits for those with recent releases
+EARLY_AFTER = timedelta(hours=12)  # the least time between two checks, the second of them early
+KEPT = 10  # early checks leave one call in ten, so that new artists are checked at once
 RETRY = timedelta(hours=1)  # after a failed check, doubled after each further one
 RETRIES = 3  # failures in a row after which an artist is tried again before all others
 REFUSED_FOR = timedelta(days=1)  # after a refusal, such as of an unknown id; doubled likewise
@@ -79,10 +83,32 @@ def _slot(artist: str, around: datetime) -> datetime:
     return slot if slot >= earliest else slot + DAY
 
 
-def next_artist(schedules: Iterable[Scheduled], now: datetime) -> Scheduled | None:
-    """Return the artist to check now: one that never was, or the most urgent one that is due."""
+def next_artist(
+    schedules: Collection[Scheduled], last: datetime | None, calls_a_day: int, now: datetime
+) -> Scheduled | None:
+    """Return the artist to check now, None while it is nobody's turn; `last` was the last check.
+
+    The most urgent artist that is due comes first: at once if it was never checked, else as soon as
+    the calls of the day are spread. While none is due, the one that is due next is checked early.
+    """
+    first = most_urgent(schedules, now)
+    if first is not None:
+        at_once = first.checked_at is None
+        return first if at_once or has_passed(last, spacing(calls_a_day), now) else None
+    if not has_passed(last, early_spacing(calls_a_day), now):
+        return None
+    early = [each for each in schedules if _may_be_early(each, now)]
+    return min(early, key=lambda each: each.next_check_at, default=None)
+
+
+def most_urgent(schedules: Iterable[Scheduled], now: datetime) -> Scheduled | None:
+    """Return the first of the artists that are due, None if none is."""
     due = [each for each in schedules if is_due(each, now)]
     return min(due, key=lambda each: _urgency(each, now), default=None)
+
+
+def _may_be_early(schedule: Scheduled, now: datetime) -> bool:
+    return not schedule.failures and has_passed(schedule.checked_at, EARLY_AFTER, now)
 
 
 def is_due(schedule: Scheduled, now: datetime) -> bool:
@@ -108,6 +134,11 @@ def _urgency(schedule: Scheduled, now: datetime) -> tuple[int, datetime]:
 def spacing(calls_a_day: int) -> timedelta:
     """Return the time between two checks that spreads the calls of a day evenly."""
     return COUNTED_FOR / max(calls_a_day // CALLS, 1)
+
+
+def early_spacing(calls_a_day: int) -> timedelta:
+    """Return the least time between a check and an early one after it."""
+    return spacing(calls_a_day - calls_a_day // KEPT)
 
 
 @dataclass(frozen=True)
@@ -136,7 +167,9 @@ class RotationOutlook:
     @property
     def every(self) -> str:
         """How often an artist is checked, in words."""
-        days = max(round(self.days_between), 1)
+        hours, days = round(self.days_between * 24), round(self.days_between)
+        if hours < 22:
+            return f"every {hours} hours"
         return "every day" if days == 1 else f"every {days} days"
 
     @property
@@ -148,11 +181,16 @@ class RotationOutlook:
 
 @dataclass(frozen=True)
 class Turn:
-    """An artist that waits to be checked; its `place` among all that wait counts from 0."""
+    """An artist that waits to be checked; its `place` among all that wait counts from 0.
+
+    Those that are due come first, by urgency, then the others by the time at which they are due.
+    """
 
     artist: str
     place: int
     next_check_at: datetime
+    checked_at: datetime | None = None
+    failures: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,8 +199,8 @@ class Queue:
 
     Of the owner's, `mine` in number, `checked` have been checked once or more, `recently` in the
     last 7 days, and `failing` could not be checked the last time. Of all, a check is `planned`, and
-    of some it is `due`; `due_a_day` is how many checks a day the intervals of all ask for. `next`
-    are the first turns of the owner's artists.
+    of some it is `due`; `due_a_day` is how many checks a day the intervals of all ask for, `last`
+    the time of the last check. `next` are the first turns of the owner's artists.
     """
 
     mine: int = 0
@@ -172,6 +210,7 @@ class Queue:
     planned: int = 0
     due: int = 0
     due_a_day: float = 0.0
+    last: datetime | None = None
     next: tuple[Turn, ...] = ()
 
 
@@ -189,25 +228,33 @@ def outlook(queue: Queue, calls_a_day: int, now: datetime) -> RotationOutlook:
 
 
 def _upcoming(queue: Queue, calls_a_day: int, now: datetime) -> tuple[tuple[str, datetime], ...]:
-    """Return when the next artists are checked; those that are due come one after the other."""
+    """Return when the next artists will be checked, if the calls are made as planned."""
+    turns = [(each.artist, _expected_at(each, queue, calls_a_day, now)) for each in queue.next]
+    return tuple(sorted(turns, key=lambda turn: turn[1]))
+
+
+def _expected_at(turn: Turn, queue: Queue, calls_a_day: int, now: datetime) -> datetime:
+    """Return when a turn comes: those that are due one after the other, then the early ones."""
     apart = spacing(calls_a_day)
-    free = now + queue.due * apart
-    return tuple(
-        (
-            each.artist,
-            now + each.place * apart if each.place < queue.due else max(each.next_check_at, free),
-        )
-        for each in queue.next
-    )
+    start = now if queue.last is None else max(now, min(queue.last, now) + apart)
+    if turn.place < queue.due:
+        return now if turn.checked_at is None else start + turn.place * apart
+    free = start + queue.due * apart
+    at_the_latest = max(turn.next_check_at, free)
+    if turn.failures or turn.checked_at is None:
+        return at_the_latest
+    early = free + (turn.place - queue.due) * early_spacing(calls_a_day)
+    return min(max(early, turn.checked_at + EARLY_AFTER), at_the_latest)
 
 
 def days_between(artists: int, due_a_day: float, calls_a_day: int) -> float:
     """Return the mean number of days between two checks of an artist.
 
-    `due_a_day` is how many checks a day the intervals of the artists ask for; where the calls do
-    not suffice, it takes as long as a round of all artists.
+    `due_a_day` is how many checks a day the intervals of the artists ask for. Where the calls do
+    not suffice, it takes as long as a round of all artists; calls that are left shorten it.
     """
     if not artists:
         return 1.0
     capacity = max(calls_a_day / CALLS, 1 / LONGEST)
-    return artists / min(due_a_day, capacity)
+    early = min(capacity * (1 - 1 / KEPT), artists * (DAY / EARLY_AFTER))
+    return artists / min(max(due_a_day, early), capacity)

@@ -6,8 +6,7 @@ artist is searched for several times a day if the calls suffice; their own lists
 same, by `checker.py`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,13 +15,14 @@ from server.database.executor import Database
 from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, SpotifyError
 from server.following import rotation
 from server.following.checker import Count, outcome_of
+from server.following.plans import Plans
 from server.spotify.api.client import SpotifyClient
 from server.spotify.limits.quota import COUNTED_FOR
 from server.spotify.list_parser import parse_items
 from server.spotify.object_parser import ParsedRelease
 from server.spotify.types import Verdict
 from server.spotify.waiting import Pause, has_passed
-from server.storage import artist_checks, following, listings, sync_runs
+from server.storage import artist_checks, listings, sync_runs
 from server.storage.artist_checks import Check, CheckTally, Scheduled
 from server.storage.listings import Known
 from server.storage.sync_runs import ARTIST_SEARCH
@@ -35,7 +35,6 @@ PROBE_EVERY = timedelta(days=7)
 PROBES = 3  # artists that are tried before the search counts as of no use
 NEW_FOR = timedelta(days=30)  # twice as long as tag:new lists an album
 SEARCH_AFTER = timedelta(hours=6)  # the least time between two searches for an artist
-RELOAD_AFTER = timedelta(minutes=5)
 RETRY = timedelta(minutes=10)
 
 log = structlog.get_logger()
@@ -68,53 +67,39 @@ def works(known: Known, found: Sequence[ParsedRelease], now: datetime) -> bool:
     return 2 * len(fitting) > len(found) and known.album in {each.spotify_id for each in found}
 
 
-@dataclass
-class _Round:
-    """The wanted artists with their names, and when each was searched for."""
-
-    names: Mapping[str, str] = field(default_factory=dict)
-    schedules: dict[str, Scheduled] = field(default_factory=dict)
-    loaded_at: datetime | None = None
-    last: datetime | None = None  # of all searches
-
-
 class SearchWay:
-    """Makes at most one search per tick, and none while a sync runs.
+    """Searches for the artists of the `plans`: one per tick at most, none while a sync runs.
 
     `calls_a_day` is how many searches may be made in 24 hours. `on_use` is called with whether the
     search is in use, `on_check` with what each check brought, `count` with its way and outcome.
-    `allowed` are the accounts whose artists are wanted, empty for all.
     """
 
     def __init__(
         self,
         client: SpotifyClient,
+        plans: Plans,
         database: Database,
         busy: Callable[[], bool],
         calls_a_day: Callable[[], int],
         now: Callable[[], datetime],
         on_use: Callable[[bool], None],
-        on_check: Callable[[CheckTally, Scheduled], None],
+        on_check: Callable[[CheckTally], None],
         count: Count = lambda way, outcome: None,
-        allowed: Collection[str] = (),
     ) -> None:
         self._client = client
+        self._plans = plans
         self._database = database
-        self._allowed = allowed
         self._busy = busy
         self._calls_a_day = calls_a_day
         self._now = now
         self._on_use = on_use
         self._on_check = on_check
         self._count = count
-        self._round = _Round()
+        self._names: dict[str, str] = {}  # of the artists that can be searched for
+        self._version = 0  # of the plans
         self._verdict: Verdict | None = None
         self._ticking = False
         self._pause = Pause(now)
-
-    def wake(self) -> None:
-        """Read the wanted artists again at the next tick."""
-        self._round.loaded_at = None
 
     async def tick(self) -> None:
         """Search for one artist, or probe; unless nothing is due, a pause lasts or a sync runs."""
@@ -130,17 +115,18 @@ class SearchWay:
             self._pause.start(RETRY)
         except DatabaseError as error:
             log.warning("artist_search_failed", reason=str(error))
-            self._round.loaded_at = None  # no call is made before the database answers again
+            self._plans.wake()  # no call is made before the database answers again
             self._pause.start(RETRY)  # it may answer, but take no writes
         finally:
             self._ticking = False
 
     async def _step(self) -> None:
         now = self._now()
-        if self._is_over(self._round.loaded_at, RELOAD_AFTER):
-            await self._load(now)
+        await self._plans.refresh()
+        if self._version != self._plans.version:
+            await self._load()
         self._on_use(self._in_use)
-        if not self._round.names:
+        if not self._names:
             return
         if self._verdict is None or self._verdict.is_due(now, PROBE_EVERY):
             await self._probe(now)
@@ -150,18 +136,16 @@ class SearchWay:
     @property
     def _in_use(self) -> bool:
         allowed = self._verdict is not None and self._verdict.allowed
-        return allowed and bool(self._round.names)
+        return allowed and bool(self._names)
 
-    async def _load(self, now: datetime) -> None:
-        """Read the verdict, the wanted artists, and when each was searched for."""
-        wanted = await self._database.run(following.wanted, self._allowed)
-        schedules = await self._database.run(artist_checks.plan_checks, list(wanted), now)
-        names = {artist: name for artist, name in wanted.items() if name and query_for(name)}
+    async def _load(self) -> None:
+        """Read the verdict, and find out which artists of new plans can be searched for."""
+        version, names = self._plans.version, self._plans.names
         self._verdict = await self._database.run(
             sync_runs.load_verdict, self._client.client_id, ARTIST_SEARCH
         )
-        searched = [each.searched_at for each in schedules.values() if each.searched_at]
-        self._round = _Round(names, schedules, now, max(searched, default=None))
+        self._names = {artist: name for artist, name in names.items() if name and query_for(name)}
+        self._version = version
 
     async def _probe(self, now: datetime) -> None:
         """Try the search with artists of whom it has to find a release; store the verdict."""
@@ -199,10 +183,10 @@ class SearchWay:
 
     def _next(self, now: datetime) -> Scheduled | None:
         """Return the artist that was searched for the longest ago, if it is time for the next."""
-        known, last = self._round.schedules, self._round.last
-        if not self._is_over(last, COUNTED_FOR / max(self._calls_a_day(), 1)):
+        known = self._plans.schedules
+        if not self._is_over(self._plans.last_search, COUNTED_FOR / max(self._calls_a_day(), 1)):
             return None
-        waiting = [known[artist] for artist in self._round.names if artist in known]
+        waiting = [known[artist] for artist in self._names if artist in known]
         due = [each for each in waiting if self._is_over(each.searched_at, SEARCH_AFTER)]
         return min(due, key=_searched, default=None)
 
@@ -210,7 +194,7 @@ class SearchWay:
         """Search for one artist, and store the releases that credit it."""
         artist = schedule.artist
         try:
-            found = await self._search(self._round.names[artist])
+            found = await self._search(self._names[artist])
         except (EndpointRestricted, BadAnswer) as error:  # of this name alone, or the probe says so
             check = Check(artist, "search", calls=1, error=str(error))
         else:
@@ -226,9 +210,8 @@ class SearchWay:
             log.exception("task_crashed", task="SearchWay.tick", artists=[artist])
             check = Check(artist, "search", calls=1, error=type(error).__name__)
             tally, after = await self._store(check, schedule)
-        self._round.schedules[artist] = after
-        self._round.last = after.searched_at
-        self._on_check(tally, after)
+        self._plans.take(after)
+        self._on_check(tally)
         self._count("search", outcome_of(check, tally))
         log.info(
             "artist_checked",

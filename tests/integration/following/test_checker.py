@@ -300,7 +300,7 @@ async def test_whom_nobody_wants_any_more_is_not_checked_and_has_no_listings(
     await checks.ticks(1)
     artists = {her(1): None}
     await checks.database.run(following.unchoose, None, artists, "watched")
-    checks.checker.wake()
+    await checks.following.changed()
     await checks.ticks(50, hours=1)
     assert len(checks.calls(1)) == 2
     assert await checks.all(select(Listing.id).where(Listing.until.is_(None))) == []
@@ -340,7 +340,7 @@ async def test_the_outlook_counts_first_checks_and_names_the_next_ones(
     database = AdmittedDatabase(checks.database, Admission())
     artists = ArtistList(database, "", (), checks.following.calls_a_day, checks.clock)
     outlook = (await artists.state(None)).outlook
-    assert (outlook.artists, outlook.checked, outlook.every) == (3, 2, "every day")
+    assert (outlook.artists, outlook.checked, outlook.every) == (3, 2, "every 12 hours")
     (waiting,) = (number for number in (1, 2, 3) if not checks.calls(number))
     assert outlook.upcoming[0] == (her(waiting), checks.clock())
     assert {name for name, _ in outlook.upcoming} == {her(1), her(2), her(3)}

@@ -43,7 +43,7 @@ def found(database: Database, copy: Copy) -> Snapshot:
             _, after = artist_checks.record_check(
                 session, check, before, lambda: copy.at, rotation.after_check
             )
-        assert rotation.next_artist([after], after.next_check_at) == after
+        assert rotation.most_urgent([after], after.next_check_at) == after
     with Session(database.engine) as session:
         return snapshots.load(session, copy.at.date())
 

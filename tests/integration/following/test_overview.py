@@ -117,7 +117,7 @@ def test_the_database_finds_the_order_of_the_rotation(run: Run, seed: int) -> No
     run(lambda session: session.add_all(plan(random, artist) for artist in ARTISTS[5:]))
     known = run(artist_checks.read_schedules, run(following.wanted))
     waiting, order = dict(known), []
-    while (found := rotation.next_artist(waiting.values(), NOW)) is not None:
+    while (found := rotation.most_urgent(waiting.values(), NOW)) is not None:
         order.append(found.artist)
         del waiting[found.artist]
     due = len(order)
@@ -128,8 +128,12 @@ def test_the_database_finds_the_order_of_the_rotation(run: Run, seed: int) -> No
         theirs = run(overview_store.queue, owner, (), NOW)
         assert (theirs.planned, theirs.due) == (len(known), due)
         assert theirs.due_a_day == pytest.approx(shares)
+        assert theirs.last == max(each.checked_at for each in known.values() if each.checked_at)
         expected = [(each, place) for place, each in enumerate(order) if each in mine]
         assert [(each.artist, each.place) for each in theirs.next] == expected[: rotation.NEXT]
+        for turn in theirs.next:
+            planned = known[turn.artist]
+            assert (turn.checked_at, turn.failures) == (planned.checked_at, planned.failures)
         plans = [known[each] for each in mine if each in known]
         times = [each.checked_at for each in plans if each.checked_at is not None]
         assert (theirs.mine, theirs.checked) == (len(mine), len(times))

@@ -137,7 +137,7 @@ class Month:
             self._of[release.artist].append(release)
         self._source = LISTING if kind is AppKind.EXTENDED else SEARCH
         self._sync_at = self._check_at = self._search_at = start
-        self._checked_at = start
+        self._checked_at: datetime | None = None
         self.checks = self.searches = 0
 
     def run(self, days: float) -> None:
@@ -187,12 +187,10 @@ class Month:
     def _check(self) -> datetime:
         """Read the lists of the most urgent artist; return when the next check may be made."""
         bucket, now = self.buckets[ARTIST_ALBUMS], self.clock()
-        artist = rotation.next_artist(self.schedules.values(), now)
+        calls, last = bucket.a_day("following"), self._checked_at
+        artist = rotation.next_artist(self.schedules.values(), last, calls, now)
         if artist is None:
-            return min(each.next_check_at for each in self.schedules.values())
-        apart = rotation.spacing(bucket.a_day("following"))
-        if artist.checked_at is not None and now < self._checked_at + apart:
-            return self._checked_at + apart
+            return max(now + A_WHILE, (last or now) + rotation.spacing(calls))
         try:
             bucket.enter(rotation.CALLS, "following")
         except Refused as refused:

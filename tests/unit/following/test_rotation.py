@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,10 @@ NOTHING, RELEASE = CheckTally(), CheckTally(added=1, changed=True)
 def scheduled(artist: str = "x", due: timedelta = timedelta(0), **fields: object) -> Scheduled:
     made = Scheduled(artist, NOW - 30 * DAY, NOW + due, checked_at=NOW - DAY)
     return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def next_artist(*schedules: Scheduled, calls: int = 80, last: datetime | None = None) -> Any:
+    return rotation.next_artist(schedules, last, calls, NOW)
 
 
 def test_the_interval_doubles_to_a_week_and_is_a_day_again_after_a_release() -> None:
@@ -55,28 +60,43 @@ def test_who_was_never_checked_comes_first_then_recent_releases_then_the_longest
     new = Scheduled("new", NOW - DAY, NOW)
     later = scheduled("later", DAY, newest_release="2026-11-19")
     order, waiting = [], [quiet, active, new, later]
-    while (found := rotation.next_artist(waiting, NOW)) is not None:
+    while (found := next_artist(*waiting)) is not None:
         order.append(found.artist)
         waiting.remove(found)
-    assert order == ["new", "active", "quiet"]
+    assert order == ["new", "active", "quiet", "later"]
 
 
 def test_who_is_a_week_late_waits_for_nobody() -> None:
     quiet = scheduled("quiet", -8 * DAY, newest_release="2019")
     active = scheduled("active", -DAY, newest_release="2026-11-06")
-    found = rotation.next_artist([active, quiet], NOW)
+    found = next_artist(active, quiet)
     assert found is not None
     assert found.artist == "quiet"
+
+
+def test_calls_that_are_left_check_an_artist_early_who_was_not_checked_for_half_a_day() -> None:
+    soon = scheduled("soon", DAY, checked_at=NOW - timedelta(hours=11))
+    later = scheduled("later", DAY + DAY / 2, checked_at=NOW - timedelta(hours=12))
+    latest = scheduled("latest", 2 * DAY, checked_at=NOW - 4 * DAY)
+    due = scheduled("due", -DAY)
+    assert next_artist(soon, latest, later) is later
+    assert next_artist(soon, latest, later, due) is due
+    assert next_artist(soon) is None
+    # 80 calls make 40 checks in 25 hours; early ones leave a tenth of the calls.
+    for checks, chosen in ((41, (None, None)), (38, (due, None)), (36, (due, later))):
+        last = NOW - timedelta(hours=25) / checks
+        assert (next_artist(later, due, last=last), next_artist(later, last=last)) == chosen
 
 
 def test_a_failed_check_is_tried_again_before_all_others_but_only_so_often() -> None:
     new = Scheduled("new", NOW - DAY, NOW)
     for failures in range(rotation.RETRIES + 2):
         failed = scheduled("failed", failures=failures)
-        found = rotation.next_artist([new, failed], NOW)
+        found = next_artist(new, failed)
         assert found is (failed if 0 < failures <= rotation.RETRIES else new)
     waiting = scheduled("failed", timedelta(minutes=1), failures=1)
-    assert rotation.next_artist([new, waiting], NOW) is new
+    assert next_artist(new, waiting) is new
+    assert next_artist(waiting) is None, "a failed check is not repeated early"
 
 
 def test_failures_are_tried_again_ever_later_and_refusals_later_still() -> None:
@@ -96,10 +116,10 @@ def test_failures_are_tried_again_ever_later_and_refusals_later_still() -> None:
 
 
 def test_a_plan_from_a_clock_that_ran_ahead_is_due_now() -> None:
-    assert rotation.next_artist([scheduled(due=400 * DAY)], NOW) is not None
-    assert rotation.next_artist([scheduled(due=9 * DAY, interval_days=7)], NOW) is not None
-    assert rotation.next_artist([scheduled(due=7.5 * DAY, interval_days=7)], NOW) is None
-    assert rotation.next_artist([scheduled(due=30 * DAY, failures=9)], NOW) is None
+    assert rotation.is_due(scheduled(due=400 * DAY), NOW)
+    assert rotation.is_due(scheduled(due=9 * DAY, interval_days=7), NOW)
+    assert not rotation.is_due(scheduled(due=7.5 * DAY, interval_days=7), NOW)
+    assert not rotation.is_due(scheduled(due=30 * DAY, failures=9), NOW)
 
 
 def test_a_search_leaves_the_plan_unless_it_found_a_release() -> None:
@@ -113,7 +133,12 @@ def test_a_search_leaves_the_plan_unless_it_found_a_release() -> None:
 
 def test_who_is_due_is_checked_one_after_the_other_and_later_ones_after_that() -> None:
     soon, late = NOW + timedelta(minutes=5), NOW + 3 * DAY
-    turns = (Turn("x", 0, NOW), Turn("y", 2, NOW - DAY), Turn("z", 5, soon), Turn("w", 6, late))
+    turns = (
+        Turn("x", 0, NOW),
+        Turn("y", 2, NOW - DAY, NOW - 3 * DAY),
+        Turn("z", 5, soon),
+        Turn("w", 6, late),
+    )
     apart = rotation.spacing(80)
     queue = Queue(mine=4, checked=3, planned=80, due=5, due_a_day=80.0, next=turns)
     outlook = rotation.outlook(queue, 80, NOW)
@@ -126,13 +151,34 @@ def test_who_is_due_is_checked_one_after_the_other_and_later_ones_after_that() -
     )
 
 
+def test_the_outlook_foresees_early_checks() -> None:
+    hour, later = timedelta(hours=1), NOW + 3 * DAY
+    turns = (
+        Turn("failed", 1, NOW + DAY, NOW - 2 * DAY, failures=1),
+        Turn("was checked", 2, later, NOW - 10 * hour),
+        Turn("soon", 3, later, NOW - DAY),
+        Turn("never checked", 4, later),
+    )
+    queue = Queue(mine=4, planned=20, due=1, due_a_day=20 / 7, last=NOW - hour / 8, next=turns)
+    outlook = rotation.outlook(queue, 80, NOW)
+    assert outlook.every == "every 13 hours"
+    start = NOW - hour / 8 + rotation.spacing(80)
+    assert outlook.upcoming == (
+        ("was checked", NOW + 2 * hour),
+        ("soon", start + 25 * hour / 40 + 2 * 25 * hour / 36),
+        ("failed", NOW + DAY),
+        ("never checked", later),
+    )
+
+
 @pytest.mark.parametrize(
     ("artists", "interval", "calls", "every"),
     [
         (120, 1, 80, "every 3 days"),
         (40, 1, 80, "every day"),
-        (10, 1, 80, "every day"),
-        (160, 7, 80, "every 7 days"),
+        (10, 1, 80, "every 12 hours"),
+        (24, 7, 80, "every 16 hours"),
+        (160, 7, 80, "every 4 days"),
         (500, 7, 80, "every 12 days"),
     ],
 )
