@@ -97,13 +97,17 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what tests note. In CI none may be skipped: all that they need is installed there."""
+    """Tell of screenshots that failed. In CI no test may be skipped: what it needs is installed."""
     told = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
-    noted = [(each.nodeid, *pair) for each in told for pair in each.user_properties]
-    if noted:
-        terminalreporter.section("noted by tests")
-        for test, kind, note in noted:
-            terminalreporter.line(f"{test}: {kind}: {note}")
+    missing = [
+        f"{each.nodeid}: {reason}"
+        for each in told
+        for kind, reason in each.user_properties
+        if kind == "no screenshot"
+    ]
+    if missing:
+        terminalreporter.section("screenshots that could not be taken")
+        terminalreporter.line("\n".join(missing))
     skipped = terminalreporter.stats.get("skipped", [])
     if os.environ.get("CI") and skipped:
         terminalreporter.section("skips that CI does not expect")
