@@ -1,6 +1,7 @@
 """Actions of a person in a browser, and checks that every page must pass."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from models import Album, ChosenArtist
 from server.standin.world import Listener
 from server.storage import following, sweeps
-from tests.support.browser_fixtures import Place
+from tests.support.browser_fixtures import WIDTHS, Looks, Place
 from tests.support.examples import album, artist, sweep
 
 LOGGED_IN = f"You are logged in as {Listener.display_name}"
@@ -70,6 +71,8 @@ SCROLLED = """() => Array.from(document.querySelectorAll('main *'))
     && getComputedStyle(each).overflowX !== 'visible')
   .map(each => each.outerHTML.slice(0, 100))"""
 VIOLATIONS = {"resultTypes": ["violations"]}  # of the rest, no more than one example is told
+COLOURS = {**VIOLATIONS, "runOnly": ["color-contrast"]}  # all that a scheme changes
+MORE_OF_THE_SAME = "#cards > li:nth-child(n + 13)"
 VIOLATED = "([what, rules]) => axe.run(what, rules).then(told => told.violations)"
 
 
@@ -114,3 +117,25 @@ def is_sound(
         if each["impact"] in ("serious", "critical")
     ]
     assert not grave, station
+
+
+def seen_by_everybody(
+    page: Page, station: str, number: int, looks: Looks, long: bool
+) -> Iterator[str]:
+    """Show a page at each of its widths and schemes, and check it; the name of each look.
+
+    The layout changes once, between the narrow width and the others, which take turns with the
+    number of the page. All violations are looked for in light, those of colours in dark.
+    """
+    narrow, *wider = WIDTHS
+    for width, scheme in looks(number):
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size({"width": width, "height": 900})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{station} is {wide} wide"
+        assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
+        if long or scheme == "dark" or width in (narrow, wider[number % len(wider)]):
+            rules = VIOLATIONS if long or scheme == "light" else COLOURS
+            known = "" if long or (width, scheme) == (narrow, "light") else MORE_OF_THE_SAME
+            is_sound(page, f"{station} at {width} in {scheme}", rules, known)
+        yield f"{station}-{width}-{scheme}"

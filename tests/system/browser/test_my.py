@@ -13,13 +13,11 @@ from sqlalchemy.orm import Session
 from server.standin.world import Listener
 from server.storage import following
 from tests.support.browser_actions import (
-    SCROLLED,
-    VIOLATIONS,
-    is_sound,
     log_in,
     novelty,
     press,
     remove,
+    seen_by_everybody,
     take,
 )
 from tests.support.browser_fixtures import PATIENCE, Looks, Place
@@ -58,14 +56,14 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     expect(page.get_by_role("heading", name="You are not logged in")).to_be_visible()
     yield "my-stranger"
     log_in(page, place)
-    page.goto(f"{place.url}my/")
+    page.goto(f"{place.url}my/?limit=12")
     wait_for(page, "You follow")  # the list of the stand-in's account
     yield "my-followed"
     take(place, *(coming(number, "Herald of Tomorrow") for number in range(1, 9)))
     watch(place, spotify_id("artist", 900))
     wait_for(page, "Not Yet 1")
     yield "my-artists"
-    page.goto(f"{place.url}my/?q=a&kind=album,single&exclude=versions")
+    page.goto(f"{place.url}my/?limit=12&q=a&kind=album,single&exclude=versions")
     yield "my-filtered"
     page.goto(f"{place.url}?limit=12")
     expect(page.get_by_role("button", name=re.compile("^(Ignore|Watch)")).first).to_be_visible()
@@ -87,19 +85,13 @@ def test_the_page_is_for_everybody_at_every_width(
     place: Place,
     expected: list[str],
     photograph: Callable[[Page, str], None],
+    long: bool,
 ) -> None:
     expected += ["the server responded with a status of 401", "status of 404", "ERR_"]
     for number, station in enumerate(stations(page, place)):
         assert page.locator("h1").count() == 1, station
-        for width, scheme in looks(number):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": 900})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{station} is {wide} wide"
-            assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
-            if width != 768 or scheme == "dark":
-                is_sound(page, f"{station} at {width} in {scheme}", VIOLATIONS)
-            photograph(page, f"{station}-{width}-{scheme}")
+        for look in seen_by_everybody(page, station, number, looks, long):
+            photograph(page, look)
 
 
 def test_without_scripts_artists_are_watched_and_ignored(

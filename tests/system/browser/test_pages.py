@@ -23,17 +23,16 @@ from server.database.engine import make_engine
 from server.spotify.limits.cooldown import Cooldown
 from server.spotify.limits.quota import hour_of
 from tests.support.browser_actions import (
-    SCROLLED,
-    VIOLATIONS,
     is_sound,
     log_in,
     novelty,
     old_news,
     press,
+    seen_by_everybody,
     tab_to,
     take,
 )
-from tests.support.browser_fixtures import PATIENCE, WIDTHS, Looks, Place
+from tests.support.browser_fixtures import PATIENCE, Looks, Place
 from tests.support.databases import NewDatabase
 from tests.support.fork_server import ForkServer
 from tests.support.rate_limiters import STORE
@@ -41,12 +40,10 @@ from tests.support.server_processes import Server, environment
 
 NOBODYS = "/artists/{id}/related-artists"  # a bucket that is in nobody's way
 MOST_BYTES = 60_000  # of our style sheets and scripts together
-COLOURS = {**VIOLATIONS, "runOnly": ["color-contrast"]}  # all that a scheme changes
 FEEDS = ["application/atom+xml", "application/feed+json", "text/calendar", "text/csv"]
 MISSING = "the server responded with a status of 404"
 BAD = "the server responded with a status of 400"
 RELEASES = "#cards > li"
-MORE_OF_THE_SAME = f"{RELEASES}:nth-child(n + 13)"
 MEASURES = """image => {
   const box = image.getBoundingClientRect(), style = getComputedStyle(image);
   const middle = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
@@ -137,7 +134,6 @@ def test_every_page_is_for_everybody_at_every_width(
 ) -> None:
     expected += [MISSING, BAD]
     remember(place)
-    narrow, *wider = WIDTHS
     page.emulate_media(reduced_motion="reduce")
     for number, station in enumerate(stations(page, place, whole_wall=long)):
         assert page.locator("h1").count() == 1, station
@@ -147,18 +143,8 @@ def test_every_page_is_for_everybody_at_every_width(
             "all => all.map(each => each.type)"
         )
         assert feeds == FEEDS, station
-        for width, scheme in looks(number):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": 900})
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{station} is {wide} wide"
-            assert page.evaluate(SCROLLED) == [], f"{station} at {width}"
-            # The layout changes once, between the narrow width and the others, which take turns.
-            if long or scheme == "dark" or width in (narrow, wider[number % len(wider)]):
-                rules = VIOLATIONS if long or scheme == "light" else COLOURS
-                known = "" if long or (width, scheme) == (narrow, "light") else MORE_OF_THE_SAME
-                is_sound(page, f"{station} at {width} in {scheme}", rules, known)
-            photograph(page, f"{station}-{width}-{scheme}")
+        for look in seen_by_everybody(page, station, number, looks, long):
+            photograph(page, look)
 
 
 def test_covers_are_spotifys_own_whole_and_lead_there(page: Page, place: Place) -> None:
