@@ -79,7 +79,7 @@ class ProxiedServer:
         )
         more = [f"Host: 127.0.0.1:{self.front.port}", "Connection: close", "", ""]
         writer.write("\r\n".join([*lines, *more]).encode())
-        answer = await asyncio.wait_for(reader.read(), 10)
+        answer = await asyncio.wait_for(reader.read(), 30)
         writer.close()
         return answer.decode("latin-1")
 

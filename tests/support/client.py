@@ -39,6 +39,6 @@ class Client:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.freshet.port)
         writer.write(request)
         await writer.drain()
-        answer = await asyncio.wait_for(reader.read(), 5)
+        answer = await asyncio.wait_for(reader.read(), 30)
         writer.close()
         return answer

@@ -98,7 +98,7 @@ class EventClient:
 
     async def rest(self) -> bytes:
         """Read until the server ends the stream."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.reader.read()
 
     def close(self) -> None:

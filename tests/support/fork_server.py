@@ -127,7 +127,7 @@ class ForkServer:
             return ForkedProcess(int(self._process.stdout.readline()), status)
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ class Nursery:
         self.python = shlex.join([sys.executable, "-I", "-S", str(NURSERY), address])
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
         shutil.rmtree(self._folder)
 
 

@@ -95,7 +95,7 @@ def _wait_for_releases(url: str, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urlopen(url, timeout=5) as response:
+            with urlopen(url, timeout=30) as response:
                 if b'id="cards"' in response.read():
                     return
         except OSError:

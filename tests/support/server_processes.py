@@ -202,7 +202,7 @@ def standin_process(*arguments: str, fork_server: ForkServer | None = None) -> I
         command = [sys.executable, "-m", module, *words]
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not is_open(port):
             time.sleep(0.01)
         yield f"http://127.0.0.1:{port}"

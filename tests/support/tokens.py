@@ -132,7 +132,7 @@ class HoldingProxy:
 
     async def has_answer(self, number: int = 0) -> None:
         """Wait until Spotify has answered and the answer is held."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self._in_hand[number].wait()
 
     def let_go(self, number: int = 0) -> None:
@@ -200,7 +200,7 @@ def hold_refresh(
 
 async def someone_waits(database: Database) -> None:
     """Wait until a transaction waits for another to let go of a row."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await database.run(lambda session: session.scalar(text(WAITING))):
             await asyncio.sleep(0.01)
 

@@ -316,7 +316,7 @@ async def test_an_artist_by_our_id_is_kept_until_the_next_sync(
     (item,) = (await stage.get("/api/artists/"))["items"]
     path = f"/api/artists/{item['id']}/"
     kept: Key = (path.rstrip("/"), "identity")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         first = await stage.get(path)
         while stage.freshet.cache.responses.get(kept) is None:  # the sync's notice was on its way
             assert await stage.get(path) == first

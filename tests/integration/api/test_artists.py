@@ -366,7 +366,7 @@ async def test_a_sync_of_another_process_is_served_at_once(
     await asyncio.sleep(0.1)
     await second.syncer.sync()
     client = Client(first)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while orjson.loads((await client.fetch("/api/artists/")).body)["total"] != 4:
             await asyncio.sleep(0.01)
     client.http.close()
@@ -404,7 +404,7 @@ async def test_ready_says_why_it_is_not(
     assert response.code == 503
     assert "no sync has succeeded yet" in orjson.loads(response.body)["reasons"]
     await freshet.syncer.sync()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await client.fetch("/readyz")).code != 200:
             await asyncio.sleep(0.05)
     client.http.close()

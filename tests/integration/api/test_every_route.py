@@ -120,7 +120,7 @@ async def ask(stage: Stage, path: str, method: str = "GET", **headers: str) -> H
     names |= {name.replace("_", "-"): value for name, value in headers.items()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in names.items())
     writer.write(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         start, _, fields = head.partition("\r\n")
         parsed = HTTPHeaders.parse(fields)

@@ -189,7 +189,7 @@ async def test_what_another_process_changes_is_seen_at_once(stage: Stage) -> Non
     database = stage.freshet.database
     names = {ARTISTS[8]: None}
     await database.run(following.choose, mine.name, names, "watched", NOW, "another process")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await mine.names() != {"Album 8"}:
             await asyncio.sleep(0.02)
 

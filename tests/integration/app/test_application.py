@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from server.app.application import Application
 from server.database.executor import Database
+from server.http.server import DRAIN_SECONDS
 from server.process import main
 from server.storage import following
 from tests.support.client import Client
@@ -59,7 +60,7 @@ async def test_a_request_that_never_came_in_whole_does_not_hold_up_the_end(
     await asyncio.sleep(0.05)
     writer.close()
     assert freshet.web_server.in_flight == 0
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(DRAIN_SECONDS):
         await freshet.stop()
 
 
@@ -75,7 +76,9 @@ async def test_a_frozen_database_holds_up_no_read(
     folder = copy_cluster(tmp_path / "data")
     standin = start_standin(albums(5))
     freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}", cache_ttl=1))
-    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 15)
+    await until(
+        lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, seconds=60
+    )
     client, reader = Client(freshet), Client(freshet)  # one has but ten connections, all waiting
     postmaster = int((folder / "postmaster.pid").read_text().split()[0])
     backends = [int(pid) for pid in _children(postmaster)]
@@ -85,7 +88,7 @@ async def test_a_frozen_database_holds_up_no_read(
         probes = [asyncio.create_task(client.fetch("/readyz")) for _ in range(12)]
         await asyncio.sleep(1.2)
         for number in range(1, 6):
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(8):
                 page = orjson.loads((await reader.fetch(f"/api/artists/?limit={number}")).body)
             assert page["count"] == number
         assert {(await probe).code for probe in probes} == {503}
@@ -127,12 +130,14 @@ async def test_the_embedded_database_is_started_again_when_it_was_killed(
     folder = copy_cluster(tmp_path / "data")
     standin = start_standin(albums(3))
     freshet = launch_freshet(make_settings(standin, database_url=f"embedded:{folder}"))
-    await until(lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, 20)
+    await until(
+        lambda: freshet.cache.snapshot and freshet.cache.snapshot.freshness.synced_at, seconds=60
+    )
     os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     client = Client(freshet)
     assert orjson.loads((await client.fetch("/api/artists/")).body)["total"] == 3
     standin.catalogue.albums.insert(0, album(9))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(30):
         while (await client.fetch("/readyz")).code == 200:  # by a session that has yet to hear
             await asyncio.sleep(0.01)
         while (await client.fetch("/readyz")).code != 200:
@@ -228,7 +233,7 @@ async def test_a_server_that_cannot_answer_ends_with_the_error(
             other.bind(("127.0.0.1", port))
             other.listen()
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             with pytest.raises(OSError, match="Address already in use"):
                 await main._serve_alone(settings, asyncio.Event(), take_port, lambda: None)
 
@@ -260,7 +265,7 @@ async def test_a_request_that_came_just_before_a_stop_is_answered(
     closing(freshet.stop)
     freshet.start()
     await freshet.opening
-    with socket.create_connection(("127.0.0.1", freshet.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", freshet.port), timeout=30) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         for _ in range(turns):  # of the loop: it is accepted, read, and handed to Tornado
             await asyncio.sleep(0)

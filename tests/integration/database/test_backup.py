@@ -139,7 +139,7 @@ def older(tmp_path: Path) -> Iterator[URL]:
     options = ["-p", str(port), "-h", "127.0.0.1", "-k", "", "-c", "fsync=off"]
     with (tmp_path / "older.log").open("wb") as log:
         server = spawn(how, [str(programs / "postgres"), "-D", str(data), *options], log)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not is_open(port):
         assert time.monotonic() < deadline, (tmp_path / "older.log").read_text()
         time.sleep(0.05)

@@ -58,7 +58,7 @@ def pool(postgres: EmbeddedPostgres, database_url: URL, tmp_path: Path) -> Itera
         file.write_text(SETTINGS.format(**values, in_turn=in_turn))
         with (tmp_path / "pgbouncer.log").open("wb") as log:  # which refuses to be root, too
             running.append(spawn(identity(postgres.folder), [program, str(file)], log))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not is_open(listen):
             assert time.monotonic() < deadline, (tmp_path / "pgbouncer.log").read_text()
             time.sleep(0.01)

@@ -149,7 +149,7 @@ def test_two_processes_that_migrate_at_once_take_turns(
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": schema.MIGRATION_LOCK})
         for script in scripts:
             script.tell("")
-        deadline, waiting = time.monotonic() + 20, 0
+        deadline, waiting = time.monotonic() + 60, 0
         while waiting < 2 and time.monotonic() < deadline:
             administration.execute(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

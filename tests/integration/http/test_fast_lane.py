@@ -260,7 +260,7 @@ async def all_of(port: int, sent: bytes, *, ends: bool) -> bytes:
         await loop.sock_sendall(client, sent)
         if ends:
             client.shutdown(socket.SHUT_WR)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while chunk := await loop.sock_recv(client, 65536):
                 received += chunk
     return bytes(received)

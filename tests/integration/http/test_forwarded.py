@@ -41,7 +41,7 @@ class Door:
         )
         lines = [f"GET {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
         writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode())
-        answer = (await asyncio.wait_for(reader.read(), 5)).decode("latin-1")
+        answer = (await asyncio.wait_for(reader.read(), 30)).decode("latin-1")
         writer.close()
         return answer.partition("\r\n\r\n")[0]
 
@@ -145,7 +145,7 @@ async def test_a_head_is_of_one_request_and_not_of_the_next_on_its_connection(
     reader, writer = await asyncio.open_connection("127.0.0.1", door.freshet.port)
     for extra in (f"X-Forwarded-For: {CLIENT}\r\n", ""):
         writer.write(f"GET /healthz HTTP/1.1\r\nHost: a\r\n{extra}\r\n".encode())
-        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         await asyncio.sleep(0.05)
     writer.close()
     assert [line["client"] for line in door._lines()] == [CLIENT, PROXY]

@@ -69,7 +69,7 @@ class Client:
 
     async def answer(self) -> tuple[int, bytes]:
         """Status and body of the next answer."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             head = await self.reader.readuntil(END)
             status = int(head.split()[1])
             if status == 100:
@@ -88,7 +88,7 @@ class Client:
 
     async def ended(self) -> bool:
         """Wait until the server closes; whether it does so without another byte."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             return await self.reader.read() == b""
 
     async def arrived(self, lane: FastLane, size: int) -> None:
@@ -359,14 +359,14 @@ async def test_a_connection_that_becomes_a_websocket_stays_with_tornado(
         assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
         for text in (b"one", b"GET / HTTP/1.1\r\n\r\n", b"two"):
             client.send(frame(text))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             for text in (b"early", b"one", b"GET / HTTP/1.1\r\n\r\n", b"two"):
                 assert await client.reader.readexactly(len(text) + 2) == b"\x81%c%s" % (
                     len(text),
                     text,
                 )
         client.send(b"\x88\x80" + bytes(4))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert await client.reader.read() == b"\x88\x00"
     assert len(seen) == 3
     await site.close()

@@ -36,7 +36,7 @@ async def answer(client: socket.socket, request: bytes = REQUEST) -> bytes:
 
 async def read_one(client: socket.socket) -> bytes:
     loop, got = asyncio.get_running_loop(), b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while b"\r\n\r\n" not in got:
             chunk = await loop.sock_recv(client, 65536)
             assert chunk, "closed"
@@ -66,7 +66,7 @@ async def test_a_slow_reader_gets_every_byte_and_holds_up_nobody(
     await until(lambda: lane_of(freshet).busy)
     assert (await answer(quick)).endswith(END)
     received = bytearray()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while len(received) < MANY * len(expected):
             received += await loop.sock_recv(slow, 65536)
     await sending
@@ -203,7 +203,7 @@ async def test_a_client_that_never_stops_pipelining_does_not_keep_others_waiting
     tasks = [asyncio.create_task(ask()), asyncio.create_task(take())]
     await until(lambda: taken > 1_000_000)
     for _ in range(20):
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             assert (await answer(other)).endswith(END)
     for task in tasks:
         task.cancel()
@@ -260,11 +260,11 @@ async def test_ten_thousand_idle_connections_are_held_and_others_served(
     clients = []
     for _ in range(most):
         clients.append(await connect(freshet))
-    await until(lambda: lane_of(freshet).idle >= most, 20)
+    await until(lambda: lane_of(freshet).idle >= most, seconds=60)
     assert (await answer(clients[most // 2])).endswith(END)
     for each in clients:
         each.close()
-    await until(lambda: not lane_of(freshet).connections, 20)
+    await until(lambda: not lane_of(freshet).connections, seconds=60)
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ async def test_without_descriptors_what_is_not_being_answered_makes_room(
         said = await answer(each)
         assert said.endswith(END)
     assert time.monotonic() - began < 5
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(30):
         while got < MANY * len(said):
             chunk = await loop.sock_recv(reading, 1 << 20)
             assert chunk, "the answer in progress was cut"

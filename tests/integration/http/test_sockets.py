@@ -21,9 +21,9 @@ def test_a_free_port_is_reserved_and_several_may_listen_there(host: str) -> None
     with reserved(host, 0) as port:
         assert port > 0
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection((host, port), 2)
+            socket.create_connection((host, port), 30)
         several = [bind(host, port, shared=True) for _ in range(3)]
-        socket.create_connection((host, port), 2).close()
+        socket.create_connection((host, port), 30).close()
         for sockets in several:
             close(sockets)
 
@@ -48,11 +48,11 @@ def test_no_connection_is_given_to_a_process_that_is_only_bound() -> None:
     with reserved("127.0.0.1", 0) as port:
         starting = bind("127.0.0.1", port, shared=True, listen=False)
         with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), 2)
+            socket.create_connection(("127.0.0.1", port), 30)
         (running,) = bind("127.0.0.1", port, shared=True)
-        running.settimeout(2)
+        running.settimeout(30)
         for _ in range(50):
-            socket.create_connection(("127.0.0.1", port), 2).close()
+            socket.create_connection(("127.0.0.1", port), 30).close()
             running.accept()[0].close()
         close([*starting, running])
 
@@ -82,7 +82,7 @@ def test_both_families_are_listened_on_at_one_port(hosts: str, shared: bool) -> 
     sockets = bind(hosts, 0, shared=shared)
     (port,) = {each.getsockname()[1] for each in sockets}
     for address in ("127.0.0.1", "::1"):
-        socket.create_connection((address, port), 2).close()
+        socket.create_connection((address, port), 30).close()
     close(sockets)
 
 

@@ -271,7 +271,7 @@ async def test_each_answer_of_the_fast_lane_on_one_connection_has_a_line(
     for asked in (request, request, request, 2 * request):
         writer.write(asked)
         for _ in range(asked.count(request)):
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
             sizes.append(int(re.findall(rb"Content-Length: (\d+)", head)[0]))
             await reader.readexactly(sizes[-1])
     writer.close()

@@ -100,7 +100,7 @@ def messages(page: str) -> list[str | None]:
     ]
 
 
-@pytest.mark.gen_test(timeout=20)
+@pytest.mark.gen_test
 async def test_both_pages_show_the_same_one_message_from_the_first_start_on(
     set_stage: SetStage, start_standin: object, clock: object
 ) -> None:

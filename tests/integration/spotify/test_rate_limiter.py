@@ -511,7 +511,7 @@ async def test_a_pause_that_begins_while_an_earlier_one_is_written_is_written_as
 async def waiting_for_a_lock(database: Database) -> None:
     """Wait until a transaction waits for another to let go of a bucket."""
     waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not await database.run(lambda session: session.scalar(waiting)):
             await asyncio.sleep(0.01)
 

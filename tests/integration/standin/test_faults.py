@@ -213,7 +213,7 @@ async def test_a_stand_in_that_stops_waits_for_no_fault(open_app: OpenApp, name:
     reader, writer = await connect(app.standin, token=app.token)
     await until(lambda: not app.standin.world.faults.next_for("/v1/", paged=False))
     await app.standin.stop()
-    await asyncio.wait_for(reader.read(), 2)
+    await asyncio.wait_for(reader.read(), 30)
     writer.close()
 
 

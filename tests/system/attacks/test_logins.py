@@ -13,7 +13,7 @@ HOST = {"Host": "127.0.0.1:5000"}  # of PUBLIC_URL
 
 def log_in(port: int) -> int:
     """As a browser does; the status of the callback."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", "/auth/login/", headers=HOST)
         begun = connection.getresponse()

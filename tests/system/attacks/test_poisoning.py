@@ -147,7 +147,7 @@ async def answer(port: int, target: str, coding: str, client: int) -> tuple[byte
     reader, writer = await connect(port, client)
     lines = [f"GET {target} HTTP/1.1", "Host: test", f"Accept-Encoding: {coding}"]
     writer.write("\r\n".join([*lines, "Connection: close", "", ""]).encode())
-    head, _, body = (await asyncio.wait_for(reader.read(), 10)).partition(b"\r\n\r\n")
+    head, _, body = (await asyncio.wait_for(reader.read(), 30)).partition(b"\r\n\r\n")
     writer.close()
     said = re.search(rb"(?i)\r\ncontent-encoding: (\w+)", head)
     return head.split()[1], said[1] if said else b"", VARYING.sub(b"", body)

@@ -33,7 +33,7 @@ ASK = """async ([address, options]) => {
 FIRST_EVENT = """address => new Promise((done, fail) => {
   const stream = new EventSource(address);
   stream.addEventListener("added", event => { stream.close(); done(JSON.parse(event.data)); });
-  setTimeout(() => { stream.close(); fail(new Error("no event")); }, 10000);
+  setTimeout(() => { stream.close(); fail(new Error("no event")); }, 30000);
 })"""
 
 

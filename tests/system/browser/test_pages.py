@@ -271,7 +271,7 @@ def test_a_wall_whose_place_in_the_journal_is_out_of_reach_is_loaded_anew(
 
 def first_event(place: Place, after: int) -> str:
     """The name of the first event of a stream that begins after a place."""
-    with urlopen(f"{place.url}api/events?after={after}", timeout=5) as stream:
+    with urlopen(f"{place.url}api/events?after={after}", timeout=30) as stream:
         *_, name = [str(stream.readline(), "utf-8") for _ in range(5)]
     return name.removeprefix("event: ").rstrip()
 

@@ -29,7 +29,7 @@ class Filler:
     def connect(self) -> socket.socket:
         """A connection that stays."""
         made = socket.socket()
-        made.settimeout(10)
+        made.settimeout(30)
         made.bind((f"127.0.0.{1 + len(self.held) % LOCAL}", 0))
         made.connect(("127.0.0.1", self._port))
         self.held.append(made)

@@ -117,7 +117,7 @@ class Reader(Meanwhile):
         self.failures: list[str] = []
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self._server.port, timeout=30)
         entered = time.monotonic()
         while not self._over.wait(self._pause):
             began = time.monotonic()
@@ -175,7 +175,7 @@ def listed(spotify: str) -> set[str]:
         "Authorization": f"Basic {basic}",
         "Content-Type": "application/x-www-form-urlencoded",
     }
-    connection = http.client.HTTPConnection(host, timeout=10)
+    connection = http.client.HTTPConnection(host, timeout=30)
     try:
         connection.request("POST", "/api/token", "grant_type=client_credentials", form)
         token = orjson.loads(connection.getresponse().read())["access_token"]

@@ -94,7 +94,7 @@ def group_lives(group: int) -> bool:
 
 
 def ask(port: int, path: str) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -163,7 +163,7 @@ def test_nobody_reads_the_log_and_the_server_answers_all_the_same(
     process = start("", "manage.py", "run", env=env, stdout=writing, stderr=writing)
     os.close(writing)
     wait_until(lambda: is_open(port), STARTING)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for _ in range(PIPE_BYTES // 200 + 100):
         connection.request("GET", "/healthz")
         assert connection.getresponse().read()
@@ -192,7 +192,7 @@ def test_a_log_on_a_full_disk_ends_well_and_is_counted(fork: Start, database_url
     env = environment(database_url, SYNC_INTERVAL="0", PORT=str(port))
     process = fork("", "run", env=env, out="/dev/full")
     wait_until(lambda: is_open(port), STARTING)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request("GET", "/metrics")
     metrics = connection.getresponse().read().decode()
     connection.close()

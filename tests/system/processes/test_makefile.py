@@ -65,7 +65,7 @@ def test_make_run_serves_the_demo_until_it_is_interrupted(
         assert process.poll() is None, log.read_text()
         if not is_open(port):
             return False
-        connection = HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)
         connection.request("GET", "/api/artists/")
         status = connection.getresponse().status
         connection.close()

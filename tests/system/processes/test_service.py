@@ -52,7 +52,7 @@ def test_a_server_says_when_it_is_ready_alive_and_stopping(
         (ready,) = [each for each in wait_for(heard, "READY=1") if each.startswith("READY")]
         assert ready == f"READY=1\nMAINPID={server.process.pid}"
         assert server.get("/healthz")[0] == 200
-        wait_for(heard, "WATCHDOG=1", 2)
+        wait_for(heard, "WATCHDOG=1")
         os.kill(server.process.pid, signal.SIGSTOP)
         time.sleep(0.2)
         heard()
@@ -86,7 +86,7 @@ def test_a_parent_tells_for_all_and_restarts_one_whose_loop_is_stuck(
             assert time.monotonic() < deadline
             time.sleep(0.1)
         heard()
-        wait_for(heard, "WATCHDOG=1", 5)
+        wait_for(heard, "WATCHDOG=1")
         assert server.stop() == 0
         assert len(server.events("process_killed")) == 1
         assert "STOPPING=1" in heard()

@@ -142,7 +142,7 @@ async def result(process: Process) -> dict[str, Any]:
 @asynccontextmanager
 async def at_most(seconds: float) -> AsyncIterator[None]:
     started = time.monotonic()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         yield
     assert time.monotonic() - started < seconds
 

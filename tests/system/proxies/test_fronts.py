@@ -128,13 +128,13 @@ def test_queries_pages_and_refusals_are_those_of_the_server(proxied: ProxiedServ
 def test_events_come_as_they_happen(proxied: ProxiedServer) -> None:
     async def listen() -> None:
         reader, writer = await proxied.front.stream("Last-Event-ID: 0")
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 2)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
         assert b"text/event-stream" in head
-        assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
-        assert b"event: added" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 2)
+        assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
+        assert b"event: added" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
         proxied.standin.catalogue.albums.insert(0, album(10))
         await proxied.freshet.syncer.sync()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while spotify_id("album", 10).encode() not in await reader.readuntil(b"\n\n"):
                 pass
         writer.close()
@@ -146,11 +146,12 @@ def test_no_event_waits_for_more_to_be_sent_with_it(proxied: ProxiedServer) -> N
     async def listen() -> float:
         began = time.monotonic()
         reader, writer = await proxied.front.stream()
-        await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
         writer.close()
         return time.monotonic() - began
 
-    assert min(proxied.run(listen()) for _ in range(5)) < 0.15  # the kernel would wait for 0.2 s
+    # The kernel would wait for 0.2 s each time.
+    assert any(proxied.run(listen()) < 0.15 for _ in range(30))
 
 
 # Varnish notices with the next comment, 15 seconds later.
@@ -161,10 +162,10 @@ def test_a_stream_ends_with_its_client(proxied: ProxiedServer) -> None:
     async def listen_and_go() -> None:
         await until(lambda: not broadcast.listeners, seconds=10)  # those of other tests
         reader, writer = await proxied.front.stream()
-        await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+        await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
         await until(lambda: broadcast.listeners)
         writer.close()
-        await until(lambda: not broadcast.listeners, seconds=10)
+        await until(lambda: not broadcast.listeners, seconds=60)
 
     proxied.run(listen_and_go())
 
@@ -306,7 +307,7 @@ def test_a_server_without_its_database_still_serves_its_lists(proxied: ProxiedSe
                 ),
                 {"name": name},
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await proxied.direct.get("/readyz")).code != 503:
                 await asyncio.sleep(0.1)
         await asyncio.sleep(1)  # for some checks

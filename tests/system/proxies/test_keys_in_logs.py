@@ -96,7 +96,7 @@ async def test_varnish_logs_requests_without_queries(tmp_path: Path, ask: Ask) -
     try:
         for query in QUERIES:
             assert (await front.get(f"{FEED}?{query}")).code == 503
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while log.count(FEED) < len(QUERIES):  # records are written a moment later
                 logger = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
                 log = (await logger.communicate())[0].decode()

@@ -208,9 +208,9 @@ async def test_events_are_passed_on_as_they_come(
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
     reader, writer = await nginx.stream()
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
     assert b"Content-Type: text/event-stream" in head
-    assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+    assert b"retry: 5000" in await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
     writer.close()
 
 
@@ -221,9 +221,9 @@ async def test_open_streams_of_events_do_not_keep_nginx_from_ending(
 ) -> None:
     nginx = await start_nginx(await start_freshet(start_standin()))
     reader, writer = await nginx.stream()
-    await asyncio.wait_for(reader.readuntil(b"\n\n"), 5)
+    await asyncio.wait_for(reader.readuntil(b"\n\n"), 30)
     assert await nginx.quit() == 0, "before Docker kills it, which is after 10 s"
-    await asyncio.wait_for(reader.read(), 5)
+    await asyncio.wait_for(reader.read(), 30)
     writer.close()
 
 

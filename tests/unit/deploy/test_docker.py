@@ -203,7 +203,7 @@ def test_nginx_understands_what_compose_makes_of_its_file(tmp_path: Path) -> Non
         [*shlex.split(command), f"pid {tmp_path}/pid;"],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

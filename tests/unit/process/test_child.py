@@ -61,5 +61,5 @@ async def test_one_that_does_not_stop_is_killed(tmp_path: Path, closing: Closing
     assert slow == {running}
     with capture_logs() as logs:
         child.kill("it did not stop in time")
-        await asyncio.wait_for(running, 5)
+        await asyncio.wait_for(running, 30)
     assert [line["event"] for line in logs] == ["process_killed"]
