@@ -10,11 +10,18 @@ from datetime import datetime, timedelta
 import structlog
 
 from server.database.executor import Database
-from server.errors import BadAnswer, DatabaseError, EndpointRestricted, Paused, SpotifyError
-from server.errors import SpotifyUnavailable as Unavailable
+from server.errors import (
+    BadAnswer,
+    DatabaseError,
+    EndpointRestricted,
+    Paused,
+    SpotifyError,
+    SpotifyUnavailable,
+)
 from server.following import rotation
 from server.following.plans import Plans
 from server.spotify.api.artist_albums import ArtistAlbums, Found
+from server.spotify.object_parser import ParsedRelease
 from server.spotify.waiting import Pause, has_passed
 from server.storage import artist_checks, artists
 from server.storage.artist_checks import Check, CheckTally, Plan, Scheduled
@@ -142,65 +149,67 @@ class ArtistChecker:
         self._changed = self._changed or closed > 0
 
     async def _check(self, schedule: Scheduled) -> None:
-        """Look up one artist; a failure is stored, and concerns no other one."""
-        artist = schedule.artist
-        try:
-            found = await self._albums.fetch(
-                artist, self._etags_of(schedule), self._all_unknown if schedule.checked_at else None
-            )
-        except Paused as error:
-            self._pause.start(timedelta(seconds=error.seconds))
-        except EndpointRestricted as error:
-            self._refusals += not error.missing
-            await self._record_failure(schedule, error, rotation.after_refusal)
-            if self._refusals >= PATIENCE:
-                log.warning("artist_checks_refused", reason=str(error))
-                self._pause.start(REFUSED_FOR)
-        except (Unavailable, BadAnswer) as error:
-            await self._record_failure(schedule, error, rotation.after_failure)
-            self._count_failure(error, PATIENCE)
-        except SpotifyError as error:  # such as refused credentials, which concern all alike
-            self._count_failure(error, 1)
-        except DatabaseError:
-            raise
-        except Exception as error:
-            log.exception("task_crashed", task="ArtistChecker.tick", artists=[artist])
-            await self._record_failure(schedule, error, rotation.after_failure)
-        else:
-            self._failures = self._refusals = 0
-            await self._record_or_set_aside(schedule, found)
-
-    def _etags_of(self, schedule: Scheduled) -> Mapping[str, str]:
-        """Return the ETags to send: none where retention may have deleted what they stand for."""
-        at = schedule.checked_at
-        return {} if at is None or self._is_over(at, ETAGS_FOR) else schedule.etags
-
-    async def _all_unknown(self, albums: Sequence[str]) -> bool:
-        return await self._database.run(artist_checks.none_stored, albums)
-
-    async def _record_or_set_aside(self, schedule: Scheduled, found: Found) -> None:
-        """Store what a check found; what cannot be stored sets its artist aside.
+        """Look up one artist; a failure is stored, and concerns no other one.
 
         Otherwise the artist would be asked for again at every tick.
         """
+        first = schedule.checked_at is None
+
+        async def goes_on(page: Sequence[ParsedRelease]) -> bool:
+            return await self._goes_on(page, first=first)
+
         try:
-            await self._record(schedule, found)
+            found = await self._albums.fetch(schedule.artist, self._etags_of(schedule), goes_on)
+            if found.failure is None:
+                self._failures = self._refusals = 0
+                await self._record(schedule, found)
+            else:
+                await self._record_in_part(schedule, found, found.failure)
         except DatabaseError:
             raise
         except Exception as error:
             log.exception("task_crashed", task="ArtistChecker.tick", artists=[schedule.artist])
             await self._record_failure(schedule, error, rotation.after_failure)
 
+    async def _goes_on(self, page: Sequence[ParsedRelease], *, first: bool) -> bool:
+        """Return whether there may be releases after this page that count as new.
+
+        Pages are newest first, so that the next one may have some if all of this one are recent.
+        Later than in the first check, a page without any known release may follow a long gap.
+        """
+        now = self._now()
+        recent = all(artist_checks.is_new(each, now, first=first) for each in page)
+        if first:
+            return recent
+        albums = {each.spotify_id for each in page}
+        stored = await self._database.run(artist_checks.count_stored, albums)
+        return stored < len(albums) if recent else stored == 0
+
+    async def _record_in_part(self, schedule: Scheduled, found: Found, error: SpotifyError) -> None:
+        """Store what a check has found that failed; let all wait if the failure concerns all."""
+        if isinstance(error, EndpointRestricted):
+            self._refusals += not error.missing
+            await self._record_failure(schedule, error, rotation.after_refusal, found)
+            if self._refusals >= PATIENCE:
+                log.warning("artist_checks_refused", reason=str(error))
+                self._pause.start(REFUSED_FOR)
+            return
+        of_the_artist = isinstance(error, SpotifyUnavailable | BadAnswer)
+        # Without an answer, a pause is of no artist; with one, calls would be made in vain again.
+        if of_the_artist or found.statuses:
+            await self._record_failure(schedule, error, rotation.after_failure, found)
+        if isinstance(error, Paused):
+            self._pause.start(timedelta(seconds=error.seconds))
+        else:  # others, such as refused credentials, concern all alike
+            self._count_failure(error, PATIENCE if of_the_artist else 1)
+
+    def _etags_of(self, schedule: Scheduled) -> Mapping[str, str]:
+        """Return the ETags to send: none where retention may have deleted what they stand for."""
+        at = schedule.checked_at
+        return {} if at is None or self._is_over(at, ETAGS_FOR) else schedule.etags
+
     async def _record(self, schedule: Scheduled, found: Found) -> None:
-        check = Check(
-            schedule.artist,
-            "albums",
-            list(found.releases.values()),
-            len(found.statuses),
-            found.statuses.count(304),
-            found.etags,
-        )
-        tally = await self._store(check, schedule, rotation.after_check)
+        tally = await self._store(_check_of(schedule, found), schedule, rotation.after_check)
         log.info(
             "artist_checked",
             artist=schedule.artist,
@@ -212,11 +221,21 @@ class ArtistChecker:
             added=tally.added,
         )
 
-    async def _record_failure(self, schedule: Scheduled, error: Exception, plan: Plan) -> None:
+    async def _record_failure(
+        self, schedule: Scheduled, error: Exception, plan: Plan, found: Found | None = None
+    ) -> None:
+        """Store a failed check, with what it has `found` of one of the lists."""
         told = str(error) if isinstance(error, SpotifyError) else ""  # owners read it
-        reason = told or type(error).__name__
-        log.info("artist_check_failed", artist=schedule.artist, reason=reason)
-        await self._store(Check(schedule.artist, "albums", error=reason), schedule, plan)
+        reason, found = told or type(error).__name__, found or Found()
+        tally = await self._store(_check_of(schedule, found, reason), schedule, plan)
+        log.info(
+            "artist_check_failed",
+            artist=schedule.artist,
+            reason=reason,
+            statuses=found.statuses,
+            seen=len(found.releases),
+            added=tally.added,
+        )
 
     async def _store(self, check: Check, before: Scheduled, plan: Plan) -> CheckTally:
         """Store a check, and remember when its artist is checked next.
@@ -241,3 +260,15 @@ class ArtistChecker:
         if self._failures >= patience:
             log.warning("artist_checks_failed", reason=str(error))
             self._pause.start(min(RETRY * 2 ** min(self._failures - patience, 16), MAX_RETRY))
+
+
+def _check_of(schedule: Scheduled, found: Found, error: str | None = None) -> Check:
+    return Check(
+        schedule.artist,
+        "albums",
+        list(found.releases.values()),
+        len(found.statuses),
+        found.statuses.count(304),
+        found.etags,
+        error,
+    )

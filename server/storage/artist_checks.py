@@ -60,7 +60,7 @@ class Check:
     """One check of an artist: the releases found, each once, and the calls that it took.
 
     `not_modified` of the calls were answered by 304. `etags` are those of the answers, by request.
-    A check with an `error` found nothing.
+    A check with an `error` has read one of the artist's lists at most.
     """
 
     artist: str
@@ -108,9 +108,9 @@ def plan_checks(session: Session, artists: Collection[str], now: datetime) -> di
     return known | fresh
 
 
-def none_stored(session: Session, albums: Collection[str]) -> bool:
-    """Return whether no album with one of these ids of Spotify's is stored."""
-    return not session.scalar(select(exists().where(is_any_of(Album.spotify_id, albums))))
+def count_stored(session: Session, albums: Collection[str]) -> int:
+    """Return how many albums with one of these ids of Spotify's are stored."""
+    return session.scalar(select(func.count()).where(is_any_of(Album.spotify_id, albums))) or 0
 
 
 def record_check(
@@ -126,13 +126,13 @@ def record_check(
     at = clock()
     before = read_schedules(session, [check.artist]).get(check.artist, before)
     tally = _record_releases(session, check.releases, at, first=before.checked_at is None)
-    if check.not_modified and before.checked_at is not None:
+    if check.not_modified and before.checked_at is not None and not check.error:
         _see_again(session, check.artist, before.checked_at, at)
     if not check.error:
         tally = _list_again(session, check.artist, tally, at)
     newest = _newest(check, before)
-    etags = before.etags if check.error or check.way == "search" else check.etags
-    after = replace(before, newest_release=newest, etags=etags)
+    kept = before.etags if check.error or check.way == "search" else {}
+    after = replace(before, newest_release=newest, etags={**kept, **check.etags})
     failed = before.error if check.way == "search" else check.error
     after = replace(plan(after, tally, at), error=failed)
     _store(session, [after])

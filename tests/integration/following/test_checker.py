@@ -1,7 +1,7 @@
 """Wanted artists are checked one by one, within the quota, and one bad artist harms one."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -189,6 +189,59 @@ async def test_further_pages_are_read_only_if_all_of_one_is_unknown(
 
 
 @pytest.mark.gen_test
+async def test_further_pages_are_read_while_there_may_be_recent_releases(
+    rig: Callable[..., Rig],
+) -> None:
+    start = date(2026, 10, 23)
+    days = [(start + timedelta(days=each)).isoformat() for each in range(24)]
+    items = records(1, *days[:12], "2026-10-01", *["2019"] * 9, kind="single")
+    checks = rig(items)
+    at = checks.clock()
+    await checks.database.run(sweeps.record_sweep, sweep(items[11:12]), at, checks.clock)
+    await checks.watch(1)
+    await checks.ticks(1)
+    pages = [("album", 0), ("single", 0), ("single", 10)]
+    assert checks.calls(1) == pages
+    later = records(1, *days[12:], kind="single", first=50)
+    checks.standin.catalogue.albums[:0] = later
+    await checks.database.run(sweeps.record_sweep, sweep(later[-1:]), at, checks.clock)
+    checks.clock.moment = (await checks.schedule(1)).next_check_at + timedelta(seconds=1)
+    await checks.ticks(1)
+    assert checks.calls(1) == [*pages, *pages, ("single", 20)]
+    listed = await checks.all(select(Listing.id).where(Listing.source == "followed"))
+    assert len(listed) == 24 - 2, "two have been listed by syncs"
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_fails_loses_nothing_that_the_other_has_found(
+    rig: Callable[..., Rig],
+) -> None:
+    made = [
+        release
+        for number in (1, 2)
+        for kind in ("album", "single")
+        for release in records(number, DAYS[0], kind=kind, first=50 * (kind == "single"))
+    ]
+    checks = rig(made)
+    for number in (1, 2):
+        checks.standin.misbehave("502", path_of(number), after=number - 1)
+    await checks.watch(1, 2)
+    await checks.ticks(4)
+    assert checks.calls(1) == checks.calls(2) == [("album", 0), ("single", 0)]
+    found = {spotify_id("album", 150), spotify_id("album", 200)}
+    assert set(await checks.all(select(Change.album))) == found
+    plans = [await checks.schedule(number) for number in (1, 2)]
+    assert {(each.failures, each.checked_at, each.error) for each in plans} == {
+        (1, None, "502 Bad gateway.")
+    }
+    await checks.ticks(3, hours=1)
+    assert len(await checks.all(select(Change.album))) == 4
+    plans = [await checks.schedule(number) for number in (1, 2)]
+    assert {each.error for each in plans} == {None}
+    assert all(len(each.etags) == 2 for each in plans)
+
+
+@pytest.mark.gen_test
 async def test_a_quota_that_is_used_up_is_waited_for_without_a_call(
     rig: Callable[..., Rig],
 ) -> None:
@@ -258,10 +311,10 @@ async def test_an_outage_pauses_all_checks_and_sets_nobody_aside_for_days(
     numbers = range(1, 8)
     checks = rig([each for number in numbers for each in records(number, *DAYS)])
     for number in numbers:
-        checks.standin.answer_next(path_of(number), Answer(503, b"", {}))
+        checks.standin.answer_next(path_of(number), Answer(503, b"", {}), times=2)
     await checks.watch(*numbers)
     await checks.ticks(40)
-    assert sum(len(checks.calls(number)) for number in numbers) == 3
+    assert sum(len(checks.calls(number)) for number in numbers) == 6
     await checks.ticks(48, minutes=30)
     assert {(await checks.schedule(number)).error for number in numbers} == {None}
 
