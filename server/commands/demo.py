@@ -11,7 +11,7 @@ from typing import IO, Any
 import structlog
 
 from server.config import env_file, private_files
-from server.config.addresses import state_folder
+from server.config.addresses import demo_database, demo_folder
 from server.config.settings import DemoSettings, load
 from server.database.embedded.programs import binaries
 from server.errors import EmbeddedPostgresError, FreshetError
@@ -78,7 +78,7 @@ def settings(standin: StandIn, **overrides: Any) -> DemoSettings:
         client_id=CLIENT_ID,
         client_secret=CLIENT_SECRET,
         secret=_secret(),
-        database_url=f"embedded:{folder() / 'postgres'}",
+        database_url=str(demo_database()),
         spotify_api_url=standin.api_url,
         spotify_accounts_url=standin.accounts_url,
         sync_source="auto",
@@ -113,20 +113,15 @@ def report_place(lock: IO[str], standin: StandIn, url: str) -> None:
         log.warning("standin_moved", url=standin.accounts_url, note=note)
 
 
-def folder() -> Path:
-    """Return the folder of the demo's data."""
-    return state_folder() / "demo"
-
-
 @contextmanager
 def only_one() -> Iterator[IO[str]]:
     """Lock the demo's folder, because two demos would overwrite its data; yield the lock file.
 
     Raises FreshetError if a demo is already running, with its address and process id.
     """
-    path = folder() / "lock"
+    path = demo_folder() / "lock"
     try:
-        private_files.make_folder(folder())
+        private_files.make_folder(demo_folder())
         lock = private_files.open_lock(path)
     except OSError as error:
         raise FreshetError(f"the demo cannot store its data: {error}") from error
@@ -159,7 +154,7 @@ def _who_runs(path: Path, lock: IO[str]) -> str:
 
 def _secret() -> str:
     """Return the demo's secret, stored so that tokens can be decrypted after a restart."""
-    file = folder() / "secret"
+    file = demo_folder() / "secret"
     if not file.exists() or not file.read_bytes() or private_files.is_open_to_others(file):
         env_file.write(file, secrets.token_urlsafe(48))
     return file.read_text(encoding="ascii")

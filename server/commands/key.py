@@ -9,8 +9,7 @@ import click
 from pydantic import ValidationError
 
 from server.app.upstream import utc_now
-from server.config import settings as config
-from server.config.settings import DatabaseSettings
+from server.commands.served import load_served
 from server.database import schema
 from server.database.executor import Database
 from server.errors import FreshetError
@@ -65,7 +64,7 @@ def revoke(identity: int) -> None:
 
 def _run(use: Callable[[AccessKeys], Awaitable[T]]) -> T:
     """Call `use` with the keys of a migrated database. Raises FreshetError."""
-    settings = config.load(DatabaseSettings)
+    settings = load_served()
     log.configure("console", "critical", sys.stderr)
     database = Database(settings.database_url)
 

@@ -7,8 +7,7 @@ from typing import Any, BinaryIO
 import click
 
 from server.app.upstream import utc_now
-from server.config import settings as config
-from server.config.settings import DatabaseSettings
+from server.commands.served import load_served
 from server.database import schema
 from server.database.executor import Database
 from server.errors import FreshetError
@@ -85,7 +84,7 @@ def _counted(number: int) -> str:
 
 def _run(function: Callable[..., Any], *arguments: Any) -> Any:
     """Run a function in a transaction on the migrated database. Raises DatabaseError."""
-    database = Database(config.load(DatabaseSettings).database_url)
+    database = Database(load_served().database_url)
 
     async def run() -> Any:
         database.connect()

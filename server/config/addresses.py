@@ -38,6 +38,16 @@ def state_folder() -> Path:
     return ROOT / (first or "var")
 
 
+def demo_folder() -> Path:
+    """Return the folder of the demo's data."""
+    return state_folder() / "demo"
+
+
+def demo_database() -> EmbeddedDatabase:
+    """Return the demo's database, which is apart from any other."""
+    return EmbeddedDatabase(demo_folder() / "postgres")
+
+
 def parse_database_url(value: object) -> URL | EmbeddedDatabase:
     """Parse a connection string of libpq or `embedded:[DIR]`. Raises ValueError.
 

@@ -172,12 +172,6 @@ class RotationOutlook:
             return f"every {hours} hours"
         return "every day" if days == 1 else f"every {days} days"
 
-    @property
-    def sentence(self) -> str:
-        """How often, with the numbers that it follows from."""
-        artists = f"{self.artists} {'artist' if self.artists == 1 else 'artists'}"
-        return f"{self.every} with {artists} and {self.calls_a_day} calls a day"
-
 
 @dataclass(frozen=True)
 class Turn:

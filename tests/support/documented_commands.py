@@ -24,5 +24,11 @@ ASKING = [
     "curl 'http://127.0.0.1:5000/api/changes/?after=812'",
     "curl -N http://127.0.0.1:5000/api/events",
 ]
+MY_ARTISTS = [
+    "python manage.py watch add https://open.spotify.com/artist/0LyfQWJT6nXafLPZqxe9Of",
+    "python manage.py key create reader --scope read",
+    "curl -H 'Authorization: Bearer KEY' 'http://127.0.0.1:5000/api/my/following/?limit=1'",
+    "curl 'http://127.0.0.1:5000/feeds/my/albums.atom?key=KEY'",
+]
 STANDIN = "python manage.py standin --help"
-HERE = {*BY_A_SHELL, *ON_A_DATABASE.values(), *USAGE, *ASKING, STANDIN}
+HERE = {*MY_ARTISTS, *BY_A_SHELL, *ON_A_DATABASE.values(), *USAGE, *ASKING, STANDIN}

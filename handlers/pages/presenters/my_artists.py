@@ -12,9 +12,7 @@ from server.following.overview_store import ArtistCounts
 from server.storage.following import ListState
 
 MOST_UPCOMING = 5  # releases in the row above the wall
-NO_ARTISTS_YET = (
-    "Follow artists on Spotify, or watch them here by the buttons on covers and on their pages."
-)
+BY_HAND = "by the buttons on covers and on their pages, or by the import below."
 
 
 class MyGridQuery(ReleaseGridQuery):
@@ -56,8 +54,18 @@ def state_of_list(state: ListState, counts: ArtistCounts) -> str:
         return f"Your list on Spotify could not be read: {state.error}{since}."
     if state.read_at is None:
         return "Your list on Spotify has not been read yet."
-    follows = "nobody" if not counts.followed else counted(counts.followed, "artist")
-    return f"You follow {follows} on Spotify, as of {moment(state.read_at)}."
+    if not counts.followed:
+        return f"You follow nobody on Spotify, as of {moment(state.read_at)}."
+    return f"Your list on Spotify was read on {moment(state.read_at)}."
+
+
+def nobody_yet(state: ListState, *, follows: bool) -> str:
+    """Say how to get artists; `follows` says whether the account's list on Spotify is read."""
+    if not follows:
+        return f"No artists yet. Watch some {BY_HAND}"
+    if state.read_at is None and state.error is None:
+        return "Your list on Spotify has not been read yet. Reload this page in a moment."
+    return f"No artists yet. Follow some on Spotify, or watch them here {BY_HAND}"
 
 
 def state_of_checks(state: OwnState, now: datetime) -> str:
@@ -75,7 +83,9 @@ def state_of_checks(state: OwnState, now: datetime) -> str:
         text = "All of them were looked up within the last week."
     if outlook.failing:
         text += f" The last look-up of {counted(outlook.failing, 'artist')} failed."
-    return f"Each artist is looked up {outlook.sentence}. {text}{_next(state, now)}"
+    artists, calls = counted(outlook.artists, "artist"), counted(outlook.calls_a_day, "call")
+    often = f"Each artist is looked up {outlook.every} with {artists} and {calls} a day."
+    return f"{often} {text}{_next(state, now)}"
 
 
 def _next(state: OwnState, now: datetime) -> str:

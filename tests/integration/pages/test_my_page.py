@@ -71,7 +71,11 @@ async def test_the_page_needs_a_login_and_says_what_to_do_without_artists(
     assert landing(stage.url, admitted.headers["Location"]) == f"{stage.url}/my/"
     mine = await browser.get("/my/")
     assert (mine.code, mine.headers["Cache-Control"]) == (200, "private, no-store")
-    assert "No artists yet" in mine.body.decode()
+    assert "Your list on Spotify has not been read yet. Reload" in mine.body.decode()
+    await follow(stage)
+    nobody = (await browser.get("/my/")).body.decode()
+    assert "You follow nobody on Spotify, as of 20 November 2026" in nobody
+    assert "No artists yet. Follow some on Spotify" in nobody
     nowhere = await browser.get("/my/nothing/")
     for private in (await browser.get("/my/keys/"), nowhere):
         assert 'href="/my/">My artists' in private.body.decode()

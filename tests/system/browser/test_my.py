@@ -57,7 +57,7 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     yield "my-stranger"
     log_in(page, place)
     page.goto(f"{place.url}my/?limit=12")
-    wait_for(page, "You follow")  # the list of the stand-in's account
+    wait_for(page, "Your list on Spotify was read")  # the list of the stand-in's account
     yield "my-followed"
     take(place, *(coming(number, "Herald of Tomorrow") for number in range(1, 9)))
     watch(place, spotify_id("artist", 900))
@@ -102,7 +102,9 @@ def test_without_scripts_artists_are_watched_and_ignored(
     page = new_context(java_script_enabled=False).new_page()
     log_in(page, place)
     page.goto(f"{place.url}my/")
-    wait_for(page, "You follow")  # or nothing is listed once the artist is no longer watched
+    wait_for(
+        page, "Your list on Spotify was read"
+    )  # or nothing is listed once the artist is no longer watched
     page.goto(f"{place.url}?q=novelty+970")
     press(page, "Watch Late Comer")
     expect(page.get_by_role("status")).to_contain_text("You watch this artist now")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from server.commands.served import load_served
 from server.config import settings
+from server.config.addresses import EmbeddedDatabase
 from server.config.settings import Settings, load
 from server.errors import SettingsError
 from tests.support.paths import ROOT
@@ -40,6 +42,17 @@ def test_credentials_in_any_form_mean_the_real_thing(dotenv: Path, content: str)
 def test_without_credentials_it_is_the_demo(dotenv: Path, content: str) -> None:
     dotenv.write_text(content, encoding="utf-8")
     assert not settings.is_for_spotify()
+
+
+def test_commands_are_about_the_demo_unless_credentials_or_a_database_are_set(
+    dotenv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert load_served().database_url == EmbeddedDatabase(ROOT / "var" / "demo" / "postgres")
+    assert "about the demo" in capsys.readouterr().err
+    for content in ("CLIENT_ID=our-id\n", "DATABASE_URL=embedded:\n"):
+        dotenv.write_text(content)
+        assert load_served().database_url == EmbeddedDatabase(ROOT / "var" / "postgres")
+    assert capsys.readouterr().err == ""
 
 
 def test_the_example_as_it_is_means_the_demo(dotenv: Path) -> None:
