@@ -68,14 +68,14 @@ class Filler:
         days = [today - timedelta(days=each) for each in range(1, count + 1)]
         self.read(f"/api/artists/?limit=1&at={day}" for day in days)
 
-    def artists(self, count: int, known: int) -> None:
-        """Fill the lists of artists: at once, of those with the most releases and of nobody."""
+    def artists(self, count: int, strange: int, known: int) -> None:
+        """Fill the lists of artists, ten at once: of `known` with many releases, and of nobody."""
         lists = [
             ",".join(spotify_id("artist", (first + each) % known) for each in range(50))
             for first in range(count)
         ]
         lists += [
-            ",".join(f"{number:04}{each:018}" for each in range(50)) for number in range(count)
+            ",".join(f"{number:04}{each:018}" for each in range(50)) for number in range(strange)
         ]
         wires = [self.connect() for _ in range(AT_ONCE // 4)]
         for start in range(0, len(lists), len(wires)):
