@@ -28,6 +28,7 @@ from server.spotify.limits.rate_limiter import CUTS_IN_A_ROW, RateLimiter
 from server.spotify.transport import Response
 from tests.support.clock import Clock
 from tests.support.rate_limiters import APP, STORE, limiter_in_memory
+from tests.support.waiting import until
 
 SEARCH = "/search"
 DAY = 86_400
@@ -444,9 +445,11 @@ async def test_cut_connections_pause_no_login(process: Start, purpose: str) -> N
 
 @pytest.mark.gen_test
 async def test_cut_connections_do_not_shorten_a_longer_pause(process: Start, clock: Clock) -> None:
-    one, released = process(), asyncio.Event()
+    one, released, asked = process(), asyncio.Event(), 0
 
     async def cut() -> Response:
+        nonlocal asked
+        asked += 1
         await released.wait()
         raise ConnectionCut("reset")
 
@@ -454,7 +457,7 @@ async def test_cut_connections_do_not_shorten_a_longer_pause(process: Start, clo
         asyncio.create_task(one.limiter.call(cut, SEARCH, "background"))
         for _ in range(CUTS_IN_A_ROW)
     ]
-    await asyncio.sleep(0.1)
+    await until(lambda: asked == CUTS_IN_A_ROW)
     await process().refuse(limited("7000"))
     released.set()
     await asyncio.gather(*late, return_exceptions=True)

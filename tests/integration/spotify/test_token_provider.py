@@ -47,6 +47,7 @@ from tests.support.tokens import (
     row_of,
     someone_waits,
 )
+from tests.support.waiting import until
 
 ME = "/v1/me"
 EXPIRED = Answer(401, {"error": {"status": 401, "message": "The access token expired"}})
@@ -670,9 +671,9 @@ async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_aga
     await log_in(standin)
     provider = make_provider(standin)
     standin.expire_tokens()
-    standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.1))
+    standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.3))
     asked = asyncio.create_task(client_of(standin, provider).get("/me"))
-    await asyncio.sleep(0.05)
+    await until(lambda: not standin.world.script.get(ME))
     provider.forget()
     assert (await asked)["account_id"] == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
@@ -762,9 +763,9 @@ async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
     client = client_of(standin, make_provider(standin))
-    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.2))
+    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.5))
     asked = asyncio.create_task(client.get("/browse/new-releases"))
-    await asyncio.sleep(0.05)
+    await until(lambda: not standin.world.script.get(path))
     clock.forward(seconds=1)
     await log_in(standin)  # the user is registered now; the keeper has not heard of it yet
     await asked
