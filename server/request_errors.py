@@ -83,7 +83,7 @@ class ImportRefused(RequestError):
     """A file of artists that is empty, too long, or no text at all; nothing of it was imported."""
 
     kind = "import-refused"
-    title = "The file cannot be imported"
+    title = "The list cannot be imported"
 
 
 class SyncRefused(RequestError):

@@ -15,7 +15,6 @@ from server.request_errors import LoginRequired, Overloaded
 from server.spotify.consent import Consent
 from server.sync.status import Status
 
-LOGIN = "/auth/login/?next=/my/"  # the same for all private pages
 VISITOR_SECONDS = 2.0  # how long a page waits for the database
 
 
@@ -27,6 +26,7 @@ class OwnersHandler(PageHandler):
     """
 
     caching = PRIVATE["Cache-Control"]
+    login_path = "/auth/login/?next=/my/"  # the same for all private pages
     _login_service: LoginService
     _owner: Visitor | None = None
 
@@ -69,7 +69,7 @@ class OwnersHandler(PageHandler):
             title=LoginRequired.title,
             scopes=self._login_service.scopes,
             obstacle=self.obstacle,
-            login=LOGIN,
+            login=self.login_path,
             request_id=self.request_id,
         )
 

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from handlers.pages.base import PageHandler, Pages
 from server.config.addresses import client_network
-from server.login.attempt import LIFE, fingerprint
+from server.login.attempt import HOME, LIFE, fingerprint
 from server.login.callback import Callback, read_address
 from server.login.login_budget import KNOWN_COOKIE, KNOWN_LIFE
 from server.login.service import LoginService
@@ -42,6 +42,8 @@ class AuthHandler(PageHandler):
         cookie = None
         if callback.state is not None:
             cookie = self.get_cookie(self._address.cookie(attempt_cookie(callback.state)))
+            if (target := self._login_service.target(cookie)) != HOME:
+                self.login_path = f"{self.login_path}?{urlencode({'next': target})}"
         admitted = await self._login_service.finish(
             callback,
             cookie,

@@ -73,7 +73,12 @@ class Pages:
 
 
 class PageHandler(SessionHandler):
-    """Answers with HTML, including errors."""
+    """Answers with HTML, including errors.
+
+    `login_path` is where an error page leads that offers a login.
+    """
+
+    login_path = "/auth/login/"
 
     def initialize(self, pages: Pages) -> None:  # type: ignore[override]
         """Take the templates from the routes."""
@@ -115,6 +120,7 @@ class PageHandler(SessionHandler):
         again = error.again if isinstance(error, LoginFailed) else None
         faults = error.faults if isinstance(error, InvalidParameters) else ()
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
+        values["login"] = self.login_path
         self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)
 
     @property

@@ -13,7 +13,7 @@ from server.database.executor import Database
 from server.encryption import Encryption
 from server.errors import DatabaseError, SpotifyError
 from server.login import error_mapping, errors, session_store
-from server.login.attempt import LIFE, SKEW, Attempt, local_path, seal, unseal
+from server.login.attempt import HOME, LIFE, SKEW, Attempt, local_path, seal, unseal
 from server.login.callback import Callback
 from server.login.errors import LoginFailed
 from server.login.login_budget import (
@@ -109,6 +109,11 @@ class LoginService:
             self.redirect_uri, self.scopes, attempt.state, attempt.challenge
         )
         return StartedLogin(url, attempt.state, seal(attempt, self._cookies))
+
+    def target(self, cookie: str | None) -> str:
+        """Return the local path to which the login of a cookie returns; `/` without such a one."""
+        attempt = unseal(cookie, self._cookies) if cookie else None
+        return attempt.next if attempt else HOME
 
     async def finish(
         self,

@@ -55,6 +55,23 @@ async def test_cancelling_is_not_an_error_of_anybodys(set_stage: SetStage, lines
     assert stage.token_calls() == 0
 
 
+@pytest.mark.gen_test
+async def test_another_try_returns_to_where_the_first_one_began(set_stage: SetStage) -> None:
+    stage = await set_stage()
+    browser = stage.browser()
+    for begun, again in (
+        ("/my/?q=a b&sort=name", "?next=%2Fmy%2F%3Fq%3Da%2520b%26sort%3Dname"),
+        ("//evil.example", ""),
+        ("/\\evil.example", ""),
+    ):
+        back = await browser.agree(await browser.begin(begun), answer="cancel")
+        page = read_page(await browser.get(back), 403)
+        assert f'href="/auth/login/{again}">Try again</a>' in page
+    back = await browser.agree(await browser.begin("/my/"), answer="cancel")
+    stranger = read_page(await stage.browser().get(back), 400)
+    assert 'href="/auth/login/">Try again</a>' in stranger, "it is another browser's login"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "title"),
     [
