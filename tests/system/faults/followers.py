@@ -3,13 +3,14 @@
 import random
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
 
 from models import ArtistCheck, Change
 from server.app.following import Following
+from server.following import rotation
 from server.spotify.limits.quota import bucket_of
 from server.standin import AppKind, Catalogue, StandIn
 from server.storage import following as storage
@@ -21,6 +22,7 @@ from tests.system.faults.simulation import SOME_TIME, Simulation
 ACCOUNT = "standin-account-1"
 RECONSIDERED = timedelta(hours=8)  # between two changes of the followed artists
 A_READ = timedelta(hours=26)  # in which the list is read again
+A_WHILE = timedelta(minutes=5)
 A_LOCK_OUT = timedelta(hours=1)  # a pause that is longer
 
 
@@ -38,7 +40,7 @@ class Followers(Simulation):
     async def live_with(self, releases: Sequence[Release], days: float, step: timedelta) -> None:
         """Let days go by, in which these releases come out; `step` is the longest idle time.
 
-        Searches are made every quarter of an hour, and no more often than once in a step.
+        Searches for artists are made no more often than once in a step.
         """
         self.releases = releases
         end, coming = self.clock() + timedelta(days=days), [*releases]
@@ -54,7 +56,13 @@ class Followers(Simulation):
             if not await self._work():
                 soon = [timedelta(seconds=max(self.syncer.schedule.seconds_left(), 0)) + SOME_TIME]
                 soon += [coming[0].out_at - self.clock()] if coming else []
+                soon += [max(self._next_check() - self.clock(), A_WHILE)]
                 self.clock.moment += min(max(min(soon), SOME_TIME), step)
+
+    def _next_check(self) -> datetime:
+        """Return when the next check may be made, if an artist is due or can be checked early."""
+        last = self.following.plans.last_check or self.clock()
+        return last + rotation.spacing(self.following.calls_a_day())
 
     def _reconsider(self) -> None:
         """Unfollow an artist that releases nothing, or follow one again."""

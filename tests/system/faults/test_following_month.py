@@ -29,6 +29,7 @@ Case = tuple[int, AppKind, PauseModel]
 FEW: list[Case] = [(16, AppKind.EXTENDED, "prolonging")]
 ALL: list[Case] = [
     (50, AppKind.RESTRICTED, "fixed"),
+    (50, AppKind.EXTENDED, "prolonging"),
     (160, AppKind.EXTENDED, "prolonging"),
     (160, AppKind.RESTRICTED, "prolonging"),
     (500, AppKind.RESTRICTED, "fixed"),
@@ -49,8 +50,8 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     kind: AppKind,
     pauses: PauseModel,
 ) -> None:
-    days, after, mean = (30, 15, MEAN_A_YEAR) if LONG else (0.5, 1, 1000)
-    # `after` is long enough for each artist to be checked once more.
+    # The second number is long enough for each artist to be checked once more.
+    days, after, mean = (30, 4 + artists / 45, MEAN_A_YEAR) if LONG else (0.5, 0.5, 1000)
     standin = followed_by(start_standin, kind, clock, artists, quota=HIDDEN, pause_model=pauses)
     fail_often(standin)
     settings = make_settings(standin, sync_interval=1800 if LONG else 14_400)
@@ -58,7 +59,7 @@ async def test_a_month_with_artists_whose_releases_are_all_noticed(
     closing(simulation.stop)
     await log_in(standin)
     releases = releases_of(standin, days, mean)
-    step = timedelta(minutes=5 if LONG else 30)
+    step = timedelta(minutes=15 if LONG else 40)
     await simulation.live_with(releases, days + after, step)
     figures = await simulation.figures(f"{artists} artists, {kind.value}, {pauses}", days + after)
     print(f"\n{figures}")  # for whoever wants to see them

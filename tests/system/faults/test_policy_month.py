@@ -29,7 +29,7 @@ ALL: list[Case] = [
 FEW: list[Case] = [
     (50, AppKind.RESTRICTED, "fixed", False, HIDDEN),
     (160, AppKind.EXTENDED, "prolonging", False, HIDDEN),
-    (500, AppKind.RESTRICTED, "prolonging", True, HIDDEN),
+    (250, AppKind.RESTRICTED, "fixed", False, LOW),
     (160, AppKind.RESTRICTED, "prolonging", True, LOW),
 ]
 
