@@ -18,7 +18,7 @@ from tests.system.faults.simulation import Simulation
 
 pytestmark = pytest.mark.slow
 
-HIDDEN = 30  # calls to search in 24 hours; a sync takes one
+HIDDEN = 20  # calls to search in 24 hours; a sync takes one
 FIRST = 0.8 * HIDDEN
 
 
