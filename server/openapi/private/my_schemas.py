@@ -21,7 +21,7 @@ class MyArtist(Shape):
         description="When the artist's own releases were last looked up; null if never."
     )
     next_check_at: datetime | None = Field(
-        description="When that is planned next; null if it is not planned yet."
+        description="When that is due next; earlier while calls are left. Null if not planned yet."
     )
     newest_release: str | None = Field(
         description="The newest release date known: YYYY, YYYY-MM or YYYY-MM-DD."
