@@ -216,7 +216,7 @@ QUERIES = st.fixed_dictionaries(
 ).map(lambda wanted: "&".join(f"{name}={value}" for name, value in wanted.items()))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(QUERIES, st.sampled_from(DAYS), st.sampled_from(DEPTHS))
 @example("upcoming=include&type=single&sort=-seen", DAYS[1], Depth(20, 5))
 def test_every_list_is_what_the_whole_table_gives(
@@ -236,7 +236,7 @@ def test_every_list_is_what_the_whole_table_gives(
 ZONES = st.sampled_from(["Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Etc/GMT+12"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(QUERIES, ZONES, st.sampled_from(DAYS), st.sampled_from(DEPTHS), st.integers(-1, 1))
 def test_in_a_zone_a_list_is_what_the_whole_table_gives_as_far_as_it_reaches(
     table: Table, wanted: str, place: str, today: date, depth: Depth, ahead: int
@@ -256,7 +256,7 @@ def test_in_a_zone_a_list_is_what_the_whole_table_gives_as_far_as_it_reaches(
         assert listed == whole[: len(listed)]
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(QUERIES, ARTISTS, st.sampled_from(DAYS))
 def test_of_artists_that_are_asked_for_everything_is_listed(
     table: Table, wanted: str, artists: list[str], today: date
@@ -270,7 +270,7 @@ def test_of_artists_that_are_asked_for_everything_is_listed(
     assert listed == [each.spotify_id for each in whole]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(QUERIES, ARTISTS, st.sampled_from(DAYS), st.sampled_from(DEPTHS))
 def test_of_artists_with_many_releases_as_much_is_read_as_of_all(
     table: Table, wanted: str, artists: list[str], today: date, depth: Depth
