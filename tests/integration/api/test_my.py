@@ -419,7 +419,7 @@ async def test_an_import_may_be_long_but_not_too_long_and_a_strangers_is_not_rea
         assert orjson.loads(refused.body)["type"] == "/problems/import-refused"
     assert (await send(stranger, b"x" * 1_100_000)).code == 401
     rest = "\n".join(f"{number:022d}" for number in range(MOST_CHOSEN + 1)).encode()
-    for body, watched in ((rest, 5000), (rest[23:], 5000), (rest[:-23], MOST_CHOSEN)):
+    for body, watched in ((rest, 5000), (rest[:-23], MOST_CHOSEN)):
         answer = await send(mine, body)
         assert answer.code == (200 if watched == MOST_CHOSEN else 409)
         assert (await mine.get("/api/my/following/?limit=1"))["watched"] == watched
