@@ -13,6 +13,7 @@ from server.catalog.zones import day_in
 from server.errors import NoDataYet
 from server.following.artist_list import ArtistList
 from server.serving.cache import PayloadCache
+from server.serving.feeds.feed import artist_url
 from server.storage.following import MyArtists
 from server.sync.status import Status
 
@@ -55,6 +56,7 @@ class MyPageHandler(OwnersHandler, ChoosingHandler):
             watched=watched,
             ignored=ignored,
             texts=my_artists,
+            artist_url=artist_url,
             base=self._address.url,
             now=status.now,
             **choosing,

@@ -41,6 +41,11 @@ class ChoiceButton(NamedTuple):
         """What the button says."""
         return TEXTS[self.action]
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the artist has a name here; without one it has no page either."""
+        return self.name != self.artist
+
 
 def of_release(mine: MyArtists, credited: Sequence[tuple[str, str]]) -> ChoiceButton | None:
     """Return the button of a release, credited to artists of these names and ids.

@@ -145,8 +145,12 @@ async def test_what_the_server_watches_can_be_ignored_by_an_account(set_stage: S
     browser = stage.browser()
     await browser.log_in()
     await stage.freshet.own.choices.choose(None, {ARTIST[1]: None}, "watched")
+    await stage.freshet.own.choices.choose(None, {ARTIST[8]: None}, "watched")
     mine = (await browser.get("/my/")).body.decode()
     assert names(mine) == ["Album 1"]
+    assert f'<a href="/artists/{ARTIST[1]}/"><bdi>Artist 1</bdi>' in mine
+    unknown = f"https://open.spotify.com/artist/{ARTIST[8]}"
+    assert f'<a href="{unknown}"><bdi>{ARTIST[8]}</bdi>' in mine, "it has no page here yet"
     mine = await press(browser, mine, "unwatch", ARTIST[1])
     assert names(mine) == []
     mine = await press(browser, mine, "unignore", ARTIST[1])
