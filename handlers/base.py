@@ -1,6 +1,6 @@
 """What all handlers share: errors as problems, allowed methods, and the request's id."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from server.errors import FreshetError, InvalidParameters
 from server.observability.access_log import new_id
 from server.openapi import problem_kinds
 from server.request_errors import JournalOutOfReach
+from server.serving.deprecations import Deprecations
 from server.serving.negotiation import SHARED, matches, strict_transport
 
 # `*` covers every header but Authorization (Fetch standard, section 4.8).
@@ -48,12 +49,15 @@ class BaseHandler(RequestHandler):
     def _require_https(self) -> None:
         """Make browsers use only https, if this request did (RFC 6797 section 7.2)."""
         if self.request.protocol == "https":
-            for name, value in strict_transport(self._root).items():
-                self.set_header(name, value)
+            self.set_all(strict_transport(self._root))
 
     def share(self) -> None:
         """Let scripts of any origin read the response."""
-        for name, value in SHARED.items():
+        self.set_all(SHARED)
+
+    def set_all(self, headers: Mapping[str, str]) -> None:
+        """Set several headers."""
+        for name, value in headers.items():
             self.set_header(name, value)
 
     def compute_etag(self) -> str | None:
@@ -107,6 +111,14 @@ class BaseHandler(RequestHandler):
             for method in self.SUPPORTED_METHODS
             if getattr(type(self), method.lower()) is not missing
         )
+
+    def flush(self, include_footers: bool = False) -> Any:
+        """Send what was written; with the headers, those of what is deprecated here."""
+        deprecations: Deprecations | None = self.settings.get("deprecations")
+        if deprecations is not None and not self._headers_written:
+            for name, value in deprecations.headers(self.request.path, self.request.query):
+                self.add_header(name, value)
+        return super().flush(include_footers)
 
     def finish(self, chunk: Any = None) -> Any:
         """End the response; send a large body separately, because Tornado joins it to the head.

@@ -6,7 +6,7 @@ The routes with their handlers are on one screen in `routes.py`.
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -38,6 +38,7 @@ from server.login.access_keys import AccessKeys
 from server.login.consent_monitor import ConsentMonitor
 from server.observability.access_log import SUMMARY_SECONDS
 from server.observability.instruments import Instruments
+from server.serving.deprecations import DEPRECATED, Deprecation, Deprecations
 from server.spotify.auth import token_store
 from server.storage import following, sweeps
 from server.sync import sync_lock
@@ -66,6 +67,7 @@ class Application:
     `now` is the wall clock; `timer` is monotonic, in seconds. Clients that connect before the
     database's contents are loaded wait for them, `warm_seconds` at most. `loaded` is set once they
     can be served; the task `opening` ends when clients are answered. `port` is the port in use.
+    What is `deprecated` is announced in the headers of responses.
     """
 
     opening: asyncio.Task[None]  # from `start` on
@@ -78,9 +80,10 @@ class Application:
         instruments: Instruments | None = None,
         timer: Callable[[], float] = time.monotonic,
         warm_seconds: float = WARM_SECONDS,
+        deprecated: Sequence[Deprecation] = DEPRECATED,
     ) -> None:
-        self.settings, self._now, self._timer = settings, now, timer
-        self._warm_seconds = warm_seconds
+        self.settings, self._now = settings, now
+        self._timer, self._warm_seconds = timer, warm_seconds
         self._origin = uuid.uuid4().hex  # by which this process knows its own notifications
         self.instruments = instruments or Instruments()
         self.database = Database(settings.database_url)
@@ -91,13 +94,12 @@ class Application:
         parts = self.database, self.builders, self._interval, now, timer
         self.cache = make_cache(settings, *parts, self.instruments.cache, self.admission)
         self.broadcast = make_broadcast(settings, self.database)
-        self.upstream = Upstream(
-            settings, self.database, now, self.instruments.renewal, self.instruments.call
-        )
+        counted = self.instruments.renewal, self.instruments.call
+        self.upstream = Upstream(settings, self.database, now, *counted)
         self._build_sync()
         self._build_login()
         self._build_status()
-        self._build_http()
+        self._build_http(Deprecations(deprecated, settings.public_url))
         self.timers = self._make_timers()
         self.loaded, self.port = asyncio.Event(), settings.port
         self.tasks, self._first_tasks = Tasks(), Tasks()
@@ -127,9 +129,8 @@ class Application:
         self.following = Following(database, *parts, self.instruments.check)
         served = self.cache, self.builders, self.admission
         self.own = OwnArtists(settings, database, *served, now, self._origin, self.following)
-        self.jobs = LeaderJobs(
-            database, self.syncer, self.details, self.retention, self.following.jobs
-        )
+        others = self.details, self.retention, self.following.jobs
+        self.jobs = LeaderJobs(database, self.syncer, *others)
         on_notice: dict[str, Callable[[], Awaitable[None]]] = {
             sweeps.CHANNEL: self._others_changed_data,
             sync_lock.CHANNEL: self.upstream_status.refresh,
@@ -157,16 +158,15 @@ class Application:
         self.metrics = make_metrics(counted, self.database, self.status.read, self.jobs, self.lag)
         add_clients(counted.process_gauges, self.broadcast, self.backlog)
 
-    def _build_http(self) -> None:
+    def _build_http(self, deprecations: Deprecations) -> None:
         """Build the server, with the fast lane and the routes."""
         settings = self.settings
         self.pages = routes.make_pages(settings)
         table = self.routes()
         self.access_log = make_access_log(settings, self.instruments, table)
-        self.head_cache = make_head_cache(
-            settings, self.cache, make_count(self.instruments, self.access_log), self._timer
-        )
-        parts = self.access_log, self.head_cache, self.backlog, self.broadcast
+        count = make_count(self.instruments, self.access_log)
+        self.head_cache = make_head_cache(settings, self.cache, count, self._timer, deprecations)
+        parts = self.access_log, self.head_cache, self.backlog, self.broadcast, deprecations
         table += routes.unlisted(self.pages, self.login_service, self.keys)
         self.web_server = make_web_server(settings, table, self.pages, *parts)
 

@@ -24,6 +24,7 @@ from server.observability.access_log import AccessLog, new_id
 from server.observability.instruments import CacheTally
 from server.openapi import problem_kinds
 from server.serving.cache import PayloadCache
+from server.serving.deprecations import Deprecations
 from server.serving.lag import ServingLag
 from server.serving.negotiation import strict_transport
 from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
@@ -79,11 +80,16 @@ def make_admission(settings: Settings) -> Admission:
 
 
 def make_head_cache(
-    settings: Settings, cache: PayloadCache, count: Count, timer: Callable[[], float]
+    settings: Settings,
+    cache: PayloadCache,
+    count: Count,
+    timer: Callable[[], float],
+    deprecations: Deprecations,
 ) -> HeadCache:
     """Build the fast lane's cache; `count` is called with its hits."""
     most, strict = settings.budget.head_cache, strict_transport(settings.public_url)
-    return HeadCache(cache.responses, cache.hot_queries, count, time.time, timer, most, strict)
+    stored = cache.responses, cache.hot_queries
+    return HeadCache(*stored, count, time.time, timer, most, strict, deprecations)
 
 
 def make_broadcast(settings: Settings, database: Database) -> Broadcast:
@@ -111,6 +117,7 @@ def make_web_server(
     head_cache: HeadCache,
     backlog: Backlog,
     broadcast: Broadcast,
+    deprecations: Deprecations,
 ) -> WebServer:
     """Build the HTTP server for a route table."""
     public = urlsplit(settings.public_url)
@@ -125,6 +132,7 @@ def make_web_server(
         backlog=backlog,
         memory=settings.budget,
         shed=broadcast.shed,
+        deprecations=deprecations,
     )
 
 

@@ -24,12 +24,17 @@ FIRST_SEEN = (
     "date is unknown. It is not in the journal. Both change once a list of new releases has it."
 )
 UPDATED = "When a field last changed here."
-SOURCE = "The Spotify list that releases are read from; null before the first sync."
+SOURCE = (
+    "The Spotify list that releases are read from; null before the first sync. More may be added."
+)
 STALE = "True if no sync has completed for three intervals."
 
 
 class Shape(BaseModel):
-    """An object with exactly these fields, all always present."""
+    """An object with exactly these fields, all always present.
+
+    The description does not say that there are no others: a later version may add some.
+    """
 
     model_config = ConfigDict(extra="forbid", defer_build=True)  # most are never used to validate
 
@@ -148,7 +153,8 @@ class Listing(Shape):
     """An interval during which a release was in one of Spotify's lists."""
 
     source: Literal["new-releases", "search", "followed"] = Field(
-        description="Name of the list; `followed` for what checks of single artists have found."
+        description="Name of the list; `followed` for what checks of single artists have found. "
+        "More may be added."
     )
     market: str | None = Field(
         description="The market that the list was requested for; null if none."

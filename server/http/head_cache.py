@@ -11,6 +11,7 @@ from server.http.connections.head_limits import fault_of
 from server.http.request_head import Request
 from server.http.wire_response import NOTHING, WireResponse
 from server.serving import negotiation
+from server.serving.deprecations import Deprecations, Headers
 from server.serving.hot_queries import HotQueries
 from server.serving.response_store import ResponseStore
 
@@ -24,7 +25,7 @@ LISTS = {path.rstrip("/"): path for path in KINDS}
 
 CallLater = Callable[[float, Callable[[], None]], object]
 Count = Callable[[str, str, int, int], None]
-Key = tuple[str, str, str, bool, bool]
+Key = tuple[str, str, str, bool, bool, Headers]
 
 
 class HeadCache:
@@ -32,9 +33,10 @@ class HeadCache:
 
     `count(route, method, status, hits)` receives the number of responses sent, once a second.
     `clock` is the wall clock in seconds since 1970, for `Date`; `timer` is the monotonic clock of
-    the response store. `strict` holds headers that only responses over HTTPS carry. `call_later` is
-    the loop's, once there is one: it lets responses expire on time between two ticks. Heads and
-    responses together take up to `most` bytes; above that the cache is cleared.
+    the response store. `strict` holds headers that only responses over HTTPS carry; `deprecations`
+    adds those of what is deprecated. `call_later` is the loop's, once there is one: it lets
+    responses expire on time between two ticks. Heads and responses together take up to `most`
+    bytes; above that the cache is cleared.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class HeadCache:
         timer: Callable[[], float],
         most: int = DEFAULT.head_cache,
         strict: Mapping[str, str] = NOTHING,
+        deprecations: Deprecations | None = None,
     ) -> None:
         self._responses = responses
         self._hot_queries = hot_queries
@@ -54,6 +57,7 @@ class HeadCache:
         self._timer = timer
         self._most = most
         self._strict = strict
+        self._deprecations = deprecations or Deprecations()
         self._date = b""
         self._answers: dict[Key, WireResponse] = {}
         self._in_use: list[WireResponse] = []
@@ -142,7 +146,8 @@ class HeadCache:
         unmodified = negotiation.is_unmodified(
             ready, request.if_none_match, request.if_modified_since, self._clock()
         )
-        key = (href, coding, request.method, unmodified, request.closes)
+        announced = self._deprecations.headers(request.path, request.query)
+        key = (href, coding, request.method, unmodified, request.closes, announced)
         answer = self._answers.get(key)
         if answer is None:
             answer = WireResponse(
@@ -153,6 +158,7 @@ class HeadCache:
                 route=route,
                 href=href,
                 strict=self._strict,
+                announced=announced,
             )
             ends = [cached.good_until, self._good_until] if self._answers else [cached.good_until]
             self._good_until = min(ends)

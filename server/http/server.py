@@ -30,6 +30,7 @@ from server.http.head_cache import HeadCache
 from server.http.refusals import Refuse, refuse_plainly
 from server.http.wire_response import WireResponse
 from server.observability.access_log import AccessLog
+from server.serving.deprecations import Deprecations
 
 KERNEL_BYTES = 128 * 1024  # unsent bytes per connection in the kernel; Linux's default is 4 MB
 MAX_ABSOLUTE_TARGET = 1024  # characters; urlsplit() caches the last 128 addresses
@@ -125,7 +126,8 @@ class WebServer:
     X-Forwarded-* headers are trusted. `refuse` returns the body of the response to a request that
     Tornado cannot read. A request body must arrive within `body_seconds`. `backlog` counts the
     bytes that clients have not taken yet; `memory` holds the bounds of the other owners.
-    `shed(count)` closes up to `count` event streams and returns how many.
+    `shed(count)` closes up to `count` event streams and returns how many. Handlers read
+    `deprecations` from the settings of Tornado's application.
     """
 
     def __init__(
@@ -140,6 +142,7 @@ class WebServer:
         backlog: Backlog | None = None,
         memory: MemoryBudget = DEFAULT,
         shed: Callable[[int], int] = lambda _count: 0,
+        deprecations: Deprecations | None = None,
     ) -> None:
         self._memory = memory
         self.backlog = Backlog() if backlog is None else backlog
@@ -153,6 +156,7 @@ class WebServer:
             default_handler_class=not_found[0],
             default_handler_args=not_found[1],
             log_function=access_log,
+            deprecations=deprecations,
         )
         self._server = HandoffServer(
             self._application,

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from tornado.httputil import HTTPHeaders
 
+from server.serving.deprecations import Headers
 from server.serving.negotiation import SHARED, headers_of
 from server.serving.payload import Representation
 
@@ -19,7 +20,8 @@ class WireResponse:
     `hits` counts how often it was sent since the last tick. `route` is the route for metrics,
     `href` the query for the warming after a sync. `closes` says that the connection ends with it.
     `body` is the object of the response store itself, empty if no body is sent; `length` is its
-    size in bytes. `strict` holds headers that only responses over HTTPS carry.
+    size in bytes. `strict` holds headers that only responses over HTTPS carry, `announced` those of
+    what is deprecated.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class WireResponse:
         route: str,
         href: str,
         strict: Mapping[str, str] = NOTHING,
+        announced: Headers = (),
     ) -> None:
         self.method = method
         self.status = 304 if unmodified else 200
@@ -61,6 +64,8 @@ class WireResponse:
             del headers["Content-Type"]
         for name, value in headers_of(ready, unmodified):
             headers[name] = value
+        for name, value in announced:
+            headers.add(name, value)
         if closes:
             headers["Connection"] = "close"
         lines = [f"{name}: {value}\r\n" for name, value in headers.get_all()]

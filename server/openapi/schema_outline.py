@@ -30,6 +30,7 @@ class SchemaOutline:
     facts: tuple[str, ...]
     description: str
     required: bool
+    deprecated: bool
     fields: tuple["SchemaOutline", ...]
 
     @property
@@ -72,6 +73,7 @@ class Schemas:
             facts=tuple(facts(resolved, parts)),
             description=own or resolved.get("description", ""),
             required=required,
+            deprecated=isinstance(schema, dict) and bool(schema.get("deprecated")),
             fields=tuple(self._fields(schema, seen)),
         )
 

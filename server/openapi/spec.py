@@ -1,5 +1,6 @@
 """Build the OpenAPI 3.1 description from the models of requests and responses. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic.json_schema import models_json_schema
@@ -13,7 +14,7 @@ from server.catalog.schemas import (
     Problem,
     SyncStarted,
 )
-from server.openapi import change_operations, examples
+from server.openapi import change_operations, deprecated, examples
 from server.openapi.change_schemas import ChangesPage, OutOfReach
 from server.openapi.operations import (
     LIVE,
@@ -30,6 +31,7 @@ from server.openapi.private.key_schemas import AccessKeys, KeyWish, NewAccessKey
 from server.openapi.private.my_schemas import Following, ImportResult
 from server.openapi.status_schemas import Status
 from server.serving import feeds
+from server.serving.deprecations import DEPRECATED, Deprecation
 
 MODELS = (
     ArtistsPage,
@@ -52,10 +54,10 @@ ABOUT = (
     "journal have a strong `ETag` and, after the first sync, `Last-Modified` and `X-Last-Sync`; "
     "they are sent as br, gzip or identity. Status and events are never cached (`no-store`). "
     "Scripts from any origin may GET everything here, with any headers, except what needs a "
-    "session or a key: no other origin may read that, and it is never cached. A request that is "
-    "too slow or too large is answered with 408, 413, 414 or 431 and a problem: the limits are "
-    "16 KiB, 100 header lines and 10 seconds for the head, 16 KiB (of an import 1 MiB) and 10 "
-    "seconds for the body."
+    "session or a key: no other origin may read that, and it is never cached. Clients must ignore "
+    "fields that they do not know: later versions may add some. A request that is too slow or too "
+    "large is answered with 408, 413, 414 or 431 and a problem: the limits are 16 KiB, 100 header "
+    "lines and 10 seconds for the head, 16 KiB (of an import 1 MiB) and 10 seconds for the body."
 )
 ABOUT_SYNC = (
     "Send an access key with the scope `sync`; in a browser that has logged in, `/status` has a "
@@ -70,11 +72,15 @@ TABLE = (
 )
 
 
-def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
+def openapi(
+    root: str = "",
+    session: str = "freshet_session",
+    declared: Sequence[Deprecation] = DEPRECATED,
+) -> dict[str, Any]:
     """Return the description of the API as an OpenAPI document.
 
-    `root` is the URL of the server, `session` the name of its session cookie. Source:
-    spec.openapis.org/oas/v3.1.0.
+    `root` is the URL of the server, `session` the name of its session cookie, `declared` what is
+    deprecated. Source: spec.openapis.org/oas/v3.1.0.
     """
     _, definitions = models_json_schema(
         [(model, "serialization") for model in MODELS],
@@ -82,7 +88,9 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
     )
     shapes = definitions["$defs"]
     del shapes["Artist"]["required"]  # `fields` may leave any out
-    return {
+    for shape in shapes.values():  # later versions may add fields, which clients ignore
+        shape.pop("additionalProperties", None)
+    document = {
         "openapi": "3.1.0",
         "info": {
             "title": "Freshet",
@@ -96,6 +104,8 @@ def openapi(root: str = "", session: str = "freshet_session") -> dict[str, Any]:
             "securitySchemes": security.schemes(session),
         },
     }
+    deprecated.mark(document, declared)
+    return document
 
 
 def _paths(root: str) -> dict[str, Any]:

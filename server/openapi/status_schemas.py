@@ -20,7 +20,8 @@ class Login(Shape):
     """The most recent login, without its account; without one, all but `state` are null."""
 
     state: Literal["none", "active", "consent_needed", "unreadable"] = Field(
-        description="Whether a login is stored and works; `unreadable`: SECRET has changed."
+        description="Whether a login is stored and works; `unreadable`: SECRET has changed. More "
+        "may be added."
     )
     authorized_at: datetime | None = Field(description="When the user gave consent.")
     reconsent_by: datetime | None = Field(description="When the consent expires, six months later.")
@@ -34,7 +35,8 @@ class ListStatus(Shape):
 
     state: Literal["off", "login_missing", "scope_missing", "unread", "failed", "current"] = Field(
         description="`off`: FOLLOWING is off; `scope_missing`: the login does not allow it, so log "
-        "in again; `unread`: not read yet; `failed`: the last read failed, see `error`."
+        "in again; `unread`: not read yet; `failed`: the last read failed, see `error`. More may "
+        "be added."
     )
     read_at: datetime | None = Field(description="When it was last read whole.")
     tried_at: datetime | None = Field(description="When reading it was last tried.")
@@ -56,7 +58,9 @@ class LastSync(Shape):
 class Source(Shape):
     """A source of new releases, and whether Spotify lets this app read it."""
 
-    name: Literal["new-releases", "search"] = Field(description="Name of the source.")
+    name: Literal["new-releases", "search"] = Field(
+        description="Name of the source. More may be added."
+    )
     verdict: Literal["allowed", "restricted", "unknown"] = Field(
         description="Whether this app may read it."
     )

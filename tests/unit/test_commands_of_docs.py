@@ -31,6 +31,8 @@ RUN_BY = {
     "make test": TARGETS,
     "make test-fast": TARGETS,
     "make fuzz": TARGETS,
+    "python -m tests.support.description": "tests/unit/openapi/test_compatibility.py"
+    "::test_the_description_of_a_release_is_printed_as_it_is_kept",
     "make soak": TARGETS,
     "make soak-lane": TARGETS,
     "make picture": TARGETS,

@@ -9,7 +9,9 @@ from server.login.key_store import Scope
 
 # Something that can be read, and no control character, which logs and terminals would obey.
 NAME = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
-SCOPES = "What the key allows: `read`, `sync`, `manage`. `manage` includes `read`."
+SCOPES = (
+    "What the key allows: `read`, `sync`, `manage`. `manage` includes `read`. More may be added."
+)
 
 Name = Annotated[
     str,

@@ -63,6 +63,9 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
     document["paths"] = {path: document["paths"][path] for path in paths}
     if (stream := document["paths"].get(STREAM)) is not None:
         stream["head"] = {**stream["get"], "operationId": "askForStream"}
+    for name, schema in document["components"]["schemas"].items():
+        if name not in ("Problem", "OutOfReach"):  # so that no field is left undescribed
+            schema.setdefault("additionalProperties", False)
     known = json.loads(server.get("/api/albums/?limit=1")[2])["items"][0]
     ids = {
         "/api/albums/{spotify_id}/": known["spotify_id"],
@@ -80,8 +83,9 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
         for body in (
             way["requestBody"]["content"] for way in item.values() if "requestBody" in way
         ):
-            if "text/plain" in body:  # what is no text, such as {}, would be sent as text in CSV
+            if "text/plain" in body:  # what is no text, such as {}, would be sent as text in others
                 body.pop("text/csv", None)
+                body.pop("application/octet-stream", None)
     for path in set(paths) & set(ids):
         parameter = document["paths"][path]["get"]["parameters"][0]
         parameter["examples"] = {"known": {"value": ids[path]}}
