@@ -112,6 +112,7 @@ sub vcl_synth {
     if (resp.status == 429) {
         set resp.http.Content-Type = "application/problem+json";
         set resp.http.Retry-After = "1";
+        set resp.http.RateLimit-Policy = {""rate";q=1500;w=10"};
         set resp.http.Access-Control-Allow-Origin = "*";
         set resp.body = """{"type":"about:blank","title":"Too Many Requests","status":429,"detail":"Too many requests from your address at once; try again in a moment."}""";
         return (deliver);

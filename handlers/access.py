@@ -53,8 +53,7 @@ class AccessHandler(SessionHandler):
     def set_default_headers(self) -> None:
         """Set the headers that keep private answers private."""
         super().set_default_headers()
-        for name, value in PRIVATE.items():
-            self.set_header(name, value)
+        self.set_all(PRIVATE)
 
     def prepare(self) -> Awaitable[None] | None:
         """Bind the request's id, so that log events of what the request causes carry it."""

@@ -149,8 +149,8 @@ class BaseHandler(RequestHandler):
         self.share()
         if problem["status"] == 405:
             self.set_header("Allow", self.allowed_methods())
-        if isinstance(error, FreshetError) and error.retry_after is not None:
-            self.set_header("Retry-After", str(error.retry_after))
+        if isinstance(error, FreshetError):
+            self.set_all(error.retry_headers())
         self.finish(orjson.dumps(problem))
 
     def _problem(self, status: int, error: BaseException | None) -> dict[str, Any]:

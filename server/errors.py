@@ -32,12 +32,39 @@ FreshetError                     500
 from dataclasses import asdict, dataclass
 
 
+@dataclass(frozen=True)
+class QuotaPolicy:
+    """How often something may be requested: `quota` times in `window` seconds.
+
+    Without a window it may be in progress `quota` times at once. Source:
+    draft-ietf-httpapi-ratelimit-headers-10.
+    """
+
+    name: str
+    quota: int
+    window: int | None = None
+
+    def headers(self, seconds: int | None) -> dict[str, str]:
+        """Return the headers that say that nothing is left for `seconds`."""
+        policy = f'"{self.name}";q={self.quota}'
+        if self.window is None:
+            return {
+                "RateLimit-Policy": f'{policy};qu="concurrent-requests"',
+                "RateLimit": f'"{self.name}";r=0',
+            }
+        return {
+            "RateLimit-Policy": f"{policy};w={self.window}",
+            "RateLimit": f'"{self.name}";r=0;t={seconds}',
+        }
+
+
 class FreshetError(Exception):
     """Base of all exceptions of Freshet, with what an HTTP client may learn of them.
 
     `status` is the HTTP status, `kind` the last part of the problem's `type` (RFC 9457), `title`
-    its title, and `retry_after` the seconds of `Retry-After`. The exception's text is for
-    operators, and sent to clients only if the class is `public`.
+    its title, and `retry_after` the seconds of `Retry-After`. `quota_policy` is the limit that
+    was reached. The exception's text is for operators, and sent to clients only if the class is
+    `public`.
     """
 
     status = 500
@@ -45,6 +72,14 @@ class FreshetError(Exception):
     title = "Something went wrong on our side"
     public = False
     retry_after: int | None = None
+    quota_policy: QuotaPolicy | None = None
+
+    def retry_headers(self) -> dict[str, str]:
+        """Return the headers that say when to try again, and which limit was reached."""
+        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        if self.quota_policy is not None:
+            headers |= self.quota_policy.headers(self.retry_after)
+        return headers
 
 
 class SettingsError(FreshetError):

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from server.errors import InvalidParameters, Paused, RequestError
+from server.errors import InvalidParameters, Paused, QuotaPolicy, RequestError
+
+DAY = 86_400  # seconds
 
 
 class UriTooLong(RequestError):
@@ -115,15 +117,19 @@ class SyncRunning(SyncRefused):
 
 
 class SyncPaused(RequestError):
-    """A sync was requested during a pause; `kind` and `title` are those of the pause."""
+    """A sync was requested during a pause; `kind` and `title` are those of the pause.
+
+    `most` is the number of syncs that the calls of 24 hours suffice for.
+    """
 
     status = 429
     kind = Paused.kind
     title = Paused.title
 
-    def __init__(self, pause: Paused) -> None:
+    def __init__(self, pause: Paused, most: int) -> None:
         super().__init__(f"A sync can start in {pause.seconds} seconds.")
         self.kind, self.title, self.retry_after = pause.kind, pause.title, pause.seconds
+        self.quota_policy = QuotaPolicy("syncs", most, DAY)
 
 
 class TooManyListeners(RequestError):
@@ -148,6 +154,7 @@ class TooManyOfOneClient(RequestError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Close one of the {most} streams that are open from your network.")
+        self.quota_policy = QuotaPolicy("streams", most)
 
 
 class MetricsKeyNeeded(RequestError):

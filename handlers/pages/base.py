@@ -98,8 +98,7 @@ class PageHandler(SessionHandler):
         self.set_header("Content-Security-Policy", policy)
         self.set_header("Referrer-Policy", "same-origin")  # no-referrer would blank our own Origin
         self.set_header("X-Content-Type-Options", "nosniff")
-        for name, value in APART.items():
-            self.set_header(name, value)
+        self.set_all(APART)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with an error page: what happened and what to do, never the text of a request."""
@@ -110,8 +109,7 @@ class PageHandler(SessionHandler):
             advice = "This is usually temporary. Try again in a moment."
             if error.public:
                 advice = str(error)
-            if error.retry_after is not None:
-                self.set_header("Retry-After", str(error.retry_after))
+            self.set_all(error.retry_headers())
         if isinstance(error, LoginFailed):
             advice = error.advice
         if status_code == 405:

@@ -22,7 +22,7 @@ LoginFailed
 """
 
 from server.config.addresses import DASHBOARD
-from server.errors import FreshetError
+from server.errors import FreshetError, QuotaPolicy
 
 
 class LoginFailed(FreshetError):
@@ -164,6 +164,10 @@ class TooManyLogins(LoginFailed):
         "browsers that have logged in here before."
     )
     retry_after = 60
+
+    def __init__(self, quota_policy: QuotaPolicy) -> None:
+        super().__init__()
+        self.quota_policy = quota_policy
 
 
 class RedirectUriRefused(LoginFailed):

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from server.encryption import Encryption
-from server.errors import DecryptionFailed
+from server.errors import DecryptionFailed, QuotaPolicy
 from server.login.attempt import SKEW, fingerprint
 
 SECONDS = 60.0
@@ -47,6 +47,12 @@ class LoginLimit:
             return False
         self._taken.append((self._timer(), key))
         return True
+
+    def reached(self, key: str, name: str) -> QuotaPolicy:
+        """Return the limit that keeps a further entry out: of this key, or of all (`all-`)."""
+        if sum(each == key for _, each in self._taken) >= self._each:
+            return QuotaPolicy(name, self._each, int(SECONDS))
+        return QuotaPolicy(f"all-{name}", self._most, int(SECONDS))
 
     def give_back(self, key: str) -> None:
         """Remove the latest entry of a key."""

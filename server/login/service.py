@@ -177,7 +177,7 @@ class LoginService:
         if attempt.state in self._answered:
             raise errors.StateReplayed
         if not self._budget.take(network, account):
-            raise errors.TooManyLogins
+            raise errors.TooManyLogins(self._budget.strangers.reached(network, "logins"))
         self._answered[attempt.state] = None
         try:
             spent = await self._database.run(

@@ -10,6 +10,7 @@ from server.openapi.operations import (
     VALIDATED,
     headers_of,
     json_response,
+    limited,
     not_modified,
     parameters,
     problem,
@@ -92,7 +93,7 @@ def events(root: str) -> dict[str, Any]:
             "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
             "400": problem("A parameter or `Last-Event-ID` has an invalid value."),
             "414": problem("The query string is too long."),
-            "429": temporary_problem("Too many open streams from this client's network."),
+            "429": limited("Too many open streams from this client's network."),
             "503": temporary_problem("Too many open streams, or no data yet."),
         },
     }

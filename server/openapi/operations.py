@@ -80,6 +80,11 @@ def temporary_problem(description: str) -> dict[str, Any]:
     return problem(description, ("Retry-After",))
 
 
+def limited(description: str) -> dict[str, Any]:
+    """Describe a 429, whose headers say which limit was reached, and when to try again."""
+    return problem(description, ("Retry-After", "RateLimit-Policy", "RateLimit"))
+
+
 def headers_of(names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:
     """Describe headers that are always present, and `optional` those that are optional."""
     schema = {"schema": {"type": "string"}}

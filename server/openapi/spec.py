@@ -21,6 +21,7 @@ from server.openapi.operations import (
     REFERENCE,
     headers_of,
     json_response,
+    limited,
     not_modified,
     parameters,
     problem,
@@ -216,7 +217,7 @@ def _sync() -> dict[str, Any]:
             "202": json_response("The sync has started.", "SyncStarted", key_operations.HEADERS),
             **key_operations.refusals(key_operations.lacks("sync")),
             "409": problem("A sync is already running."),
-            "429": temporary_problem("Spotify asked for a pause, or the daily quota is used up."),
+            "429": limited("Spotify asked for a pause, or the daily quota is used up."),
             "503": problem("The database is unavailable; try again.", (), ["Retry-After"]),
         },
     }

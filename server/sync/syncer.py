@@ -141,7 +141,8 @@ class Syncer:
         if not self.is_running:
             history = await self._database.run(sync_runs.load_history, self._client_id)
             source, calls = self._usual(history.source)
-            await self._sweepers["interactive"].check(source, max(calls, 1))
+            cost = self.calls_of_a_sweep(source, history.markets)
+            await self._sweepers["interactive"].check(source, max(calls, 1), cost)
         if self.is_running:  # also if another has started meanwhile
             raise SyncRunning
         lock = await sync_lock.take(self._database, self._origin)

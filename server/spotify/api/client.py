@@ -129,6 +129,10 @@ class SpotifyClient:
         """Raise RateLimited or QuotaSpent if `path` may not have `calls` calls now; makes none."""
         await self._limiter.check(bucket_of(path), self._purpose, calls)
 
+    def calls_a_day(self, path: str) -> int:
+        """Return how many calls `path` may have in 24 hours, for the purpose of this client."""
+        return self._limiter.limit(bucket_of(path), self._purpose)
+
     async def _send(
         self,
         token: str,

@@ -65,12 +65,16 @@ class Sweeper:
     markets: Sequence[str] = ()
     seconds: float = SWEEP_SECONDS
 
-    async def check(self, source: SourceName, calls: int) -> None:
-        """Raise SyncPaused if `source` may not be called `calls` times now; makes no call."""
+    async def check(self, source: SourceName, calls: int, cost: int) -> None:
+        """Raise SyncPaused if `source` may not be called `calls` times now; makes no call.
+
+        `cost` is the usual number of calls of a sync.
+        """
+        path = ENDPOINTS[source].path
         try:
-            await self.client.check(ENDPOINTS[source].path, calls)
+            await self.client.check(path, calls)
         except Paused as pause:
-            raise SyncPaused(pause) from pause
+            raise SyncPaused(pause, self.client.calls_a_day(path) // cost) from pause
 
     def start(self, now: datetime) -> "SweepRun":
         """Prepare a sweep that starts `now`; it makes no call before `SweepRun.sweep`."""

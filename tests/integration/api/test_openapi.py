@@ -118,6 +118,19 @@ def test_the_examples_of_streams_are_of_errors_that_streams_have() -> None:
     assert kinds == {"429": TooManyOfOneClient.kind, "503": TooManyListeners.kind}
 
 
+def test_every_429_says_which_limit_was_reached_and_when_to_try_again() -> None:
+    limited = {
+        path: {name for name, header in response["headers"].items() if header.get("required")}
+        for path, item in openapi()["paths"].items()
+        for operation in item.values()
+        for status, response in operation["responses"].items()
+        if status == "429"
+    }
+    assert limited.keys() == {"/api/sync/", "/api/events"}
+    wanted = {"Retry-After", "RateLimit", "RateLimit-Policy"}
+    assert all(wanted <= headers for headers in limited.values())
+
+
 def test_examples_are_what_the_feeds_and_the_stream_really_write() -> None:
     paths = openapi()["paths"]
     contents = {

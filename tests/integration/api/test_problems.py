@@ -55,7 +55,7 @@ def test_every_error_has_an_explanation_with_its_title_and_status() -> None:
 
 
 def test_a_refusal_with_the_kind_of_a_pause_has_that_explanation() -> None:
-    refused = SyncPaused(RateLimited("", seconds=3))
+    refused = SyncPaused(RateLimited("", seconds=3), most=30)
     explained = problem_kinds.find(refused.kind)
     assert explained is not None
     assert refused.status in explained.statuses

@@ -277,6 +277,8 @@ async def test_of_twenty_codes_in_a_minute_of_one_address_ten_reach_spotify(
     late = next(answer for answer in answers if answer.code == 429)
     assert "Too many logins at once" in read_page(late, 429)
     assert late.headers["Retry-After"] == "60"
+    assert late.headers["RateLimit-Policy"] == f'"logins";q={MOST};w=60'
+    assert late.headers["RateLimit"] == '"logins";r=0;t=60'
 
 
 @pytest.mark.parametrize("query", ["error=access_denied", "code=", "x=y"])

@@ -127,6 +127,8 @@ async def test_in_a_pause_nothing_is_asked_and_the_seconds_are_told(owned: Any) 
     response = await browser.post(PATH)
     problem = await refused(response, 429, "rate-limited")
     assert response.headers["Retry-After"] == "777"
+    assert response.headers["RateLimit-Policy"] == '"syncs";q=225;w=86400', "two calls each"
+    assert response.headers["RateLimit"] == '"syncs";r=0;t=777'
     assert "429" not in str(problem["detail"]), "Spotify's words are not for everybody"
     assert stage.standin.calls_to(f"/v1{RELEASES}") == calls
     stage.clock.forward(seconds=777)
@@ -146,7 +148,10 @@ async def test_it_may_use_what_is_kept_for_people_and_no_more(owned: Any) -> Non
     await spend(stage, 10)
     response = await browser.post(PATH)
     await refused(response, 429, "quota-spent")
-    assert 23 * 3600 < int(response.headers["Retry-After"]) <= 25 * 3600
+    wait = int(response.headers["Retry-After"])
+    assert 23 * 3600 < wait <= 25 * 3600
+    assert response.headers["RateLimit-Policy"] == '"syncs";q=100;w=86400'
+    assert response.headers["RateLimit"] == f'"syncs";r=0;t={wait}'
 
 
 @pytest.mark.gen_test

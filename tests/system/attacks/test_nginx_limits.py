@@ -210,6 +210,7 @@ async def test_who_asks_too_often_gets_a_problem_and_others_answers(start_both: 
     assert got[200] >= BURST
     assert "Content-Type: application/problem+json\r\n" in head
     assert "Retry-After: 1\r\n" in head
+    assert 'RateLimit-Policy: "rate";q=500;w=5, "requests";q=200;' in head
     assert "Access-Control-Allow-Origin: *\r\n" in head
     assert orjson.loads(body)["status"] == 429
     other = await Wire.open(nginx)

@@ -242,6 +242,7 @@ def test_one_client_is_bounded_and_others_are_served(proxied: ProxiedServer) -> 
         writer.write(f"{1599 * f'{request}{CRLF}'}{request}Connection: close{CRLF}{CRLF}".encode())
         answers = await reader.read()
         writer.close()
+        assert b'ratelimit-policy: "rate";q=1500;w=10' in answers.lower()
         return Counter(re.findall(rb"HTTP/1\.1 (\d+) ", answers))
 
     codes = proxied.run(flood())
