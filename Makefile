@@ -1,6 +1,6 @@
 # Freshet: `make run` serves, `make test` tests, `make fuzz` asks 500 made-up things of each operation that the
 # description tells of; nothing has to be installed by hand.
-.PHONY: run install test test-fast fuzz check bench bench-short soak soak-lane picture clean lock
+.PHONY: run install test test-fast fuzz clients check bench bench-short soak soak-lane picture clean lock
 VENV := .venv
 RIVALS := .venv-bench
 # Two or three for each core of a small machine, for some tests wait; each worker takes 1 s of CPU time
@@ -11,6 +11,7 @@ PARALLEL = $(BIN)/python -m pytest --dist worksteal
 OTHER_PYTHONS := 3.12 3.13 3.14
 AUTOCANNON := autocannon@9.0.0
 NU_CHECKER := vnu-jar@26.9.27
+TYPESCRIPT := typescript@5.9.3 openapi-typescript@7.13.0 openapi-fetch@0.17.0
 BIN := $(VENV)/bin
 UPGRADE :=
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -39,10 +40,11 @@ run: $(VENV)/.installed
 install: $(VENV)/.installed
 	@echo "Installed. Next: \`make run\` serves the demo, or the real thing once \`manage.py init\` has asked for a CLIENT_ID."
 
-# All tests; build/durations.json has what each took. Those that measure how long others wait run alone.
+# All tests but those of `make clients`; build/durations.json has what each took. Those that measure how
+# long others wait run alone.
 test: $(VENV)/.installed-dev
 	@rm -f build/durations.json
-	@$(PARALLEL) -n $(WORKERS) -m "not alone"
+	@$(PARALLEL) -n $(WORKERS) -m "not alone" --ignore tests/system/clients
 	@$(BIN)/python -m pytest -n 0 -m alone tests/system/attacks
 
 # Unit and integration tests but the slow ones.
@@ -51,6 +53,10 @@ test-fast: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/system/processes/test_description.py
+
+# The clients of docs/clients.md, each in its language, and clients that generators make.
+clients: $(VENV)/.installed-dev build/typescript
+	@$(BIN)/python -m pytest -n 0 tests/system/clients
 
 check: $(VENV)/.installed-dev $(OTHER_PYTHONS:%=check-%)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -89,6 +95,10 @@ picture: $(VENV)/.installed-dev
 # The Nu Html Checker, with which the tests look at every page; it takes npm and java.
 build/vnu:
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(NU_CHECKER)
+
+# With which the tests make a client of the API in TypeScript; it takes npm.
+build/typescript:
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(TYPESCRIPT)
 
 # Pins what the .in files allow, for all platforms and with the hashes of all files; it takes uv. Pins
 # stay as they are unless UPGRADE says otherwise: `make lock UPGRADE=--upgrade`, or

@@ -31,8 +31,15 @@ RUN_BY = {
     "make test": TARGETS,
     "make test-fast": TARGETS,
     "make fuzz": TARGETS,
+    "make clients": TARGETS,
     "python -m tests.support.description": "tests/unit/openapi/test_compatibility.py"
     "::test_the_description_of_a_release_is_printed_as_it_is_kept",
+    "openapi-python-client generate --url http://127.0.0.1:5000/api/openapi.json": "tests/system/"
+    "clients/test_python_client.py"
+    "::test_a_client_made_from_the_description_reads_every_operation",
+    "npx openapi-typescript http://127.0.0.1:5000/api/openapi.json -o freshet.ts": "tests/system/"
+    "clients/test_typescript_client.py"
+    "::test_a_typescript_client_made_from_the_description_passes_over_every_route",
     "make soak": TARGETS,
     "make soak-lane": TARGETS,
     "make picture": TARGETS,
@@ -193,8 +200,11 @@ def test_the_tests_that_run_commands_exist() -> None:
 
 
 def test_each_block_says_what_it_is() -> None:
-    """`sh` are commands, `console` commands after `$ ` with their answers."""
-    languages = {"sh", "console", "ini", "json", "js", "text"}
+    """`sh` are commands, `console` commands after `$ ` with their answers.
+
+    `bash`, `go`, `js` and `python` are programs, which tests/system/clients and browsers run.
+    """
+    languages = {"sh", "console", "ini", "json", "js", "text", "bash", "go", "python"}
     for file in documented.GUIDES:
         unknown = {language for language, _ in documented.blocks(file)} - languages
         assert not unknown, f"{file}: write one of {languages} after ```, not {unknown}"

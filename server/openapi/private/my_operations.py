@@ -107,12 +107,16 @@ def _import() -> dict[str, Any]:
     # Something to read, and no U+0000, which text does not have.
     schema = {"type": "string", "pattern": "^[^\\u0000]*[^\\u0000\\t-\\r ][^\\u0000]*$"}
     text = {"schema": schema, "example": examples.IMPORT}
+    file = {"schema": {"type": "string", "format": "binary"}}  # for clients that know no text
     return {
         "operationId": "importArtists",
         "summary": "Watch the artists that a list names",
         "description": IMPORT,
         "security": secured("manage"),
-        "requestBody": {"required": True, "content": {"text/plain": text, "text/csv": text}},
+        "requestBody": {
+            "required": True,
+            "content": {"text/plain": text, "text/csv": text, "application/octet-stream": file},
+        },
         "responses": {
             "200": json_response("What the import has brought.", "ImportResult", HEADERS),
             "400": problem("The body is empty, too long, or no text at all; nothing was imported."),

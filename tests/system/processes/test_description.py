@@ -83,8 +83,9 @@ def describe(server: Server, paths: list[str], file: Path) -> None:
         for body in (
             way["requestBody"]["content"] for way in item.values() if "requestBody" in way
         ):
-            if "text/plain" in body:  # what is no text, such as {}, would be sent as text in CSV
+            if "text/plain" in body:  # what is no text, such as {}, would be sent as text in others
                 body.pop("text/csv", None)
+                body.pop("application/octet-stream", None)
     for path in set(paths) & set(ids):
         parameter = document["paths"][path]["get"]["parameters"][0]
         parameter["examples"] = {"known": {"value": ids[path]}}

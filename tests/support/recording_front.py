@@ -1,0 +1,105 @@
+"""A front of a server that refuses everything once, and records who asked for what."""
+
+import asyncio
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+    b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"
+    b"Connection: close\r\n\r\n"
+)
+
+
+@dataclass
+class Exchange:
+    """A request, and the status of its answer; `at` is in seconds."""
+
+    agent: str
+    target: str
+    fields: dict[str, str]
+    status: int
+    at: float
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+
+class RecordingFront:
+    """Passes requests on to the port `to`; each agent's first request of a path is refused.
+
+    The answer says to wait for a second. A request has no body, and is the last of its connection.
+    """
+
+    def __init__(self) -> None:
+        self.to = 0
+        self.exchanges: list[Exchange] = []
+
+    async def run(self, started: threading.Event) -> None:
+        """Serve until `end` is called."""
+        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        started.set()
+        await self._over.wait()
+        server.close()
+
+    def end(self) -> None:
+        """Let `run` end; to be called from another thread."""
+        self._loop.call_soon_threadsafe(self._over.set)
+
+    def of(self, agent: str | tuple[str, ...]) -> list[Exchange]:
+        """The exchanges of an agent, by the beginning of its name, or one of several."""
+        return [each for each in self.exchanges if each.agent.startswith(agent)]
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, EOFError):
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            line, *lines = head.strip().split("\r\n")
+            fields = {
+                name.lower(): value for name, value in (each.split(": ", 1) for each in lines)
+            }
+            agent, target = fields.get("user-agent", ""), line.split()[1]
+            made = Exchange(agent, target, fields, 0, time.monotonic())
+            known = any(each.path == made.path for each in self.of(agent))
+            self.exchanges.append(made)
+            if known:
+                await self._pass_on(head, made, writer)
+            else:
+                made.status = 503
+                writer.write(REFUSAL)
+                await writer.drain()
+        writer.close()
+
+    async def _pass_on(self, head: str, made: Exchange, writer: asyncio.StreamWriter) -> None:
+        there, to_there = await asyncio.open_connection("127.0.0.1", self.to)
+        alone = re.sub(r"\r\nconnection:[^\r]*", "", head, flags=re.IGNORECASE)
+        to_there.write(alone.replace("\r\n", "\r\nConnection: close\r\n", 1).encode())
+        try:
+            first = await there.readline()
+            made.status = int(first.split()[1])
+            writer.write(first)
+            while data := await there.read(65536):
+                writer.write(data)
+                await writer.drain()
+        finally:
+            to_there.close()
+
+
+@contextmanager
+def recording_front() -> Iterator[RecordingFront]:
+    """Run a front in a thread."""
+    front, started = RecordingFront(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(front.run(started)))
+    thread.start()
+    started.wait()
+    try:
+        yield front
+    finally:
+        front.end()
+        thread.join()
