@@ -44,17 +44,13 @@ class QuotaPolicy:
     quota: int
     window: int | None = None
 
-    def headers(self, seconds: int | None) -> dict[str, str]:
-        """Return the headers that say that nothing is left for `seconds`."""
-        policy = f'"{self.name}";q={self.quota}'
-        if self.window is None:
-            return {
-                "RateLimit-Policy": f'{policy};qu="concurrent-requests"',
-                "RateLimit": f'"{self.name}";r=0',
-            }
+    def headers(self, left: int = 0, seconds: int | None = None) -> dict[str, str]:
+        """Return the headers that say how many are `left`, and after how many seconds more are."""
+        unit = ';qu="concurrent-requests"' if self.window is None else f";w={self.window}"
+        until = "" if seconds is None or self.window is None else f";t={seconds}"
         return {
-            "RateLimit-Policy": f"{policy};w={self.window}",
-            "RateLimit": f'"{self.name}";r=0;t={seconds}',
+            "RateLimit-Policy": f'"{self.name}";q={self.quota}{unit}',
+            "RateLimit": f'"{self.name}";r={left}{until}',
         }
 
 
@@ -78,7 +74,7 @@ class FreshetError(Exception):
         """Return the headers that say when to try again, and which limit was reached."""
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         if self.quota_policy is not None:
-            headers |= self.quota_policy.headers(self.retry_after)
+            headers |= self.quota_policy.headers(0, self.retry_after)
         return headers
 
 

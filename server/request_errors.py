@@ -7,6 +7,16 @@ from server.errors import InvalidParameters, Paused, QuotaPolicy, RequestError
 DAY = 86_400  # seconds
 
 
+def sync_policy(most: int) -> QuotaPolicy:
+    """Return the limit on syncs that people start: those that the calls of a day suffice for."""
+    return QuotaPolicy("syncs", most, DAY)
+
+
+def stream_policy(most: int) -> QuotaPolicy:
+    """Return the limit on the event streams that a client has open."""
+    return QuotaPolicy("streams", most)
+
+
 class UriTooLong(RequestError):
     """A query string that is too long."""
 
@@ -129,7 +139,7 @@ class SyncPaused(RequestError):
     def __init__(self, pause: Paused, most: int) -> None:
         super().__init__(f"A sync can start in {pause.seconds} seconds.")
         self.kind, self.title, self.retry_after = pause.kind, pause.title, pause.seconds
-        self.quota_policy = QuotaPolicy("syncs", most, DAY)
+        self.quota_policy = sync_policy(most)
 
 
 class TooManyListeners(RequestError):
@@ -154,7 +164,7 @@ class TooManyOfOneClient(RequestError):
 
     def __init__(self, most: int) -> None:
         super().__init__(f"Close one of the {most} streams that are open from your network.")
-        self.quota_policy = QuotaPolicy("streams", most)
+        self.quota_policy = stream_policy(most)
 
 
 class MetricsKeyNeeded(RequestError):

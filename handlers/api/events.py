@@ -57,9 +57,8 @@ class EventsHandler(BaseHandler):
         Raises InvalidParameters, or what `Broadcast.follow` raises.
         """
         parameters = self._parameters()
-        client = client_network(self.request.remote_ip or "")
         self._follower = follower = await self._broadcast.follow(
-            parameters.after, client=client, unnamed=bool(parameters.unnamed)
+            parameters.after, client=self._client, unnamed=bool(parameters.unnamed)
         )
         try:
             await self._stream(follower)
@@ -73,6 +72,11 @@ class EventsHandler(BaseHandler):
         """Remove the follower of a client that has disconnected."""
         if self._follower is not None:
             self._follower.leave()
+
+    @property
+    def _client(self) -> str:
+        """The network whose limit the stream counts towards."""
+        return client_network(self.request.remote_ip or "")
 
     def _parameters(self) -> EventsQuery:
         return parse_events_query(self.request.query, self.request.headers.get(LAST_EVENT_ID))
@@ -124,3 +128,4 @@ class EventsHandler(BaseHandler):
         self.set_header("X-Accel-Buffering", "no")  # so that nginx does not buffer events
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Link", links(self._root))
+        self.set_all(self._broadcast.quota_headers(self._client))

@@ -27,5 +27,5 @@ class SyncHandler(AccessHandler):
         Raises ForeignOrigin, LoginRequired, KeyLacksScope, SyncRefused or SyncPaused.
         """
         await self.caller("sync")
-        await self._syncer.start()
+        self.set_all(await self._syncer.start())
         self.write_json({"status": "started"}, 202)

@@ -6,6 +6,7 @@ from server.catalog.journal import LAST_EVENT_ID, ChangesQuery, EventsQuery
 from server.openapi.examples import event
 from server.openapi.operations import (
     DATED,
+    LIMITS,
     LIVE,
     VALIDATED,
     headers_of,
@@ -90,7 +91,11 @@ def events(root: str) -> dict[str, Any]:
         ],
         "parameters": [after, unnamed, last],
         "responses": {
-            "200": {"description": SENT, "headers": headers_of(LIVE), "content": content},
+            "200": {
+                "description": SENT,
+                "headers": headers_of((*LIVE, *LIMITS)),
+                "content": content,
+            },
             "400": problem("A parameter or `Last-Event-ID` has an invalid value."),
             "414": problem("The query string is too long."),
             "429": limited("Too many open streams from this client's network."),

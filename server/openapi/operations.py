@@ -16,6 +16,7 @@ VALIDATED = (
 )  # headers of responses that can be revalidated
 DATED = ("Last-Modified", "X-Last-Sync")  # of responses made from a sync: missing before the first
 LIVE = ("Cache-Control", "Link")  # of responses that are never cached
+LIMITS = ("RateLimit-Policy", "RateLimit")  # where there is a 429
 # Parameters written as comma-separated lists.
 LISTS = ("type", "kind", "artist", "exclude", "fields", "include")
 
@@ -82,7 +83,7 @@ def temporary_problem(description: str) -> dict[str, Any]:
 
 def limited(description: str) -> dict[str, Any]:
     """Describe a 429, whose headers say which limit was reached, and when to try again."""
-    return problem(description, ("Retry-After", "RateLimit-Policy", "RateLimit"))
+    return problem(description, ("Retry-After", *LIMITS))
 
 
 def headers_of(names: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from server.catalog.schemas import (
 from server.openapi import change_operations, deprecated, examples
 from server.openapi.change_schemas import ChangesPage, OutOfReach
 from server.openapi.operations import (
+    LIMITS,
     LIVE,
     REFERENCE,
     headers_of,
@@ -214,7 +215,9 @@ def _sync() -> dict[str, Any]:
         "description": ABOUT_SYNC,
         "security": security.secured("sync"),
         "responses": {
-            "202": json_response("The sync has started.", "SyncStarted", key_operations.HEADERS),
+            "202": json_response(
+                "The sync has started.", "SyncStarted", (*key_operations.HEADERS, *LIMITS)
+            ),
             **key_operations.refusals(key_operations.lacks("sync")),
             "409": problem("A sync is already running."),
             "429": limited("Spotify asked for a pause, or the daily quota is used up."),

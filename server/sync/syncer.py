@@ -132,21 +132,24 @@ class Syncer:
         finally:
             self._ticking = False
 
-    async def start(self) -> None:
+    async def start(self) -> dict[str, str]:
         """Start a sync in the background for a person, who may use all of the quota.
 
-        Raises SyncRunning or ServerOutdated, SyncPaused if Spotify may not be called now, or a
-        DatabaseError.
+        Returns the headers that say how many more may be started. Raises SyncRunning or
+        ServerOutdated, SyncPaused if Spotify may not be called now, or a DatabaseError.
         """
-        if not self.is_running:
-            history = await self._database.run(sync_runs.load_history, self._client_id)
-            source, calls = self._usual(history.source)
-            cost = self.calls_of_a_sweep(source, history.markets)
-            await self._sweepers["interactive"].check(source, max(calls, 1), cost)
-        if self.is_running:  # also if another has started meanwhile
+        if self.is_running:
+            raise SyncRunning
+        history = await self._database.run(sync_runs.load_history, self._client_id)
+        source, calls = self._usual(history.source)
+        cost = self.calls_of_a_sweep(source, history.markets)
+        sweeper = self._sweepers["interactive"]
+        await sweeper.check(source, max(calls, 1), cost)
+        if self.is_running:  # another has started meanwhile
             raise SyncRunning
         lock = await sync_lock.take(self._database, self._origin)
         self._one_at_a_time.spawn(self._sync_once(lock))
+        return sweeper.quota_headers(source, cost)
 
     async def _sync_once(self, lock: SessionLock) -> None:
         """Run a sync; the next one is planned again only if this one is complete."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from server.request_errors import TooManyListeners, TooManyOfOneClient
+from server.request_errors import TooManyListeners, TooManyOfOneClient, stream_policy
 
 MAX_PER_CLIENT = 100  # enough for an office behind one address; the same in deploy/nginx.conf
 
@@ -38,6 +38,11 @@ class Audience:
 
     def __iter__(self) -> Iterator[OpenStream]:
         return iter([each for own in self._by_client.values() for each in own])
+
+    def quota_headers(self, client: str) -> dict[str, str]:
+        """Return the headers that say how many more streams a client may have."""
+        own = len(self._by_client.get(client, ()))
+        return stream_policy(self._max_per_client).headers(max(self._max_per_client - own, 0))
 
     def check(self, client: str) -> None:
         """Make room for one more stream of a client.

@@ -62,6 +62,10 @@ class Broadcast:
         """The number of followers."""
         return len(self._audience)
 
+    def quota_headers(self, client: str) -> dict[str, str]:
+        """Return the headers that say how many more streams a client may have."""
+        return self._audience.quota_headers(client)
+
     async def refresh(self) -> None:
         """Read new changes and wake the followers that wait for them. Raises DatabaseError."""
         async with self._refreshing:

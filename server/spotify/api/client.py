@@ -133,6 +133,10 @@ class SpotifyClient:
         """Return how many calls `path` may have in 24 hours, for the purpose of this client."""
         return self._limiter.limit(bucket_of(path), self._purpose)
 
+    def calls_left(self, path: str) -> int:
+        """Return how many more calls `path` may have now, for the purpose of this client."""
+        return self._limiter.room(bucket_of(path), self._purpose)
+
     async def _send(
         self,
         token: str,

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from server.errors import MarketRefused, Paused, SpotifyError, SpotifyTimeout
-from server.request_errors import SyncPaused
+from server.request_errors import SyncPaused, sync_policy
 from server.spotify.api.client import SpotifyClient
 from server.spotify.api.markets import Markets
 from server.spotify.api.paging import Gap, Walk, is_transient
@@ -75,6 +75,12 @@ class Sweeper:
             await self.client.check(path, calls)
         except Paused as pause:
             raise SyncPaused(pause, self.client.calls_a_day(path) // cost) from pause
+
+    def quota_headers(self, source: SourceName, cost: int) -> dict[str, str]:
+        """Return the headers that say how many syncs are left after one more of `cost` calls."""
+        path = ENDPOINTS[source].path
+        policy = sync_policy(self.client.calls_a_day(path) // cost)
+        return policy.headers(max(self.client.calls_left(path) // cost - 1, 0))
 
     def start(self, now: datetime) -> "SweepRun":
         """Prepare a sweep that starts `now`; it makes no call before `SweepRun.sweep`."""

@@ -97,6 +97,10 @@ class RateLimiter:
         """Return the calls in 24 hours that a purpose may use of a bucket, as known in memory."""
         return self.budget.limit(bucket, self._usage(bucket), purpose, self._now())
 
+    def room(self, bucket: str, purpose: Purpose) -> int:
+        """Return how many more calls a purpose may make now of a bucket, as known in memory."""
+        return self.budget.room(bucket, self._usage(bucket), purpose, self._now())
+
     async def _enter(self, bucket: str, purpose: Purpose) -> None:
         await self._correct(bucket)
         self._refuse_in_cooldown(bucket)

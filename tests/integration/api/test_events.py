@@ -51,6 +51,8 @@ async def test_an_event_is_the_same_object_as_in_the_journal(
         "Access-Control-Allow-Origin: *\r\n",
         "X-Accel-Buffering: no\r\n",
         "X-Content-Type-Options: nosniff\r\n",
+        'Ratelimit-Policy: "streams";q=100;qu="concurrent-requests"\r\n',
+        'Ratelimit: "streams";r=99\r\n',
     ):
         assert line in head
     assert ear.greeting == b"retry: 5000\nid: 0\n\n"

@@ -142,7 +142,10 @@ async def test_it_may_use_what_is_kept_for_people_and_no_more(owned: Any) -> Non
     await spend(stage, 95)
     background = await stage.freshet.syncer.sync()
     assert background.outcome == "failed"
-    assert (await browser.post(PATH)).code == 202
+    started = await browser.post(PATH)
+    assert started.code == 202
+    assert started.headers["RateLimit-Policy"] == '"syncs";q=50;w=86400', "of two calls each"
+    assert started.headers["RateLimit"] == '"syncs";r=1'
     await until(lambda: not stage.freshet.syncer.is_running)
     assert await stage.all("SELECT outcome FROM sync_runs ORDER BY id DESC LIMIT 1") == ["complete"]
     await spend(stage, 10)
