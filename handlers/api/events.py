@@ -94,7 +94,7 @@ class EventsHandler(BaseHandler):
         if not connection.stream.closed():
             connection.stream.set_nodelay(True)
             connection.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        content = b"retry: %d\nid: %d\n\n" % (RETRY_MILLISECONDS, follower.position)
+        content = f"retry: {RETRY_MILLISECONDS}\nid: {follower.position}\n\n".encode()
         while await self._send(follower, content):
             content = await follower.next(self._keepalive) or b":\n\n"
 

@@ -93,7 +93,7 @@ class Application:
         self.builders = Threads(BUILDERS)  # of their own, so that a stuck database blocks none
         parts = self.database, self.builders, self._interval, now, timer
         self.cache = make_cache(settings, *parts, self.instruments.cache, self.admission)
-        self.broadcast = make_broadcast(settings, self.database)
+        self.broadcast = make_broadcast(settings, self.database, self.cache.refresh)
         counted = self.instruments.renewal, self.instruments.call
         self.upstream = Upstream(settings, self.database, now, *counted)
         self._build_sync()

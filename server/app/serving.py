@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,8 +92,10 @@ def make_head_cache(
     return HeadCache(*stored, count, time.time, timer, most, strict, deprecations)
 
 
-def make_broadcast(settings: Settings, database: Database) -> Broadcast:
-    """Build what sends changes to event streams."""
+def make_broadcast(
+    settings: Settings, database: Database, on_replaced: Callable[[], Awaitable[None]]
+) -> Broadcast:
+    """Build what sends changes to event streams; `on_replaced` is awaited if the journal is."""
     memory = settings.budget
     return Broadcast(
         lambda after, limit: database.run(changes.read, after, limit),
@@ -101,6 +103,7 @@ def make_broadcast(settings: Settings, database: Database) -> Broadcast:
         max_followers=memory.listeners // LISTENER_BYTES,
         max_bytes=memory.ring,
         max_per_client=settings.events_per_client,
+        on_replaced=on_replaced,
     )
 
 

@@ -135,6 +135,10 @@ class Page(Shape):
     source: Literal["new-releases", "search"] | None = Field(description=SOURCE)
     stale: bool = Field(description=STALE)
     partial: bool = Field(description="True if the last sync missed pages.")
+    place: str = Field(
+        description="Place in the journal: the value of `after` with which `/api/changes/` returns "
+        "the changes that this page does not have yet."
+    )
 
 
 class ArtistsPage(Page):

@@ -106,7 +106,8 @@ class Freshness:
     pages; `complete_at` the end of the last complete one. `new_at` is when releases were last
     added, `newest_release` the newest release date, of 4, 7 or 10 characters, and `watched_since`
     the start of the oldest stored listing. `seen_at` is when a check of an artist last found a
-    release, whose `last_seen_at` it moved even if nothing else has changed.
+    release, whose `last_seen_at` it moved even if nothing else has changed. `place` is the place in
+    the journal of the newest change that the data has.
     """
 
     as_of: datetime | None = None
@@ -120,6 +121,7 @@ class Freshness:
     run: int | None = None
     watched_since: datetime | None = None
     seen_at: datetime | None = None
+    place: str = "0"
 
     def watched_from(self, today: date, where: tzinfo = UTC) -> date | None:
         """Return the first day in a zone whose listings are known; None without any listing.

@@ -21,25 +21,27 @@ from server.openapi.operations import (
 HEADERS = VALIDATED, DATED  # the latter only after the first sync
 
 CHANGES = (
-    "To maintain a copy: read the changes until `up_to_date` is true and store `next_after`, fetch "
-    "all pages of `/api/albums/` (a list may be up to 15 seconds old), then request the changes "
-    "after the stored position at regular intervals. Changes are stored for 90 days by default. If "
-    "`after` is before the oldest stored change or ahead of the newest one, the response is 410, "
-    "and its `detail` says how to start again. `after=0` means all changes since the very first, "
-    "so it returns 410 once any change has been deleted; without `after`, the list starts with the "
-    "oldest stored change."
+    "To maintain a copy: fetch all pages of `/api/albums/?upcoming=include`, which must have the "
+    "same `place`; then request the changes after that place with `include=stored`, again with the "
+    "`place` of each answer, until `up_to_date` is true, and continue from there at regular "
+    "intervals. Each change replaces the release by `stored`, or removes it if that is null. "
+    "Changes are stored for 90 days by default. If changes after `after` have been deleted, or "
+    "`after` belongs to another journal because the database was restored from a backup, the "
+    "response is 410: start again. `after=0` means all changes since the very first, so it returns "
+    "410 once any change has been deleted; without `after`, the list starts with the oldest stored "
+    "change."
 )
 STREAM = (
     "The changes of `/api/changes/` as server-sent events, sent as they happen. The `id` of an "
-    "event is its `seq`, its name the `kind`, its data a `Change` as JSON. A browser that "
-    "reconnects sends the last `id` in `Last-Event-ID` and misses nothing. If that position is out "
+    "event is its place, its name the `kind`, its data a `Change` as JSON. A browser that "
+    "reconnects sends the last `id` in `Last-Event-ID` and misses nothing. If that place is out "
     "of reach, because changes after it were deleted or the database was restored, the next event "
     "is a `reset`, whose data has `kind`, `oldest`, `newest`, `begin_after` and `detail`: fetch "
     "the data that you show again. The stream then continues with new changes. With `unnamed=1`, "
     "events have no name, so `onmessage` receives all of them."
 )
 SENT = (
-    "Server-sent events. The stream starts with a bare `id`, the position to resume from; a "
+    "Server-sent events. The stream starts with a bare `id`, the place to resume from; a "
     "comment is sent every 15 s as keep-alive."
 )
 JAVASCRIPT = """\
@@ -67,7 +69,7 @@ def changes() -> dict[str, Any]:
             "200": json_response("The changes after `after`.", "ChangesPage", *HEADERS),
             "304": not_modified(*HEADERS),
             "400": problem("A parameter has an invalid value, or is repeated."),
-            "410": problem("The journal does not contain this position.", model="OutOfReach"),
+            "410": problem("The journal does not contain this place.", model="OutOfReach"),
             "414": problem("The query string is too long."),
             "503": temporary_problem(
                 "The database is unavailable, or too many requests are waiting."

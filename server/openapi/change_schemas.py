@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from server.catalog.schemas import KIND, Credit, Problem, Shape
+from server.catalog.schemas import KIND, Album, Credit, Problem, Shape
 
 
 class ChangedField(Shape):
@@ -39,9 +39,10 @@ class Change(Shape):
     """An entry of the journal."""
 
     seq: int = Field(description="Position in the journal; always increasing.")
-    kind: Literal["added", "updated", "gone", "deleted"] = Field(
-        description="`added`: it entered its first list; `updated`: a field changed; `gone`: it "
-        "left its last list; `deleted`: Freshet deleted it. More may be added."
+    kind: Literal["added", "found", "updated", "gone", "deleted"] = Field(
+        description="`added`: it entered its first list; `found`: it is older and was stored for "
+        "an artist that somebody follows or watches; `updated`: a field changed; `gone`: it left "
+        "its last list; `deleted`: Freshet deleted it. More may be added."
     )
     at: datetime = Field(description="When the change was recorded.")
     album: str = Field(
@@ -50,15 +51,30 @@ class Change(Shape):
     release: ReleaseSummary | None = Field(
         description="Null in entries from before version 0.2 whose release has been deleted."
     )
-    detail: dict[str, ChangedField] = Field(description="The changed fields of an update.")
+    detail: dict[str, ChangedField] = Field(
+        description="The changed fields of an update. `artist_names` has the names of artists that "
+        "changed, by Spotify's id."
+    )
+    stored: Album | None = Field(
+        None,
+        description="With `include=stored`: the release as `/api/albums/` lists it now; null if it "
+        "is no longer stored.",
+    )
 
 
 class ChangesPage(Shape):
     """A page of the journal."""
 
     items: list[Change] = Field(description="Oldest first.")
-    next_after: int = Field(description="Value of `after` for the next request.")
-    up_to_date: bool = Field(description="True if the journal has no changes after `next_after`.")
+    place: str = Field(
+        description="Place in the journal after these changes: the value of `after` for the next "
+        "request."
+    )
+    next_after: int = Field(
+        description="The number that `place` starts with. As a value of `after` it does not show "
+        "that the database was restored from a backup."
+    )
+    up_to_date: bool = Field(description="True if the journal has no changes after `place`.")
 
 
 class OutOfReach(Problem):
@@ -67,5 +83,6 @@ class OutOfReach(Problem):
     oldest: int | None = Field(description="The oldest stored change; null if none.")
     newest: int = Field(description="The newest change.")
     begin_after: int = Field(
-        description="Value of `after` to use once all pages of /api/albums/ have been fetched."
+        description="The newest change, as a value of `after`; better is the `place` of the list "
+        "that has been fetched again."
     )

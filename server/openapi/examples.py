@@ -3,6 +3,7 @@
 Feeds and events are built by the same code as the real ones.
 """
 
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -69,6 +70,7 @@ CHANGE: dict[str, Any] = {
     "release": summary(ALBUM, [(CREDIT["spotify_id"], CREDIT["name"])]),
     "detail": {},
 }
+ENTRY = JournalEntry.of({**CHANGE, "at": datetime.fromisoformat(AT)})
 STATUS: dict[str, Any] = {
     "version": __version__,
     "as_of": AT,
@@ -191,9 +193,10 @@ FAULT = {"parameter": "limit", "value": "0", "reason": "must be greater than or 
 
 def _page(path: str, item: dict[str, Any]) -> dict[str, Any]:
     about = {"as_of": AT, "source": "search", "stale": False, "partial": False}
+    about["place"] = str(ENTRY.place)
     following = f"{ROOT}{path}?limit=1&offset=1"
-    place = {"href": f"{ROOT}{path}?limit=1", "next": following, "previous": None}
-    return {"items": [item], "count": 1, "total": 34, "limit": 1, "offset": 0, **place, **about}
+    links = {"href": f"{ROOT}{path}?limit=1", "next": following, "previous": None}
+    return {"items": [item], "count": 1, "total": 34, "limit": 1, "offset": 0, **links, **about}
 
 
 KEY: dict[str, Any] = {
@@ -209,7 +212,12 @@ JSON: dict[str, dict[str, Any]] = {
     "AlbumsPage": _page("/api/albums/", ALBUM),
     "Artist": ARTIST,
     "AlbumWithHistory": {**ALBUM, "available_markets": None, "history": [LISTED]},
-    "ChangesPage": {"items": [CHANGE], "next_after": 1042, "up_to_date": True},
+    "ChangesPage": {
+        "items": [CHANGE],
+        "place": str(ENTRY.place),
+        "next_after": ENTRY.seq,
+        "up_to_date": True,
+    },
     "SyncStarted": {"status": "started"},
     "Status": STATUS,
     "KeyWish": {"name": KEY["name"], "scopes": KEY["scopes"]},
@@ -229,7 +237,7 @@ def feed(path: str) -> Any:
 
 def event() -> str:
     """Return one event of the stream."""
-    return JournalEntry.of(CHANGE).event.decode()
+    return ENTRY.event.decode()
 
 
 def add_problems(paths: dict[str, Any]) -> None:

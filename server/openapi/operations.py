@@ -38,7 +38,8 @@ def _parameter(name: str, schema: dict[str, Any]) -> dict[str, Any]:
         schema |= {"minItems": 1}
         schema.pop("default", None)
     if "anyOf" in schema:  # in a query string a parameter is left out instead of null
-        schema = next(each for each in schema["anyOf"] if each.get("type") != "null")
+        kinds = [each for each in schema["anyOf"] if each.get("type") != "null"]
+        schema = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
     return parameter | {"schema": schema}
 
 

@@ -181,11 +181,11 @@ OF_THE_API = (
     ),
     explain(
         request_errors.JournalOutOfReach,
-        "Changes after `after` have been deleted (after 90 days by default), or `after` is ahead "
-        "of the newest change, because the database was restored from a backup or created again. "
+        "Changes after `after` have been deleted (after 90 days by default), or `after` is a place "
+        "in another journal, because the database was restored from a backup or created again. "
         "See `oldest` and `newest` in the response.",
-        "Fetch all pages of `/api/albums/`, then follow the changes after `begin_after` of the "
-        "response. Without `after`, the list starts with the oldest stored change.",
+        "Fetch all pages of `/api/albums/?upcoming=include`, then follow the changes after their "
+        "`place`. Without `after`, the list starts with the oldest stored change.",
     ),
     explain(
         request_errors.MetricsKeyNeeded,

@@ -122,6 +122,7 @@ def build(
         "source": freshness.source,
         "stale": stale,
         "partial": freshness.partial,
+        "place": freshness.place,
     }
 
     def write(part: Sequence[Item]) -> bytes:

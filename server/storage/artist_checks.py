@@ -1,7 +1,7 @@
 """Checks of the releases of wanted artists: when each is due, and what a check has found.
 
 A release that was not stored is new if its day is at most NEW_FOR ago, or ahead. New releases are
-listed under the source `followed` and written to the journal; older ones are stored silently, and
+listed under the source `followed` and are `added` in the journal; older ones are `found` there, and
 count as first seen on their day, so that no feed shows them as new. Each function runs in its
 caller's transaction; an artist is an id of Spotify's throughout.
 """
@@ -9,7 +9,7 @@ caller's transaction; an artist is an id of Spotify's throughout.
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from sqlalchemy import Table, exists, false, func, or_, select, update
 from sqlalchemy import insert as insert_row
@@ -22,7 +22,7 @@ from server.storage import changes as journal
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
 from server.storage.listings import FOLLOWED, list_again
-from server.storage.releases import Written, write_releases
+from server.storage.releases import write_releases
 from server.storage.sweeps import WRITERS_LOCK
 from server.storage.sync_runs import is_steady
 
@@ -204,18 +204,14 @@ def _record_releases(
     unknown = [each for each in releases if each.spotify_id not in written.known]
     new = [each for each in unknown if is_new(each, at, first=first)]
     _list(session, new, at)
-    added = [AlbumChange(each.spotify_id, "added") for each in new]
-    journal.record(session, added + written.updates, _summaries(session, added, written), at)
-    changed = bool(unknown or written.updated or written.artists_changed)
-    return CheckTally(len(new), len(unknown) - len(new), written.updated, changed)
-
-
-def _summaries(
-    session: Session, added: list[AlbumChange], written: Written
-) -> dict[str, dict[str, Any]]:
-    """Return the summaries of the albums of a check that the journal names."""
-    missing = {change.album for change in (*added, *written.updates)} - written.summaries.keys()
-    return written.summaries | journal.read_summaries(session, missing)
+    kinds = dict.fromkeys((each.spotify_id for each in unknown), "found")
+    kinds |= dict.fromkeys((each.spotify_id for each in new), "added")
+    changes = [AlbumChange(*each) for each in kinds.items()] + written.updates
+    missing = {change.album for change in changes} - written.summaries.keys()
+    summaries = written.summaries | journal.read_summaries(session, missing)
+    journal.record(session, changes, summaries, at)
+    changed = bool(changes or written.artists_changed)
+    return CheckTally(len(new), len(unknown) - len(new), len(written.updates), changed)
 
 
 def is_new(release: ParsedRelease, now: datetime, *, first: bool) -> bool:

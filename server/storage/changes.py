@@ -1,7 +1,9 @@
 """The journal of changes, read in the order in which it was written.
 
-Syncs and retention write under one lock, which they hold until they commit, so entries become
-visible in the order of their numbers: a client that has read one has missed none before it.
+Whatever changes what lists show of a release, except when it was last seen, writes an entry in the
+same transaction, so that clients can keep a copy. Writers hold one lock until they commit, so
+entries become visible in the order of their numbers: a client that has read one has missed none
+before it.
 """
 
 from collections.abc import Collection
@@ -13,18 +15,31 @@ from typing import Any
 
 import orjson
 import structlog
-from sqlalchemy import Row, Select, Text, and_, bindparam, cast, delete, func, or_, select
+from sqlalchemy import (
+    Row,
+    Select,
+    Text,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    literal,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Change, JournalFloor, Listing
-from server.catalog.journal import JournalEntry, JournalPage, JournalReach
+from models import Album, AlbumArtist, Artist, Change, JournalFloor
+from server.catalog.journal import JournalEntry, JournalPage, JournalReach, mark_of
 from server.catalog.release import MAX_CREDITS, summary
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of
 
 # A value that Python cannot represent must not make other rows unreadable: JSON is read as text,
 # and times outside Python's calendar as the nearest ones within it.
-COLUMNS = (
+MARKED = (
     Change.seq,
     Change.kind,
     func.least(
@@ -32,12 +47,15 @@ COLUMNS = (
         datetime(9999, 12, 31, tzinfo=UTC),
     ).label("at"),
     Change.album,
+)
+COLUMNS = (
+    *MARKED,
     cast(Change.detail, Text).label("detail"),
     cast(Change.release, Text).label("release"),
 )
 LATER = (
     select(*COLUMNS)
-    .where(Change.seq > bindparam("after"))
+    .where(Change.seq >= bindparam("after"))
     .order_by(Change.seq)
     .limit(bindparam("most"))
 )
@@ -57,10 +75,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class AlbumChange:
-    """One entry of the journal: an album, by Spotify's id, is added, updated, gone or deleted.
+    """One entry of the journal: an album, by Spotify's id, is added, found, updated, gone, deleted.
 
-    `gone` means that it left the last list it was in, `deleted` that retention removed its row.
-    `detail` of an update is `{field: {"old", "new"}}`.
+    `found` means that it was stored though it is not new, `gone` that it left the last list it was
+    in, `deleted` that retention removed its row. `detail` of an update is
+    `{field: {"old", "new"}}`.
     """
 
     album: str
@@ -94,19 +113,6 @@ def read_summaries(session: Session, albums: Collection[str]) -> dict[str, dict[
     return found
 
 
-def ever_listed(session: Session, albums: Collection[str]) -> set[str]:
-    """Return those of `albums`, by Spotify's id, that are or were in any list.
-
-    Only these have been added in the journal, so only these can be updated or deleted there.
-    """
-    if not albums:
-        return set()
-    listed = select(Listing.id).where(Listing.album_id == Album.id).exists()
-    return set(
-        session.scalars(select(Album.spotify_id).where(is_any_of(Album.spotify_id, albums), listed))
-    )
-
-
 def record(
     session: Session,
     changes: list[AlbumChange],
@@ -136,12 +142,17 @@ def prune(session: Session, before: datetime, most: int) -> int:
     younger = select(func.min(Change.seq)).where(Change.at >= before).scalar_subquery()
     old = select(Change.seq).where(or_(younger.is_(None), Change.seq < younger))
     oldest = old.order_by(Change.seq).limit(most).scalar_subquery()
-    statement = delete(Change).where(Change.seq.in_(oldest)).returning(Change.seq)
-    deleted = session.scalars(statement, execution_options=IN_BULK).all()
+    statement = delete(Change).where(Change.seq.in_(oldest)).returning(*MARKED)
+    deleted = session.execute(statement, execution_options=IN_BULK).all()
     if deleted:
-        floor = insert(JournalFloor).values(id=1, seq=max(deleted))
-        raised = func.greatest(JournalFloor.seq, floor.excluded.seq)
-        session.execute(floor.on_conflict_do_update(index_elements=["id"], set_={"seq": raised}))
+        last = max(deleted, key=lambda row: row.seq)
+        floor = insert(JournalFloor).values(id=1, seq=last.seq, mark=mark_of(*last))
+        raised = {"seq": floor.excluded.seq, "mark": floor.excluded.mark}
+        session.execute(
+            floor.on_conflict_do_update(
+                index_elements=["id"], set_=raised, where=JournalFloor.seq < floor.excluded.seq
+            )
+        )
     return len(deleted)
 
 
@@ -151,8 +162,12 @@ def read(session: Session, after: int, limit: int) -> JournalPage:
     The reach of the journal is read last, so that it covers every entry deleted meanwhile, and no
     client misses one unnoticed.
     """
-    rows = session.execute(LATER, {"after": after, "most": limit}).all()
-    return JournalPage([_entry(row) for row in rows], reach(session))
+    rows = session.execute(LATER, {"after": after, "most": limit + 1}).all()
+    entries = [_entry(row) for row in rows]
+    mark = None
+    if entries and entries[0].seq == after:
+        mark = entries.pop(0).place.mark
+    return JournalPage(entries[:limit], reach(session), mark)
 
 
 def read_latest(session: Session, limit: int) -> JournalPage:
@@ -162,16 +177,24 @@ def read_latest(session: Session, limit: int) -> JournalPage:
 
 
 def reach(session: Session) -> JournalReach:
-    """Return the oldest and newest number of the journal, and its floor; reads only indexes."""
-    row = session.execute(_ends()).one()
-    return JournalReach(row.oldest, max(row.newest or 0, row.floor), row.floor)
+    """Return how far the journal reaches, in one statement that reads only indexes and one row."""
+    floor, mark, oldest, *newest = session.execute(_ends()).one()
+    last = newest[0] or 0
+    if last <= floor:
+        return JournalReach(oldest, floor, floor, mark, mark)
+    return JournalReach(oldest, last, floor, mark_of(*newest), mark)
 
 
 @cache
 def _ends() -> Select[Any]:
-    floor = select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery()
-    ends = select(func.min(Change.seq).label("oldest"), func.max(Change.seq).label("newest"))
-    return select(func.coalesce(floor, 0).label("floor"), ends.subquery())
+    floor = select(JournalFloor.seq, JournalFloor.mark).where(JournalFloor.id == 1).subquery()
+    oldest = select(func.min(Change.seq)).scalar_subquery()
+    newest = select(*MARKED).order_by(Change.seq.desc()).limit(1).subquery()
+    one = select(literal(1).label("one")).subquery()
+    ends = one.outerjoin(floor, true()).outerjoin(newest, true())
+    return select(
+        func.coalesce(floor.c.seq, 0), func.coalesce(floor.c.mark, ""), oldest, *newest.c
+    ).select_from(ends)
 
 
 def _entry(row: Row[Any]) -> JournalEntry:

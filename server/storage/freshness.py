@@ -1,4 +1,4 @@
-"""The freshness of the local copy, read in one statement that uses only indexes.
+"""The freshness of the local copy, read in two statements that use only indexes.
 
 The latest sync is the one with the highest id: times go back when a fast clock is corrected.
 """
@@ -12,15 +12,26 @@ from sqlalchemy.orm import Session
 
 from models import Album, Artist, ArtistCheck, Change, Listing, SyncRun
 from server.catalog.snapshot import Freshness
+from server.storage import changes
 from server.storage.sync_runs import last_stored, latest_at, new_at
 
 SKEW = timedelta(minutes=5)  # by which a host's clock may be ahead of the database's
 
 
+def as_of_one_moment(session: Session) -> None:
+    """Let all statements of a transaction see what was stored when the first one began.
+
+    Call it before the first statement, so that a list and the place in the journal that it names
+    agree.
+    """
+    session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+
+
 def read(session: Session) -> Freshness:
     """Read the freshness of the local copy after the syncs so far."""
+    place = str(changes.reach(session).place)
     values = session.execute(_statement()).one()._asdict()
-    return Freshness(**{**values, "partial": values["partial"] == "partial"})
+    return Freshness(**{**values, "partial": values["partial"] == "partial", "place": place})
 
 
 @cache

@@ -1,5 +1,6 @@
-"""One artist or one release, read from the database with all that its own page shows."""
+"""Single artists and releases, read from the database with all that is shown of them."""
 
+from collections.abc import Collection
 from typing import Any
 
 import orjson
@@ -9,6 +10,7 @@ from sqlalchemy.orm import Session
 from models import Album, AlbumArtist, Artist, Listing
 from server.catalog.snapshot import TIMES, Found
 from server.storage import freshness, snapshots
+from server.storage.bulk import is_any_of
 
 SPOTIFY_ID_LENGTH = 22  # characters, which may all be digits
 LARGEST_ID = 2**63 - 1  # that a bigint can hold
@@ -19,6 +21,7 @@ def read_artist(session: Session, identity: str) -> Found | None:
 
     `identity` is Spotify's id of 22 characters, or ours in digits.
     """
+    freshness.as_of_one_moment(session)
     spotify_id = (
         identity if len(identity) == SPOTIFY_ID_LENGTH else _spotify_id(session, int(identity))
     )
@@ -44,6 +47,7 @@ def _spotify_id(session: Session, identity: int) -> str | None:
 
 def read_album(session: Session, spotify_id: str) -> Found | None:
     """Return a release's JSON with its markets and its listings, newest first; None if unknown."""
+    freshness.as_of_one_moment(session)
     albums = snapshots.read_entries(session, Album.spotify_id == spotify_id)
     if not albums:
         return None
@@ -54,6 +58,14 @@ def read_album(session: Session, spotify_id: str) -> Found | None:
     }
     whole = album.json[:-1] + b"," + orjson.dumps(rest, option=TIMES)[1:]
     return whole, freshness.read(session)
+
+
+def read_albums(session: Session, albums: Collection[str]) -> dict[str, bytes]:
+    """Return the JSON of releases, as lists have it, by Spotify's id; others are left out."""
+    if not albums:
+        return {}
+    found = snapshots.read_entries(session, is_any_of(Album.spotify_id, albums))
+    return {album.spotify_id: album.json for album in found}
 
 
 def _history(session: Session, spotify_id: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, ArtistSchedule
 from server.catalog.snapshot import HELD, Depth, Snapshot
-from server.storage import following, snapshots
+from server.storage import following, freshness, snapshots
 from server.storage.bulk import is_any_of
 from server.storage.following import MyArtists
 
@@ -51,6 +51,7 @@ def load(
 
     `allowed` are the accounts that count, empty for all.
     """
+    freshness.as_of_one_moment(session)
     artists = following.read_mine(session, account_id, allowed)
     wanted = list(artists.wanted)
     return Mine(artists, snapshots.load_of_artists(session, wanted, today, depth))

@@ -4,10 +4,10 @@ Each statement has its rows in one jsonb parameter, so their number is constant.
 not changed, only `last_seen_at` is written. Every function runs in the caller's transaction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
@@ -16,7 +16,7 @@ from models import Album, AlbumArtist, Artist
 from server.catalog.release import significant, summary
 from server.spotify.object_parser import Credit, ParsedRelease
 from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
-from server.storage.changes import AlbumChange, ever_listed
+from server.storage.changes import AlbumChange
 
 ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
 IDENTITY = {"spotify_id", "artists"}
@@ -34,17 +34,23 @@ ALBUM_FIELDS = (
 )
 
 
+class Renamed(NamedTuple):
+    """The name that an artist had, and the one that it has."""
+
+    old: str
+    new: str
+
+
 @dataclass(frozen=True)
 class Written:
     """What writing releases has changed, by Spotify's ids of albums.
 
-    `known` were stored before, `updated` of them have changed. `updates` are the entries of the
-    journal about these, except for albums that never were in a list. `summaries` are those of the
-    albums that were written.
+    `known` were stored before. `updates` are the entries of the journal about albums that have
+    changed, or whose artists have another name. `summaries` are those of the albums that were
+    written.
     """
 
     known: frozenset[str]
-    updated: int
     updates: list[AlbumChange]
     summaries: dict[str, Row]
     artists_changed: int
@@ -61,14 +67,14 @@ def write_releases(
     `first_seen` returns when a release that was not stored counts as first seen; `at` without it.
     """
     credited = _first_credits(releases)
-    artist_ids, artists_changed = _record_artists(session, credited, at)
+    artist_ids, renamed, artists_changed = _record_artists(session, credited, at)
     known = _known_albums(session, releases)
     updates, summaries = _record_albums(
         session, releases, known, credited, artist_ids, at, first_seen or (lambda release: at)
     )
-    listed = ever_listed(session, [change.album for change in updates])
-    told = [change for change in updates if change.album in listed]
-    return Written(frozenset(known), len(updates), told, summaries, artists_changed)
+    new = {release.spotify_id for release in releases} - known.keys()
+    updates = _with_names(session, updates, renamed, new)
+    return Written(frozenset(known), updates, summaries, artists_changed)
 
 
 def _first_credits(releases: list[ParsedRelease]) -> dict[str, Credit]:
@@ -82,19 +88,52 @@ def _first_credits(releases: list[ParsedRelease]) -> dict[str, Credit]:
 
 def _record_artists(
     session: Session, credited: dict[str, Credit], at: datetime
-) -> tuple[dict[str, int], int]:
-    """Upsert the credited artists; return our ids by Spotify's, and how many have changed."""
+) -> tuple[dict[str, int], dict[str, Renamed], int]:
+    """Upsert the credited artists.
+
+    Returns our ids by Spotify's, the artists with another name, and how many have changed.
+    """
     known = _by_spotify_id(session, Artist, ARTIST_FIELDS, is_any_of(Artist.spotify_id, credited))
-    rows = []
+    rows, renamed = [], {}
     for spotify_id, credit in credited.items():
         before = known.get(spotify_id, {})
         given = credit.model_dump(exclude=IDENTITY)
         if _differs(given, before):
             after = _merged(given, before)
             after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
+            if before and after["name"] != before["name"]:
+                renamed[spotify_id] = Renamed(before["name"], after["name"])
             rows.append({"spotify_id": spotify_id, **after, "created_at": at, "updated_at": at})
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS), len(rows)
+    return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS), renamed, len(rows)
+
+
+def _with_names(
+    session: Session,
+    updates: list[AlbumChange],
+    renamed: dict[str, Renamed],
+    new: Collection[str],
+) -> list[AlbumChange]:
+    """Add the new names of artists to the updates of their albums, all but the `new` ones.
+
+    `artist_names` of the detail has the names that differ, by Spotify's id of the artist.
+    """
+    if not renamed:
+        return updates
+    rows = session.execute(
+        select(Album.spotify_id, Artist.spotify_id)
+        .join_from(Album, AlbumArtist)
+        .join(Artist)
+        .where(is_any_of(Artist.spotify_id, renamed))
+        .order_by(Album.id, AlbumArtist.position)
+    )
+    told = {change.album: change for change in updates}
+    for album, artist in rows:
+        if album not in new:
+            change = told.setdefault(album, AlbumChange(album, "updated"))
+            names = change.detail.setdefault("artist_names", {"old": {}, "new": {}})
+            names["old"][artist], names["new"][artist] = renamed[artist]
+    return list(told.values())
 
 
 def _known_albums(session: Session, releases: list[ParsedRelease]) -> dict[str, Row]:

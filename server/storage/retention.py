@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, exists, func, insert, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
@@ -71,7 +71,7 @@ def delete_batch(
 def _delete_albums(
     session: Session, wanted: Collection[str], before: datetime, now: datetime
 ) -> int:
-    """Delete old albums with their credits and listings; journal those that were ever listed.
+    """Delete old albums with their credits and listings, and write that to the journal.
 
     One of a wanted artist stays until the next check of it, however rare these are, for
     UNCHECKED_FOR at most: it would be found again, as new.
@@ -87,22 +87,12 @@ def _delete_albums(
     old = select(Album.spotify_id).where(Album.last_seen_at < before, ~stays)
     albums = sorted(session.scalars(old.order_by(Album.last_seen_at).limit(BATCH)))
     if albums:
-        told = changes.ever_listed(session, albums)
-        described = changes.read_summaries(session, told)
+        described = changes.read_summaries(session, albums)
         statement = delete(Album).where(is_any_of(Album.spotify_id, albums))
         session.execute(statement, execution_options=IN_BULK)
-        deleted = [AlbumChange(album, "deleted") for album in albums if album in told]
+        deleted = [AlbumChange(album, "deleted") for album in albums]
         changes.record(session, deleted, described, now)
-        if not told:
-            _note_change(session, now)
     return len(albums)
-
-
-def _note_change(session: Session, now: datetime) -> None:
-    """Store that the data changes without an entry of the journal, as freshness is read."""
-    values = {"artist": "", "at": now, "way": "retention", "changed": True}
-    counts = dict.fromkeys(("calls", "not_modified", "seen", "added"), 0)
-    session.execute(insert(ArtistCheck).values(**values, **counts))
 
 
 def _delete_artists(session: Session) -> int:

@@ -1,4 +1,4 @@
-"""Reads the snapshot that a process serves from, in three statements.
+"""Reads the snapshot that a process serves from, in four statements.
 
 Releases are read through indexes in their order, so the cost does not grow with the tables.
 """
@@ -99,6 +99,7 @@ CREDITS = (  # the artists of the releases `album_ids`
 
 def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     """Read the snapshot to serve; `today` is the day in UTC."""
+    freshness.as_of_one_moment(session)
     albums = _entries(session, _latest_held(depth), today=today.isoformat())
     return Snapshot(albums, freshness.read(session), depth)
 
@@ -108,6 +109,7 @@ def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
 
     `today` is the day in UTC.
     """
+    freshness.as_of_one_moment(session)
     if portion.at is None:
         return _of_artists(session, portion.artists, today)
     day, where = date.fromisoformat(portion.at), zone(portion.tz)

@@ -21,7 +21,7 @@ USAGE = [
 ]
 ASKING = [
     "curl 'http://127.0.0.1:5000/api/artists/?limit=1'",
-    "curl 'http://127.0.0.1:5000/api/changes/?after=812'",
+    "curl 'http://127.0.0.1:5000/api/changes/?after=812-0b5e61f3&include=stored'",
     "curl -N http://127.0.0.1:5000/api/events",
 ]
 MY_ARTISTS = [

@@ -16,7 +16,7 @@ from handlers.pages.base import NotFoundHandler, Pages
 from handlers.session import PublicAddress
 from server.app.application import Application
 from server.app.serving import Refuser
-from server.catalog.journal import JournalEntry, JournalPage
+from server.catalog.journal import JournalEntry, JournalPage, Place
 from server.database.executor import Database
 from server.errors import DatabaseUnavailable
 from server.http.forwarded import TrustedProxies
@@ -62,11 +62,11 @@ class EventClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
         self.head, self.greeting = b"", b""
-        self.last_id = 0
+        self.last_id, self.place = 0, "0"
 
     @classmethod
     async def open(
-        cls, port: int, after: int | None = None, path: str = "/api/events", fields: str = ""
+        cls, port: int, after: int | str | None = None, path: str = "/api/events", fields: str = ""
     ) -> "EventClient":
         ear = cls(*await asyncio.open_connection("127.0.0.1", port))
         try:
@@ -76,13 +76,13 @@ class EventClient:
             raise
         return ear
 
-    async def _begin(self, after: int | None, path: str, fields: str) -> None:
+    async def _begin(self, after: int | str | None, path: str, fields: str) -> None:
         place = "" if after is None else f"Last-Event-ID: {after}\r\n"
         self.writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\n{place}{fields}\r\n".encode())
         self.head = await self.reader.readuntil(b"\r\n\r\n")
         assert self.head.startswith(b"HTTP/1.1 200 "), self.head
         self.greeting = await self.reader.readuntil(b"\n\n")
-        self.last_id = int(re.findall(rb"id: (\d+)", self.greeting)[0])
+        self._move(re.findall(rb"id: (.+)", self.greeting)[0])
 
     async def event(self, seconds: float = 20.0) -> tuple[int, str, bytes]:
         """Read the next event: its id, its kind and its data."""
@@ -90,8 +90,12 @@ class EventClient:
             while (block := await self.reader.readuntil(b"\n\n")).startswith(b":"):
                 pass
         first, second, third = block.removesuffix(b"\n\n").split(b"\n")
-        self.last_id = int(first.removeprefix(b"id: "))
+        self._move(first.removeprefix(b"id: "))
         return self.last_id, second.removeprefix(b"event: ").decode(), third.removeprefix(b"data: ")
+
+    def _move(self, place: bytes) -> None:
+        self.place = place.decode()
+        self.last_id = Place.parse(self.place).seq
 
     async def ids(self, count: int) -> list[int]:
         return [(await self.event())[0] for _ in range(count)]

@@ -202,7 +202,7 @@ def test_the_tests_that_run_commands_exist() -> None:
 def test_each_block_says_what_it_is() -> None:
     """`sh` are commands, `console` commands after `$ ` with their answers.
 
-    `bash`, `go`, `js` and `python` are programs, which tests/system/clients and browsers run.
+    `bash`, `go`, `js` and `python` are programs, which tests/system run.
     """
     languages = {"sh", "console", "ini", "json", "js", "text", "bash", "go", "python"}
     for file in documented.GUIDES:

@@ -109,6 +109,12 @@ def test_the_guide_shows_the_example_that_the_api_describes() -> None:
         assert re.search(f'[`"]{name}[`"]', guide), name
 
 
+def test_the_guide_shows_the_client_whose_copy_is_tested() -> None:
+    guide = (ROOT / "docs" / "following.md").read_text(encoding="utf-8")
+    client = (ROOT / "tests" / "support" / "release_copy.py").read_text(encoding="utf-8")
+    assert f"```python\n{client}```\n" in guide
+
+
 def choices_of(annotation: object) -> Iterator[str]:
     """Yield what a Literal within an annotation allows, without the - of a descending order."""
     for argument in get_args(annotation):

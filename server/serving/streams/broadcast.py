@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from server.catalog.journal import JournalEntry, JournalPage
+from server.catalog.journal import JournalEntry, JournalPage, Place
 from server.config.memory_budget import DEFAULT
 from server.serving.streams.audience import MAX_PER_CLIENT, Audience
 from server.serving.streams.follower import Follower
 from server.serving.streams.ring import Ring
-from server.tasks import SingleFlight, attempt_now
+from server.tasks import SingleFlight, attempt, attempt_now
 
 HELD = 1000  # changes
 LISTENER_BYTES = 18_000  # of memory for a follower, its connection and request included
@@ -33,7 +33,8 @@ class Broadcast:
 
     `read(after, limit)` reads changes in order, `read_latest(limit)` the newest ones. Up to `held`
     changes stay in memory, in up to `max_bytes`. Call `refresh` whenever new changes may exist.
-    `ring` is replaced if the journal is, as after a database was restored.
+    `ring` is replaced if the journal is, as after a database was restored; then `on_replaced` is
+    awaited.
     """
 
     def __init__(
@@ -44,11 +45,13 @@ class Broadcast:
         max_followers: int = MAX_FOLLOWERS,
         max_bytes: int = DEFAULT.ring,
         max_per_client: int = MAX_PER_CLIENT,
+        on_replaced: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._read = read
         self._read_latest = read_latest
         self._held = held
         self._max_bytes = max_bytes
+        self._on_replaced = on_replaced
         self.ring: Ring | None = None
         self._audience = Audience(max_followers, max_per_client)
         self._waiting: dict[Follower, None] = {}
@@ -88,6 +91,8 @@ class Broadcast:
         else:
             self.ring = await self._latest()
             log.warning("journal_replaced", newest=ring.newest, newest_now=self.ring.newest)
+            if self._on_replaced is not None:
+                await attempt(self._on_replaced)
         if new or ring is not self.ring:
             await self._wake()
         return new >= limit
@@ -99,9 +104,9 @@ class Broadcast:
                 await asyncio.sleep(0)
 
     async def follow(
-        self, after: int | None, *, client: str = "", unnamed: bool = False
+        self, after: Place | None, *, client: str = "", unnamed: bool = False
     ) -> Follower:
-        """Add a follower that receives the changes after a seq, or (None) those from now on.
+        """Add a follower that receives the changes after a place, or (None) those from now on.
 
         `client` is the network whose limit it counts towards; `unnamed` events have no `event`
         line. Raises TooManyOfOneClient, TooManyListeners, or a DatabaseError if no change has been
@@ -111,23 +116,23 @@ class Broadcast:
             await self.refresh()
         self._audience.check(client)
         if after is None:
-            after = self.ring.newest if self.ring else 0
+            after = self.ring.place if self.ring else Place(0)
         follower = Follower(self, after, client=client, unnamed=unnamed)
         self._audience.add(follower)
         if self._closed:
             follower.leave()
         return follower
 
-    async def page(self, after: int) -> Sequence[JournalEntry]:
-        """Return the next changes after a seq, or a reset if the journal does not reach back to it.
+    async def page(self, after: Place) -> Sequence[JournalEntry]:
+        """Return the next changes after a place, or a reset if the journal does not reach there.
 
-        A seq that is not covered in memory is looked up in the database, because another process
+        A place that is not known in memory is looked up in the database, because another process
         may have sent changes that this one has not read yet. Raises DatabaseError.
         """
-        if self.ring is not None and self.ring.covers(after):
-            return self.ring.after(after, PAGE)
-        page = await self._pages.do(after, lambda: self._read_page(after))
-        return page.entries if page.reach.holds(after) else [JournalEntry.reset(page.reach)]
+        if self.ring is not None and self.ring.knows(after):
+            return self.ring.after(after.seq, PAGE)
+        page = await self._pages.do(after.seq, lambda: self._read_page(after.seq))
+        return page.entries if page.follows(after) else [JournalEntry.reset(page.reach)]
 
     async def _read_page(self, after: int) -> JournalPage:
         async with self._paging:  # one thread at a time, so that others can use the database

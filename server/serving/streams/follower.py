@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from server.catalog.journal import JournalEntry
+from server.catalog.journal import JournalEntry, Place
 from server.errors import DatabaseError
 from server.serving.streams.ring import Ring
 
@@ -22,8 +22,8 @@ class Publisher(Protocol):
     def remove_waiting(self, follower: "Follower") -> None:
         """Stop waking this follower."""
 
-    async def page(self, after: int) -> Sequence[JournalEntry]:
-        """Return the next entries after a `seq`. Raises DatabaseError."""
+    async def page(self, after: Place) -> Sequence[JournalEntry]:
+        """Return the next entries after a place. Raises DatabaseError."""
 
     def drop(self, follower: "Follower") -> None:
         """Remove a follower that has disconnected."""
@@ -47,7 +47,7 @@ class Follower:
     )
 
     def __init__(
-        self, broadcast: Publisher, position: int, *, client: str = "", unnamed: bool = False
+        self, broadcast: Publisher, position: Place, *, client: str = "", unnamed: bool = False
     ) -> None:
         self._broadcast = broadcast
         self._ring = broadcast.ring
@@ -81,7 +81,7 @@ class Follower:
             if events and size > PAGE_BYTES:
                 break
             events.append(event)
-            self.position = entry.seq
+            self.position = entry.place
         return b"".join(events)
 
     async def _entries(self) -> Sequence[JournalEntry]:
@@ -96,7 +96,7 @@ class Follower:
     def _has_news(self) -> bool:
         """Whether new changes came into memory while the database returned none."""
         ring = self._broadcast.ring
-        return ring is not self._ring or (ring is not None and ring.is_ahead_of(self.position))
+        return ring is not self._ring or (ring is not None and ring.is_ahead_of(self.position.seq))
 
     async def wait_for(self, future: "asyncio.Future[None]", seconds: float) -> bool:
         """Wait for a future, at most `seconds` or until the end; return whether it is done."""

@@ -1,10 +1,10 @@
 """The newest entries of the journal, in memory. Pure."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from operator import attrgetter
 
-from server.catalog.journal import JournalEntry, JournalPage
+from server.catalog.journal import JournalEntry, JournalPage, Place
 from server.config.memory_budget import DEFAULT
 
 SEQ = attrgetter("seq")
@@ -22,7 +22,7 @@ class Ring:
         self._max_bytes = max_bytes
         self._entries = latest.entries[self._start(latest.entries) :]
         self.reach = latest.reach
-        self.newest = latest.entries[-1].seq if latest.entries else latest.reach.floor
+        self.place = latest.entries[-1].place if latest.entries else latest.reach.beginning
         self._floor = latest.reach.floor
         if len(latest.entries) >= held or len(self._entries) < len(latest.entries):
             self._floor = self._entries[0].seq - 1
@@ -32,15 +32,20 @@ class Ring:
         """Estimated bytes in memory."""
         return sum(each.size for each in self._entries)
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest entry."""
+        return self.place.seq
+
     def continues(self, page: JournalPage) -> bool:
         """Return whether a page, read from the newest entry on, is from the same journal.
 
         It is not if the database was restored or created again.
         """
-        if page.reach.newest < self.newest:
-            return False
-        last = [each for each in self._entries[-1:] if each.seq > page.reach.floor]
-        return page.entries[: len(last)] == last
+        if self.newest < page.reach.floor:
+            return True  # followers that are as far behind are reset
+        marks = [each.place.mark for each in page.entries[:1] if each.seq == self.newest]
+        return page.reach.holds(self.place, marks[0] if marks else None)
 
     def add(self, page: JournalPage) -> int:
         """Add the new entries of a page; return how many they are.
@@ -52,7 +57,7 @@ class Ring:
         start = self._start(together)
         self._entries, dropped = together[start:], together[:start]
         if new:
-            self.newest = new[-1].seq
+            self.place = new[-1].place
         if dropped:
             self._floor = dropped[-1].seq
         self.reach = page.reach
@@ -75,6 +80,15 @@ class Ring:
     def covers(self, seq: int) -> bool:
         """Return whether all known entries after a seq are in memory."""
         return self._floor <= seq <= self.newest
+
+    def knows(self, place: Place) -> bool:
+        """Return whether a place is known to be in this journal, with all entries after it held."""
+        if not self.covers(place.seq):
+            return False
+        if place.mark == "" or place == self.place:
+            return True
+        index = bisect_left(self._entries, place.seq, key=SEQ)
+        return index < len(self._entries) and self._entries[index].place == place
 
     def is_ahead_of(self, seq: int) -> bool:
         """Return whether it has entries for a follower that is at a seq."""

@@ -55,6 +55,7 @@ async def test_the_payload_has_every_field_of_the_contract(connect: START) -> No
         "source",
         "stale",
         "partial",
+        "place",
     ]
     item = page["items"][0]
     assert list(item) == [

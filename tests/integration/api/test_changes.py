@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from server.openapi.change_schemas import ChangesPage
+from server.storage import sweeps
 from tests.support.catalog_server import START, SetCatalogueStage, Stage
-from tests.support.examples import album, albums, spotify_id
+from tests.support.examples import album, albums, artist, spotify_id, sweep
 
 
 async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
@@ -66,6 +67,63 @@ async def test_a_client_that_has_read_up_to_an_entry_gets_only_later_ones(
     assert await journal(stage, after=last) == []
     await stage.take([*albums(3), album(9)], START + timedelta(hours=1))
     assert [each["album"] for each in await journal(stage, after=last)] == [spotify_id("album", 9)]
+
+
+@pytest.mark.gen_test
+async def test_the_place_of_a_list_leads_to_what_it_does_not_have(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
+    stage = await set_catalogue_stage()
+    await stage.take(albums(2), START)
+    place = (await stage.get("/api/albums/?limit=1"))["place"]
+    assert place == (await stage.get("/api/artists/"))["place"]
+    unserved = sweep([album(0, name="Renamed"), album(2)])  # this server has not heard of it
+    at = START + timedelta(hours=1)
+    await stage.freshet.database.run(sweeps.record_sweep, unserved, at, lambda: at)
+    assert (await stage.get("/api/albums/?offset=1"))["place"] == place
+    first = await stage.get(f"/api/changes/?after={place}&include=stored&limit=2")
+    ChangesPage.model_validate(first)
+    assert not first["up_to_date"]
+    rest = await stage.get(f"/api/changes/?after={first['place']}&include=stored")
+    changes = first["items"] + rest["items"]
+    assert [each["kind"] for each in changes] == ["updated", "added", "gone"]
+    assert [each["stored"]["name"] for each in changes] == ["Renamed", "Album 2", "Album 1"]
+    assert rest["up_to_date"]
+    await stage.freshet.cache.refresh()
+    listed = await stage.get("/api/albums/")
+    assert rest["place"] == listed["place"]
+    assert {each["spotify_id"]: each for each in listed["items"]} == {
+        each["album"]: each["stored"] for each in changes
+    }
+    again = await stage.get(f"/api/changes/?after={rest['place']}&include=stored")
+    assert (again["items"], again["place"]) == ([], rest["place"])
+
+
+@pytest.mark.gen_test
+async def test_the_new_name_of_an_artist_is_an_update_of_all_its_releases(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
+    stage = await set_catalogue_stage()
+    both = [artist(1), artist(2)]
+    await stage.take([album(1, artists=both), album(2, artists=both[1:]), album(3)], START)
+    place = (await stage.get("/api/changes/"))["place"]
+    named = [artist(2, name="Mara")]
+    later = START + timedelta(hours=1)
+    await stage.take([album(2, artists=named, name="Tides"), album(4, artists=named)], later)
+    page = await stage.get(f"/api/changes/?after={place}&include=stored")
+    ChangesPage.model_validate(page)
+    names = {"old": {spotify_id("artist", 2): "Artist 2"}, "new": {spotify_id("artist", 2): "Mara"}}
+    updates = {each["album"]: each for each in page["items"] if each["kind"] == "updated"}
+    assert {album: each["detail"] for album, each in updates.items()} == {
+        spotify_id("album", 1): {"artist_names": names},
+        spotify_id("album", 2): {
+            "name": {"old": "Album 2", "new": "Tides"},
+            "artist_names": names,
+        },
+    }
+    for each in updates.values():
+        assert each["release"]["artists"][-1]["name"] == "Mara"
+        assert each["stored"]["artists"][-1]["name"] == "Mara"
 
 
 @pytest.mark.gen_test

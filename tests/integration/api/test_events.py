@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.catalog.journal import JournalPage, JournalReach
+from server.catalog.journal import JournalPage, JournalReach, Place
 from server.database.executor import Database
 from server.openapi.change_schemas import Change
 from server.serving.streams.broadcast import PAGE, Broadcast
@@ -106,7 +106,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
     serve: Serve, database: Database
 ) -> None:
     """Also when the server is another one meanwhile, which has the journal only."""
-    port, told, place = free_port(), [], 0
+    port, told, place = free_port(), [], "0"
     freshet = await serve(port=port)
     for number in range(6):
         happen(database, albums(number + 1, first=100 * number))
@@ -117,7 +117,7 @@ async def test_who_is_cut_off_again_and_again_misses_and_repeats_nothing(
             await freshet.stop()
             happen(database, albums(1, first=100 * number + 90))
             freshet = await serve(port=port)
-        place = ear.last_id
+        place = ear.place
         ear.close()
     ear = await EventClient.open(port, after=place)
     while told[-1] != journal_of(database)[-1].seq:
@@ -427,7 +427,7 @@ def test_a_position_is_found_in_what_is_held(database: Database) -> None:
         for known in (3, 5, 17, 30):
             await broadcast.refresh()
             for position in range(known + 1):
-                rest = [each.seq for each in await broadcast.page(position)]
+                rest = [each.seq for each in await broadcast.page(Place(position))]
                 assert rest == [each.seq for each in entries[:known] if each.seq > position]
 
     asyncio.run(look())

@@ -1,6 +1,7 @@
 """Who follows from a place that the journal does not reach is told so, and nobody else is."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from structlog.testing import capture_logs
 
 from server.app.application import Application
-from server.catalog.journal import JournalPage, JournalReach
+from server.catalog.journal import JournalPage, Place
 from server.database.executor import Database
 from server.openapi.change_schemas import ChangesPage, OutOfReach, ReleaseSummary
 from server.serving.streams.broadcast import PAGE, Broadcast
@@ -256,14 +257,14 @@ async def test_news_that_come_while_the_database_is_asked_in_vain_are_told_at_on
     broadcast = Broadcast(read, lambda limit: database.run(changes.read_latest, limit))
     await broadcast.refresh()
     happen(database, albums(4))
-    follower = await broadcast.follow(4)
+    follower = await broadcast.follow(Place(4))
     hearing = asyncio.create_task(follower.next(5))
     await asked.wait()
     happen(database, albums(5))
     await broadcast.refresh()
     answer.set()
     async with asyncio.timeout(30):
-        assert (await hearing).startswith(b"id: 5\n")
+        assert (await hearing).startswith(b"id: 5-")
 
 
 @pytest.mark.gen_test
@@ -272,14 +273,14 @@ async def test_who_pages_through_what_is_deleted_meanwhile_is_reset(
 ) -> None:
     happen(database, albums(3 * PAGE))
     broadcast = controlled(held=10).broadcast
-    follower = await broadcast.follow(0)
-    assert (await follower.next(1)).startswith(b"id: 1\n")
-    assert follower.position <= PAGE
+    follower = await broadcast.follow(Place(0))
+    assert (await follower.next(1)).startswith(b"id: 1-")
+    assert follower.position.seq <= PAGE
     prune(database, 2 * PAGE)
     (reset,) = (await follower.next(1)).split(b"\n\n")[:-1]
-    assert reset.startswith(b"id: 300\nevent: reset\n")
+    assert re.match(rb"id: 300-[0-9a-f]{8}\nevent: reset\n", reset)
     assert told_by(reset.partition(b"data: ")[2])["oldest"] == 2 * PAGE + 1
-    assert follower.position == 3 * PAGE
+    assert follower.position.seq == 3 * PAGE
 
 
 @pytest.mark.gen_test
@@ -295,10 +296,82 @@ async def test_who_has_heard_all_hears_of_deletions_and_of_nothing_else(
     await freshet.retention.clear()
     assert (await ear.event())[:2] == (4, "deleted")
     assert freshet.broadcast.ring is not None
-    assert freshet.broadcast.ring.reach == JournalReach(4, 4, 3)
+    reach = freshet.broadcast.ring.reach
+    assert (reach.oldest, reach.newest, reach.floor) == (4, 4, 3)
     happen(database, albums(3))
     assert (await ear.event())[1] == "added"
     ear.close()
+
+
+@pytest.mark.parametrize("skipped", [0, 2], ids=["used again", "skipped"])
+@pytest.mark.gen_test
+async def test_a_place_in_a_journal_before_a_backup_was_restored_is_out_of_reach(
+    serve: Serve, database: Database, skipped: int
+) -> None:
+    """Also once the journal has grown beyond it, and whether or not its number was used again."""
+    happen(database, albums(8))
+    lost, kept = str(journal_of(database)[-1].place), str(journal_of(database)[4].place)
+    execute(
+        database,
+        "DELETE FROM changes WHERE seq > 5",
+        "DELETE FROM albums WHERE id > 5",
+        f"SELECT setval(pg_get_serial_sequence('changes', 'seq'), {6 + skipped})",
+    )
+    happen(database, albums(12))
+    freshet: Application = await serve()
+    client = Client(freshet)
+    answers = {
+        after: await client.fetch(f"/api/changes/?after={after}") for after in (lost, kept, "8")
+    }
+    client.http.close()
+    assert refusal(answers[lost])[0] == 1
+    newest = journal_of(database)[-1].place
+    for after in (kept, "8"):
+        assert orjson.loads(answers[after].body)["place"] == str(newest)
+    for held in (True, False):  # whether the entries are in memory
+        if not held:
+            prune(database, 2)
+            freshet.broadcast.ring = None
+            await freshet.broadcast.refresh()
+        behind = await EventClient.open(freshet.port, after=lost)
+        assert behind.place == lost
+        assert (await behind.event())[:2] == (newest.seq, "reset")
+        assert behind.place == str(newest)
+        on = await EventClient.open(freshet.port, after=kept)
+        assert (await on.event())[1] == "added"
+        for each in (behind, on):
+            each.close()
+
+
+@pytest.mark.gen_test
+async def test_the_place_of_the_last_deleted_entry_is_within_reach_and_only_that_one(
+    asking: Any, serve: Serve, database: Database
+) -> None:
+    happen(database, albums(4))
+    place = journal_of(database)[-1].place
+    prune(database, 4)
+    client = Client(await serve())
+    known = await client.fetch(f"/api/changes/?after={place}")
+    assert orjson.loads(known.body)["place"] == str(place)
+    other = await client.fetch(f"/api/changes/?after={place.seq}-00000000")
+    assert refusal(other) == (None, 4, 4)
+    execute(database, "UPDATE journal_floor SET mark = ''")  # by an older version
+    assert (await client.fetch(f"/api/changes/?after={place}")).code == 200
+    for wrong in (f"{place}0", f"{place.seq}-", "-5", "5-ABCDEF01", f"{2**53 + 1}"):
+        assert (await client.fetch(f"/api/changes/?after={wrong}")).code == 400, wrong
+    client.http.close()
+
+
+@pytest.mark.gen_test
+async def test_lists_are_read_again_when_the_database_was_replaced_under_a_server(
+    serve: Serve, database: Database
+) -> None:
+    happen(database, albums(3))
+    freshet: Application = await serve()
+    execute(database, "DELETE FROM changes", "DELETE FROM albums WHERE id > 1")
+    await freshet._catch_up()
+    assert freshet.cache.snapshot is not None
+    assert len(freshet.cache.snapshot.albums) == 1
 
 
 @pytest.mark.parametrize(
@@ -318,7 +391,7 @@ async def test_a_database_that_was_replaced_resets_everybody_once(
     happen(database, albums(12))
     served = controlled()
     waiting = await EventClient.open(served.port)
-    behind = await served.broadcast.follow(8)
+    behind = await served.broadcast.follow(Place(8))
     execute(database, *restored)
     happen(database, albums(more, 100))
     newest = max((each.seq for each in journal_of(database)), default=0)
@@ -327,7 +400,7 @@ async def test_a_database_that_was_replaced_resets_everybody_once(
         await served.broadcast.refresh()
     assert [line["event"] for line in logs] == ["journal_replaced"]
     assert (await waiting.event())[:2] == (newest, "reset")
-    assert (await behind.next(1)).startswith(b"id: %d\nevent: reset\n" % newest)
+    assert re.match(rb"id: %d(-[0-9a-f]{8})?\nevent: reset\n" % newest, await behind.next(1))
     happen(database, albums(more + 1, 100))
     last = journal_of(database)[-1].seq
     await served.broadcast.refresh()
@@ -365,13 +438,13 @@ async def test_unnamed_events_reach_those_who_only_wait_for_messages(
     for seq in (2, 3):
         block = await ear.reader.readuntil(b"\n\n")
         first, data = block.removesuffix(b"\n\n").split(b"\n")
-        assert first == b"id: %d" % seq
+        assert first.startswith(b"id: %d-" % seq)
         change = orjson.loads(data.removeprefix(b"data: "))
         assert (change["seq"], change["kind"]) == (seq, "added")
         ReleaseSummary.model_validate(change["release"])
         assert (await named.event()) == (seq, "added", data.removeprefix(b"data: "))
     first, data = (await reset.reader.readuntil(b"\n\n")).removesuffix(b"\n\n").split(b"\n")
-    assert first == b"id: 3"
+    assert first.startswith(b"id: 3-")
     assert told_by(data.removeprefix(b"data: "))["begin_after"] == 3
     for each in (ear, named, reset):
         each.close()

@@ -358,7 +358,7 @@ async def test_whom_nobody_wants_any_more_is_not_checked_and_has_no_listings(
     assert len(checks.calls(1)) == 2
     assert await checks.all(select(Listing.id).where(Listing.until.is_(None))) == []
     kinds = await checks.all(select(Change.kind).order_by(Change.seq))
-    assert kinds == ["added", "gone"]
+    assert kinds == ["added", "found", "gone"]
 
 
 @pytest.mark.gen_test

@@ -50,7 +50,10 @@ async def test_a_watched_artists_release_is_served_and_journalled_without_a_sync
         spotify_id("album", 902),
     ]
     changes = await read("/api/changes/?after=0")
-    assert [each["album"] for each in changes["items"]][3:] == [spotify_id("album", 901)]
+    assert [(each["kind"], each["album"]) for each in changes["items"]][3:] == [
+        ("added", spotify_id("album", 901)),
+        ("found", spotify_id("album", 902)),
+    ]
     history = (await read(f"/api/albums/{spotify_id('album', 901)}/"))["history"]
     assert [each["source"] for each in history] == ["followed"]
     assert b'freshet_artist_checks_total{outcome="changed",way="albums"} 1.0' in (

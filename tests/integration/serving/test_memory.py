@@ -16,7 +16,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import IOStream
 
 from server.app.application import Application
-from server.catalog.journal import JournalEntry, JournalPage, JournalReach
+from server.catalog.journal import JournalEntry, JournalPage, JournalReach, Place
 from server.config import memory_budget
 from server.config.memory_budget import DEFAULT, SHARES, MemoryBudget, divide
 from server.database.admission import REQUEST_BYTES
@@ -172,7 +172,7 @@ async def test_connections_are_bounded_and_the_most_silent_go_first(start: Any) 
 
 
 def entries(first: int, last: int, size: int) -> list[JournalEntry]:
-    return [JournalEntry(seq, "added", b"x" * size) for seq in range(first, last + 1)]
+    return [JournalEntry(Place(seq), "added", b"x" * size) for seq in range(first, last + 1)]
 
 
 def test_the_ring_holds_the_newest_changes_in_so_many_bytes() -> None:

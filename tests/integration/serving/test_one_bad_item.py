@@ -13,7 +13,7 @@ from icalendar import Calendar
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from server.catalog.journal import JournalPage
+from server.catalog.journal import JournalPage, Place
 from server.catalog.query import FEEDS, AtomQuery, CalendarQuery, Portion, ReleaseQuery, TableQuery
 from server.catalog.release import Release
 from server.catalog.snapshot import AlbumEntry, Freshness, Snapshot
@@ -285,7 +285,7 @@ async def test_a_listener_that_fails_keeps_no_other_from_hearing(database: Datab
         await broadcast.refresh()
     fails = False
     await broadcast.refresh()
-    deaf = Deaf(broadcast, 0)
+    deaf = Deaf(broadcast, Place(0))
     broadcast.add_waiting(deaf)
     follower = await broadcast.follow(None)
     hearing = asyncio.create_task(follower.next(10))

@@ -72,11 +72,11 @@ def copy(database: Database) -> Checks:
     return Checks(database)
 
 
-def test_a_new_release_is_listed_and_journalled_and_an_older_one_is_not(copy: Checks) -> None:
+def test_a_new_release_is_listed_and_added_and_an_older_one_is_found(copy: Checks) -> None:
     tally = copy.check([hers(1), hers(2, "2019-03-02"), hers(3, "2026-12-24")])
     assert tally == CheckTally(added=2, stored=1, changed=True)
     assert copy.listed("followed") == [id_of(1), id_of(3)]
-    assert copy.journal() == [("added", id_of(1)), ("added", id_of(3))]
+    assert copy.journal() == [("added", id_of(1)), ("found", id_of(2)), ("added", id_of(3))]
     seen = dict(copy.rows(select(Album.spotify_id, Album.created_at)))
     assert seen[id_of(1)] == copy.at
     assert seen[id_of(2)].isoformat().startswith("2019-03-02T00:00:00")
@@ -118,15 +118,13 @@ def test_a_known_release_is_updated_and_not_added_again(copy: Checks) -> None:
     assert copy.all(select(Album.last_seen_at)) == [copy.at]
 
 
-def test_a_release_that_was_stored_silently_is_in_the_journal_only_once_a_list_has_it(
-    copy: Checks,
-) -> None:
+def test_a_release_that_was_found_is_added_once_a_list_has_it(copy: Checks) -> None:
     copy.check([hers(1, "2019-01-01")])
     tally = copy.check([hers(1, "2019-01-01", name="Album 1 (Deluxe)")])
     assert tally == CheckTally(updated=1, changed=True)
-    assert copy.journal() == []
     copy.take([hers(1, "2019-01-01", name="Album 1 (Live)")])
-    assert copy.journal() == [("added", id_of(1))]
+    kinds = [kind for kind, _ in copy.journal()]
+    assert kinds == ["found", "updated", "updated", "added"]
 
 
 def test_a_sync_neither_closes_the_listing_of_a_check_nor_adds_its_release_again(

@@ -98,12 +98,30 @@ def test_a_release_shows_what_its_json_says(database: Database) -> None:
         assert each.release == Release.of(orjson.loads(each.json))
 
 
-def test_a_snapshot_takes_three_statements_and_few_rows(database: Database) -> None:
+def test_a_snapshot_takes_four_statements_and_few_rows(database: Database) -> None:
     take(database, albums(500))
     seen: list[str] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     load(database)
-    assert len(seen) == 3
+    assert len(seen) == 4
+
+
+def test_a_snapshot_and_its_place_are_of_one_moment_whatever_is_stored_meanwhile(
+    database: Database,
+) -> None:
+    take(database, albums(2))
+    before = load(database)
+    statements = iter(range(4))
+
+    def sync_meanwhile(*_: Any) -> None:
+        if next(statements, None) == 2:  # of the reading, not of the sync itself
+            take(database, albums(4), hours=1)
+
+    event.listen(database.engine, "before_cursor_execute", sync_meanwhile)
+    during = load(database)
+    event.remove(database.engine, "before_cursor_execute", sync_meanwhile)
+    assert (during.albums, during.freshness) == (before.albums, before.freshness)
+    assert load(database).freshness.place.partition("-")[0] == "4"
 
 
 def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
@@ -131,8 +149,8 @@ def test_the_releases_of_artists_are_found_through_indexes_alone(database: Datab
     with Session(database.engine) as session:
         found = snapshots.load_portion(session, portion, TODAY)
     assert len(found.albums) == 200
-    assert len(asked) == 4
-    read = asked[:3]  # the last one reads how fresh the data is
+    assert len(asked) == 5
+    read = asked[:3]  # the others read how fresh the data is
     with database.engine.begin() as connection:
         for table in ("albums", "artists", "album_artists"):
             connection.execute(text(f"ANALYZE {table}"))
@@ -158,6 +176,7 @@ def test_of_artists_all_releases_are_read_up_to_a_number_that_memory_bears(
         one, two = Portion(artists=(artist(1)["id"],)), Portion(artists=(artist(2)["id"],))
         found = snapshots.load_portion(session, one, TODAY)
         assert (len(found.albums), found.depth) == (whole, None)
+    with Session(database.engine) as session:
         assert numbers(snapshots.load_portion(session, two, TODAY)) == [0, 1, 2]
     take(database, [album(5000, artists=[artist(1)])], hours=1)
     with Session(database.engine) as session:

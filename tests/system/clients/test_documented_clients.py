@@ -86,7 +86,7 @@ def program(heading: str, url: str) -> str:
     code = str(found[1])
     for pattern, here in (
         ("http://127.0.0.1:5000", url),
-        (r"(place ?:?= ?)0\b", r"\g<1>999999999"),
+        (r"(place ?:?= ?\"?)0\b", r"\g<1>999999999"),
         (r"unnamed=1", "unnamed=1&after=999999999"),
         (r"limit=100\b", f"limit={PAGE}"),
         (r"([sS]leep[ (])60\b", r"\g<1>1"),
