@@ -7,15 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from models import Album, ArtistCheck, ArtistSchedule, Change, Listing
 from server.database.executor import Database
 from server.spotify.list_parser import parse_items
-from server.storage import artist_checks, freshness
+from server.storage import artist_checks, freshness, retention, sweeps
 from server.storage.artist_checks import Check, CheckTally, Scheduled
-from tests.support.examples import album, artist, spotify_id
+from tests.support.examples import album, artist, spotify_id, sweep
 from tests.support.stored_copy import Copy, id_of
 
 HER = spotify_id("artist", 1)
@@ -70,6 +71,27 @@ def hers(number: int, day: str = "2026-11-19", **fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def copy(database: Database) -> Checks:
     return Checks(database)
+
+
+def test_all_who_write_to_the_journal_wait_for_each_other_until_they_commit(copy: Checks) -> None:
+    """So its entries become visible in the order of their numbers."""
+    at, plan = copy.at, copy.schedule()
+    check = Check(HER, "albums", parse_items([hers(1)]).releases, 2)
+    writers: list[Callable[[Session], Any]] = [
+        lambda session: sweeps.record_sweep(session, sweep([album(2)]), at, lambda: at),
+        lambda session: artist_checks.record_check(session, check, plan, lambda: at, planned),
+        lambda session: artist_checks.close_listings(session, [HER], at),
+        lambda session: retention.delete_batch(session, at, timedelta(days=90)),
+    ]
+    with Session(copy.engine) as other, other.begin():
+        other.execute(select(func.pg_advisory_xact_lock(sweeps.WRITERS_LOCK)))
+        for write in writers:
+            with Session(copy.engine) as session:
+                session.execute(text("SET LOCAL lock_timeout = '20ms'"))
+                with pytest.raises(OperationalError, match="lock timeout"):
+                    write(session)
+    for write in writers:
+        copy.run(write)
 
 
 def test_a_new_release_is_listed_and_added_and_an_older_one_is_found(copy: Checks) -> None:
