@@ -70,8 +70,8 @@ def test_a_copy_equals_the_list_whatever_happens(new_database: NewDatabase, long
     run_state_machine_as_test(
         Copies,
         settings=settings(
-            max_examples=300 if long else 2,
-            stateful_step_count=20 if long else 8,
+            max_examples=100 if long else 2,
+            stateful_step_count=20 if long else 5,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             phases=[*Phase] if long else [Phase.generate],

@@ -5,7 +5,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,18 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support.cursors import connected
+from tests.support.fork_server import ForkServer
 from tests.support.load_reports import begun
 from tests.support.loops import Closing
 from tests.support.proxies import Nginx
-from tests.support.server_processes import Manage, Server, environment, standin_settings
+from tests.support.server_processes import (
+    Manage,
+    Server,
+    environment,
+    standin_process,
+    standin_settings,
+)
+from tests.support.waiting import until
 from tests.system.faults.copied_world import Front, HastyCopy, shown
 from tests.system.faults.place import OFTEN
 
@@ -33,7 +41,7 @@ class Fleet:
         self._url = url
         self.servers: list[Server] = []
         self.front: Front
-        self.backed_up = False
+        self.backed_up: int | None = None  # the newest change then
 
     async def start(self, *ports: int) -> None:
         """Start servers on these ports, or on free ones."""
@@ -62,14 +70,29 @@ class Fleet:
             one.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(3)
             one.process.send_signal(signal.SIGCONT)
-        elif accident == "back_up" or (accident == "restore" and self.backed_up):
+        elif accident == "back_up" or (accident == "restore" and self.backed_up is not None):
+            if accident == "restore":
+                await until(lambda: self.newest() > (self.backed_up or 0), 60)
             ports = await self.end(signal.SIGTERM, *self.servers)
             names = ("backup", "faults") if accident == "back_up" else ("faults", "backup")
             with connected(self._url.set(database="postgres")) as cursor:
                 cursor.execute(f"DROP DATABASE IF EXISTS {names[0]} WITH (FORCE)")
                 cursor.execute(f"CREATE DATABASE {names[0]} TEMPLATE {names[1]}")
-            self.backed_up = True
+            self.backed_up = self.newest()
             await self.start(*ports)
+
+    def newest(self) -> int:
+        """Return the number of the newest change."""
+        with connected(self._url) as cursor:
+            cursor.execute("SELECT coalesce(max(seq), 0) FROM changes")
+            return int(cursor.fetchone()[0])
+
+
+@pytest.fixture
+def spotify(fork_server: ForkServer) -> Iterator[str]:
+    """Start a stand-in that publishes a release each second; yields its address."""
+    with standin_process("--publish-every", "1", fork_server=fork_server) as address:
+        yield address
 
 
 if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_copies.py has the short form
@@ -80,7 +103,7 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_copies.py has th
         run: Callable[..., Server],
         manage: Manage,
         url: URL,
-        publishing: str,
+        spotify: str,
         closing: Closing,
         tmp_path: Path,
     ) -> None:
@@ -88,7 +111,7 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_copies.py has th
         print(f"\nSEED={seed}")
         dice = random.Random(seed)
         front = Front()
-        env = environment(url, **standin_settings(publishing), **OFTEN, ACCESS_LOG="errors")
+        env = environment(url, **standin_settings(spotify), **OFTEN, ACCESS_LOG="errors")
         env |= {"PUBLIC_URL": f"http://127.0.0.1:{front.port}"}
         fleet = Fleet(run, env, url)
         await fleet.start(0, 0)
@@ -112,6 +135,7 @@ if os.environ.get("FRESHET_SOAK"):  # not skipped without: test_copies.py has th
             compared += await equal(copy, fleet, dice)
         print(f"{compared} comparisons, {copy.full_reads} full reads, {kinds}")
         assert compared > SECONDS / 15
+        assert copy.full_reads > 1, "changes were lost"
 
 
 async def equal(copy: HastyCopy, fleet: Fleet, dice: random.Random) -> int:
