@@ -79,6 +79,7 @@ CARRIED_OUT_BY = {
     "doctor/spotify.py:_markets text -> fix": SETTING,
     "doctor/spotify.py:_markets text -> remove it from SYNC_MARKETS": SETTING,
     "doctor/spotify.py:_pace {text}, not every {duration(settings.syn -> fix": PACE,
+    "doctor/spotify.py:_pace text -> fix": SETTING,
     "doctor/spotify.py:_source str(error) -> try again later": AGAIN,
     "doctor/spotify.py:_source text -> set SYNC_SOURCE=auto": SETTING,
     "doctor/spotify.py:_source text -> _more_calls(settings, upstream, source)": HERE
@@ -314,6 +315,7 @@ SETTINGS = [
         "shorten SYNC_MARKETS, lower SYNC_MAX_RELEASES",
         [{"SYNC_MARKETS": "DE"}, {"SYNC_MAX_RELEASES": "20"}],
     ),
+    ("pace", {"SYNC_INTERVAL": "0"}, "set SYNC_INTERVAL=1800", [{"SYNC_INTERVAL": "1800"}]),
 ]
 
 
