@@ -65,7 +65,7 @@ sub vcl_recv {
     }
     # The request to Freshet and the key of the response are built from the known parameters, in one order.
     set req.url = regsub(req.url, "\?", "?&");
-    set req.url = regsuball(req.url, "&(?!(release_limit|limit|offset|type|kind|artist|exclude|upcoming|days|tz|released_after|released_before|market|at|q|sort|include|fields)(=|&|$))[^&]*", "");
+    set req.url = regsuball(req.url, "&(?!(release_limit|limit|offset|cursor|type|kind|artist|exclude|upcoming|days|tz|released_after|released_before|market|at|q|sort|include|fields)(=|&|$))[^&]*", "");
     set req.url = std.querysort(regsub(regsub(req.url, "\?&", "?"), "\?$", ""));
     # One copy per coding that Freshet offers, however clients write Accept-Encoding.
     set req.http.X-Coding = "identity";

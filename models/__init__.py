@@ -6,9 +6,9 @@ SQLAlchemy only, nothing else of this program.
 """
 
 from models.access_key import AccessKey
-from models.album import Album
+from models.album import Album, FormerAlbum
 from models.album_artist import AlbumArtist
-from models.artist import Artist
+from models.artist import Artist, FormerArtist
 from models.artist_check import ArtistCheck, ArtistSchedule
 from models.base import Base
 from models.change import Change, JournalFloor
@@ -35,6 +35,8 @@ __all__ = [
     "Cooldown",
     "FollowedArtist",
     "FollowedList",
+    "FormerAlbum",
+    "FormerArtist",
     "JournalFloor",
     "Listing",
     "Login",

@@ -3,7 +3,17 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Index, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    func,
+    literal_column,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, Surrogate, Timestamps
@@ -16,6 +26,8 @@ class Album(Surrogate, Timestamps, Base):
     bytewise, so that a day comes before its month and a month before its year in descending order.
     `position` is the index in Spotify's list when the album was first seen, which orders the albums
     of one sync. `significant_at` is the last change that matters to feeds (`release.significant`).
+    `folded_name`, `kind`, `work` and `removed` are derived from the others whenever these are
+    written (`server.storage.reading.former`), so that all that is kept can be ordered and searched.
     """
 
     __tablename__ = "albums"
@@ -37,7 +49,45 @@ class Album(Surrogate, Timestamps, Base):
     position: Mapped[int]
     last_seen_at: Mapped[datetime]
     significant_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    folded_name: Mapped[str] = mapped_column(Text(collation="C"), server_default=text("''"))
+    kind: Mapped[str | None]
+    work: Mapped[str | None]
+    removed: Mapped[int] = mapped_column(server_default=text("0"))
 
+
+class FormerAlbum(Base):
+    """What orders and selects an album, as it was before a change; `id` only grows.
+
+    A client that began to read everything before the change is shown the album where it was. Kept
+    for some days. `artists` are our ids, in the order of the credits.
+    """
+
+    __tablename__ = "former_albums"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    album_id: Mapped[int] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"), index=True)
+    changed_at: Mapped[datetime] = mapped_column(index=True)
+    created_at: Mapped[datetime]
+    release_date: Mapped[str | None] = mapped_column(Text(collation="C"))
+    album_type: Mapped[str | None]
+    available_markets: Mapped[list[str] | None]
+    folded_name: Mapped[str] = mapped_column(Text(collation="C"))
+    kind: Mapped[str | None]
+    work: Mapped[str | None]
+    removed: Mapped[int]
+    artists: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+
+
+NAME_LENGTH = 100  # characters by which names are ordered, because an index holds only short texts
+NAME_FIRST = (func.left(Album.folded_name, literal_column(str(NAME_LENGTH))), Album.spotify_id)
+# Digits of the day (UTC) on which an album was first seen. Only such expressions can be in an
+# index, because texts of dates depend on settings of the session.
+SEEN_DAY = (
+    "(extract(year FROM {0} AT TIME ZONE 'UTC') * 10000"
+    " + extract(month FROM {0} AT TIME ZONE 'UTC') * 100"
+    " + extract(day FROM {0} AT TIME ZONE 'UTC'))::text"
+)
+ANNOUNCED = "(replace({1}, '-', '') > " + SEEN_DAY + ")"  # seen before its day: created_at, date
 
 LATEST_FIRST = (
     Album.release_date.desc().nulls_last(),
@@ -53,3 +103,10 @@ Index("ix_albums_latest_of_type", Album.album_type, *LATEST_FIRST)
 Index("ix_albums_seen", *SEEN_FIRST)
 Index("ix_albums_seen_of_type", Album.album_type, *SEEN_FIRST)
 Index("ix_albums_last_seen_at", Album.last_seen_at)
+Index("ix_albums_name", *NAME_FIRST)
+Index("ix_albums_work", Album.work)
+Index(
+    "ix_albums_announced",
+    *LATEST_FIRST,
+    postgresql_where=literal_column(ANNOUNCED.format("created_at", "release_date")),
+)

@@ -1,6 +1,6 @@
 """Credits: the artists of each album, in Spotify's order."""
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -15,4 +15,7 @@ class AlbumArtist(Base):
         ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True
     )
     position: Mapped[int] = mapped_column(primary_key=True)
-    artist_id: Mapped[int] = mapped_column(ForeignKey("artists.id"), index=True)
+    artist_id: Mapped[int] = mapped_column(ForeignKey("artists.id"))
+
+
+Index("ix_album_artists_artist_id_album_id", AlbumArtist.artist_id, AlbumArtist.album_id)

@@ -24,11 +24,14 @@ from server.observability.access_log import AccessLog, new_id
 from server.observability.instruments import CacheTally
 from server.openapi import problem_kinds
 from server.serving.cache import PayloadCache
+from server.serving.cursors import Cursors
 from server.serving.deprecations import Deprecations
 from server.serving.lag import ServingLag
 from server.serving.negotiation import strict_transport
+from server.serving.readings import Readings
 from server.serving.streams.broadcast import LISTENER_BYTES, Broadcast
 from server.storage import changes, snapshots
+from server.storage.reading.pages import read_page
 from server.sync.upstream_status import UpstreamStatus
 from server.threads import Threads
 
@@ -46,6 +49,7 @@ def make_cache(
     admission: Admission,
 ) -> PayloadCache:
     """Build the cache of serialised responses; the threads of `builders` serialise them."""
+    cursors = Cursors(settings.secret.get_secret_value(), settings.public_url)
     return PayloadCache(
         lambda: database.run(snapshots.load, now().date()),
         lambda portion: database.run(snapshots.load_portion, portion, now().date()),
@@ -59,6 +63,7 @@ def make_cache(
         tally=tally,
         memory=settings.budget,
         admission=admission,
+        readings=Readings(lambda *page: database.run(read_page, *page), cursors),
     )
 
 

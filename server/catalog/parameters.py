@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema
 
-from server.catalog.schemas import ID
+from server.catalog.schemas import ID, KIND
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT
 from server.catalog.titles import folded
 from server.catalog.zones import NAME, day_in, zone
@@ -14,9 +14,58 @@ from server.countries import PATTERN, country
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 MAX_SEARCH_LENGTH = 100  # characters
+MAX_CURSOR_LENGTH = 1200  # characters
 RELEASE_LIMIT = (
     "Maximum number of releases, taken in the requested order after all filters. Default: {usual}; "
-    "with `limit` or `offset`, all releases in memory (see `sort`)."
+    "with `limit` or `cursor`, all that are kept; with `offset`, all in memory (see `sort`)."
+)
+CURSOR = (
+    "Where the page before ended: take it from its `next`, and change nothing else but `limit` "
+    "(default: 100), `fields` and `include`. Pages with a cursor go through everything that is "
+    "kept, as it was when the first page was made: each release comes once, however many syncs "
+    "change the list meanwhile. A page may have fewer items than `limit`, even none: go on while "
+    "`next` is not null. A cursor is valid for 7 days after the first page was made."
+)
+SKIPPED = (
+    "Number of items to skip of those in memory; default: 0. Everything is reached by `cursor`."
+)
+OF_TYPES = (
+    "Comma-separated types to include, as reported by Spotify (`album_type`); default: all. A list "
+    "of types leaves out releases whose type is unknown."
+)
+OF_KINDS = (
+    "Comma-separated kinds to include, as listeners know them; default: all. The `kind` of a "
+    f"release is its {KIND}"
+)
+OF_ARTISTS = (
+    "Comma-separated Spotify ids of artists: only their releases, of all that are stored (of over "
+    "1000 without `cursor`, the newest and those seen last); a list of artists has no others."
+)
+LEFT_OUT = (
+    "Comma-separated list of what to leave out. `various_artists`: releases that are credited to "
+    "Various Artists; `versions`: all versions of a release but one (deluxe, explicit, remastered, "
+    "sped up and the like, of the same year)."
+)
+TO_COME = (
+    "What to do with releases whose day (in `tz`) has not come, also with `at`: `exclude` them, "
+    "`include` them, or list `only` them. A date without a day is upcoming until its month or year "
+    "begins."
+)
+IN_MARKET = (
+    "Country code; keeps releases available there and those whose markets are unknown. ISO 3166-1 "
+    "alpha-2, or XK. All releases match if Spotify reports no markets to this server."
+)
+EARLIEST = (
+    "Earliest release date, inclusive: YYYY, YYYY-MM or YYYY-MM-DD. A release dated only 2026 "
+    "matches any day of 2026."
+)
+LAST_DAYS = (
+    "Only releases of the last so many days, today (in `tz`) included: the same as "
+    "`released_after` with the first of these days. `upcoming` decides about later ones."
+)
+SEARCHED = (
+    "Text in the name of a release or artist, 1 to 100 characters; ignores case, accents and "
+    "spaces."
 )
 LISTED_ON = (
     "A day (in `tz`) from `watched_since` in `/api/status` to today; returns the releases listed "
@@ -31,7 +80,8 @@ ORDER = (
     "release, then by position and `spotify_id`; if upcoming releases are excluded, one that was "
     "seen before its release day counts as first seen when that day begins (in `tz`). `name`: "
     "alphabetically, ignoring case and accents. Artists are sorted by their releases or, with "
-    f"`name`, by their own names. `released` and `name` cover the newest {HELD.overall} releases, "
+    f"`name`, by their own names. With `limit` and without `offset` and `release_limit` they cover "
+    f"everything. Otherwise `released` and `name` cover the newest {HELD.overall} releases, "
     f"`seen` the {HELD.overall} that were added last; with `type`, at least {HELD.of_type} of "
     "those types; with `kind`, those among the releases of its types (for `ep` these are `ep` and "
     "`single`, for `album` they are `album` and `single`). All of them also cover the "
@@ -106,6 +156,12 @@ def _zone(value: Any) -> Any:
     return value
 
 
+def _cursor(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[A-Za-z0-9_-]+", value):
+        raise ValueError("must be a cursor from the `next` of a page")
+    return value
+
+
 def _artists(value: Any) -> Any:
     """Parse Spotify ids of artists; the result is sorted, each once."""
     if not isinstance(value, str):
@@ -156,6 +212,12 @@ WholeNumber = Annotated[int, BeforeValidator(digits)]
 ReleaseLimit = Annotated[int, Field(ge=1, le=MAX_RELEASE_LIMIT), BeforeValidator(digits)]
 Limit = Annotated[int, Field(ge=1, le=500), BeforeValidator(digits)]
 Offset = Annotated[int, Field(ge=0, le=1_000_000), BeforeValidator(digits)]
+Cursor = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_CURSOR_LENGTH),
+    BeforeValidator(_cursor),
+    _described(pattern="^[A-Za-z0-9_-]+$", maxLength=MAX_CURSOR_LENGTH),
+]
 # For the API description, which allows 28 days in February; the parser also accepts 29.
 MONTHS = "|".join(
     (

@@ -7,10 +7,22 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from server.catalog.parameters import (
+    CURSOR,
+    EARLIEST,
+    IN_MARKET,
+    LAST_DAYS,
+    LEFT_OUT,
     LISTED_ON,
+    OF_ARTISTS,
+    OF_KINDS,
+    OF_TYPES,
     ORDER,
     RELEASE_LIMIT,
+    SEARCHED,
+    SKIPPED,
+    TO_COME,
     Artists,
+    Cursor,
     Day,
     Days,
     Limit,
@@ -23,7 +35,7 @@ from server.catalog.parameters import (
     choices,
     comma_list,
 )
-from server.catalog.schemas import KIND, Artist
+from server.catalog.schemas import Artist
 from server.catalog.zones import zone
 from server.errors import InvalidParameters, ParameterFault
 from server.request_errors import UriTooLong
@@ -69,63 +81,25 @@ class ReleaseQuery(BaseModel):
 
     release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=20))
     limit: Limit | None = Field(None, description="Maximum number of items; default: all.")
-    offset: Offset | None = Field(None, description="Number of items to skip; default: 0.")
-    type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field(
-        (),
-        description="Comma-separated types to include, as reported by Spotify (`album_type`); "
-        "default: all. A list of types leaves out releases whose type is unknown.",
-    )
-    kind: Annotated[tuple[Kind, ...], choices(Kind)] = Field(
-        (),
-        description="Comma-separated kinds to include, as listeners know them; default: all. The "
-        f"`kind` of a release is its {KIND}",
-    )
-    artist: Artists = Field(
-        (),
-        description="Comma-separated Spotify ids of artists: only their releases, of all that are "
-        "stored (of over 1000, the newest and those seen last); a list of artists has no others.",
-    )
-    exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field(
-        (),
-        description="Comma-separated list of what to leave out. `various_artists`: releases that "
-        "are credited to Various Artists; `versions`: all versions of a release but one (deluxe, "
-        "explicit, remastered, sped up and the like, of the same year).",
-    )
-    upcoming: Upcoming = Field(
-        "exclude",
-        description="What to do with releases whose day (in `tz`) has not come, also with `at`: "
-        "`exclude` them, `include` them, or list `only` them. A date without a day is upcoming "
-        "until its month or year begins.",
-    )
-    released_after: PartialDate | None = Field(
-        None,
-        description="Earliest release date, inclusive: YYYY, YYYY-MM or YYYY-MM-DD. A release "
-        "dated only 2026 matches any day of 2026.",
-    )
+    offset: Offset | None = Field(None, description=SKIPPED)
+    cursor: Cursor | None = Field(None, description=CURSOR)
+    type: Annotated[tuple[AlbumType, ...], choices(AlbumType)] = Field((), description=OF_TYPES)
+    kind: Annotated[tuple[Kind, ...], choices(Kind)] = Field((), description=OF_KINDS)
+    artist: Artists = Field((), description=OF_ARTISTS)
+    exclude: Annotated[tuple[Exclusion, ...], choices(Exclusion)] = Field((), description=LEFT_OUT)
+    upcoming: Upcoming = Field("exclude", description=TO_COME)
+    released_after: PartialDate | None = Field(None, description=EARLIEST)
     released_before: PartialDate | None = Field(
         None, description="Latest release date, inclusive; written as in `released_after`."
     )
-    days: Days | None = Field(
-        None,
-        description="Only releases of the last so many days, today (in `tz`) included: the same as "
-        "`released_after` with the first of these days. `upcoming` decides about later ones.",
-    )
+    days: Days | None = Field(None, description=LAST_DAYS)
     tz: Zone = Field(
         "UTC",
         description="IANA time zone in which days begin, such as Europe/Berlin.",
     )
-    market: Market | None = Field(
-        None,
-        description="Country code; keeps releases available there and those whose markets are "
-        "unknown. ISO 3166-1 alpha-2, or XK. All releases match if Spotify reports no markets to "
-        "this server.",
-    )
+    market: Market | None = Field(None, description=IN_MARKET)
     at: Day | None = Field(None, description=LISTED_ON)
-    q: Search = Field(
-        None,
-        description="Text in the name of a release or artist, 1 to 100 characters; ignores case, "
-        "accents and spaces.",
-    )
+    q: Search = Field(None, description=SEARCHED)
     sort: Sort = Field("-released", description=ORDER)
     include: Annotated[tuple[Extra, ...], choices(Extra)] = Field(
         (), description="`markets` adds `available_markets` to each release."
@@ -139,7 +113,7 @@ class ReleaseQuery(BaseModel):
             changes["offset"] = None
         if self.release_limit == self.usual and not (self.limit or self.offset):
             changes["release_limit"] = None
-        if self.tz != "UTC" and not (depends_on_today(self) or self.at):
+        if self.tz != "UTC" and not (_selects_by_day(self) or self.at):
             changes["tz"] = "UTC"
         return self.model_copy(update=changes) if changes else self
 
@@ -164,9 +138,23 @@ class ReleaseQuery(BaseModel):
     @property
     def bound(self) -> int | None:
         """The maximum number of releases on all pages together; None for all in memory."""
-        if self.limit is None and self.offset is None and self.release_limit is None:
+        given = self.limit, self.offset, self.cursor, self.release_limit
+        if all(each is None for each in given):
             return self.usual
         return self.release_limit
+
+    @property
+    def reads_everything(self) -> bool:
+        """Whether the list is a page of all that is kept, and its `next` has a cursor."""
+        paged = self.limit is not None or self.cursor is not None
+        return paged and self.offset is None and self.release_limit is None
+
+    @property
+    def binding(self) -> str:
+        """The normal form of what decides which items there are, and their order."""
+        shown = {"cursor": None, "limit": None, "include": (), "fields": ()}
+        changes = {name: value for name, value in shown.items() if name in type(self).model_fields}
+        return self.model_copy(update=changes).href
 
     @property
     def start(self) -> int:
@@ -185,6 +173,10 @@ class ReleaseQuery(BaseModel):
     def page(self, offset: int, limit: int) -> Self:
         """Return the query of another page."""
         return self.model_copy(update={"offset": offset or None, "limit": limit})
+
+    def after(self, cursor: str | None) -> Self:
+        """Return the query of the page that begins at a cursor, or of the first one."""
+        return self.model_copy(update={"cursor": cursor})
 
 
 class ArtistsQuery(ReleaseQuery):
@@ -251,8 +243,13 @@ def parse_href(href: str) -> ReleaseQuery:
 def depends_on_today(query: ReleaseQuery) -> bool:
     """Return whether the response to `query` can differ from one day to the next.
 
-    Such a response is valid until the next midnight, in the zone of `query`, at the latest.
+    Such a response is valid until the next midnight, in the zone of `query`, at the latest. A page
+    of everything is one of them, as its link to the next page holds the day.
     """
+    return _selects_by_day(query) or query.reads_everything
+
+
+def _selects_by_day(query: ReleaseQuery) -> bool:
     return query.upcoming != "include" or query.days is not None
 
 

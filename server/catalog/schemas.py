@@ -115,7 +115,8 @@ class Artist(Shape):
     latest_album: Album = Field(description="The same as `albums[0]`.")
     albums: list[Album] = Field(
         min_length=1,
-        description="The releases that match the query; of a single artist, all stored ones.",
+        description="The releases that match the query, on pages of everything up to 20 of the "
+        "newest; of a single artist, all stored ones.",
     )
 
 
@@ -123,13 +124,17 @@ class Page(Shape):
     """Fields of every page of a list."""
 
     count: int = Field(description="Number of items on this page.")
-    total: int = Field(description="Number of items on all pages.")
+    total: int | None = Field(
+        description="Number of items on all pages; null if the list reaches beyond memory."
+    )
     limit: int | None = Field(description="The requested limit; null if none was given.")
     offset: int = Field(description="Number of items skipped.")
     href: str = Field(
         description="Absolute URL of this page, with the parameters that were recognised."
     )
-    next: str | None = Field(description="Absolute URL of the next page, or null.")
+    next: str | None = Field(
+        description="Absolute URL of the next page, or null after the last one."
+    )
     previous: str | None = Field(description="Absolute URL of the previous page, or null.")
     as_of: datetime | None = Field(description="When the data last changed.")
     source: Literal["new-releases", "search"] | None = Field(description=SOURCE)

@@ -10,11 +10,11 @@ from datetime import UTC, date
 from itertools import islice
 from operator import methodcaller
 
-from server.catalog import titles, versions
+from server.catalog import versions
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
 from server.catalog.release import TYPES, is_upcoming
-from server.catalog.snapshot import AlbumEntry, ArtistEntry, Depth, Snapshot
+from server.catalog.snapshot import NAME_LENGTH, AlbumEntry, ArtistEntry, Depth, Snapshot
 from server.catalog.zones import DAY
 
 Test = Callable[[AlbumEntry], bool]
@@ -22,10 +22,14 @@ Test = Callable[[AlbumEntry], bool]
 
 @dataclass(frozen=True, slots=True)
 class ListedArtist:
-    """An artist with its releases in the list, newest first."""
+    """An artist with its releases in the list, newest first.
+
+    `first` is the one that comes first in the order of the list, if it is one of releases.
+    """
 
     artist: ArtistEntry
     albums: list[AlbumEntry]
+    first: AlbumEntry | None = None
 
     @property
     def spotify_id(self) -> str:
@@ -47,13 +51,13 @@ def artists(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[Listed
     listed: dict[str, ListedArtist] = {}
     for album in descending:
         for artist in _listed(album, query):
-            listed.setdefault(artist.spotify_id, ListedArtist(artist, []))
+            listed.setdefault(artist.spotify_id, ListedArtist(artist, [], album))
     for album in newest_first:
         for artist in _listed(album, query):
             listed[artist.spotify_id].albums.append(album)
     found = list(listed.values())
     if query.sort.endswith("name"):
-        return sorted(found, key=_artist_name, reverse=_is_descending(query))
+        return sorted(found, key=artist_place, reverse=_is_descending(query))
     return found if _is_descending(query) else found[::-1]
 
 
@@ -122,7 +126,7 @@ def _covered(
     order: Sequence[AlbumEntry], depth: Depth | None, query: ReleaseQuery, day: str
 ) -> Sequence[AlbumEntry]:
     """Return the requested types of an order, as far as the snapshot has all of them."""
-    requested = _types(query)
+    requested = types_of(query)
     typed = order
     if requested is not None:
         typed = [album for album in order if album.album_type in requested]
@@ -135,7 +139,7 @@ def _covered(
     return typed[: max(count, _end(typed, depth.of_type, day))]
 
 
-def _types(query: ReleaseQuery) -> Collection[str] | None:
+def types_of(query: ReleaseQuery) -> Collection[str] | None:
     """Return the types that a listed release may have; None for all, even unknown ones."""
     if not query.kind:
         return query.type or None
@@ -198,9 +202,20 @@ def _compared(release_date: str | None, bound: str) -> str:
     return "=" if ours == theirs else "<" if ours < theirs else ">"
 
 
-def _artist_name(listed: ListedArtist) -> tuple[str, str]:
-    return titles.folded(listed.artist.name), listed.artist.spotify_id
+def artist_place(listed: ListedArtist) -> tuple[str, str]:
+    """Return what orders an artist by name."""
+    return searchable(listed.artist.name)[:NAME_LENGTH], listed.spotify_id
 
 
 def _album_name(album: AlbumEntry) -> tuple[str, str]:
-    return album.text.partition("\n")[0], album.spotify_id
+    return album.text.partition("\n")[0][:NAME_LENGTH], album.spotify_id
+
+
+def last_covered(snapshot: Snapshot, query: ReleaseQuery, today: date) -> AlbumEntry | None:
+    """Return the last release, in descending order, down to which a snapshot has all; None if none.
+
+    It may not pass the filters.
+    """
+    day = _latest_day(query, today).isoformat()
+    covered = _covered(_order(snapshot, query), snapshot.depth, query, day)
+    return covered[-1] if covered else None

@@ -29,6 +29,7 @@ class Depth(NamedTuple):
     of_type: int
 
 
+NAME_LENGTH = 100  # characters by which releases and artists are ordered by name
 ALBUM_BYTES = 1500  # of a release in memory beside its JSON and the strings that repeat it
 IMAGE_BYTES = 210  # of each of its covers beside that
 HELD = Depth(500, 300)  # more than any release_limit, because filters remove some
@@ -136,18 +137,32 @@ class Freshness:
 Found = tuple[bytes, Freshness]  # the JSON of one artist or release, and how fresh it is
 
 
+class Baseline(NamedTuple):
+    """What was stored at some moment: the highest id of each table that readings use.
+
+    Ids only grow, so it tells what has been added or changed since (see `reading`).
+    """
+
+    albums: int
+    former_albums: int
+    former_artists: int
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Releases in each order, and how fresh they are.
 
     `albums` are newest first, `seen` last seen first, `shown` sorted by when lists without upcoming
     releases first show them, latest first. Each order is complete down to `depth`; None means to
-    its end.
+    its end. `whole` is whether there are no others in the database, of those that `albums` are
+    about. `baseline` is what the database held; None if readings cannot begin here.
     """
 
     albums: tuple[AlbumEntry, ...]
     freshness: Freshness
     depth: Depth | None = HELD
+    baseline: Baseline | None = None
+    whole: bool = False
     seen: tuple[AlbumEntry, ...] = field(init=False)
     shown: tuple[AlbumEntry, ...] = field(init=False)
 

@@ -21,20 +21,21 @@ def recognise(
 
 
 def fold(albums: Iterable[AlbumEntry]) -> list[AlbumEntry]:
-    """Return one release of each work, at the position of its first; `albums` are latest first.
+    """Return one release of each work, in the same order; `albums` are latest first.
 
     It is the first, or the one with the plainest title among those of the same release date. A
     release without credits is a work of its own.
     """
     chosen: dict[Hashable, AlbumEntry] = {}
-    for album in albums:
+    for album in (albums := list(albums)):
         if album.edition is None:
             chosen[id(album)] = album
             continue
         rival = chosen.setdefault(album.edition.work, album).edition
         if rival is not None and _is_plainer(album.edition, rival):
             chosen[album.edition.work] = album
-    return list(chosen.values())
+    listed = {id(album) for album in chosen.values()}
+    return [album for album in albums if id(album) in listed]
 
 
 def _is_plainer(edition: Edition, rival: Edition) -> bool:

@@ -191,10 +191,13 @@ ERRORS_OF_EVENTS = ERRORS | {
 FAULT = {"parameter": "limit", "value": "0", "reason": "must be greater than or equal to 1"}
 
 
+CURSOR = "eAovqOwWBrIuK9VGjTiCo-MB0ZyoHFsiMjAyNi0xMS0yMCIsMzQsMCwwXQ"
+
+
 def _page(path: str, item: dict[str, Any]) -> dict[str, Any]:
     about = {"as_of": AT, "source": "search", "stale": False, "partial": False}
     about["place"] = str(ENTRY.place)
-    following = f"{ROOT}{path}?limit=1&offset=1"
+    following = f"{ROOT}{path}?limit=1&cursor={CURSOR}"
     links = {"href": f"{ROOT}{path}?limit=1", "next": following, "previous": None}
     return {"items": [item], "count": 1, "total": 34, "limit": 1, "offset": 0, **links, **about}
 

@@ -14,6 +14,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import nullcontext
 from datetime import date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from server.serving import payload as payloads
 from server.serving.hot_queries import HotQueries
 from server.serving.payload import CODINGS, Coding, Representation
 from server.serving.portions import Portions
+from server.serving.readings import Readings
 from server.serving.response_builder import ResponseBuilder
 from server.serving.response_store import Key, ResponseStore, StoredResponse
 from server.tasks import SingleFlight, Tasks, attempt
@@ -48,7 +50,8 @@ class PayloadCache:
 
     `load` reads the current snapshot, `load_portion` another part of the catalogue; `compute` runs
     a function off the event loop. `ttl`, `max_age` and `timer` are in seconds; `interval` returns
-    the time between syncs, zero if they are off; `root` is the URL of this server.
+    the time between syncs, zero if they are off; `root` is the URL of this server. Without
+    `readings`, lists end where memory does.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class PayloadCache:
         tally: CacheTally | None = None,
         memory: MemoryBudget = DEFAULT,
         admission: Admission | None = None,
+        readings: Readings | None = None,
     ) -> None:
         self._admission = admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
@@ -73,7 +77,9 @@ class PayloadCache:
         self.portions = Portions(load_portion, memory.portions, admission)
         self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
-        self._builder = ResponseBuilder(max_age, root, self._tally, self.omissions)
+        self.readings = readings
+        cursor = None if readings is None else readings.cursors.make
+        self._builder = ResponseBuilder(max_age, root, self._tally, self.omissions, cursor)
         self._clocks = Clocks(now, timer, interval)
         self._now, self._timer = now, timer
         self._snapshot: Snapshot | None = None
@@ -109,6 +115,8 @@ class PayloadCache:
         """
         query = self.parse(kind, query_string)
         href = query.href
+        if query.cursor is not None:  # stored nowhere: a client that reads all asks for each once
+            return await self._build_shared(query, (href, coding))
         ready = self._found((href, coding))
         if ready is None:
             ready = await self._build_shared(query, (href, coding))
@@ -128,12 +136,14 @@ class PayloadCache:
     ) -> Representation:
         """Build the response to a query from another snapshot; it is stored nowhere.
 
-        Raises Overloaded.
+        Raises Overloaded, or InvalidParameters for a cursor.
         """
+        if self.readings is not None:
+            self.readings.start(query, self._now())
         context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
         with self._admission.enter():
             built: StoredResponse = await self._compute(
-                self._builder.build_one, snapshot, query, coding, context
+                self._builder.build_private, snapshot, query, coding, context
             )
         return built.ready
 
@@ -251,14 +261,20 @@ class PayloadCache:
             return await self._building.do(whose, make)
 
     async def _build(self, snapshot: Snapshot, query: ReleaseQuery, key: Key) -> Representation:
+        context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
         portion = query.portion
-        source = nullcontext(snapshot) if portion is None else self.portions.open(portion)
+        in_memory = portion is None or query.cursor is None or portion in self.portions
+        is_open = portion is not None and in_memory
+        source = self.portions.open(portion) if is_open and portion else nullcontext(snapshot)
         async with source as shown:
-            context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
-            built: StoredResponse = await self._compute(
-                self._builder.build_one, shown, query, key[1], context
+            build = partial(self._compute, self._builder.build_one, shown, query, key[1], context)
+            built: StoredResponse = (
+                await self.readings.page(query, context.now, build, in_memory=in_memory)
+                if self.readings is not None
+                else await build()
             )
-        if snapshot is self._snapshot and context.now.date() == self._warm_on:
+        is_current = snapshot is self._snapshot and context.now.date() == self._warm_on
+        if is_current and query.cursor is None:
             self.responses.put(key, built)
         return built.ready
 

@@ -18,9 +18,10 @@ from server.catalog.query import ReleaseQuery, depends_on_today
 from server.catalog.release import clean
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 from server.catalog.zones import start_of_day
-from server.serving import feeds, json_body
+from server.serving import feeds, json_body, pages
 from server.serving.feeds import Channel, Release
 from server.serving.json_body import Item
+from server.serving.pages import FROM_MEMORY, MakeCursor, Start
 
 Coding = Literal["br", "gzip", "identity"]
 CODINGS: tuple[Coding, ...] = ("br", "gzip", "identity")
@@ -83,28 +84,28 @@ def build(
     max_age: int,
     revalidate: int = REVALIDATE,
     root: str = "",
+    start: Start = FROM_MEMORY,
+    cursor: MakeCursor | None = None,
 ) -> Payload:
     """Build the response to `query` from `snapshot` on the day `today`, in the zone of the query.
 
     Releases that cannot be selected or written are left out. `max_age` and `revalidate` go into
     Cache-Control, in seconds (see `lifetime.Lifetime`); `stale_since` is when the data became
-    stale; links start with `root`, this server's URL.
+    stale; links start with `root`, this server's URL. `cursor` makes cursors, without which pages
+    are linked by offset; `start` is where a page of everything begins. Raises BeyondMemory if such
+    a page is not in the snapshot.
     """
     since = _change_times(query, today, stale_since)
     keep = max_age, revalidate
-    listed, unlisted = isolation.build_together(
-        snapshot.albums, lambda albums: json_body.select_items(snapshot.only(albums), query, today)
-    )
-    end = None if query.limit is None else query.start + query.limit
-    page = listed[query.start : end]
-    following, preceding = (path and root + path for path in neighbours(query, len(listed)))
+    listed, unlisted = pages.select(snapshot, query, today, start, cursor)
+    following, preceding = (path and root + path for path in (listed.following, listed.preceding))
     link = links(root, following, preceding)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
         artist = selection.artist_name(snapshot, query)
         channel = _channel(root, query, freshness.as_of, following, artist)
         body, unwritten = isolation.build_together(
-            page, lambda part: form.write(channel, _releases(part))
+            listed.items, lambda part: form.write(channel, _releases(part))
         )
         faults = (*unlisted, *unwritten)
         feed = with_headers(
@@ -112,7 +113,7 @@ def build(
         )
         return feed if form.filename is None else feed.as_file(form.filename)
     about = {
-        "total": len(listed),
+        "total": listed.total,
         "limit": query.limit,
         "offset": query.start,
         "href": root + query.href,
@@ -129,7 +130,7 @@ def build(
         rest = orjson.dumps({"count": len(part), **about}, option=TIMES)
         return json_body.write_list(part, query, rest)
 
-    body, unwritten = isolation.build_together(page, write)
+    body, unwritten = isolation.build_together(listed.items, write)
     return with_headers(body, freshness, keep, link, since=since, left_out=(*unlisted, *unwritten))
 
 
@@ -223,18 +224,6 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
     if coding == "gzip":
         return gzip.compress(body, GZIP_LEVELS[large], mtime=0)
     return body
-
-
-def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:
-    """Return the paths of the next and the previous page, if any; pages never overlap."""
-    if query.limit is None:
-        return None, None
-    end, start = query.start + query.limit, min(query.start, total)
-    following = query.page(end, query.limit).href if end < total else None
-    if not start:
-        return following, None
-    size = min(query.limit, start)
-    return following, query.page(start - size, size).href
 
 
 def links(root: str, following: str | None = None, preceding: str | None = None) -> str:

@@ -33,6 +33,10 @@ class Portions:
     def __len__(self) -> int:
         return len(self._held)
 
+    def __contains__(self, portion: Portion) -> bool:
+        """Return whether a portion is cached."""
+        return self._held.get(portion) is not None
+
     @property
     def size(self) -> int:
         """Estimated bytes in memory."""

@@ -12,6 +12,7 @@ from server.catalog.zones import day_in
 from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
+from server.serving.pages import FROM_MEMORY, BeyondMemory, MakeCursor, Start
 from server.serving.payload import CODINGS, Coding
 from server.serving.response_store import Key, StoredResponse
 
@@ -21,19 +22,39 @@ log = structlog.get_logger()
 class ResponseBuilder:
     """Builds responses; `max_age` is their cache lifetime in seconds, `root` this server's URL.
 
+    `cursor` makes the cursors in links to further pages, which are by offset without it.
     A release that a response cannot hold is left out of it, and logged by `omissions`.
     """
 
-    def __init__(self, max_age: int, root: str, tally: CacheTally, omissions: Omissions) -> None:
+    def __init__(
+        self,
+        max_age: int,
+        root: str,
+        tally: CacheTally,
+        omissions: Omissions,
+        cursor: MakeCursor | None = None,
+    ) -> None:
         self._max_age = max_age
         self._root = root
+        self._cursor = cursor
         self._tally = tally
         self._omissions = omissions
 
     def build_one(
+        self,
+        snapshot: Snapshot,
+        query: ReleaseQuery,
+        coding: Coding,
+        context: BuildContext,
+        start: Start = FROM_MEMORY,
+    ) -> StoredResponse:
+        """Build the response to one query in one coding. Raises BeyondMemory (`payload.build`)."""
+        return self._encoded(snapshot, query, (coding,), context, start, self._cursor)[coding]
+
+    def build_private(
         self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, context: BuildContext
     ) -> StoredResponse:
-        """Build the response to one query in one coding."""
+        """Build a response whose pages are linked by offset."""
         return self._encoded(snapshot, query, (coding,), context)[coding]
 
     def build_all(
@@ -41,7 +62,7 @@ class ResponseBuilder:
     ) -> dict[Key, StoredResponse]:
         """Build the responses to queries, given in their normal form, in every coding.
 
-        Queries for a portion are skipped, because they need another snapshot. A response that
+        Queries that need the database are skipped. A response that
         cannot be built is logged (`answer_failed`) and missing from the result.
         """
         built: dict[Key, StoredResponse] = {}
@@ -49,8 +70,10 @@ class ResponseBuilder:
             try:
                 query = queries.parse_href(href)
                 if query.portion is None:
-                    encoded = self._encoded(snapshot, query, CODINGS, context)
+                    encoded = self._encoded(snapshot, query, CODINGS, context, cursor=self._cursor)
                     built |= {(href, coding): each for coding, each in encoded.items()}
+            except BeyondMemory:
+                continue  # it is read from the database when it is requested
             except Exception:
                 log.exception("answer_failed", href=href)
         return built
@@ -61,6 +84,8 @@ class ResponseBuilder:
         query: ReleaseQuery,
         codings: Sequence[Coding],
         context: BuildContext,
+        start: Start = FROM_MEMORY,
+        cursor: MakeCursor | None = None,
     ) -> dict[Coding, StoredResponse]:
         life = context.lifetime(
             self._max_age, query.zone if queries.depends_on_today(query) else None
@@ -74,6 +99,8 @@ class ResponseBuilder:
             max_age=life.max_age,
             revalidate=life.revalidate,
             root=self._root,
+            start=start,
+            cursor=cursor,
         )
         self._omissions.log(query.path, payload.left_out)
         self._tally.builds.inc(len(codings))

@@ -29,7 +29,9 @@ IN_BULK = {"synchronize_session": False}  # bulk statements touch no object of a
 Row = dict[str, Any]
 
 
-def is_any_of(attribute: InstrumentedAttribute[str], values: Iterable[str]) -> ColumnElement[bool]:
+def is_any_of(
+    attribute: ColumnElement[str] | InstrumentedAttribute[str], values: Iterable[str]
+) -> ColumnElement[bool]:
     """Make the condition that a text column is one of `values`, sent as one array parameter."""
     return attribute == any_(bindparam(None, list(values), type_=ARRAY(Text), unique=True))
 

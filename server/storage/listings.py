@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Text, bindparam, insert, or_, select, update
+from sqlalchemy import Row, Text, and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
+from server.storage.reading import former
 from server.storage.snapshots import VARIOUS_ARTISTS
 
 FOLLOWED = "followed"  # the source of what checks of artists find, which no sync opens or closes
@@ -111,9 +112,10 @@ def _see_as_new(session: Session, albums: Collection[str], at: datetime) -> None
     if not albums:
         return
     unlisted = ~select(Listing.id).where(Listing.album_id == Album.id).exists()
-    silent = update(Album).where(is_any_of(Album.spotify_id, albums), unlisted)
+    silent = and_(is_any_of(Album.spotify_id, albums), unlisted, Album.created_at < at)
     times = {"created_at": at, "significant_at": at}
-    session.execute(silent.where(Album.created_at < at).values(times), execution_options=IN_BULK)
+    seen = update(Album).where(silent).values(times).add_cte(former.kept_first(silent, at))
+    session.execute(seen, execution_options=IN_BULK)
 
 
 def _incoming(found: MarketList, sweep: Sweep, opened: Any) -> list[dict[str, Any]]:

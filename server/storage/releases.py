@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist
+from models import Album, AlbumArtist, Artist, FormerArtist
+from server.catalog.parameters import searchable
 from server.catalog.release import significant, summary
 from server.spotify.object_parser import Credit, ParsedRelease
 from server.storage.bulk import IN_BULK, Row, insert_rows, is_any_of, upsert_rows
 from server.storage.changes import AlbumChange
+from server.storage.reading import derived, former
 
 ARTIST_FIELDS = ("name", "uri", "href", "external_urls")
 IDENTITY = {"spotify_id", "artists"}
@@ -93,19 +95,25 @@ def _record_artists(
 
     Returns our ids by Spotify's, the artists with another name, and how many have changed.
     """
-    known = _by_spotify_id(session, Artist, ARTIST_FIELDS, is_any_of(Artist.spotify_id, credited))
-    rows, renamed = [], {}
+    fields = (*ARTIST_FIELDS, "folded_name")
+    known = _by_spotify_id(session, Artist, fields, is_any_of(Artist.spotify_id, credited))
+    rows, former_names, renamed = [], [], {}
     for spotify_id, credit in credited.items():
         before = known.get(spotify_id, {})
         given = credit.model_dump(exclude=IDENTITY)
         if _differs(given, before):
             after = _merged(given, before)
             after["uri"] = after["uri"] or f"spotify:artist:{spotify_id}"
+            after["folded_name"] = searchable(after["name"])
             if before and after["name"] != before["name"]:
                 renamed[spotify_id] = Renamed(before["name"], after["name"])
+                old = {"artist_id": before["id"], "folded_name": before["folded_name"]}
+                former_names.append({**old, "changed_at": at})
             rows.append({"spotify_id": spotify_id, **after, "created_at": at, "updated_at": at})
+    insert_rows(session, FormerArtist, former_names)
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    return ids | upsert_rows(session, Artist, rows, ARTIST_FIELDS), renamed, len(rows)
+    content = (*ARTIST_FIELDS, "folded_name")
+    return ids | upsert_rows(session, Artist, rows, content), renamed, len(rows)
 
 
 def _with_names(
@@ -179,6 +187,7 @@ def _record_albums(
     Returns the updates for the journal, and summaries of the written albums by Spotify's id.
     """
     rows, recredited, changes, described = [], [], [], {}
+    moved = []
     for position, release in enumerate(releases):
         before = known.get(release.spotify_id, {})
         given = release.model_dump(exclude=IDENTITY)
@@ -191,7 +200,9 @@ def _record_albums(
         stamps = {"created_at": seen, "updated_at": at, "last_seen_at": at, "position": position}
         artists = credited or before.get("artists")
         stamps["significant_at"] = _significant_at(before, after, artists, seen)
-        rows.append({"spotify_id": release.spotify_id, **after, **stamps})
+        rows.append(
+            {"spotify_id": release.spotify_id, **after, **stamps, **_derived(after, artists)}
+        )
         if credited:
             names = [(each, by_artist[each].name) for each in credited]
             described[release.spotify_id] = summary(after, names)
@@ -200,14 +211,25 @@ def _record_albums(
         if before:
             detail = _differences(before, {**after, "artists": artists})
             changes.append(AlbumChange(release.spotify_id, "updated", detail))
+            moved += [release.spotify_id] if former.DECISIVE & detail.keys() else []
+    if moved:
+        former.keep_albums(session, is_any_of(Album.spotify_id, moved), at)
     ids = {spotify_id: row["id"] for spotify_id, row in known.items()}
-    ids |= upsert_rows(session, Album, rows, (*ALBUM_FIELDS, "significant_at"))
+    ids |= upsert_rows(session, Album, rows, (*ALBUM_FIELDS, *derived.OF_ALBUMS, "significant_at"))
     _record_credits(session, recredited, known, ids, artist_ids)
     session.execute(
         update(Album).where(is_any_of(Album.spotify_id, known)).values(last_seen_at=at),
         execution_options=IN_BULK,
     )
     return changes, described
+
+
+def _derived(album: Row, artists: list[str] | None) -> Row:
+    """Return the derived columns of an album with these artists, by Spotify's id."""
+    main = artists[0] if artists else None
+    return derived.of_album(
+        album["name"], album["album_type"], album["total_tracks"], album["release_date"], main
+    )
 
 
 def _record_credits(

@@ -14,6 +14,7 @@ from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, Sync
 from server.storage import changes, following, sync_runs
 from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
+from server.storage.reading import former
 from server.storage.sweeps import CHANNEL, WRITERS_LOCK
 
 BATCH = 500  # rows of a table that one transaction deletes
@@ -26,7 +27,7 @@ class Deleted:
 
     albums: int = 0
     artists: int = 0
-    entries: int = 0  # of the journals `changes`, `sync_runs` and `artist_checks`
+    entries: int = 0  # of the journals `changes`, `sync_runs`, `artist_checks`, and former states
 
     def __add__(self, other: "Deleted") -> "Deleted":
         return Deleted(
@@ -65,7 +66,8 @@ def delete_batch(
     before = now - keep
     entries = changes.prune(session, before, BATCH), _delete_runs(session, before)
     checks = _delete_checks(session, before), _delete_schedules(session, wanted, before)
-    return Deleted(albums, artists, max(*entries, *checks))
+    states = former.prune(session, now, BATCH)
+    return Deleted(albums, artists, max(*entries, *checks, states))
 
 
 def _delete_albums(

@@ -6,7 +6,7 @@ Releases are read through indexes in their order, so the cost does not grow with
 from collections.abc import Collection
 from datetime import date
 from functools import cache
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import orjson
 from sqlalchemy import (
@@ -15,6 +15,7 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    Text,
     any_,
     bindparam,
     func,
@@ -29,14 +30,14 @@ from models.album import LATEST_FIRST, SEEN_FIRST
 from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType, Portion
-from server.catalog.release import Release, kind_of
+from server.catalog.release import Release, is_upcoming, kind_of
 from server.catalog.snapshot import (
     HELD,
     TIMES,
     AlbumEntry,
     ArtistEntry,
+    Baseline,
     Depth,
-    Edition,
     Snapshot,
     trimmed,
     utc,
@@ -45,6 +46,7 @@ from server.catalog.zones import end_of_day, start_of_day, zone
 from server.observability.omissions import log_left_out
 from server.storage import freshness
 from server.storage.bulk import is_any_of
+from server.storage.reading.sources import BASELINE, BASELINE_COLUMNS
 
 NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
     Album.release_date.nulls_first(),
@@ -97,18 +99,29 @@ CREDITS = (  # the artists of the releases `album_ids`
 )
 
 
+class Read(NamedTuple):
+    """Releases, and what the database held when they were read; None without any."""
+
+    entries: tuple[AlbumEntry, ...]
+    baseline: Baseline | None
+
+
 def load(session: Session, today: date, depth: Depth = HELD) -> Snapshot:
     """Read the snapshot to serve; `today` is the day in UTC."""
     freshness.as_of_one_moment(session)
-    albums = _entries(session, _latest_held(depth), today=today.isoformat())
-    return Snapshot(albums, freshness.read(session), depth)
+    return _cut(session, _latest_held(depth), today, depth)
+
+
+def _cut(session: Session, latest: Select[Any], today: date, depth: Depth) -> Snapshot:
+    """Read a snapshot that is cut at a depth; it is whole if nothing was cut off."""
+    read = _read(session, latest, today=today.isoformat())
+    upcoming = sum(is_upcoming(each.release_date, today.isoformat()) for each in read.entries)
+    whole = max(upcoming, len(read.entries) - upcoming) < depth.overall
+    return Snapshot(read.entries, freshness.read(session), depth, read.baseline, whole)
 
 
 def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
-    """Read the releases that were listed on a day, or those of artists.
-
-    `today` is the day in UTC.
-    """
+    """Read the releases listed on a day, or those of artists; `today` is the day in UTC."""
     freshness.as_of_one_moment(session)
     if portion.at is None:
         return _of_artists(session, portion.artists, today)
@@ -117,8 +130,13 @@ def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
         Listing.since < end_of_day(day, where),
         or_(Listing.until.is_(None), Listing.until > start_of_day(day, where)),
     )
-    albums = read_entries(session, Album.id.in_(listed))
-    return Snapshot(albums, freshness.read(session), None)
+    return _complete(session, Album.id.in_(listed))
+
+
+def _complete(session: Session, condition: ColumnElement[bool]) -> Snapshot:
+    """Read a snapshot of all releases that satisfy `condition`."""
+    read = _read(session, _latest(condition))
+    return Snapshot(read.entries, freshness.read(session), None, read.baseline, whole=True)
 
 
 def _of_artists(session: Session, artists: Collection[str], today: date) -> Snapshot:
@@ -126,8 +144,7 @@ def _of_artists(session: Session, artists: Collection[str], today: date) -> Snap
     found = session.scalars(_credited(artists).limit(OF_ARTISTS.overall + 1)).all()
     if len(found) > OF_ARTISTS.overall:
         return load_of_artists(session, artists, today, OF_ARTISTS)
-    albums = read_entries(session, Album.id == any_(bindparam(None, found, ARRAY(BigInteger))))
-    return Snapshot(albums, freshness.read(session), None)
+    return _complete(session, Album.id == any_(bindparam(None, found, ARRAY(BigInteger))))
 
 
 def load_of_artists(
@@ -139,15 +156,12 @@ def load_of_artists(
     however many artists there are.
     """
     latest = _latest(_held(depth, _credited(artists).cte("theirs")))
-    albums = _entries(session, latest, today=today.isoformat())
-    return Snapshot(albums, freshness.read(session), depth)
+    return _cut(session, latest, today, depth)
 
 
 def _credited(artists: Collection[str]) -> Select[Any]:
     """Select the ids of the releases that artists are credited on, each once."""
-    credited = select(AlbumArtist.album_id.label("id")).join(
-        Artist, Artist.id == AlbumArtist.artist_id
-    )
+    credited = select(AlbumArtist.album_id.label("id")).join(Artist)
     return credited.where(is_any_of(Artist.spotify_id, artists)).distinct()
 
 
@@ -156,11 +170,22 @@ def read_entries(session: Session, condition: ColumnElement[bool]) -> tuple[Albu
 
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
-    return _entries(session, _latest(condition))
+    return _read(session, _latest(condition)).entries
 
 
 def _latest(condition: ColumnElement[bool]) -> Select[Any]:
-    return select(*ALBUM_COLUMNS).where(condition).order_by(*LATEST_FIRST)
+    columns = *ALBUM_COLUMNS, *BASELINE_COLUMNS
+    return select(*columns).where(condition).order_by(*LATEST_FIRST)
+
+
+def read_listed(session: Session, spotify_ids: Collection[str]) -> tuple[AlbumEntry, ...]:
+    """Read releases by their ids at Spotify, latest first; see `read_entries`."""
+    return _read(session, _by_ids(), spotify_ids=list(spotify_ids)).entries
+
+
+@cache
+def _by_ids() -> Select[Any]:
+    return _latest(Album.spotify_id == any_(bindparam("spotify_ids", type_=ARRAY(Text))))
 
 
 @cache
@@ -168,12 +193,12 @@ def _latest_held(depth: Depth) -> Select[Any]:
     return _latest(_held(depth))
 
 
-def _entries(session: Session, latest: Select[Any], **parameters: str) -> tuple[AlbumEntry, ...]:
+def _read(session: Session, latest: Select[Any], **parameters: Any) -> Read:
     albums = session.execute(latest, parameters).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
     credit_rows = session.execute(CREDITS, {"album_ids": list(credited)}).all()
     rows = {row.id: row for row in credit_rows}
-    made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, _artist_entry(row)))
+    made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, artist_entry(row)))
     log_left_out("artists", left_out)
     artists = dict(made)
     for row in credit_rows:
@@ -184,7 +209,8 @@ def _entries(session: Session, latest: Select[Any], **parameters: str) -> tuple[
         albums, lambda album: _album_entry(album, tuple(credited[album.id]), spelled)
     )
     log_left_out("albums", left_out)
-    return tuple(entries)
+    baseline = Baseline(*(albums[0]._mapping[name] for name in BASELINE)) if albums else None
+    return Read(tuple(entries), baseline)
 
 
 def _held(depth: Depth, among: CTE | None = None) -> ColumnElement[bool]:
@@ -208,7 +234,8 @@ def _held(depth: Depth, among: CTE | None = None) -> ColumnElement[bool]:
     return Album.id.in_(union(*(select(each.subquery().c.id) for each in windows)))
 
 
-def _artist_entry(artist: Any) -> ArtistEntry:
+def artist_entry(artist: Any) -> ArtistEntry:
+    """Make an entry of a row with ARTIST_COLUMNS."""
     fields = {
         "id": artist.id,
         "spotify_id": artist.spotify_id,
@@ -263,16 +290,11 @@ def _album_entry(
         artists,
         album.spotify_id,
         various_artists,
-        _edition(album, artists),
+        versions.recognise(main, album.album_type, album.release_date, album.name)
+        if (main := next((each.spotify_id for each in artists), None))
+        else None,
         album.release_date,
         "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
         album.position,
     )
-
-
-def _edition(album: Any, artists: tuple[ArtistEntry, ...]) -> Edition | None:
-    if not artists:
-        return None
-    main = artists[0].spotify_id
-    return versions.recognise(main, album.album_type, album.release_date, album.name)

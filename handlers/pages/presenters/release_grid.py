@@ -14,7 +14,7 @@ from server.catalog import query as queries
 from server.catalog.isolation import LeftOut
 from server.catalog.release import clean_if_any
 from server.catalog.snapshot import Snapshot
-from server.serving import payload
+from server.serving import pages
 
 LISTS = ("type", "kind", "exclude")  # forms send these by repeating the name
 SORTS = {
@@ -159,7 +159,7 @@ def _grid(
     *,
     has_markets: bool,
 ) -> ReleaseGrid:
-    following, preceding = payload.neighbours(query, total)
+    following, preceding = pages.neighbours(query, total)
     return ReleaseGrid(
         query=query,
         today=today,

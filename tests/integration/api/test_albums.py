@@ -45,7 +45,8 @@ async def test_albums_are_filtered_sorted_and_paged_as_artists_are(
     assert await stage.names("/api/albums/?q=ALTER") == ["älter"]
     assert await stage.names("/api/albums/?market=US") == ["Zebra"]
     page = await stage.get("/api/albums/?limit=1&include=markets")
-    assert page["next"] == f"{PUBLIC_URL}/api/albums/?limit=1&offset=1&include=markets"
+    assert page["next"].startswith(f"{PUBLIC_URL}/api/albums/?limit=1&cursor=")
+    assert page["next"].endswith("&include=markets")
     assert page["items"][0]["available_markets"] == ["US"]
 
 
@@ -96,7 +97,8 @@ async def test_a_day_gone_by_is_reached_whole(set_catalogue_stage: SetCatalogueS
     await stage.take(albums(1, first=900), START + timedelta(days=1))
     page = await stage.get("/api/albums/?at=2026-11-01&limit=500&offset=500")
     assert (page["count"], page["total"]) == (60, 560)
-    assert (await stage.get("/api/albums/?limit=1"))["total"] == HELD.overall
+    assert (await stage.get("/api/albums/?offset=1"))["total"] == HELD.overall
+    assert (await stage.get("/api/albums/?limit=1"))["total"] is None, "more than is in memory"
 
 
 @pytest.mark.gen_test
@@ -211,7 +213,7 @@ async def test_of_artists_everything_is_listed_even_what_is_not_in_memory(
     old = [album(5000 + n, artists=both[: 1 + n % 2], release_date=f"201{n}") for n in range(6)]
     await stage.take(old, START)
     await stage.take(albums(HELD.overall), START + timedelta(days=1))
-    assert "Album 5001" not in await stage.names("/api/albums/?limit=500&sort=released")
+    assert "Album 5001" not in await stage.names("/api/albums/?offset=0&sort=released")
     one, two, none = (spotify_id("artist", number) for number in (9001, 9002, 9003))
     names = [f"Album 500{n}" for n in (5, 4, 3, 2, 1, 0)]
     assert await stage.names(f"/api/albums/?artist={one}") == names

@@ -170,7 +170,7 @@ async def test_answers_have_the_described_shapes(
     standin: StandIn = start_standin()
     client = Client(await start_freshet(standin))
     page = await client.fetch("/api/artists/?release_limit=200")
-    assert ArtistsPage.model_validate_json(page.body).total > 20
+    assert ArtistsPage.model_validate_json(page.body).count > 20
     for path in ("/api/artists/?limit=0", "/api/nothing", "/api/artists/?x=" + "y" * 5000):
         Problem.model_validate_json((await client.fetch(path)).body)
     described = await client.fetch("/api/openapi.json")

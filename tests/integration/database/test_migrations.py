@@ -7,7 +7,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from alembic import command
-from models import Album, Change, JournalFloor
+from models import Album, Artist, Change, JournalFloor
 from server.database import migrations, schema
 from server.database.executor import Database
 from server.storage import sweeps
@@ -111,3 +111,16 @@ def test_0007_leaves_the_limits_of_all_apps_as_one_when_it_is_undone(database: D
             )
         ]
     assert found == [[("", "/x", 5), ("", "/y", 4)], [("", "long")], [("", "restricted")]]
+
+
+def test_0009_derives_of_old_rows_what_is_derived_of_new_ones(database: Database) -> None:
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(odd_albums()), AT, lambda: AT)
+    albums_of = select(Album.folded_name, Album.kind, Album.work, Album.removed).order_by(Album.id)
+    artists_of = select(Artist.folded_name).order_by(Artist.id)
+    with Session(database.engine) as session:
+        before = [session.execute(each).all() for each in (albums_of, artists_of)]
+    assert len({row.work for row in before[0]}) > 5
+    back_and_forth(database.engine, "0008")
+    with Session(database.engine) as session:
+        assert [session.execute(each).all() for each in (albums_of, artists_of)] == before

@@ -125,7 +125,7 @@ class Server:
 
     async def forget(self) -> None:
         """Have nothing stored but the journal, as a new server has."""
-        statement = text("TRUNCATE albums, artists, album_artists, listings")
+        statement = text("TRUNCATE albums, artists CASCADE")
         await self.freshet.database.run(lambda session: session.execute(statement))
 
     async def sync(self, items: list[Any], details: list[Any]) -> None:

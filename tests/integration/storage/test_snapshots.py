@@ -141,14 +141,14 @@ def test_the_latest_are_found_through_indexes_and_not_by_sorting_the_table(
 
 def test_the_releases_of_artists_are_found_through_indexes_alone(database: Database) -> None:
     take(database, [album(n, artists=[artist(n % 100), artist(n % 7)]) for n in range(1000)])
-    portion = Portion(artists=tuple(spotify_id("artist", n) for n in range(20, 40)))
+    portion = Portion(artists=tuple(spotify_id("artist", n) for n in range(20, 25)))
     asked: list[tuple[str, Any]] = []
     event.listen(
         database.engine, "before_cursor_execute", lambda *args: asked.append((args[2], args[3]))
     )
     with Session(database.engine) as session:
         found = snapshots.load_portion(session, portion, TODAY)
-    assert len(found.albums) == 200
+    assert len(found.albums) == 50
     assert len(asked) == 5
     read = asked[:3]  # the others read how fresh the data is
     with database.engine.begin() as connection:

@@ -1,0 +1,270 @@
+"""Pages of artists: each comes once, at the place of its first release that matches, or by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Select,
+    Text,
+    any_,
+    cast,
+    column,
+    func,
+    select,
+    true,
+    union_all,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Session, aliased
+
+from models import AlbumArtist, Artist
+from server.catalog import isolation
+from server.catalog.reading import Order, Page, Place, follows_rank, moment_of, order_of
+from server.catalog.selection import ListedArtist
+from server.catalog.snapshot import ArtistEntry
+from server.observability.omissions import log_left_out
+from server.storage import snapshots
+from server.storage.reading import names, prepared
+from server.storage.reading.candidates import few_of
+from server.storage.reading.filters import Filters, Wanted, follows, matches, of_artist
+from server.storage.reading.orders import Walk, day_of
+from server.storage.reading.prepared import SHAPES, Prepared, prepare
+from server.storage.reading.sources import Rows, past, present, unchanged
+from server.storage.reading.walks import Step, read_stretch
+
+MOST_WALKED = 1000  # releases whose artists one page looks at
+MOST_RELEASES = 20  # of an artist on one page
+TYPES: dict[str, Any] = {
+    "day": Text(collation="C"),
+    "created_at": DateTime(timezone=True),
+    "spotify_id": Text(),
+}
+PLACES: dict[Order, tuple[str, ...]] = {  # names of the values of a place
+    "released": ("day", "created_at", "position", "spotify_id"),
+    "seen": ("created_at", "position", "spotify_id"),
+    "shown": ("day", "flag", "created_at", "position", "spotify_id"),
+}
+ALL_CREDITS = ""  # instead of an artist's id: the page before ended with all artists of its release
+
+
+@dataclass(frozen=True)
+class Credit:
+    """An artist of a release in a walk; `id` is ours."""
+
+    step: Step
+    id: int
+    spotify_id: str
+
+    @property
+    def place(self) -> Place:
+        """Its place among artists."""
+        return *self.step.place, self.spotify_id
+
+
+def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> Page:
+    """Read the artists that come next after a place, each with its newest releases that match."""
+    query = wanted.query
+    order = order_of(query)
+    downward = follows_rank(order, query.sort)
+    if order == "name":
+        found, end = names.read(session, wanted, start, limit, downward=downward)
+        return Page(_listed(session, wanted, found), end)
+    album, artist = (None, ALL_CREDITS) if start is None else (start[:-1], str(start[-1]))
+    walk = Walk(order, downward, query.zone, query.tz, album, inclusive=artist != ALL_CREDITS)
+    count = 2 * limit if downward else MOST_WALKED  # upward most artists come much later
+    stretch = read_stretch(session, wanted, walk, count, few_of(session, wanted, order))
+    walked = _credits_after(session, wanted, walk, stretch.steps, artist)
+    new = _first_ones(session, wanted, walk, walked)
+    end = None if stretch.end is None else (*stretch.end, ALL_CREDITS)
+    if len(new) > limit:
+        new = new[:limit]
+        end = new[-1].place
+    placed = {each.id: each.step.spotify_id for each in new}
+    return Page(_listed(session, wanted, {each.id: each.spotify_id for each in new}, placed), end)
+
+
+def _credits_after(
+    session: Session, wanted: Wanted, walk: Walk, steps: Sequence[Step], artist: str
+) -> list[Credit]:
+    """Return the listed artists of releases, in order, after an artist of the first one."""
+    walked: list[Credit] = []
+    for step, theirs in zip(steps, _credits(session, steps), strict=True):
+        listed = [each for each in theirs if _is_listed(each, wanted)]
+        if not walk.downward:
+            listed.reverse()
+        if step.place == walk.start:
+            ids = [each.spotify_id for each in listed]
+            listed = listed[ids.index(artist) + 1 :] if artist in ids else []
+        walked += listed
+    return walked
+
+
+def _is_listed(credit: Credit, wanted: Wanted) -> bool:
+    chosen, among = wanted.query.artist, wanted.among
+    if chosen and credit.spotify_id not in chosen:
+        return False
+    return among is None or credit.spotify_id in among
+
+
+def _credits(session: Session, steps: Sequence[Step]) -> list[list[Credit]]:
+    """Return the artists of each step, in the order of the credits."""
+    former = {artist for step in steps for artist in step.artists or ()}
+    kept = [step.id for step in steps if step.artists is None]
+    present_ones: dict[int, list[tuple[int, str]]] = {}
+    for row in _read_credits().run(session, {"albums": kept}):
+        present_ones.setdefault(row.album_id, []).append((row.id, row.spotify_id))
+    known = {}
+    if former:
+        known = {row.id: row.spotify_id for row in _read_ids().run(session, {"artists": [*former]})}
+    found = []
+    for step in steps:
+        theirs = present_ones.get(step.id, [])
+        if step.artists is not None:
+            theirs = [(each, known[each]) for each in step.artists if each in known]
+        found.append([Credit(step, *each) for each in theirs])
+    return found
+
+
+@cache
+def _read_credits() -> Prepared:
+    return prepare(
+        select(AlbumArtist.album_id, Artist.id, Artist.spotify_id)
+        .join(Artist, Artist.id == AlbumArtist.artist_id)
+        .where(AlbumArtist.album_id == any_(prepared.ids("albums")))
+        .order_by(AlbumArtist.album_id, AlbumArtist.position)
+    )
+
+
+@cache
+def _read_ids() -> Prepared:
+    listed = Artist.id == any_(prepared.ids("artists"))
+    return prepare(select(Artist.id, Artist.spotify_id).where(listed))
+
+
+def _first_ones(session: Session, wanted: Wanted, walk: Walk, walked: list[Credit]) -> list[Credit]:
+    """Keep the credits of artists of whom no release that matches comes earlier, latest first."""
+    if not walked:
+        return []
+    rows = [
+        {"number": number, "artist": each.id, **_values(walk.order, each.step.place)}
+        for number, each in enumerate(walked)
+    ]
+    statement = _passed(wanted.filters, walk.order)
+    values = {**wanted.values, "zone": walk.zone, "credits": orjson.dumps(rows).decode()}
+    passed = {row.number for row in statement.run(session, values)}
+    return [each for number, each in enumerate(walked) if number not in passed]
+
+
+def _values(order: Order, place: Place) -> dict[str, Any]:
+    """Name the values of a place."""
+    values = dict(zip(PLACES[order], place, strict=True))
+    return values | {"created_at": moment_of(int(values["created_at"])).isoformat()}
+
+
+@lru_cache(SHAPES)
+def _passed(filters: Filters, order: Order) -> Prepared:
+    """Make the statement that selects those of `credits` whose artists have come earlier."""
+    names = "number", "artist", *PLACES[order]
+    these = (
+        func.jsonb_to_recordset(cast(prepared.words("credits"), JSONB))
+        .table_valued(*(column(name, TYPES.get(name, BigInteger())) for name in names))
+        .render_derived(with_types=True)
+    )
+
+    def earlier(rows: Rows) -> ColumnElement[bool]:
+        return _is_earlier(order, rows, these.c)
+
+    return prepare(select(these.c.number).where(of_artist(filters, these.c.artist, earlier)))
+
+
+def _is_earlier(order: Order, rows: Rows, these: Rows) -> ColumnElement[bool]:
+    dated = func.coalesce(rows.release_date, "")
+    compared = [
+        (rows.created_at, these.created_at, True),
+        (rows.position, these.position, False),
+        (rows.spotify_id, these.spotify_id, False),
+    ]
+    if order == "released":
+        compared.insert(0, (dated, these.day, True))
+    if order == "shown":
+        seen = day_of(rows.created_at)
+        compared.insert(0, (dated <= seen, these.flag == 1, True))
+        compared.insert(0, (func.greatest(dated, seen), these.day, True))
+    return follows(compared, before=True)
+
+
+def _listed(
+    session: Session, wanted: Wanted, chosen: dict[int, str], placed: dict[int, str] | None = None
+) -> list[ListedArtist]:
+    """Return artists, given by our ids with Spotify's, with their newest releases that match.
+
+    `placed` are the releases that place them, by Spotify's id, which are shown in any case.
+    """
+    theirs = _newest(session, wanted, list(chosen))
+    for artist, album in (placed or {}).items():
+        theirs.setdefault(artist, set()).add(album)
+    ids = {album for albums in theirs.values() for album in albums}
+    entries = snapshots.read_listed(session, ids)
+    shown = _read_artists(session, list(chosen))
+    found = []
+    for artist in chosen:
+        albums = [each for each in entries if each.spotify_id in theirs.get(artist, ())]
+        if albums and artist in shown:
+            found.append(ListedArtist(shown[artist], albums[:MOST_RELEASES]))
+    return found
+
+
+def _read_artists(session: Session, chosen: list[int]) -> dict[int, ArtistEntry]:
+    """Read artists by our ids; they may no longer be credited on the releases that place them."""
+    rows = session.execute(_by_ids(), {"artists": chosen})
+    made, left_out = isolation.build_each(rows, lambda row: (row.id, snapshots.artist_entry(row)))
+    log_left_out("artists", left_out)
+    return dict(made)
+
+
+@cache
+def _by_ids() -> Select[Any]:
+    return select(*snapshots.ARTIST_COLUMNS).where(Artist.id == any_(prepared.ids("artists")))
+
+
+def _newest(session: Session, wanted: Wanted, chosen: list[int]) -> dict[int, set[str]]:
+    """Return Spotify's ids of the newest releases that match, by our ids of their artists."""
+    theirs: dict[int, set[str]] = {each: set() for each in chosen}
+    values = {**wanted.values, "artists": chosen}
+    for row in _read_newest(wanted.filters).run(session, values):
+        theirs[row.artist].add(row.spotify_id)
+    return theirs
+
+
+@lru_cache(SHAPES)
+def _read_newest(filters: Filters) -> Prepared:
+    album, statement = present()
+    rows = statement.where(unchanged(album)).subquery()
+    artist, credit, other = aliased(Artist), aliased(AlbumArtist), aliased(Artist)
+    newest = (
+        select(rows.c.spotify_id)
+        .join_from(credit, rows, rows.c.id == credit.album_id)
+        .where(credit.artist_id == artist.id, matches(filters, rows.c))
+        .order_by(rows.c.release_date.desc().nulls_last(), rows.c.created_at.desc())
+        .limit(MOST_RELEASES)
+        .lateral()
+    )
+    chosen = prepared.ids("artists")
+    now = (
+        select(artist.id.label("artist"), newest.c.spotify_id)
+        .join(newest, true())
+        .where(artist.id == any_(chosen))
+    )
+    states = past().subquery()
+    then = (
+        select(other.id.label("artist"), states.c.spotify_id)
+        .join_from(states, other, other.id == any_(states.c.artists))
+        .where(other.id == any_(chosen), matches(filters, states.c))
+    )
+    return prepare(union_all(now, then))

@@ -1,0 +1,185 @@
+"""The filters of a query as SQL, for albums as they were at the start of a reading.
+
+They select exactly what `catalog.selection` does in memory.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, any_, false, func, or_, select, true, tuple_
+from sqlalchemy.orm import aliased
+
+from models import AlbumArtist, Artist
+from server.catalog.parameters import searchable
+from server.catalog.query import ReleaseQuery
+from server.catalog.selection import types_of
+from server.catalog.snapshot import Baseline
+from server.storage.reading import prepared
+from server.storage.reading.sources import BASELINE, Rows, both, credited, finds, name_of
+from server.storage.snapshots import VARIOUS_ARTISTS
+
+Condition = Callable[[Rows], ColumnElement[bool]]
+AFTER_ALL = "~"  # sorts after each character of a date
+ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})  # for LIKE
+
+
+class Filters(NamedTuple):
+    """Which filters there are; their values are parameters of the statement."""
+
+    upcoming: str
+    used: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a reading selects: the filters of `query` on the day `day`.
+
+    With `among`, only releases of these artists, by Spotify's id; with `listed`, only these, by our
+    ids: those that were listed on the day `at`.
+    """
+
+    query: ReleaseQuery
+    day: date
+    baseline: Baseline
+    among: Collection[str] | None = None
+    listed: Sequence[int] | None = None
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """The values of the parameters; None for a filter that is not used."""
+        query, first = self.query, self.query.first_day(self.day)
+        after, text = query.released_after, searchable(query.q or "")
+        types = list(types_of(query) or ())
+        return {
+            **dict(zip(BASELINE, self.baseline, strict=True)),
+            "day": self.day.isoformat(),
+            "type": types[0] if len(types) == 1 else None,
+            "types": list(query.type) or None,
+            "kinds": list(query.kind) or None,
+            "market": query.market,
+            "chosen": list(query.artist) or None,
+            "among": None if self.among is None else list(self.among),
+            "listed": None if self.listed is None else list(self.listed),
+            "words": f"%{text.translate(ESCAPED)}%" if text else None,
+            "after": after,
+            "after_starts": after and [after[:4], after[:7]],
+            "first": first,
+            "first_starts": first and [first[:4], first[:7]],
+            "before": query.released_before and query.released_before + AFTER_ALL,
+        }
+
+    @cached_property
+    def filters(self) -> Filters:
+        """Which filters there are."""
+        used = {name for name, value in self.values.items() if value is not None}
+        return Filters(self.query.upcoming, frozenset({*used, *self.query.exclude}))
+
+
+def matches(filters: Filters, rows: Rows) -> ColumnElement[bool]:
+    """Make the condition that an album passes every filter."""
+    conditions = list(_conditions(filters, rows))
+    if "versions" in filters.used:
+        conditions.append(or_(rows.work.is_(None), ~_has_better_version(filters, rows)))
+    return and_(true(), *conditions)
+
+
+def _conditions(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
+    used = filters.used
+    if "listed" in used:
+        yield rows.id == any_(prepared.ids("listed"))
+    if "types" in used:
+        yield rows.album_type == any_(prepared.texts("types"))
+    if "kinds" in used:
+        yield rows.kind == any_(prepared.texts("kinds"))
+    yield from _dates(filters, rows)
+    if "market" in used:
+        markets = rows.available_markets
+        yield or_(markets.is_(None), prepared.words("market") == any_(markets))
+    if "various_artists" in used:
+        artist = aliased(Artist)
+        yield ~credited(rows, artist, artist.spotify_id == VARIOUS_ARTISTS)
+    for name in ("chosen", "among"):
+        if name in used:
+            artist = aliased(Artist)
+            yield credited(rows, artist, artist.spotify_id == any_(prepared.texts(name)))
+    if "words" in used:
+        artist, words = aliased(Artist), prepared.words("words")
+        yield or_(rows.folded_name.like(words), credited(rows, artist, name_of(artist).like(words)))
+
+
+def _dates(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
+    dated, day = rows.release_date, prepared.words("day")
+    if filters.upcoming == "only":
+        yield dated > day
+    if filters.upcoming == "exclude":
+        yield or_(dated.is_(None), dated <= day)
+    for name in ("after", "first"):
+        if name in filters.used:
+            yield or_(
+                dated >= prepared.words(name), dated == any_(prepared.texts(f"{name}_starts"))
+            )
+    if "before" in filters.used:
+        yield dated <= prepared.words("before")
+
+
+def _has_better_version(filters: Filters, rows: Rows) -> ColumnElement[bool]:
+    """Make the condition that another version of the same work is listed instead."""
+    found = []
+    for others in both():
+        other = others.c
+        rivals = select(true()).select_from(others).where(other.work == rows.work)
+        found.append(finds(rivals.where(_is_better(other, rows), *_conditions(filters, other))))
+    return or_(*found)
+
+
+def of_artist(filters: Filters, artist: Any, condition: Condition) -> ColumnElement[bool]:
+    """Make the condition that an artist, by our id, has a release that matches and satisfies more.
+
+    The releases stored last are looked at first, as they are most often the latest.
+    """
+    now, then = both()
+    credit = aliased(AlbumArtist)
+    present = (
+        select(true())
+        .join_from(credit, now, now.c.id == credit.album_id)
+        .where(credit.artist_id == artist, matches(filters, now.c), condition(now.c))
+        .order_by(credit.album_id.desc())
+    )
+    past = select(true()).select_from(then).where(artist == any_(then.c.artists))
+    return or_(finds(present), finds(past.where(matches(filters, then.c), condition(then.c))))
+
+
+def _is_better(one: Rows, other: Rows) -> ColumnElement[bool]:
+    """Compare versions: the newest is listed, of these the plainest, then the latest."""
+    return follows(
+        [
+            (func.coalesce(one.release_date, ""), func.coalesce(other.release_date, ""), True),
+            (one.removed, other.removed, False),
+            (one.created_at, other.created_at, True),
+            (one.position, other.position, False),
+            (one.spotify_id, other.spotify_id, False),
+        ],
+        before=True,
+    )
+
+
+def follows(
+    values: Sequence[tuple[Any, Any, bool]], *, before: bool = False, inclusive: bool = False
+) -> ColumnElement[bool]:
+    """Compare two rows by (left, right, descending), most significant first: left after right.
+
+    With `before`, left before right; `inclusive` allows equal rows. The first ones, as far as they
+    have the same direction, are also compared as one row: so an index finds where to begin.
+    """
+    exact: Any = true() if inclusive else false()
+    for left, right, descending in reversed(values):
+        beyond = left < right if descending is not before else left > right
+        exact = or_(beyond, and_(left == right, exact))
+    first = values[0][2]
+    count = next((n for n, each in enumerate(values) if each[2] is not first), len(values))
+    left, right = (tuple_(*(each[side] for each in values[:count])) for side in (0, 1))
+    bound = left <= right if first is not before else left >= right
+    return and_(bound, exact)

@@ -1,0 +1,62 @@
+"""Reads one page of everything kept, as it was at the start of a reading, in one transaction."""
+
+from collections.abc import Collection
+from datetime import date
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from server.catalog.query import ArtistsQuery, ReleaseQuery
+from server.catalog.reading import Found, Page, Position, follows_rank, order_of
+from server.storage import freshness, snapshots
+from server.storage.reading import artists
+from server.storage.reading.candidates import few_of, read_listed
+from server.storage.reading.filters import Wanted
+from server.storage.reading.orders import Walk
+from server.storage.reading.sources import read_baseline
+from server.storage.reading.walks import read_stretch
+
+PATIENCE = "3s"  # for each statement
+
+
+def read_page(
+    session: Session,
+    query: ReleaseQuery,
+    position: Position | None,
+    today: date,
+    limit: int,
+    among: Collection[str] | None = None,
+) -> Found | None:
+    """Read the page of a query that begins at a position, or else the first page of a new reading.
+
+    `today` is the day in the zone of the query. With `among`, only releases of these artists, by
+    Spotify's id. Returns None if the database has never been where the reading began: it is
+    another one, or has been restored.
+    """
+    freshness.as_of_one_moment(session)
+    session.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE}'"))
+    baseline = read_baseline(session)
+    if position is None:
+        position = Position(baseline, today)
+    elif any(ours < theirs for ours, theirs in zip(baseline, position.baseline, strict=True)):
+        return None
+    listed = None if query.at is None else read_listed(session, query)
+    wanted = Wanted(query, position.day, position.baseline, among, listed)
+    if isinstance(query, ArtistsQuery):
+        return Found(artists.read(session, wanted, position.place, limit), position)
+    return Found(_read_albums(session, wanted, position, limit), position)
+
+
+def _read_albums(session: Session, wanted: Wanted, position: Position, limit: int) -> Page:
+    query = wanted.query
+    order = order_of(query)
+    downward = follows_rank(order, query.sort)
+    walk = Walk(order, downward, query.zone, query.tz, position.place)
+    stretch = read_stretch(session, wanted, walk, limit + 1, few_of(session, wanted, order))
+    steps, end = stretch.steps, stretch.end
+    if len(steps) > limit:
+        steps = steps[:limit]
+        end = steps[-1].place
+    listed = [step.spotify_id for step in steps]
+    entries = {each.spotify_id: each for each in snapshots.read_listed(session, listed)}
+    return Page([entries[each] for each in listed if each in entries], end)

@@ -1,0 +1,172 @@
+"""Reads the next albums of a walk, in one statement along indexes, and how far that has led."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key, lru_cache
+from typing import Any
+
+from sqlalchemy import Select, and_, any_, func, literal_column, select, union_all
+from sqlalchemy.orm import Session
+
+from models.album import NAME_LENGTH
+from server.catalog.reading import Place, rank
+from server.storage.reading import prepared
+from server.storage.reading.filters import Filters, Wanted, matches
+from server.storage.reading.orders import Course, Segment, Walk
+from server.storage.reading.prepared import SHAPES, Prepared, prepare
+from server.storage.reading.sources import past, present, unchanged
+
+EXAMINED = 3000  # rows of an index that a page may look at; filters may drop all of them
+WALKED, FORMER = "walked", "former"  # names in SQL
+
+
+@dataclass(frozen=True)
+class Step:
+    """An album of a walk: its place, our id, and the artists it had, if it has changed since."""
+
+    place: Place
+    id: int
+    spotify_id: str
+    artists: list[int] | None
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Consecutive steps, and the place up to which the walk has come; None at its end."""
+
+    steps: list[Step]
+    end: Place | None
+
+
+def read_stretch(
+    session: Session, wanted: Wanted, walk: Walk, count: int, few: Sequence[int] | None = None
+) -> Stretch:
+    """Read up to `count` albums that match, from the start of a walk on.
+
+    `few` are the ids of all albums that may match, if they are known and few; otherwise at most
+    EXAMINED rows of each index are looked at, so that a stretch may be short.
+    """
+    course = walk.course
+    values = {**wanted.values, **walk.values, "count": count, "few": few, "examined": EXAMINED}
+    statement = _statement(wanted.filters, course, is_few=few is not None)
+    branches = _branches(course)
+    steps: list[Step] = []
+    found: dict[int, int] = {}
+    farthest: dict[int, Place] = {}
+    for row in statement.run(session, values):
+        place = walk.place(branches[row.branch][0], row)
+        steps.append(Step(place, row.id, row.spotify_id, row.artists))
+        found[row.branch] = found.get(row.branch, 0) + 1
+        farthest[row.branch] = _later(walk, farthest.get(row.branch, place), place)
+    ends = []
+    for number, (segment, former) in enumerate(branches):
+        if found.get(number) == count:
+            ends.append(farthest[number])
+        elif not former and few is None:
+            looked = _last_examined(wanted.filters, course, segment).run(session, values)
+            ends += [walk.place(segment, row) for row in looked]
+    return _cut(walk, steps, ends, count)
+
+
+def _branches(course: Course) -> list[tuple[Segment, bool]]:
+    """Return the parts of a walk: each segment, of albums as they are and of former states."""
+    return [(segment, former) for segment in course.segments() for former in (False, True)]
+
+
+def _cut(walk: Walk, steps: list[Step], ends: list[Place], count: int) -> Stretch:
+    """Keep the steps up to the nearest end of a branch, and `count` of them at most."""
+
+    def compare(one: Place, other: Place) -> int:
+        return _compared(walk, one, other)
+
+    key = cmp_to_key(compare)
+    steps.sort(key=lambda step: key(step.place))
+    end = min(ends, key=key, default=None)
+    if end is not None:
+        steps = [step for step in steps if compare(step.place, end) <= 0]
+    if len(steps) >= count:
+        return Stretch(steps[:count], steps[count - 1].place)
+    return Stretch(steps, end)
+
+
+def _compared(walk: Walk, one: Place, other: Place) -> int:
+    left, right = rank(walk.order, one), rank(walk.order, other)
+    compared = (left > right) - (left < right)
+    return compared if walk.downward else -compared
+
+
+def _later(walk: Walk, one: Place, other: Place) -> Place:
+    return other if _compared(walk, one, other) < 0 else one
+
+
+@lru_cache(SHAPES)
+def _statement(filters: Filters, course: Course, *, is_few: bool) -> Prepared:
+    branches = [
+        _branch(filters, course, segment, is_few=is_few, former=former).subquery()
+        for segment, former in _branches(course)
+    ]
+    numbered = [
+        select(literal_column(str(number)).label("branch"), *branch.c)
+        for number, branch in enumerate(branches)
+    ]
+    return prepare(union_all(*numbered))
+
+
+def _branch(
+    filters: Filters, course: Course, segment: Segment, *, is_few: bool, former: bool
+) -> Select[Any]:
+    """Select the albums of one segment that have not changed, or the `former` states of others."""
+    if former:
+        rows = _former(course, segment).subquery()
+    else:
+        rows = _examined(filters, course, segment, is_few=is_few).subquery()
+    matching = [matches(filters, rows.c), course.belongs(segment, rows.c)]
+    if not former:
+        matching.append(unchanged(rows.c))
+    columns = rows.c.release_date, rows.c.created_at, rows.c.position, _name(rows.c)
+    return (
+        select(rows.c.id, rows.c.spotify_id, *columns, rows.c.artists)
+        .where(*matching)
+        .order_by(*course.ordered(segment, rows.c))
+        .limit(prepared.number("count"))
+    )
+
+
+def _examined(filters: Filters, course: Course, segment: Segment, *, is_few: bool) -> Select[Any]:
+    album, statement = present(WALKED)
+    within = statement.where(*_within(course, segment, album), *_of_type(filters, album))
+    if is_few:
+        return within.where(album.id == any_(prepared.ids("few")))
+    return within.order_by(*course.ordered(segment, album)).limit(prepared.number("examined"))
+
+
+def _within(course: Course, segment: Segment, rows: Any, alias: str = WALKED) -> list[Any]:
+    return [course.is_indexed(segment, rows, alias), course.begins(segment, rows)]
+
+
+def _former(course: Course, segment: Segment) -> Select[Any]:
+    states = past().subquery(FORMER)
+    return select(*states.c).where(and_(*_within(course, segment, states.c, FORMER)))
+
+
+def _of_type(filters: Filters, rows: Any) -> list[Any]:
+    """Make the condition that an index of each type begins with, if only one is wanted."""
+    return [rows.album_type == prepared.words("type")] if "type" in filters.used else []
+
+
+def _name(rows: Any) -> Any:
+    return func.left(rows.folded_name, literal_column(str(NAME_LENGTH))).label("name")
+
+
+@lru_cache(SHAPES)
+def _last_examined(filters: Filters, course: Course, segment: Segment) -> Prepared:
+    """Make the statement that reads the last album that was examined, if there were as many."""
+    album, _ = present(WALKED)
+    columns = album.spotify_id, album.release_date, album.created_at, album.position, _name(album)
+    return prepare(
+        select(*columns)
+        .where(*_within(course, segment, album), *_of_type(filters, album))
+        .order_by(*course.ordered(segment, album))
+        .offset(prepared.number("examined") - 1)
+        .limit(1)
+    )
