@@ -4,7 +4,8 @@ from tornado.web import StaticFileHandler
 
 from handlers.base import BaseHandler
 
-# Private, or useless in a search engine; `/?*` are the countless filters of the start page.
+# Private, or useless in a search engine; `/?*` are the filters, past days and further pages of the
+# start page: countless, and links with a cursor end after some days.
 PRIVATE = ("/?*", "/api/", "/auth/", "/feeds/", "/my/", "/metrics", "/healthz", "/readyz")
 
 
@@ -39,7 +40,7 @@ class IconHandler(BaseHandler):
 class RobotsHandler(BaseHandler):
     """`/robots.txt`: crawlers may read the pages, except private and endless ones.
 
-    Source: RFC 9309.
+    There is no sitemap: `/` leads to what is new, and from there to the artists. Source: RFC 9309.
     """
 
     def initialize(self, path: str, root: str) -> None:  # type: ignore[override]

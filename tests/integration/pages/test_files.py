@@ -24,12 +24,15 @@ async def test_the_icon_is_where_browsers_look_for_it(set_stage: SetStage) -> No
 async def test_crawlers_may_read_pages_and_nothing_private(set_stage: SetStage, root: str) -> None:
     response = await (await set_stage(public_url=root)).browser().get(f"{root}/robots.txt")
     assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
-    assert "/?*\n" in response.body.decode(), "filters of the wall are countless"
+    assert response.headers["Cache-Control"] == "public, max-age=3600"
+    written = response.body.decode()
+    assert "/?*\n" in written, "filters, days and further pages of the wall are countless"
+    assert "sitemap" not in written.lower()
     rules = RobotFileParser()
-    rules.parse(response.body.decode().splitlines())
+    rules.parse(written.splitlines())
     for path in ("/", "/status", "/artists/4Z8W4fKeB5YxbusRsdQVPb/", "/api/docs/"):
         assert rules.can_fetch("any", f"{root}{path}"), path
-    for path in ("/api/albums/", "/auth/login/", "/feeds/albums.atom", "/metrics"):
+    for path in ("/api/albums/", "/auth/login/", "/my/", "/feeds/albums.atom", "/metrics"):
         assert not rules.can_fetch("any", f"{root}{path}"), path
 
 
