@@ -4,6 +4,7 @@ import http.client
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from tornado.template import Loader
 
@@ -119,7 +120,15 @@ class PageHandler(SessionHandler):
         faults = error.faults if isinstance(error, InvalidParameters) else ()
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
         values["login"] = self.login_path
+        is_cursor = any(fault["parameter"] == "cursor" for fault in faults)
+        values["beginning"] = self._beginning() if is_cursor else None
         self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)
+
+    def _beginning(self) -> str:
+        """Return the path of this page without its cursor."""
+        given = parse_qsl(self.request.query, errors="replace")
+        kept = urlencode([pair for pair in given if pair[0] != "cursor"], safe=",/")
+        return self.request.path + (f"?{kept}" if kept else "")
 
     @property
     def prefers_page(self) -> bool:

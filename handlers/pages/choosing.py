@@ -8,6 +8,7 @@ from handlers.pages.account import VISITOR_SECONDS, AccountHandler, PrivateHandl
 from handlers.pages.presenters import choice_buttons
 from handlers.pages.presenters.choice_buttons import Action
 from handlers.pages.presenters.formatting import counted
+from server.catalog.query import MAX_QUERY_LENGTH
 from server.errors import DatabaseError, InvalidParameters, ParameterFault
 from server.following.choices import EMPTY, Choices
 from server.following.my_releases import MyReleases
@@ -74,7 +75,8 @@ class ChooseHandler(PrivateHandler):
             await self._choices.choose(owner, {artist: None}, "ignored")
         else:
             await self._take_back(owner, artist, action)
-        self.redirect_to(local_path(self.get_body_argument("next", "/my/")), done=action)
+        here = local_path(self.get_body_argument("next", "/my/"), MAX_QUERY_LENGTH)
+        self.redirect_to(here, done=action)
 
     async def _take_back(self, owner: str, artist: str, action: str) -> None:
         """Take a choice back; if the server has made it too, choose the opposite instead."""

@@ -19,7 +19,7 @@ DONE = {
 
 
 class HomeHandler(ChoosingHandler):
-    """Public. Reads the database only for past days and for browsers with a session."""
+    """Public. Reads the database for sessions, and for what is not in memory: past days, older."""
 
     def initialize(self, cache: PayloadCache, **account: Any) -> None:  # type: ignore[override]
         """Take the cache from the routes."""
@@ -57,8 +57,9 @@ class HomeHandler(ChoosingHandler):
         today = day_in(status.now, query.zone)
         try:
             snapshot = await self._cache.snapshot_for(query.portion)
-            shown = release_grid.build(snapshot, query, today, search_text)
+            listing = await self._cache.select(snapshot, query)
         except NoDataYet:
             return release_grid.empty(query, today, search_text)
+        shown = release_grid.build(snapshot, query, today, listing, search_text)
         self._cache.omissions.log(query.path, shown.left_out)
         return shown

@@ -14,6 +14,7 @@ from server.errors import NoDataYet
 from server.following.artist_list import ArtistList
 from server.serving.cache import PayloadCache
 from server.serving.feeds.feed import artist_url
+from server.serving.pages import select
 from server.storage.following import MyArtists
 from server.sync.status import Status
 
@@ -74,8 +75,11 @@ class MyPageHandler(OwnersHandler, ChoosingHandler):
             snapshot = await self._my_releases.snapshot(owner, query.portion)
         except NoDataYet:
             return release_grid.empty(query, today, search_text), None
-        wall = release_grid.build(snapshot, query, today, search_text)
+        listing = await self._my_releases.page(owner, snapshot, query)
+        wall = release_grid.build(snapshot, query, today, listing, search_text)
         self._cache.omissions.log(query.path, wall.left_out)
         above = my_artists.upcoming_row(query)
-        row = above and release_grid.build(snapshot, above, today, search_text)
+        row = above and release_grid.build(
+            snapshot, above, today, select(snapshot, above, today), search_text
+        )
         return wall, row if row and row.cards else None

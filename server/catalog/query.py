@@ -78,6 +78,7 @@ class ReleaseQuery(BaseModel):
     usual: ClassVar[int] = 20
     title: ClassVar[str] = "New releases on Spotify"
     home: ClassVar[str] = "/"
+    is_feed: ClassVar[bool] = False
 
     release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=20))
     limit: Limit | None = Field(None, description="Maximum number of items; default: all.")
@@ -93,10 +94,7 @@ class ReleaseQuery(BaseModel):
         None, description="Latest release date, inclusive; written as in `released_after`."
     )
     days: Days | None = Field(None, description=LAST_DAYS)
-    tz: Zone = Field(
-        "UTC",
-        description="IANA time zone in which days begin, such as Europe/Berlin.",
-    )
+    tz: Zone = Field("UTC", description="IANA time zone in which days begin, such as Asia/Tokyo.")
     market: Market | None = Field(None, description=IN_MARKET)
     at: Day | None = Field(None, description=LISTED_ON)
     q: Search = Field(None, description=SEARCHED)
@@ -150,6 +148,11 @@ class ReleaseQuery(BaseModel):
         return paged and self.offset is None and self.release_limit is None
 
     @property
+    def leads_on(self) -> bool:
+        """Whether it is the address of a feed, whose `next` goes through all that is kept."""
+        return self.is_feed and self.bound == self.usual
+
+    @property
     def binding(self) -> str:
         """The normal form of what decides which items there are, and their order."""
         shown = {"cursor": None, "limit": None, "include": (), "fields": ()}
@@ -199,6 +202,7 @@ class FeedQuery(AlbumsQuery):
     """The parameters of every feed; lists what was added last, so that no reader misses any."""
 
     usual: ClassVar[int] = 50
+    is_feed: ClassVar[bool] = True
 
     release_limit: ReleaseLimit | None = Field(None, description=RELEASE_LIMIT.format(usual=50))
     sort: Sort = Field("-seen", description=ORDER)
@@ -243,10 +247,9 @@ def parse_href(href: str) -> ReleaseQuery:
 def depends_on_today(query: ReleaseQuery) -> bool:
     """Return whether the response to `query` can differ from one day to the next.
 
-    Such a response is valid until the next midnight, in the zone of `query`, at the latest. A page
-    of everything is one of them, as its link to the next page holds the day.
+    Such a response is valid until midnight, in the zone of `query`; cursors in it hold the day.
     """
-    return _selects_by_day(query) or query.reads_everything
+    return _selects_by_day(query) or query.reads_everything or query.leads_on
 
 
 def _selects_by_day(query: ReleaseQuery) -> bool:
@@ -279,8 +282,7 @@ def parse(
         elif name in kind.model_fields:
             given[name] = value
     try:
-        context = {"now": now, "watched_since": watched_since}
-        query = kind.model_validate(given, context=context)
+        query = kind.model_validate(given, context={"now": now, "watched_since": watched_since})
     except ValidationError as error:
         reasons: dict[str, str] = {}
         for detail in error.errors():

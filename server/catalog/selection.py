@@ -81,11 +81,11 @@ def albums(snapshot: Snapshot, query: ReleaseQuery, today: date) -> list[AlbumEn
     return list(releases[: query.bound])
 
 
-def artist_name(snapshot: Snapshot, query: ReleaseQuery) -> str | None:
-    """Return the name of the artist that is asked for, if it is one with a release here."""
+def artist_name(albums: Iterable[AlbumEntry], query: ReleaseQuery) -> str | None:
+    """Return the name of the artist that is asked for, if it is one and credited on an album."""
     if len(query.artist) != 1:
         return None
-    credited = (artist for album in snapshot.albums for artist in album.artists)
+    credited = (artist for album in albums for artist in album.artists)
     return next((each.name for each in credited if each.spotify_id in query.artist), None)
 
 

@@ -17,7 +17,9 @@ from server.database.executor import Database
 from server.errors import NoDataYet
 from server.serving.cache import PayloadCache
 from server.serving.lru import ByteLRU
+from server.serving.pages import Listing
 from server.serving.payload import Coding, Representation
+from server.serving.readings import Readings
 from server.storage import my_releases
 from server.storage.my_releases import Mine
 from server.tasks import SingleFlight
@@ -101,8 +103,21 @@ class MyReleases:
         """
         query = self._cache.parse(kind, query_string)
         async with nullcontext() if query.portion is None else self._turn():
-            snapshot = await self.snapshot(owner, query.portion)
-            return private(await self._cache.build_unshared(snapshot, query, coding))
+            snapshot, readings = await self.snapshot(owner, query.portion), await self._of(owner)
+            return private(await self._cache.build_unshared(snapshot, query, coding, readings))
+
+    async def page(self, owner: str | None, snapshot: Snapshot, query: ReleaseQuery) -> Listing:
+        """Return the page of a query, which goes on beyond an owner's `snapshot`.
+
+        Raises InvalidParameters for a bad cursor, Overloaded or a DatabaseError.
+        """
+        readings = await self._of(owner)
+        return await readings.select(snapshot, query, self._now(), self._admission)
+
+    async def _of(self, owner: str | None) -> Readings:
+        """Return the readings of an owner, whose artists may change between two pages."""
+        wanted = (await self.read(owner)).artists.wanted
+        return self._cache.readings.of_owner(owner or "", wanted)
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

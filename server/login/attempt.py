@@ -64,17 +64,18 @@ def unseal(cookie: str, encryption: Encryption) -> Attempt | None:
     return Attempt(target, datetime.fromisoformat(started_at), state, verifier)
 
 
-def local_path(target: str) -> str:
+def local_path(target: str, longest: int = LONGEST_NEXT) -> str:
     """Return `target` in ASCII if it is a path on this server, and `/` otherwise.
 
     This prevents open redirects. Browsers treat a backslash as a slash and skip tabs and line
     breaks, so targets with these are rejected; two leading slashes name a host; dot segments leave
-    a PUBLIC_URL that has a path; and a target inside `/auth` would loop.
+    a PUBLIC_URL that has a path; and a target inside `/auth` would loop. One of over `longest`
+    characters is rejected too.
     """
     if not target.isprintable() or "\\" in target or not target.startswith("/"):
         return HOME
     target = quote(target, safe=UNQUOTED)
-    if target.startswith("//") or len(target) > LONGEST_NEXT:
+    if target.startswith("//") or len(target) > longest:
         return HOME
     steps = unquote(target.partition("?")[0].partition("#")[0]).split("/")
     return HOME if steps[1] == "auth" or {".", ".."} & set(steps) else target

@@ -155,11 +155,12 @@ def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     content_type = feeds.FORMATS[kind.path].content_type.partition(";")[0]
     summary = f"Recently added releases, as {content_type}"
     operation = _listing(kind, f"{ending}Feed", summary, "AlbumsPage")
+    operation["description"] = feeds.PAGES
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
     content = {"schema": schema, "example": examples.feed(kind.path)}
     operation["responses"]["200"]["content"] = {content_type: content}
     if ending == "csv":
-        operation["description"] = TABLE
+        operation["description"] = f"{TABLE} {feeds.PAGES}"
         operation["responses"]["200"]["headers"] |= headers_of(("Content-Disposition",))
     return operation
 

@@ -30,6 +30,7 @@ from server.observability.instruments import CacheTally
 from server.observability.omissions import Omissions
 from server.serving import payload as payloads
 from server.serving.hot_queries import HotQueries
+from server.serving.pages import Listing
 from server.serving.payload import CODINGS, Coding, Representation
 from server.serving.portions import Portions
 from server.serving.readings import Readings
@@ -50,8 +51,8 @@ class PayloadCache:
 
     `load` reads the current snapshot, `load_portion` another part of the catalogue; `compute` runs
     a function off the event loop. `ttl`, `max_age` and `timer` are in seconds; `interval` returns
-    the time between syncs, zero if they are off; `root` is the URL of this server. Without
-    `readings`, lists end where memory does.
+    the time between syncs, zero if they are off; `root` is the URL of this server; `readings` are
+    the pages that memory does not have.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class PayloadCache:
         tally: CacheTally | None = None,
         memory: MemoryBudget = DEFAULT,
         admission: Admission | None = None,
-        readings: Readings | None = None,
+        readings: Readings,
     ) -> None:
         self._admission = admission = admission or Admission(memory.waiting)
         self._tally = tally or CacheTally()
@@ -78,7 +79,7 @@ class PayloadCache:
         self._ttl, self._max_age, self._root = ttl, max_age, root
         self.omissions = Omissions()
         self.readings = readings
-        cursor = None if readings is None else readings.cursors.make
+        cursor = readings.cursors.make
         self._builder = ResponseBuilder(max_age, root, self._tally, self.omissions, cursor)
         self._clocks = Clocks(now, timer, interval)
         self._now, self._timer = now, timer
@@ -132,20 +133,27 @@ class PayloadCache:
         return queries.parse(kind, query_string, self._now(), since)
 
     async def build_unshared(
-        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding
+        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, readings: Readings
     ) -> Representation:
         """Build the response to a query from another snapshot; it is stored nowhere.
 
-        Raises Overloaded, or InvalidParameters for a cursor.
+        Raises InvalidParameters for a bad cursor, Overloaded or a DatabaseError.
         """
-        if self.readings is not None:
-            self.readings.start(query, self._now())
         context = self._clocks.context(snapshot.freshness.complete_at, self._reload_at)
+        build = partial(self._builder.build_private, snapshot, query, coding, context)
+        cursor = readings.cursors.make
         with self._admission.enter():
-            built: StoredResponse = await self._compute(
-                self._builder.build_private, snapshot, query, coding, context
+            built: StoredResponse = await readings.page(
+                query, context.now, lambda start: self._compute(build, cursor, start)
             )
         return built.ready
+
+    async def select(self, snapshot: Snapshot, query: ReleaseQuery) -> Listing:
+        """Return the page that a query selects, which may be beyond `snapshot`.
+
+        Raises InvalidParameters for a bad cursor, Overloaded or a DatabaseError.
+        """
+        return await self.readings.select(snapshot, query, self._now(), self._admission)
 
     async def get_object(self, path: str, coding: Coding, load: Load) -> Representation:
         """Return the response with one object by its path; `load` reads its JSON from the database.
@@ -268,10 +276,8 @@ class PayloadCache:
         source = self.portions.open(portion) if is_open and portion else nullcontext(snapshot)
         async with source as shown:
             build = partial(self._compute, self._builder.build_one, shown, query, key[1], context)
-            built: StoredResponse = (
-                await self.readings.page(query, context.now, build, in_memory=in_memory)
-                if self.readings is not None
-                else await build()
+            built: StoredResponse = await self.readings.page(
+                query, context.now, build, in_memory=in_memory
             )
         is_current = snapshot is self._snapshot and context.now.date() == self._warm_on
         if is_current and query.cursor is None:

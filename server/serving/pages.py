@@ -63,9 +63,16 @@ class Listed(NamedTuple):
     total: int | None
 
 
+Listing = tuple[Listed, tuple[LeftOut, ...]]  # a page, and what could not be listed
+
+
 def select(
-    snapshot: Snapshot, query: ReleaseQuery, today: date, start: Start, cursor: MakeCursor | None
-) -> tuple[Listed, tuple[LeftOut, ...]]:
+    snapshot: Snapshot,
+    query: ReleaseQuery,
+    today: date,
+    start: Start = FROM_MEMORY,
+    cursor: MakeCursor | None = None,
+) -> Listing:
     """Return the page that a query selects, and what could not be selected.
 
     `today` is the day in the zone of the query. `cursor` makes cursors, without which pages are
@@ -77,9 +84,14 @@ def select(
     page, total = start.page, None
     left_out: tuple[LeftOut, ...] = ()
     if page is None:
+        whole = query.model_copy(update={"limit": query.usual}) if query.leads_on else query
         found, left_out = isolation.build_together(
-            snapshot.albums, lambda part: json_body.select_items(snapshot.only(part), query, day)
+            snapshot.albums, lambda part: json_body.select_items(snapshot.only(part), whole, day)
         )
+        if query.leads_on:
+            after = cursor and _after_usual(found, snapshot, whole, day)
+            following = cursor and after and query.after(cursor(query, after)).href
+            return Listed(found[: query.usual], following or None, None, len(found)), left_out
         begins = snapshot.baseline is not None or position is not None
         if cursor is None or not begins or not query.reads_everything:
             end = None if query.limit is None else query.start + query.limit
@@ -94,6 +106,25 @@ def select(
         after = position._replace(place=page.end)
         following = query.after(cursor(query, after)).href
     return Listed(page.items, following, None, total), left_out
+
+
+def _after_usual(
+    listed: Sequence[Item], snapshot: Snapshot, query: ReleaseQuery, today: date
+) -> Position | None:
+    """Return where a feed goes on after its first page, which memory makes; None at its end.
+
+    None also where memory does not tell: in other orders than latest first. Of a work whose
+    versions are left out, a further page may have another one, but none is missing.
+    """
+    if snapshot.baseline is None:
+        return None
+    others = tuple(each for each in query.exclude if each != "versions")
+    unfolded = query.model_copy(update={"exclude": others})
+    try:
+        page = cut(listed, snapshot, unfolded, today, Start(short=True))
+    except BeyondMemory:
+        return None
+    return None if page.end is None else Position(snapshot.baseline, today, page.end)
 
 
 def neighbours(query: ReleaseQuery, total: int) -> tuple[str | None, str | None]:

@@ -99,11 +99,13 @@ def build(
     keep = max_age, revalidate
     listed, unlisted = pages.select(snapshot, query, today, start, cursor)
     following, preceding = (path and root + path for path in (listed.following, listed.preceding))
-    link = links(root, following, preceding)
+    first = root + query.after(None).href if query.cursor else None
+    link = links(root, following, preceding, first)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:
-        artist = selection.artist_name(snapshot, query)
+        artist = selection.artist_name((*snapshot.albums, *_entries(listed.items)), query)
         channel = _channel(root, query, freshness.as_of, following, artist)
+        channel = replace(channel, first=first)
         body, unwritten = isolation.build_together(
             listed.items, lambda part: form.write(channel, _releases(part))
         )
@@ -149,9 +151,13 @@ def _channel(
     return replace(channel, home=home, title=f"{clean(artist)} – {query.title}")
 
 
+def _entries(page: Sequence[Item]) -> list[AlbumEntry]:
+    return [each for each in page if isinstance(each, AlbumEntry)]
+
+
 def _releases(page: Sequence[Item]) -> list[Release]:
     """Return what feeds show of the releases on a page."""
-    return [each.release for each in page if isinstance(each, AlbumEntry)]
+    return [each.release for each in _entries(page)]
 
 
 def with_headers(
@@ -226,11 +232,17 @@ def _compressed(body: bytes, coding: Coding) -> bytes:
     return body
 
 
-def links(root: str, following: str | None = None, preceding: str | None = None) -> str:
-    """Return a `Link` header: the neighbouring pages and the API description (RFC 8288, RFC 8631).
+def links(
+    root: str,
+    following: str | None = None,
+    preceding: str | None = None,
+    first: str | None = None,
+) -> str:
+    """Return a `Link` header: other pages and the API description (RFC 8288, RFC 8631).
 
     All targets are absolute, because a client may not know the path prefix that a proxy removed.
     """
     description = f"{root}/api/openapi.json"
-    named = [(following, "next"), (preceding, "prev"), (description, "service-desc")]
+    named = [(following, "next"), (preceding, "prev"), (first, "first")]
+    named.append((description, "service-desc"))
     return ", ".join(f'<{target}>; rel="{relation}"' for target, relation in named if target)

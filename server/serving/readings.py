@@ -7,10 +7,14 @@ from typing import TypeVar
 
 from server.catalog.query import ReleaseQuery
 from server.catalog.reading import Found, Position
+from server.catalog.snapshot import Snapshot
 from server.catalog.zones import day_in
+from server.database.admission import Admission
 from server.errors import DatabaseError
+from server.request_errors import Overloaded
+from server.serving import pages
 from server.serving.cursors import UNREACHABLE, Cursors
-from server.serving.pages import BeyondMemory, Start, size_of
+from server.serving.pages import BeyondMemory, Listing, Start, size_of
 
 MAX_CONCURRENT = 2  # pages that are read at a time; others wait
 LoadPage = Callable[
@@ -62,6 +66,28 @@ class Readings:
             except BeyondMemory as raised:
                 beyond = raised
         return await build(await self._read(query, start, now, beyond))
+
+    async def select(
+        self, snapshot: Snapshot, query: ReleaseQuery, now: datetime, admission: Admission
+    ) -> Listing:
+        """Return the page that a query selects, and what could not be selected.
+
+        Without the database, a list that does not begin in memory is that of memory. Raises
+        InvalidParameters for a bad cursor, and for a page with a cursor Overloaded or a
+        DatabaseError.
+        """
+        today, cursor = day_in(now, query.zone), self.cursors.make
+
+        async def build(start: Start) -> Listing:
+            return pages.select(snapshot, query, today, start, cursor)
+
+        try:
+            with admission.enter():
+                return await self.page(query, now, build)
+        except (DatabaseError, Overloaded):
+            if query.cursor is not None:
+                raise
+            return pages.select(snapshot, query, today)
 
     async def _read(
         self, query: ReleaseQuery, start: Start, now: datetime, beyond: BeyondMemory

@@ -52,10 +52,16 @@ class ResponseBuilder:
         return self._encoded(snapshot, query, (coding,), context, start, self._cursor)[coding]
 
     def build_private(
-        self, snapshot: Snapshot, query: ReleaseQuery, coding: Coding, context: BuildContext
+        self,
+        snapshot: Snapshot,
+        query: ReleaseQuery,
+        coding: Coding,
+        context: BuildContext,
+        cursor: MakeCursor,
+        start: Start = FROM_MEMORY,
     ) -> StoredResponse:
-        """Build a response whose pages are linked by offset."""
-        return self._encoded(snapshot, query, (coding,), context)[coding]
+        """Build a response of an owner, whose cursors `cursor` makes. Raises BeyondMemory."""
+        return self._encoded(snapshot, query, (coding,), context, start, cursor)[coding]
 
     def build_all(
         self, snapshot: Snapshot, hrefs: Iterable[str], context: BuildContext

@@ -24,7 +24,9 @@ from server.database import schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.engine import make_engine
 from server.serving.cache import PayloadCache
+from server.serving.cursors import Cursors
 from server.serving.payload import CODINGS
+from server.serving.readings import Readings
 from server.storage import snapshots, sweeps
 from server.threads import Threads
 from tests.bench.catalogue import releases
@@ -76,6 +78,9 @@ class Asking:
     async def _load(self, portion: Portion | None = None) -> Snapshot:
         return self._snapshot if portion is None else self._day
 
+    async def _load_page(self, *_: Any) -> None:
+        raise AssertionError("everything is in memory")
+
     async def _compute(self, function: Callable[..., Any], *arguments: Any) -> Any:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, function, *arguments)
@@ -94,6 +99,7 @@ class Asking:
                 interval=lambda: timedelta(hours=1),
                 now=lambda: AT,
                 timer=time.monotonic,
+                readings=Readings(self._load_page, Cursors("x" * 32)),
             )
             await cache.refresh()
             cache.responses.clear()  # the default answer is on it after each sync

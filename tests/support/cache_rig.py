@@ -13,9 +13,12 @@ from server.catalog.snapshot import AlbumEntry, ArtistEntry, Freshness, Snapshot
 from server.config.memory_budget import DEFAULT, MemoryBudget
 from server.errors import DatabaseUnavailable
 from server.serving.cache import PayloadCache
+from server.serving.cursors import Cursors
 from server.serving.payload import Coding, Representation
+from server.serving.readings import Readings
 from tests.support.clock import Clock
 from tests.support.releases import release
+from tests.support.settings import SECRET
 
 
 class Source:
@@ -33,6 +36,9 @@ class Source:
     async def load_portion(self, portion: Portion) -> Snapshot:
         self.days.append(portion.at or ",".join(portion.artists))
         return await self.load()
+
+    async def load_page(self, *_: Any) -> None:
+        raise AssertionError("everything is in memory")
 
     async def load(self) -> Snapshot:
         self.loads += 1
@@ -92,6 +98,7 @@ class Rig:
             now=clock,
             timer=self.timer,
             memory=memory,
+            readings=Readings(self.source.load_page, Cursors(SECRET)),
         )
 
     def peek(self, query_string: str, coding: Coding = "identity") -> Representation | None:

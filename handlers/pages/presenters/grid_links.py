@@ -15,7 +15,13 @@ KINDS = {"album": "Albums", "single": "Singles", "ep": "EPs", "compilation": "Co
 DAYS = {1: "Today", 7: "Last 7 days", 30: "Last 30 days", 90: "Last 90 days"}
 LEFT_OUT = {"various_artists": "no Various Artists", "versions": "one version of each"}
 FEED_NAMES = ("Atom", "JSON Feed", "Calendar", "CSV")
-NOT_IN_FEEDS = {"release_limit", "limit", "offset", "sort"}  # feeds have their own order
+NOT_IN_FEEDS = {"release_limit", "limit", "offset", "cursor", "sort"}  # feeds have their own order
+FOLLOWING = {
+    "-released": "Older releases",
+    "released": "Later releases",
+    "-seen": "Added earlier",
+    "seen": "Added later",
+}
 
 
 class ReleaseGridQuery(AlbumsQuery):
@@ -48,7 +54,7 @@ class Feed(NamedTuple):
 
 def _with(query: ReleaseGridQuery, **changes: Any) -> str:
     """Return the address of the first page of a changed query."""
-    return query.model_copy(update={"offset": None, **changes}).href
+    return query.model_copy(update={"offset": None, "cursor": None, **changes}).href
 
 
 def _without_upcoming(query: ReleaseGridQuery, **changes: Any) -> str:
@@ -121,6 +127,19 @@ def _listed(kinds: Sequence[str]) -> str:
     return f"{', '.join(names)} and {last}" if names else last
 
 
+def onward(query: ReleaseGridQuery) -> str:
+    """Name the link to the next page by what is on it."""
+    return FOLLOWING.get(query.sort, "More releases")
+
+
+def beginning(query: ReleaseGridQuery) -> Link | None:
+    """Link from a later page to the first one; None on that."""
+    if not query.start and query.cursor is None:
+        return None
+    newest = query.sort in ("-released", "-seen") and query.upcoming != "only"
+    return Link("Back to the newest" if newest else "Back to the first page", _with(query))
+
+
 def days(query: ReleaseGridQuery, today: date, since: date | None = None) -> Iterator[Link]:
     """Link to the day before and after the one shown, and to the current list for a past day.
 
@@ -147,6 +166,6 @@ def feeds(query: ReleaseGridQuery) -> Iterator[Feed]:
 
 def hidden_fields(query: ReleaseGridQuery) -> Iterator[tuple[str, str]]:
     """Yield the name and value of each parameter that the form sends as a hidden field."""
-    shown = {"offset", *FORM_FIELDS}
+    shown = {"offset", "cursor", *FORM_FIELDS}
     for name, value in query.model_dump(exclude_defaults=True, exclude=shown).items():
         yield name, ",".join(value) if isinstance(value, tuple) else str(value)

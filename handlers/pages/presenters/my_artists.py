@@ -27,7 +27,7 @@ def upcoming_row(query: ReleaseGridQuery) -> ReleaseGridQuery | None:
 
     It has the filters of the wall, and is shown on its first page only.
     """
-    if query.upcoming != "exclude" or query.start or query.at:
+    if query.upcoming != "exclude" or query.start or query.cursor or query.at:
         return None
     changes = {"upcoming": "only", "sort": "released", "limit": MOST_UPCOMING, "offset": None}
     return query.model_copy(update=changes)

@@ -13,8 +13,8 @@ from server.catalog import isolation, selection
 from server.catalog import query as queries
 from server.catalog.isolation import LeftOut
 from server.catalog.release import clean_if_any
-from server.catalog.snapshot import Snapshot
-from server.serving import pages
+from server.catalog.snapshot import AlbumEntry, Snapshot
+from server.serving.pages import Listed, Listing
 
 LISTS = ("type", "kind", "exclude")  # forms send these by repeating the name
 SORTS = {
@@ -34,7 +34,9 @@ class ReleaseGrid:
     """A page of the release grid.
 
     `search_text` is the search as entered; the query has its normal form. `today` is the day in the
-    zone of the query. `first` is the number of the first card, from 1. `hidden_fields` are the
+    zone of the query. `total` is None if it is not known how many releases there are. `onward` is
+    the name of the link to the page `following`. `beginning` leads from a later page to the first
+    one. `hidden_fields` are the
     parameters without a visible form field. `has_markets` is true if the form offers a market: the
     markets of some release are known, or a market is selected. `since` is the first day with
     listings.
@@ -44,10 +46,11 @@ class ReleaseGrid:
     today: date
     search_text: str
     cards: tuple[Card, ...]
-    total: int
-    first: int
+    total: int | None
     following: str | None
     preceding: str | None
+    onward: str
+    beginning: Link | None
     kinds: tuple[Link, ...]
     upcoming: Link
     periods: dict[int, str]
@@ -62,14 +65,19 @@ class ReleaseGrid:
     @property
     def range(self) -> str:
         """The part of the list on this page, in words."""
-        last, total = self.first + len(self.cards) - 1, counted(self.total, "release")
-        if len(self.cards) == self.total:
-            return total
-        return (
-            f"{grouped(self.first)}–{grouped(last)} of {total}"
-            if self.cards
-            else f"none of {total}"
-        )
+        number, total = len(self.cards), self.total
+        every = "" if total is None else counted(total, "release")
+        if total is not None and self.query.cursor is None:
+            start = self.query.start
+            if number == total:
+                return every
+            span = f"{grouped(start + 1)}–{grouped(start + number)}" if number else "none"
+            return f"{span} of {every}"
+        if not number:
+            return "none on this page" if self.following else "no more releases"
+        if self.beginning is None:
+            return f"{'first ' if self.following else ''}{counted(number, 'release')}"
+        return f"{grouped(number)} more of {every}" if every else f"{grouped(number)} more"
 
     @property
     def heading(self) -> str:
@@ -94,7 +102,7 @@ class ReleaseGrid:
         query = self.query
         if query.path != ReleaseGridQuery.path:  # the events are of all releases
             return False
-        return query.at is None and query.start == 0 and query.sort in ("-released", "-seen")
+        return query.at is None and self.beginning is None and query.sort in ("-released", "-seen")
 
 
 def read(
@@ -124,26 +132,29 @@ def read(
 
 def empty(query: ReleaseGridQuery, today: date, search_text: str = "") -> ReleaseGrid:
     """Return the grid before the first sync."""
-    return _grid(query, (), 0, today, search_text, has_markets=False)
+    return _grid(query, (), Listed((), None, None, 0), today, search_text, has_markets=False)
 
 
 def build(
-    snapshot: Snapshot, query: ReleaseGridQuery, today: date, search_text: str = ""
+    snapshot: Snapshot,
+    query: ReleaseGridQuery,
+    today: date,
+    listing: Listing,
+    search_text: str = "",
 ) -> ReleaseGrid:
     """Build the page for a query; a release that cannot be shown is left out.
 
-    `today` is the day in the zone of the query.
+    `listing` are its releases, of which `snapshot` has those in memory. `today` is the day in the
+    zone of the query.
     """
-    listed, unlisted = isolation.build_together(
-        snapshot.albums, lambda albums: selection.albums(snapshot.only(albums), query, today)
-    )
-    page = listed[query.start : query.start + query.limit]
-    cards, unshown = isolation.build_each(page, lambda entry: Card.of(entry.release, today))
+    listed, unlisted = listing
+    releases = [each for each in listed.items if isinstance(each, AlbumEntry)]
+    cards, unshown = isolation.build_each(releases, lambda each: Card.of(each.release, today))
     has_markets = any(entry.markets and not entry.markets.isspace() for entry in snapshot.albums)
     since = snapshot.freshness.watched_from(today, query.zone)
-    artist = clean_if_any(selection.artist_name(snapshot, query))
+    artist = clean_if_any(selection.artist_name((*snapshot.albums, *releases), query))
     grid = _grid(
-        query, tuple(cards), len(listed), today, search_text, since, artist, has_markets=has_markets
+        query, tuple(cards), listed, today, search_text, since, artist, has_markets=has_markets
     )
     return replace(grid, left_out=(*unlisted, *unshown))
 
@@ -151,7 +162,7 @@ def build(
 def _grid(
     query: ReleaseGridQuery,
     cards: tuple[Card, ...],
-    total: int,
+    listed: Listed,
     today: date,
     search_text: str,
     since: date | None = None,
@@ -159,16 +170,16 @@ def _grid(
     *,
     has_markets: bool,
 ) -> ReleaseGrid:
-    following, preceding = pages.neighbours(query, total)
     return ReleaseGrid(
         query=query,
         today=today,
         search_text=search_text,
         cards=cards,
-        total=total,
-        first=query.start + 1,
-        following=following,
-        preceding=preceding,
+        total=listed.total,
+        following=listed.following,
+        preceding=listed.preceding,
+        onward=grid_links.onward(query),
+        beginning=grid_links.beginning(query),
         kinds=tuple(grid_links.kinds(query)),
         upcoming=grid_links.upcoming(query),
         periods=grid_links.periods(query),

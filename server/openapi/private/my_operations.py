@@ -25,7 +25,7 @@ PRIVATE = ("ETag", "Vary", "Link", *HEADERS)
 ABOUT = (
     "The artists that the caller follows on Spotify or watches, without those that it ignores. A "
     "key that a command made gets the artists of everybody. Filters are those of the public list; "
-    "everything that is in memory of these artists can be listed."
+    "with `limit`, `next` leads through everything that is kept of these artists."
 )
 
 
@@ -79,6 +79,7 @@ def _feed(kind: type[ReleaseQuery]) -> dict[str, Any]:
     operation = _listing(
         kind, f"my{ending.capitalize()}Feed", f"Releases of my artists, as {content_type}"
     )
+    operation["description"] = f"{ABOUT} {feeds.PAGES}"
     schema = {"type": "object"} if ending == "json" else {"type": "string"}
     content = {"schema": schema, "example": examples.feed(kind.path)}
     operation["responses"]["200"]["content"] = {content_type: content}

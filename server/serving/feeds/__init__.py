@@ -19,4 +19,9 @@ FORMATS = {
 }
 FORMATS |= {path.replace("/feeds/", "/feeds/my/"): each for path, each in FORMATS.items()}
 
-__all__ = ["FORMATS", "Channel", "Format", "Release"]
+PAGES = (
+    "The 50 releases first seen last; `next` leads on through everything that is kept, in `Link` "
+    "and, if the format has such links, in the feed. Further pages also have `first`."
+)
+
+__all__ = ["FORMATS", "PAGES", "Channel", "Format", "Release"]

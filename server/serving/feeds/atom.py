@@ -1,4 +1,4 @@
-"""Writes Atom feeds (RFC 4287). Pure."""
+"""Writes Atom feeds (RFC 4287), whose pages are linked (RFC 5005 section 3). Pure."""
 
 from collections.abc import Sequence
 from html import escape
@@ -19,14 +19,15 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
     of its release (RFC 4287 section 4.2.15); without entries it is the last change of the data.
     """
     updated = max((each.updated for each in releases), default=utc(channel.updated) or NEVER)
-    following = channel.following and f'<link rel="next" href="{escape(channel.following)}"/>'
+    pages = ("first", channel.first), ("next", channel.following)
+    linked = [f'<link rel="{name}" href="{escape(url)}"/>' for name, url in pages if url]
     head = (
         f'{DECLARATION}<feed xmlns="{SPACE}">'
-        f"<id>{escape(channel.url)}</id><title>{escape(channel.title)}</title>"
+        f"<id>{escape(channel.identity)}</id><title>{escape(channel.title)}</title>"
         f"<updated>{updated}</updated><generator>Freshet</generator>"
         "<author><name>Spotify</name></author>"
         f"{_link('self', 'application/atom+xml', channel.url)}"
-        f"{_link('alternate', 'text/html', channel.home)}{following or ''}"
+        f"{_link('alternate', 'text/html', channel.home)}{''.join(linked)}"
     )
     return "".join([head, *map(_entry, releases), "</feed>"]).encode()
 

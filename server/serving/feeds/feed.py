@@ -9,9 +9,9 @@ from server.catalog.release import Release
 
 @dataclass(frozen=True)
 class Channel:
-    """A feed: its own URL and its server's, both absolute, and when its data last changed.
+    """A page of a feed: its own URL and its server's, both absolute, and when its data changed.
 
-    `following` is the URL of the next page, if any.
+    `following` is the URL of the next page, if any; `first` that of the first page, None on it.
     """
 
     url: str
@@ -19,6 +19,12 @@ class Channel:
     updated: datetime | None
     following: str | None = None
     title: str = "New releases on Spotify"
+    first: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What names the feed on all of its pages: the URL of the first one."""
+        return self.first or self.url
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ def write(channel: Channel, releases: Sequence[Release]) -> bytes:
         "version": "https://jsonfeed.org/version/1.1",
         "title": channel.title,
         "home_page_url": channel.home,
-        "feed_url": channel.url,
+        "feed_url": channel.identity,
         **({"next_url": channel.following} if channel.following else {}),
         "authors": [{"name": "Spotify", "url": "https://open.spotify.com/"}],
         "items": [_item(release) for release in releases],

@@ -14,7 +14,7 @@ from server.catalog.query import CalendarQuery
 from server.catalog.snapshot import Snapshot
 from server.database.executor import Database
 from server.following import rotation
-from server.serving import payload
+from server.serving import pages, payload
 from server.spotify.list_parser import parse_items
 from server.storage import artist_checks, snapshots
 from server.storage.artist_checks import Check
@@ -61,7 +61,11 @@ def test_odd_dates_harm_no_other_release_in_any_list_feed_or_zone(database: Data
     query = queries.parse(MyGridQuery, f"tz={ZONES[0]}")
     row = my_artists.upcoming_row(query)
     assert row is not None
-    wall, above = (release_grid.build(shown, each, copy.at.date(), "") for each in (query, row))
+    today = copy.at.date()
+    wall, above = (
+        release_grid.build(shown, each, today, pages.select(shown, each, today))
+        for each in (query, row)
+    )
     assert wall.left_out == above.left_out == ()
     assert [card.day for card in wall.cards[:2]] == ["20 Nov 2026", "20 Nov 2026"]
     assert [card.day for card in above.cards] == ["24 Dec 2026", "9999", "Dec 9999", "31 Dec 9999"]

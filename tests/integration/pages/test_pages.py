@@ -554,11 +554,20 @@ async def test_a_wall_of_many_releases_is_turned_page_by_page(synced: Any) -> No
     _, browser = await synced(albums(60))
     page = read_page(await browser.get("/"))
     assert "1–48 of 60 releases" in page
-    assert 'rel="next" href="/?offset=48"' in page
-    rest = read_page(await browser.get("/?offset=48"))
+    (onward,) = [
+        str(each["href"])
+        for tag, each in Outline(page).seen
+        if tag == "link" and each.get("rel") == "next"
+    ]
+    assert f'<a class="button" rel="next" href="{onward}#releases">Older releases</a>' in page
+    rest = read_page(await browser.get(onward))
+    assert "12 more of 60 releases" in rest
+    assert '<a class="button" href="/#releases">Back to the newest</a>' in rest
     assert not set(hung(page)) & set(hung(rest))
     assert len({*hung(page), *hung(rest)}) == 60
-    assert "That was the last of 60 releases" in read_page(await browser.get("/?offset=99"))
+    by_number = read_page(await browser.get("/?offset=48"))
+    assert hung(by_number) == hung(rest), "links to a number of releases still lead there"
+    assert "That was the last of them" in read_page(await browser.get("/?offset=99"))
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,9 @@ def stations(page: Page, place: Place) -> Iterator[str]:
     watch(place, spotify_id("artist", 900))
     wait_for(page, "Not Yet 1")
     yield "my-artists"
+    page.goto(f"{place.url}my/?limit=4")
+    page.get_by_role("link", name="Older releases").click()
+    yield "my-older"
     page.goto(f"{place.url}my/?limit=12&q=a&kind=album,single&exclude=versions")
     yield "my-filtered"
     page.goto(f"{place.url}?limit=12")

@@ -64,6 +64,7 @@ def stations(page: Page, place: Place, *, whole_wall: bool) -> Iterator[str]:
             "releases-filtered",
             "?limit=12&q=a&market=DE&exclude=versions&type=album,single&days=90&tz=America/New_York",
         ),
+        ("releases-older", "?limit=12&sort=-seen"),
         ("releases-nothing", "?q=nothing+like+it"),
         ("releases-long-ago", "?at=2020-01-01"),
         ("releases-wrong", "?at=2020&sort=up"),
@@ -74,6 +75,9 @@ def stations(page: Page, place: Place, *, whole_wall: bool) -> Iterator[str]:
         ("nowhere", "no/such/page"),
     ):
         page.goto(place.url + path)
+        if name == "releases-older":
+            page.get_by_role("link", name="Added earlier").click()
+            expect(page.get_by_role("link", name="Back to the newest")).to_be_visible()
         yield name
 
 
@@ -195,9 +199,13 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     assert all("Single" in each for each in page.locator(f"{RELEASES} .about").all_inner_texts())
     page.goto(few)
     shown = page.locator(f"{RELEASES} .name").all_inner_texts()
-    page.get_by_role("link", name="Next", exact=True).click()
-    assert page.locator(f"{RELEASES} .name").all_inner_texts() != shown
-    page.get_by_role("link", name="Previous").click()
+    page.get_by_role("link", name="Older releases").click()
+    older = page.locator(f"{RELEASES} .name").all_inner_texts()
+    page.get_by_role("link", name="Older releases").click()
+    oldest = page.locator(f"{RELEASES} .name").all_inner_texts()
+    assert len(shown) == len(older) == len(oldest) == 5
+    assert len({*shown, *older, *oldest}) == 15
+    page.get_by_role("link", name="Back to the newest").click()
     assert page.locator(f"{RELEASES} .name").all_inner_texts() == shown
     page.get_by_role("link", name="Upcoming", exact=True).click()
     assert page.url == f"{few}&upcoming=only&sort=released"
