@@ -296,9 +296,10 @@ async def test_only_the_top_of_the_newest_is_live(synced: Any) -> None:
 async def test_an_artist_has_a_page_and_nobody_has_none(synced: Any) -> None:
     _, browser = await synced([album(n, artists=[artist(0)]) for n in range(3)])
     path = f"/artists/{spotify_id('artist', 0)}"
-    for each in (path, f"{path}/"):
+    for each in (path, f"{path}/", "/artists/1/"):
         page = read_page(await browser.get(each))
         assert "<title>Artist 0 · Freshet</title>" in page
+        assert f'<link rel="canonical" href="{path}/">' in page, "it has one address of many"
         assert sorted(hung(page)) == [spotify_id("album", n) for n in range(3)]
         assert f"https://open.spotify.com/artist/{spotify_id('artist', 0)}" in page
     missing = read_page(await browser.get(f"/artists/{spotify_id('artist', 7)}/"), 404)
