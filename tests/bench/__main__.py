@@ -16,11 +16,11 @@ from sqlalchemy import create_engine
 from server.config.addresses import ROOT
 from server.database import schema
 from server.database.embedded import EmbeddedPostgres
-from tests.bench import compare, following, payload, soak, sync, variants
+from tests.bench import compare, following, scale, scale_report, soak, sync, variants
+from tests.bench.extent import Extent
 from tests.bench.http import __main__ as http
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import World
-from tests.bench.scale import Scale
 
 OTHER = "## Syncs and answers in the making"
 
@@ -41,15 +41,15 @@ def briefly(cores: Cores, world: World) -> list[str]:
     ]
 
 
-def others(scale: Scale) -> list[str]:
+def others(extent: Extent) -> list[str]:
     """Prints the tables of what takes no HTTP; what is wrong."""
     with TemporaryDirectory() as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres", {"shared_buffers": "512MB"})
         postgres.start()
         try:
             schema.create(create_engine(postgres.url))
-            parts = (sync.main, following.main, variants.main, payload.main)
-            return [fault for part in parts for fault in part(postgres.url, scale)]
+            parts = (sync.main, following.main, variants.main)
+            return [fault for part in parts for fault in part(postgres.url, extent)]
         finally:
             postgres.stop()
 
@@ -61,8 +61,11 @@ def main() -> None:
     print(made.text)
     kept = Both()
     with redirect_stdout(kept):
-        made.faults += others(chosen.scale)
+        made.faults += others(chosen.extent)
+        made.faults += scale.briefly() if chosen.short else []
     made.lines += [OTHER, "", "```text", kept.getvalue().rstrip(), "```", ""]
+    kept_section = scale_report.read(chosen.write)  # which a command of its own measures
+    made.lines += [kept_section] if kept_section else []
     http.write(made.text, chosen.write)
     http.end(made)
 

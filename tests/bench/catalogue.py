@@ -16,11 +16,11 @@ COVERS = ((640, "ab67616d0000b273"), (300, "ab67616d00001e02"), (64, "ab67616d00
 MARKETS = [f"{first}{second}" for first in "ABCDEFGHIJKLMNOPQR" for second in "ACEGIKMOSU"]  # 180
 
 
-def releases(count: int) -> list[dict[str, Any]]:
-    """Album objects with covers, markets and one to three artists each."""
-    die = random.Random(7)
-    artists = [_artist(number, die) for number in range(count * 3 // 2)]
-    return [_album(number, artists, die) for number in range(count)]
+def releases(count: int, first: int = 0) -> list[dict[str, Any]]:
+    """Album objects with covers, markets and one to three artists each, numbered from `first`."""
+    die = random.Random(7 + first)
+    artists = [_artist(number, die) for number in range(first, first + count * 3 // 2)]
+    return [_album(number, artists, die) for number in range(first, first + count)]
 
 
 def _artist(number: int, die: random.Random) -> dict[str, Any]:

@@ -28,9 +28,9 @@ from server.login import key_store
 from server.login.attempt import fingerprint
 from server.storage import artist_checks, following, sweeps
 from tests.bench.catalogue import releases
+from tests.bench.extent import Extent
 from tests.bench.http.process import await_answer, fetch, resident, stop
 from tests.bench.measure import seconds
-from tests.bench.scale import Scale
 from tests.bench.variants import alone
 from tests.support.examples import sweep
 from tests.support.ports import free_port
@@ -55,11 +55,11 @@ Followed = list[tuple[str, str]]
 class Bench:
     """A database with a list of new releases and one login, and what is done with it."""
 
-    def __init__(self, engine: Engine, scale: Scale) -> None:
+    def __init__(self, engine: Engine, extent: Extent) -> None:
         self._engine = engine
-        self._rounds = scale.sync_rounds
-        self.albums = sweep(releases(scale.sync_albums))
-        self.followed = _artists(releases(scale.sync_albums), scale.followed)
+        self._rounds = extent.sync_rounds
+        self.albums = sweep(releases(extent.sync_albums))
+        self.followed = _artists(releases(extent.sync_albums), extent.followed)
 
     def clear(self) -> None:
         names = ", ".join(table.name for table in Base.metadata.sorted_tables)
@@ -124,11 +124,11 @@ def megabytes(work: Callable[[], Any]) -> float:
     return (after - before) / 1_000_000
 
 
-def main(url: URL, scale: Scale) -> list[str]:
+def main(url: URL, extent: Extent) -> list[str]:
     """Print the table. Returns what is wrong: all of the artists have to be there."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     engine = make_engine(url)
-    bench = Bench(engine, scale)
+    bench = Bench(engine, extent)
     alone, followed = bench.syncs()
     bench.clear()
     bench.do(bench.sync)
@@ -144,19 +144,19 @@ def main(url: URL, scale: Scale) -> list[str]:
         ),
         "the wanted artists of all owners are read": bench.milliseconds(following.wanted),
         "… and when each is checked": bench.milliseconds(bench.plan),
-        f"a sync of {scale.sync_albums} albums": followed,
+        f"a sync of {extent.sync_albums} albums": followed,
         "… and if nobody followed anyone": alone,
     }
     held = megabytes(lambda: bench.do(lambda session: following.read_mine(session, ACCOUNT)))
     found = len(bench.do(bench.plan))
     bench.do(_allow)
     engine.dispose()
-    print(f"{scale.followed} followed artists, ms (medians of {scale.sync_rounds} rounds)")
+    print(f"{extent.followed} followed artists, ms (medians of {extent.sync_rounds} rounds)")
     for label, took in rows.items():
         print(f"  {took:9.1f}  {label}")
     print(f"  {held:9.1f}  MB of memory for the artists of one owner")
-    faults = asked(url, scale.sync_rounds)
-    return [*faults, *([] if found == scale.followed else [f"{found} artists are wanted"])]
+    faults = asked(url, extent.sync_rounds)
+    return [*faults, *([] if found == extent.followed else [f"{found} artists are wanted"])]
 
 
 def _allow(session: Session) -> None:

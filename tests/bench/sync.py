@@ -12,8 +12,8 @@ from server.database.engine import make_engine
 from server.spotify.sweep import Sweep
 from server.storage import sweeps
 from server.storage.bulk import Row
+from tests.bench.extent import Extent
 from tests.bench.measure import seconds, show
-from tests.bench.scale import Scale
 from tests.support.examples import albums, sweep
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -70,10 +70,10 @@ def _table(model: type[Base]) -> Table:
     return cast(Table, model.__table__)
 
 
-def main(url: URL, scale: Scale) -> list[str]:
+def main(url: URL, extent: Extent) -> list[str]:
     """Print the table. Returns what is wrong: both ways have to leave as many rows."""
     engine = make_engine(url)
-    given = sweep(albums(scale.sync_albums))
+    given = sweep(albums(extent.sync_albums))
     names = ", ".join(table.name for table in Base.metadata.sorted_tables)
     left: dict[str, list[int]] = {}
 
@@ -85,7 +85,7 @@ def main(url: URL, scale: Scale) -> list[str]:
         return seconds(transaction)
 
     times: dict[str, list[float]] = {"new": [], "row new": [], "same": [], "row same": []}
-    for _ in range(scale.sync_rounds):
+    for _ in range(extent.sync_rounds):
         for prefix, work in (("", in_bulk), ("row ", row_by_row)):
             with engine.begin() as connection:
                 connection.execute(text(f"TRUNCATE {names}"))
@@ -95,8 +95,8 @@ def main(url: URL, scale: Scale) -> list[str]:
                 left[prefix] = [_count(connection, table) for table in FILLED]
     engine.dispose()
     print(
-        f"A sync of {scale.sync_albums} albums, times faster than row by row "
-        f"(medians of {scale.sync_rounds} rounds)"
+        f"A sync of {extent.sync_albums} albums, times faster than row by row "
+        f"(medians of {extent.sync_rounds} rounds)"
     )
     for kind in ("new", "same"):
         ours, theirs = median(times[kind]), median(times[f"row {kind}"])

@@ -30,7 +30,7 @@ from server.serving.readings import Readings
 from server.storage import snapshots, sweeps
 from server.threads import Threads
 from tests.bench.catalogue import releases
-from tests.bench.scale import FULL, Scale
+from tests.bench.extent import FULL, Extent
 from tests.support.examples import sweep
 
 GOAL = 5.0  # ms
@@ -118,7 +118,7 @@ async def measure(asking: Asking, count: int) -> dict[str, list[list[float]]]:
     return {address: rounds[1:] for address, rounds in times.items()}
 
 
-def main(url: URL, scale: Scale) -> list[str]:
+def main(url: URL, extent: Extent) -> list[str]:
     """Print the table. Returns what is wrong: each answer has to hold something."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     engine = make_engine(url)
@@ -126,16 +126,16 @@ def main(url: URL, scale: Scale) -> list[str]:
     with engine.begin() as connection:
         connection.execute(text(f"TRUNCATE {names}"))
     with Session(engine) as session, session.begin():
-        sweeps.record_sweep(session, sweep(releases(scale.variant_albums)), AT, lambda: AT)
+        sweeps.record_sweep(session, sweep(releases(extent.variant_albums)), AT, lambda: AT)
     with Session(engine) as session:
         asking = Asking(
             snapshots.load(session, AT.date()),
             snapshots.load_portion(session, Portion("2026-11-20"), AT.date()),
         )
     engine.dispose()
-    times = asyncio.run(measure(asking, scale.variant_rounds))
+    times = asyncio.run(measure(asking, extent.variant_rounds))
     print(
-        f"Answers never asked for before, ms (medians of {scale.variant_rounds} rounds by turns, "
+        f"Answers never asked for before, ms (medians of {extent.variant_rounds} rounds by turns, "
         "and the worst)"
     )
     print(f"  {'bytes':>9}  {'br':>11}  {'gzip':>11}  {'identity':>11}")
@@ -150,7 +150,7 @@ def main(url: URL, scale: Scale) -> list[str]:
     return [f"{each} holds nothing" for each in empty]
 
 
-def alone(part: Callable[[URL, Scale], list[str]]) -> None:
+def alone(part: Callable[[URL, Extent], list[str]]) -> None:
     """Run one part of the bench with a database of its own."""
     with TemporaryDirectory() as folder:
         postgres = EmbeddedPostgres(Path(folder) / "postgres")

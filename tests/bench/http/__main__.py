@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tests.bench.extent import FULL, SHORT, Extent
 from tests.bench.http import latency, machine, peak, processes, rivals, table, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import World
-from tests.bench.scale import FULL, SHORT, Scale
 
 TITLE = "# Benchmarks"
 More = Callable[[Cores, World], list[str]]
@@ -46,12 +46,12 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--changed", type=int, default=100, help="albums that change at a time")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the report there, too")
     chosen = parser.parse_args(given)
-    chosen.scale = SHORT if chosen.short else FULL
+    chosen.extent = SHORT if chosen.short else FULL
     if chosen.rounds:
-        chosen.scale = replace(chosen.scale, rounds=chosen.rounds)
+        chosen.extent = replace(chosen.extent, rounds=chosen.rounds)
     if chosen.seconds:
         seconds = chosen.seconds
-        chosen.scale = replace(chosen.scale, seconds=seconds, longer=LONGER * seconds)
+        chosen.extent = replace(chosen.extent, seconds=seconds, longer=LONGER * seconds)
     return chosen
 
 
@@ -78,24 +78,24 @@ def measure(
     made: Report, cores: Cores, world: World, folder: Path, chosen: argparse.Namespace
 ) -> None:
     """All parts, each of which adds to the report."""
-    scale: Scale = chosen.scale
-    peaks = peak.measure(cores, world, folder, scale, chosen.only)
+    extent: Extent = chosen.extent
+    peaks = peak.measure(cores, world, folder, extent, chosen.only)
     rate, times = peaks.rows[0].rate("plain"), None
     if tools.STEADY.exists():
         with nginx_beside(cores, peaks, folder) as nginx:
-            times = latency.measure(cores, world, nginx, rate, scale, chosen.changed)
+            times = latency.measure(cores, world, nginx, rate, extent, chosen.changed)
         made.faults += times.faults
     made.faults += peaks.faults
     made.lines += table.goals(peaks, times)
-    made.lines += table.peaks(peaks, scale)
+    made.lines += table.peaks(peaks, extent)
     if rivals.missing(rivals.NGINX, {}):
         made.absent.append("nginx is not installed")
     if times is not None:
-        made.lines += table.latencies(times, scale.longer)
+        made.lines += table.latencies(times, extent.longer)
     else:
         made.leave_out("Latency at a constant rate is", "it takes a C compiler, cc")
     if processes.is_possible():
-        made.lines += table.processes(processes.measure(cores, world, scale))
+        made.lines += table.processes(processes.measure(cores, world, extent))
     else:
         made.leave_out("Processes are", f"`run` has no {processes.OPTION}")
 

@@ -6,11 +6,11 @@ import sys
 from dataclasses import dataclass, field
 from statistics import median
 
+from tests.bench.extent import Extent
 from tests.bench.http import rivals, tools
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, World
 from tests.bench.http.sample import CASES
-from tests.bench.scale import Scale
 
 SHARE = 0.5  # of the peak
 SMALLER = 0.8  # times the rate, if one cannot be made
@@ -60,19 +60,19 @@ def measure(
     world: World,
     nginx: rivals.Running | None,
     peak: float,
-    scale: Scale,
+    extent: Extent,
     changed: int,
 ) -> Latencies:
     """By turns; so many albums have `changed` at each quarter of a second."""
-    environment = world.environment(world.filled(scale.albums), scale.albums)
-    seconds = scale.longer
+    environment = world.environment(world.filled(extent.albums), extent.albums)
+    seconds = extent.longer
     server = Bench(cores, environment, lane=True)
     try:
         wanted = peak * SHARE
         rate = _possible(cores, server.port, wanted)
-        found = Latencies(wanted, rate, albums=scale.albums, changed=changed)
-        for _ in range(scale.rounds):
-            found.stolen += [stolen(cores, each, scale.stolen) for each in cores.pair]
+        found = Latencies(wanted, rate, albums=extent.albums, changed=changed)
+        for _ in range(extent.rounds):
+            found.stolen += [stolen(cores, each, extent.stolen) for each in cores.pair]
             if nginx is not None:
                 found.nginx.append(steady(cores, nginx.port, found.rate, seconds, NGINX_PATH))
             found.alone.append(steady(cores, server.port, found.rate, seconds))

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.bench.extent import Extent
 from tests.bench.http import rivals, sample, tools, wrk
 from tests.bench.http.cores import Cores
 from tests.bench.http.freshets import Bench, Manage, World
 from tests.bench.http.process import cpu_seconds, resident
-from tests.bench.scale import Scale
 
 RELEASES = 100
 OURS = {
@@ -74,21 +74,21 @@ class Peaks:
         return [*self.broken, *wrong, *(f"{name} answers nothing" for name in idle)]
 
 
-def measure(cores: Cores, world: World, folder: Path, scale: Scale, only: str) -> Peaks:
+def measure(cores: Cores, world: World, folder: Path, extent: Extent, only: str) -> Peaks:
     """Every server whose name holds `only` (and Freshet) has its turn in every round."""
     with ExitStack() as stack:
         ours = _start_ours(cores, world, stack, only)
-        samples = {case: sample.take(ours[0].port, case) for case in scale.cases}
+        samples = {case: sample.take(ours[0].port, case) for case in extent.cases}
         sample.write(samples, folder)
         found = Peaks(ours, samples, [])
         _start_theirs(cores, found, folder, stack, only)
         rows = found.rows
-        for number in range(scale.rounds):
+        for number in range(extent.rounds):
             for case in samples:
                 for row in rows[number % len(rows) :] + rows[: number % len(rows)]:
                     before = cpu_seconds(row.process.pid)
                     done = wrk.load(
-                        cores, row.port, row.path(case), scale.seconds, sample.asked(case)
+                        cores, row.port, row.path(case), extent.seconds, sample.asked(case)
                     )
                     spent = cpu_seconds(row.process.pid) - before
                     row.loads.setdefault(case, []).append(done)

@@ -2,10 +2,10 @@
 
 from statistics import median
 
+from tests.bench.extent import Extent
 from tests.bench.http.latency import QUANTILES, Latencies
 from tests.bench.http.peak import Peaks, Row
 from tests.bench.http.sample import CASES
-from tests.bench.scale import Scale
 
 BEST_PYTHON = ("FastAPI", "Starlette", "aiohttp", "Granian, RSGI", "Granian, ASGI")
 MOST_MB = 90.0
@@ -24,12 +24,12 @@ def grid(heads: list[str], rows: list[list[str]]) -> list[str]:
     return [line(heads), line(rule), *(line(row) for row in rows)]
 
 
-def peaks(found: Peaks, scale: Scale) -> list[str]:
+def peaks(found: Peaks, extent: Extent) -> list[str]:
     """A table for each case, then what its rows are."""
     lines = ["## Answers per second", ""]
     lines += [
         f"Each server has one core to itself, wrk has another: 32 keep-alive connections, "
-        f"{scale.seconds} s for each server in each of {scale.rounds} rounds; medians. All send "
+        f"{extent.seconds} s for each server in each of {extent.rounds} rounds; medians. All send "
         "the same bytes as Freshet. For the fastest servers wrk is close to its own limit of one "
         "core, so the CPU time that the processes of a server need per answer says more about "
         "them.",
