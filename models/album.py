@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Computed,
     ForeignKey,
     Identity,
     Index,
@@ -16,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Surrogate, Timestamps
+from models.base import GROWING, Base, Surrogate, Timestamps
 
 
 class Album(Surrogate, Timestamps, Base):
@@ -26,13 +27,15 @@ class Album(Surrogate, Timestamps, Base):
     bytewise, so that a day comes before its month and a month before its year in descending order.
     `position` is the index in Spotify's list when the album was first seen, which orders the albums
     of one sync. `significant_at` is the last change that matters to feeds (`release.significant`).
+    `last_seen_on` is the day (UTC) of `last_seen_at`.
     `folded_name`, `kind`, `work` and `removed` are derived from the others whenever these are
     written (`server.storage.reading.former`), so that all that is kept can be ordered and searched.
     """
 
     __tablename__ = "albums"
-    # Half of each page is left free, so that every sync can update `last_seen_at` in place.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+    # Half of each page is left free, so that every sync can update `last_seen_at` in place, which
+    # takes that no index has that column: the one on the day changes once a day.
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50, **GROWING}},)
 
     spotify_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]
@@ -48,6 +51,9 @@ class Album(Surrogate, Timestamps, Base):
     available_markets: Mapped[list[str] | None]
     position: Mapped[int]
     last_seen_at: Mapped[datetime]
+    last_seen_on: Mapped[date] = mapped_column(
+        Computed("CAST(timezone('UTC', last_seen_at) AS date)", persisted=True)
+    )
     significant_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
     folded_name: Mapped[str] = mapped_column(Text(collation="C"), server_default=text("''"))
     kind: Mapped[str | None]
@@ -89,20 +95,30 @@ SEEN_DAY = (
 )
 ANNOUNCED = "(replace({1}, '-', '') > " + SEEN_DAY + ")"  # seen before its day: created_at, date
 
-LATEST_FIRST = (
-    Album.release_date.desc().nulls_last(),
-    Album.created_at.desc(),
-    Album.position,
-    Album.spotify_id,
-)
 
-SEEN_FIRST = (Album.created_at.desc(), Album.position, Album.spotify_id)  # seen last first
+def latest_first(of: Any) -> tuple[Any, ...]:
+    """Return the order of releases, the latest first; `of` has the columns of the table."""
+    return of.release_date.desc().nulls_last(), *seen_first(of)
+
+
+def seen_first(of: Any) -> tuple[Any, ...]:
+    """Return the order of releases, those first seen last first."""
+    return of.created_at.desc(), of.position, of.spotify_id
+
+
+def nearest_first(of: Any) -> tuple[Any, ...]:
+    """Return the order of `latest_first` backwards, so that the same index has it."""
+    rest = of.created_at, of.position.desc(), of.spotify_id.desc()
+    return of.release_date.nulls_first(), *rest
+
+
+LATEST_FIRST, SEEN_FIRST = latest_first(Album), seen_first(Album)
 
 Index("ix_albums_latest", *LATEST_FIRST)
 Index("ix_albums_latest_of_type", Album.album_type, *LATEST_FIRST)
 Index("ix_albums_seen", *SEEN_FIRST)
 Index("ix_albums_seen_of_type", Album.album_type, *SEEN_FIRST)
-Index("ix_albums_last_seen_at", Album.last_seen_at)
+Index("ix_albums_last_seen_on", Album.last_seen_on)
 Index("ix_albums_name", *NAME_FIRST)
 Index("ix_albums_work", Album.work)
 Index(

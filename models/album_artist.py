@@ -3,13 +3,14 @@
 from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base
+from models.base import GROWING, Base
 
 
 class AlbumArtist(Base):
     """The credit of an artist on an album; `position` counts from 0, the main artist."""
 
     __tablename__ = "album_artists"
+    __table_args__ = ({"postgresql_with": GROWING},)
 
     album_id: Mapped[int] = mapped_column(
         ForeignKey("albums.id", ondelete="CASCADE"), primary_key=True

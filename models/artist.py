@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Text, func, literal_column, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Surrogate, Timestamps
+from models.base import GROWING, Base, Surrogate, Timestamps
 
 
 class Artist(Surrogate, Timestamps, Base):
@@ -16,6 +16,7 @@ class Artist(Surrogate, Timestamps, Base):
     """
 
     __tablename__ = "artists"
+    __table_args__ = ({"postgresql_with": GROWING},)
 
     spotify_id: Mapped[str] = mapped_column(unique=True)
     name: Mapped[str]

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Identity, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base
+from models.base import GROWING, Base
 
 
 class Change(Base):
@@ -19,6 +19,7 @@ class Change(Base):
     """
 
     __tablename__ = "changes"
+    __table_args__ = ({"postgresql_with": GROWING},)
 
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     album: Mapped[str] = mapped_column(index=True)

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from models.base import Base, Surrogate
+from models.base import GROWING, Base, Surrogate
 
 
 class Listing(Surrogate, Base):
@@ -17,8 +17,9 @@ class Listing(Surrogate, Base):
     """
 
     __tablename__ = "listings"
+    __table_args__ = ({"postgresql_with": GROWING},)
 
-    album_id: Mapped[int] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"))
+    album_id: Mapped[int] = mapped_column(ForeignKey("albums.id", ondelete="CASCADE"), index=True)
     source: Mapped[str]
     market: Mapped[str]
     position: Mapped[int]
@@ -35,4 +36,13 @@ Index(
     unique=True,
     postgresql_where=Listing.until.is_(None),
 )
-Index("ix_listings_since_until", Listing.since, Listing.until)
+Index("ix_listings_since", Listing.since)
+
+# The time between both ends, whichever is earlier: a clock may have been put back meanwhile.
+SPAN = func.tstzrange(
+    func.least(Listing.since, Listing.until),
+    func.greatest(Listing.since, func.coalesce(Listing.until, text("'infinity'"))),
+    text("'[]'"),
+)
+
+Index("ix_listings_span", SPAN, postgresql_using="gist")

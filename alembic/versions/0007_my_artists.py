@@ -1,5 +1,7 @@
 """My artists: limits by client id, learnt ceilings, followed and chosen artists, checks, access keys
 
+And indexes with which nothing but the disk grows with the number of releases.
+
 Revision ID: 0007
 Revises: 0006
 """
@@ -34,6 +36,16 @@ MERGED = (
     AND (o.probed_at, o.client_id) > (s.probed_at, s.client_id)
     """,
 )
+
+
+# Credits that changed left artists without any; those of deleted releases were deleted with these.
+LONE = """
+    DELETE FROM artists a WHERE NOT EXISTS (SELECT FROM album_artists c WHERE c.artist_id = a.id)
+"""
+SPAN = sa.text("tstzrange(LEAST(since, until), GREATEST(since, COALESCE(until, 'infinity')), '[]')")
+GROWING = "albums", "artists", "album_artists", "listings", "changes"
+VACUUMED = "autovacuum_vacuum_scale_factor", "autovacuum_analyze_scale_factor"
+LAST_SEEN_ON = sa.Computed("CAST(timezone('UTC', last_seen_at) AS date)", persisted=True)
 
 
 def account(*, nullable: bool = False) -> sa.Column[str]:
@@ -145,9 +157,28 @@ def upgrade() -> None:
         sa.UniqueConstraint("key_hash", name=op.f("uq_access_keys_key_hash")),
     )
     op.create_index("ix_access_keys_account_id", "access_keys", ["account_id"])
+    op.drop_index("ix_albums_last_seen_at", table_name="albums")
+    op.add_column("albums", sa.Column("last_seen_on", sa.Date(), LAST_SEEN_ON, nullable=False))
+    op.create_index("ix_albums_last_seen_on", "albums", ["last_seen_on"])
+    op.drop_index("ix_listings_since_until", table_name="listings")
+    op.create_index("ix_listings_since", "listings", ["since"])
+    op.create_index("ix_listings_span", "listings", [SPAN], postgresql_using="gist")
+    op.create_index("ix_listings_album_id", "listings", ["album_id"])
+    op.execute(sa.text(LONE))
+    for table in GROWING:
+        op.execute(sa.text(f"ALTER TABLE {table} SET ({' = 0.01, '.join(VACUUMED)} = 0.01)"))
 
 
 def downgrade() -> None:
+    for table in GROWING:
+        op.execute(sa.text(f"ALTER TABLE {table} RESET ({', '.join(VACUUMED)})"))
+    op.drop_index("ix_listings_album_id", table_name="listings")
+    op.drop_index("ix_listings_span", table_name="listings")
+    op.drop_index("ix_listings_since", table_name="listings")
+    op.create_index("ix_listings_since_until", "listings", ["since", "until"])
+    op.drop_index("ix_albums_last_seen_on", table_name="albums")
+    op.drop_column("albums", "last_seen_on")
+    op.create_index("ix_albums_last_seen_at", "albums", ["last_seen_at"])
     op.drop_table("access_keys")
     op.drop_table("artist_checks")
     op.drop_table("artist_schedules")

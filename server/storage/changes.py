@@ -59,6 +59,9 @@ LATER = (
     .order_by(Change.seq)
     .limit(bindparam("most"))
 )
+# A search for the oldest entry begins here, because what was deleted before it stays in the index
+# until a vacuum.
+FLOOR = func.coalesce(select(JournalFloor.seq).where(JournalFloor.id == 1).scalar_subquery(), 0)
 NEWEST = select(*COLUMNS).order_by(Change.seq.desc()).limit(bindparam("most"))
 DESCRIBED = (
     Album.spotify_id,
@@ -139,10 +142,11 @@ def prune(session: Session, before: datetime, most: int) -> int:
     The first younger entry ends the deletion, so that the remaining journal has no gaps even if the
     clock was put back. The highest number deleted is stored in `JournalFloor`.
     """
-    younger = select(func.min(Change.seq)).where(Change.at >= before).scalar_subquery()
-    old = select(Change.seq).where(or_(younger.is_(None), Change.seq < younger))
-    oldest = old.order_by(Change.seq).limit(most).scalar_subquery()
-    statement = delete(Change).where(Change.seq.in_(oldest)).returning(*MARKED)
+    kept = select(Change.seq, Change.at).where(Change.seq > FLOOR)
+    oldest = kept.order_by(Change.seq).limit(most).cte("oldest")
+    younger = select(func.min(oldest.c.seq)).where(oldest.c.at >= before).scalar_subquery()
+    old = select(oldest.c.seq).where(or_(younger.is_(None), oldest.c.seq < younger))
+    statement = delete(Change).where(Change.seq.in_(old)).returning(*MARKED)
     deleted = session.execute(statement, execution_options=IN_BULK).all()
     if deleted:
         last = max(deleted, key=lambda row: row.seq)
@@ -188,7 +192,7 @@ def reach(session: Session) -> JournalReach:
 @cache
 def _ends() -> Select[Any]:
     floor = select(JournalFloor.seq, JournalFloor.mark).where(JournalFloor.id == 1).subquery()
-    oldest = select(func.min(Change.seq)).scalar_subquery()
+    oldest = select(func.min(Change.seq)).where(Change.seq > FLOOR).scalar_subquery()
     newest = select(*MARKED).order_by(Change.seq.desc()).limit(1).subquery()
     one = select(literal(1).label("one")).subquery()
     ends = one.outerjoin(floor, true()).outerjoin(newest, true())

@@ -5,12 +5,12 @@ Spotify's terms do not let its content be kept indefinitely (developer.spotify.c
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, SyncRun
+from models import Album, AlbumArtist, Artist, ArtistCheck, ArtistSchedule, FormerAlbum, SyncRun
 from server.storage import changes, following, sync_runs
 from server.storage.bulk import IN_BULK, is_any_of
 from server.storage.changes import AlbumChange
@@ -23,7 +23,7 @@ UNCHECKED_FOR = timedelta(days=365)
 
 @dataclass(frozen=True)
 class Deleted:
-    """How many rows were deleted, at most BATCH of each table in one batch."""
+    """How many rows were deleted: at most BATCH of each table in one batch, and lone artists."""
 
     albums: int = 0
     artists: int = 0
@@ -39,7 +39,7 @@ class Deleted:
     @property
     def more(self) -> bool:
         """Whether another batch may find more to delete."""
-        return BATCH in (self.albums, self.artists, self.entries)
+        return BATCH in (self.albums, self.entries)
 
 
 def delete_batch(
@@ -59,24 +59,25 @@ def delete_batch(
     if not sync_runs.is_steady(session, now, SyncRun.outcome == "complete"):
         return Deleted()
     wanted = list(following.wanted(session, allowed))
-    albums = _delete_albums(session, wanted, now - keep, now)
-    artists = _delete_artists(session)
+    albums, credited = _delete_albums(session, wanted, now - keep, now)
+    states, replaced = former.prune(session, now, BATCH)
+    artists = _delete_lone_artists(session, credited | replaced)
     if albums or artists:
         session.execute(select(func.pg_notify(CHANNEL, origin)))
     before = now - keep
     entries = changes.prune(session, before, BATCH), _delete_runs(session, before)
     checks = _delete_checks(session, before), _delete_schedules(session, wanted, before)
-    states = former.prune(session, now, BATCH)
     return Deleted(albums, artists, max(*entries, *checks, states))
 
 
 def _delete_albums(
     session: Session, wanted: Collection[str], before: datetime, now: datetime
-) -> int:
+) -> tuple[int, set[int]]:
     """Delete old albums with their credits and listings, and write that to the journal.
 
     One of a wanted artist stays until the next check of it, however rare these are, for
-    UNCHECKED_FOR at most: it would be found again, as new.
+    UNCHECKED_FOR at most: it would be found again, as new. Returns how many were deleted, and our
+    ids of the artists that they were credited to, now or lately.
     """
     unchecked = exists().where(
         AlbumArtist.album_id == Album.id,
@@ -86,30 +87,45 @@ def _delete_albums(
         is_any_of(ArtistSchedule.artist, wanted),
     )
     stays = unchecked & (Album.last_seen_at >= now - UNCHECKED_FOR)
-    old = select(Album.spotify_id).where(Album.last_seen_at < before, ~stays)
-    albums = sorted(session.scalars(old.order_by(Album.last_seen_at).limit(BATCH)))
-    if albums:
-        described = changes.read_summaries(session, albums)
-        statement = delete(Album).where(is_any_of(Album.spotify_id, albums))
-        session.execute(statement, execution_options=IN_BULK)
-        deleted = [AlbumChange(album, "deleted") for album in albums]
-        changes.record(session, deleted, described, now)
-    return len(albums)
+    old = select(Album.spotify_id).where(
+        Album.last_seen_on <= before.astimezone(UTC).date(), Album.last_seen_at < before, ~stays
+    )
+    albums = sorted(session.scalars(old.order_by(Album.last_seen_on).limit(BATCH)))
+    if not albums:
+        return 0, set()
+    described = changes.read_summaries(session, albums)
+    these = is_any_of(Album.spotify_id, albums)
+    credited = select(AlbumArtist.artist_id).join(Album).where(these)
+    before_a_change = select(func.unnest(FormerAlbum.artists)).join(Album).where(these)
+    artists = set(session.scalars(credited.union(before_a_change)))
+    session.execute(delete(Album).where(these), execution_options=IN_BULK)
+    deleted = [AlbumChange(album, "deleted") for album in albums]
+    changes.record(session, deleted, described, now)
+    return len(albums), artists
 
 
-def _delete_artists(session: Session) -> int:
-    orphans = select(Artist.id).where(~exists().where(AlbumArtist.artist_id == Artist.id))
-    statement = delete(Artist).where(Artist.id.in_(orphans.limit(BATCH).scalar_subquery()))
-    return len(session.scalars(statement.returning(Artist.id), execution_options=IN_BULK).all())
+def _delete_lone_artists(session: Session, artists: Collection[int]) -> int:
+    """Delete those of `artists`, by our ids, that are credited on no album; return how many.
+
+    A search of all artists would grow with the table.
+    """
+    if not artists:
+        return 0
+    credited = exists().where(AlbumArtist.artist_id == Artist.id)
+    these = Artist.id == any_(bindparam(None, list(artists), ARRAY(BigInteger)))
+    lone = delete(Artist).where(these, ~credited).returning(Artist.id)
+    return len(session.scalars(lone, execution_options=IN_BULK).all())
 
 
 def _delete_runs(session: Session, before: datetime) -> int:
-    """Delete old runs; the newest of each outcome stays, because freshness is read from it."""
-    kinds = SyncRun.outcome, SyncRun.changed, SyncRun.added > 0
-    newest = select(func.max(SyncRun.id)).group_by(*kinds)
+    """Delete old runs; the newest of each kind stays, because freshness is read from it."""
+    outcomes = (SyncRun.outcome == each for each in ("complete", "partial", "failed"))
+    kinds = (*outcomes, SyncRun.changed, SyncRun.added > 0)
+    newest = (select(func.max(SyncRun.id)).where(kind).scalar_subquery() for kind in kinds)
     runs = (
         select(SyncRun.id)
-        .where(SyncRun.finished_at < before, SyncRun.id.not_in(newest))
+        .where(SyncRun.finished_at < before)
+        .where(*(SyncRun.id.is_distinct_from(each) for each in newest))
         .order_by(SyncRun.finished_at)
         .limit(BATCH)
     )

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, get_args
 import orjson
 from sqlalchemy import (
     ARRAY,
-    CTE,
     BigInteger,
     ColumnElement,
     Select,
@@ -26,7 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Listing
-from models.album import LATEST_FIRST, SEEN_FIRST
+from models.album import LATEST_FIRST, latest_first, nearest_first, seen_first
+from models.listing import SPAN
 from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType, Portion
@@ -48,12 +48,6 @@ from server.storage import freshness
 from server.storage.bulk import is_any_of
 from server.storage.reading.sources import BASELINE, BASELINE_COLUMNS
 
-NEAREST_FIRST = (  # LATEST_FIRST backwards, so that the same index holds it
-    Album.release_date.nulls_first(),
-    Album.created_at,
-    Album.position.desc(),
-    Album.spotify_id.desc(),
-)
 OF_ARTISTS = Depth(1000, 500)  # for the artists of one query: 20 releases of each of 50
 VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
@@ -77,6 +71,9 @@ ALBUM_COLUMNS = (
     # As one text, because an album has up to 180 markets, and most albums have the same ones.
     func.array_to_string(Album.available_markets, " ").label("markets"),
 )
+# What the windows of some artists' releases are cut by, read once for all windows.
+NAMES = ("id", "spotify_id", "album_type", "release_date", "created_at", "position")
+ORDERING = tuple(getattr(Album, name) for name in NAMES)
 ARTIST_COLUMNS = (
     Artist.id,
     Artist.spotify_id,
@@ -126,9 +123,11 @@ def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
     if portion.at is None:
         return _of_artists(session, portion.artists, today)
     day, where = date.fromisoformat(portion.at), zone(portion.tz)
+    begin, end = start_of_day(day, where), end_of_day(day, where)
     listed = select(Listing.album_id).where(
-        Listing.since < end_of_day(day, where),
-        or_(Listing.until.is_(None), Listing.until > start_of_day(day, where)),
+        SPAN.op("&&")(func.tstzrange(begin, end)),  # for the index, which takes both ends together
+        Listing.since < end,
+        or_(Listing.until.is_(None), Listing.until > begin),
     )
     return _complete(session, Album.id.in_(listed))
 
@@ -155,7 +154,8 @@ def load_of_artists(
     `today` is the day in UTC. Each order is cut as in `load`, so that the snapshot stays as small
     however many artists there are.
     """
-    latest = _latest(_held(depth, _credited(artists).cte("theirs")))
+    theirs = select(*ORDERING).where(Album.id.in_(_credited(artists))).cte("theirs")
+    latest = _latest(_held(depth, theirs.c))
     return _cut(session, latest, today, depth)
 
 
@@ -213,23 +213,20 @@ def _read(session: Session, latest: Select[Any], **parameters: Any) -> Read:
     return Read(tuple(entries), baseline)
 
 
-def _held(depth: Depth, among: CTE | None = None) -> ColumnElement[bool]:
+def _held(depth: Depth, of: Any = Album) -> ColumnElement[bool]:
     """Select the first releases in each order on the day `today`, of all types and of each type.
 
     Each part is read through one index. Upcoming releases have a window of their own, the nearest
-    first. With `among`, only the releases whose `id` is in it are selected.
+    first. With `of`, columns of a table of ORDERING, only the releases in it are selected.
     """
     day = bindparam("today", type_=Album.release_date.type)
-    every = select(Album.id)
-    if among is not None:
-        every = every.where(Album.id.in_(select(among.c.id)))
-    out = every.where(or_(Album.release_date.is_(None), Album.release_date <= day))
-    upcoming = every.where(Album.release_date > day).order_by(*NEAREST_FIRST)
+    out = select(of.id).where(or_(of.release_date.is_(None), of.release_date <= day))
+    upcoming = select(of.id).where(of.release_date > day).order_by(*nearest_first(of))
     windows = [upcoming.limit(depth.overall)]
-    for order in (LATEST_FIRST, SEEN_FIRST):
+    for order in (latest_first(of), seen_first(of)):
         windows.append(out.order_by(*order).limit(depth.overall))
         for name in get_args(AlbumType):
-            of_type = out.where(Album.album_type == name)
+            of_type = out.where(of.album_type == name)
             windows.append(of_type.order_by(*order).limit(depth.of_type))
     return Album.id.in_(union(*(select(each.subquery().c.id) for each in windows)))
 

@@ -143,7 +143,14 @@ NOT_RUN = {
     "python -m pytest -n 0 tests/integration/api/test_status.py -k NAME": "runs tests, as this",
     "apt install postgresql": "changes the machine as root, from a network; CI does it",
     "ssh -L 5000:127.0.0.1:5000 pi@raspberrypi.local": "takes another host",
-    "python -m tests.bench.http …": "takes minutes; CI runs its short form, `make bench-short`",
+    **dict.fromkeys(
+        [
+            "python -m tests.bench.http …",
+            "python -m tests.bench.scale …",
+            "python -m tests.bench.scale",
+        ],
+        "takes minutes; CI runs its short form, `make bench-short`",
+    ),
     **dict.fromkeys(
         [
             "docker compose up",

@@ -172,14 +172,19 @@ def follows(
     """Compare two rows by (left, right, descending), most significant first: left after right.
 
     With `before`, left before right; `inclusive` allows equal rows. The first ones, as far as they
-    have the same direction, are also compared as one row: so an index finds where to begin.
+    have the same direction, are compared as one row: so an index finds where to begin. The rest is
+    put in such a way that the planner takes it for true nearly always, as it is; otherwise it would
+    expect few rows, and sort all that follow instead of reading the first ones in order.
     """
-    exact: Any = true() if inclusive else false()
-    for left, right, descending in reversed(values):
-        beyond = left < right if descending is not before else left > right
-        exact = or_(beyond, and_(left == right, exact))
     first = values[0][2]
     count = next((n for n, each in enumerate(values) if each[2] is not first), len(values))
     left, right = (tuple_(*(each[side] for each in values[:count])) for side in (0, 1))
-    bound = left <= right if first is not before else left >= right
-    return and_(bound, exact)
+    smaller = first is not before
+    if count == len(values) and not inclusive:
+        return left < right if smaller else left > right
+    bound = left <= right if smaller else left >= right
+    exact: Any = true() if inclusive else false()
+    for one, other, descending in reversed(values[count:]):
+        beyond = one < other if descending is not before else one > other
+        exact = or_(beyond, and_(one == other, exact))
+    return and_(bound, or_(*(one != other for one, other, _ in values[:count]), exact))

@@ -20,7 +20,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from models import Album, AlbumArtist, FormerAlbum, FormerArtist
 from server.storage.bulk import IN_BULK
@@ -74,15 +74,24 @@ def _credited() -> ColumnElement[Any]:
     return func.coalesce(theirs.correlate(Album).scalar_subquery(), none)
 
 
-def prune(session: Session, now: datetime, most: int) -> int:
-    """Delete up to `most` of the former states that no cursor needs, of each kind; return how many.
+def prune(session: Session, now: datetime, most: int) -> tuple[int, set[int]]:
+    """Delete up to `most` of the former states that no cursor needs, of each kind.
 
-    Those of deleted albums and artists have been deleted with these.
+    The newest of each kind stays: a reading that began after it must not take the database for one
+    that was restored. Those of deleted albums and artists have been deleted with these. Returns how
+    many were deleted of the kind with most, and our ids of the artists that these albums were
+    credited to.
     """
-    deleted = 0
-    for model in (FormerAlbum, FormerArtist):
-        old = select(model.id).where(model.changed_at < now - KEPT_FOR).limit(most)
-        statement = delete(model).where(model.id.in_(old.scalar_subquery())).returning(model.id)
-        ids = session.scalars(statement, execution_options=IN_BULK).all()
-        deleted = max(deleted, len(ids))
-    return deleted
+    albums = delete(FormerAlbum).where(_past(FormerAlbum, now, most)).returning(FormerAlbum.artists)
+    artists = delete(FormerArtist).where(_past(FormerArtist, now, most)).returning(FormerArtist.id)
+    credited = session.scalars(albums, execution_options=IN_BULK).all()
+    named = session.scalars(artists, execution_options=IN_BULK).all()
+    return max(len(credited), len(named)), {artist for each in credited for artist in each}
+
+
+def _past(
+    model: type[FormerAlbum] | type[FormerArtist], now: datetime, most: int
+) -> ColumnElement[bool]:
+    newest = select(func.max(aliased(model).id)).scalar_subquery()
+    old = select(model.id).where(model.changed_at < now - KEPT_FOR, model.id < newest).limit(most)
+    return model.id.in_(old.scalar_subquery())

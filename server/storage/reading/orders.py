@@ -34,6 +34,7 @@ VALUES: dict[Segment, tuple[str, ...]] = {  # columns of the index, as they are 
     "announced": ("release_date", "created_at", "position", "spotify_id"),
     "name": ("name", "spotify_id"),
 }
+CUT_NAME = "cut_name"
 DESCENDING = {"release_date", "created_at"}
 
 
@@ -62,7 +63,7 @@ class Course(NamedTuple):
         """Return the columns that order a segment, with their names and whether they descend."""
         return [
             (
-                _cut(rows.folded_name) if name == "name" else getattr(rows, name),
+                cut_name(rows) if name == "name" else getattr(rows, name),
                 name,
                 (name in DESCENDING) is self.downward,
             )
@@ -167,8 +168,13 @@ class Walk:
         return day_in(facts.created_at, self.where).isoformat(), 1, *rest
 
 
-def _cut(name: Any) -> ColumnElement[str]:
-    return func.left(name, literal_column(str(NAME_LENGTH)))
+def cut_name(rows: Rows) -> ColumnElement[str]:
+    """Select what albums are ordered by as their name: the column CUT_NAME of a subquery with it.
+
+    The planner knows that such a subquery is in order only if it has this as a column.
+    """
+    found: ColumnElement[str] | None = getattr(rows, CUT_NAME, None)
+    return func.left(rows.folded_name, literal_column(str(NAME_LENGTH))) if found is None else found
 
 
 def day_of(moment: Any) -> ColumnElement[str]:

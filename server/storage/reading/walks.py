@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from functools import cmp_to_key, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, and_, any_, func, literal_column, select, union_all
+from sqlalchemy import Select, and_, any_, literal_column, select, union_all
 from sqlalchemy.orm import Session
 
-from models.album import NAME_LENGTH
 from server.catalog.reading import Place, rank
 from server.storage.reading import prepared
 from server.storage.reading.filters import Filters, Wanted, matches
-from server.storage.reading.orders import Course, Segment, Walk
+from server.storage.reading.orders import CUT_NAME, Course, Segment, Walk, cut_name
 from server.storage.reading.prepared import SHAPES, Prepared, prepare
 from server.storage.reading.sources import past, present, unchanged
 
@@ -137,6 +136,8 @@ def _examined(filters: Filters, course: Course, segment: Segment, *, is_few: boo
     within = statement.where(*_within(course, segment, album), *_of_type(filters, album))
     if is_few:
         return within.where(album.id == any_(prepared.ids("few")))
+    if course.order == "name":
+        within = within.add_columns(cut_name(album).label(CUT_NAME))
     return within.order_by(*course.ordered(segment, album)).limit(prepared.number("examined"))
 
 
@@ -155,7 +156,7 @@ def _of_type(filters: Filters, rows: Any) -> list[Any]:
 
 
 def _name(rows: Any) -> Any:
-    return func.left(rows.folded_name, literal_column(str(NAME_LENGTH))).label("name")
+    return cut_name(rows).label("name")
 
 
 @lru_cache(SHAPES)

@@ -124,3 +124,19 @@ def test_0009_derives_of_old_rows_what_is_derived_of_new_ones(database: Database
     back_and_forth(database.engine, "0008")
     with Session(database.engine) as session:
         assert [session.execute(each).all() for each in (albums_of, artists_of)] == before
+
+
+def test_0007_deletes_artists_that_a_change_of_credits_has_left_without_releases(
+    database: Database,
+) -> None:
+    with Session(database.engine) as session, session.begin():
+        sweeps.record_sweep(session, sweep(albums(1)), AT, lambda: AT)
+        session.execute(
+            text(
+                "INSERT INTO artists (spotify_id, name, uri, external_urls) "
+                "VALUES ('lone', 'Lone', 'spotify:artist:lone', '{}')"
+            )
+        )
+    back_and_forth(database.engine, "0006")
+    with Session(database.engine) as session:
+        assert session.scalars(select(Artist.spotify_id)).all() == [spotify_id("artist", 0)]

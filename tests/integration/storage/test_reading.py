@@ -201,12 +201,16 @@ def test_a_baseline_that_the_database_never_had_is_refused(world: World) -> None
 def test_former_states_are_deleted_once_no_cursor_needs_them(world: World) -> None:
     world.sync(COUNT)
     world.sync(COUNT)
+    position = world.page(query.parse(AlbumsQuery, "limit=3"), None, 3).position
     with Session(world.engine) as session, session.begin():
-        assert former.prune(session, world.at + former.KEPT_FOR - timedelta(hours=1), 10**6) > 0
+        early = world.at + former.KEPT_FOR - timedelta(hours=1)
+        assert former.prune(session, early, 10**6)[0] > 0
         newest = select(func.max(FormerAlbum.changed_at))
         assert session.scalar(newest) == world.at, "the last sync may have readers"
         former.prune(session, world.at + former.KEPT_FOR + timedelta(hours=1), 10**6)
-        assert session.scalar(newest) is None
+        assert session.scalar(select(func.count()).select_from(FormerAlbum)) == 1
+    asked = query.parse(AlbumsQuery, "limit=3")
+    assert world.page(asked, position, 3), "readings that began after it go on"
     longest = timedelta(days=reading.VALID_DAYS + 2)  # a day ends later in some zones
     assert longest <= former.KEPT_FOR
     assert NAME_LENGTH == snapshot.NAME_LENGTH, "memory and indexes order alike"

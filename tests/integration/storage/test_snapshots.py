@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, func, select, text, update
 from sqlalchemy.orm import Session
 
-from models import Album, Artist
+from models import Album, Artist, Listing
 from server.catalog.query import Portion
 from server.catalog.release import Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
@@ -183,6 +183,22 @@ def test_of_artists_all_releases_are_read_up_to_a_number_that_memory_bears(
         found = snapshots.load_portion(session, one, TODAY)
         assert (len(found.albums), found.depth) == (whole, snapshots.OF_ARTISTS)
         assert numbers(found)[0] == 5000
+
+
+def test_the_releases_of_a_day_are_found_even_if_a_clock_was_put_back_meanwhile(
+    database: Database,
+) -> None:
+    """Then a listing may end before it begins."""
+    take(database, albums(2))
+    ended = Listing.since - timedelta(hours=1)
+    with Session(database.engine) as session, session.begin():
+        session.execute(update(Listing).where(Listing.album_id == 2).values(until=ended))
+    days = {}
+    for day in (19, 20, 21):
+        with Session(database.engine) as session:
+            found = snapshots.load_portion(session, Portion(f"2026-11-{day}"), TODAY)
+        days[day] = numbers(found)
+    assert days == {19: [], 20: [0, 1], 21: [0]}
 
 
 @pytest.mark.parametrize(

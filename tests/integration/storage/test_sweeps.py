@@ -65,6 +65,16 @@ def test_an_unchanged_album_writes_nothing_but_when_it_was_last_seen(copy: Copy)
         assert kept.updated_at == kept.created_at < kept.last_seen_at == copy.at
 
 
+def test_an_unchanged_album_is_updated_in_place_without_any_index(copy: Copy) -> None:
+    counts = text(
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'albums'"
+    )
+    copy.take(albums(20))
+    with Session(copy.engine) as session:
+        sweeps.record_sweep(session, sweep(albums(20)), copy.at, lambda: copy.at + copy.every)
+        assert session.execute(counts).one() == (20, 20)
+
+
 def test_a_changed_field_is_updated_and_journalled_with_old_and_new(copy: Copy) -> None:
     copy.take([album(1)])
     tally = copy.take([album(1, name="Album 1 (Deluxe)", total_tracks=14)])

@@ -222,6 +222,23 @@ async def test_an_artist_stays_with_any_album_left(keeper: Keeper, clock: Clock)
     assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 1)]
 
 
+@pytest.mark.gen_test
+async def test_an_artist_who_lost_the_last_credit_goes_once_no_reading_shows_it_any_more(
+    keeper: Keeper, clock: Clock
+) -> None:
+    both = [artist(1), artist(2)]
+    await keeper.take([album(1, artists=both), album(2, artists=both)])
+    await keeper.take([album(1, artists=[artist(1)]), album(2, artists=[artist(1)])])
+    await keeper.pass_days(8, [album(1, artists=[artist(1)])])
+    assert (await keeper.retention.clear()).artists == 0
+    await keeper.pass_days(2, [album(1, artists=[artist(1)])])
+    assert (await keeper.retention.clear()).artists == 1
+    await keeper.take([album(1, artists=[artist(3)])])
+    await keeper.pass_days(91, albums(1, 7))  # the album goes before its former state does
+    await keeper.retention.clear()
+    assert await keeper.all(select(Artist.spotify_id)) == [spotify_id("artist", 7)]
+
+
 @pytest.mark.parametrize("outcome", ["no sync", "a partial sync", "a complete one long ago"])
 @pytest.mark.gen_test
 async def test_nothing_goes_as_long_as_no_sync_could_see_everything(
