@@ -21,10 +21,11 @@ from server.openapi.operations import (
 HEADERS = VALIDATED, DATED  # the latter only after the first sync
 
 CHANGES = (
-    "To maintain a copy: fetch all pages of `/api/albums/?upcoming=include`, which must have the "
-    "same `place`; then request the changes after that place with `include=stored`, again with the "
-    "`place` of each answer, until `up_to_date` is true, and continue from there at regular "
-    "intervals. Each change replaces the release by `stored`, or removes it if that is null. "
+    "To maintain a copy: fetch all pages of `/api/albums/?upcoming=include`, take their `place` "
+    "(the lowest, if they have several), then request the changes after it with `include=stored`, "
+    "again with the `place` of each answer, until `up_to_date` is true, and continue from there at "
+    "regular intervals. Each change replaces the release by `stored`, or removes it if that is "
+    "null. "
     "Changes are stored for 90 days by default. If changes after `after` have been deleted, or "
     "`after` belongs to another journal because the database was restored from a backup, the "
     "response is 410: start again. `after=0` means all changes since the very first, so it returns "

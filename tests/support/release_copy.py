@@ -13,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-LIST = "/api/albums/?upcoming=include&limit=500"
+LIST = "/api/albums/?upcoming=include&limit={}"
 LATER = (429, 500, 502, 503, 504)  # asked too often, or the server is stopped or replaced
 
 
@@ -21,7 +21,7 @@ class ReleaseCopy:
     """The releases of a server, by Spotify's id, as they are at `place` in its journal.
 
     Store both in one transaction, and start from there. `pause` is in seconds; `limit` is the
-    number of changes that are requested at once.
+    number of releases or changes that are requested at once.
     """
 
     def __init__(self, server: str, pause: float = 5, limit: int = 100) -> None:
@@ -39,7 +39,6 @@ class ReleaseCopy:
             page = self.changes(self.place, self.limit)
             if page is None:  # the journal does not reach back to this place
                 self.place = ""
-                self.wait(self.pause)  # a list that is as old may be cached
                 continue
             for change in page["items"]:
                 if change["stored"] is None:
@@ -49,17 +48,19 @@ class ReleaseCopy:
             self.place, up_to_date = page["place"], page["up_to_date"]
 
     def read_all(self) -> None:
-        """Read the list, until all its pages are at the same place in the journal."""
-        pages: list[Any] = []
-        while len({page["place"] for page in pages}) != 1:
-            if pages:
-                self.wait(self.pause)
-            pages, address = [], self.server + LIST
-            while address:
-                pages.append(self.get(address))
-                address = pages[-1]["next"]
-        self.releases = {each["spotify_id"]: each for page in pages for each in page["items"]}
-        self.place = pages[0]["place"]
+        """Read the list; then the copy is as old as the oldest of its pages."""
+        while not self.closed:
+            pages, address = [], self.server + LIST.format(self.limit)
+            while address and (page := self.get(address)):
+                pages.append(page)
+                address = page["next"]
+            places = {page["place"] for page in pages}
+            if not address and all(self.changes(place, 1) for place in places):
+                items = [release for page in pages for release in page["items"]]
+                self.releases = {release["spotify_id"]: release for release in items}
+                self.place = min(places, key=lambda place: int(place.partition("-")[0]))
+                return
+            self.wait(self.pause)  # the database was restored, and a server or cache is behind
 
     def changes(self, place: str, limit: int) -> Any:
         """Request a page of the journal; None if it does not reach back to this place."""
@@ -87,13 +88,13 @@ class ReleaseCopy:
             self.wait(self.pause)
 
     def get(self, address: str) -> Any:
-        """Return the JSON at an address; None if it is gone (410)."""
+        """Return the JSON at an address; None if its place (410) or cursor (400) is refused."""
         while True:
             try:
                 with self.open(address) as answer:
                     return json.load(answer)
             except HTTPError as error:
-                if error.code == 410:
+                if error.code in (400, 410):
                     return None
                 if error.code not in LATER:
                     raise
