@@ -121,6 +121,12 @@ Index("ix_albums_seen_of_type", Album.album_type, *SEEN_FIRST)
 Index("ix_albums_last_seen_on", Album.last_seen_on)
 Index("ix_albums_name", *NAME_FIRST)
 Index("ix_albums_work", Album.work)
+Index(  # only where the database has pg_trgm
+    "ix_albums_trigrams",
+    Album.folded_name,
+    postgresql_using="gin",
+    postgresql_ops={"folded_name": "gin_trgm_ops"},
+)
 Index(
     "ix_albums_announced",
     *LATEST_FIRST,

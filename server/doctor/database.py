@@ -4,6 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
+import sqlalchemy
 from sqlalchemy import Engine
 
 from server.config import private_files
@@ -15,6 +16,7 @@ from server.database.executor import Database
 from server.doctor.report import Finding
 from server.errors import DatabaseError, DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 
+SLOW_SEARCH = "; as it lacks pg_trgm, `q` with `limit` finds rare words only page by page"
 ADVICE = "check DATABASE_URL, and that PostgreSQL is running there"
 
 
@@ -27,16 +29,20 @@ async def of_database(database: Database) -> Finding:
             text = f"{address} does not exist yet; the first run creates it"
             return Finding("note", "database", text)
         await database.start()
-        await database.compute(_inspect, database.engine)
+        has_trigrams = await database.compute(_inspect, database.engine)
     except DatabaseUnavailable as error:
         return Finding("fault", "database", error.fault, error.fix or ADVICE)
     except DatabaseError as error:
         return Finding("fault", "database", error.fault, error.fix)
-    return Finding("ok", "database", f"reachable; its schema is the newest ({schema.newest()})")
+    text = f"reachable; its schema is the newest ({schema.newest()})"
+    return Finding("ok", "database", text if has_trigrams else text + SLOW_SEARCH)
 
 
-def _inspect(engine: Engine) -> None:
-    """Raise the first fault as a DatabaseError, in the order in which faults must be fixed."""
+def _inspect(engine: Engine) -> bool:
+    """Raise the first fault as a DatabaseError, in the order in which faults must be fixed.
+
+    Returns whether the database has the indexes of trigrams.
+    """
     with translated_errors():
         if schema.is_missing(engine.url):
             raise DatabaseUnavailable(
@@ -56,6 +62,8 @@ def _inspect(engine: Engine) -> None:
                 if error.fix == schema.CREATE:
                     preflight.require_rights(connection, behind=True)
                 raise
+            found = sqlalchemy.text("SELECT to_regclass('ix_albums_trigrams') IS NOT NULL")
+            return bool(connection.scalar(found))
 
 
 def require_place(folder: Path) -> None:

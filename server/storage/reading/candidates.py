@@ -1,25 +1,29 @@
 """Finds all albums that may match, where an index says which they are and they are few.
 
-So a rare artist or day is found at once, however far apart its releases are in the order.
+So a rare artist, day or word is found at once, however far apart its releases are in the order.
 """
 
 from collections.abc import Sequence
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import any_, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, any_, or_, select, text, union
+from sqlalchemy.orm import Session, aliased
 
-from models import Album, AlbumArtist, Artist, Listing
+from models import Album, AlbumArtist, Artist, FormerArtist, Listing
 from server.catalog.query import ReleaseQuery
 from server.catalog.reading import Order
 from server.catalog.zones import end_of_day, start_of_day
 from server.storage.reading import prepared
 from server.storage.reading.filters import Wanted
 from server.storage.reading.prepared import Prepared, prepare
+from server.storage.reading.sources import LAST_FORMER_ARTIST
 
 FEW = 2000  # albums
-KINDS = ("chosen", "among", "upcoming", "after", "first", "before")
+MIN_WORD = 3  # characters that trigrams can find
+KINDS = ("chosen", "among", "words", "upcoming", "after", "first", "before")
+HAS_TRIGRAMS = text("SELECT to_regclass('ix_albums_trigrams') IS NOT NULL")
 
 
 def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | None:
@@ -30,14 +34,39 @@ def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | No
     if wanted.listed is not None:
         return wanted.listed
     used = wanted.filters.used | ({"upcoming"} if wanted.filters.upcoming == "only" else set())
-    helpful = KINDS[:2] if order == "released" else KINDS  # whose index has the dates
+    helpful = KINDS[:3] if order == "released" else KINDS  # whose index has the dates
     for kind in helpful:
-        if kind in used:
+        if kind in used and (kind != "words" or _can_search(session, wanted)):
             found = _candidates(kind).run(session, {**wanted.values, "most": FEW + 1})
             ids = [row.id for row in found]
             if len(ids) <= FEW:
                 return ids
     return None
+
+
+def _can_search(session: Session, wanted: Wanted) -> bool:
+    """Return whether an index finds the words of a query (migration 0010)."""
+    words = wanted.query.q or ""
+    return len(words) >= MIN_WORD and bool(session.scalar(HAS_TRIGRAMS))
+
+
+def _with_words() -> Select[Any]:
+    """Select the albums whose names, or artists' present or former names, have the words."""
+    credit, artist, former = aliased(AlbumArtist), aliased(Artist), aliased(FormerArtist)
+    words, most = prepared.words("words"), prepared.number("most")
+    parts: list[Select[Any]] = [
+        select(Album.id).where(Album.folded_name.like(words)),
+        select(credit.album_id.label("id"))
+        .join(artist, artist.id == credit.artist_id)
+        .where(artist.folded_name.like(words))
+        .distinct(),
+        select(credit.album_id.label("id"))
+        .join(former, former.artist_id == credit.artist_id)
+        .where(former.folded_name.like(words), former.id > LAST_FORMER_ARTIST)
+        .distinct(),
+    ]
+    every = union(*(select(part.limit(most).subquery()) for part in parts)).subquery()
+    return select(every.c.id)
 
 
 @lru_cache(len(KINDS))
@@ -46,7 +75,10 @@ def _candidates(kind: str) -> Prepared:
     dated = Album.release_date
     if kind in ("chosen", "among"):
         credited = select(AlbumArtist.album_id.label("id")).join(Artist)
-        found = credited.where(Artist.spotify_id == any_(prepared.texts(kind))).distinct()
+        theirs = Artist.spotify_id == any_(prepared.texts(kind))
+        found: Select[Any] = credited.where(theirs).distinct()
+    elif kind == "words":
+        found = _with_words()
     elif kind == "upcoming":
         found = select(Album.id).where(dated > prepared.words("day"))
     elif kind == "before":

@@ -260,10 +260,21 @@ def test_a_page_far_down_is_read_along_an_index_whatever_the_order(
                 assert f"ix_albums_{index} " in plans, (wanted, plans)
             elif index == "name":
                 assert "ix_artists_name" in plans
+        rare = query.parse(kind, "q=c4ca4238&limit=20")
+        asked_of.clear()
+        with Session(database.engine) as session, session.begin():
+            found = pages.read_page(session, rare, None, TODAY, 20)
+        assert found is not None
+        assert (len(found.page.items), found.page.end) == (1, None)
+        searched = [each for each in asked_of if "LIKE" in each[0]]
+        plans = explained(database, searched, "SET LOCAL enable_seqscan = off")  # it is small
+        assert "ix_albums_trigrams" in plans
 
 
-def explained(database: Database, statements: list[tuple[str, Any]]) -> str:
+def explained(database: Database, statements: list[tuple[str, Any]], setting: str = "") -> str:
     with database.engine.connect() as connection:
+        if setting:
+            connection.execute(text(setting))
         return "\n".join(
             row[0]
             for statement, given in statements
