@@ -74,8 +74,10 @@ class StandInHandler(RequestHandler):
         self.world.faulty_connections.take(self.detach(), play)
 
     async def send_answer(self, answer: Answer) -> None:
-        """Send a prepared response, after its delay."""
+        """Send a prepared response, after its delay and once nothing holds it."""
         await asyncio.sleep(answer.delay)
+        if answer.held is not None:
+            await answer.held.wait()
         self.set_status(answer.status, responses.get(answer.status, "Unknown"))
         if isinstance(answer.body, dict):
             self.set_header("Content-Type", JSON_TYPE)

@@ -24,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 CONFIG = DEPLOY / "nginx.conf"
 PLACES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 OFTEN = "200ms"  # between two checks of a server's health
+COUNTED = "600s"  # for how long a client's requests are: also a slow machine reaches the limit
 LIST = "/api/artists/"
 
 
@@ -95,10 +96,18 @@ class Front(HttpClient):
 class Nginx(Front):
     """nginx in front of servers on `ports`; `more` stands below `listen`.
 
-    `patience` replaces the 10 s that a slow client has.
+    `patience` replaces the 10 s that a slow client has, and `rate` the requests of a client that
+    are forgotten each second.
     """
 
-    def __init__(self, folder: Path, *ports: int, more: str = "", patience: str = "10s") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *ports: int,
+        more: str = "",
+        patience: str = "10s",
+        rate: str = "100r/s",
+    ) -> None:
         super().__init__(free_port())
         text = CONFIG.read_text(encoding="utf-8")
         places = "".join(f"{name}_temp_path {folder}/{name};\n" for name in PLACES)
@@ -109,6 +118,7 @@ class Nginx(Front):
             (line, servers),
             ("/var/cache/nginx/freshet", f"{folder}/cache"),
             ("_timeout 10s;", f"_timeout {patience};"),
+            (" rate=100r/s;", f" rate={rate};"),
             ("listen 80;", f"listen 127.0.0.1:{self.port}; {more}"),
         ):
             assert old in text
@@ -142,6 +152,7 @@ class HAProxy(Front):
             ":80 ": f"127.0.0.1:{self.port} ",
             "127.0.0.1:5000": f"127.0.0.1:{server}",
             "inter 2s": f"inter {OFTEN}",
+            "http_req_rate(10s)": f"http_req_rate({COUNTED})",
         }
         file = written(DEPLOY / "haproxy.cfg", folder, changes)
         self._command = [found("haproxy"), "-db", "-f", str(file)]
@@ -156,6 +167,7 @@ class Varnish(Front):
         changes = {
             '.port = "5000";': f'.port = "{server}";',
             ".interval = 2s;": f".interval = {OFTEN};",
+            "1500, 10s)": f"1500, {COUNTED})",
         }
         file = written(DEPLOY / "varnish.vcl", folder, changes)
         place = ["-n", str(folder / "varnish"), "-j", "none"]

@@ -35,10 +35,11 @@ REDIRECT_URI = "http://127.0.0.1:5000/auth/callback/"
 ROBIN = Listener()
 SAM = Listener("standin-account-2", "sam", "Sam of the Stand-in")
 BYTES = bytes | memoryview  # the driver's name for what SQLAlchemy has not been told the type of
-HELD_ROW = (
-    "FROM pg_stat_activity WHERE datname = current_database() "
-    "AND state = 'idle in transaction' AND query LIKE '%FOR UPDATE%'"
+IN_A_TRANSACTION = (
+    "FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
 )
+IDLE = f"SELECT count(*) {IN_A_TRANSACTION}"
+HELD_ROW = f"{IN_A_TRANSACTION} AND query LIKE '%FOR UPDATE%'"
 WAITING = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
     "AND wait_event_type = 'Lock'"

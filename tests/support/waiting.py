@@ -33,7 +33,7 @@ def long() -> bool:
     return bool(os.environ.get("FRESHET_SOAK"))
 
 
-async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Wait for a condition, checked at least every 20 ms; a busy machine may need all `seconds`."""
     pause = pauses(0.02)
     async with asyncio.timeout(seconds):

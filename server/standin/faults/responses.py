@@ -1,5 +1,6 @@
 """Prepared responses: those of scripts, and those of faults that are valid HTTP."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -16,12 +17,16 @@ JSON_TYPE: Final = "application/json; charset=utf-8"
 
 @dataclass(frozen=True)
 class Answer:
-    """A scripted response: a dict is sent as JSON, bytes unchanged, after `delay` seconds."""
+    """A scripted response: a dict is sent as JSON, bytes unchanged.
+
+    It is sent after `delay` seconds, and not before `held` is set, if it is given.
+    """
 
     status: int
     body: bytes | dict[str, Any] = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
+    held: asyncio.Event | None = None
 
 
 def _sample() -> bytes:

@@ -181,10 +181,12 @@ async def test_every_process_tells_that_one_of_them_syncs(
     assert [(await status_of(each))["running"] for each in both] == [False, False]
     page = {"albums": {"items": [], "total": 0, "next": None}}
     status = 200 if outcome == "complete" else 403
-    standin.answer_next("/v1/search", Answer(status, page, delay=3))
+    answered = asyncio.Event()
+    standin.answer_next("/v1/search", Answer(status, page, held=answered))
     sync = asyncio.create_task(first.syncer.sync())
     await until(lambda: second.upstream_status.syncing, 2.5)  # at once, not when it looks again
     assert [(await status_of(each))["running"] for each in both] == [True, True]
+    answered.set()
     assert (await sync).outcome == outcome
     await until(lambda: not second.upstream_status.syncing, 2.5)
     assert [(await status_of(each))["running"] for each in both] == [False, False]

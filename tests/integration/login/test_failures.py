@@ -420,11 +420,13 @@ async def test_a_database_that_goes_away_meanwhile_leaves_nobody_half_in(
     browser = stage.browser()
     back = await browser.agree(await browser.begin())
     me = {"account_id": "account-1", "id": "listener", "display_name": "A"}
-    stage.standin.answer_next(ME, Answer(200, me, delay=0.2))
+    answered = asyncio.Event()
+    stage.standin.answer_next(ME, Answer(200, me, held=answered))
     callback = asyncio.create_task(browser.get(back))
     while not stage.token_calls():
         await asyncio.sleep(0.01)
     bring_back = await away(stage)
+    answered.set()
     database_page(await callback)
     assert browser.session is None
     bring_back()

@@ -15,6 +15,7 @@ from tests.support.clock import Clock
 from tests.support.examples import albums
 from tests.support.login_browser import Browser, SetStage, Stage, read_page
 from tests.support.standins import StartStandIn
+from tests.support.tokens import someone_waits
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
@@ -318,10 +319,14 @@ async def test_a_token_on_its_way_does_not_bring_a_disconnected_login_back(
     browser = await logged_in(stage, ONE)
     stage.clock.forward(hours=2)
     late = {"access_token": "BQ-late", "expires_in": 3600, "refresh_token": "AQ-late"}
-    stage.standin.answer_next("/api/token", Answer(200, late, delay=0.3))
+    answered = asyncio.Event()
+    stage.standin.answer_next("/api/token", Answer(200, late, held=answered))
     asking = asyncio.create_task(stage.freshet.upstream.tokens.access_token())
     await until(lambda: not stage.standin.world.script["/api/token"])
-    assert (await browser.post("/auth/disconnect/")).code == 303
+    leaving = asyncio.create_task(browser.post("/auth/disconnect/"))
+    await someone_waits(stage.freshet.database)
+    answered.set()
+    assert (await leaving).code == 303
     await asking
     await loses_the_login(stage)
     assert await stage.all(PEOPLE) == []

@@ -174,7 +174,7 @@ async def test_spotify_that_is_slow_is_a_504_and_stores_nothing(
     front_of: Callable[..., Front], database: Database, path: str
 ) -> None:
     front = front_of(patience=0.2)
-    front.standin.answer_next(path, Answer(200, {"id": "late"}, delay=1.0))
+    front.standin.answer_next(path, Answer(200, held=asyncio.Event()))
     failure = await front.fails(errors.SpotifySlow)
     assert (failure.status, failure.retry_after) == (504, 60)
     assert await count(database, "logins") == 0

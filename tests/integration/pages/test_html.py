@@ -4,6 +4,7 @@ The checker is Java (npm: vnu-jar). Where it is missing the test is skipped, but
 installs it (`.ci/run`).
 """
 
+import asyncio
 import json
 import os
 import shutil
@@ -124,9 +125,11 @@ async def with_releases(
     )
     await owner.log_in()
     await pages.take(owner, "/", "/status", state="owner")
-    standin.answer_next(RELEASES, Answer(200, {"albums": {"items": []}}, delay=0.3))
+    answered = asyncio.Event()
+    standin.answer_next(RELEASES, Answer(200, {"albums": {"items": []}}, held=answered))
     assert (await owner.post("/status")).code == 303
     await pages.take(owner, "/status", state="running")
+    answered.set()
     await until(lambda: not stage.freshet.syncer.is_running)
     cooldown = Cooldown(clock(), clock() + timedelta(minutes=10), "429 Too many requests")
     await stage.freshet.database.run(STORE.store_cooldown, RELEASES.removeprefix("/v1"), cooldown)

@@ -392,13 +392,16 @@ async def test_who_is_logged_in_syncs_from_the_status(synced: Any) -> None:
 async def test_the_status_says_since_when_a_sync_runs(synced: Any) -> None:
     stage, browser = await synced()
     assert "unning" not in read_page(await browser.get("/status"))
-    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=1))
+    answered = asyncio.Event()
+    empty = Answer(200, {"albums": {"items": []}}, held=answered)
+    stage.standin.answer_next(f"/v1{RELEASES}", empty)
     sync = asyncio.create_task(stage.freshet.syncer.sync())
     await until(lambda: stage.freshet.syncer.running_since)
     page = read_page(await browser.get("/status"))
     assert '<span data-running="/api/status">Running since 20 November 2026, 05:00 UTC' in page
     assert '<noscript><meta http-equiv="refresh" content="5"></noscript>' in page
     assert '<script src="/static/status.js" defer></script>' in page
+    answered.set()
     await sync
     page = read_page(await browser.get("/status"))
     assert "unning" not in page
@@ -414,9 +417,12 @@ async def test_a_sync_that_cannot_be_is_a_page_with_its_status(synced: Any, cloc
     for origin, site in (("https://evil.example", "cross-site"), (None, "same-site"), (None, None)):
         page = read_page(await browser.post("/status", origin=origin, site=site), 403)
         assert "did not come from this server" in page
-    stage.standin.answer_next(f"/v1{RELEASES}", Answer(200, {"albums": {"items": []}}, delay=0.2))
+    answered = asyncio.Event()
+    empty = Answer(200, {"albums": {"items": []}}, held=answered)
+    stage.standin.answer_next(f"/v1{RELEASES}", empty)
     assert (await browser.post("/status")).code == 303
     assert "A sync is already running" in read_page(await browser.post("/status"), 409)
+    answered.set()
     await until(lambda: not stage.freshet.syncer.is_running)
     cooldown = Cooldown(clock(), clock() + timedelta(seconds=777), "429 Too many requests")
     await stage.freshet.database.run(STORE.store_cooldown, RELEASES, cooldown)

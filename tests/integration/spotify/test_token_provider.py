@@ -671,10 +671,12 @@ async def test_a_token_refused_just_as_the_keeper_forgets_it_is_not_taken_up_aga
     await log_in(standin)
     provider = make_provider(standin)
     standin.expire_tokens()
-    standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, delay=0.3))
+    answered = asyncio.Event()
+    standin.answer_next(ME, Answer(EXPIRED.status, EXPIRED.body, held=answered))
     asked = asyncio.create_task(client_of(standin, provider).get("/me"))
     await until(lambda: not standin.world.script.get(ME))
     provider.forget()
+    answered.set()
     assert (await asked)["account_id"] == ROBIN.account_id
     assert asked_for_tokens(standin) == 1
 
@@ -763,11 +765,13 @@ async def test_a_login_made_anew_outlives_a_late_refusal_of_the_one_before(
     standin = start_standin(albums(3), clock=clock)
     await log_in(standin)
     client = client_of(standin, make_provider(standin))
-    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, delay=0.5))
+    answered = asyncio.Event()
+    standin.answer_next(path, Answer(403, NOT_REGISTERED.body, held=answered))
     asked = asyncio.create_task(client.get("/browse/new-releases"))
     await until(lambda: not standin.world.script.get(path))
     clock.forward(seconds=1)
     await log_in(standin)  # the user is registered now; the keeper has not heard of it yet
+    answered.set()
     await asked
     assert (await row_of(database)).state == "active"
 

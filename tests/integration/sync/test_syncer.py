@@ -234,12 +234,14 @@ async def test_after_a_429_the_timer_keeps_away(rig: Callable[..., Rig]) -> None
 @pytest.mark.gen_test
 async def test_two_syncs_do_not_overlap(rig: Callable[..., Rig]) -> None:
     full = rig(albums(5))
-    full.standin.answer_next(NEW_RELEASES, Answer(500, b"", {}, delay=0.2))
+    answered = asyncio.Event()
+    full.standin.answer_next(NEW_RELEASES, Answer(500, held=answered))
     first = asyncio.create_task(full.syncer.sync())
-    await asyncio.sleep(0.05)
+    await until(lambda: not full.standin.world.script[NEW_RELEASES])
     await full.syncer.tick()
-    assert full.standin.calls_to(NEW_RELEASES) <= 1
+    answered.set()
     await first
+    assert full.standin.calls_to(NEW_RELEASES) == 1
 
 
 @pytest.mark.gen_test
@@ -255,7 +257,7 @@ async def test_a_sync_that_is_stopped_says_so_and_leaves_nothing_half(
     rig: Callable[..., Rig],
 ) -> None:
     full = rig(albums(5))
-    full.standin.answer_next(NEW_RELEASES, Answer(200, {"albums": {"items": []}}, {}, delay=5))
+    full.standin.answer_next(NEW_RELEASES, Answer(200, held=asyncio.Event()))
     with capture_logs() as logs:
         running = asyncio.create_task(full.syncer.sync())
         await until(lambda: full.standin.calls_to("/api/token"))
@@ -267,7 +269,6 @@ async def test_a_sync_that_is_stopped_says_so_and_leaves_nothing_half(
     assert full.rows(SyncRun) == []
 
 
-@pytest.mark.slow
 @pytest.mark.gen_test
 async def test_a_sync_that_is_stopped_keeps_what_it_has_learnt_of_the_sources(
     rig: Callable[..., Rig],
@@ -275,9 +276,9 @@ async def test_a_sync_that_is_stopped_keeps_what_it_has_learnt_of_the_sources(
     restricted = rig(albums(25), kind=AppKind.RESTRICTED)
     page = {"albums": {"items": albums(10), "next": "?offset=10", "total": 25}}
     restricted.standin.answer_next("/v1/search", Answer(200, page))
-    restricted.standin.answer_next("/v1/search", Answer(200, page, {}, delay=5))
+    restricted.standin.answer_next("/v1/search", Answer(200, page, held=asyncio.Event()))
     running = asyncio.create_task(restricted.syncer.sync())
-    await until(lambda: restricted.standin.calls_to("/v1/search") == 2)
+    await until(lambda: not restricted.standin.world.script["/v1/search"])
     await restricted.syncer.stop()
     assert running.cancelled()
     assert restricted.rows(SyncRun) == []
@@ -425,7 +426,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
     some.syncer._sweepers["background"].seconds = 1.5
     page = {"albums": {"items": albums(10), "next": "?offset=10"}}
     some.standin.answer_next(SEARCH, Answer(200, page))
-    some.standin.answer_next(SEARCH, Answer(200, page, {}, delay=5))
+    some.standin.answer_next(SEARCH, Answer(200, page, held=asyncio.Event()))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("partial", 10)
     assert report.error == "SpotifyTimeout: the sweep was not done in 1.5 s"
@@ -435,7 +436,7 @@ async def test_a_sweep_as_a_whole_has_a_limit_of_time_and_what_came_is_kept(
 async def test_choosing_has_a_limit_of_time_as_well(rig: Callable[..., Rig]) -> None:
     some = rig(albums(35), kind=AppKind.RESTRICTED)
     some.syncer._sweepers["background"].seconds = 1.5
-    some.standin.answer_next(NEW_RELEASES, Answer(200, b"", {}, delay=5))
+    some.standin.answer_next(NEW_RELEASES, Answer(200, held=asyncio.Event()))
     report, _ = await some.sync()
     assert (report.outcome, report.seen) == ("failed", 0)
     assert report.error == "SpotifyTimeout: the sweep was not done in 1.5 s"

@@ -9,6 +9,7 @@ import socket
 import time
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from random import Random
@@ -22,7 +23,9 @@ from tests.system.attacks.mutation import Maker, Stream, again, is_alone, seeds
 FEW, MANY = 100, 20_000
 ATTACKERS, NEIGHBOURS = 24, 4
 PAUSE = 0.005  # seconds between the requests of a neighbour
-QUIET = 0.2  # seconds after which a proxy is not waited for
+QUIET = 0.2  # seconds of silence after which a proxy is not waited for,
+MEANWHILE = 20  # if the neighbours have got that many answers, however slow the machine is,
+AT_MOST = 300  # and in any case after that many times QUIET
 MARKER = re.compile(rb"m\d+x\d+m")
 LAST = b"GET /healthz HTTP/1.1\r\nHost: freshet\r\nConnection: close\r\n\r\n"
 
@@ -82,9 +85,9 @@ class Neighbour:
             self.wrong.append(f"{method} {path}: {said!r} {body[:500]!r}")
 
 
-async def send(port: int, stream: Stream) -> bytes:
-    """All that comes back for a stream."""
-    loop, received = asyncio.get_running_loop(), bytearray()
+async def send(port: int, stream: Stream, answers: Callable[[], int]) -> bytes:
+    """All that comes back for a stream. `answers` counts those that the neighbours have got."""
+    loop = asyncio.get_running_loop()
     with socket.socket() as wire:
         wire.setblocking(False)
         wire.bind((address(Random(stream.seed)), 0))
@@ -95,10 +98,26 @@ async def send(port: int, stream: Stream) -> bytes:
                 await asyncio.sleep(0)
             if stream.ends:
                 wire.shutdown(socket.SHUT_WR)
-        with suppress(OSError, TimeoutError):
-            while chunk := await asyncio.wait_for(loop.sock_recv(wire, 65536), QUIET):
-                received += chunk
-    return bytes(received)
+        return await received(wire, answers)
+
+
+async def received(wire: socket.socket, answers: Callable[[], int]) -> bytes:
+    """All that comes until the connection ends, or nothing comes any more."""
+    loop, got, before = asyncio.get_running_loop(), bytearray(), answers()
+    silent = 0
+    while silent < AT_MOST and not (silent and answers() - before >= MEANWHILE):
+        try:
+            chunk = await asyncio.wait_for(loop.sock_recv(wire, 65536), QUIET)
+        except TimeoutError:
+            silent += 1
+            continue
+        except OSError:
+            break
+        if not chunk:
+            break
+        got += chunk
+        silent, before = 0, answers()
+    return bytes(got)
 
 
 def fault(stream: Stream, received: bytes) -> str | None:
@@ -121,16 +140,16 @@ def test_nobody_gets_an_answer_of_anothers(proxied: ProxiedServer, long: bool) -
     counts = Counter[str]()
     port = proxied.front.port
 
-    async def attacker() -> None:
+    async def attacker(neighbours: list[Neighbour]) -> None:
         for number in numbers:
             stream = Maker(number, target).stream(LAST)
-            received = await send(port, stream)
+            got = await send(port, stream, lambda: sum(each.seen.total() for each in neighbours))
             counts["streams"] += 1
-            counts["answers"] += len(re.findall(rb"HTTP/1\.[01] \d{3} ", received))
-            counts["own markers"] += len(set(MARKER.findall(received)))
-            if what := fault(stream, received):
+            counts["answers"] += len(re.findall(rb"HTTP/1\.[01] \d{3} ", got))
+            counts["own markers"] += len(set(MARKER.findall(got)))
+            if what := fault(stream, got):
                 faults.append(f"{what}; {again(number, 'tests/system/attacks/test_desync.py')}")
-                faults.append(f"{stream.pieces!r}\n{received!r}")
+                faults.append(f"{stream.pieces!r}\n{got!r}")
 
     async def run() -> list[Neighbour]:
         expected = (await proxied.direct.get(LIST)).body
@@ -139,7 +158,7 @@ def test_nobody_gets_an_answer_of_anothers(proxied: ProxiedServer, long: bool) -
         ]
         over = asyncio.Event()
         asking = [asyncio.create_task(each.run(over)) for each in neighbours]
-        await asyncio.gather(*(attacker() for _ in range(ATTACKERS)))
+        await asyncio.gather(*(attacker(neighbours) for _ in range(ATTACKERS)))
         over.set()
         await asyncio.gather(*asking)
         return neighbours

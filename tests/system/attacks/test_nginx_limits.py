@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from server.app.application import Application
 from server.catalog.query import ALL, KINDS, ArtistsQuery
 from tests.support.examples import albums, spotify_id
+from tests.support.loops import Closing
 from tests.support.proxies import CONFIG, LIST, QUERIES, Nginx, Start
 from tests.support.servers import StartFreshet
 from tests.support.standins import StartStandIn
@@ -29,16 +30,12 @@ class Wire:
     """A connection to a server from an address of one's choice."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader, self.writer = reader, writer
-
-    @classmethod
-    async def open(cls, to: Nginx | Application, address: str = OTHER) -> "Wire":
-        return cls(*await asyncio.open_connection("127.0.0.1", to.port, local_addr=(address, 0)))
+        self._reader, self._writer = reader, writer
 
     async def ask(self, path: str, *fields: str) -> tuple[int, str, bytes]:
         """Status, head and body; of a stream of events its first one is the body."""
         lines = [f"GET {path} HTTP/1.1", "Host: test", *fields, "", ""]
-        self.writer.write("\r\n".join(lines).encode())
+        self._writer.write("\r\n".join(lines).encode())
         head = (await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 30)).decode()
         length = re.search(r"\r\nContent-Length: (\d+)", head)
         if length is not None:
@@ -46,6 +43,27 @@ class Wire:
         else:
             body = await asyncio.wait_for(self._reader.readuntil(b"\n\n"), 30)
         return int(head.split()[1]), head, body
+
+
+OpenWire = Callable[..., Awaitable[Wire]]
+
+
+@pytest.fixture
+def open_wire(closing: Closing) -> OpenWire:
+    """Open connections that are closed after the test, also if it fails."""
+
+    async def go(to: Nginx | Application, address: str = OTHER) -> Wire:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", to.port, local_addr=(address, 0)
+        )
+
+        async def close() -> None:
+            writer.close()
+
+        closing(close)
+        return Wire(reader, writer)
+
+    return go
 
 
 @pytest.fixture
@@ -115,20 +133,21 @@ async def test_what_freshet_ignores_makes_no_copy_of_its_own(start_both: Start) 
 
 @pytest.mark.gen_test
 async def test_no_query_gets_another_answer_than_without_nginx(
-    start_standin: StartStandIn, start_freshet: StartFreshet, start_nginx: Start
+    start_standin: StartStandIn,
+    start_freshet: StartFreshet,
+    start_nginx: Start,
+    open_wire: OpenWire,
 ) -> None:
     """Each asked for until it is kept, if it is, with what could be mixed up with it before."""
     freshet = await start_freshet(start_standin(albums(5)), trusted_proxies="127.0.0.1")
-    front, direct = await start_nginx(freshet), await Wire.open(freshet)
+    front, direct = await start_nginx(freshet), await open_wire(freshet)
     for number, path in enumerate((*KINDS, f"/api/artists/{spotify_id('artist', 1)}/")):
-        nginx = await Wire.open(front, f"127.0.1.{number}")  # for the rate
+        nginx = await open_wire(front, f"127.0.1.{number}")  # for the rate
         for asked in (f"{path}?{query}" for query in QUERIES):
             expected, _, body = await direct.ask(asked)
             for _ in range(3):
                 status, _, got = await nginx.ask(asked)
                 assert (status, without_ids(got)) == (expected, without_ids(body)), asked
-        nginx.writer.close()
-    direct.writer.close()
 
 
 def without_ids(body: bytes) -> bytes:
@@ -140,6 +159,7 @@ async def test_thousands_of_made_up_queries_fill_no_cache(
     start_standin: StartStandIn,
     start_freshet: StartFreshet,
     start_nginx: Start,
+    open_wire: OpenWire,
     tmp_path: Path,
     long: bool,
 ) -> None:
@@ -148,13 +168,12 @@ async def test_thousands_of_made_up_queries_fill_no_cache(
     many = 9000 if long else 150
 
     async def attack(number: int) -> None:
-        wire = await Wire.open(nginx, "127.0.0.1")
+        wire = await open_wire(nginx, "127.0.0.1")
         for junk in range(number, many, 10):
             client = f"X-Forwarded-For: 192.0.2.{junk % 200}"
             for query in (f"junk={junk}", f"%6aunk={junk}", f"q={junk:09}x"):
                 status, _, _ = await wire.ask(f"/api/albums/?{query}", client)
                 assert status == 200
-        wire.writer.close()
 
     await asyncio.gather(*map(attack, range(10)))
     lies = size(tmp_path / "cache")
@@ -170,35 +189,35 @@ async def statuses(wires: Sequence[Wire], path: str, *fields: str) -> Counter[in
 
 @pytest.mark.gen_test(timeout=180)
 async def test_streams_of_one_client_are_bounded_and_others_are_served(
-    start_both: Start, long: bool
+    start_both: Start, open_wire: OpenWire, long: bool
 ) -> None:
     nginx = await start_both()
     many, got = 4300 if long else STREAMS + 150, Counter[int]()
     wires = []
     for start, end in pairwise([*range(0, many, 50), many]):  # no more at a time, for the rate
-        some = [await Wire.open(nginx, ATTACKER) for _ in range(start, end)]
+        some = [await open_wire(nginx, ATTACKER) for _ in range(start, end)]
         got += await statuses(some, "/api/events")
         wires += some
         await asyncio.sleep(0.5 if long else 0)
     assert got == {200: STREAMS, 429: many - STREAMS}
-    other = await Wire.open(nginx)
+    other = await open_wire(nginx)
     seconds = []
     for _ in range(20):
         began = asyncio.get_running_loop().time()
         assert (await other.ask(LIST))[0] == 200
         seconds.append(asyncio.get_running_loop().time() - began)
     assert (await other.ask("/api/events"))[0] == 200
-    mine = await Wire.open(nginx, ATTACKER)
+    mine = await open_wire(nginx, ATTACKER)
     assert (await mine.ask(LIST))[0] == 200, "streams are counted apart"
     print(f"\n{many} streams of one client: {got}; others' lists in {1000 * max(seconds):.1f} ms")
-    for wire in [*wires, other, mine]:
-        wire.writer.close()
 
 
 @pytest.mark.gen_test
-async def test_who_asks_too_often_gets_a_problem_and_others_answers(start_both: Start) -> None:
-    nginx = await start_both()
-    wires = [await Wire.open(nginx, ATTACKER) for _ in range(20)]
+async def test_who_asks_too_often_gets_a_problem_and_others_answers(
+    start_both: Start, open_wire: OpenWire
+) -> None:
+    nginx = await start_both(rate="1r/s")  # a slow machine could not ask more often
+    wires = [await open_wire(nginx, ATTACKER) for _ in range(20)]
     got = Counter[int]()
     refused = None
     while refused is None:
@@ -213,21 +232,20 @@ async def test_who_asks_too_often_gets_a_problem_and_others_answers(start_both: 
     assert 'RateLimit-Policy: "rate";q=500;w=5, "requests";q=200;' in head
     assert "Access-Control-Allow-Origin: *\r\n" in head
     assert orjson.loads(body)["status"] == 429
-    other = await Wire.open(nginx)
+    other = await open_wire(nginx)
     assert (await other.ask("/healthz"))[0] == 200
-    for wire in [*wires, other]:
-        wire.writer.close()
 
 
 @pytest.mark.gen_test
 async def test_clients_are_counted_by_network_where_one_has_many_addresses(
     start_both: Start,
+    open_wire: OpenWire,
 ) -> None:
     nginx = await start_both(more=BEHIND_ANOTHER)
     wires: list[Wire] = []
 
     async def streams(addresses: list[str]) -> Counter[int]:
-        some = [await Wire.open(nginx, "127.0.0.1") for _ in addresses]
+        some = [await open_wire(nginx, "127.0.0.1") for _ in addresses]
         wires.extend(some)
         asked = (
             wire.ask("/api/events", f"X-Forwarded-For: 203.0.113.1, {address}")
@@ -240,35 +258,33 @@ async def test_clients_are_counted_by_network_where_one_has_many_addresses(
     assert await streams(["2001:db8:0:2::1", "::ffff:192.0.2.1", "192.0.2.2"]) == {200: 3}
     mapped = [f"::ffff:198.51.100.{number}" for number in range(STREAMS + 5)]
     assert await streams(mapped) == {200: STREAMS + 5}, "these are addresses of IPv4"
-    for wire in wires:
-        wire.writer.close()
 
 
 @pytest.mark.gen_test
 async def test_a_client_that_is_no_proxy_cannot_choose_for_whom_it_counts(
     start_both: Start,
+    open_wire: OpenWire,
 ) -> None:
     nginx = await start_both(more=BEHIND_ANOTHER)
-    wires = [await Wire.open(nginx, ATTACKER) for _ in range(STREAMS + 5)]
+    wires = [await open_wire(nginx, ATTACKER) for _ in range(STREAMS + 5)]
     answers = await asyncio.gather(
         *(wire.ask("/api/events", f"X-Forwarded-For: 192.0.2.{n}") for n, wire in enumerate(wires))
     )
     assert Counter(status for status, _, _ in answers) == {200: STREAMS, 429: 5}
-    for wire in wires:
-        wire.writer.close()
 
 
 @pytest.mark.gen_test
-async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(start_both: Start) -> None:
+async def test_heads_are_as_long_as_freshet_takes_them_and_no_longer(
+    start_both: Start, open_wire: OpenWire
+) -> None:
     nginx = await start_both()
     for fields, expected in (
         ([f"Cookie: a={'x' * 7000}"], 200),
         ([f"Cookie: a={'x' * 9000}"], 400),
         ([f"X-{number}: {'x' * 4000}" for number in range(6)], 400),
     ):
-        wire = await Wire.open(nginx)
+        wire = await open_wire(nginx)
         assert (await wire.ask(LIST, *fields))[0] == expected
-        wire.writer.close()
 
 
 @pytest.mark.slow
