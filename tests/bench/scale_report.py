@@ -1,5 +1,6 @@
 """What was found of the growth of costs, and the section of a report that tells it."""
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,8 @@ def report(found: Findings, rounds: int, starts: int, command: str) -> str:
     """Tell in Markdown what was found."""
     sizes = list(found.disk)
     spelled = [f"{size:,}".replace(",", " ") for size in sizes]
-    lines = [HEAD, "", *machine.describe(Cores(), command), ""]
+    lines = [HEAD, "", *machine.describe(Cores(), command)]
+    lines += [f"- load average of the last 15 minutes: {os.getloadavg()[2]:.0f}", ""]
     lines += [
         f"Catalogues of {', '.join(spelled)} releases, with ten listings and ten entries of the "
         f"journal for each, measured by turns: medians of {rounds} rounds, of {starts} for "
