@@ -1,6 +1,6 @@
 """The intervals in which albums are listed: opened and closed by each sweep."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, Text, and_, bindparam, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Listing
+from models import Album, AlbumArtist, Artist, Listing, SyncRun
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
@@ -26,6 +26,7 @@ OPEN = (
     Album.spotify_id,
 )
 OPENED = select(*OPEN).join(Album, Album.id == Listing.album_id).where(Listing.until.is_(None))
+UNREAD_FOR = timedelta(days=7)  # after which what a source listed is gone, if none reads it now
 MISSED_FOR: dict[Proof, timedelta] = {  # how long weaker proofs of absence have to agree
     "weak": timedelta(hours=24),
     "refused": timedelta(days=7),  # half of the time for which tag:new lists an album
@@ -134,10 +135,13 @@ def _close_listings(
     """Close the listings of albums that left their list, and of lists that are no longer read.
 
     Only a complete sweep closes listings, but every sweep shows which albums are present. Where the
-    proof of absence is not sure, an album is marked as missed first. Returns the ids of the closed
-    listings.
+    proof of absence is not sure, an album is marked as missed first. The lists of another source
+    stay until it has not been read for UNREAD_FOR: the freshest source can be another one for a
+    day. Returns the ids of the closed listings.
     """
     closed, missed, found = set(), [], []
+    others = {row.source for row in opened} - {sweep.source, FOLLOWED}
+    kept = _read_lately(session, others, at) if others else ()
     lists = {(sweep.source, each.market): each for each in sweep.lists}
     present = {place: {*each.ids, *each.present} for place, each in lists.items()}
     for row in opened:
@@ -145,7 +149,8 @@ def _close_listings(
         if row.source == FOLLOWED:
             continue
         if place not in lists:
-            closed |= {row.id} if sweep.complete and not sweep.substitute else set()
+            is_over = row.source not in kept and sweep.complete and not sweep.substitute
+            closed |= {row.id} if is_over else set()
         elif row.spotify_id in present[place]:
             found += [row.id] if row.missed_since else []
         elif not sweep.complete or row.since > started_at:
@@ -158,6 +163,13 @@ def _close_listings(
     _set(session, missed, missed_since=at)
     _set(session, found, missed_since=None)
     return closed
+
+
+def _read_lately(session: Session, sources: Collection[str], at: datetime) -> Sequence[str | None]:
+    """Return which of some sources a complete sync has read within UNREAD_FOR."""
+    ended = SyncRun.finished_at > at - UNREAD_FOR
+    lately = select(SyncRun.source).where(SyncRun.outcome == "complete", ended).distinct()
+    return session.scalars(lately.where(SyncRun.source.in_(sources))).all()
 
 
 def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:

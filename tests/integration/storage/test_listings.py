@@ -12,6 +12,7 @@ from server.database.executor import Database
 from server.spotify.list_parser import parse_items
 from server.spotify.sweep import MarketList, Sweep
 from server.storage import sweeps
+from server.storage.listings import UNREAD_FOR
 from tests.support.examples import album, albums, sweep
 from tests.support.stored_copy import Copy, id_of
 
@@ -117,7 +118,19 @@ def test_a_source_that_only_fills_in_for_another_closes_nothing_of_it(copy: Copy
     copy.take(sweep(albums(2, 10), source="search", substitute=True))
     assert gone(copy) == []
     copy.take(sweep(albums(3), source="new-releases"))
-    assert gone(copy) == [id_of(10), id_of(11)]
+    assert gone(copy) == []
+
+
+def test_a_source_that_is_the_freshest_for_a_day_ends_no_list_of_another(copy: Copy) -> None:
+    copy.take(sweep(albums(3), source="new-releases"))
+    copy.take(sweep(albums(2, 10), source="search"))
+    copy.every = UNREAD_FOR - copy.every
+    copy.take(sweep(albums(3), source="new-releases"))
+    assert gone(copy) == []
+    assert [kind for kind, _ in journal(copy)] == ["added"] * 5, "and none is added twice"
+    copy.every = timedelta(hours=1)
+    copy.take(sweep(albums(3), source="new-releases"))
+    assert gone(copy) == [id_of(10), id_of(11)], "the other was read a week ago"
 
 
 def test_a_thousand_albums_in_two_markets_take_few_statements(copy: Copy) -> None:
@@ -162,6 +175,7 @@ def test_a_partial_sweep_that_meets_an_album_ends_the_doubt_about_it(copy: Copy)
 
 def test_an_album_that_another_source_shows_without_its_name_is_not_gone(copy: Copy) -> None:
     copy.take(albums(3), source="new-releases")
+    copy.every = UNREAD_FOR
     copy.take([album(0), album(1, name=None)])
     assert gone(copy) == [id_of(2)]
     assert copy.listed("new-releases") == []
