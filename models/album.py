@@ -95,6 +95,16 @@ SEEN_DAY = (
 )
 ANNOUNCED = "(replace({1}, '-', '') > " + SEEN_DAY + ")"  # seen before its day: created_at, date
 
+# The indexes of the search, which `server.database.search_index` adds where PostgreSQL has pg_trgm.
+# pg_trgm finds only letters and digits of the database's locale, in most those of ASCII alone: so
+# other characters are indexed as the octal digits of their bytes, and are searched for as such.
+SEARCHED = {"albums": "ix_albums_searched", "artists": "ix_artists_searched"}
+CODED = r"encode(CAST(replace({0}, E'\\', E'\\\\') AS bytea), 'escape')"
+IS_SEARCHABLE = """
+SELECT count(*) = 2 FROM pg_index WHERE indisvalid
+AND indexrelid IN (to_regclass('ix_albums_searched'), to_regclass('ix_artists_searched'))
+"""
+
 
 def latest_first(of: Any) -> tuple[Any, ...]:
     """Return the order of releases, the latest first; `of` has the columns of the table."""
@@ -121,12 +131,6 @@ Index("ix_albums_seen_of_type", Album.album_type, *SEEN_FIRST)
 Index("ix_albums_last_seen_on", Album.last_seen_on)
 Index("ix_albums_name", *NAME_FIRST)
 Index("ix_albums_work", Album.work)
-Index(  # only where the database has pg_trgm
-    "ix_albums_trigrams",
-    Album.folded_name,
-    postgresql_using="gin",
-    postgresql_ops={"folded_name": "gin_trgm_ops"},
-)
 Index(
     "ix_albums_announced",
     *LATEST_FIRST,

@@ -49,9 +49,3 @@ Index(
     func.left(Artist.folded_name, literal_column("100")),
     Artist.spotify_id,
 )
-Index(  # only where the database has pg_trgm
-    "ix_artists_trigrams",
-    Artist.folded_name,
-    postgresql_using="gin",
-    postgresql_ops={"folded_name": "gin_trgm_ops"},
-)

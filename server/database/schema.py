@@ -13,7 +13,7 @@ from psycopg2 import errors, sql
 from sqlalchemy import URL, Connection, Engine, text
 
 from server.config.addresses import ROOT
-from server.database import preflight
+from server.database import preflight, search_index
 from server.database.engine import make_engine, translated_errors, unpooled_connection
 from server.errors import DatabaseUnavailable, SchemaMismatch
 
@@ -54,9 +54,9 @@ def current(connection: Connection) -> str | None:
 def create(engine: Engine) -> str:
     """Create the database if it is missing, and upgrade its schema to the newest revision.
 
-    Never drops anything; may be repeated, and run on several hosts at once. Returns the revision.
-    Raises DatabaseUnavailable, DatabaseUnsuitable, or SchemaMismatch if the schema is newer than
-    this program.
+    Adds the indexes of the search where these are possible. Never drops anything; may be repeated,
+    and run on several hosts at once. Returns the revision. Raises DatabaseUnavailable,
+    DatabaseUnsuitable, or SchemaMismatch if the schema is newer than this program.
     """
     with translated_errors():
         try:
@@ -68,9 +68,10 @@ def create(engine: Engine) -> str:
             preflight.require_sessions(engine)
         with engine.connect() as connection:
             preflight.require_encoding(connection)
-            if current(connection) == newest():
-                return newest()
-        return migrate(engine, "head")
+            is_newest = current(connection) == newest()
+        revision = newest() if is_newest else migrate(engine, "head")
+        search_index.add(engine, MIGRATION_LOCK)
+        return revision
 
 
 def migrate(engine: Engine, revision: str) -> str:

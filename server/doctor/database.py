@@ -4,19 +4,17 @@ import os
 import shlex
 from pathlib import Path
 
-import sqlalchemy
 from sqlalchemy import Engine
 
 from server.config import private_files
 from server.config.addresses import EmbeddedDatabase
-from server.database import preflight, schema
+from server.database import preflight, schema, search_index
 from server.database.embedded.programs import binaries
 from server.database.engine import translated_errors
 from server.database.executor import Database
 from server.doctor.report import Finding
 from server.errors import DatabaseError, DatabaseUnavailable, EmbeddedPostgresError, SchemaMismatch
 
-SLOW_SEARCH = "; as it lacks pg_trgm, `q` with `limit` finds rare words only page by page"
 ADVICE = "check DATABASE_URL, and that PostgreSQL is running there"
 
 
@@ -29,20 +27,40 @@ async def of_database(database: Database) -> Finding:
             text = f"{address} does not exist yet; the first run creates it"
             return Finding("note", "database", text)
         await database.start()
-        has_trigrams = await database.compute(_inspect, database.engine)
+        await database.compute(_inspect, database.engine)
     except DatabaseUnavailable as error:
         return Finding("fault", "database", error.fault, error.fix or ADVICE)
     except DatabaseError as error:
         return Finding("fault", "database", error.fault, error.fix)
-    text = f"reachable; its schema is the newest ({schema.newest()})"
-    return Finding("ok", "database", text if has_trigrams else text + SLOW_SEARCH)
+    return Finding("ok", "database", f"reachable; its schema is the newest ({schema.newest()})")
 
 
-def _inspect(engine: Engine) -> bool:
-    """Raise the first fault as a DatabaseError, in the order in which faults must be fixed.
+async def of_search(database: Database) -> Finding | None:
+    """Check whether searches have their indexes; return None if they have."""
+    try:
+        missing = await database.compute(_missing_indexes, database.engine)
+    except DatabaseError as error:
+        return Finding("fault", "search", error.fault, error.fix)
+    if missing is None:
+        return None
+    text = "`q` looks through all releases, 3,000 a page, because the indexes are missing"
+    fix = schema.CREATE
+    if not missing.available:
+        text += " and PostgreSQL lacks the extension pg_trgm"
+        fix = f"install it there (the package postgresql-contrib), then {schema.CREATE}"
+    elif not missing.allowed:
+        text += " and this role may not make them"
+        fix = f"as a superuser, run in the database: {'; '.join(missing.statements)};"
+    return Finding("note", "search", text, fix)
 
-    Returns whether the database has the indexes of trigrams.
-    """
+
+def _missing_indexes(engine: Engine) -> search_index.Missing | None:
+    with translated_errors(), engine.connect() as connection:
+        return search_index.missing(connection)
+
+
+def _inspect(engine: Engine) -> None:
+    """Raise the first fault as a DatabaseError, in the order in which faults must be fixed."""
     with translated_errors():
         if schema.is_missing(engine.url):
             raise DatabaseUnavailable(
@@ -62,8 +80,6 @@ def _inspect(engine: Engine) -> bool:
                 if error.fix == schema.CREATE:
                     preflight.require_rights(connection, behind=True)
                 raise
-            found = sqlalchemy.text("SELECT to_regclass('ix_albums_trigrams') IS NOT NULL")
-            return bool(connection.scalar(found))
 
 
 def require_place(folder: Path) -> None:

@@ -14,7 +14,7 @@ from server.config.addresses import entry_of_app, is_loopback
 from server.config.settings import DatabaseSettings, Settings
 from server.database.executor import Database
 from server.doctor import login, spotify
-from server.doctor.database import of_database
+from server.doctor.database import of_database, of_search
 from server.doctor.report import Finding
 from server.errors import AddressUnavailable, SettingsError
 from server.http.connections.sockets import bind, is_local, split
@@ -43,6 +43,8 @@ async def examine(now: Callable[[], datetime] = utc_now) -> AsyncIterator[Findin
     try:
         found = await of_database(database)
         yield found
+        if found.level == "ok" and (search := await of_search(database)) is not None:
+            yield search
         if settings is not None:
             async for finding in _upstream(settings, database, now, found.level == "ok"):
                 yield finding

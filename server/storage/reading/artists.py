@@ -31,12 +31,12 @@ from server.catalog.snapshot import ArtistEntry
 from server.observability.omissions import log_left_out
 from server.storage import snapshots
 from server.storage.reading import names, prepared
-from server.storage.reading.candidates import few_of
+from server.storage.reading.candidates import artists_of, few_of, read_some, search
 from server.storage.reading.filters import Filters, Wanted, follows, matches, of_artist
 from server.storage.reading.orders import Walk, day_of
 from server.storage.reading.prepared import SHAPES, Prepared, prepare
 from server.storage.reading.sources import Rows, past, present, unchanged
-from server.storage.reading.walks import Step, read_stretch
+from server.storage.reading.walks import Step
 
 MOST_WALKED = 1000  # releases whose artists one page looks at
 MOST_RELEASES = 20  # of an artist on one page
@@ -73,12 +73,12 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
     order = order_of(query)
     downward = follows_rank(order, query.sort)
     if order == "name":
-        found, end = names.read(session, wanted, start, limit, downward=downward)
+        found, end = _by_name(session, wanted, start, limit, downward=downward)
         return Page(_listed(session, wanted, found), end)
     album, artist = (None, ALL_CREDITS) if start is None else (start[:-1], str(start[-1]))
     walk = Walk(order, downward, query.zone, query.tz, album, inclusive=artist != ALL_CREDITS)
     count = 2 * limit if downward else MOST_WALKED  # upward most artists come much later
-    stretch = read_stretch(session, wanted, walk, count, few_of(session, wanted, order))
+    stretch = read_some(session, wanted, walk, count)
     walked = _credits_after(session, wanted, walk, stretch.steps, artist)
     new = _first_ones(session, wanted, walk, walked)
     end = None if stretch.end is None else (*stretch.end, ALL_CREDITS)
@@ -87,6 +87,21 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
         end = new[-1].place
     placed = {each.id: each.step.spotify_id for each in new}
     return Page(_listed(session, wanted, {each.id: each.spotify_id for each in new}, placed), end)
+
+
+def _by_name(
+    session: Session, wanted: Wanted, start: Place | None, limit: int, *, downward: bool
+) -> tuple[dict[int, str], Place | None]:
+    """Read the artists that come next by name; see `candidates.read_some`."""
+    few = few_of(session, wanted, "name")
+    artists = None if few is None else artists_of(session, wanted, few)
+    found, end = names.read(session, wanted, start, limit, artists, downward=downward)
+    if few is None and end is not None and len(found) < limit:
+        few = search(session, wanted)
+        if few is not None:
+            artists = artists_of(session, wanted, few)
+            return names.read(session, wanted, start, limit, artists, downward=downward)
+    return found, end
 
 
 def _credits_after(

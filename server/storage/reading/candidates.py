@@ -1,29 +1,35 @@
 """Finds all albums that may match, where an index says which they are and they are few.
 
-So a rare artist, day or word is found at once, however far apart its releases are in the order.
+So a rare artist, day or text is found at once, however far apart its releases are in the order.
 """
 
 from collections.abc import Sequence
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Select, any_, or_, select, text, union
-from sqlalchemy.orm import Session, aliased
+from psycopg2.errors import QueryCanceled
+from sqlalchemy import Select, any_, func, literal_column, or_, select, text, union
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, FormerArtist, Listing
+from models.album import CODED, IS_SEARCHABLE
 from server.catalog.query import ReleaseQuery
 from server.catalog.reading import Order
 from server.catalog.zones import end_of_day, start_of_day
 from server.storage.reading import prepared
 from server.storage.reading.filters import Wanted
+from server.storage.reading.orders import Walk
 from server.storage.reading.prepared import Prepared, prepare
-from server.storage.reading.sources import LAST_FORMER_ARTIST
+from server.storage.reading.sources import LAST_FORMER_ARTIST, past
+from server.storage.reading.walks import Stretch, read_stretch
 
 FEW = 2000  # albums
-MIN_WORD = 3  # characters that trigrams can find
-KINDS = ("chosen", "among", "words", "upcoming", "after", "first", "before")
-HAS_TRIGRAMS = text("SELECT to_regclass('ix_albums_trigrams') IS NOT NULL")
+KINDS = ("chosen", "among", "upcoming", "after", "first", "before")
+FOR_SEARCH = text(
+    "SELECT set_config('statement_timeout', '1s', true), set_config('enable_seqscan', 'off', true)"
+)
 
 
 def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | None:
@@ -34,51 +40,70 @@ def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | No
     if wanted.listed is not None:
         return wanted.listed
     used = wanted.filters.used | ({"upcoming"} if wanted.filters.upcoming == "only" else set())
-    helpful = KINDS[:3] if order == "released" else KINDS  # whose index has the dates
+    helpful = KINDS[:2] if order == "released" else KINDS  # whose index has the dates
     for kind in helpful:
-        if kind in used and (kind != "words" or _can_search(session, wanted)):
-            found = _candidates(kind).run(session, {**wanted.values, "most": FEW + 1})
-            ids = [row.id for row in found]
+        if kind in used:
+            ids = _read(session, wanted, kind)
             if len(ids) <= FEW:
                 return ids
     return None
 
 
-def _can_search(session: Session, wanted: Wanted) -> bool:
-    """Return whether an index finds the words of a query (migration 0010)."""
-    words = wanted.query.q or ""
-    return len(words) >= MIN_WORD and bool(session.scalar(HAS_TRIGRAMS))
+def read_some(session: Session, wanted: Wanted, walk: Walk, count: int) -> Stretch:
+    """Read up to `count` albums that match, of the few that may if these are known.
+
+    A text is searched for if the walk did not find enough: it finds common ones at less cost.
+    """
+    few = few_of(session, wanted, walk.order)
+    stretch = read_stretch(session, wanted, walk, count, few)
+    if few is None and stretch.end is not None and len(stretch.steps) < count:
+        few = search(session, wanted)
+        if few is not None:
+            return read_stretch(session, wanted, walk, count, few)
+    return stretch
 
 
-def _with_words() -> Select[Any]:
-    """Select the albums whose names, or artists' present or former names, have the words."""
-    credit, artist, former = aliased(AlbumArtist), aliased(Artist), aliased(FormerArtist)
-    words, most = prepared.words("words"), prepared.number("most")
-    parts: list[Select[Any]] = [
-        select(Album.id).where(Album.folded_name.like(words)),
-        select(credit.album_id.label("id"))
-        .join(artist, artist.id == credit.artist_id)
-        .where(artist.folded_name.like(words))
-        .distinct(),
-        select(credit.album_id.label("id"))
-        .join(former, former.artist_id == credit.artist_id)
-        .where(former.folded_name.like(words), former.id > LAST_FORMER_ARTIST)
-        .distinct(),
-    ]
-    every = union(*(select(part.limit(most).subquery()) for part in parts)).subquery()
-    return select(every.c.id)
+def artists_of(session: Session, wanted: Wanted, albums: Sequence[int]) -> Sequence[int]:
+    """Return our ids of all artists who may be credited on albums, or on any that has changed."""
+    found = _read_artists().run(session, {**wanted.values, "few": albums})
+    return [row.id for row in found]
 
 
-@lru_cache(len(KINDS))
+def _read(session: Session, wanted: Wanted, kind: str) -> list[int]:
+    found = _candidates(kind).run(session, {**wanted.values, "most": FEW + 1})
+    return [row.id for row in found]
+
+
+def search(session: Session, wanted: Wanted) -> Sequence[int] | None:
+    """Return the ids of all unchanged albums that may have a text; None as by `few_of`.
+
+    Also None if the search takes too long, as it may where many names have all parts of the text,
+    but few have them together.
+    """
+    if "coded" not in wanted.filters.used or not session.scalar(text(IS_SEARCHABLE)):
+        return None
+    attempt = session.begin_nested()
+    try:
+        session.execute(FOR_SEARCH)
+        ids = _read(session, wanted, "coded")
+        return ids if len(ids) <= FEW else None
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        return None
+    finally:
+        attempt.rollback()  # of the settings; nothing was written
+
+
+@lru_cache(len(KINDS) + 1)
 def _candidates(kind: str) -> Prepared:
     """Make the statement that reads the albums that one filter leaves, up to `most`."""
     dated = Album.release_date
     if kind in ("chosen", "among"):
         credited = select(AlbumArtist.album_id.label("id")).join(Artist)
-        theirs = Artist.spotify_id == any_(prepared.texts(kind))
-        found: Select[Any] = credited.where(theirs).distinct()
-    elif kind == "words":
-        found = _with_words()
+        found = credited.where(Artist.spotify_id == any_(prepared.texts(kind))).distinct()
+    elif kind == "coded":
+        found = _named()
     elif kind == "upcoming":
         found = select(Album.id).where(dated > prepared.words("day"))
     elif kind == "before":
@@ -87,6 +112,35 @@ def _candidates(kind: str) -> Prepared:
         starts = dated == any_(prepared.texts(f"{kind}_starts"))
         found = select(Album.id).where(or_(dated >= prepared.words(kind), starts))
     return prepare(found.limit(prepared.number("most")))
+
+
+def _named() -> Select[Any]:
+    """Select the albums whose names have a text, or those of their artists, now or at the start."""
+    most, words, coded = (
+        prepared.number("most"),
+        prepared.words("words"),
+        prepared.words("coded"),
+    )
+    album: Any = literal_column(CODED.format("albums.folded_name"))
+    artist: Any = literal_column(CODED.format("artists.folded_name"))
+    credit = AlbumArtist.album_id.label("id")
+    parts = [
+        select(Album.id).where(album.like(coded)),
+        select(credit).join(Artist).where(artist.like(coded)),
+        select(credit)
+        .join(FormerArtist, FormerArtist.artist_id == AlbumArtist.artist_id)
+        .where(FormerArtist.id > LAST_FORMER_ARTIST, FormerArtist.folded_name.like(words)),
+    ]
+    found = union(*(select(part.limit(most).subquery()) for part in parts)).subquery()
+    return select(found.c.id)
+
+
+@cache
+def _read_artists() -> Prepared:
+    states = past().subquery()
+    now = select(AlbumArtist.artist_id.label("id"))
+    now = now.where(AlbumArtist.album_id == any_(prepared.ids("few")))
+    return prepare(union(now, select(func.unnest(states.c.artists))))
 
 
 def read_listed(session: Session, query: ReleaseQuery) -> Sequence[int]:

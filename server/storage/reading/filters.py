@@ -3,6 +3,7 @@
 They select exactly what `catalog.selection` does in memory.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +25,7 @@ from server.storage.snapshots import VARIOUS_ARTISTS
 Condition = Callable[[Rows], ColumnElement[bool]]
 AFTER_ALL = "~"  # sorts after each character of a date
 ESCAPED = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})  # for LIKE
+TRIGRAM = re.compile("[a-z0-9]{3}")
 
 
 class Filters(NamedTuple):
@@ -64,6 +66,7 @@ class Wanted:
             "among": None if self.among is None else list(self.among),
             "listed": None if self.listed is None else list(self.listed),
             "words": f"%{text.translate(ESCAPED)}%" if text else None,
+            "coded": _coded(text),
             "after": after,
             "after_starts": after and [after[:4], after[:7]],
             "first": first,
@@ -76,6 +79,17 @@ class Wanted:
         """Which filters there are."""
         used = {name for name, value in self.values.items() if value is not None}
         return Filters(self.query.upcoming, frozenset({*used, *self.query.exclude}))
+
+
+def _coded(text: str) -> str | None:
+    """Return the pattern of a text as it is indexed (`models.album.CODED`).
+
+    None if it has nothing that the index finds: three ASCII letters or digits in a row, or another
+    character, of which each byte becomes three digits.
+    """
+    octets = (f"\\{each:03o}" if each > 127 else chr(each) for each in text.encode())
+    coded = "".join("\\\\" if each == "\\" else each for each in octets)
+    return f"%{coded.translate(ESCAPED)}%" if TRIGRAM.search(coded) else None
 
 
 def matches(filters: Filters, rows: Rows) -> ColumnElement[bool]:

@@ -1,5 +1,6 @@
 """Walks through artists by their names; of whom each has a release that matches."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -29,16 +30,23 @@ EXAMINED = 1000  # artists that a page may look at
 
 
 def read(
-    session: Session, wanted: Wanted, start: Place | None, limit: int, *, downward: bool
+    session: Session,
+    wanted: Wanted,
+    start: Place | None,
+    limit: int,
+    few: Sequence[int] | None = None,
+    *,
+    downward: bool,
 ) -> tuple[dict[int, str], Place | None]:
     """Read the next artists who have a release that matches: Spotify's ids by ours, in order.
 
-    Also returns the place that was reached, None at the end.
+    Also returns the place that was reached, None at the end. `few` are our ids of all who may have
+    one, if they are known.
     """
-    shape = wanted.filters, start is not None, downward
+    shape = wanted.filters, start is not None, downward, few is not None
     name, spotify_id = start or (None, None)
     values = {**wanted.values, "start_name": name, "start_spotify_id": spotify_id}
-    values |= {"count": limit + 1, "examined": EXAMINED}
+    values |= {"count": limit + 1, "examined": EXAMINED, "few": few}
     rows = _matching(*shape).run(session, values).all()
     found = {row.id: row.spotify_id for row in rows[:limit]}
     if len(rows) > limit:
@@ -48,9 +56,9 @@ def read(
 
 
 @lru_cache(SHAPES)
-def _matching(filters: Filters, is_started: bool, downward: bool) -> Prepared:
+def _matching(filters: Filters, is_started: bool, downward: bool, is_few: bool) -> Prepared:
     """Make the statement that reads the next artists who have a release that matches."""
-    next_ones = _next_ones(filters, is_started=is_started, downward=downward)
+    next_ones = _next_ones(filters, is_started=is_started, downward=downward, is_few=is_few)
     looked = next_ones.limit(prepared.number("examined")).subquery()
     matching = select(looked).where(of_artist(filters, looked.c.id, lambda _album: true()))
     ordered = matching.order_by(*_ordered(looked.c, downward=downward))
@@ -58,13 +66,13 @@ def _matching(filters: Filters, is_started: bool, downward: bool) -> Prepared:
 
 
 @lru_cache(SHAPES)
-def _last_examined(filters: Filters, is_started: bool, downward: bool) -> Prepared:
+def _last_examined(filters: Filters, is_started: bool, downward: bool, is_few: bool) -> Prepared:
     """Make the statement that reads the last artist looked at, if there were as many."""
-    next_ones = _next_ones(filters, is_started=is_started, downward=downward)
+    next_ones = _next_ones(filters, is_started=is_started, downward=downward, is_few=is_few)
     return prepare(next_ones.offset(prepared.number("examined") - 1).limit(1))
 
 
-def _next_ones(filters: Filters, *, is_started: bool, downward: bool) -> Select[Any]:
+def _next_ones(filters: Filters, *, is_started: bool, downward: bool, is_few: bool) -> Select[Any]:
     """Select artists after a place, by the names that they had at the start of the reading."""
     parts = []
     for each in (_unchanged(), _renamed()):
@@ -74,6 +82,8 @@ def _next_ones(filters: Filters, *, is_started: bool, downward: bool) -> Select[
             key = tuple_(part.c.name, part.c.spotify_id)
             after = tuple_(prepared.words("start_name"), prepared.words("start_spotify_id"))
             statement = statement.where(key > after if downward else key < after)
+        if is_few:
+            statement = statement.where(part.c.id == any_(prepared.ids("few")))
         for name in ("chosen", "among"):
             if name in filters.used:
                 statement = statement.where(part.c.spotify_id == any_(prepared.texts(name)))

@@ -10,11 +10,10 @@ from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.reading import Found, Page, Position, follows_rank, order_of
 from server.storage import freshness, snapshots
 from server.storage.reading import artists
-from server.storage.reading.candidates import few_of, read_listed
+from server.storage.reading.candidates import read_listed, read_some
 from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
 from server.storage.reading.sources import read_baseline
-from server.storage.reading.walks import read_stretch
 
 PATIENCE = "3s"  # for each statement
 
@@ -52,7 +51,7 @@ def _read_albums(session: Session, wanted: Wanted, position: Position, limit: in
     order = order_of(query)
     downward = follows_rank(order, query.sort)
     walk = Walk(order, downward, query.zone, query.tz, position.place)
-    stretch = read_stretch(session, wanted, walk, limit + 1, few_of(session, wanted, order))
+    stretch = read_some(session, wanted, walk, limit + 1)
     steps, end = stretch.steps, stretch.end
     if len(steps) > limit:
         steps = steps[:limit]

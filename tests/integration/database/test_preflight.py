@@ -8,25 +8,32 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import sqlalchemy.exc
 from sqlalchemy import URL, text
+from sqlalchemy.orm import Session
 
+from alembic import command
+from server.catalog import query
+from server.catalog.query import AlbumsQuery
 from server.config.libpq import variables
-from server.database import schema
+from server.database import migrations, schema
 from server.database.embedded import EmbeddedPostgres
 from server.database.embedded.programs import binaries
 from server.database.engine import make_engine, translated_errors
-from server.database.executor import Database
+from server.database.executor import Database, open_engine
 from server.database.readiness import DatabaseProbe
 from server.database.supervisor import DatabaseSupervisor
 from server.doctor import Finding
 from server.errors import DatabaseUnavailable, DatabaseUnsuitable
+from server.storage.reading import pages
 from tests.support.cursors import cursor_on
-from tests.support.preflight import finding
+from tests.support.preflight import finding, search_finding
 from tests.support.scripts import RunScript
 
 NAME = "unfit"
@@ -82,6 +89,21 @@ def create(url: URL) -> str:
         engine.dispose()
 
 
+def require_agreement(url: URL) -> None:
+    """Raise Alembic's error if the database is not as the models say."""
+    with open_engine(url) as engine, engine.connect() as connection:
+        command.check(migrations.alembic_config(connection=connection))
+
+
+def releases_with(words: str, url: URL) -> int:
+    """How many releases a search finds."""
+    asked = query.parse(AlbumsQuery, f"limit=9&q={quote(words)}")
+    with open_engine(url) as engine, Session(engine) as session, session.begin():
+        found = pages.read_page(session, asked, None, date(2026, 11, 14), 9)
+    assert found is not None
+    return len(found.page.items)
+
+
 def create_in(encoding: str) -> str:
     return (
         f"CREATE DATABASE {NAME} OWNER humble ENCODING '{encoding}' LOCALE_PROVIDER libc "
@@ -101,8 +123,8 @@ async def test_an_encoding_that_cannot_hold_every_name_is_refused_until_the_data
         create(unfit)
     found = await finding(unfit)
     assert found.level == "fault"
-    for command in re.findall("`(.+?)`", found.fix or ""):
-        program(command.replace("NEW", "fit").replace("OLD", NAME))
+    for line in re.findall("`(.+?)`", found.fix or ""):
+        program(line.replace("NEW", "fit").replace("OLD", NAME))
     superuser("ALTER DATABASE fit OWNER TO humble")
     fit = unfit.set(database="fit")
     create(fit)
@@ -201,6 +223,42 @@ async def test_tables_of_another_role_are_given_away_as_doctor_says(
     superuser(str(found.fix).partition(": ")[2], database=NAME)
     found = await finding(unfit)
     assert (found.level, found.fix) == (("fault", schema.CREATE) if behind else ("ok", None))
+
+
+@pytest.mark.gen_test
+async def test_a_role_that_may_not_make_indexes_for_searches_is_served_and_helped_as_doctor_says(
+    unfit: URL, superuser: Callable[..., None]
+) -> None:
+    superuser(f"CREATE DATABASE {NAME} TEMPLATE template0")
+    superuser(f"ALTER DATABASE {NAME} SET extension_control_path = '/nowhere'")
+    superuser("GRANT USAGE, CREATE ON SCHEMA public TO humble", database=NAME)
+    create(unfit)
+    require_agreement(unfit)
+    assert releases_with("ólafur", unfit) == 0
+    found = await search_finding(unfit)
+    assert found is not None
+    assert "lacks the extension pg_trgm" in found.text
+    superuser(f"ALTER DATABASE {NAME} RESET extension_control_path")  # it is installed
+    create(unfit)
+    found = await search_finding(unfit)
+    assert found is not None
+    assert "this role may not make them" in found.text
+    superuser(str(found.fix).partition("database: ")[2], database=NAME)
+    assert await search_finding(unfit) is None
+    assert releases_with("ólafur", unfit) == 0
+    superuser(
+        "DROP INDEX ix_albums_searched",
+        "CREATE SCHEMA extensions",
+        "ALTER EXTENSION pg_trgm SET SCHEMA extensions",
+        "GRANT USAGE ON SCHEMA extensions TO humble",
+        database=NAME,
+    )
+    found = await search_finding(unfit)
+    assert found is not None
+    assert found.fix == schema.CREATE
+    create(unfit)
+    assert await search_finding(unfit) is None
+    require_agreement(unfit)
 
 
 @pytest.mark.gen_test

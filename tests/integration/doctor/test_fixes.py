@@ -66,6 +66,8 @@ CARRIED_OUT_BY = {
     "doctor/database.py:of_database error.fault -> error.fix or ADVICE": SETTING,
     "doctor/database.py:require_place {folder} cannot be created, because {acc -> fix": PREFLIGHT
     + "::test_a_place_that_may_not_be_written_to_is_found_and_made_as_doctor_says",
+    "doctor/database.py:of_search text -> fix": PREFLIGHT
+    + "::test_a_role_that_may_not_make_indexes_for_searches_is_served_and_helped_as_doctor_says",
     "doctor/run.py:_addresses off: {settings.login_obstacle} -> fix": SETTING,
     "doctor/run.py:_addresses text -> fix": SETTING,
     "doctor/run.py:_reach text -> fix": SETTING,
@@ -135,6 +137,7 @@ CLUSTER = (
 )
 NOT_CARRIED_OUT = {
     "doctor/database.py:of_database error.fault -> error.fix": PASSED_ON,
+    "doctor/database.py:of_search error.fault -> error.fix": PASSED_ON,
     "doctor/run.py:examine remark.text -> remark.fix": PASSED_ON,
     "doctor/spotify.py:_source OwnerWithoutPremium.title -> OwnerWithoutPremium.advice": PREMIUM,
     "doctor/spotify.py:_source not available to this app -> fix": DASHBOARD,

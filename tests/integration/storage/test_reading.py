@@ -30,6 +30,22 @@ TODAY = date(2026, 11, 14)
 COUNT = 60
 TYPES = ["album", "album", "single", "single", "single", "ep", "compilation", "mixtape", None]
 TITLES = ["Tides", "Tides (Deluxe)", "Tides [Explicit]", "Rain EP", "Ólafur", "100% _"]
+ODD_TITLES = ["夜に駆ける", r"back\slash \345", "ПРИВЕТ мир", "a b"]
+SLEEP = text("SELECT pg_sleep(5)")
+SEARCHES = [
+    "tides",
+    "artist 3",
+    "olaf",
+    "% _",
+    "renamed",
+    "100%",
+    "夜",
+    "に駆",
+    "привет",
+    "k\\s",
+    "s",
+    "a b",
+]
 DATES = [
     *[f"2026-11-{day:02}" for day in range(1, 20)],
     *["2026-11", "2026", "2026-12", "2027", "2026-13", "2026-10-30", "2019-01-01", "0000", None],
@@ -43,7 +59,7 @@ def made_up(die: random.Random, number: int) -> dict[str, Any]:
     ]
     return album(
         number,
-        name=die.choice(TITLES),
+        name=die.choice(TITLES + ODD_TITLES),
         artists=credited,
         album_type=die.choice(TYPES),
         total_tracks=die.choice([1, 5, 9]),
@@ -103,7 +119,7 @@ QUERIES = st.fixed_dictionaries(
         "upcoming": st.sampled_from(["include", "only", "exclude"]),
         "exclude": st.sampled_from(["versions", "various_artists"]),
         "market": st.sampled_from(["DE", "US"]),
-        "q": st.sampled_from(["tides", "artist 3", "olaf", "% _", "renamed"]),
+        "q": st.sampled_from(SEARCHES).map(quote),
         "artist": st.lists(st.integers(0, 9), min_size=1, max_size=3).map(
             lambda numbers: ",".join(spotify_id("artist", number) for number in numbers)
         ),
@@ -240,6 +256,8 @@ def test_a_page_far_down_is_read_along_an_index_whatever_the_order(
         connection.execute(
             text("INSERT INTO album_artists SELECT id, 0, id % 3000 + 1 FROM albums")
         )
+        connection.execute(text("UPDATE albums SET folded_name = '夜に駆ける' WHERE id = 50"))
+        connection.execute(text("UPDATE artists SET folded_name = 'olafur arnalds' WHERE id = 77"))
         connection.execute(text("ANALYZE"))
     asked_of: list[tuple[str, Any]] = []
     event.listen(database.engine, "before_cursor_execute", lambda *args: asked_of.append(args[2:4]))
@@ -253,33 +271,62 @@ def test_a_page_far_down_is_read_along_an_index_whatever_the_order(
                 assert found is not None
                 assert found.page.end is not None, wanted
                 position = found.position._replace(place=found.page.end)
-            plans = explained(database, [each for each in asked_of if "SELECT" in each[0]])
+            plans = explained(database, asked_of.copy())
             assert "Seq Scan on albums" not in plans, (wanted, plans)
             assert "Seq Scan on album_artists" not in plans, (wanted, plans)
             if kind is AlbumsQuery:
                 assert f"ix_albums_{index} " in plans, (wanted, plans)
             elif index == "name":
                 assert "ix_artists_name" in plans
-        rare = query.parse(kind, "q=c4ca4238&limit=20")
-        asked_of.clear()
+            if wanted.startswith("sort=-n") or wanted in ("sort=-released", "sort=-seen"):
+                asked_of.clear()
+                _find_a_rare_text(database, kind, wanted)
+                plans = explained(database, asked_of.copy())
+                assert "Seq Scan on albums" not in plans, (wanted, plans)
+                assert "ix_albums_searched" in plans
+                assert "ix_artists_searched" in plans
+
+
+def _find_a_rare_text(database: Database, kind: type[ReleaseQuery], wanted: str) -> None:
+    for words in ("c4ca4238", "夜に", "olafur arn"):
+        asked = query.parse(kind, f"{wanted}&limit=20&q={quote(words)}")
         with Session(database.engine) as session, session.begin():
-            found = pages.read_page(session, rare, None, TODAY, 20)
+            found = pages.read_page(session, asked, None, TODAY, 20)
         assert found is not None
-        assert (len(found.page.items), found.page.end) == (1, None)
-        searched = [each for each in asked_of if "LIKE" in each[0]]
-        plans = explained(database, searched, "SET LOCAL enable_seqscan = off")  # it is small
-        assert "ix_albums_trigrams" in plans
+        assert found.page.items, words
+        assert found.page.end is None, "one page has all"
 
 
-def explained(database: Database, statements: list[tuple[str, Any]], setting: str = "") -> str:
+@settings(max_examples=12)
+@given(st.sampled_from(SEARCHES), st.sampled_from([*LISTS]), st.sampled_from(["seen", "name"]))
+def test_a_search_finds_the_same_with_and_without_its_indexes(
+    world: World, words: str, kind: type[ReleaseQuery], sort: str
+) -> None:
+    asked = query.parse(kind, f"sort={sort}&upcoming=include&limit=20&q={quote(words)}")
+    expected = listed(world, asked)
+    assert read_all(world, asked, 20, between=lambda: world.sync(20)) == expected
+    expected = listed(world, asked)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "IS_SEARCHABLE", "SELECT false")
+        assert read_all(world, asked, 20) == expected
+        patch.undo()
+        short = text("SELECT set_config('statement_timeout', '5ms', true)")
+        patch.setattr(candidates, "FOR_SEARCH", short)
+        patch.setattr(candidates, "_read", lambda session, *_: session.execute(SLEEP))
+        assert read_all(world, asked, 60) == expected, "the indexes took too long"
+
+
+def explained(database: Database, statements: list[tuple[str, Any]]) -> str:
+    """Repeat the settings of a page, and explain its other statements."""
+    plans: list[str] = []
     with database.engine.connect() as connection:
-        if setting:
-            connection.execute(text(setting))
-        return "\n".join(
-            row[0]
-            for statement, given in statements
-            for row in connection.exec_driver_sql(f"EXPLAIN {statement}", given)
-        )
+        for statement, given in statements:
+            if "SELECT" in statement and "set_config" not in statement:
+                explaining = connection.exec_driver_sql(f"EXPLAIN {statement}", given)
+                plans += explaining.scalars()
+            else:
+                connection.exec_driver_sql(statement, given)
+    return "\n".join(plans)
 
 
 MANY_ARTISTS = """
