@@ -70,7 +70,11 @@ OF_EVERY_ANSWER = {
     "x-accel-buffering",
     "x-content-type-options",
 }
-OWN = {"Date", "Transfer-Encoding"}  # a HEAD may leave out the latter (RFC 9112 section 6.1)
+OWN = {
+    "Ratelimit",
+    "Date",
+    "Transfer-Encoding",
+}  # a HEAD may leave out the latter (RFC 9112 section 6.1)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 DECODE: dict[str, Callable[[bytes], bytes]] = {
     "br": brotli.decompress,
