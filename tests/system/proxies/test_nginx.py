@@ -54,7 +54,11 @@ async def test_behind_a_path_that_nginx_takes_away_links_have_it(
     assert following.startswith(f"{root}/api/")
     assert f'<{following}>; rel="next"' in first.headers["Link"]
     second = await nginx.get(following.removeprefix("https://example.org"))
-    assert (second.code, orjson.loads(second.body)["offset"]) == (200, 2)
+    assert second.code == 200
+    pages = [orjson.loads(page.body)["items"] for page in (first, second)]
+    names = [[each["name"] for each in items] for items in pages]
+    assert [len(page) for page in names] == [2, 2]
+    assert not set(names[0]) & set(names[1])
     again = await nginx.get(f"/music{LIST}?limit=2")
     assert (again.headers["X-Cache"], again.body) == ("HIT", first.body)
 
