@@ -93,7 +93,10 @@ def test_every_owner_of_memory_is_filled_to_its_bound_and_the_process_stays_with
     streams = filler.listeners()
     note(f"{streams} streams")
     filler.unread(
-        200, lambda number: f"/api/artists/?limit=500&released_before=2100-01-{1 + number % 28:02}"
+        200,
+        lambda number: (
+            f"/api/artists/?limit=500&offset=1&released_before=2100-01-{1 + number % 28:02}"
+        ),
     )
     note("unread")
     filler.bodies(500)
