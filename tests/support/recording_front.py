@@ -39,15 +39,19 @@ class RecordingFront:
     def __init__(self) -> None:
         self.to = 0
         self.exchanges: list[Exchange] = []
+        self._talks: set[asyncio.Task[None]] = set()
 
     async def run(self, started: threading.Event) -> None:
         """Serve until `end` is called."""
-        server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._start, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         started.set()
         await self._over.wait()
         server.close()
+        for talk in self._talks:
+            talk.cancel()
+        await asyncio.gather(*self._talks, return_exceptions=True)
 
     def end(self) -> None:
         """Let `run` end; to be called from another thread."""
@@ -57,24 +61,32 @@ class RecordingFront:
         """The exchanges of an agent, by the beginning of its name, or one of several."""
         return [each for each in self.exchanges if each.agent.startswith(agent)]
 
+    def _start(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.create_task(self._talk(reader, writer))
+        self._talks.add(talk)
+        talk.add_done_callback(self._talks.discard)
+
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, EOFError):
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            line, *lines = head.strip().split("\r\n")
-            fields = {
-                name.lower(): value for name, value in (each.split(": ", 1) for each in lines)
-            }
-            agent, target = fields.get("user-agent", ""), line.split()[1]
-            made = Exchange(agent, target, fields, 0, time.monotonic())
-            known = any(each.path == made.path for each in self.of(agent))
-            self.exchanges.append(made)
-            if known:
-                await self._pass_on(head, made, writer)
-            else:
-                made.status = 503
-                writer.write(REFUSAL)
-                await writer.drain()
-        writer.close()
+        try:
+            with suppress(OSError, EOFError):
+                await self._answer(reader, writer)
+        finally:
+            await _close(writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        line, *lines = head.strip().split("\r\n")
+        fields = {name.lower(): value for name, value in (each.split(": ", 1) for each in lines)}
+        agent, target = fields.get("user-agent", ""), line.split()[1]
+        made = Exchange(agent, target, fields, 0, time.monotonic())
+        known = any(each.path == made.path for each in self.of(agent))
+        self.exchanges.append(made)
+        if known:
+            await self._pass_on(head, made, writer)
+        else:
+            made.status = 503
+            writer.write(REFUSAL)
+            await writer.drain()
 
     async def _pass_on(self, head: str, made: Exchange, writer: asyncio.StreamWriter) -> None:
         there, to_there = await asyncio.open_connection("127.0.0.1", self.to)
@@ -88,7 +100,13 @@ class RecordingFront:
                 writer.write(data)
                 await writer.drain()
         finally:
-            to_there.close()
+            await _close(to_there)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 @contextmanager
