@@ -18,6 +18,7 @@ MAX_CREDITS = 20  # artists in a summary
 MAX_NAME_LENGTH = 200  # characters in a summary
 MAX_URL_LENGTH = 2000  # characters in a summary
 MIN_NOTIFICATION_WIDTH = 250  # pixels; the least width of a cover for a notification
+VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 TYPES = {  # of Spotify, for each kind: a release of that kind has one of them
     "single": ("single",),
     "ep": ("ep", "single"),

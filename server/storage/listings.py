@@ -1,19 +1,22 @@
 """The intervals in which albums are listed: opened and closed by each sweep."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
-from sqlalchemy import Row, Text, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Row, Select, Text, and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Listing, SyncRun
+from models import Album, AlbumArtist, Artist, Listing
+from models.listing import SPAN
+from server.catalog.release import VARIOUS_ARTISTS
+from server.catalog.zones import end_of_day, start_of_day
 from server.spotify.sweep import MarketList, Proof, Sweep
 from server.storage.bulk import IN_BULK, insert_rows, is_any_of, recordset
 from server.storage.changes import AlbumChange
 from server.storage.reading import former
-from server.storage.snapshots import VARIOUS_ARTISTS
+from server.storage.sync_runs import read_since
 
 FOLLOWED = "followed"  # the source of what checks of artists find, which no sync opens or closes
 NEW_LISTED = timedelta(days=7)  # half of the time for which tag:new lists an album
@@ -40,6 +43,16 @@ class Known:
     artist: str
     name: str
     album: str
+
+
+def listed_on(day: date, where: tzinfo) -> Select[int]:
+    """Select the ids of the albums that were listed on a day in a zone, some more than once."""
+    begin, end = start_of_day(day, where), end_of_day(day, where)
+    return select(Listing.album_id).where(
+        SPAN.op("&&")(func.tstzrange(begin, end)),  # for the index, which takes both ends together
+        Listing.since < end,
+        or_(Listing.until.is_(None), Listing.until > begin),
+    )
 
 
 def newest_listed(session: Session, now: datetime, most: int) -> list[Known]:
@@ -141,7 +154,7 @@ def _close_listings(
     """
     closed, missed, found = set(), [], []
     others = {row.source for row in opened} - {sweep.source, FOLLOWED}
-    kept = _read_lately(session, others, at) if others else ()
+    kept = read_since(session, others, at - UNREAD_FOR) if others else ()
     lists = {(sweep.source, each.market): each for each in sweep.lists}
     present = {place: {*each.ids, *each.present} for place, each in lists.items()}
     for row in opened:
@@ -163,13 +176,6 @@ def _close_listings(
     _set(session, missed, missed_since=at)
     _set(session, found, missed_since=None)
     return closed
-
-
-def _read_lately(session: Session, sources: Collection[str], at: datetime) -> Sequence[str | None]:
-    """Return which of some sources a complete sync has read within UNREAD_FOR."""
-    ended = SyncRun.finished_at > at - UNREAD_FOR
-    lately = select(SyncRun.source).where(SyncRun.outcome == "complete", ended).distinct()
-    return session.scalars(lately.where(SyncRun.source.in_(sources))).all()
 
 
 def _is_gone(row: Row[Any], proof: Proof, at: datetime) -> bool:

@@ -24,13 +24,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, Listing
+from models import Album, AlbumArtist, Artist
 from models.album import LATEST_FIRST, latest_first, nearest_first, seen_first
-from models.listing import SPAN
 from server.catalog import isolation, versions
 from server.catalog.parameters import searchable
 from server.catalog.query import AlbumType, Portion
-from server.catalog.release import Release, is_upcoming, kind_of
+from server.catalog.release import VARIOUS_ARTISTS, Release, is_upcoming, kind_of
 from server.catalog.snapshot import (
     HELD,
     TIMES,
@@ -42,14 +41,14 @@ from server.catalog.snapshot import (
     trimmed,
     utc,
 )
-from server.catalog.zones import end_of_day, start_of_day, zone
+from server.catalog.zones import zone
 from server.observability.omissions import log_left_out
 from server.storage import freshness
 from server.storage.bulk import is_any_of
+from server.storage.listings import listed_on
 from server.storage.reading.sources import BASELINE, BASELINE_COLUMNS
 
 OF_ARTISTS = Depth(1000, 500)  # for the artists of one query: 20 releases of each of 50
-VARIOUS_ARTISTS = "0LyfQWJT6nXafLPZqxe9Of"  # Spotify's own id for "Various Artists"
 ALBUM_COLUMNS = (
     Album.id,
     Album.spotify_id,
@@ -122,13 +121,7 @@ def load_portion(session: Session, portion: Portion, today: date) -> Snapshot:
     freshness.as_of_one_moment(session)
     if portion.at is None:
         return _of_artists(session, portion.artists, today)
-    day, where = date.fromisoformat(portion.at), zone(portion.tz)
-    begin, end = start_of_day(day, where), end_of_day(day, where)
-    listed = select(Listing.album_id).where(
-        SPAN.op("&&")(func.tstzrange(begin, end)),  # for the index, which takes both ends together
-        Listing.since < end,
-        or_(Listing.until.is_(None), Listing.until > begin),
-    )
+    listed = listed_on(date.fromisoformat(portion.at), zone(portion.tz))
     return _complete(session, Album.id.in_(listed))
 
 

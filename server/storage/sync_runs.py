@@ -1,6 +1,6 @@
 """The history of syncs, and the verdicts: which sources and markets this app may use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -194,6 +194,12 @@ def latest_at(condition: ColumnExpressionArgument[bool]) -> ScalarSelect[datetim
     """
     at = select(SyncRun.finished_at).where(condition)
     return at.order_by(SyncRun.id.desc()).limit(1).scalar_subquery()
+
+
+def read_since(session: Session, sources: Collection[str], since: datetime) -> Sequence[str | None]:
+    """Return which of some sources a complete sync has read after `since`."""
+    ended = select(SyncRun.source).where(SyncRun.outcome == "complete", SyncRun.finished_at > since)
+    return session.scalars(ended.where(SyncRun.source.in_(sources)).distinct()).all()
 
 
 def is_steady(

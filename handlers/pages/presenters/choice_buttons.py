@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from server.catalog.release import VARIOUS_ARTISTS
 from server.storage.following import MyArtists
-from server.storage.snapshots import VARIOUS_ARTISTS
 
 Action = Literal["watch", "unwatch", "ignore", "unignore"]
 TEXTS: dict[Action, str] = {

@@ -13,11 +13,11 @@ from sqlalchemy import Select, any_, func, literal_column, or_, select, text, un
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from models import Album, AlbumArtist, Artist, FormerArtist, Listing
+from models import Album, AlbumArtist, Artist, FormerArtist
 from models.album import CODED, IS_SEARCHABLE
 from server.catalog.query import ReleaseQuery
 from server.catalog.reading import Order
-from server.catalog.zones import end_of_day, start_of_day
+from server.storage.listings import listed_on
 from server.storage.reading import prepared
 from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
@@ -145,9 +145,5 @@ def _read_artists() -> Prepared:
 
 def read_listed(session: Session, query: ReleaseQuery) -> Sequence[int]:
     """Return the ids of the albums that were listed on the day `at` of a query."""
-    day, where = date.fromisoformat(str(query.at)), query.zone
-    listed = select(Listing.album_id).where(
-        Listing.since < end_of_day(day, where),
-        or_(Listing.until.is_(None), Listing.until > start_of_day(day, where)),
-    )
+    listed = listed_on(date.fromisoformat(str(query.at)), query.zone)
     return session.scalars(listed.distinct()).all()

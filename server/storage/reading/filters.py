@@ -16,11 +16,11 @@ from sqlalchemy.orm import aliased
 from models import AlbumArtist, Artist
 from server.catalog.parameters import searchable
 from server.catalog.query import ReleaseQuery
+from server.catalog.release import VARIOUS_ARTISTS
 from server.catalog.selection import types_of
 from server.catalog.snapshot import Baseline
 from server.storage.reading import prepared
 from server.storage.reading.sources import BASELINE, Rows, both, credited, finds, name_of
-from server.storage.snapshots import VARIOUS_ARTISTS
 
 Condition = Callable[[Rows], ColumnElement[bool]]
 AFTER_ALL = "~"  # sorts after each character of a date

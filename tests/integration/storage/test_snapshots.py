@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, Artist, Listing
 from server.catalog.query import Portion
-from server.catalog.release import Release
+from server.catalog.release import VARIOUS_ARTISTS, Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
 from server.database.executor import Database
 from server.spotify.types import Verdicts
@@ -71,7 +71,7 @@ def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None
         album(1, name="Tides", artists=guests),
         album(2, name="TIDES (Deluxe)", artists=guests),
     ]
-    various = artist(9, id=snapshots.VARIOUS_ARTISTS)
+    various = artist(9, id=VARIOUS_ARTISTS)
     take(database, [*twins, album(3, artists=[various]), album(4, artists=[])])
     plain, deluxe, mixed, nobodys = load(database).albums
     work = (spotify_id("artist", 1), "album", "2026", "tides")
