@@ -86,7 +86,7 @@ def _slot(artist: str, around: datetime) -> datetime:
 def next_artist(
     schedules: Collection[Scheduled], last: datetime | None, calls_a_day: int, now: datetime
 ) -> Scheduled | None:
-    """Return the artist to check now, None while it is nobody's turn; `last` was the last check.
+    """Return the artist to check now; None while no check may be made. `last` was the last check.
 
     The most urgent artist that is due comes first: at once if it was never checked, else as soon as
     the calls of the day are spread. While none is due, the one that is due next is checked early.

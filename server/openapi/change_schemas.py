@@ -41,7 +41,7 @@ class Change(Shape):
     seq: int = Field(description="Position in the journal; always increasing.")
     kind: Literal["added", "found", "updated", "gone", "deleted"] = Field(
         description="`added`: it entered its first list; `found`: it is older and was stored for "
-        "an artist that somebody follows or watches; `updated`: a field changed; `gone`: it left "
+        "an artist that an owner follows or watches; `updated`: a field changed; `gone`: it left "
         "its last list; `deleted`: Freshet deleted it. More may be added."
     )
     at: datetime = Field(description="When the change was recorded.")

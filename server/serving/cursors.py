@@ -36,7 +36,7 @@ class Cursors:
         self._secret, self._owner = secret, owner
 
     def of_owner(self, owner: str) -> "Cursors":
-        """Return those of lists that belong to an owner; nobody else can use them."""
+        """Return those of lists that belong to an owner; no other owner can use them."""
         return Cursors(self._secret, self._root, owner)
 
     def make(self, query: ReleaseQuery, position: Position) -> str:
@@ -75,7 +75,7 @@ class Cursors:
         return hashlib.blake2b(text.encode(), digest_size=BINDING_BYTES).digest()
 
     def refused(self, query: ReleaseQuery, reason: str) -> InvalidParameters:
-        """Return the error for a cursor; it says where to begin anew."""
+        """Return the error for a cursor; it has the address of the first page."""
         anew = f"{reason}; begin anew at {self._root}{query.after(None).href}"
         return InvalidParameters([ParameterFault("cursor", (query.cursor or "")[:SHOWN], anew)])
 
