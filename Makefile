@@ -12,6 +12,7 @@ OTHER_PYTHONS := 3.12 3.13 3.14
 AUTOCANNON := autocannon@9.0.0
 NU_CHECKER := vnu-jar@26.9.27
 TYPESCRIPT := typescript@5.9.3 openapi-typescript@7.13.0 openapi-fetch@0.17.0
+POLITE := got@14.6.5 ky@2.1.0
 BIN := $(VENV)/bin
 UPGRADE :=
 LOCK = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -55,7 +56,7 @@ fuzz: $(VENV)/.installed-dev
 	@FRESHET_SOAK=1 $(BIN)/python -m pytest -n 2 tests/system/processes/test_description.py
 
 # The clients of docs/clients.md, each in its language, and clients that generators make.
-clients: $(VENV)/.installed-dev build/typescript
+clients: $(VENV)/.installed-dev build/typescript build/polite
 	@$(BIN)/python -m pytest -n 0 tests/system/clients
 
 check: $(VENV)/.installed-dev $(OTHER_PYTHONS:%=check-%)
@@ -99,6 +100,10 @@ build/vnu:
 # With which the tests make a client of the API in TypeScript; it takes npm.
 build/typescript:
 	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(TYPESCRIPT)
+
+# What the clients of docs/clients.md in JavaScript build on; it takes npm.
+build/polite:
+	@npm install --silent --no-audit --no-fund --ignore-scripts --prefix $@ $(POLITE)
 
 # Pins what the .in files allow, for all platforms and with the hashes of all files; it takes uv. Pins
 # stay as they are unless UPGRADE says otherwise: `make lock UPGRADE=--upgrade`, or

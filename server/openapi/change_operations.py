@@ -46,16 +46,24 @@ SENT = (
     "comment is sent every 15 s as keep-alive."
 )
 JAVASCRIPT = """\
-const changes = new EventSource("{root}/api/events?unnamed=1");
-changes.onmessage = event => {{
-  const change = JSON.parse(event.data);
-  if (change.kind === "reset") {{
-    location.reload(); // changes were missed: fetch everything again
-  }} else if (change.kind === "added" && change.release) {{
-    const artists = change.release.artists.map(artist => artist.name).join(", ");
-    console.log(`${{artists}}: ${{change.release.name}}`);
-  }}
-}};
+function follow(place) {{
+  const changes = new EventSource(`{root}/api/events?unnamed=1&after=${{place}}`);
+  changes.onmessage = event => {{
+    place = event.lastEventId;
+    const change = JSON.parse(event.data);
+    if (change.kind === "reset") {{
+      location.reload(); // changes were missed: fetch everything again
+    }} else if (change.kind === "added" && change.release) {{
+      const artists = change.release.artists.map(artist => artist.name).join(", ");
+      console.log(`${{artists}}: ${{change.release.name}}`);
+    }}
+  }};
+  changes.onerror = () => {{
+    if (changes.readyState === EventSource.CLOSED) setTimeout(follow, 30_000, place);
+  }};
+}}
+
+follow("812-0b5e61f3"); // the place of your list
 """
 
 

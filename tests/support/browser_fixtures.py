@@ -217,16 +217,24 @@ def page(window: Page, listen: Callable[[BrowserContext], None]) -> Iterator[Pag
 
 
 @pytest.fixture
-def foreign_page() -> Iterator[Callable[[str], str]]:
-    """Serve a page from another port of this host: the same site, but not the same origin."""
+def foreign_page() -> Iterator[Callable[..., str]]:
+    """Serve a page from another port of this host: the same site, but not the same origin.
+
+    Next to it are the scripts of a folder, if one is given.
+    """
     servers: list[ThreadingHTTPServer] = []
 
-    def serve(body: str) -> str:
+    def serve(body: str, scripts: Path | None = None) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
-                self.send_header("Content-Type", "text/html; charset=utf-8")
+                is_script = scripts is not None and self.path.endswith(".js")
+                kind = "javascript" if is_script else "html"
+                self.send_header("Content-Type", f"text/{kind}; charset=utf-8")
                 self.end_headers()
+                if scripts is not None and is_script:
+                    self.wfile.write((scripts / self.path[1:]).read_bytes())
+                    return
                 icon = '<link rel="icon" href="data:,">'
                 self.wfile.write(f"<!doctype html><title>Elsewhere</title>{icon}{body}".encode())
 

@@ -1,4 +1,4 @@
-"""A front of a server that refuses everything once, and records who asked for what."""
+"""A front of a server that refuses everything once, loses places, and records what was asked."""
 
 import asyncio
 import re
@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+JOURNAL = ("/api/changes/", "/api/events")
+PLACE = re.compile(r"(?<=[?&]after=)[^& ]*")
+LOST = "999999999"  # a place that no journal reaches
+SECONDS_TO_WAIT = 2  # how long to wait: longer than any client does at first if it is not told
 REFUSAL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-    b"Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"
-    b"Connection: close\r\n\r\n"
+    f"HTTP/1.1 %d Later\r\nRetry-After: {SECONDS_TO_WAIT}\r\nContent-Length: 0\r\n"
+    "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: *\r\n"
+    "Connection: close\r\n\r\n"
 )
 
 
@@ -33,7 +37,8 @@ class Exchange:
 class RecordingFront:
     """Passes requests on to the port `to`; each agent's first request of a path is refused.
 
-    The answer says to wait for a second. A request has no body, and is the last of its connection.
+    The answer says to wait: 503 for the journal, else 429. The next request for the journal gets a
+    place that is out of reach. A request has no body, and is the last of its connection.
     """
 
     def __init__(self) -> None:
@@ -79,14 +84,16 @@ class RecordingFront:
         fields = {name.lower(): value for name, value in (each.split(": ", 1) for each in lines)}
         agent, target = fields.get("user-agent", ""), line.split()[1]
         made = Exchange(agent, target, fields, 0, time.monotonic())
-        known = any(each.path == made.path for each in self.of(agent))
+        times = sum(each.path == made.path for each in self.of(agent))
         self.exchanges.append(made)
-        if known:
-            await self._pass_on(head, made, writer)
-        else:
-            made.status = 503
-            writer.write(REFUSAL)
+        if times == 0:
+            made.status = 503 if made.path in JOURNAL else 429
+            writer.write((REFUSAL % made.status).encode())
             await writer.drain()
+            return
+        if times == 1 and made.path in JOURNAL:
+            head = PLACE.sub(LOST, head, count=1)
+        await self._pass_on(head, made, writer)
 
     async def _pass_on(self, head: str, made: Exchange, writer: asyncio.StreamWriter) -> None:
         there, to_there = await asyncio.open_connection("127.0.0.1", self.to)

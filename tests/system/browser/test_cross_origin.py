@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from playwright.sync_api import Page
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from models import AccessKey
-from tests.support.browser_actions import log_in, old_news, take
+from tests.support.browser_actions import log_in
 from tests.support.browser_fixtures import Place
 
 SENT = {
@@ -94,16 +93,3 @@ def test_a_script_of_another_origin_reads_nothing_private_and_makes_no_key(
     page.evaluate(ASK, [keys, blind])
     with Session(place.engine) as session:
         assert session.scalar(select(func.count()).select_from(AccessKey)) == 0
-
-
-def test_the_example_of_the_stream_tells_of_a_release_in_a_page_of_another_origin(
-    page: Page, place: Place, foreign_page: Callable[[str], str], expected: list[str]
-) -> None:
-    described = orjson.loads(place.server.get("/api/openapi.json")[2])
-    (sample,) = described["paths"]["/api/events"]["get"]["x-codeSamples"]
-    page.goto(foreign_page("<p>Elsewhere"))
-    page.add_script_tag(content=sample["source"])
-    page.wait_for_function("changes.readyState === EventSource.OPEN")
-    expected.append("Late Comer: Old News 700")
-    with page.expect_console_message(lambda said: said.text == "Late Comer: Old News 700"):
-        take(place, old_news(700))
