@@ -23,6 +23,8 @@ DEFAULT_LIMIT = 100  # items of a page with a cursor and without a limit
 VALID_DAYS = 7  # after the day on which a reading began
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+INVERTED = bytes(reversed(range(256)))
+LAST = b"\xff" * 4  # sorts after each inverted character
 
 
 class Position(NamedTuple):
@@ -101,8 +103,8 @@ def rank(order: Order, place: Place) -> tuple[Any, ...]:
         return place
     texts = 0 if order == "seen" else 1
     numbers = 2 if order == "shown" else 1
-    head = [_inverted(str(each)) for each in place[:texts]]
-    head += [(-int(each),) for each in place[texts : texts + numbers]]
+    head: list[Any] = [_inverted(str(each)) for each in place[:texts]]
+    head += [-int(each) for each in place[texts : texts + numbers]]
     return *head, *place[texts + numbers :]
 
 
@@ -111,9 +113,9 @@ def follows_rank(order: Order, sort: str) -> bool:
     return sort.startswith("-") is not (order == "name")
 
 
-def _inverted(text: str) -> tuple[int, ...]:
+def _inverted(text: str) -> bytes:
     """Return a key in the reverse order of texts, in which a longer one comes before its start."""
-    return (*(-ord(each) for each in text), 1)
+    return text.encode("utf-32-be").translate(INVERTED) + LAST
 
 
 def microseconds(moment: datetime) -> int:

@@ -204,7 +204,7 @@ def _compared(release_date: str | None, bound: str) -> str:
 
 def artist_place(listed: ListedArtist) -> tuple[str, str]:
     """Return what orders an artist by name."""
-    return searchable(listed.artist.name)[:NAME_LENGTH], listed.spotify_id
+    return listed.artist.folded_name[:NAME_LENGTH], listed.spotify_id
 
 
 def _album_name(album: AlbumEntry) -> tuple[str, str]:

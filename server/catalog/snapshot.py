@@ -37,11 +37,15 @@ HELD = Depth(500, 300)  # more than any release_limit, because filters remove so
 
 @dataclass(frozen=True, slots=True)
 class ArtistEntry:
-    """An artist: its public JSON without releases, and the fields that it is sorted by."""
+    """An artist: its public JSON without releases, and the fields that it is sorted by.
+
+    `folded_name` is the name as a search compares it.
+    """
 
     spotify_id: str
     name: str
     json: bytes
+    folded_name: str = ""
 
     def pieces(self, albums: Sequence[Pieces]) -> list[bytes]:
         """Return its public JSON with its releases, latest first; `albums` must not be empty."""
@@ -54,12 +58,12 @@ class ArtistEntry:
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """The work that a release is a version of: its main artist, type, year and stripped title.
+    """The work that a release is a version of: a hash of what its versions share.
 
     `removed` is the number of words that were stripped from the title.
     """
 
-    work: tuple[str, str | None, str, str]
+    work: str
     release_date: str | None
     removed: int
 
@@ -146,6 +150,10 @@ class Baseline(NamedTuple):
     albums: int
     former_albums: int
     former_artists: int
+
+    def has_changes_since(self, earlier: "Baseline") -> bool:
+        """Return whether an album or artist has changed since; one may have been added if not."""
+        return self[1:] != earlier[1:]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 """Finds the versions of the same work, and the one to list for all of them. Pure."""
 
+import hashlib
 from collections.abc import Hashable, Iterable
+
+import orjson
 
 from server.catalog import titles
 from server.catalog.snapshot import AlbumEntry, Edition
@@ -8,16 +11,22 @@ from server.catalog.snapshot import AlbumEntry, Edition
 # A single or an EP with the name of an album is a separate work.
 SAME_KIND = {"compilation": "album"}
 UNKNOWN_YEAR = "0000"  # as Spotify sometimes writes it
+WORK_BYTES = 8
 
 
 def recognise(
     artist_id: str, album_type: str | None, release_date: str | None, title: str
 ) -> Edition:
-    """Return the work that a release is an edition of; `artist_id` is its first credit."""
+    """Return the work that a release is an edition of; `artist_id` is its first credit.
+
+    Versions of a work share the artist, the type, the year and the stripped title.
+    """
     year = (release_date or UNKNOWN_YEAR)[:4]
     stripped = titles.strip(title)
     kind = SAME_KIND.get(album_type, album_type) if album_type else None
-    return Edition((artist_id, kind, year, stripped.text), release_date, stripped.removed)
+    shared = orjson.dumps((artist_id, kind, year, stripped.text))
+    work = hashlib.blake2b(shared, digest_size=WORK_BYTES).hexdigest()
+    return Edition(work, release_date, stripped.removed)
 
 
 def fold(albums: Iterable[AlbumEntry]) -> list[AlbumEntry]:

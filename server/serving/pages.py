@@ -84,6 +84,8 @@ def select(
     page, total = start.page, None
     left_out: tuple[LeftOut, ...] = ()
     if page is None:
+        if position is not None:
+            _check_reach(snapshot, query, today, position)
         whole = query.model_copy(update={"limit": query.usual}) if query.leads_on else query
         found, left_out = isolation.build_together(
             snapshot.albums, lambda part: json_body.select_items(snapshot.only(part), whole, day)
@@ -152,26 +154,49 @@ def cut(
     Raises BeyondMemory if the database may have more, or the snapshot is not that of the reading.
     """
     position = start.position
-    if position is not None and (position.baseline, position.day) != (snapshot.baseline, today):
-        raise BeyondMemory
-    upcoming = 0
-    if not snapshot.whole and query.upcoming == "include":
-        upcoming = count_upcoming([each.release_date for each in snapshot.albums], today)
-    depth = 0 if snapshot.depth is None else snapshot.depth.overall
-    if not snapshot.whole and not prefix_is_whole(query, upcoming, depth):
-        raise BeyondMemory
+    last = _last_held(snapshot, query, today)
     order, size = order_of(query), size_of(query)
     first = 0 if position is None else _index_after(listed, query, order, position.place)
     items = listed[first : first + size]
     if len(listed) > first + size:
         return Page(items, _place(items[-1], query, order))
-    if snapshot.whole:
+    if last is None:
         return Page(items, None)
-    last = selection.last_covered(snapshot, query, today)
-    if last is None or (len(items) < size and not start.short):
-        raise BeyondMemory(short=last is not None and position is None)
+    if len(items) < size and not start.short:
+        raise BeyondMemory(short=position is None)
     place = place_of(order, facts_of(last), query.zone)
     return Page(items, (*place, ALL_CREDITS) if isinstance(query, ArtistsQuery) else place)
+
+
+def _check_reach(snapshot: Snapshot, query: ReleaseQuery, today: date, position: Position) -> None:
+    """Raise BeyondMemory if a snapshot cannot have the page at a position, without selecting it."""
+    if (position.baseline, position.day) != (snapshot.baseline, today):
+        raise BeyondMemory
+    last = _last_held(snapshot, query, today)
+    if last is not None and position.place is not None:
+        order = order_of(query)
+        end = rank(order, place_of(order, facts_of(last), query.zone))
+        if _key(order, position.place) >= end:
+            raise BeyondMemory
+
+
+def _last_held(snapshot: Snapshot, query: ReleaseQuery, today: date) -> AlbumEntry | None:
+    """Return the release down to which a snapshot has the whole list.
+
+    None if it has all to the end. Raises BeyondMemory if it lacks even the start.
+    """
+    if snapshot.whole:
+        return None
+    upcoming = 0
+    if query.upcoming == "include":
+        upcoming = count_upcoming([each.release_date for each in snapshot.albums], today)
+    depth = 0 if snapshot.depth is None else snapshot.depth.overall
+    if not prefix_is_whole(query, upcoming, depth):
+        raise BeyondMemory
+    last = selection.last_covered(snapshot, query, today)
+    if last is None:
+        raise BeyondMemory
+    return last
 
 
 def _index_after(

@@ -26,8 +26,7 @@ from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
 from models.album import LATEST_FIRST, latest_first, nearest_first, seen_first
-from server.catalog import isolation, versions
-from server.catalog.parameters import searchable
+from server.catalog import isolation
 from server.catalog.query import AlbumType, Portion
 from server.catalog.release import VARIOUS_ARTISTS, Release, is_upcoming, kind_of
 from server.catalog.snapshot import (
@@ -37,6 +36,7 @@ from server.catalog.snapshot import (
     ArtistEntry,
     Baseline,
     Depth,
+    Edition,
     Snapshot,
     trimmed,
     utc,
@@ -67,6 +67,9 @@ ALBUM_COLUMNS = (
     Album.last_seen_at,
     Album.significant_at,
     Album.position,
+    Album.folded_name,
+    Album.work,
+    Album.removed,
     # As one text, because an album has up to 180 markets, and most albums have the same ones.
     func.array_to_string(Album.available_markets, " ").label("markets"),
 )
@@ -86,6 +89,7 @@ ARTIST_COLUMNS = (
     Artist.followers,
     Artist.created_at,
     Artist.updated_at,
+    Artist.folded_name,
 )
 CREDITS = (  # the artists of the releases `album_ids`
     select(AlbumArtist.album_id, *ARTIST_COLUMNS)
@@ -187,9 +191,10 @@ def _latest_held(depth: Depth) -> Select[Any]:
 
 
 def _read(session: Session, latest: Select[Any], **parameters: Any) -> Read:
-    albums = session.execute(latest, parameters).all()
+    connection = session.connection()  # without the session's own work for each row
+    albums = connection.execute(latest, parameters).all()
     credited: dict[int, list[ArtistEntry]] = {album.id: [] for album in albums}
-    credit_rows = session.execute(CREDITS, {"album_ids": list(credited)}).all()
+    credit_rows = connection.execute(CREDITS, {"album_ids": list(credited)}).all()
     rows = {row.id: row for row in credit_rows}
     made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, artist_entry(row)))
     log_left_out("artists", left_out)
@@ -242,7 +247,7 @@ def artist_entry(artist: Any) -> ArtistEntry:
         "updated_at": artist.updated_at,
     }
     json = trimmed(orjson.dumps(fields, option=TIMES))
-    return ArtistEntry(artist.spotify_id, artist.name, json)
+    return ArtistEntry(artist.spotify_id, artist.name, json, artist.folded_name)
 
 
 def _album_entry(
@@ -280,11 +285,9 @@ def _album_entry(
         artists,
         album.spotify_id,
         various_artists,
-        versions.recognise(main, album.album_type, album.release_date, album.name)
-        if (main := next((each.spotify_id for each in artists), None))
-        else None,
+        None if album.work is None else Edition(album.work, album.release_date, album.removed),
         album.release_date,
-        "\n".join(map(searchable, (album.name, *(artist.name for artist in artists)))),
+        "\n".join((album.folded_name, *(artist.folded_name for artist in artists))),
         None if album.markets is None else spelled.setdefault(album.markets, f" {album.markets} "),
         album.position,
     )

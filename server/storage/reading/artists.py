@@ -260,7 +260,7 @@ def _newest(session: Session, wanted: Wanted, chosen: list[int]) -> dict[int, se
 @lru_cache(SHAPES)
 def _read_newest(filters: Filters) -> Prepared:
     album, statement = present()
-    rows = statement.where(unchanged(album)).subquery()
+    rows = statement.where(unchanged(album, changes=filters.changes)).subquery()
     artist, credit, other = aliased(Artist), aliased(AlbumArtist), aliased(Artist)
     newest = (
         select(rows.c.spotify_id)
@@ -276,6 +276,8 @@ def _read_newest(filters: Filters) -> Prepared:
         .join(newest, true())
         .where(artist.id == any_(chosen))
     )
+    if not filters.changes:
+        return prepare(now)
     states = past().subquery()
     then = (
         select(other.id.label("artist"), states.c.spotify_id)

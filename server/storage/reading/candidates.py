@@ -5,7 +5,7 @@ So a rare artist, day or text is found at once, however far apart its releases a
 
 from collections.abc import Sequence
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from psycopg2.errors import QueryCanceled
@@ -65,12 +65,14 @@ def read_some(session: Session, wanted: Wanted, walk: Walk, count: int) -> Stret
 
 def artists_of(session: Session, wanted: Wanted, albums: Sequence[int]) -> Sequence[int]:
     """Return our ids of all artists who may be credited on albums, or on any that has changed."""
-    found = _read_artists().run(session, {**wanted.values, "few": albums})
+    statement = _read_artists(changes=wanted.changes)
+    found = statement.run(session, {**wanted.values, "few": albums})
     return [row.id for row in found]
 
 
 def _read(session: Session, wanted: Wanted, kind: str) -> list[int]:
-    found = _candidates(kind).run(session, {**wanted.values, "most": FEW + 1})
+    statement = _candidates(kind, changes=wanted.changes)
+    found = statement.run(session, {**wanted.values, "most": FEW + 1})
     return [row.id for row in found]
 
 
@@ -95,15 +97,15 @@ def search(session: Session, wanted: Wanted) -> Sequence[int] | None:
         attempt.rollback()  # of the settings; nothing was written
 
 
-@lru_cache(len(KINDS) + 1)
-def _candidates(kind: str) -> Prepared:
+@cache
+def _candidates(kind: str, *, changes: bool) -> Prepared:
     """Make the statement that reads the albums that one filter leaves, up to `most`."""
     dated = Album.release_date
     if kind in ("chosen", "among"):
         credited = select(AlbumArtist.album_id.label("id")).join(Artist)
         found = credited.where(Artist.spotify_id == any_(prepared.texts(kind))).distinct()
     elif kind == "coded":
-        found = _named()
+        found = _named(changes=changes)
     elif kind == "upcoming":
         found = select(Album.id).where(dated > prepared.words("day"))
     elif kind == "before":
@@ -114,7 +116,7 @@ def _candidates(kind: str) -> Prepared:
     return prepare(found.limit(prepared.number("most")))
 
 
-def _named() -> Select[Any]:
+def _named(*, changes: bool) -> Select[Any]:
     """Select the albums whose names have a text, or those of their artists, now or at the start."""
     most, words, coded = (
         prepared.number("most"),
@@ -127,19 +129,24 @@ def _named() -> Select[Any]:
     parts = [
         select(Album.id).where(album.like(coded)),
         select(credit).join(Artist).where(artist.like(coded)),
-        select(credit)
-        .join(FormerArtist, FormerArtist.artist_id == AlbumArtist.artist_id)
-        .where(FormerArtist.id > LAST_FORMER_ARTIST, FormerArtist.folded_name.like(words)),
     ]
+    if changes:
+        parts.append(
+            select(credit)
+            .join(FormerArtist, FormerArtist.artist_id == AlbumArtist.artist_id)
+            .where(FormerArtist.id > LAST_FORMER_ARTIST, FormerArtist.folded_name.like(words))
+        )
     found = union(*(select(part.limit(most).subquery()) for part in parts)).subquery()
     return select(found.c.id)
 
 
 @cache
-def _read_artists() -> Prepared:
-    states = past().subquery()
+def _read_artists(*, changes: bool) -> Prepared:
     now = select(AlbumArtist.artist_id.label("id"))
     now = now.where(AlbumArtist.album_id == any_(prepared.ids("few")))
+    if not changes:
+        return prepare(now.distinct())
+    states = past().subquery()
     return prepare(union(now, select(func.unnest(states.c.artists))))
 
 

@@ -1,6 +1,5 @@
 """Columns that are derived from others, so that the database can order, search and fold by them."""
 
-import hashlib
 from typing import Any
 
 import orjson
@@ -40,19 +39,14 @@ def of_album(
 ) -> dict[str, Any]:
     """Return the derived columns of an album, OF_ALBUMS; `main_artist` is its first credit.
 
-    `work` is a hash of the work that it is an edition of, null without a credit; see
-    `catalog.versions`.
+    `work` is that of `catalog.versions`, null without a credit.
     """
     work, removed = None, 0
     if main_artist is not None:
         edition = versions.recognise(main_artist, album_type, release_date, name)
-        work, removed = _hashed(edition.work), edition.removed
+        work, removed = edition.work, edition.removed
     kind = kind_of(album_type, name, total_tracks)
     return {"folded_name": searchable(name), "kind": kind, "work": work, "removed": removed}
-
-
-def _hashed(work: tuple[str | None, ...]) -> str:
-    return hashlib.blake2b(orjson.dumps(work), digest_size=8).hexdigest()
 
 
 def fill(connection: Connection) -> None:

@@ -20,7 +20,7 @@ from server.catalog.release import VARIOUS_ARTISTS
 from server.catalog.selection import types_of
 from server.catalog.snapshot import Baseline
 from server.storage.reading import prepared
-from server.storage.reading.sources import BASELINE, Rows, both, credited, finds, name_of
+from server.storage.reading.sources import BASELINE, Rows, all_albums, credited, finds, name_of
 
 Condition = Callable[[Rows], ColumnElement[bool]]
 AFTER_ALL = "~"  # sorts after each character of a date
@@ -29,23 +29,29 @@ TRIGRAM = re.compile("[a-z0-9]{3}")
 
 
 class Filters(NamedTuple):
-    """Which filters there are; their values are parameters of the statement."""
+    """Which filters there are; their values are parameters of the statement.
+
+    `changes` is whether anything has changed since the start of the reading.
+    """
 
     upcoming: str
     used: frozenset[str]
+    changes: bool
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What a reading selects: the filters of `query` on the day `day`.
 
-    With `among`, only releases of these artists, by Spotify's id; with `listed`, only these, by our
-    ids: those that were listed on the day `at`.
+    `changes` is whether anything has changed since its start. With `among`, only releases of these
+    artists, by Spotify's id; with `listed`, only these, by our ids: those that were listed on the
+    day `at`.
     """
 
     query: ReleaseQuery
     day: date
     baseline: Baseline
+    changes: bool
     among: Collection[str] | None = None
     listed: Sequence[int] | None = None
 
@@ -78,7 +84,8 @@ class Wanted:
     def filters(self) -> Filters:
         """Which filters there are."""
         used = {name for name, value in self.values.items() if value is not None}
-        return Filters(self.query.upcoming, frozenset({*used, *self.query.exclude}))
+        named = frozenset({*used, *self.query.exclude})
+        return Filters(self.query.upcoming, named, self.changes)
 
 
 def _coded(text: str) -> str | None:
@@ -101,7 +108,7 @@ def matches(filters: Filters, rows: Rows) -> ColumnElement[bool]:
 
 
 def _conditions(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
-    used = filters.used
+    used, changes = filters.used, filters.changes
     if "listed" in used:
         yield rows.id == any_(prepared.ids("listed"))
     if "types" in used:
@@ -114,14 +121,16 @@ def _conditions(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
         yield or_(markets.is_(None), prepared.words("market") == any_(markets))
     if "various_artists" in used:
         artist = aliased(Artist)
-        yield ~credited(rows, artist, artist.spotify_id == VARIOUS_ARTISTS)
+        yield ~credited(rows, artist, artist.spotify_id == VARIOUS_ARTISTS, changes=changes)
     for name in ("chosen", "among"):
         if name in used:
             artist = aliased(Artist)
-            yield credited(rows, artist, artist.spotify_id == any_(prepared.texts(name)))
+            named = artist.spotify_id == any_(prepared.texts(name))
+            yield credited(rows, artist, named, changes=changes)
     if "words" in used:
         artist, words = aliased(Artist), prepared.words("words")
-        yield or_(rows.folded_name.like(words), credited(rows, artist, name_of(artist).like(words)))
+        named = name_of(artist, changes=changes).like(words)
+        yield or_(rows.folded_name.like(words), credited(rows, artist, named, changes=changes))
 
 
 def _dates(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
@@ -142,7 +151,7 @@ def _dates(filters: Filters, rows: Rows) -> Iterator[ColumnElement[bool]]:
 def _has_better_version(filters: Filters, rows: Rows) -> ColumnElement[bool]:
     """Make the condition that another version of the same work is listed instead."""
     found = []
-    for others in both():
+    for others in all_albums(changes=filters.changes):
         other = others.c
         rivals = select(true()).select_from(others).where(other.work == rows.work)
         found.append(finds(rivals.where(_is_better(other, rows), *_conditions(filters, other))))
@@ -154,7 +163,7 @@ def of_artist(filters: Filters, artist: Any, condition: Condition) -> ColumnElem
 
     The releases stored last are looked at first, as they are most often the latest.
     """
-    now, then = both()
+    now, *then = all_albums(changes=filters.changes)
     credit = aliased(AlbumArtist)
     present = (
         select(true())
@@ -162,8 +171,11 @@ def of_artist(filters: Filters, artist: Any, condition: Condition) -> ColumnElem
         .where(credit.artist_id == artist, matches(filters, now.c), condition(now.c))
         .order_by(credit.album_id.desc())
     )
-    past = select(true()).select_from(then).where(artist == any_(then.c.artists))
-    return or_(finds(present), finds(past.where(matches(filters, then.c), condition(then.c))))
+    found = [finds(present)]
+    for states in then:
+        past = select(true()).select_from(states).where(artist == any_(states.c.artists))
+        found.append(finds(past.where(matches(filters, states.c), condition(states.c))))
+    return or_(*found)
 
 
 def _is_better(one: Rows, other: Rows) -> ColumnElement[bool]:

@@ -75,7 +75,7 @@ def _last_examined(filters: Filters, is_started: bool, downward: bool, is_few: b
 def _next_ones(filters: Filters, *, is_started: bool, downward: bool, is_few: bool) -> Select[Any]:
     """Select artists after a place, by the names that they had at the start of the reading."""
     parts = []
-    for each in (_unchanged(), _renamed()):
+    for each in _sources(changes=filters.changes):
         part = each.subquery()
         statement: Select[Any] = select(part)
         if is_started:
@@ -98,11 +98,14 @@ def _ordered(rows: Any, *, downward: bool) -> list[ColumnElement[Any]]:
     return [each.asc() if downward else each.desc() for each in (rows.name, rows.spotify_id)]
 
 
-def _unchanged() -> Select[Any]:
+def _sources(*, changes: bool) -> list[Select[Any]]:
+    """Select the artists by the names they have, and those renamed by the names they had."""
     artist, former = aliased(Artist), aliased(FormerArtist)
-    renamed = exists().where(former.artist_id == artist.id, former.id > LAST_FORMER_ARTIST)
     columns: tuple[Any, ...] = artist.id, artist.spotify_id, _cut(artist.folded_name)
-    return select(*columns).where(~renamed)
+    if not changes:
+        return [select(*columns)]
+    renamed = exists().where(former.artist_id == artist.id, former.id > LAST_FORMER_ARTIST)
+    return [select(*columns).where(~renamed), _renamed()]
 
 
 def _renamed() -> Select[Any]:

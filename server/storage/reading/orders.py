@@ -20,7 +20,8 @@ from server.storage.reading.filters import follows
 from server.storage.reading.sources import Rows
 
 Segment = Literal["dated", "undated", "seen", "announced", "arrived", "name"]
-SEGMENTS: dict[Order, tuple[Segment, ...]] = {
+Segments = tuple[Segment, ...]
+SEGMENTS: dict[Order, Segments] = {
     "released": ("dated", "undated"),
     "seen": ("seen",),
     "shown": ("arrived", "announced"),
@@ -52,12 +53,16 @@ class Course(NamedTuple):
     start: Segment | None
     inclusive: bool
 
-    def segments(self) -> Iterator[Segment]:
-        """Yield the segments that the walk has not passed."""
-        passed = {"undated": "dated"} if self.downward else {"dated": "undated"}
-        for segment in SEGMENTS[self.order]:
-            if segment != passed.get(self.start or ""):
-                yield segment
+    def stages(self) -> Iterator[Segments]:
+        """Yield the segments that the walk has not passed, one after the other or together."""
+        segments = SEGMENTS[self.order]
+        if self.order != "released":
+            yield segments
+            return
+        first, last = segments if self.downward else reversed(segments)
+        if self.start != last:
+            yield (first,)
+        yield (last,)
 
     def keys(self, segment: Segment, rows: Rows) -> list[tuple[Any, str, bool]]:
         """Return the columns that order a segment, with their names and whether they descend."""

@@ -15,7 +15,7 @@ from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
 from server.storage.reading.sources import read_baseline
 
-PATIENCE = "3s"  # for each statement
+BE_PATIENT = text("SET LOCAL statement_timeout = '3s'")  # for each statement
 
 
 def read_page(
@@ -33,14 +33,15 @@ def read_page(
     another one, or has been restored.
     """
     freshness.as_of_one_moment(session)
-    session.execute(text(f"SET LOCAL statement_timeout = '{PATIENCE}'"))
+    session.execute(BE_PATIENT)
     baseline = read_baseline(session)
     if position is None:
         position = Position(baseline, today)
     elif any(ours < theirs for ours, theirs in zip(baseline, position.baseline, strict=True)):
         return None
     listed = None if query.at is None else read_listed(session, query)
-    wanted = Wanted(query, position.day, position.baseline, among, listed)
+    changes = baseline.has_changes_since(position.baseline)
+    wanted = Wanted(query, position.day, position.baseline, changes, among, listed)
     if isinstance(query, ArtistsQuery):
         return Found(artists.read(session, wanted, position.place, limit), position)
     return Found(_read_albums(session, wanted, position, limit), position)

@@ -69,28 +69,40 @@ def past() -> Select[Any]:
     )
 
 
-def unchanged(album: Rows) -> ColumnElement[bool]:
-    """Make the condition that an album was there at the start and has not changed since."""
+def unchanged(album: Rows, *, changes: bool) -> ColumnElement[bool]:
+    """Make the condition that an album was there at the start and has not changed since.
+
+    Here and below, `changes` is whether anything has changed since: if not, statements leave former
+    states out, because planning to look for them takes longer than to read a page.
+    """
+    there: ColumnElement[bool] = album.id <= LAST_ALBUM
+    if not changes:
+        return there
     former = aliased(FormerAlbum)
     changed = exists().where(former.album_id == album.id, former.id > LAST_FORMER)
-    there: ColumnElement[bool] = album.id <= LAST_ALBUM
     return there & ~changed
 
 
-def both() -> list[Subquery]:
-    """Return all albums at the start, in two parts."""
+def all_albums(*, changes: bool) -> list[Subquery]:
+    """Return all albums at the start: those that have not changed, and the states of others."""
     album, statement = present()
-    return [statement.where(unchanged(album)).subquery(), past().subquery()]
+    parts = [statement.where(unchanged(album, changes=changes)).subquery()]
+    return [*parts, past().subquery()] if changes else parts
 
 
-def credited(rows: Rows, artist: Any, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+def credited(
+    rows: Rows, artist: Any, *conditions: ColumnElement[bool], changes: bool
+) -> ColumnElement[bool]:
     """Make the condition that an `artist` who satisfies `conditions` is credited on an album."""
     credit = aliased(AlbumArtist)
     now = (
         select(true())
         .join_from(credit, artist, artist.id == credit.artist_id)
-        .where(credit.album_id == rows.id, rows.artists.is_(None), *conditions)
+        .where(credit.album_id == rows.id, *conditions)
     )
+    if not changes:
+        return finds(now)
+    now = now.where(rows.artists.is_(None))
     then = select(true()).select_from(artist).where(artist.id == any_(rows.artists), *conditions)
     return or_(finds(now), finds(then))
 
@@ -103,8 +115,11 @@ def finds(rows: Select[Any]) -> ColumnElement[bool]:
     return func.coalesce(rows.limit(1).scalar_subquery(), false())
 
 
-def name_of(artist: Any) -> ColumnElement[str]:
+def name_of(artist: Any, *, changes: bool) -> ColumnElement[str]:
     """Select the folded name that an artist had at the start of a reading."""
+    name: ColumnElement[str] = artist.folded_name
+    if not changes:
+        return name
     former = aliased(FormerArtist)
     first = (
         select(former.folded_name)
@@ -113,4 +128,4 @@ def name_of(artist: Any) -> ColumnElement[str]:
         .limit(1)
         .scalar_subquery()
     )
-    return func.coalesce(first, artist.folded_name)
+    return func.coalesce(first, name)

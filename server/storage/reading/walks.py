@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cmp_to_key, lru_cache
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, and_, any_, literal_column, select, union_all
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from server.catalog.reading import Place, rank
 from server.storage.reading import prepared
 from server.storage.reading.filters import Filters, Wanted, matches
-from server.storage.reading.orders import CUT_NAME, Course, Segment, Walk, cut_name
+from server.storage.reading.orders import CUT_NAME, Course, Segment, Segments, Walk, cut_name
 from server.storage.reading.prepared import SHAPES, Prepared, prepare
 from server.storage.reading.sources import past, present, unchanged
 
@@ -27,6 +28,9 @@ class Step:
     id: int
     spotify_id: str
     artists: list[int] | None
+
+
+Ranked = tuple[Any, Step]  # what sorts a step, see `catalog.reading.rank`
 
 
 @dataclass(frozen=True)
@@ -45,64 +49,74 @@ def read_stretch(
     `few` are the ids of all albums that may match, if they are known and few; otherwise at most
     EXAMINED rows of each index are looked at, so that a stretch may be short.
     """
-    course = walk.course
-    values = {**wanted.values, **walk.values, "count": count, "few": few, "examined": EXAMINED}
-    statement = _statement(wanted.filters, course, is_few=few is not None)
-    branches = _branches(course)
     steps: list[Step] = []
-    found: dict[int, int] = {}
-    farthest: dict[int, Place] = {}
+    end = None
+    for segments in walk.course.stages():
+        part = _read_part(session, wanted, walk, segments, count - len(steps), few)
+        steps += part.steps
+        end = part.end
+        if end is not None:
+            break
+    return Stretch(steps, end)
+
+
+def _read_part(
+    session: Session,
+    wanted: Wanted,
+    walk: Walk,
+    segments: Segments,
+    count: int,
+    few: Sequence[int] | None,
+) -> Stretch:
+    """Read from segments that lead on together."""
+    course, filters = walk.course, wanted.filters
+    values = {**wanted.values, **walk.values, "count": count, "few": few, "examined": EXAMINED}
+    statement = _statement(filters, course, segments, is_few=few is not None)
+    branches = _branches(filters, segments)
+    found: list[list[Ranked]] = [[] for _ in branches]
     for row in statement.run(session, values):
         place = walk.place(branches[row.branch][0], row)
-        steps.append(Step(place, row.id, row.spotify_id, row.artists))
-        found[row.branch] = found.get(row.branch, 0) + 1
-        farthest[row.branch] = _later(walk, farthest.get(row.branch, place), place)
+        step = Step(place, row.id, row.spotify_id, row.artists)
+        found[row.branch].append((rank(walk.order, place), step))
     ends = []
-    for number, (segment, former) in enumerate(branches):
-        if found.get(number) == count:
-            ends.append(farthest[number])
+    for steps, (segment, former) in zip(found, branches, strict=True):
+        if len(steps) == count:
+            ends.append(_ordered(steps, walk)[-1][1].place)
         elif not former and few is None:
-            looked = _last_examined(wanted.filters, course, segment).run(session, values)
+            looked = _last_examined(filters, course, segment).run(session, values)
             ends += [walk.place(segment, row) for row in looked]
-    return _cut(walk, steps, ends, count)
+    return _cut(walk, [step for steps in found for step in steps], ends, count)
 
 
-def _branches(course: Course) -> list[tuple[Segment, bool]]:
+def _branches(filters: Filters, segments: Segments) -> list[tuple[Segment, bool]]:
     """Return the parts of a walk: each segment, of albums as they are and of former states."""
-    return [(segment, former) for segment in course.segments() for former in (False, True)]
+    states = (False, True) if filters.changes else (False,)
+    return [(segment, former) for segment in segments for former in states]
 
 
-def _cut(walk: Walk, steps: list[Step], ends: list[Place], count: int) -> Stretch:
+def _cut(walk: Walk, found: list[Ranked], ends: list[Place], count: int) -> Stretch:
     """Keep the steps up to the nearest end of a branch, and `count` of them at most."""
-
-    def compare(one: Place, other: Place) -> int:
-        return _compared(walk, one, other)
-
-    key = cmp_to_key(compare)
-    steps.sort(key=lambda step: key(step.place))
-    end = min(ends, key=key, default=None)
-    if end is not None:
-        steps = [step for step in steps if compare(step.place, end) <= 0]
+    steps = [step for _, step in _ordered(found, walk)]
+    end = None
+    if ends:
+        ranked = [(rank(walk.order, each), each) for each in ends]
+        bound, end = min(ranked) if walk.downward else max(ranked)
+        within = [key <= bound if walk.downward else key >= bound for key, _ in found]
+        steps = steps[: sum(within)]
     if len(steps) >= count:
         return Stretch(steps[:count], steps[count - 1].place)
     return Stretch(steps, end)
 
 
-def _compared(walk: Walk, one: Place, other: Place) -> int:
-    left, right = rank(walk.order, one), rank(walk.order, other)
-    compared = (left > right) - (left < right)
-    return compared if walk.downward else -compared
-
-
-def _later(walk: Walk, one: Place, other: Place) -> Place:
-    return other if _compared(walk, one, other) < 0 else one
+def _ordered(found: list[Ranked], walk: Walk) -> list[Ranked]:
+    return sorted(found, key=itemgetter(0), reverse=not walk.downward)
 
 
 @lru_cache(SHAPES)
-def _statement(filters: Filters, course: Course, *, is_few: bool) -> Prepared:
+def _statement(filters: Filters, course: Course, segments: Segments, *, is_few: bool) -> Prepared:
     branches = [
         _branch(filters, course, segment, is_few=is_few, former=former).subquery()
-        for segment, former in _branches(course)
+        for segment, former in _branches(filters, segments)
     ]
     numbered = [
         select(literal_column(str(number)).label("branch"), *branch.c)
@@ -121,7 +135,7 @@ def _branch(
         rows = _examined(filters, course, segment, is_few=is_few).subquery()
     matching = [matches(filters, rows.c), course.belongs(segment, rows.c)]
     if not former:
-        matching.append(unchanged(rows.c))
+        matching.append(unchanged(rows.c, changes=filters.changes))
     columns = rows.c.release_date, rows.c.created_at, rows.c.position, _name(rows.c)
     return (
         select(rows.c.id, rows.c.spotify_id, *columns, rows.c.artists)

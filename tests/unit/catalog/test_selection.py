@@ -30,7 +30,8 @@ def parse(query_string: str) -> ArtistsQuery:
 
 def artist(number: int, name: str = "") -> ArtistEntry:
     fields = dict.fromkeys(ARTIST_FIELDS[:-2]) | {"spotify_id": f"a{number}", "name": name}
-    return ArtistEntry(f"a{number}", name or f"Artist {number}", orjson.dumps(fields))
+    name = name or f"Artist {number}"
+    return ArtistEntry(f"a{number}", name, orjson.dumps(fields), searchable(name))
 
 
 def release(

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.catalog import query, versions
+from server.catalog.parameters import searchable
 from server.catalog.query import ARTIST_FIELDS, ArtistsQuery
 from server.catalog.snapshot import (
     HELD,
@@ -39,7 +40,8 @@ def parse(query_string: str) -> ArtistsQuery:
 
 
 def entry(number: int, name: str) -> ArtistEntry:
-    return ArtistEntry(f"a{number}", name, orjson.dumps({"spotify_id": f"a{number}", "name": name}))
+    fields = {"spotify_id": f"a{number}", "name": name}
+    return ArtistEntry(f"a{number}", name, orjson.dumps(fields), searchable(name))
 
 
 def release(
