@@ -88,7 +88,7 @@ def samples(session: Session) -> Samples:
 
 def position(session: Session, query: ReleaseQuery, album: str) -> Position:
     """Return where the page of a query begins that comes after a release."""
-    (entry,) = snapshots.read_listed(session, [album])
+    (entry,) = snapshots.read_entries(session, Album.spotify_id == album)
     place = place_of(order_of(query), facts_of(entry), query.zone)
     return Position(read_baseline(session), now().date(), place)
 

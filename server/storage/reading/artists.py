@@ -1,6 +1,6 @@
 """Pages of artists: each comes once, at the place of its first release that matches, or by name."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -29,8 +29,7 @@ from server.catalog.reading import Order, Page, Place, follows_rank, moment_of, 
 from server.catalog.selection import ListedArtist
 from server.catalog.snapshot import ArtistEntry
 from server.observability.omissions import log_left_out
-from server.storage import snapshots
-from server.storage.reading import names, prepared
+from server.storage.reading import entries, names, prepared
 from server.storage.reading.candidates import artists_of, few_of, read_some, search
 from server.storage.reading.filters import Filters, Wanted, follows, matches, of_artist
 from server.storage.reading.orders import Walk, day_of
@@ -85,8 +84,8 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
     if len(new) > limit:
         new = new[:limit]
         end = new[-1].place
-    placed = {each.id: each.step.spotify_id for each in new}
-    return Page(_listed(session, wanted, {each.id: each.spotify_id for each in new}, placed), end)
+    placed = {each.id: each.step.id for each in new}
+    return Page(_listed(session, wanted, list(placed), placed), end)
 
 
 def _by_name(
@@ -215,45 +214,46 @@ def _is_earlier(order: Order, rows: Rows, these: Rows) -> ColumnElement[bool]:
 
 
 def _listed(
-    session: Session, wanted: Wanted, chosen: dict[int, str], placed: dict[int, str] | None = None
+    session: Session, wanted: Wanted, chosen: Collection[int], placed: dict[int, int] | None = None
 ) -> list[ListedArtist]:
-    """Return artists, given by our ids with Spotify's, with their newest releases that match.
+    """Return artists, given by our ids, with their newest releases that match.
 
-    `placed` are the releases that place them, by Spotify's id, which are shown in any case.
+    `placed` are the releases that place them, which are shown in any case.
     """
     theirs = _newest(session, wanted, list(chosen))
     for artist, album in (placed or {}).items():
-        theirs.setdefault(artist, set()).add(album)
-    ids = {album for albums in theirs.values() for album in albums}
-    entries = snapshots.read_listed(session, ids)
+        theirs[artist].add(album)
+    read = entries.read_by_ids(session, set().union(*theirs.values()))
+    ranks = {album: number for number, album in enumerate(read)}
     shown = _read_artists(session, list(chosen))
     found = []
     for artist in chosen:
-        albums = [each for each in entries if each.spotify_id in theirs.get(artist, ())]
+        albums = sorted(theirs[artist] & read.keys(), key=ranks.__getitem__)
         if albums and artist in shown:
-            found.append(ListedArtist(shown[artist], albums[:MOST_RELEASES]))
+            newest = [read[album] for album in albums[:MOST_RELEASES]]
+            found.append(ListedArtist(shown[artist], newest))
     return found
 
 
 def _read_artists(session: Session, chosen: list[int]) -> dict[int, ArtistEntry]:
     """Read artists by our ids; they may no longer be credited on the releases that place them."""
     rows = session.execute(_by_ids(), {"artists": chosen})
-    made, left_out = isolation.build_each(rows, lambda row: (row.id, snapshots.artist_entry(row)))
+    made, left_out = isolation.build_each(rows, lambda row: (row.id, entries.artist_entry(row)))
     log_left_out("artists", left_out)
     return dict(made)
 
 
 @cache
 def _by_ids() -> Select[Any]:
-    return select(*snapshots.ARTIST_COLUMNS).where(Artist.id == any_(prepared.ids("artists")))
+    return select(*entries.ARTIST_COLUMNS).where(Artist.id == any_(prepared.ids("artists")))
 
 
-def _newest(session: Session, wanted: Wanted, chosen: list[int]) -> dict[int, set[str]]:
-    """Return Spotify's ids of the newest releases that match, by our ids of their artists."""
-    theirs: dict[int, set[str]] = {each: set() for each in chosen}
+def _newest(session: Session, wanted: Wanted, chosen: list[int]) -> dict[int, set[int]]:
+    """Return our ids of the newest releases that match, by those of their artists."""
+    theirs: dict[int, set[int]] = {each: set() for each in chosen}
     values = {**wanted.values, "artists": chosen}
     for row in _read_newest(wanted.filters).run(session, values):
-        theirs[row.artist].add(row.spotify_id)
+        theirs[row.artist].add(row.id)
     return theirs
 
 
@@ -263,7 +263,7 @@ def _read_newest(filters: Filters) -> Prepared:
     rows = statement.where(unchanged(album, changes=filters.changes)).subquery()
     artist, credit, other = aliased(Artist), aliased(AlbumArtist), aliased(Artist)
     newest = (
-        select(rows.c.spotify_id)
+        select(rows.c.id)
         .join_from(credit, rows, rows.c.id == credit.album_id)
         .where(credit.artist_id == artist.id, matches(filters, rows.c))
         .order_by(rows.c.release_date.desc().nulls_last(), rows.c.created_at.desc())
@@ -272,7 +272,7 @@ def _read_newest(filters: Filters) -> Prepared:
     )
     chosen = prepared.ids("artists")
     now = (
-        select(artist.id.label("artist"), newest.c.spotify_id)
+        select(artist.id.label("artist"), newest.c.id)
         .join(newest, true())
         .where(artist.id == any_(chosen))
     )
@@ -280,7 +280,7 @@ def _read_newest(filters: Filters) -> Prepared:
         return prepare(now)
     states = past().subquery()
     then = (
-        select(other.id.label("artist"), states.c.spotify_id)
+        select(other.id.label("artist"), states.c.id)
         .join_from(states, other, other.id == any_(states.c.artists))
         .where(other.id == any_(chosen), matches(filters, states.c))
     )

@@ -3,19 +3,18 @@
 from collections.abc import Collection
 from datetime import date
 
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.reading import Found, Page, Position, follows_rank, order_of
-from server.storage import freshness, snapshots
-from server.storage.reading import artists
+from server.storage import freshness
+from server.storage.reading import artists, entries
 from server.storage.reading.candidates import read_listed, read_some
 from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
 from server.storage.reading.sources import read_baseline
 
-BE_PATIENT = text("SET LOCAL statement_timeout = '3s'")  # for each statement
+BE_PATIENT = "SET LOCAL statement_timeout = '3s'"  # for each statement
 
 
 def read_page(
@@ -33,7 +32,7 @@ def read_page(
     another one, or has been restored.
     """
     freshness.as_of_one_moment(session)
-    session.execute(BE_PATIENT)
+    session.connection().exec_driver_sql(BE_PATIENT)
     baseline = read_baseline(session)
     if position is None:
         position = Position(baseline, today)
@@ -57,6 +56,5 @@ def _read_albums(session: Session, wanted: Wanted, position: Position, limit: in
     if len(steps) > limit:
         steps = steps[:limit]
         end = steps[-1].place
-    listed = [step.spotify_id for step in steps]
-    entries = {each.spotify_id: each for each in snapshots.read_listed(session, listed)}
-    return Page([entries[each] for each in listed if each in entries], end)
+    found = entries.read_by_ids(session, [step.id for step in steps])
+    return Page([found[step.id] for step in steps if step.id in found], end)

@@ -3,6 +3,7 @@
 Both have the same columns, so each filter and each order is written once for both.
 """
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -24,7 +25,7 @@ from sqlalchemy.orm import Session, aliased
 from models import Album, AlbumArtist, FormerAlbum, FormerArtist
 from server.catalog.snapshot import Baseline
 from server.storage.reading.former import STATE
-from server.storage.reading.prepared import IDS, number
+from server.storage.reading.prepared import IDS, Prepared, number, prepare
 
 BASELINE = ("baseline_albums", "baseline_former_albums", "baseline_former_artists")
 LAST_ALBUM, LAST_FORMER, LAST_FORMER_ARTIST = (number(name) for name in BASELINE)
@@ -33,7 +34,7 @@ Rows = Any  # the columns of a subquery by `present` or `past`
 
 def read_baseline(session: Session) -> Baseline:
     """Read the highest id of each table that readings use; reads only indexes."""
-    return Baseline(*tuple(session.execute(select(*BASELINE_COLUMNS)).one()))
+    return Baseline(*tuple(_baseline().run(session, {}).one()))
 
 
 def _baseline_columns() -> list[ColumnElement[int]]:
@@ -45,6 +46,11 @@ def _baseline_columns() -> list[ColumnElement[int]]:
 
 
 BASELINE_COLUMNS = _baseline_columns()  # of any statement, in the order of the fields of Baseline
+
+
+@cache
+def _baseline() -> Prepared:
+    return prepare(select(*BASELINE_COLUMNS))
 
 
 def present(name: str | None = None) -> tuple[Any, Select[Any]]:

@@ -12,6 +12,7 @@ from models import Album, Artist, Listing
 from server.catalog.query import Portion
 from server.catalog.release import VARIOUS_ARTISTS, Release
 from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT, Depth, Snapshot
+from server.catalog.versions import recognise
 from server.database.executor import Database
 from server.spotify.types import Verdicts
 from server.storage import freshness, snapshots, sweeps, sync_runs
@@ -74,7 +75,7 @@ def test_a_release_tells_whose_version_of_what_it_is(database: Database) -> None
     various = artist(9, id=VARIOUS_ARTISTS)
     take(database, [*twins, album(3, artists=[various]), album(4, artists=[])])
     plain, deluxe, mixed, nobodys = load(database).albums
-    work = (spotify_id("artist", 1), "album", "2026", "tides")
+    work = recognise(spotify_id("artist", 1), "album", "2026-11-20", "Tides").work
     assert plain.edition is not None
     assert deluxe.edition is not None
     assert (plain.edition.work, plain.edition.removed) == (work, 0)
