@@ -163,8 +163,13 @@ def _read_ids() -> Prepared:
 
 def _first_ones(session: Session, wanted: Wanted, walk: Walk, walked: list[Credit]) -> list[Credit]:
     """Keep the credits of artists of whom no release that matches comes earlier, latest first."""
-    if not walked:
-        return []
+    if walk.downward:
+        first: dict[int, Credit] = {}
+        for each in walked:
+            first.setdefault(each.id, each)
+        walked = list(first.values())
+    if not walked or (walk.downward and walk.start is None):
+        return walked  # nothing comes before the first page
     rows = [
         {"number": number, "artist": each.id, **_values(walk.order, each.step.place)}
         for number, each in enumerate(walked)

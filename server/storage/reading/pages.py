@@ -14,7 +14,8 @@ from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
 from server.storage.reading.sources import read_baseline
 
-BE_PATIENT = "SET LOCAL statement_timeout = '3s'"  # for each statement
+# For each statement; to start workers takes longer than a page.
+SETTINGS = "SET LOCAL statement_timeout = '3s'; SET LOCAL max_parallel_workers_per_gather = 0"
 
 
 def read_page(
@@ -32,7 +33,7 @@ def read_page(
     another one, or has been restored.
     """
     freshness.as_of_one_moment(session)
-    session.connection().exec_driver_sql(BE_PATIENT)
+    session.connection().exec_driver_sql(SETTINGS)
     baseline = read_baseline(session)
     if position is None:
         position = Position(baseline, today)
