@@ -228,15 +228,15 @@ def _listed(
     theirs = _newest(session, wanted, list(chosen))
     for artist, album in (placed or {}).items():
         theirs[artist].add(album)
-    read = entries.read_by_ids(session, set().union(*theirs.values()))
+    albums = set().union(*theirs.values())
+    read = entries.read_by_ids(session, albums, markets="markets" in wanted.query.include)
     ranks = {album: number for number, album in enumerate(read)}
     shown = _read_artists(session, list(chosen))
     found = []
     for artist in chosen:
-        albums = sorted(theirs[artist] & read.keys(), key=ranks.__getitem__)
-        if albums and artist in shown:
-            newest = [read[album] for album in albums[:MOST_RELEASES]]
-            found.append(ListedArtist(shown[artist], newest))
+        newest = sorted(theirs[artist] & read.keys(), key=ranks.__getitem__)[:MOST_RELEASES]
+        if newest and artist in shown:
+            found.append(ListedArtist(shown[artist], [read[album] for album in newest]))
     return found
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Select, any_, func, literal_column, select
+from sqlalchemy import Select, any_, func, literal_column, null, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist
@@ -52,10 +52,10 @@ SELECTING = (  # what it is selected and sorted by beside that
     Album.folded_name,
     Album.work,
     Album.removed,
-    # As one text, because an album has up to 180 markets, and most albums have the same ones.
-    func.array_to_string(Album.available_markets, " ").label("markets"),
 )
-ALBUM_COLUMNS = (*SHOWN, *SELECTING)
+# As one text, because an album has up to 180 markets, and most albums have the same ones.
+MARKETS: Any = func.array_to_string(Album.available_markets, " ").label("markets")
+ALBUM_COLUMNS = (*SHOWN, *SELECTING, MARKETS)
 ALBUM_KEYS = tuple(str(column.key) for column in SHOWN)
 SHOWN_OF_ARTISTS: tuple[Any, ...] = (
     Artist.id,
@@ -101,16 +101,22 @@ def read(session: Session, statement: Select[Any], **parameters: Any) -> Read:
     return Read(tuple(entries.values()), baseline)
 
 
-def read_by_ids(session: Session, album_ids: Collection[int]) -> dict[int, AlbumEntry]:
-    """Read releases by our ids, latest first; their artists have no JSON of their own."""
-    albums = _by_ids().run(session, {"albums": list(album_ids)}).all()
+def read_by_ids(
+    session: Session, album_ids: Collection[int], *, markets: bool
+) -> dict[int, AlbumEntry]:
+    """Read releases by our ids, latest first, for pages, which show less than a snapshot has.
+
+    Their artists have no JSON of their own, and they have markets only if these are wanted.
+    """
+    albums = _by_ids(markets=markets).run(session, {"albums": list(album_ids)}).all()
     return _with_credits(session, albums, of_credit=_named_artist)
 
 
 @cache
-def _by_ids() -> Prepared:
+def _by_ids(*, markets: bool) -> Prepared:
+    columns = *SHOWN, *SELECTING, MARKETS if markets else null().label("markets")
     listed = Album.id == any_(prepared.ids("albums"))
-    return prepare(select(*ALBUM_COLUMNS).where(listed).order_by(*LATEST_FIRST))
+    return prepare(select(*columns).where(listed).order_by(*LATEST_FIRST))
 
 
 def _with_credits(

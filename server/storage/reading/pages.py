@@ -57,5 +57,6 @@ def _read_albums(session: Session, wanted: Wanted, position: Position, limit: in
     if len(steps) > limit:
         steps = steps[:limit]
         end = steps[-1].place
-    found = entries.read_by_ids(session, [step.id for step in steps])
+    ids = [step.id for step in steps]
+    found = entries.read_by_ids(session, ids, markets="markets" in query.include)
     return Page([found[step.id] for step in steps if step.id in found], end)
