@@ -29,7 +29,8 @@ class Album(Surrogate, Timestamps, Base):
     of one sync. `significant_at` is the last change that matters to feeds (`release.significant`).
     `last_seen_on` is the day (UTC) of `last_seen_at`.
     `folded_name`, `kind`, `work` and `removed` are derived from the others whenever these are
-    written (`server.storage.reading.former`), so that all that is kept can be ordered and searched.
+    written (`server.storage.reading.derived`), so that all that is kept can be ordered and
+    searched.
     """
 
     __tablename__ = "albums"

@@ -2,7 +2,8 @@
 
 The newest releases are the same in number at each size: every day brings PER_DAY releases, each is
 listed for a day, and the list that is open now holds OPEN of them. A larger catalogue goes further
-back. Names, credits, covers, markets and dates vary as Spotify's do.
+back. Names, credits, covers, markets and dates vary as Spotify's do. Half of the words of names are
+forty common ones, the others are tens of thousands of rare ones.
 """
 
 from collections.abc import Iterator
@@ -26,11 +27,21 @@ CREATE FUNCTION pg_temp.id(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTA
     left(translate(encode(sha256((kind || n)::bytea), 'base64'), '+/=', 'xyz'), 22);
 CREATE FUNCTION pg_temp.die(kind text, n bigint, faces bigint) RETURNS bigint LANGUAGE sql IMMUTABLE
     RETURN (hashtextextended(kind, n) & 9223372036854775807) % faces;
-CREATE FUNCTION pg_temp.word(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
+CREATE FUNCTION pg_temp.common(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
     (ARRAY['Tides','Night','River','Glass','Summer','Ocean','Velvet','Écho','Stone','Fire','Winter',
     'Dream','Golden','Paper','Moon','City','Light','Silver','Heart','Road','Océano','Über','夜','Sø',
     'Blue','Northern','Harbour','Feral','Machines','Garden','Letters','Hollow','Static','Bloom',
     'Satellite','Mirror','Thunder','Quiet','Electric','Sunday'])[1 + pg_temp.die(kind, n, 40)];
+CREATE FUNCTION pg_temp.syllable(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
+    (ARRAY['ka','lo','mi','ren','sa','tor','vel','an','bri','cho','dul','es','fen','gar','hil','in',
+    'jo','kru','len','mor','na','or','pel','qui','ros','shi','tam','ur','vin','wes','xa','yol','zu',
+    'ble','cra','dre','flo','gri','ster','ton'])[1 + pg_temp.die(kind, n, 40)];
+CREATE FUNCTION pg_temp.rare(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
+    initcap(concat(pg_temp.syllable(kind || 'a', n), pg_temp.syllable(kind || 'b', n),
+    CASE WHEN pg_temp.die(kind || 'c', n, 2) = 0 THEN pg_temp.syllable(kind || 'd', n) END));
+CREATE FUNCTION pg_temp.word(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
+    CASE pg_temp.die(kind || 'e', n, 2) WHEN 0 THEN pg_temp.common(kind, n)
+    ELSE pg_temp.rare(kind, n) END;
 CREATE FUNCTION pg_temp.name(kind text, n bigint) RETURNS text LANGUAGE sql IMMUTABLE RETURN
     concat_ws(' ', pg_temp.word(kind || 1, n),
     CASE WHEN n % 3 > 0 THEN pg_temp.word(kind || 2, n) END,

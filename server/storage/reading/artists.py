@@ -1,8 +1,8 @@
 """Pages of artists: each comes once, at the place of its first release that matches, or by name."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import orjson
@@ -10,35 +10,34 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     DateTime,
-    Select,
     Text,
     any_,
     cast,
     column,
     func,
     select,
-    true,
-    union_all,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from models import AlbumArtist, Artist
-from server.catalog import isolation
 from server.catalog.reading import Order, Page, Place, follows_rank, moment_of, order_of
-from server.catalog.selection import ListedArtist
-from server.catalog.snapshot import ArtistEntry
-from server.observability.omissions import log_left_out
-from server.storage.reading import entries, names, prepared
-from server.storage.reading.candidates import artists_of, few_of, read_some, search
-from server.storage.reading.filters import Filters, Wanted, follows, matches, of_artist
+from server.storage.reading import listed_artists, names, prepared
+from server.storage.reading.candidates import (
+    RARE,
+    TRIED,
+    artists_of,
+    few_of,
+    read_some,
+    search,
+)
+from server.storage.reading.filters import Filters, Wanted, follows, of_artist
 from server.storage.reading.orders import Walk, day_of
 from server.storage.reading.prepared import SHAPES, Prepared, prepare
-from server.storage.reading.sources import Rows, past, present, unchanged
+from server.storage.reading.sources import Rows
 from server.storage.reading.walks import Step
 
 MOST_WALKED = 1000  # releases whose artists one page looks at
-MOST_RELEASES = 20  # of an artist on one page
 TYPES: dict[str, Any] = {
     "day": Text(collation="C"),
     "created_at": DateTime(timezone=True),
@@ -73,7 +72,7 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
     downward = follows_rank(order, query.sort)
     if order == "name":
         found, end = _by_name(session, wanted, start, limit, downward=downward)
-        return Page(_listed(session, wanted, found), end)
+        return Page(listed_artists.read(session, wanted, list(found)), end)
     album, artist = (None, ALL_CREDITS) if start is None else (start[:-1], str(start[-1]))
     walk = Walk(order, downward, query.zone, query.tz, album, inclusive=artist != ALL_CREDITS)
     count = 2 * limit if downward else MOST_WALKED  # upward most artists come much later
@@ -85,7 +84,7 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
         new = new[:limit]
         end = new[-1].place
     placed = {each.id: each.step.id for each in new}
-    return Page(_listed(session, wanted, list(placed), placed), end)
+    return Page(listed_artists.read(session, wanted, list(placed), placed), end)
 
 
 def _by_name(
@@ -93,14 +92,16 @@ def _by_name(
 ) -> tuple[dict[int, str], Place | None]:
     """Read the artists that come next by name; see `candidates.read_some`."""
     few = few_of(session, wanted, "name")
-    artists = None if few is None else artists_of(session, wanted, few)
-    found, end = names.read(session, wanted, start, limit, artists, downward=downward)
-    if few is None and end is not None and len(found) < limit:
-        few = search(session, wanted)
-        if few is not None:
-            artists = artists_of(session, wanted, few)
-            return names.read(session, wanted, start, limit, artists, downward=downward)
-    return found, end
+    read = partial(names.read, session, wanted, start, limit, downward=downward)
+    if few is not None:
+        return read(artists_of(session, wanted, few))
+    if "coded" in wanted.filters.used:
+        found, end = read(examined=TRIED)
+        if end is None or len(found) == limit:
+            return found, end
+        if len(found) < RARE and (few := search(session, wanted)) is not None:
+            return read(artists_of(session, wanted, few))
+    return read()
 
 
 def _credits_after(
@@ -216,77 +217,3 @@ def _is_earlier(order: Order, rows: Rows, these: Rows) -> ColumnElement[bool]:
         compared.insert(0, (dated <= seen, these.flag == 1, True))
         compared.insert(0, (func.greatest(dated, seen), these.day, True))
     return follows(compared, before=True)
-
-
-def _listed(
-    session: Session, wanted: Wanted, chosen: Collection[int], placed: dict[int, int] | None = None
-) -> list[ListedArtist]:
-    """Return artists, given by our ids, with their newest releases that match.
-
-    `placed` are the releases that place them, which are shown in any case.
-    """
-    theirs = _newest(session, wanted, list(chosen))
-    for artist, album in (placed or {}).items():
-        theirs[artist].add(album)
-    albums = set().union(*theirs.values())
-    read = entries.read_by_ids(session, albums, markets="markets" in wanted.query.include)
-    ranks = {album: number for number, album in enumerate(read)}
-    shown = _read_artists(session, list(chosen))
-    found = []
-    for artist in chosen:
-        newest = sorted(theirs[artist] & read.keys(), key=ranks.__getitem__)[:MOST_RELEASES]
-        if newest and artist in shown:
-            found.append(ListedArtist(shown[artist], [read[album] for album in newest]))
-    return found
-
-
-def _read_artists(session: Session, chosen: list[int]) -> dict[int, ArtistEntry]:
-    """Read artists by our ids; they may no longer be credited on the releases that place them."""
-    rows = session.execute(_by_ids(), {"artists": chosen})
-    made, left_out = isolation.build_each(rows, lambda row: (row.id, entries.artist_entry(row)))
-    log_left_out("artists", left_out)
-    return dict(made)
-
-
-@cache
-def _by_ids() -> Select[Any]:
-    return select(*entries.ARTIST_COLUMNS).where(Artist.id == any_(prepared.ids("artists")))
-
-
-def _newest(session: Session, wanted: Wanted, chosen: list[int]) -> dict[int, set[int]]:
-    """Return our ids of the newest releases that match, by those of their artists."""
-    theirs: dict[int, set[int]] = {each: set() for each in chosen}
-    values = {**wanted.values, "artists": chosen}
-    for row in _read_newest(wanted.filters).run(session, values):
-        theirs[row.artist].add(row.id)
-    return theirs
-
-
-@lru_cache(SHAPES)
-def _read_newest(filters: Filters) -> Prepared:
-    album, statement = present()
-    rows = statement.where(unchanged(album, changes=filters.changes)).subquery()
-    artist, credit, other = aliased(Artist), aliased(AlbumArtist), aliased(Artist)
-    newest = (
-        select(rows.c.id)
-        .join_from(credit, rows, rows.c.id == credit.album_id)
-        .where(credit.artist_id == artist.id, matches(filters, rows.c))
-        .order_by(rows.c.release_date.desc().nulls_last(), rows.c.created_at.desc())
-        .limit(MOST_RELEASES)
-        .lateral()
-    )
-    chosen = prepared.ids("artists")
-    now = (
-        select(artist.id.label("artist"), newest.c.id)
-        .join(newest, true())
-        .where(artist.id == any_(chosen))
-    )
-    if not filters.changes:
-        return prepare(now)
-    states = past().subquery()
-    then = (
-        select(other.id.label("artist"), states.c.id)
-        .join_from(states, other, other.id == any_(states.c.artists))
-        .where(other.id == any_(chosen), matches(filters, states.c))
-    )
-    return prepare(union_all(now, then))

@@ -26,6 +26,8 @@ from server.storage.reading.sources import LAST_FORMER_ARTIST, past
 from server.storage.reading.walks import Stretch, read_stretch
 
 FEW = 2000  # albums
+TRIED = 300  # albums, or artists, that are looked at before a text is searched for
+RARE = 3  # of these have a text that is searched for
 KINDS = ("chosen", "among", "upcoming", "after", "first", "before")
 FOR_SEARCH = text(
     "SELECT set_config('statement_timeout', '1s', true), set_config('enable_seqscan', 'off', true)"
@@ -52,15 +54,19 @@ def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | No
 def read_some(session: Session, wanted: Wanted, walk: Walk, count: int) -> Stretch:
     """Read up to `count` albums that match, of the few that may if these are known.
 
-    A text is searched for if the walk did not find enough: it finds common ones at less cost.
+    A text is searched for if a walk finds hardly any album that has it: of a common text, which
+    would take longer to search for, it finds enough.
     """
     few = few_of(session, wanted, walk.order)
-    stretch = read_stretch(session, wanted, walk, count, few)
-    if few is None and stretch.end is not None and len(stretch.steps) < count:
-        few = search(session, wanted)
-        if few is not None:
-            return read_stretch(session, wanted, walk, count, few)
-    return stretch
+    if few is not None:
+        return read_stretch(session, wanted, walk, count, few)
+    if "coded" in wanted.filters.used:
+        tried = read_stretch(session, wanted, walk, count, examined=TRIED)
+        if tried.end is None or len(tried.steps) == count:
+            return tried
+        if len(tried.steps) < RARE and (few := search(session, wanted)) is not None:
+            return read_stretch(session, wanted.found_by_search(), walk, count, few)
+    return read_stretch(session, wanted, walk, count)
 
 
 def artists_of(session: Session, wanted: Wanted, albums: Sequence[int]) -> Sequence[int]:

@@ -5,7 +5,7 @@ They select exactly what `catalog.selection` does in memory.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -86,6 +86,15 @@ class Wanted:
         used = {name for name, value in self.values.items() if value is not None}
         named = frozenset({*used, *self.query.exclude})
         return Filters(self.query.upcoming, named, self.changes)
+
+    def found_by_search(self) -> "Wanted":
+        """Return the same without the text: all albums that are looked at now have it.
+
+        But for those that have changed, whose former names are not searched.
+        """
+        return (
+            self if self.changes else replace(self, query=self.query.model_copy(update={"q": None}))
+        )
 
 
 def _coded(text: str) -> str | None:

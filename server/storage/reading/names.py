@@ -35,6 +35,7 @@ def read(
     start: Place | None,
     limit: int,
     few: Sequence[int] | None = None,
+    examined: int | None = None,
     *,
     downward: bool,
 ) -> tuple[dict[int, str], Place | None]:
@@ -46,7 +47,8 @@ def read(
     shape = wanted.filters, start is not None, downward, few is not None
     name, spotify_id = start or (None, None)
     values = {**wanted.values, "start_name": name, "start_spotify_id": spotify_id}
-    values |= {"count": limit + 1, "examined": EXAMINED, "few": few}
+    values |= {"count": limit + 1, "few": few}
+    values["examined"] = EXAMINED if examined is None else examined
     rows = _matching(*shape).run(session, values).all()
     found = {row.id: row.spotify_id for row in rows[:limit]}
     if len(rows) > limit:

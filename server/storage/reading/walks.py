@@ -42,17 +42,23 @@ class Stretch:
 
 
 def read_stretch(
-    session: Session, wanted: Wanted, walk: Walk, count: int, few: Sequence[int] | None = None
+    session: Session,
+    wanted: Wanted,
+    walk: Walk,
+    count: int,
+    few: Sequence[int] | None = None,
+    examined: int | None = None,
 ) -> Stretch:
     """Read up to `count` albums that match, from the start of a walk on.
 
     `few` are the ids of all albums that may match, if they are known and few; otherwise at most
-    EXAMINED rows of each index are looked at, so that a stretch may be short.
+    `examined` rows of each index are looked at (default: EXAMINED), so that a stretch may be short.
     """
+    most = EXAMINED if examined is None else examined
     steps: list[Step] = []
     end = None
     for segments in walk.course.stages():
-        part = _read_part(session, wanted, walk, segments, count - len(steps), few)
+        part = _read_part(session, wanted, walk, segments, count - len(steps), few, most)
         steps += part.steps
         end = part.end
         if end is not None:
@@ -67,10 +73,11 @@ def _read_part(
     segments: Segments,
     count: int,
     few: Sequence[int] | None,
+    examined: int,
 ) -> Stretch:
     """Read from segments that lead on together."""
     course, filters = walk.course, wanted.filters
-    values = {**wanted.values, **walk.values, "count": count, "few": few, "examined": EXAMINED}
+    values = {**wanted.values, **walk.values, "count": count, "few": few, "examined": examined}
     statement = _statement(filters, course, segments, is_few=few is not None)
     branches = _branches(filters, segments)
     found: list[list[Ranked]] = [[] for _ in branches]
