@@ -64,11 +64,12 @@ def hurried(code: str, url: str) -> str:
     """Return a client of this front that makes short pauses and reads short pages."""
     for pattern, here in (
         ("http://127.0.0.1:5000", url),
-        (r"limit=100\b", f"limit={PAGE}"),
-        (r"([sS]leep[ (])(60|5)\b", r"\g<1>1"),  # seconds
-        (r"\b(60|5)_000\b", "1_000"),  # milliseconds
+        (r"limit=500\b", f"limit={PAGE}"),
+        (r"([sS]leep[ (])(60|5)\b(?! \*)", r"\g<1>0.5"),  # seconds
+        (r"(else |sleep )1\b", r"\g<1>0.2"),
+        (r"\b(60|5|1)_000\b", "500"),  # milliseconds
         (r"\b30_000\b", f"{SECONDS_TO_WAIT}_000"),
-        (r"\b(60|5) \* time\.Second", "time.Second"),
+        (r"\b(60|5) \* time\.Second", "time.Second / 2"),
     ):
         code = re.sub(pattern, here, code)
     return code
