@@ -35,6 +35,7 @@ from tests.bench.scale_work import PAGE, SAMPLES, Part, Prepare, Samples, Work, 
 from tests.support.examples import sweep
 
 DELETED = 50  # releases by a round of retention
+ARTISTS = ArtistsQuery(limit=PAGE)
 KEEP = timedelta(days=3000)  # longer than any catalogue goes back
 ZONES = (  # in which a day begins when it does in UTC, so that each has a list of its own
     *("UTC", "Europe/London", "Europe/Lisbon", "Europe/Dublin", "Atlantic/Canary"),
@@ -202,7 +203,9 @@ READS: Sequence[Part] = (
         for where, deep in (("first", False), ("deep", True))
     ),
     Part("page of 100 EPs, deep", page(AlbumsQuery(kind=("ep",), limit=PAGE), deep=True)),
-    Part("page of 100 artists, first", page(ArtistsQuery(limit=PAGE), deep=False)),
+    Part("page of 100 artists, first", page(ARTISTS, deep=False)),
+    Part("page of 100 artists, first, 1 000 releases", page(ARTISTS, deep=False), each=True),
+    Part("page of 100 artists, deep", page(ARTISTS, deep=True)),
     Part("q= with the name of a release long past", named),
     Part("changes, from the beginning", journal(0)),
     Part("changes, from the middle", journal(1)),

@@ -16,6 +16,7 @@ FILLING = (  # which hold more than in the smallest
     "snapshot",
     "at=, releases listed on a past day",
     "`/api/albums/?at=`, a day long past",
+    "page of 100 artists, first",
 )
 DEEP = "`/api/albums/?limit=100&cursor=`, deep"
 MOST = {START: 3000.0, DEEP: 10.0}  # ms, whatever the size
@@ -79,8 +80,9 @@ def report(found: Findings, rounds: int, starts: int, command: str) -> str:
         f"journal for each, measured by turns: medians of {rounds} rounds, of {starts} for "
         "commands, in ms. `best` is the fastest round in the largest one, and the last column that "
         "by the fastest in the smallest one, because other programs use the machine, too. The "
-        "smallest holds fewer releases than a snapshot and the list of a day may have, so both are "
-        "also given for 1 000 releases. PostgreSQL is the embedded one, as Freshet starts it.",
+        "smallest holds fewer releases than a snapshot and the list of a day may have, and fewer "
+        "of each artist, so these are also given for 1 000 releases. PostgreSQL is the embedded "
+        "one, as Freshet starts it.",
         "",
         f"Goals: at most {FACTOR:g} times as long in the largest as in the smallest, ready within "
         f"{MOST[START] / 1000:g} s, a deep page within {MOST[DEEP]:g} ms. Missed by the medians "

@@ -9,13 +9,15 @@ from sqlalchemy import URL, event, func, select
 from sqlalchemy.orm import Session
 
 from models import Album, AlbumArtist, Artist, Change, Listing
-from server.catalog.query import AlbumsQuery, ReleaseQuery
-from server.catalog.reading import Position, facts_of, order_of, place_of
+from server.catalog.query import AlbumsQuery, ArtistsQuery, ReleaseQuery
+from server.catalog.reading import Found, Position, facts_of, order_of, place_of
+from server.catalog.snapshot import Snapshot
 from server.database.engine import make_engine
 from server.serving.cursors import Cursors
 from server.storage import (
     snapshots,
 )
+from server.storage.reading.artists import ALL_CREDITS
 from server.storage.reading.sources import read_baseline
 from tests.bench.measure import seconds
 
@@ -51,7 +53,8 @@ Prepare = Callable[[Session, Samples, int], Work]
 class Part:
     """Something that is measured: `prepare` makes the work of a round, and is not measured.
 
-    With `each`, the work returns a snapshot, and the time is that of 1 000 releases in it.
+    With `each`, the work returns a snapshot or a page of artists, and the time is that of 1 000
+    releases in it.
     """
 
     name: str
@@ -86,11 +89,18 @@ def samples(session: Session) -> Samples:
     )
 
 
+def _releases_in(result: Snapshot | Found) -> int:
+    if isinstance(result, Snapshot):
+        return len(result.albums)
+    return sum(len(artist.albums) for artist in result.page.items)
+
+
 def position(session: Session, query: ReleaseQuery, album: str) -> Position:
-    """Return where the page of a query begins that comes after a release."""
+    """Return where the page of a query begins that comes after a release and its artists."""
     (entry,) = snapshots.read_entries(session, Album.spotify_id == album)
     place = place_of(order_of(query), facts_of(entry), query.zone)
-    return Position(read_baseline(session), now().date(), place)
+    after = (*place, ALL_CREDITS) if isinstance(query, ArtistsQuery) else place
+    return Position(read_baseline(session), now().date(), after)
 
 
 class Catalogue:
@@ -110,7 +120,7 @@ class Catalogue:
                 results.append(work(session))
 
         took = seconds(transaction) * 1000
-        return took / len(results[0].albums) * 1000 if part.each else took
+        return took / _releases_in(results[0]) * 1000 if part.each else took
 
     def plans(
         self, part: Part, number: int, options: str = "ANALYZE, BUFFERS", planner: str = ""
