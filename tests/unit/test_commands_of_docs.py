@@ -137,6 +137,15 @@ NOT_RUN = {
     " -p StateDirectory=freshet -p WorkingDirectory=/opt/freshet"
     " /opt/freshet/.venv/bin/python manage.py doctor": ROOT_AND_SYSTEMD,
     **dict.fromkeys(
+        [
+            "pip install requests cachecontrol",
+            "pip install httpx 'hishel>=2' httpx-retries",
+            "npm install ky",
+            "npm install got",
+        ],
+        "takes a network; tests/system/clients runs the programs with what `make clients` installs",
+    ),
+    **dict.fromkeys(
         ["make lock", 'make lock UPGRADE="--upgrade-package tornado"'],
         "takes uv and a network; tests/unit/test_requirements.py reads what it wrote",
     ),
