@@ -29,7 +29,10 @@ FreshetError                     500
 └── RequestError                 4xx; those of single routes: `server/request_errors.py`
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
+
+MOST_REPEATED = 100  # characters of what a client sent
 
 
 @dataclass(frozen=True)
@@ -226,13 +229,28 @@ class RequestError(FreshetError):
     public = True
 
 
+def shortened(text: str) -> str:
+    """Return a text that a client sent, as an answer repeats it: cut off with … if it is long."""
+    return text if len(text) <= MOST_REPEATED else f"{text[: MOST_REPEATED - 1]}…"
+
+
 @dataclass(frozen=True)
 class ParameterFault:
-    """One fault of a query string: the parameter, its value (shortened), and the reason."""
+    """One fault of a query string: the parameter, its value, and the reason.
+
+    `nearest` is the valid value next to a value out of bounds, where pages offer that.
+    """
 
     parameter: str
     value: str | None
     reason: str
+    nearest: str | None = None
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """What a client learns of it."""
+        value = self.value and shortened(self.value)
+        return {"parameter": self.parameter, "value": value, "reason": self.reason}
 
 
 class InvalidParameters(RequestError):
@@ -244,7 +262,8 @@ class InvalidParameters(RequestError):
     def __init__(self, faults: list[ParameterFault]) -> None:
         names = ", ".join(dict.fromkeys(fault.parameter for fault in faults))
         super().__init__(f"Please check: {names}.")
-        self.faults = [asdict(fault) for fault in faults]
+        self.faults = [fault.shown for fault in faults]
+        self.nearest = {fault.parameter: fault.nearest for fault in faults if fault.nearest}
 
 
 class NotFound(RequestError):

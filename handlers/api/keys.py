@@ -13,7 +13,6 @@ from server.login.key_store import KeyEntry
 from server.openapi.private.key_schemas import KeyWish
 from server.request_errors import InvalidBody, SessionRequired
 
-LONGEST_VALUE = 100  # characters of an invalid value that the answer repeats
 SUBJECT = re.compile(r"^(Input|String|List|Field) (?!cannot)")  # of what pydantic says
 NO_KEY = "You have no key with this id."
 
@@ -74,7 +73,7 @@ def _fault(error: Any) -> ParameterFault:
     reason = SUBJECT.sub("", str(error["msg"])).replace("required", "is required")
     if error["type"] == "string_pattern_mismatch":
         reason = "should have a letter or another visible character, and no control character"
-    return ParameterFault(place, value and value[:LONGEST_VALUE], reason)
+    return ParameterFault(place, value, reason)
 
 
 def shown(entry: KeyEntry) -> dict[str, Any]:

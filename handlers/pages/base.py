@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from tornado.template import Loader
 
 from handlers.base import BaseHandler
+from handlers.pages.presenters.formatting import date_words
 from handlers.session import PublicAddress, SessionHandler
 from server import __version__
 from server.config.addresses import origin_of
@@ -120,15 +121,23 @@ class PageHandler(SessionHandler):
         faults = error.faults if isinstance(error, InvalidParameters) else ()
         values: dict[str, Any] = {"advice": advice, "again": again, "faults": faults}
         values["login"] = self.login_path
-        is_cursor = any(fault["parameter"] == "cursor" for fault in faults)
-        values["beginning"] = self._beginning() if is_cursor else None
+        values["instead"] = self._instead(error) if isinstance(error, InvalidParameters) else None
         self.send_page("error.html", status_code, title=title, request_id=self.request_id, **values)
 
-    def _beginning(self) -> str:
-        """Return the path of this page without its cursor."""
+    def _instead(self, error: InvalidParameters) -> tuple[str, str] | None:
+        """Return the text and the path of a link to this page without its faults, if one can help.
+
+        It is the first page instead of one with a bad cursor, and the nearest day that there is.
+        """
+        faulty = {fault["parameter"] for fault in error.faults}
+        if faulty - {"cursor", *error.nearest}:
+            return None
         given = parse_qsl(self.request.query, errors="replace")
-        kept = urlencode([pair for pair in given if pair[0] != "cursor"], safe=",/")
-        return self.request.path + (f"?{kept}" if kept else "")
+        kept = [pair for pair in given if pair[0] not in faulty]
+        query = urlencode([*kept, *error.nearest.items()], safe=",/")
+        day = error.nearest.get("at")
+        text = f"Show {date_words(day)}" if day else "Back to the first page"
+        return text, self.request.path + (f"?{query}" if query else "")
 
     @property
     def prefers_page(self) -> bool:

@@ -65,10 +65,8 @@ class ChooseHandler(PrivateHandler):
         owner = self.owner.account_id
         action = self.get_body_argument("do", "")
         if action not in get_args(Action):
-            fault = ParameterFault(
-                "do", action[:100], f"must be one of {', '.join(get_args(Action))}"
-            )
-            raise InvalidParameters([fault])
+            reason = f"must be one of {', '.join(get_args(Action))}"
+            raise InvalidParameters([ParameterFault("do", action, reason)])
         if action == "watch":
             await self._choices.choose(owner, {artist: None}, "watched")
         elif action == "ignore":

@@ -54,9 +54,8 @@ class DocsHandler(PageHandler, PayloadHandler):
         anchor = self.get_query_argument(TRIED)
         operation = reference.reference.operation(anchor)
         if operation is None or not operation.can_be_tried:
-            raise InvalidParameters(
-                [ParameterFault(TRIED, anchor[:100], "is not an operation of this page")]
-            )
+            fault = ParameterFault(TRIED, anchor, "is not an operation of this page")
+            raise InvalidParameters([fault])
         names = {each.name for each in operation.fields}
         given = {name: self.get_query_arguments(name, strip=False) for name in names}
         target = operation.address(given)

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from server.catalog.parameters import WholeNumber, choices, digits
-from server.catalog.query import SHOWN, parse
+from server.catalog.query import parse
 from server.catalog.snapshot import TIMES
 from server.errors import InvalidParameters, ParameterFault
 
@@ -239,6 +239,6 @@ def parse_events_query(query_string: str, last_event_id: str | None) -> EventsQu
     try:
         position = Place.parse(last_event_id)
     except ValueError as error:
-        fault = ParameterFault(LAST_EVENT_ID, last_event_id[:SHOWN], str(error))
+        fault = ParameterFault(LAST_EVENT_ID, last_event_id, str(error))
         raise InvalidParameters([fault]) from None
     return query.model_copy(update={"after": position})

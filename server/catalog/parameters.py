@@ -38,8 +38,9 @@ OF_KINDS = (
     f"release is its {KIND}"
 )
 OF_ARTISTS = (
-    "Comma-separated Spotify ids of artists: only their releases, of all that are stored (of over "
-    "1000 without `cursor`, the newest and those seen last); a list of artists has no others."
+    "Comma-separated Spotify ids of artists: only their releases, of all that are stored; if these "
+    "are over 1000, a list without `limit` and `cursor` has only the newest 1000 and, for `seen`, "
+    "the 1000 first seen last. A list of artists has no others."
 )
 LEFT_OUT = (
     "Comma-separated list of what to leave out. `various_artists`: releases that are credited to "
@@ -61,7 +62,8 @@ EARLIEST = (
 )
 LAST_DAYS = (
     "Only releases of the last so many days, today (in `tz`) included: the same as "
-    "`released_after` with the first of these days. `upcoming` decides about later ones."
+    "`released_after` with the first of these days. To list releases after today too, add "
+    "`upcoming=include`."
 )
 SEARCHED = (
     "Text in the name of a release or artist, 1 to 100 characters; ignores case, accents and "
@@ -87,6 +89,14 @@ ORDER = (
     "`single`, for `album` they are `album` and `single`). All of them also cover the "
     f"{HELD.overall} nearest upcoming releases."
 )
+
+
+class DayOutOfReach(ValueError):
+    """A day that cannot be requested; `nearest` is the one that can be, as YYYY-MM-DD."""
+
+    def __init__(self, reason: str, nearest: date) -> None:
+        super().__init__(reason)
+        self.nearest = nearest.isoformat()
 
 
 def digits(value: Any) -> Any:
@@ -141,12 +151,11 @@ def _known(value: str, info: ValidationInfo) -> str:
         return value
     today = day_in(now, zone(name))
     if value > today.isoformat():
-        raise ValueError(f"must not be after today ({today} in {name})")
+        raise DayOutOfReach(f"must not be after today ({today} in {name})", today)
     first = today if since is None else min(day_in(since, zone(name)), today)
     if since is not None and value < first.isoformat():
-        raise ValueError(
-            f"must not be before {first} ({name}), the first day that Freshet has recorded"
-        )
+        reason = f"must not be before {first} ({name}), the first day that Freshet has recorded"
+        raise DayOutOfReach(reason, first)
     return value
 
 

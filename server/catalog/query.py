@@ -24,6 +24,7 @@ from server.catalog.parameters import (
     Artists,
     Cursor,
     Day,
+    DayOutOfReach,
     Days,
     Limit,
     Market,
@@ -41,7 +42,6 @@ from server.errors import InvalidParameters, ParameterFault
 from server.request_errors import UriTooLong
 
 MAX_QUERY_LENGTH = 4096  # characters
-SHOWN = 100  # characters of an invalid value that an error repeats
 ARTIST_FIELDS = tuple(Artist.model_fields)
 
 AlbumType = Literal["album", "single", "ep", "compilation"]
@@ -278,22 +278,23 @@ def parse(
     faults: list[ParameterFault] = []
     for name, value in parse_qsl(query_string, keep_blank_values=True, errors="replace"):
         if name in given:
-            faults.append(ParameterFault(name, value[:SHOWN], "is given more than once"))
+            faults.append(ParameterFault(name, value, "is given more than once"))
         elif name in kind.model_fields:
             given[name] = value
     try:
         query = kind.model_validate(given, context={"now": now, "watched_since": watched_since})
     except ValidationError as error:
-        reasons: dict[str, str] = {}
-        for detail in error.errors():
-            reasons.setdefault(str(detail["loc"][0]), _reason(detail))
-        faults += [ParameterFault(name, given[name][:SHOWN], reasons[name]) for name in reasons]
+        details = {str(detail["loc"][0]): detail for detail in reversed(error.errors())}
+        faults += [_fault(name, given[name], details[name]) for name in details]
     if faults:
         order = list(kind.model_fields)
         raise InvalidParameters(sorted(faults, key=lambda fault: order.index(fault.parameter)))
     return query
 
 
-def _reason(detail: Any) -> str:
+def _fault(name: str, value: str, detail: Any) -> ParameterFault:
     said = detail["ctx"]["error"] if detail["type"] == "value_error" else detail["msg"]
-    return str(said).replace("Input should be", "must be")
+    reason = str(said).replace("Input should be", "must be")
+    return ParameterFault(
+        name, value, reason, said.nearest if isinstance(said, DayOutOfReach) else None
+    )

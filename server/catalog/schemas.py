@@ -189,7 +189,7 @@ class ParameterFault(Shape):
     """An invalid query parameter."""
 
     parameter: str = Field(description="Name of the parameter.")
-    value: str | None = Field(description="Its value as sent, cut off after 100 characters.")
+    value: str | None = Field(description="Its value as sent, cut off with … after 100 characters.")
     reason: str = Field(description="Why the value is invalid.")
 
 

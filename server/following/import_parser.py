@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from server.errors import shortened
 from server.request_errors import ImportRefused
 
 MOST_BYTES = 1024 * 1024
 MOST_LINES = 20_000
-MOST_SHOWN = 100  # characters of a line that was not understood
 LOOKED_AT = 20  # lines from which the separator of cells is told
 
 NAMED = re.compile(  # a link to anything on Spotify: its kind, and its id
@@ -81,7 +81,7 @@ def parse(content: bytes) -> ImportedArtists:
             for artist in row.artists:
                 found.artists[artist] = found.artists.get(artist) or row.name
         elif not table.takes_as_header(row):
-            text = NOT_SHOWN.sub(" ", line).strip()[:MOST_SHOWN]
+            text = shortened(NOT_SHOWN.sub(" ", line).strip())
             found.faults.append(NotUnderstood(number, text, row.reason))
         table.started = True
     return found
@@ -155,7 +155,7 @@ class _Table:
             names = re.compile(f"{OF_ARTISTS.pattern}|{OF_NAMES.pattern}")
         for title, cell in zip(self._header, cells, strict=False):
             if names.fullmatch(title) and cell and cell not in artists and not _links(cell):
-                return NOT_SHOWN.sub(" ", cell)[:MOST_SHOWN] if len(set(artists)) == 1 else None
+                return shortened(NOT_SHOWN.sub(" ", cell)) if len(set(artists)) == 1 else None
         return None
 
 

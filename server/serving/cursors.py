@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from server.catalog.query import SHOWN, ReleaseQuery
+from server.catalog.query import ReleaseQuery
 from server.catalog.reading import Position, is_over
 from server.catalog.snapshot import Baseline
 from server.encryption import Signatures
@@ -77,7 +77,7 @@ class Cursors:
     def refused(self, query: ReleaseQuery, reason: str) -> InvalidParameters:
         """Return the error for a cursor; it has the address of the first page."""
         anew = f"{reason}; begin anew at {self._root}{query.after(None).href}"
-        return InvalidParameters([ParameterFault("cursor", (query.cursor or "")[:SHOWN], anew)])
+        return InvalidParameters([ParameterFault("cursor", query.cursor, anew)])
 
 
 def _place(values: list[Any]) -> tuple[Any, ...] | None:

@@ -76,7 +76,7 @@ class LineNotUnderstood(Shape):
     """A line of an import that names no artist."""
 
     line: int = Field(description="Its number, from 1.")
-    text: str = Field(description="Its text, cut off after 100 characters.")
+    text: str = Field(description="Its text, cut off with … after 100 characters.")
     reason: str = Field(description="Why it was not understood.")
 
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.errors import MOST_REPEATED
 from server.following.import_parser import (
     MOST_BYTES,
     MOST_LINES,
-    MOST_SHOWN,
     artist_of,
     parse,
 )
@@ -157,7 +157,8 @@ def test_a_line_with_an_open_quote_spoils_no_other() -> None:
 
 def test_the_text_of_a_fault_is_short_and_has_no_control_characters() -> None:
     (fault,) = parse(b"\x1b[31mred\x07 " + b"x" * 300_000).faults
-    assert len(fault.text) == MOST_SHOWN
+    assert len(fault.text) == MOST_REPEATED
+    assert fault.text.endswith("x…")
     assert fault.text.isprintable()
 
 
