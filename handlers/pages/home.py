@@ -35,7 +35,7 @@ class HomeHandler(ChoosingHandler):
         self.send_page(
             "home.html",
             policy=self._pages.pictured,
-            title=f"“{shown.search_text}”" if shown.query.q else "Freshet",
+            title=shown.title or "Freshet",
             grid=shown,
             sorts=release_grid.SORTS,
             upcoming=release_grid.UPCOMING,

@@ -44,7 +44,7 @@ class MyPageHandler(OwnersHandler, ChoosingHandler):
         self.send_page(
             "my.html",
             policy=self._pages.pictured,
-            title="My artists",
+            title=f"My artists: {wall.title}" if wall.title else "My artists",
             grid=wall,
             row=row,
             sorts=release_grid.SORTS,

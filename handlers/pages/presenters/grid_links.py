@@ -35,6 +35,11 @@ class ReleaseGridQuery(AlbumsQuery):
 
     limit: Limit = GRID_PAGE
 
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the first page of its releases."""
+        return not self.start and self.cursor is None
+
 
 class Link(NamedTuple):
     """A link, relative to this server's root; `current` if it leads to the page that it is on."""
@@ -134,7 +139,7 @@ def onward(query: ReleaseGridQuery) -> str:
 
 def beginning(query: ReleaseGridQuery) -> Link | None:
     """Link from a later page to the first one; None on that."""
-    if not query.start and query.cursor is None:
+    if query.is_first:
         return None
     newest = query.sort in ("-released", "-seen") and query.upcoming != "only"
     return Link("Back to the newest" if newest else "Back to the first page", _with(query))

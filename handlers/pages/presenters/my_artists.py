@@ -27,7 +27,7 @@ def upcoming_row(query: ReleaseGridQuery) -> ReleaseGridQuery | None:
 
     It has the filters of the wall, and is shown on its first page only.
     """
-    if query.upcoming != "exclude" or query.start or query.cursor or query.at:
+    if query.upcoming != "exclude" or not query.is_first or query.at:
         return None
     changes = {"upcoming": "only", "sort": "released", "limit": MOST_UPCOMING, "offset": None}
     return query.model_copy(update=changes)
@@ -83,8 +83,13 @@ def state_of_checks(state: OwnState, now: datetime) -> str:
         text = "All of them were looked up within the last week."
     if outlook.failing:
         text += f" The last look-up of {counted(outlook.failing, 'artist')} failed."
-    artists, calls = counted(outlook.artists, "artist"), counted(outlook.calls_a_day, "call")
-    often = f"Each artist is looked up {outlook.every} with {artists} and {calls} a day."
+    mine = (
+        "Your artist"
+        if outlook.artists == 1
+        else f"Each of your {grouped(outlook.artists)} artists"
+    )
+    calls = f"Freshet may make {counted(outlook.calls_a_day, 'call')} to Spotify a day for that"
+    often = f"{mine} is looked up {outlook.every}; {calls}, for the artists of all accounts."
     return f"{often} {text}{_next(state, now)}"
 
 

@@ -26,6 +26,7 @@ SORTS = {
     "-name": "Z to A",
 }
 UPCOMING = {"exclude": "Exclude", "include": "Include", "only": "Only upcoming"}
+LATEST = "Latest"
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -34,12 +35,12 @@ class ReleaseGrid:
     """A page of the release grid.
 
     `search_text` is the search as entered; the query has its normal form. `today` is the day in the
-    zone of the query. `total` is None if it is not known how many releases there are. `onward` is
-    the name of the link to the page `following`. `beginning` leads from a later page to the first
-    one. `hidden_fields` are the
-    parameters without a visible form field. `has_markets` is true if the form offers a market: the
-    markets of some release are known, or a market is selected. `since` is the first day with
-    listings.
+    zone of the query. `total` is None if it is not known how many releases there are. `span` are
+    the first and the last release date of a later page that is ordered by them. `onward` is the
+    name of the link to the page `following`. `beginning` leads from a later page to the first one.
+    `hidden_fields` are the parameters without a visible form field. `has_markets` is true if the
+    form offers a market: the markets of some release are known, or a market is selected. `since` is
+    the first day with listings.
     """
 
     query: ReleaseGridQuery
@@ -47,6 +48,7 @@ class ReleaseGrid:
     search_text: str
     cards: tuple[Card, ...]
     total: int | None
+    span: str
     following: str | None
     preceding: str | None
     onward: str
@@ -73,20 +75,33 @@ class ReleaseGrid:
                 return every
             span = f"{grouped(start + 1)}–{grouped(start + number)}" if number else "none"
             return f"{span} of {every}"
-        if not number:
-            return "none on this page" if self.following else "no more releases"
+        if self.following and not number:
+            return "none on this page"
         if self.beginning is None:
             return f"{'first ' if self.following else ''}{counted(number, 'release')}"
+        if not number:
+            return "no more releases"
         return f"{grouped(number)} more of {every}" if every else f"{grouped(number)} more"
 
     @property
     def heading(self) -> str:
         """The heading of the grid: which releases, or in which order."""
+        is_first = self.beginning is None
         if self.query.at:
-            return f"Listed on {date_words(self.query.at)}"
+            day = date_words(self.query.at)
+            return f"Listed on {day}" if is_first else f"{self.onward}, listed on {day}"
         if self.query.upcoming == "only":
-            return "Upcoming"
-        return "Latest" if self.query.sort == "-released" else SORTS[self.query.sort]
+            return "Upcoming" if is_first else f"Upcoming: {self.onward.lower()}"
+        if not is_first:
+            return self.onward
+        return LATEST if self.query.sort == "-released" else SORTS[self.query.sort]
+
+    @property
+    def title(self) -> str:
+        """What tells the page apart from others, for its title; empty for the latest releases."""
+        heading = "" if self.heading == LATEST else self.heading
+        search = f"“{self.search_text}”" if self.query.q else ""
+        return ", ".join(each for each in (search, heading, self.span) if each)
 
     @property
     def is_first_day(self) -> bool:
@@ -176,6 +191,7 @@ def _grid(
         search_text=search_text,
         cards=cards,
         total=listed.total,
+        span=_span(query, listed),
         following=listed.following,
         preceding=listed.preceding,
         onward=grid_links.onward(query),
@@ -190,3 +206,13 @@ def _grid(
         has_markets=has_markets or query.market is not None,
         since=since,
     )
+
+
+def _span(query: ReleaseGridQuery, listed: Listed) -> str:
+    """Return the release dates between which a later page is: 3 Jan 2009 – 28 Dec 2009."""
+    if query.is_first or not query.sort.endswith("released"):
+        return ""
+    dates = [each.release_date for each in listed.items if isinstance(each, AlbumEntry)]
+    known = [each for each in dates if each is not None]
+    ends = dict.fromkeys(date_words(each) for each in (min(known), max(known))) if known else ()
+    return " – ".join(ends)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from html import unescape
 from typing import Any
 
 import pytest
@@ -100,10 +101,20 @@ async def test_upcoming_releases_come_first_in_a_row_of_their_own(
     assert "8 releases" in page
     assert "All upcoming releases" in page
     assert "2 followed" in page
-    assert re.search(r"looked up every day with 2 artists and \d+ calls a day", page)
+    assert re.search(r"Each of your 2 artists is looked up every day; Freshet may make \d+ c", page)
     assert "The releases of 0 of 2 artists have been looked up so far" in page
     only = (await browser.get("/my/?upcoming=only&sort=released")).body.decode()
     assert names(only) == [f"Day {day}" for day in range(1, 9)]
+    assert "<title>My artists: Upcoming · Freshet</title>" in only
+    first = (await browser.get("/my/?limit=1")).body.decode()
+    (onward,) = re.findall(r'<link rel="next" href="([^"]+)">', first)
+    later = (await browser.get(unescape(onward))).body.decode()
+    assert names(later) == ["Album 2"]
+    assert "<title>My artists: Older releases, 20 Nov 2026 · Freshet</title>" in later
+    for on_first in ("Import</h3>", "Feeds</h3>", 'id="artists"', 'href="#artists"'):
+        assert (on_first in first, on_first in later) == (True, False)
+    assert 'href="/my/#artists">2 followed' in later
+    assert 'href="/my/?limit=1#releases">Back to the newest</a>' in later
     found = (await browser.get("/my/?q=album+2")).body.decode()
     assert names(found) == ["Album 2"]
     assert 'action="/my/"' in found, "the form stays on the page"

@@ -518,16 +518,19 @@ async def test_what_is_to_come_says_so_until_its_day(synced: Any, clock: Clock) 
 async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: Any) -> None:
     _, browser = await synced([album(0), album(1, release_date="2026-12-11")])
     headings = {
-        "": "Latest",
-        "?sort=-seen": "Recently added",
-        "?sort=name": "A to Z",
-        "?at=2026-11-20": "Listed on 20 Nov 2026 <span",
-        "?upcoming=include": "Latest",
-        "?upcoming=only&sort=released": "Upcoming",
+        "": ("Latest", "Freshet"),
+        "?sort=-seen": ("Recently added", "Recently added · Freshet"),
+        "?sort=name": ("A to Z", "A to Z · Freshet"),
+        "?at=2026-11-20": ("Listed on 20 Nov 2026 <span", "Listed on 20 Nov 2026 · Freshet"),
+        "?upcoming=include": ("Latest", "Freshet"),
+        "?upcoming=only&sort=released": ("Upcoming", "Upcoming · Freshet"),
+        "?q=album": ("Latest", "“album” · Freshet"),
     }
-    for query, heading in headings.items():
+    for query, (heading, title) in headings.items():
         page = read_page(await browser.get(f"/{query}"))
         assert f'<h2 id="releases" tabindex="-1">{heading}' in page, query
+        assert f"<title>{title}</title>" in page
+        assert "<h1>New releases on Spotify</h1>" in page
         assert ("</span>with upcoming <" in page) is ("include" in query)
         assert ("</span>upcoming only <" in page) is ("only" in query)
         upcoming = '<a href="/?upcoming=only&amp;sort=released" aria-current="true">Upcoming</a>'
@@ -538,6 +541,19 @@ async def test_the_heading_and_the_filters_say_which_releases_these_are(synced: 
     (back,) = only.active_filters
     assert back.href == "/"
     assert asked_by("upcoming=&sort=").href == "/", "as the form sends it"
+    later = {
+        "": "Older releases",
+        "&at=2026-11-20": "Older releases, listed on 20 Nov 2026",
+        "&upcoming=only&sort=released": "Upcoming: later releases",
+        "&sort=-name": "More releases",
+        "&sort=-seen&q=x": "Added earlier",
+    }
+    for query, heading in later.items():
+        for start in ("cursor=x", "offset=48"):
+            assert release_grid.empty(asked_by(start + query), TODAY).heading == heading
+    none = read_page(await browser.get("/?q=zzzz"))
+    assert '<span class="soft count" id="count">0 releases</span>' in none
+    assert "No releases match" in none
 
 
 @pytest.mark.gen_test
@@ -569,6 +585,10 @@ async def test_a_wall_of_many_releases_is_turned_page_by_page(synced: Any) -> No
     assert f'<a class="button" rel="next" href="{onward}#releases">Older releases</a>' in page
     rest = read_page(await browser.get(onward))
     assert "12 more of 60 releases" in rest
+    heading = '<h2 id="releases" tabindex="-1">Older releases <span class="soft">20 Nov 2026</span>'
+    assert heading in rest
+    assert "<title>Older releases, 20 Nov 2026 · Freshet</title>" in rest
+    assert "<h1>Releases on Spotify</h1>" in rest
     assert '<a class="button" href="/#releases">Back to the newest</a>' in rest
     assert not set(hung(page)) & set(hung(rest))
     assert len({*hung(page), *hung(rest)}) == 60
@@ -637,7 +657,12 @@ async def test_no_day_is_offered_or_shown_before_freshet_began_to_watch(
     assert SINCE in oldest
     assert "?at=2026-11-19" not in oldest
     sentence = "must not be before 2026-11-20 (UTC), the first day that Freshet has recorded"
-    assert sentence in read_page(await browser.get("/?at=2026-11-19"), 400)
+    for query, day in (("at=2026-11-19", "20"), ("kind=ep&at=2027-01-01", "22")):
+        refused_page = read_page(await browser.get(f"/?{query}"), 400)
+        instead = f"{query.partition('at=')[0]}at=2026-11-{day}".replace("&", "&amp;")
+        assert f'href="/?{instead}">Show {day} Nov 2026</a>' in refused_page
+        assert (sentence in refused_page) == (day == "20")
+    assert "Show 20 Nov" not in read_page(await browser.get("/?at=2026-11-19&limit=x"), 400)
     status = orjson.loads((await browser.get("/api/status")).body)
     assert status["watched_since"] == "2026-11-20"
     for path in ("/api/albums/", "/api/artists/", *(kind.path for kind in FEEDS)):

@@ -13,6 +13,7 @@ from lxml import etree
 from tornado.httpclient import HTTPResponse
 from tornado.platform.asyncio import AsyncIOLoop
 
+from handlers.pages.presenters.formatting import date_words
 from handlers.pages.presenters.grid_links import ReleaseGridQuery
 from models import Login
 from server.app.application import Application
@@ -262,6 +263,7 @@ async def test_the_page_scrolls_by_links_through_all_that_is_kept_with_its_filte
         while path is not None:
             shown, onward, page = await grid(stage, path)
             assert (f">{name}</a>" in page) == (onward is not None)
+            assert (f"<title>{name}" in page) == (count > 0)
             back = f'href="/{query}#releases">Back to the ' in unescape(page)
             assert back == (count > 0), "the way back keeps the filters"
             assert ('name="robots" content="noindex' in page) == (path != "/")
@@ -272,7 +274,14 @@ async def test_the_page_scrolls_by_links_through_all_that_is_kept_with_its_filte
         listed = await expected(stage, query.replace("?", "&").replace("limit", "x"))
         assert found == listed, query
         assert count > 1
-    assert "first 48 releases" in (await grid(stage, "/"))[2]
+    _, onward, page = await grid(stage, "/")
+    assert "first 48 releases" in page
+    shown, _, page = await grid(stage, str(onward))
+    days = [release(each)["release_date"] for each in shown]
+    span = f"{date_words(min(days))} – {date_words(max(days))}"
+    assert f'Older releases <span class="soft">{span}</span>' in page
+    assert f"<title>Older releases, {span} · Freshet</title>" in page
+    assert ">0 releases<" in (await grid(stage, "/?q=zzzz"))[2], "also where more are kept"
 
 
 @pytest.mark.gen_test
