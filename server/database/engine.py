@@ -54,6 +54,7 @@ def make_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         pool_size=THREADS,
+        pool_use_lifo=True,  # the connection used last, whose process has its caches warm
         max_overflow=0,
         pool_timeout=POOL_SECONDS,
         pool_pre_ping=True,

@@ -203,9 +203,11 @@ READS: Sequence[Part] = (
         for where, deep in (("first", False), ("deep", True))
     ),
     Part("page of 100 EPs, deep", page(AlbumsQuery(kind=("ep",), limit=PAGE), deep=True)),
-    Part("page of 100 artists, first", page(ARTISTS, deep=False)),
-    Part("page of 100 artists, first, 1 000 releases", page(ARTISTS, deep=False), each=True),
-    Part("page of 100 artists, deep", page(ARTISTS, deep=True)),
+    *(
+        Part(f"page of 100 artists, {where}{per}", page(ARTISTS, deep=where == "deep"), each)
+        for where in ("first", "deep")
+        for per, each in (("", False), (", 1 000 releases", True))
+    ),
     Part("q= with the name of a release long past", named),
     Part("changes, from the beginning", journal(0)),
     Part("changes, from the middle", journal(1)),

@@ -17,6 +17,7 @@ FILLING = (  # which hold more than in the smallest
     "at=, releases listed on a past day",
     "`/api/albums/?at=`, a day long past",
     "page of 100 artists, first",
+    "page of 100 artists, deep",
 )
 DEEP = "`/api/albums/?limit=100&cursor=`, deep"
 MOST = {START: 3000.0, DEEP: 10.0}  # ms, whatever the size

@@ -302,6 +302,16 @@ def _find_a_rare_text(database: Database, kind: type[ReleaseQuery], wanted: str)
         assert found.page.end is None, "one page has all"
 
 
+def test_pages_of_artists_are_full_though_most_artists_have_come_before(world: World) -> None:
+    asked, position, sizes = query.parse(ArtistsQuery, "limit=2"), None, []
+    while position is None or position.place is not None:
+        found = world.page(asked, position, 2)
+        sizes.append(len(found.page.items))
+        position = found.position._replace(place=found.page.end)
+    assert len(sizes) > 3
+    assert set(sizes[:-1]) == {2}
+
+
 @settings(max_examples=12)
 @given(st.sampled_from(SEARCHES), st.sampled_from([*LISTS]), st.sampled_from(["seen", "name"]))
 def test_a_search_finds_the_same_with_and_without_its_indexes(
