@@ -83,13 +83,10 @@ def state_of_checks(state: OwnState, now: datetime) -> str:
         text = "All of them were looked up within the last week."
     if outlook.failing:
         text += f" The last look-up of {counted(outlook.failing, 'artist')} failed."
-    mine = (
-        "Your artist"
-        if outlook.artists == 1
-        else f"Each of your {grouped(outlook.artists)} artists"
-    )
-    calls = f"Freshet may make {counted(outlook.calls_a_day, 'call')} to Spotify a day for that"
-    often = f"{mine} is looked up {outlook.every}; {calls}, for the artists of all accounts."
+    several = f"Each of your {grouped(outlook.artists)} artists"
+    mine = "Your artist" if outlook.artists == 1 else several
+    calls = f"Freshet may make {counted(outlook.calls_a_day, 'call')} to Spotify a day"
+    often = f"{mine} is looked up {outlook.every}; for those of all accounts, {calls}."
     return f"{often} {text}{_next(state, now)}"
 
 

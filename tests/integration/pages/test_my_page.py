@@ -101,7 +101,8 @@ async def test_upcoming_releases_come_first_in_a_row_of_their_own(
     assert "8 releases" in page
     assert "All upcoming releases" in page
     assert "2 followed" in page
-    assert re.search(r"Each of your 2 artists is looked up every day; Freshet may make \d+ c", page)
+    assert "Each of your 2 artists is looked up every day; for those of all accounts, Fr" in page
+    assert re.search(r"Freshet may make \d+ calls to Spotify a day\.", page)
     assert "The releases of 0 of 2 artists have been looked up so far" in page
     only = (await browser.get("/my/?upcoming=only&sort=released")).body.decode()
     assert names(only) == [f"Day {day}" for day in range(1, 9)]
