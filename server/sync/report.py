@@ -1,5 +1,6 @@
 """The outcome of one sync, for the log, the command line and the schedule."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +24,8 @@ class Report:
     """The outcome of one sync: complete, partial or failed; counts are of albums.
 
     `calls` counts the calls to Spotify, `pages` those of them that brought a page, `pages_skipped`
-    pages that could not be read; `skipped` counts unusable items.
+    pages that could not be read; `skipped` counts unusable items. `paused` is whether the sync
+    failed because no call may be made for a time, so that nothing has to be done.
     """
 
     outcome: str
@@ -38,6 +40,7 @@ class Report:
     pages: int = 0
     pages_skipped: int = 0
     error: str | None = None
+    paused: bool = False
 
     @classmethod
     def of(cls, sweep: Sweep, tally: Tally, duration_ms: int) -> Self:
@@ -67,7 +70,8 @@ def log_start(setting: SourceSetting, purpose: Purpose) -> None:
 def log_report(report: Report) -> None:
     """Log the one event that ends a sync."""
     if report.outcome == "failed":
-        log.error("sync_failed", **asdict(report))
+        level = logging.WARNING if report.paused else logging.ERROR
+        log.log(level, "sync_failed", **asdict(report))
     elif report.outcome == "partial":
         log.warning("sync_finished", **asdict(report))
     else:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from server.catalog.snapshot import Freshness, is_stuck
 from server.spotify.consent import Consent
-from server.spotify.types import SOURCE_ORDER, SourceName, Verdict
+from server.spotify.types import ENDPOINTS, SOURCE_ORDER, SourceName, Verdict
 from server.storage.following import ListState
 from server.storage.sync_runs import Day, SyncHistory
 from server.sync.upstream_status import Bucket
@@ -50,6 +50,14 @@ class Status:
     def is_stuck(self) -> bool:
         """Whether complete syncs have added no release for 72 hours."""
         return is_stuck(self.freshness.new_at, self.freshness.complete_at)
+
+    @property
+    def paused_until(self) -> datetime | None:
+        """When the pause ends that Spotify has asked for and that keeps syncs from running."""
+        source = self.freshness.source
+        paths = {ENDPOINTS[each].path for each in SOURCE_ORDER if source in (None, each)}
+        ends = [each.paused_until for each in self.buckets if each.name in paths]
+        return max((each for each in ends if each), default=None)
 
     @property
     def watched_since(self) -> date | None:

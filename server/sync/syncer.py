@@ -209,7 +209,8 @@ class Syncer:
             raise
         except Exception as error:
             reason = await self._record_failure(error, sweeping, started_at)
-            report = Report("failed", None, sweeping.calls, elapsed(), error=reason)
+            paused = isinstance(error, Paused)
+            report = Report("failed", None, sweeping.calls, elapsed(), error=reason, paused=paused)
         else:
             report = Report.of(sweep, tally, elapsed())
             self._last_sweep = (sweep.source, sweep.pages) if sweep.complete else self._last_sweep

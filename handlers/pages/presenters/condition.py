@@ -32,7 +32,7 @@ class Condition(NamedTuple):
 def condition_of(status: Status) -> Condition:
     """Return the most important condition that holds."""
     freshness, last = status.freshness, status.history
-    retry = RETRY if status.interval > 0 else NO_RETRY
+    retry = _outlook(status)
     failed_at = last.finished_at if last.outcome == "failed" else None
     if freshness.synced_at is None:
         return _before_the_first(status, failed_at, retry)
@@ -50,6 +50,17 @@ def condition_of(status: Status) -> Condition:
         missed = "The last sync missed some pages of Spotify’s list."
         return Condition("partial", "", f"{missed} {retry}")
     return Condition("fine")
+
+
+def _outlook(status: Status) -> str:
+    """Return what happens next: Freshet waits as long as Spotify has asked for, or tries again."""
+    scheduled, until = status.interval > 0, status.paused_until
+    if until is None:
+        return RETRY if scheduled else NO_RETRY
+    rest = (
+        "; Freshet will continue automatically then" if scheduled else "; scheduled syncs are off"
+    )
+    return f"Spotify has asked for a pause until {moment(until)}{rest}."
 
 
 def _before_the_first(status: Status, failed_at: datetime | None, retry: str) -> Condition:

@@ -1,6 +1,7 @@
 """One state, one message: which condition pages show, for every combination of what is known."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, cond
 from server.catalog.snapshot import Freshness
 from server.storage.sync_runs import SyncHistory
 from server.sync.status import Status
+from server.sync.upstream_status import Bucket
 from tests.support.examples import albums
 from tests.support.login_browser import SetStage, read_page
 from tests.support.outline import Outline
@@ -87,6 +89,37 @@ def test_old_data_names_the_moment_of_the_last_complete_sync() -> None:
             Status(now=NOW, is_loaded=True, freshness=freshness, is_stale=True, interval=1800)
         )
         assert words in found.text
+
+
+def test_a_pause_that_spotify_has_asked_for_is_told_with_its_end_and_nothing_has_to_be_done() -> (
+    None
+):
+    fresh = replace(AFTER["partial=True stuck=False"], source="search")
+    paused = Bucket("/search", 9, 0, 80, 9, NOW + timedelta(hours=2), "429")
+    other = replace(paused, name="/artists/{id}/albums", paused_until=NOW + timedelta(hours=9))
+    asked = "Spotify has asked for a pause until 20 November 2026, 07:00 UTC"
+    for interval, text in (
+        (1800, f"{asked}; Freshet will continue automatically then."),
+        (0, f"{asked}; scheduled syncs are off."),
+    ):
+        for history, stale in (
+            (LAST["failed"], True),
+            (LAST["failed"], False),
+            (LAST["none"], False),
+        ):
+            status = Status(
+                now=NOW,
+                is_loaded=True,
+                freshness=fresh,
+                history=history,
+                is_stale=stale,
+                interval=interval,
+                buckets=(paused, other),
+            )
+            assert condition_of(status).text.endswith(f". {text}")
+            assert "doctor" in condition_of(replace(status, buckets=(other,))).text
+    standing = replace(status, freshness=Freshness(), history=LAST["failed"])
+    assert condition_of(standing).text.endswith(text), "before the first sync any source counts"
 
 
 def messages(page: str) -> list[str | None]:

@@ -214,7 +214,9 @@ async def test_a_first_page_that_fails_makes_the_sync_failed_and_loses_nothing(
     assert report.error
     assert full.announced == 1, "what is served stays"
     assert len(full.rows(Album)) == 5
-    assert [line["event"] for line in logs if line["event"] in OUTCOMES] == ["sync_failed"]
+    (told,) = [line for line in logs if line["event"] in OUTCOMES]
+    assert (told["event"], told["paused"]) == ("sync_failed", answer.status == 429)
+    assert told["log_level"] == ("warning" if answer.status == 429 else "error")
     assert [run.outcome for run in full.rows(SyncRun)] == ["complete", "failed"]
 
 
