@@ -20,7 +20,9 @@ SECRET_TEXT = re.compile(
     r"|(?:\b|%3F|%26)(?:code|state|token|secret|key)(?:=|%3D|\\?[\"']\s*:\s*\\?[\"']))"
     r"[^\s&\"'\\,;})]+"
     r"|(?P<url>\w://[^\s:/@]*:)[^\s\"',]+(?=@)"
-    r"|(?P<key>fr_)[\w-]{43,}"  # an access key, whatever stands before it
+    # an access key, also after an escaped character; within a longer word it is part of a cursor
+    r"|(?P<key>(?:(?<![A-Za-z0-9_-])|%(?:25)*[\dA-Fa-f]{2}|\\(?:[nrt]|x[\da-f]{2}|u[\da-f]{4}))"
+    r"fr_)[\w-]{43,}"
 )
 
 EventDict = MutableMapping[str, Any]
