@@ -32,6 +32,7 @@ APART = {  # X-Frame-Options is for browsers that do not know `frame-ancestors`
 }
 SPOTIFY = "https://api.spotify.com"
 NOWHERE = "Page not found. Please check the address."
+PLACES = {"cursor", "offset", "release_limit"}  # parameters: which part of a list to show
 FOR_PROGRAMS = ("/api", "/feeds")
 COVERS = ("https://i.scdn.co", "https://*.spotifycdn.com")  # hosts of Spotify's pictures
 
@@ -127,13 +128,13 @@ class PageHandler(SessionHandler):
     def _instead(self, error: InvalidParameters) -> tuple[str, str] | None:
         """Return the text and the path of a link to this page without its faults, if one can help.
 
-        It is the first page instead of one with a bad cursor, and the nearest day that there is.
+        It is the first page instead of one that cannot be found, and the nearest day that there is.
         """
         faulty = {fault["parameter"] for fault in error.faults}
-        if faulty - {"cursor", *error.nearest}:
+        if faulty - PLACES - error.nearest.keys():
             return None
         given = parse_qsl(self.request.query, errors="replace")
-        kept = [pair for pair in given if pair[0] not in faulty]
+        kept = [pair for pair in given if pair[0] not in faulty | PLACES]
         query = urlencode([*kept, *error.nearest.items()], safe=",/")
         day = error.nearest.get("at")
         text = f"Show {date_words(day)}" if day else "Back to the first page"

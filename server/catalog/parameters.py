@@ -1,6 +1,7 @@
 """Parsers and types of single query parameters; a ValueError says what is wrong. Pure."""
 
 import re
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, get_args
 
@@ -11,13 +12,15 @@ from server.catalog.snapshot import HELD, MAX_RELEASE_LIMIT
 from server.catalog.titles import folded
 from server.catalog.zones import NAME, day_in, zone
 from server.countries import PATTERN, country
+from server.errors import ParameterFault
 
 DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
 MAX_SEARCH_LENGTH = 100  # characters
 MAX_CURSOR_LENGTH = 1200  # characters
 RELEASE_LIMIT = (
     "Maximum number of releases, taken in the requested order after all filters. Default: {usual}; "
-    "with `limit` or `cursor`, all that are kept; with `offset`, all in memory (see `sort`)."
+    "with `limit` or `cursor`, all that are kept; with `offset`, all in memory (see `sort`). It "
+    "cannot be combined with `cursor`."
 )
 CURSOR = (
     "Where the page before ended: take it from its `next`, and change nothing else but `limit` "
@@ -27,7 +30,8 @@ CURSOR = (
     "`next` is not null. A cursor is valid for 7 days after the first page was made."
 )
 SKIPPED = (
-    "Number of items to skip of those in memory; default: 0. Everything is reached by `cursor`."
+    "Number of items to skip of those in memory; default: 0. Everything is reached by `cursor`, "
+    "with which it cannot be combined."
 )
 OF_TYPES = (
     "Comma-separated types to include, as reported by Spotify (`album_type`); default: all. A list "
@@ -169,6 +173,15 @@ def _cursor(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch("[A-Za-z0-9_-]+", value):
         raise ValueError("must be a cursor from the `next` of a page")
     return value
+
+
+def conflicts(given: Mapping[str, str]) -> list[ParameterFault]:
+    """Return the faults of parameters that a cursor excludes, since they select other items."""
+    reason = "cannot be combined with cursor: leave it out, or leave out cursor"
+    if "cursor" not in given:
+        return []
+    excluded = [name for name in ("release_limit", "offset") if given.get(name, "").strip("0")]
+    return [ParameterFault(name, given[name], reason) for name in excluded]
 
 
 def _artists(value: Any) -> Any:

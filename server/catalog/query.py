@@ -35,6 +35,7 @@ from server.catalog.parameters import (
     Zone,
     choices,
     comma_list,
+    conflicts,
 )
 from server.catalog.schemas import Artist
 from server.catalog.zones import zone
@@ -107,7 +108,7 @@ class ReleaseQuery(BaseModel):
     def _in_normal_form(self) -> Self:
         """Drop parameters without effect: an offset of 0, the usual number, a zone of no day."""
         changes: dict[str, str | None] = {}
-        if self.offset == 0 and (self.limit or self.release_limit):
+        if self.offset == 0 and (self.limit or self.release_limit or self.cursor):
             changes["offset"] = None
         if self.release_limit == self.usual and not (self.limit or self.offset):
             changes["release_limit"] = None
@@ -137,9 +138,7 @@ class ReleaseQuery(BaseModel):
     def bound(self) -> int | None:
         """The maximum number of releases on all pages together; None for all in memory."""
         given = self.limit, self.offset, self.cursor, self.release_limit
-        if all(each is None for each in given):
-            return self.usual
-        return self.release_limit
+        return self.usual if all(each is None for each in given) else self.release_limit
 
     @property
     def reads_everything(self) -> bool:
@@ -281,6 +280,7 @@ def parse(
             faults.append(ParameterFault(name, value, "is given more than once"))
         elif name in kind.model_fields:
             given[name] = value
+    faults += conflicts(given)
     try:
         query = kind.model_validate(given, context={"now": now, "watched_since": watched_since})
     except ValidationError as error:

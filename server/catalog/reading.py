@@ -27,6 +27,18 @@ INVERTED = bytes(reversed(range(256)))
 LAST = b"\xff" * 4  # sorts after each inverted character
 
 
+def first_page(query: ReleaseQuery) -> ReleaseQuery:
+    """Return the query of the first page of all that a query with a cursor goes through.
+
+    A feed in the order of its entries leads on from its own address; others need a `limit`.
+    """
+    first = query.model_copy(update={"cursor": None, "offset": None, "release_limit": None})
+    ordered = query.sort in ("-released", "-seen") and query.upcoming != "only"
+    if first.limit or (first.leads_on and ordered):
+        return first
+    return first.model_copy(update={"limit": DEFAULT_LIMIT})
+
+
 class Position(NamedTuple):
     """Where a page begins: right after `place`, or at the very start without one.
 

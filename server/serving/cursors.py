@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from server.catalog.query import ReleaseQuery
-from server.catalog.reading import Position, is_over
+from server.catalog.reading import Position, first_page, is_over
 from server.catalog.snapshot import Baseline
 from server.encryption import Signatures
 from server.errors import InvalidParameters, ParameterFault
@@ -76,7 +76,7 @@ class Cursors:
 
     def refused(self, query: ReleaseQuery, reason: str) -> InvalidParameters:
         """Return the error for a cursor; it has the address of the first page."""
-        anew = f"{reason}; begin anew at {self._root}{query.after(None).href}"
+        anew = f"{reason}; begin anew at {self._root}{first_page(query).href}"
         return InvalidParameters([ParameterFault("cursor", query.cursor, anew)])
 
 

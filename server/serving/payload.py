@@ -15,6 +15,7 @@ from server.catalog import isolation, selection
 from server.catalog.isolation import LeftOut
 from server.catalog.lifetime import REVALIDATE
 from server.catalog.query import ReleaseQuery, depends_on_today
+from server.catalog.reading import first_page
 from server.catalog.release import clean
 from server.catalog.snapshot import TIMES, AlbumEntry, Freshness, Snapshot, utc
 from server.catalog.zones import start_of_day
@@ -99,7 +100,7 @@ def build(
     keep = max_age, revalidate
     listed, unlisted = pages.select(snapshot, query, today, start, cursor)
     following, preceding = (path and root + path for path in (listed.following, listed.preceding))
-    first = root + query.after(None).href if query.cursor else None
+    first = root + first_page(query).href if query.cursor else None
     link = links(root, following, preceding, first)
     freshness = snapshot.freshness
     if (form := feeds.FORMATS.get(query.path)) is not None:

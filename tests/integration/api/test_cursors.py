@@ -102,6 +102,11 @@ async def test_a_cursor_of_another_query_time_or_database_is_a_400_that_says_whe
         return fault["reason"]
 
     path, root = path_of(url), stage.freshet.settings.public_url
+    anew = (await reason("/api/albums/?q=ALBUM&sort=name&cursor=hello")).partition(" anew at ")[2]
+    assert anew == f"{root}/api/albums/?limit=100&q=album&sort=name"
+    assert (await stage.get(path_of(anew).replace("=100", "=1")))["next"], "it leads on"
+    bare = await stage.client.fetch(path.replace("limit=1&", ""))
+    assert f'<{root}/api/albums/?limit=100>; rel="first"' in bare.headers["Link"]
     begin = f"begin anew at {root}/api/albums/?limit=1"
     assert "another query" in await reason(f"{path}&type=album")
     assert "another query" in await reason(path.replace("albums", "artists"))

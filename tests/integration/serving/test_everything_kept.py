@@ -288,10 +288,12 @@ async def test_the_page_scrolls_by_links_through_all_that_is_kept_with_its_filte
 async def test_a_page_whose_cursor_is_of_no_use_leads_to_the_first_one(stage: Stage) -> None:
     _, onward, _ = await grid(stage, "/?kind=compilation")
     assert onward is not None
-    stale = await stage.client.fetch(onward.replace("compilation", "album"), Accept="text/html")
-    page = stale.body.decode()
-    assert stale.code == 400
-    assert '<a class="button main" href="/?kind=album">Back to the first page</a>' in page
+    other = onward.replace("compilation", "album")
+    for path in (other, f"{other}&offset=48", f"{other}&release_limit=5"):
+        stale = await stage.client.fetch(path, Accept="text/html")
+        page = stale.body.decode()
+        assert stale.code == 400
+        assert '<a class="button main" href="/?kind=album">Back to the first page</a>' in page
 
 
 @pytest.mark.gen_test

@@ -93,6 +93,17 @@ def test_paging_out_of_bounds_is_a_fault(given_: str) -> None:
     assert faults(given_)[0][0] == given_.partition("=")[0]
 
 
+@pytest.mark.parametrize("kind", KINDS.values())
+def test_a_cursor_excludes_what_selects_other_items(kind: type[ReleaseQuery]) -> None:
+    for given_ in ("release_limit=20&offset=5", "release_limit=50&offset=5&limit=7"):
+        with pytest.raises(InvalidParameters) as raised:
+            query.parse(kind, f"cursor=x&{given_}")
+        told = [(fault["parameter"], fault["reason"][:30]) for fault in raised.value.faults]
+        reason = "cannot be combined with cursor"
+        assert told == [("release_limit", reason), ("offset", reason)]
+    assert query.parse(kind, "offset=00&cursor=x").href == f"{kind.path}?cursor=x"
+
+
 @pytest.mark.parametrize(
     "given_", ["kind=", "kind=EP", "kind=ep,", "kind=mixtape", "kind=ep;single"]
 )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.catalog import query
-from server.catalog.query import AlbumsQuery, ArtistsQuery, ReleaseQuery
+from server.catalog.query import AlbumsQuery, ArtistsQuery, AtomQuery, ReleaseQuery
 from server.catalog.reading import Position
 from server.catalog.snapshot import Baseline
 from server.errors import DatabaseUnavailable, InvalidParameters
@@ -51,7 +51,7 @@ def test_a_cursor_that_is_of_no_use_is_refused_with_the_reason_and_the_first_pag
     cursor = cursors.make(wanted, POSITION)
     anew = f"begin anew at {ROOT}/api/albums/?limit=5&type=album"
     others = [asked(f"limit=5&cursor={cursor}"), asked(f"type=album&cursor={cursor}", ArtistsQuery)]
-    for other in [*others, asked(f"release_limit=5&type=album&cursor={cursor}")]:
+    for other in others:
         assert refusal(cursors, other).startswith("belongs to another query: ")
     mine = wanted.after(cursor)
     assert refusal(cursors.of_owner("me"), mine).startswith("belongs to another query: ")
@@ -62,6 +62,16 @@ def test_a_cursor_that_is_of_no_use_is_refused_with_the_reason_and_the_first_pag
         assert cursors.read(mine, DAY + timedelta(days=days)) == POSITION
     for days in (-2, 8):
         assert refusal(cursors, mine, DAY + timedelta(days=days)) == f"has expired; {anew}"
+    for kind, given, address in (
+        (AlbumsQuery, "q=a&sort=name", "/api/albums/?limit=100&q=a&sort=name"),
+        (ArtistsQuery, "limit=7&fields=id", "/api/artists/?limit=7&fields=id"),
+        (AtomQuery, "kind=ep", "/feeds/albums.atom?kind=ep"),
+        (AtomQuery, "limit=7", "/feeds/albums.atom?limit=7"),
+        (AtomQuery, "sort=name", "/feeds/albums.atom?limit=100&sort=name"),
+        (AtomQuery, "upcoming=only", "/feeds/albums.atom?limit=100&upcoming=only"),
+    ):
+        told = refusal(cursors, asked(f"{given}&cursor=hello", kind))
+        assert told.endswith(f"begin anew at {ROOT}{address}")
     with pytest.raises(InvalidParameters):
         asked("cursor=" + "x" * 2000)
     with pytest.raises(InvalidParameters):
