@@ -21,18 +21,21 @@ class ReleaseCopy:
     """The releases of a server, by Spotify's id, as they are at `place` in its journal.
 
     Store both in one transaction, and start from there. `pause` is in seconds; `limit` is the
-    number of releases or changes that are requested at once.
+    number of releases or changes that are requested at once. `read` are the changes that the last
+    `catch_up` has read, so that their events need no other one.
     """
 
     def __init__(self, server: str, pause: float = 5, limit: int = 100) -> None:
         self.server, self.pause, self.limit = server, pause, limit
         self.releases: dict[str, Any] = {}
         self.place = ""  # before the first list
+        self.read: set[tuple[Any, ...]] = set()
         self.closed = False
 
     def catch_up(self) -> None:
         """Bring the copy up to date; read all releases first, or again if changes were missed."""
         up_to_date = False
+        self.read = set()
         while not up_to_date and not self.closed:
             if not self.place:
                 self.read_all()
@@ -41,6 +44,7 @@ class ReleaseCopy:
                 self.place = ""
                 continue
             for change in page["items"]:
+                self.read.add(identity(change))
                 if change["stored"] is None:
                     self.releases.pop(change["album"], None)
                 else:
@@ -71,7 +75,8 @@ class ReleaseCopy:
         """Yield changes as they happen, once the copy has them; a `reset` if some were missed."""
         self.catch_up()
         for change in self.listen(self.place):
-            self.catch_up()
+            if identity(change) not in self.read:
+                self.catch_up()
             yield change
 
     def listen(self, place: str) -> Iterator[dict[str, Any]]:
@@ -107,6 +112,11 @@ class ReleaseCopy:
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+def identity(change: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what only the same change of the same journal has; a `reset` has none of it."""
+    return tuple(change.get(name) for name in ("seq", "at", "album"))
 
 
 def events(stream: Any) -> Iterator[tuple[str, dict[str, Any]]]:

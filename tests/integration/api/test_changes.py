@@ -1,5 +1,6 @@
 """`/api/changes/`: followed by number, it tells each change once and misses none."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +11,8 @@ from server.openapi.change_schemas import ChangesPage
 from server.storage import sweeps
 from tests.support.catalog_server import START, SetCatalogueStage, Stage
 from tests.support.examples import album, albums, artist, spotify_id, sweep
+from tests.support.release_copy import ReleaseCopy
+from tests.support.waiting import until
 
 
 async def journal(stage: Stage, after: int = 0, limit: int = 100) -> list[dict[str, Any]]:
@@ -184,3 +187,39 @@ async def test_without_a_database_it_says_when_to_come_again(
     stage.freshet.database._engine = None
     answer = await stage.client.fetch("/api/changes/")
     assert (answer.code, answer.headers["Retry-After"]) == (503, "10")
+
+
+class CountingCopy(ReleaseCopy):
+    """The client of the guide; counts its requests for changes."""
+
+    requests = 0
+
+    def changes(self, place: str, limit: int) -> Any:
+        self.requests += 1
+        return super().changes(place, limit)
+
+
+@pytest.mark.gen_test
+async def test_the_client_of_the_guide_reads_a_burst_of_changes_once(
+    set_catalogue_stage: SetCatalogueStage,
+) -> None:
+    stage = await set_catalogue_stage()
+    await stage.take(albums(1), START)
+    copy = CountingCopy(f"http://127.0.0.1:{stage.freshet.port}")
+    told = copy.follow()
+
+    async def hear(count: int) -> list[str]:
+        return [(await asyncio.to_thread(next, told))["album"] for _ in range(count)]
+
+    try:
+        hearing = asyncio.create_task(hear(8))
+        await until(lambda: stage.freshet.broadcast.listeners)
+        before = copy.requests
+        await stage.take(albums(9), START + timedelta(hours=1))
+        assert len(set(await hearing)) == 8
+        assert (copy.requests - before, len(copy.releases)) == (1, 9)
+        await stage.take(albums(10), START + timedelta(hours=2))
+        assert await hear(1) == [album(9)["id"]]
+        assert (copy.requests - before, len(copy.releases)) == (2, 10)
+    finally:
+        copy.closed = True  # or its thread would go on for ever
