@@ -21,21 +21,18 @@ class ReleaseCopy:
     """The releases of a server, by Spotify's id, as they are at `place` in its journal.
 
     Store both in one transaction, and start from there. `pause` is in seconds; `limit` is the
-    number of releases or changes that are requested at once. `read` are the changes that the last
-    `catch_up` has read, so that their events need no other one.
+    number of releases or changes that are requested at once.
     """
 
     def __init__(self, server: str, pause: float = 5, limit: int = 100) -> None:
         self.server, self.pause, self.limit = server, pause, limit
         self.releases: dict[str, Any] = {}
         self.place = ""  # before the first list
-        self.read: set[tuple[Any, ...]] = set()
         self.closed = False
 
     def catch_up(self) -> None:
         """Bring the copy up to date; read all releases first, or again if changes were missed."""
         up_to_date = False
-        self.read = set()
         while not up_to_date and not self.closed:
             if not self.place:
                 self.read_all()
@@ -44,7 +41,6 @@ class ReleaseCopy:
                 self.place = ""
                 continue
             for change in page["items"]:
-                self.read.add(identity(change))
                 if change["stored"] is None:
                     self.releases.pop(change["album"], None)
                 else:
@@ -74,20 +70,19 @@ class ReleaseCopy:
     def follow(self) -> Iterator[dict[str, Any]]:
         """Yield changes as they happen, once the copy has them; a `reset` if some were missed."""
         self.catch_up()
-        for change in self.listen(self.place):
-            if identity(change) not in self.read:
-                self.catch_up()
-            yield change
+        for changes in self.listen(self.place):
+            self.catch_up()
+            yield from changes
 
-    def listen(self, place: str) -> Iterator[dict[str, Any]]:
-        """Yield the changes after a place from the event stream, reconnecting for ever."""
+    def listen(self, place: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield the changes after a place that have arrived, again and again, reconnecting."""
         while not self.closed:
             try:
                 address = f"{self.server}/api/events?unnamed=1"
                 with self.open(address, {"Last-Event-ID": place}) as stream:
-                    for heard, change in events(stream):
-                        place = heard
-                        yield change
+                    for heard in events(stream):
+                        place = heard[-1][0]
+                        yield [change for _, change in heard]
             except (OSError, HTTPException, ValueError):  # also an event that was cut off
                 pass
             self.wait(self.pause)
@@ -114,22 +109,15 @@ class ReleaseCopy:
         time.sleep(seconds)
 
 
-def identity(change: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what only the same change of the same journal has; a `reset` has none of it."""
-    return tuple(change.get(name) for name in ("seq", "at", "album"))
-
-
-def events(stream: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the place and the data of each event; one without its empty line was cut off."""
-    fields: dict[str, str] = {}
-    for line in stream:
-        name, _, value = line.decode().rstrip("\r\n").partition(": ")
-        if name:
-            fields[name] = value
-            continue
-        if "data" in fields:
-            yield fields["id"], json.loads(fields["data"])
-        fields = {}
+def events(stream: Any) -> Iterator[list[tuple[str, dict[str, Any]]]]:
+    """Yield the place and the data of the events that have arrived; one cut off is left out."""
+    rest = b""
+    while block := stream.read1(100_000):
+        *whole, rest = (rest + block).split(b"\n\n")
+        lines = [event.decode().split("\n") for event in whole]
+        fields = [dict(line.partition(": ")[::2] for line in event) for event in lines]
+        if heard := [(each["id"], json.loads(each["data"])) for each in fields if "data" in each]:
+            yield heard
 
 
 if __name__ == "__main__":

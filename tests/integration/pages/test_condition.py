@@ -1,6 +1,7 @@
 """One state, one message: which condition pages show, for every combination of what is known."""
 
 import itertools
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +9,14 @@ import pytest
 
 from handlers.pages.presenters.condition import NO_RETRY, RETRY, Condition, condition_of
 from server.catalog.snapshot import Freshness
+from server.standin import Answer
 from server.storage.sync_runs import SyncHistory
 from server.sync.status import Status
 from server.sync.upstream_status import Bucket
 from tests.support.examples import albums
 from tests.support.login_browser import SetStage, read_page
 from tests.support.outline import Outline
+from tests.support.sync_rig import NEW_RELEASES, SEARCH
 from tests.support.waiting import until
 
 NOW = datetime(2026, 11, 20, 5, 0, 12, tzinfo=UTC)
@@ -167,6 +170,14 @@ async def test_both_pages_show_the_same_one_message_from_the_first_start_on(
     assert (await syncer.sync()).outcome == "failed"
     await upstream_status.load()
     assert await both() == "failed"
+    standin.behave()
+    for path in (NEW_RELEASES, SEARCH):
+        standin.answer_next(path, Answer(429, b"Too many requests", {"Retry-After": "3600"}))
+    assert (await syncer.sync()).outcome == "failed"
+    await upstream_status.load()
+    assert await both() == "failed"
+    page = read_page(await browser.get("/"))
+    assert re.search(r"Spotify has asked for a pause until .+ UTC; Freshet will continue", page)
     stage.clock.forward(hours=3)
     assert await both() == "stale"
 

@@ -116,6 +116,8 @@ class HastyCopy(ReleaseCopy):
         super().read_all()
 
     def wait(self, seconds: float) -> None:
+        if self.closed:
+            raise InterruptedError  # also where the server has gone for good
         time.sleep(min(seconds, PAUSE))
 
 
@@ -129,14 +131,32 @@ class Listener(threading.Thread):
         self.since = self.seq = self.resets = 0
 
     def run(self) -> None:
-        for change in self.copy.listen("0"):
-            if change["kind"] == "reset":
-                self.resets += 1
-                self.heard = []
-                self.since = self.seq = change["newest"]
-            else:
-                self.heard.append(change)
-                self.seq = change["seq"]
+        with suppress(InterruptedError):
+            for changes in self.copy.listen("0"):
+                for change in changes:
+                    self._take(change)
+
+    def _take(self, change: dict[str, Any]) -> None:
+        if change["kind"] == "reset":
+            self.resets += 1
+            self.heard = []
+            self.since = self.seq = change["newest"]
+        else:
+            self.heard.append(change)
+            self.seq = change["seq"]
+
+
+class Follower(threading.Thread):
+    """Keeps a copy up to date by the event stream."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(daemon=True)
+        self.copy = HastyCopy(server)
+
+    def run(self) -> None:
+        with suppress(InterruptedError):
+            for _ in self.copy.follow():
+                pass
 
 
 class CopiedWorld:
@@ -160,6 +180,7 @@ class CopiedWorld:
         self.may_miss = True  # the client has not begun
         self.copy = HastyCopy(self.address)
         self.listener = Listener(self.address)
+        self.follower = Follower(self.address)
         self.run(self._begin())
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -177,13 +198,15 @@ class CopiedWorld:
         await self.front.start()
         await asyncio.gather(*(server.opening for server in self.servers))
         self.listener.start()
+        self.follower.start()
         await until(lambda: all(server.broadcast.ring for server in self.servers))
         await asyncio.to_thread(self.sync, set(), None)  # before it, lists are a 503
 
     def close(self) -> None:
-        self.copy.closed = self.listener.copy.closed = True
+        self.copy.closed = self.listener.copy.closed = self.follower.copy.closed = True
         self.run(self.front.stop())
         self.run(asyncio.to_thread(self.listener.join))
+        self.run(asyncio.to_thread(self.follower.join))
         for server in self.servers:
             self.run(server.stop())
         self.run(self.loop.shutdown_default_executor())
@@ -369,9 +392,15 @@ class CopiedWorld:
         listed = self.run(asyncio.to_thread(self._listed, str(place)))
         assert shown(self.copy.releases) == shown(listed)
         self.run(self._compare_stream(listed))
+        self.run(self._compare_follower(listed))
         if not self.may_miss:
             assert (self.copy.full_reads, self.listener.resets) == before, "without need"
         self.may_miss = False
+
+    async def _compare_follower(self, listed: dict[str, Any]) -> None:
+        with suppress(TimeoutError):
+            await until(lambda: shown(self.follower.copy.releases) == shown(listed), SECONDS / 2)
+        assert shown(self.follower.copy.releases) == shown(listed)
 
     def _listed(self, place: str) -> dict[str, Any]:
         reader = HastyCopy(self.address)
