@@ -53,14 +53,14 @@ def condition_of(status: Status) -> Condition:
 
 
 def _outlook(status: Status) -> str:
-    """Return what happens next: Freshet waits as long as Spotify has asked for, or tries again."""
+    """Return what happens next: Freshet waits until a pause of its calls ends, or tries again."""
     scheduled, until = status.interval > 0, status.paused_until
     if until is None:
         return RETRY if scheduled else NO_RETRY
     rest = (
         "; Freshet will continue automatically then" if scheduled else "; scheduled syncs are off"
     )
-    return f"Spotify has asked for a pause until {moment(until)}{rest}."
+    return f"Calls to Spotify pause until {moment(until)}{rest}."
 
 
 def _before_the_first(status: Status, failed_at: datetime | None, retry: str) -> Condition:

@@ -100,7 +100,7 @@ def test_a_pause_that_spotify_has_asked_for_is_told_with_its_end_and_nothing_has
     fresh = replace(AFTER["partial=True stuck=False"], source="search")
     paused = Bucket("/search", 9, 0, 80, 9, NOW + timedelta(hours=2), "429")
     other = replace(paused, name="/artists/{id}/albums", paused_until=NOW + timedelta(hours=9))
-    asked = "Spotify has asked for a pause until 20 November 2026, 07:00 UTC"
+    asked = "Calls to Spotify pause until 20 November 2026, 07:00 UTC"
     for interval, text in (
         (1800, f"{asked}; Freshet will continue automatically then."),
         (0, f"{asked}; scheduled syncs are off."),
@@ -177,7 +177,7 @@ async def test_both_pages_show_the_same_one_message_from_the_first_start_on(
     await upstream_status.load()
     assert await both() == "failed"
     page = read_page(await browser.get("/"))
-    assert re.search(r"Spotify has asked for a pause until .+ UTC; Freshet will continue", page)
+    assert re.search(r"Calls to Spotify pause until .+ UTC; Freshet will continue", page)
     stage.clock.forward(hours=3)
     assert await both() == "stale"
 
