@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -308,26 +309,24 @@ async def test_without_descriptors_what_is_not_being_answered_makes_room(
     for each in greedy:
         each.send(greeting)
     await asyncio.sleep(0.2)
-    late = [socket.socket() for _ in range(4)]
-    few_descriptors(1)
-    got = 0
-    began = time.monotonic()
-    for each in late:
-        each.setblocking(False)
-        await loop.sock_connect(each, ("127.0.0.1", freshet.port))
-        for _ in range(3):
-            lane_of(freshet).tick()
-            got += len(await loop.sock_recv(reading, 1 << 20))
-        said = await answer(each)
-        assert said.endswith(END)
-    assert time.monotonic() - began < 5
-    async with asyncio.timeout(30):
-        while got < MANY * len(said):
-            chunk = await loop.sock_recv(reading, 1 << 20)
-            assert chunk, "the answer in progress was cut"
-            got += len(chunk)
-    for each in late:
-        each.close()
+    got = bytearray()
+    with ExitStack() as stack:
+        late = [stack.enter_context(socket.socket()) for _ in range(4)]
+        few_descriptors(1)
+        began = time.monotonic()
+        for each in late:
+            each.setblocking(False)
+            await loop.sock_connect(each, ("127.0.0.1", freshet.port))
+            for _ in range(3):
+                lane_of(freshet).tick()
+                got += await loop.sock_recv(reading, 1 << 20)
+            assert (await answer(each)).endswith(END)
+        assert time.monotonic() - began < 5
+        async with asyncio.timeout(30):
+            while got.count(b"HTTP/1.1 200 ") < MANY or not got.endswith(END):
+                chunk = await loop.sock_recv(reading, 1 << 20)
+                assert chunk, f"the answer in progress was cut: {len(got)} bytes"
+                got += chunk
     samples = freshet.metrics.text().decode()
     assert 'freshet_connections_closed_total{reason="descriptors"} 0.0' not in samples
 
