@@ -76,28 +76,24 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
     album, artist = (None, ALL_CREDITS) if start is None else (start[:-1], str(start[-1]))
     walk = Walk(order, downward, query.zone, query.tz, album, inclusive=artist != ALL_CREDITS)
     new: list[Credit] = []
-    for count in _counts(limit, downward=downward):
+    looked, count = 0, 2 * limit if downward else MOST_WALKED  # upward most artists come much later
+    while True:
         stretch = read_some(session, wanted, walk, count)
         walked = _credits_after(session, wanted, walk, stretch.steps, artist)
         new += _first_ones(session, wanted, walk, walked)
         end = None if stretch.end is None else (*stretch.end, ALL_CREDITS)
-        if end is None or len(new) >= limit or len(stretch.steps) < count:
+        looked += len(stretch.steps)
+        is_short = len(stretch.steps) < count or looked >= MOST_WALKED
+        if end is None or is_short or len(new) >= limit:
             break
         walk, artist = replace(walk, start=stretch.end, inclusive=False), ALL_CREDITS
+        likely = 2 * (limit - len(new)) * looked // (len(new) + 1) + 1  # to have the others
+        count = min(likely, MOST_WALKED - looked)
     if len(new) > limit:
         new = new[:limit]
         end = new[-1].place
     placed = {each.id: each.step.id for each in new}
     return Page(listed_artists.read(session, wanted, list(placed), placed), end)
-
-
-def _counts(limit: int, *, downward: bool) -> list[int]:
-    """Return how many releases to look at first, and then, if these have too few new artists.
-
-    Upward most artists come much later.
-    """
-    first = 2 * limit if downward else MOST_WALKED
-    return [first, MOST_WALKED - first] if first < MOST_WALKED else [first]
 
 
 def _by_name(
