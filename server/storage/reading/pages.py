@@ -7,12 +7,13 @@ from sqlalchemy.orm import Session
 
 from server.catalog.query import ArtistsQuery, ReleaseQuery
 from server.catalog.reading import Found, Page, Position, follows_rank, order_of
+from server.catalog.snapshot import Baseline
 from server.storage import freshness
 from server.storage.reading import artists, entries
 from server.storage.reading.candidates import read_listed, read_some
 from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
-from server.storage.reading.sources import read_baseline
+from server.storage.reading.sources import last_given, read_baseline
 
 # For each statement; to start workers takes longer than a page.
 SETTINGS = "SET LOCAL statement_timeout = '3s'; SET LOCAL max_parallel_workers_per_gather = 0"
@@ -37,7 +38,7 @@ def read_page(
     baseline = read_baseline(session)
     if position is None:
         position = Position(baseline, today)
-    elif any(ours < theirs for ours, theirs in zip(baseline, position.baseline, strict=True)):
+    elif not _has_been_at(session, baseline, position.baseline):
         return None
     listed = None if query.at is None else read_listed(session, query)
     changes = baseline.has_changes_since(position.baseline)
@@ -45,6 +46,13 @@ def read_page(
     if isinstance(query, ArtistsQuery):
         return Found(artists.read(session, wanted, position.place, limit), position)
     return Found(_read_albums(session, wanted, position, limit), position)
+
+
+def _has_been_at(session: Session, now: Baseline, then: Baseline) -> bool:
+    """Return whether the database has been at a baseline; its last album may have been deleted."""
+    if now.albums < then.albums:
+        now = now._replace(albums=last_given(session))
+    return all(ours >= theirs for ours, theirs in zip(now, then, strict=True))
 
 
 def _read_albums(session: Session, wanted: Wanted, position: Position, limit: int) -> Page:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import REGCLASS
 from sqlalchemy.orm import Session, aliased
 
 from models import Album, AlbumArtist, FormerAlbum, FormerArtist
@@ -35,6 +36,12 @@ Rows = Any  # the columns of a subquery by `present` or `past`
 def read_baseline(session: Session) -> Baseline:
     """Read the highest id of each table that readings use; reads only indexes."""
     return Baseline(*tuple(_baseline().run(session, {}).one()))
+
+
+def last_given(session: Session) -> int:
+    """Return the highest id that an album was given, which may have been deleted since."""
+    sequence = cast(func.pg_get_serial_sequence(Album.__tablename__, Album.id.key), REGCLASS)
+    return session.scalar(select(func.pg_sequence_last_value(sequence))) or 0
 
 
 def _baseline_columns() -> list[ColumnElement[int]]:
