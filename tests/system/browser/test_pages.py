@@ -170,6 +170,12 @@ def test_covers_are_spotifys_own_whole_and_lead_there(page: Page, place: Place) 
         expect(link).to_contain_text("On Spotify")
 
 
+def texts(page: Page, part: str) -> list[str]:
+    """The texts of a part of each release, once the page is there that a click has led to."""
+    page.wait_for_load_state()
+    return page.locator(f"{RELEASES} .{part}").all_inner_texts()
+
+
 def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     new_context: Callable[..., BrowserContext], place: Place
 ) -> None:
@@ -185,7 +191,7 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     assert page.url == few
     page.get_by_role("navigation", name="Kinds").get_by_role("link", name="Singles").click()
     assert page.url == f"{few}&kind=single"
-    about = page.locator(f"{RELEASES} .about").all_inner_texts()
+    about = texts(page, "about")
     assert about
     assert all("Single" in each for each in about)
     page.get_by_text("More filters").click()
@@ -196,17 +202,17 @@ def test_without_scripts_the_wall_is_searched_narrowed_and_turned(
     press(page, "Search")
     expect(page.get_by_role("list", name="Filters in use").get_by_role("listitem")).to_have_count(3)
     assert "&days=30" in page.url
-    assert all("Single" in each for each in page.locator(f"{RELEASES} .about").all_inner_texts())
+    assert all("Single" in each for each in texts(page, "about"))
     page.goto(few)
-    shown = page.locator(f"{RELEASES} .name").all_inner_texts()
+    shown = texts(page, "name")
     page.get_by_role("link", name="Older releases").click()
-    older = page.locator(f"{RELEASES} .name").all_inner_texts()
+    older = texts(page, "name")
     page.get_by_role("link", name="Older releases").click()
-    oldest = page.locator(f"{RELEASES} .name").all_inner_texts()
+    oldest = texts(page, "name")
     assert len(shown) == len(older) == len(oldest) == 5
     assert len({*shown, *older, *oldest}) == 15
     page.get_by_role("link", name="Back to the newest").click()
-    assert page.locator(f"{RELEASES} .name").all_inner_texts() == shown
+    assert texts(page, "name") == shown
     page.get_by_role("link", name="Upcoming", exact=True).click()
     assert page.url == f"{few}&upcoming=only&sort=released"
     expect(page.get_by_role("heading", name="Upcoming")).to_be_visible()
