@@ -27,6 +27,7 @@ SORTS = {
 }
 UPCOMING = {"exclude": "Exclude", "include": "Include", "only": "Only upcoming"}
 LATEST = "Latest"
+WHOLE_DAY = len("2026-11-20")
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -209,10 +210,14 @@ def _grid(
 
 
 def _span(query: ReleaseGridQuery, listed: Listed) -> str:
-    """Return the release dates between which a later page is: 3 Jan 2009 – 28 Dec 2009."""
+    """Return the release dates between which a later page is: 3 Jan 2009 – 28 Dec 2009.
+
+    Months and years that come without a day count only where no release has one.
+    """
     if query.is_first or not query.sort.endswith("released"):
         return ""
     dates = [each.release_date for each in listed.items if isinstance(each, AlbumEntry)]
     known = [each for each in dates if each is not None]
+    known = [each for each in known if len(each) == WHOLE_DAY] or known
     ends = dict.fromkeys(date_words(each) for each in (min(known), max(known))) if known else ()
     return " – ".join(ends)
