@@ -27,14 +27,18 @@ INVERTED = bytes(reversed(range(256)))
 LAST = b"\xff" * 4  # sorts after each inverted character
 
 
+def is_newest_first(query: ReleaseQuery) -> bool:
+    """Return whether a list begins with the newest releases that are out, or those last seen."""
+    return query.sort in ("-released", "-seen") and query.upcoming != "only"
+
+
 def first_page(query: ReleaseQuery) -> ReleaseQuery:
     """Return the query of the first page of all that a query with a cursor goes through.
 
     A feed in the order of its entries leads on from its own address; others need a `limit`.
     """
     first = query.model_copy(update={"cursor": None, "offset": None, "release_limit": None})
-    ordered = query.sort in ("-released", "-seen") and query.upcoming != "only"
-    if first.limit or (first.leads_on and ordered):
+    if first.limit or (first.leads_on and is_newest_first(query)):
         return first
     return first.model_copy(update={"limit": DEFAULT_LIMIT})
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from handlers.pages.presenters.formatting import counted, date_words
 from server.catalog.parameters import Limit
 from server.catalog.query import FEEDS, AlbumsQuery, ReleaseQuery
+from server.catalog.reading import is_newest_first
 from server.serving.feeds import FORMATS
 
 GRID_PAGE = 48  # releases
@@ -141,8 +142,8 @@ def beginning(query: ReleaseGridQuery) -> Link | None:
     """Link from a later page to the first one; None on that."""
     if query.is_first:
         return None
-    newest = query.sort in ("-released", "-seen") and query.upcoming != "only"
-    return Link("Back to the newest" if newest else "Back to the first page", _with(query))
+    text = "Back to the newest" if is_newest_first(query) else "Back to the first page"
+    return Link(text, _with(query))
 
 
 def days(query: ReleaseGridQuery, today: date, since: date | None = None) -> Iterator[Link]:

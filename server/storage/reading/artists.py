@@ -75,10 +75,11 @@ def read(session: Session, wanted: Wanted, start: Place | None, limit: int) -> P
         return Page(listed_artists.read(session, wanted, list(found)), end)
     album, artist = (None, ALL_CREDITS) if start is None else (start[:-1], str(start[-1]))
     walk = Walk(order, downward, query.zone, query.tz, album, inclusive=artist != ALL_CREDITS)
+    few = few_of(session, wanted, order)
     new: list[Credit] = []
     looked, count = 0, 2 * limit if downward else MOST_WALKED  # upward most artists come much later
     while True:
-        stretch = read_some(session, wanted, walk, count)
+        stretch = read_some(session, wanted, walk, count, few)
         walked = _credits_after(session, wanted, walk, stretch.steps, artist)
         new += _first_ones(session, wanted, walk, walked)
         end = None if stretch.end is None else (*stretch.end, ALL_CREDITS)

@@ -51,13 +51,14 @@ def few_of(session: Session, wanted: Wanted, order: Order) -> Sequence[int] | No
     return None
 
 
-def read_some(session: Session, wanted: Wanted, walk: Walk, count: int) -> Stretch:
-    """Read up to `count` albums that match, of the few that may if these are known.
+def read_some(
+    session: Session, wanted: Wanted, walk: Walk, count: int, few: Sequence[int] | None
+) -> Stretch:
+    """Read up to `count` albums that match, of the few that may (`few_of`) if these are known.
 
     A text is searched for if a walk finds hardly any album that has it: of a common text, which
     would take longer to search for, it finds enough.
     """
-    few = few_of(session, wanted, walk.order)
     if few is not None:
         return read_stretch(session, wanted, walk, count, few)
     if "coded" in wanted.filters.used:
@@ -83,12 +84,12 @@ def _read(session: Session, wanted: Wanted, kind: str) -> list[int]:
 
 
 def search(session: Session, wanted: Wanted) -> Sequence[int] | None:
-    """Return the ids of all unchanged albums that may have a text; None as by `few_of`.
+    """Return the ids of all unchanged albums that may have a coded text; None as by `few_of`.
 
     Also None if the search takes too long, as it may where many names have all parts of the text,
     but few have them together.
     """
-    if "coded" not in wanted.filters.used or not session.scalar(text(IS_SEARCHABLE)):
+    if not session.scalar(text(IS_SEARCHABLE)):
         return None
     attempt = session.begin_nested()
     try:

@@ -1,6 +1,6 @@
 """Reads releases with their artists, each as the entry that lists are made of."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -96,7 +96,7 @@ def read(session: Session, statement: Select[Any], **parameters: Any) -> Read:
     A release or an artist whose row cannot be read is left out, and logged (`item_left_out`).
     """
     albums = session.connection().execute(statement, parameters).all()
-    entries = _with_credits(session, albums, of_credit=artist_entry)
+    entries = _with_credits(session, albums, whole=True)
     baseline = Baseline(*albums[0][len(ALBUM_COLUMNS) :]) if albums else None
     return Read(tuple(entries.values()), baseline)
 
@@ -109,7 +109,7 @@ def read_by_ids(
     Their artists have no JSON of their own, and they have markets only if these are wanted.
     """
     albums = _by_ids(markets=markets).run(session, {"albums": list(album_ids)}).all()
-    return _with_credits(session, albums, of_credit=_named_artist)
+    return _with_credits(session, albums, whole=False)
 
 
 @cache
@@ -119,13 +119,11 @@ def _by_ids(*, markets: bool) -> Prepared:
     return prepare(select(*columns).where(listed).order_by(*LATEST_FIRST))
 
 
-def _with_credits(
-    session: Session, albums: Sequence[Any], of_credit: Callable[[Any], ArtistEntry]
-) -> dict[int, AlbumEntry]:
-    """Make entries of rows with ALBUM_COLUMNS, by our ids, with the artists of each."""
+def _with_credits(session: Session, albums: Sequence[Any], *, whole: bool) -> dict[int, AlbumEntry]:
+    """Make entries of rows with ALBUM_COLUMNS, by our ids, with all artists, `whole` or named."""
+    of_credit = artist_entry if whole else _named_artist
     credited: dict[int, list[ArtistEntry]] = {album[0]: [] for album in albums}
-    statement = _credits(is_whole=of_credit is artist_entry)
-    credit_rows = statement.run(session, {"albums": list(credited)}).all()
+    credit_rows = _credits(whole=whole).run(session, {"albums": list(credited)}).all()
     rows = {row.id: row for row in credit_rows}
     made, left_out = isolation.build_each(rows.values(), lambda row: (row.id, of_credit(row)))
     log_left_out("artists", left_out)
@@ -142,9 +140,9 @@ def _with_credits(
 
 
 @cache
-def _credits(*, is_whole: bool) -> Prepared:
+def _credits(*, whole: bool) -> Prepared:
     """Make the statement that reads the artists of `albums`, in the order of the credits."""
-    columns = ARTIST_COLUMNS if is_whole else NAMED
+    columns = ARTIST_COLUMNS if whole else NAMED
     return prepare(
         select(*columns, AlbumArtist.album_id)
         .join_from(AlbumArtist, Artist, Artist.id == AlbumArtist.artist_id)

@@ -10,7 +10,7 @@ from server.catalog.reading import Found, Page, Position, follows_rank, order_of
 from server.catalog.snapshot import Baseline
 from server.storage import freshness
 from server.storage.reading import artists, entries
-from server.storage.reading.candidates import read_listed, read_some
+from server.storage.reading.candidates import few_of, read_listed, read_some
 from server.storage.reading.filters import Wanted
 from server.storage.reading.orders import Walk
 from server.storage.reading.sources import last_given, read_baseline
@@ -60,7 +60,7 @@ def _read_albums(session: Session, wanted: Wanted, position: Position, limit: in
     order = order_of(query)
     downward = follows_rank(order, query.sort)
     walk = Walk(order, downward, query.zone, query.tz, position.place)
-    stretch = read_some(session, wanted, walk, limit + 1)
+    stretch = read_some(session, wanted, walk, limit + 1, few_of(session, wanted, order))
     steps, end = stretch.steps, stretch.end
     if len(steps) > limit:
         steps = steps[:limit]

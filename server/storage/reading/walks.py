@@ -26,7 +26,6 @@ class Step:
 
     place: Place
     id: int
-    spotify_id: str
     artists: list[int] | None
 
 
@@ -83,7 +82,7 @@ def _read_part(
     found: list[list[Ranked]] = [[] for _ in branches]
     for row in statement.run(session, values):
         place = walk.place(branches[row.branch][0], row)
-        step = Step(place, row.id, row.spotify_id, row.artists)
+        step = Step(place, row.id, row.artists)
         found[row.branch].append((rank(walk.order, place), step))
     ends = []
     for steps, (segment, former) in zip(found, branches, strict=True):
