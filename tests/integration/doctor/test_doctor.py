@@ -399,7 +399,7 @@ async def test_what_is_paused_is_told_and_not_asked(
     report: Report, start_standin: StartStandIn, database: Database
 ) -> None:
     standin = start_standin()
-    until = datetime.now(UTC) + timedelta(hours=3)
+    until = (datetime.now(UTC) + timedelta(hours=3)).replace(second=30)  # amid a minute
     cooldown = Cooldown(datetime.now(UTC), until, "429 Too many requests")
     await database.run(STORE.store_cooldown, "/search", cooldown)
     found = await report(standin)
